@@ -1,0 +1,21 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+
+function base32(value: bigint, length: number): string {
+  let text = '';
+  for (let i = 0; i < length; i++, value >>= 5n) text = ALPHABET[Number(value & 31n)] + text;
+  return text;
+}
+
+/** An id that names content: the same files under the same names give the same id. 130 bits of SHA-256. */
+export function contentId(prefix: 'mdl' | 'dat', manifest: string): string {
+  const digest = createHash('sha256').update(manifest).digest('hex');
+  return `${prefix}_${base32(BigInt(`0x${digest}`) >> 126n, 26)}`;
+}
+
+/** A fresh id that sorts by the time of its making: 50 bits of milliseconds, 80 random ones. */
+export function freshId(prefix: 'job'): string {
+  const random = BigInt(`0x${randomBytes(10).toString('hex')}`);
+  return `${prefix}_${base32((BigInt(Date.now()) << 80n) | random, 26)}`;
+}
