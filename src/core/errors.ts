@@ -1,0 +1,53 @@
+/** One finding about bad input: where it is (a JSON pointer, a tensor's name, a file's name) and what would be right. */
+export interface InputFinding {
+  readonly path: string;
+  readonly message: string;
+}
+
+/**
+ * Every reason for which input is refused or a job fails deliberately. Clients rely on these names;
+ * `http/problem.ts` gives each its HTTP status.
+ */
+export type ErrorCode =
+  | 'invalid_request'
+  | 'malformed_body'
+  | 'empty_scores'
+  | 'all_zero_scores'
+  | 'non_finite_score'
+  | 'invalid_beta'
+  | 'unsupported_dtype'
+  | 'malformed_npy'
+  | 'malformed_npz'
+  | 'malformed_safetensors'
+  | 'malformed_onnx'
+  | 'malformed_archive'
+  | 'unsupported_model'
+  | 'missing_file'
+  | 'no_prunable_tensors'
+  | 'scores_mismatch'
+  | 'not_found'
+  | 'conflict'
+  | 'idempotency_key_reused'
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  | 'not_acceptable'
+  | 'method_not_allowed'
+  | 'range_not_satisfiable'
+  | 'insufficient_storage'
+  | 'not_ready'
+  | 'canceled'
+  | 'worker_crashed'
+  | 'internal_error';
+
+/** An error whose text is meant for the client: a stable code, one sentence, and the exact places that were wrong. */
+export class EmpError extends Error {
+  override readonly name = 'EmpError';
+  readonly code: ErrorCode;
+  readonly findings: readonly InputFinding[];
+
+  constructor(code: ErrorCode, message: string, findings: readonly InputFinding[] = []) {
+    super(message);
+    this.code = code;
+    this.findings = findings;
+  }
+}

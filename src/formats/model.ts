@@ -1,0 +1,65 @@
+import type { ByteSource } from './byte-source.ts';
+
+export type ModelFormat = 'onnx' | 'safetensors';
+
+/** A stretch of one of the model's files. */
+export interface ByteRange {
+  /** The file's name, relative to the model's folder, with forward slashes. */
+  readonly file: string;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/**
+ * Where a tensor's numbers are. `dense`: little-endian elements back to back over the runs, in order, each run a whole
+ * number of elements (one run but in the oddest protobuf). `varint`: one protobuf varint an element holding the bit pattern (ONNX
+ * keeps 16-bit floats in `int32_data` that way); zeroed in place by varints of the same length.
+ */
+export interface TensorData {
+  readonly encoding: 'dense' | 'varint';
+  readonly runs: readonly ByteRange[];
+}
+
+/**
+ * Which elements of a stored tensor form a row, i.e. feed one output unit. The tensor is read as
+ * `[outer, reduced, units, inner]`, row-major; the row of element `(o, r, u, i)` is `o * units + u`, and within a row elements are
+ * ordered by `(r, i)`. Linear `[out, in]` is `[1, 1, out, in]`, MatMul `[in, out]` is `[1, in, out, 1]`, Conv is `[1, 1, out, in/groups*k]`,
+ * ConvTranspose `[in, out/groups, ...k]` is `[groups, in/groups, out/groups, k]`.
+ */
+export interface RowLayout {
+  readonly outer: number;
+  readonly reduced: number;
+  readonly units: number;
+  readonly inner: number;
+}
+
+/** One tensor of a model file. */
+export interface ModelTensor {
+  /** Unique within the model. */
+  readonly name: string;
+  /** As stored. */
+  readonly shape: readonly number[];
+  /** `float32`, `bfloat16`, `int64`, `float8_e4m3fn`, ... */
+  readonly dtype: string;
+  /** `weight`: a matrix or filter that a layer multiplies by; everything else (bias, norm, embedding, statistics, shapes) is `other`. */
+  readonly role: 'weight' | 'other';
+  /** A float16, bfloat16, float32 or float64 weight with data that can be edited in place: selected unless the recipe says otherwise. */
+  readonly prunable: boolean;
+  /** Null where the file keeps no bytes for it (an empty tensor). */
+  readonly data: TensorData | null;
+  /** Null where rows are not defined: not a weight, or one whose consumers disagree. */
+  readonly rows: RowLayout | null;
+}
+
+/** What a model's files hold, in the order of the file's own parameters. */
+export interface ModelInventory {
+  readonly format: ModelFormat;
+  /** The files that belong to the model: the first is the one a client names (`model.onnx`, `model.safetensors`, or the shard index). */
+  readonly files: readonly string[];
+  readonly tensors: readonly ModelTensor[];
+  /** Elements of all float parameters, each shared tensor once. */
+  readonly nParameters: number;
+}
+
+/** The files a model was uploaded as, by name. */
+export type ModelFiles = ReadonlyMap<string, ByteSource>;
