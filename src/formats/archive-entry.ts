@@ -1,0 +1,62 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { EmpError } from '../core/errors.ts';
+
+/** One entry of an archive, in the archive's order; its content is read at most once, before the next entry is asked for. */
+export interface ArchiveEntry {
+  /** As written in the archive: not to be trusted as a path. */
+  readonly name: string;
+  /** `file`, `directory`, or what else it is (`symlink`, `character-device`, ...). */
+  readonly type: string;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+export interface ArchiveLimits {
+  /** Of all content together, counted as it is written: what headers claim is not believed. */
+  readonly maxBytes: number;
+  /** Of entries, directories included. */
+  readonly maxFiles: number;
+}
+
+/** Passes entries on while their number is within the limit. */
+export async function* limitEntries(
+  entries: AsyncIterable<ArchiveEntry>,
+  { maxFiles }: ArchiveLimits,
+): AsyncGenerator<ArchiveEntry> {
+  let count = 0;
+  for await (const entry of entries) {
+    count++;
+    if (count > maxFiles) throw tooLarge(`the archive holds more than ${maxFiles} entries`);
+    yield entry;
+  }
+}
+
+/** Gives a function that writes entries to new files until `maxBytes` are written in all. */
+export function createEntryWriter({
+  maxBytes,
+}: ArchiveLimits): (entry: ArchiveEntry, path: string) => Promise<void> {
+  let written = 0;
+  return (entry, path) =>
+    pipeline(
+      entry.open(),
+      async function* (chunks: AsyncIterable<Uint8Array>) {
+        for await (const chunk of chunks) {
+          written += chunk.byteLength;
+          if (written > maxBytes) throw tooLarge(`the archive holds more than ${maxBytes} bytes`);
+          yield chunk;
+        }
+      },
+      createWriteStream(path, { flags: 'wx' }),
+    );
+}
+
+/** Errors of an archive library, which are about the archive unless the system call says that they are about this machine. */
+export function asArchiveError(error: unknown, entry?: string): unknown {
+  if (!(error instanceof Error) || error instanceof EmpError || 'syscall' in error) return error;
+  const where = entry === undefined ? '' : `${entry}: `;
+  return new EmpError('malformed_archive', `${where}${error.message}`);
+}
+
+function tooLarge(message: string): EmpError {
+  return new EmpError('payload_too_large', message);
+}

@@ -1,0 +1,96 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { crc32, deflateRawSync } from 'node:zlib';
+import tar from 'tar-stream';
+
+export interface ZipEntry {
+  readonly name: string;
+  readonly content: Uint8Array | string;
+  readonly deflate?: boolean;
+  /** Unix mode in the external attributes, type bits included. */
+  readonly mode?: number;
+  readonly encrypted?: boolean;
+  readonly method?: number;
+  /** What the headers claim, where it differs from the truth. */
+  readonly claimed?: { readonly uncompressedSize?: number; readonly crc?: number };
+}
+
+/** A zip file by the specification (APPNOTE 6.3), with lies where asked; `zip64` puts sizes and offsets in the extra fields. */
+export function createZip(entries: readonly ZipEntry[], { zip64 = false } = {}): Buffer {
+  const parts: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const entry of entries) {
+    const name = Buffer.from(entry.name);
+    const content = Buffer.from(entry.content);
+    const data = entry.deflate ? deflateRawSync(content) : content;
+    const size = entry.claimed?.uncompressedSize ?? content.length;
+    const fields = Buffer.alloc(22);
+    fields.writeUInt16LE((entry.encrypted ? 1 : 0) | 0x800, 0);
+    fields.writeUInt16LE(entry.method ?? (entry.deflate ? 8 : 0), 2);
+    fields.writeUInt32LE(entry.claimed?.crc ?? crc32(content), 8);
+    fields.writeUInt32LE(zip64 ? 0xffffffff : data.length, 12);
+    fields.writeUInt32LE(zip64 ? 0xffffffff : size, 16);
+    fields.writeUInt16LE(name.length, 20);
+    const extra = Buffer.alloc(zip64 ? 28 : 0);
+    if (zip64) {
+      extra.writeUInt16LE(1, 0);
+      extra.writeUInt16LE(24, 2);
+      extra.writeBigUInt64LE(BigInt(size), 4);
+      extra.writeBigUInt64LE(BigInt(data.length), 12);
+      extra.writeBigUInt64LE(BigInt(offset), 20);
+    }
+    const extraLength = Buffer.alloc(2);
+    extraLength.writeUInt16LE(extra.length);
+    const local = Buffer.concat([
+      Buffer.from('PK\x03\x04\x2d\0', 'latin1'),
+      fields,
+      extraLength,
+      name,
+      extra,
+      data,
+    ]);
+    parts.push(local);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(((entry.mode ?? 0o100644) << 16) >>> 0, 6);
+    tail.writeUInt32LE(zip64 ? 0xffffffff : offset, 10);
+    directory.push(Buffer.from('PK\x01\x02\x2d\x03\x2d\0', 'latin1'), fields, extraLength, tail, name, extra);
+    offset += local.length;
+  }
+  const central = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.write('PK\x05\x06', 'latin1');
+  end.writeUInt16LE(zip64 ? 0xffff : entries.length, 8);
+  end.writeUInt16LE(zip64 ? 0xffff : entries.length, 10);
+  end.writeUInt32LE(zip64 ? 0xffffffff : central.length, 12);
+  end.writeUInt32LE(zip64 ? 0xffffffff : offset, 16);
+  if (!zip64) return Buffer.concat([...parts, central, end]);
+  const record = Buffer.alloc(56);
+  record.write('PK\x06\x06', 'latin1');
+  record.writeBigUInt64LE(44n, 4);
+  record.writeBigUInt64LE(BigInt(entries.length), 24);
+  record.writeBigUInt64LE(BigInt(entries.length), 32);
+  record.writeBigUInt64LE(BigInt(central.length), 40);
+  record.writeBigUInt64LE(BigInt(offset), 48);
+  return Buffer.concat([...parts, central, record, createZip64Locator(BigInt(offset + central.length)), end]);
+}
+
+export function createZip64Locator(recordOffset: bigint): Buffer {
+  const locator = Buffer.alloc(20);
+  locator.write('PK\x06\x07', 'latin1');
+  locator.writeBigUInt64LE(recordOffset, 8);
+  locator.writeUInt32LE(1, 16);
+  return locator;
+}
+
+type TarHeader = Parameters<ReturnType<typeof tar.pack>['entry']>[0];
+
+export async function writeTar(
+  path: string,
+  entries: readonly (readonly [TarHeader, string])[],
+): Promise<void> {
+  const pack = tar.pack();
+  for (const [header, content] of entries) pack.entry(header, content);
+  pack.finalize();
+  await pipeline(pack, createWriteStream(path));
+}
