@@ -45,7 +45,7 @@ export interface ModelTensor {
   readonly role: 'weight' | 'other';
   /** A float16, bfloat16, float32 or float64 weight with data that can be edited in place: selected unless the recipe says otherwise. */
   readonly prunable: boolean;
-  /** Null where the file keeps no bytes for it (an empty tensor). */
+  /** Null where there is nothing to edit in place: no elements, sparse or string data, or more pieces than any real file has. */
   readonly data: TensorData | null;
   /** Null where rows are not defined: not a weight, or one whose consumers disagree. */
   readonly rows: RowLayout | null;

@@ -1,0 +1,165 @@
+import { isFloatDtype } from '../../core/dtype.ts';
+import { EmpError } from '../../core/errors.ts';
+import type { ModelFiles, ModelInventory, ModelTensor, RowLayout } from '../model.ts';
+import type { TensorHome } from './external-data.ts';
+import { type OnnxGraph, OnnxModel, type OnnxNode } from './graph.ts';
+import { readSkeleton } from './skeleton.ts';
+import { createTensorData, dtypeOf, elementCount, parseShape } from './tensor-data.ts';
+import { findWeights, type StoredTensor, shapeOfStored } from './weights.ts';
+
+const MAX_FINDINGS = 20;
+
+/** A tensor of the file and what it is called. */
+interface Parameter {
+  readonly stored: StoredTensor;
+  /** An initializer's name, a Constant node's output. */
+  readonly name: string;
+  /** Where it stands, for names that occur in several graphs: `loop/body/`. Empty in the main graph. */
+  readonly scope: string;
+  readonly place: 'initializer' | 'Constant' | 'attribute';
+}
+
+/** The name of the one `.onnx` file. Throws `invalid_request` for none or several. */
+export function onnxFileName(files: ModelFiles): string {
+  const names = [...files.keys()].filter((name) => name.endsWith('.onnx'));
+  if (names.length === 1) return names[0];
+  throw new EmpError(
+    'invalid_request',
+    `expected one .onnx file and its external data, found ${names.length} .onnx files`,
+    names.slice(0, MAX_FINDINGS).map((path) => ({ path, message: 'one .onnx file is a model' })),
+  );
+}
+
+/** The graph model over the skeleton of the `.onnx` file, tensors' numbers left out. Throws `malformed_onnx`, `unsupported_model`. */
+export async function readOnnxModel(files: ModelFiles): Promise<OnnxModel> {
+  const file = onnxFileName(files);
+  const source = files.get(file);
+  if (source === undefined) throw new TypeError(`no file ${file}`);
+  return new OnnxModel(await readSkeleton(source, file));
+}
+
+/**
+ * What an ONNX model holds: every initializer, and of the tensors in Constant nodes the weights and float arrays (shapes, axes
+ * and scalars there are operands, not parameters). Reads the graph, never the weights. Throws `malformed_onnx`, `unsupported_model`,
+ * `missing_file` for external data that is not there, `invalid_request` for files that no tensor is in.
+ */
+export async function readOnnxInventory(files: ModelFiles): Promise<ModelInventory> {
+  const model = await readOnnxModel(files);
+  const file = onnxFileName(files);
+  const home = { file, files, used: new Set([file]) };
+  const weights = findWeights(model);
+  const parameters = listParameters(model);
+  const names = nameParameters(parameters);
+  const found = parameters.map(({ stored }, index) => createModelTensor(stored, names[index], weights, home));
+  const tensors = withoutOverlaps(found.filter((tensor, index) => isListed(tensor, parameters[index])));
+  refuseUnused(home);
+  return {
+    format: 'onnx',
+    files: [...home.used],
+    tensors,
+    nParameters: tensors
+      .filter(({ dtype }) => /^b?float/.test(dtype))
+      .reduce((sum, { shape }) => sum + elementCount(shape), 0),
+  };
+}
+
+function createModelTensor(
+  stored: StoredTensor,
+  name: string,
+  weights: ReadonlyMap<StoredTensor, RowLayout | null>,
+  home: TensorHome,
+): ModelTensor {
+  const shape = shapeOfStored(stored, name);
+  const parts = stored.$typeName === 'onnx.TensorProto' ? [stored] : [stored.values, stored.indices];
+  const present = parts.filter((part) => part !== undefined);
+  const places = present.map((part) => createTensorData(part, name, parseShape(part.dims, name), home));
+  const dtype = parts[0] === undefined ? 'undefined' : dtypeOf(parts[0]);
+  const data = parts.length === 1 ? places[0] : null; // only dense tensors can be edited
+  const rows = weights.get(stored);
+  const role = rows === undefined ? 'other' : 'weight';
+  const prunable = role === 'weight' && isFloatDtype(dtype) && data !== null;
+  return { name, shape, dtype, role, prunable, data, rows: rows ?? null };
+}
+
+/** Tensors in the file's order: initializers, then nodes with their subgraphs in place, then the functions. */
+function listParameters(model: OnnxModel): Parameter[] {
+  const parameters: Parameter[] = [];
+  const visit = (graph: OnnxGraph, scope: string) => {
+    for (const { name, initializer } of graph.initializers) {
+      if (initializer !== null) parameters.push({ stored: initializer, name, scope, place: 'initializer' });
+    }
+    for (const node of graph.nodes) {
+      parameters.push(...attributeTensors(node, scope));
+      for (const { attribute, graph: inner } of node.subgraphs) {
+        visit(inner, `${scope}${node.label}/${attribute}/`);
+      }
+    }
+  };
+  visit(model.graph, '');
+  for (const body of model.functions) visit(body, `${body.proto.name}/`);
+  return parameters;
+}
+
+function attributeTensors(node: OnnxNode, scope: string): Parameter[] {
+  const place = node.op === 'Constant' && node.domain === '' ? 'Constant' : 'attribute';
+  return node.proto.attribute.flatMap((attribute) => {
+    const stored = attribute.t ?? attribute.sparseTensor;
+    if (stored === undefined) return [];
+    const name =
+      place === 'Constant' ? node.proto.output[0] || node.label : `${node.label}/${attribute.name}`;
+    return [{ stored, name, scope, place }];
+  });
+}
+
+function isListed({ dtype, shape, role }: ModelTensor, { place }: Parameter): boolean {
+  if (place === 'initializer' || role === 'weight') return true;
+  return place === 'Constant' && isFloatDtype(dtype) && shape.length > 0;
+}
+
+/** Plain names where they are unique, with their scope where not, numbered where even that is not enough. */
+function nameParameters(parameters: readonly Parameter[]): string[] {
+  const taken = new Set<string>();
+  const counts = new Map<string, number>();
+  return parameters.map(({ name, scope }) => {
+    const scoped = scope + name;
+    let unique = [name, scoped].find((candidate) => candidate !== '' && !taken.has(candidate));
+    while (unique === undefined) {
+      const count = (counts.get(scoped) ?? 1) + 1;
+      counts.set(scoped, count);
+      if (!taken.has(`${scoped}#${count}`)) unique = `${scoped}#${count}`;
+    }
+    taken.add(unique);
+    return unique;
+  });
+}
+
+/** Of tensors whose bytes overlap (external data saved once for two names) only the first is pruned. */
+function withoutOverlaps(tensors: readonly ModelTensor[]): ModelTensor[] {
+  const ranges = tensors
+    .flatMap(({ prunable, data }, index) =>
+      prunable && data !== null ? data.runs.map((run) => ({ ...run, index })) : [],
+    )
+    .sort((a, b) =>
+      a.file === b.file ? a.offset - b.offset || a.index - b.index : a.file < b.file ? -1 : 1,
+    );
+  const overlapping = new Set<number>();
+  let last = ranges[0];
+  for (const range of ranges.slice(1)) {
+    if (range.file === last.file && range.offset < last.offset + last.byteLength) {
+      overlapping.add(Math.max(range.index, last.index));
+      if (range.offset + range.byteLength < last.offset + last.byteLength) continue;
+    }
+    last = range;
+  }
+  return tensors.map((tensor, index) => (overlapping.has(index) ? { ...tensor, prunable: false } : tensor));
+}
+
+function refuseUnused({ file, files, used }: TensorHome): void {
+  const unused = [...files.keys()].filter((name) => !used.has(name));
+  if (unused.length === 0) return;
+  throw new EmpError(
+    'invalid_request',
+    `${file} refers to no external data in ${unused.slice(0, 3).join(', ')}`,
+    unused.slice(0, MAX_FINDINGS).map((path) => ({ path, message: `not used by ${file}` })),
+  );
+}

@@ -1,0 +1,178 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  type AttributeProto,
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  type FunctionProto,
+  FunctionProtoSchema,
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  type TensorProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+  TypeProtoSchema,
+  ValueInfoProtoSchema,
+} from 'onnx-buf';
+import { type ByteSource, bytesSource } from '../../../src/formats/byte-source.ts';
+import type { ModelInventory, ModelTensor } from '../../../src/formats/model.ts';
+import { readOnnxInventory } from '../../../src/formats/onnx/model.ts';
+
+export type AttributeValue = number | string | number[] | TensorProto | GraphProto | { ref: string };
+
+export function elements(dims: readonly number[]): number {
+  return dims.reduce((count, size) => count * size, 1);
+}
+
+/** float32 numbers 1, 2, 3, ... in raw_data. */
+export function floats(name: string, dims: readonly number[]): TensorProto {
+  const values = Float32Array.from({ length: elements(dims) }, (_, index) => index + 1);
+  return create(TensorProtoSchema, {
+    name,
+    dims: dims.map(BigInt),
+    dataType: TensorProto_DataType.FLOAT,
+    rawData: new Uint8Array(values.buffer),
+  });
+}
+
+export function integers(name: string, values: readonly number[], dims = [values.length]): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dims: dims.map(BigInt),
+    dataType: TensorProto_DataType.INT64,
+    int64Data: values.map(BigInt),
+  });
+}
+
+export function node(
+  op: string,
+  input: string[],
+  output: string[],
+  attributes: Record<string, AttributeValue> = {},
+  domain = '',
+): NodeProto {
+  return create(NodeProtoSchema, {
+    opType: op,
+    domain,
+    input,
+    output,
+    name: `${op}_${output[0]}`,
+    attribute: Object.entries(attributes).map(([name, value]) => createAttribute(name, value)),
+  });
+}
+
+function createAttribute(name: string, value: AttributeValue): AttributeProto {
+  const attribute = (rest: object) => create(AttributeProtoSchema, { name, ...rest });
+  if (typeof value === 'number') return attribute({ type: AttributeType.INT, i: BigInt(value) });
+  if (typeof value === 'string') {
+    return attribute({ type: AttributeType.STRING, s: new TextEncoder().encode(value) });
+  }
+  if (Array.isArray(value)) return attribute({ type: AttributeType.INTS, ints: value.map(BigInt) });
+  if ('ref' in value) return attribute({ type: AttributeType.INT, refAttrName: value.ref });
+  if (value.$typeName === 'onnx.TensorProto') return attribute({ type: AttributeType.TENSOR, t: value });
+  return attribute({ type: AttributeType.GRAPH, g: value });
+}
+
+export interface GraphParts {
+  readonly nodes: NodeProto[];
+  readonly initializers?: TensorProto[];
+  /** Names, or names with the shape of a float32 input. */
+  readonly inputs?: (string | [string, number[]])[];
+  readonly outputs?: string[];
+}
+
+export function graph(parts: GraphParts): GraphProto {
+  return create(GraphProtoSchema, {
+    name: 'graph',
+    node: parts.nodes,
+    initializer: parts.initializers ?? [],
+    input: (parts.inputs ?? []).map((input) => valueInfo(input)),
+    output: (parts.outputs ?? []).map((output) => valueInfo(output)),
+  });
+}
+
+function valueInfo(input: string | [string, number[]]) {
+  if (typeof input === 'string') return create(ValueInfoProtoSchema, { name: input });
+  const [name, dims] = input;
+  const shape = { dim: dims.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } })) };
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, {
+      value: { case: 'tensorType', value: { elemType: TensorProto_DataType.FLOAT, shape } },
+    }),
+  });
+}
+
+export function modelFunction(
+  name: string,
+  input: string[],
+  output: string[],
+  nodes: NodeProto[],
+  attribute: string[] = [],
+): FunctionProto {
+  return create(FunctionProtoSchema, { name, domain: 'local', input, output, node: nodes, attribute });
+}
+
+export function model(parts: GraphParts, functions: FunctionProto[] = []): ModelProto {
+  const opset = (domain: string, version: number) =>
+    create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) });
+  return create(ModelProtoSchema, {
+    irVersion: 8n,
+    opsetImport: [opset('', 17), opset('local', 1), opset('com.microsoft', 1)],
+    graph: graph(parts),
+    functions,
+  });
+}
+
+export function encode(proto: ModelProto): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(toBinary(ModelProtoSchema, proto));
+}
+
+export function inventoryOf(
+  bytes: Uint8Array | ByteSource,
+  others: Record<string, Uint8Array> = {},
+): Promise<ModelInventory> {
+  const source = bytes instanceof Uint8Array ? bytesSource(bytes) : bytes;
+  const files = Object.entries(others).map(([name, data]): [string, ByteSource] => [name, bytesSource(data)]);
+  return readOnnxInventory(new Map([['model.onnx', source], ...files]));
+}
+
+/** The weights of a model, with their rows as `[outer, reduced, units, inner]`. */
+export async function weightsOf(
+  parts: GraphParts,
+  functions: FunctionProto[] = [],
+): Promise<Record<string, number[] | null>> {
+  const { tensors } = await inventoryOf(encode(model(parts, functions)));
+  const weights = tensors.filter(({ role }) => role === 'weight');
+  return Object.fromEntries(weights.map((tensor) => [tensor.name, rowsOf(tensor)]));
+}
+
+export function rowsOf({ rows }: ModelTensor): number[] | null {
+  return rows && [rows.outer, rows.reduced, rows.units, rows.inner];
+}
+
+/** A file of `byteLength` zeros but for `pieces` at their offsets; counts what is read of it. */
+export class SparseSource implements ByteSource {
+  readonly byteLength: number;
+  bytesRead = 0;
+  readonly #pieces: ReadonlyMap<number, Uint8Array>;
+
+  constructor(byteLength: number, pieces: ReadonlyMap<number, Uint8Array>) {
+    this.byteLength = byteLength;
+    this.#pieces = pieces;
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array> {
+    this.bytesRead += end - start;
+    const bytes = new Uint8Array(end - start);
+    for (const [offset, piece] of this.#pieces) {
+      const [from, to] = [Math.max(start, offset), Math.min(end, offset + piece.byteLength)];
+      if (from < to) bytes.set(piece.subarray(from - offset, to - offset), from - start);
+    }
+    return bytes;
+  }
+}
