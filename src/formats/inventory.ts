@@ -1,0 +1,29 @@
+import { EmpError } from '../core/errors.ts';
+import type { ModelFiles, ModelInventory } from './model.ts';
+import { readOnnxInventory } from './onnx/model.ts';
+import { readSafetensorsInventory } from './safetensors/model.ts';
+
+const SAFETENSORS = /\.safetensors(\.index\.json)?$/;
+/** Formats whose loading runs code that comes with the file, named so that the refusal says what to do. */
+const PICKLED = /\.(pt|pth|bin|ckpt|pkl)$/;
+
+/**
+ * What the files of a model hold, read by range: headers and graph, never the weights. Which reader applies is decided by the files' names.
+ * Files beside safetensors that say how to use them (`config.json`, a tokenizer) belong to the upload, not to the model.
+ * @throws EmpError `unsupported_model` for other formats, and what the readers throw
+ */
+export async function readModelInventory(files: ModelFiles): Promise<ModelInventory> {
+  const names = [...files.keys()];
+  if (names.some((name) => name.endsWith('.onnx'))) return readOnnxInventory(files);
+  if (names.some((name) => SAFETENSORS.test(name))) {
+    return readSafetensorsInventory(new Map([...files].filter(([name]) => SAFETENSORS.test(name))));
+  }
+  const hint = names.some((name) => PICKLED.test(name))
+    ? ': pickled checkpoints are not read, since loading one runs its code; save it with safetensors'
+    : '';
+  throw new EmpError(
+    'unsupported_model',
+    `no .onnx or .safetensors file in ${names.slice(0, 3).join(', ') || 'an empty upload'}${hint}`,
+    names.slice(0, 20).map((path) => ({ path, message: 'is neither .onnx nor .safetensors' })),
+  );
+}
