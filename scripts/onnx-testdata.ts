@@ -1,0 +1,111 @@
+/**
+ * Reads every model of Debian's libonnx-testdata (ONNX's own node and model tests), prunes those that have prunable
+ * weights, and loads the result in onnxruntime. Prints counts; exits 1 when a model that loads dense does not load pruned, or
+ * anything but a precise refusal is thrown.
+ *
+ *   apt-get install libonnx-testdata && npm run check:onnx-testdata
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, relative } from 'node:path';
+import { InferenceSession } from 'onnxruntime-node';
+import { EmpError } from '../src/core/errors.ts';
+import { openFileSource } from '../src/formats/file-source.ts';
+import type { ModelInventory } from '../src/formats/model.ts';
+import { readOnnxInventory } from '../src/formats/onnx/model.ts';
+import { prune } from '../src/pipeline/prune.ts';
+import { recipeSchema } from '../src/pipeline/recipe.ts';
+
+const counts = new Map<string, number>();
+const failures: string[] = [];
+
+function count(what: string): void {
+  counts.set(what, (counts.get(what) ?? 0) + 1);
+}
+
+const files = process.argv.slice(2);
+const models = files.length > 0 ? files : installedModels();
+for (const model of models) await check(model);
+for (const [what, times] of counts) console.log(`${String(times).padStart(6)}  ${what}`);
+for (const failure of failures) console.log(`FAILED ${failure}`);
+process.exitCode = failures.length > 0 ? 1 : 0;
+
+function installedModels(): string[] {
+  const listed = execFileSync('dpkg', ['-L', 'libonnx-testdata'], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  return listed.split('\n').filter((path) => path.endsWith('.onnx'));
+}
+
+async function check(path: string): Promise<void> {
+  count('models');
+  try {
+    const inventory = await readInventory(path);
+    if (!inventory) return;
+    count('models read');
+    if (!inventory.tensors.some(({ prunable }) => prunable)) return;
+    count('models with prunable weights');
+    await pruneAndLoad(path, inventory);
+  } catch (error) {
+    failures.push(`${path}: ${error instanceof Error ? error.stack : error}`);
+  }
+}
+
+async function readInventory(path: string): Promise<ModelInventory | null> {
+  await using stack = new AsyncDisposableStack();
+  const sources = new Map();
+  for (const name of await modelFiles(path))
+    sources.set(name, stack.use(await openFileSource(join(dirname(path), name))));
+  try {
+    return await readOnnxInventory(sources);
+  } catch (error) {
+    if (!(error instanceof EmpError)) throw error;
+    count(`refused: ${error.code}`);
+    console.log(`refused ${relative(process.cwd(), path)}: ${error.message}`);
+    return null;
+  }
+}
+
+/** The model, and what lies beside it that could be its external data. */
+async function modelFiles(path: string): Promise<string[]> {
+  const beside = await readdir(dirname(path), { withFileTypes: true });
+  const others = beside.filter(
+    (entry) => entry.isFile() && /\.(bin|data|weight|onnx_data)$/.test(entry.name),
+  );
+  return [basename(path), ...others.map(({ name }) => name)];
+}
+
+async function pruneAndLoad(path: string, inventory: ModelInventory): Promise<void> {
+  const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-testdata-'));
+  try {
+    const model = { name: basename(path), sha256: '', sizeBytes: 1, directory: dirname(path), inventory };
+    const input = {
+      model,
+      scores: null,
+      recipe: recipeSchema.parse({ scope: 'layer' }),
+      outputDirectory,
+      threads: 0,
+    };
+    await prune(input, { signal: new AbortController().signal, onProgress: () => {} });
+    count('models pruned');
+    if (!(await loads(path))) return count('models that onnxruntime does not load even dense');
+    if (await loads(join(outputDirectory, basename(path))))
+      return count('pruned models loaded in onnxruntime');
+    failures.push(`${path}: loads dense, not pruned`);
+  } catch (error) {
+    if (!(error instanceof EmpError)) throw error;
+    count(`not pruned: ${error.code}`);
+    console.log(`not pruned ${path}: ${error.message}`);
+  } finally {
+    await rm(outputDirectory, { recursive: true });
+  }
+}
+
+async function loads(path: string): Promise<boolean> {
+  try {
+    const session = await InferenceSession.create(path, { logSeverityLevel: 4 });
+    await session.release();
+    return true;
+  } catch {
+    return false;
+  }
+}

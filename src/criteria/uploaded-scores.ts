@@ -1,0 +1,36 @@
+import { isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import type { ModelTensor } from '../formats/model.ts';
+import type { CriterionContext, ScoreRange } from './criterion.ts';
+
+/** The client's own scores: the uploaded array of the tensor's name and shape. */
+export async function uploadedScores(tensor: ModelTensor, { scores }: CriterionContext): Promise<ScoreRange> {
+  const array = scores?.find(({ name }) => name === tensor.name);
+  if (!array) {
+    throw new EmpError('scores_mismatch', `the uploaded scores have no array named ${tensor.name}`, [
+      {
+        path: '/scores_dataset_id',
+        message: `expected an array ${tensor.name} of shape ${JSON.stringify(tensor.shape)}`,
+      },
+    ]);
+  }
+  const { dtype, shape, range } = array;
+  if (!isFloatDtype(dtype)) {
+    throw new EmpError(
+      'scores_mismatch',
+      `scores of ${tensor.name} are ${dtype}: expected float16, bfloat16, float32 or float64`,
+    );
+  }
+  if (JSON.stringify(shape) !== JSON.stringify(tensor.shape)) {
+    throw new EmpError(
+      'scores_mismatch',
+      `scores of ${tensor.name} have shape ${JSON.stringify(shape)}, the tensor has ${JSON.stringify(tensor.shape)}`,
+    );
+  }
+  return {
+    path: range.path,
+    offset: range.offset,
+    dtype,
+    n: shape.reduce((product, size) => product * size, 1),
+  };
+}

@@ -1,0 +1,139 @@
+import { mkdir, open, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { sumOf } from '../core/statistics.ts';
+import { zeroIrregular } from '../formats/irregular.ts';
+import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import { createSafetensorsLayout } from '../formats/safetensors/write.ts';
+import type { Decision } from './decide.ts';
+import { blocksOf, type CopyPiece, chunksOf, sharedFloats, type WeightTarget } from './passes/operation.ts';
+import type { NamedScores, PassRunner } from './passes/runner.ts';
+
+export const MASKS_FILE = 'masks.safetensors';
+export const REPORT_FILE = 'report.json';
+
+interface ApplyInput {
+  readonly model: { readonly directory: string; readonly inventory: ModelInventory };
+  readonly tensors: readonly ModelTensor[];
+  readonly scores: readonly NamedScores[];
+  readonly decision: Decision;
+  readonly dryRun: boolean;
+  readonly outputDirectory: string;
+  readonly runner: PassRunner;
+}
+
+/** What became of one tensor. */
+export interface AppliedTensor {
+  readonly nKeep: number;
+  /** Sum of the kept scores, scaled as the tensor's statistics are. */
+  readonly keptSum: number;
+  /** Where its packed keep mask is in `masks.safetensors`. */
+  readonly mask: { readonly offset: number; readonly byteLength: number };
+}
+
+/**
+ * Writes `masks.safetensors` and, unless it is a dry run, the model's files with the dropped weights zeroed and every
+ * other byte as it was.
+ */
+export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]> {
+  const { model, tensors, scores, decision, dryRun, outputDirectory, runner } = input;
+  refuseReservedNames(model.inventory);
+  const masksPath = join(outputDirectory, MASKS_FILE);
+  const layout = createSafetensorsLayout(
+    scores.map(({ name, n }) => ({ name, dtype: 'uint8', shape: [Math.ceil(n / 8)] })),
+  );
+  await createFile(masksPath, layout.fileByteLength, layout.header);
+  if (!dryRun) await copyUntouched(input);
+
+  const chunks = chunksOf(scores, runner.chunkElements);
+  const partials = sharedFloats(scores.reduce((sum, { n }) => sum + blocksOf(n), 0));
+  const kept = sharedFloats(chunks.length);
+  await runner.write(scores, {
+    decisions: decision.decisions,
+    masks: { path: masksPath, offsets: layout.tensors.map(({ offset }) => offset) },
+    targets: tensors.map((tensor) => (dryRun ? null : targetOf(tensor, model.directory, outputDirectory))),
+    scaleExponents: decision.statistics.map(({ scaleExponent }) => scaleExponent),
+    partials,
+    kept,
+  });
+  if (!dryRun) await zeroIrregularTensors(input, masksPath, layout.tensors);
+
+  const nKeep = new Float64Array(scores.length);
+  for (const [i, { source }] of chunks.entries()) nKeep[source] += kept[i];
+  let block = 0;
+  return scores.map(({ n }, i) => {
+    const keptSum = sumOf(partials.subarray(block, block + blocksOf(n)));
+    block += blocksOf(n);
+    return { nKeep: nKeep[i], keptSum, mask: layout.tensors[i] };
+  });
+}
+
+/** The pruned model's files lie beside the job's own. */
+function refuseReservedNames({ files }: ModelInventory): void {
+  const taken = files.find((file) => file === MASKS_FILE || file === REPORT_FILE);
+  if (taken === undefined) return;
+  throw new EmpError(
+    'unsupported_model',
+    `a model file may not be named ${taken}: the job writes a file of that name`,
+  );
+}
+
+/** A tensor kept as one dense stretch of a file is edited chunk by chunk; anything odder as a whole, afterwards. */
+function isOneStretch({ data }: ModelTensor): boolean {
+  return data?.encoding === 'dense' && data.runs.length === 1;
+}
+
+function targetOf(tensor: ModelTensor, modelDirectory: string, outputDirectory: string): WeightTarget | null {
+  const { data, dtype } = tensor;
+  if (data === null || !isOneStretch(tensor) || !isFloatDtype(dtype)) return null;
+  const { file, offset } = data.runs[0];
+  return {
+    from: join(modelDirectory, file),
+    to: join(outputDirectory, file),
+    offset,
+    byteWidth: BYTE_WIDTH[dtype],
+  };
+}
+
+/** Creates the output files at full size, with all that no later pass writes. */
+async function copyUntouched({ model, tensors, outputDirectory, runner }: ApplyInput): Promise<void> {
+  const pieces: CopyPiece[] = [];
+  for (const file of model.inventory.files) {
+    const from = join(model.directory, file);
+    const to = join(outputDirectory, file);
+    const { size } = await stat(from);
+    await createFile(to, size);
+    const written = tensors
+      .flatMap((tensor) => (isOneStretch(tensor) ? (tensor.data?.runs ?? []) : []))
+      .filter((run) => run.file === file)
+      .sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const run of [...written, { offset: size, byteLength: 0 }]) {
+      if (run.offset > offset) pieces.push({ from, to, offset, byteLength: run.offset - offset });
+      offset = run.offset + run.byteLength;
+    }
+  }
+  await runner.copy(pieces);
+}
+
+async function zeroIrregularTensors(
+  { tensors, outputDirectory }: ApplyInput,
+  masksPath: string,
+  masks: readonly { readonly offset: number; readonly byteLength: number }[],
+): Promise<void> {
+  for (const [i, tensor] of tensors.entries()) {
+    if (tensor.data === null || isOneStretch(tensor) || !isFloatDtype(tensor.dtype)) continue;
+    await using handle = await open(masksPath);
+    const { offset, byteLength } = masks[i];
+    const { buffer } = await handle.read(new Uint8Array(byteLength), 0, byteLength, offset);
+    await zeroIrregular(outputDirectory, tensor.data, buffer, BYTE_WIDTH[tensor.dtype]);
+  }
+}
+
+async function createFile(path: string, byteLength: number, start?: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await using handle = await open(path, 'w');
+  if (start) await handle.write(start);
+  await handle.truncate(byteLength);
+}

@@ -1,0 +1,45 @@
+/** Stages of a job, in order. */
+export type Stage = 'inventory' | 'score' | 'decide' | 'apply' | 'report';
+
+export interface ProgressUpdate {
+  readonly stage: Stage;
+  /** 0 to 100 over the whole job; never falls. */
+  readonly percent: number;
+}
+
+/**
+ * Progress by bytes done. How many bytes a job will go through is known roughly beforehand (ties may need one more
+ * reading), so the percentage stops short of 100 until the job is done.
+ */
+export class Progress {
+  readonly #planned: number;
+  readonly #emit: (update: ProgressUpdate) => void;
+  #done = 0;
+  #stage: Stage = 'inventory';
+  #percent = 0;
+
+  constructor(plannedBytes: number, emit: (update: ProgressUpdate) => void) {
+    this.#planned = Math.max(1, plannedBytes);
+    this.#emit = emit;
+    this.#emit({ stage: 'inventory', percent: 0 });
+  }
+
+  enter(stage: Stage): void {
+    this.#stage = stage;
+    this.#emit({ stage, percent: this.#percent });
+  }
+
+  /** Counts `bytes` as gone through for good. */
+  advance(bytes: number): void {
+    this.#done += bytes;
+    this.peek(0);
+  }
+
+  /** Shows `bytes` of work under way, to be counted by `advance` when it is done. */
+  peek(bytes: number): void {
+    const percent = Math.min(99, Math.floor((100 * (this.#done + bytes)) / this.#planned));
+    if (percent <= this.#percent) return;
+    this.#percent = percent;
+    this.#emit({ stage: this.#stage, percent });
+  }
+}

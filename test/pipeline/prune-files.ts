@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { openFileSource } from '../../src/formats/file-source.ts';
+import { readModelInventory } from '../../src/formats/inventory.ts';
+import { type PruneInput, type PruneOutcome, prune } from '../../src/pipeline/prune.ts';
+import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import type { Report } from '../../src/report/report.ts';
+
+export interface Pruned extends PruneOutcome {
+  readonly directory: string;
+  readonly report: Report;
+}
+
+/** Prunes a model file, or a folder of files, into a fresh folder that is removed when the value is disposed of. */
+export async function pruneFiles(
+  path: string,
+  recipe: object,
+  options: Partial<PruneInput> & { signal?: AbortSignal; onProgress?: (percent: number) => void } = {},
+): Promise<Pruned & AsyncDisposable> {
+  const directory = /\.(onnx|safetensors)$/.test(path) ? dirname(path) : path;
+  const names = directory === path ? await readdir(path) : [basename(path)];
+  const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-prune-'));
+  const { signal = new AbortController().signal, onProgress, ...input } = options;
+  const outcome = await prune(
+    {
+      model: {
+        name: basename(path),
+        sha256: 'not used here',
+        sizeBytes: 1,
+        directory,
+        inventory: await inventoryOf(directory, names),
+      },
+      scores: null,
+      recipe: recipeSchema.parse(recipe),
+      outputDirectory,
+      threads: 2,
+      ...input,
+    },
+    { signal, onProgress: ({ percent }) => onProgress?.(percent) },
+  );
+  const report: Report = JSON.parse(await readFile(join(outputDirectory, 'report.json'), 'utf8'));
+  return {
+    ...outcome,
+    directory: outputDirectory,
+    report,
+    [Symbol.asyncDispose]: () => rm(outputDirectory, { recursive: true }),
+  };
+}
+
+export async function inventoryOf(directory: string, names: readonly string[]) {
+  await using stack = new AsyncDisposableStack();
+  const files = new Map(
+    await Promise.all(
+      names.map(async (name) => [name, stack.use(await openFileSource(join(directory, name)))] as const),
+    ),
+  );
+  return await readModelInventory(files);
+}
+
+export async function sha256Of(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+}
