@@ -1,4 +1,4 @@
-import { preservedMassBound, preservedMassBoundPaper } from './bounds.ts';
+import { type Excess, exactExcess, preservedMassBound, preservedMassBoundPaper } from './bounds.ts';
 import type { FloatDtype } from './dtype.ts';
 import { Turns } from './event-loop.ts';
 import { BLOCK, BLOCK_PARTIALS, type SelectionKernel } from './kernel.ts';
@@ -146,11 +146,18 @@ function decideAtOnce(
     if (!selection) throw allZero(scores, group, rule);
     const { threshold, tiesKept, statistics } = selection;
     const keepMask = kernel.keepMask(threshold, tiesKept, partials, 0, 2 ** statistics.scaleExponent).slice();
-    return createDecision(selection, sumOf(partials, Math.ceil(length / BLOCK)), keepMask, rule);
+    const excess = exactExcess(kernel.scores, largest, selection.nEff);
+    return createDecision(selection, sumOf(partials, Math.ceil(length / BLOCK)), keepMask, rule, excess);
   });
 }
 
-function createDecision(selection: Selection, keptSum: number, keepMask: Uint8Array, rule: Rule): Decision {
+function createDecision(
+  selection: Selection,
+  keptSum: number,
+  keepMask: Uint8Array,
+  rule: Rule,
+  excess?: Excess,
+): Decision {
   const { n, nEff, nKeep, threshold, statistics } = selection;
   return {
     n,
@@ -160,7 +167,7 @@ function createDecision(selection: Selection, keptSum: number, keepMask: Uint8Ar
     density: nKeep / n,
     threshold,
     preservedMass: Math.min(1, keptSum / statistics.sum),
-    preservedMassBound: preservedMassBound(n, nEff, nKeep),
+    preservedMassBound: preservedMassBound(n, nEff, nKeep, excess),
     preservedMassBoundPaper: preservedMassBoundPaper(n, nKeep, rule.beta),
     ...rule,
     keepMask,
