@@ -174,7 +174,7 @@ export class Store {
 
   /** Proves that the directory can be written. */
   async ping(): Promise<void> {
-    const path = join(this.#uploads, 'ping');
+    const path = join(this.#uploads, `ping-${randomBytes(8).toString('hex')}`);
     await writeDurably(path, '');
     await rm(path);
   }

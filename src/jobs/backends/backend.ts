@@ -1,0 +1,68 @@
+import {
+  type BackendFactory,
+  type IQueueBackend,
+  type Job,
+  type Queue,
+  type QueueEvents,
+  type Worker,
+  type WorkerOptions,
+  withBackend,
+} from 'bullmq';
+
+/** One queue for all jobs: its name in Redis and in the database. */
+const QUEUE_NAME = 'emp-jobs';
+
+/** What the queue holds of a job: ids. Everything else is in the store. */
+export interface QueuedJob {
+  readonly model_id: string;
+}
+
+/** What is used of BullMQ's classes. `on` is spelled out: theirs returns the class, which names its backend. */
+export interface JobQueue
+  extends Pick<
+    Queue<QueuedJob>,
+    'add' | 'getJob' | 'getJobs' | 'getJobState' | 'getJobCounts' | 'remove' | 'close' | 'waitUntilReady'
+  > {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilReady'> {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'completed' | 'failed', listener: (event: { jobId: string }) => void): unknown;
+}
+export interface QueueWorker extends Pick<Worker<QueuedJob>, 'close' | 'cancelAllJobs' | 'waitUntilReady'> {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'completed', listener: (job: Job<QueuedJob>) => void): unknown;
+  on(event: 'failed', listener: (job: Job<QueuedJob> | undefined, error: Error) => void): unknown;
+  on(event: 'stalled', listener: (jobId: string) => void): unknown;
+}
+export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
+
+/**
+ * Where the queue lives. Deliberately not in it: anything about jobs. The same BullMQ classes run on every backend; a backend only
+ * knows how to connect them, whether the other side answers, and how to hang up (after the classes made here are closed).
+ */
+export interface Backend {
+  readonly kind: 'redis' | 'postgres' | 'embedded';
+  createQueue(): JobQueue;
+  createQueueEvents(): JobQueueEvents;
+  /** @param processor file of the sandboxed processor, run in a child process per slot */
+  createWorker(processor: URL, options: QueueWorkerOptions): QueueWorker;
+  /** Rejects when the queue's server does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The constructors of a backend, from its BullMQ factory and what each side connects with. */
+export function bindConstructors<B extends IQueueBackend, C>(
+  factory: BackendFactory<B, C>,
+  connections: { readonly producer: C; readonly consumer: C },
+): Pick<Backend, 'createQueue' | 'createQueueEvents' | 'createWorker'> {
+  const { Queue, QueueEvents, Worker } = withBackend(factory);
+  const { producer, consumer } = connections;
+  return {
+    createQueue: () => new Queue<QueuedJob>(QUEUE_NAME, { connection: producer }),
+    createQueueEvents: () => new QueueEvents(QUEUE_NAME, { connection: consumer }),
+    createWorker: (processor, options) =>
+      new Worker<QueuedJob>(QUEUE_NAME, processor, { ...options, connection: consumer }),
+  };
+}

@@ -1,0 +1,97 @@
+import { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { createPostgresBackend, runMigrations } from 'bullmq';
+import { type Backend, bindConstructors } from './backend.ts';
+import { lockDirectory } from './directory-lock.ts';
+
+const ADVICE =
+  'The embedded queue serves one process: stop that one, or give every process REDIS_URL or DATABASE_URL.';
+
+/** Opens the queue's own PostgreSQL inside this process, stored under `<dataDirectory>/queue`. */
+export async function openEmbedded(dataDirectory: string): Promise<Backend> {
+  const directory = join(dataDirectory, 'queue');
+  const lock = await lockDirectory(directory, ADVICE);
+  let database: PGlite;
+  try {
+    database = await PGlite.create(join(directory, 'pgdata'));
+    await runMigrations(new SessionClient(database));
+    await database.exec('SET search_path TO bullmq');
+  } catch (error) {
+    lock.release();
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `cannot open the embedded queue in ${directory}: ${reason}. It may be deleted: unfinished jobs are queued again from their records.`,
+    );
+  }
+  const pool = new SessionPool(database);
+  return {
+    kind: 'embedded',
+    ...bindConstructors(createPostgresBackend, { producer: pool, consumer: pool }),
+    async ping() {
+      await database.query('SELECT 1');
+    },
+    async close() {
+      await database.close();
+      lock.release();
+    },
+  };
+}
+
+/**
+ * The surface of a `pg.PoolClient` on the one session that PGlite has. Only `runMigrations`, alone with the database, opens a
+ * transaction over several queries; BullMQ's commands are single statements, which PGlite runs one after the other.
+ */
+class SessionClient extends EventEmitter {
+  readonly #database: PGlite;
+  readonly #unsubscribe: () => void;
+
+  constructor(database: PGlite) {
+    super();
+    // A wait for jobs or events adds a listener of its own each.
+    this.setMaxListeners(0);
+    this.#database = database;
+    this.#unsubscribe = database.onNotification((channel, payload) =>
+      this.emit('notification', { channel, payload }),
+    );
+  }
+
+  query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
+    return query<R>(this.#database, text, parameters);
+  }
+
+  release(): void {
+    this.#unsubscribe();
+  }
+}
+
+/** The surface of a `pg.Pool`. `options.keepAlive` says what is true of a connection inside the process: it cannot drop unnoticed. */
+class SessionPool extends EventEmitter {
+  readonly options = { keepAlive: true };
+  readonly totalCount = 1;
+  readonly #database: PGlite;
+
+  constructor(database: PGlite) {
+    super();
+    this.#database = database;
+  }
+
+  query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
+    return query<R>(this.#database, text, parameters);
+  }
+
+  async connect(): Promise<SessionClient> {
+    return new SessionClient(this.#database);
+  }
+
+  async end(): Promise<void> {}
+}
+
+async function query<R>(database: PGlite, text: string, parameters?: readonly unknown[]) {
+  // Migrations are scripts of many statements, which only the simple protocol takes.
+  const result =
+    parameters === undefined
+      ? (await database.exec(text)).at(-1)
+      : await database.query<R>(text, [...parameters]);
+  return { rows: (result?.rows ?? []) as R[], rowCount: result?.affectedRows ?? 0 };
+}

@@ -1,0 +1,45 @@
+import { createPostgresBackend, type PgPool, runMigrations } from 'bullmq';
+import { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { type Backend, bindConstructors } from './backend.ts';
+
+/** The schema of BullMQ's tables; migrations put it there. */
+const SCHEMA = 'bullmq';
+const CONNECT_TIMEOUT_MS = 5000;
+/** Two are held for good, by the worker's and the events' LISTEN. */
+const MAX_CONNECTIONS = 10;
+
+/** Connects to a PostgreSQL server (13 or newer) and brings the queue's tables up to date. @param url `postgres://...` */
+export async function connectPostgres(url: string, log?: Logger): Promise<Backend> {
+  const pool = new Pool({
+    connectionString: url,
+    max: MAX_CONNECTIONS,
+    options: `-c search_path=${SCHEMA}`,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  });
+  pool.on('error', (error) => log?.warn({ err: error }, 'an idle database connection was lost'));
+  try {
+    const client = await pool.connect();
+    try {
+      await runMigrations(client, SCHEMA);
+    } finally {
+      client.release();
+    }
+  } catch (error) {
+    await pool.end();
+    const { host, pathname } = new URL(url);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot use PostgreSQL at ${host}${pathname} (DATABASE_URL): ${reason}`);
+  }
+  // pg's overloads of `query` are more than BullMQ's type of a pool asks for, in an order TypeScript does not match.
+  const connection = pool as unknown as PgPool;
+  return {
+    kind: 'postgres',
+    ...bindConstructors(createPostgresBackend, { producer: connection, consumer: connection }),
+    async ping() {
+      await pool.query('SELECT 1');
+    },
+    close: () => pool.end(),
+  };
+}

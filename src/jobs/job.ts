@@ -1,0 +1,74 @@
+import type { InputFinding } from '../core/errors.ts';
+import type { Recipe } from '../pipeline/recipe.ts';
+import type { StoredRecord } from '../storage/store.ts';
+
+export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/** What the client asked for: written once, before the job is queued. */
+export interface JobRequest {
+  readonly model_id: string;
+  readonly scores_dataset_id: string | null;
+  readonly recipe: Recipe;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface JobRecord extends StoredRecord, JobRequest {
+  /** Digest of the idempotency key's request, to refuse the same key with another body. */
+  readonly request_sha256: string;
+}
+
+export interface JobProgress {
+  /** `inventory`, `score`, `decide`, `apply`, `report`. */
+  readonly stage: string;
+  /** 0 to 100 over the whole job. */
+  readonly percent: number;
+}
+
+export interface JobSummary {
+  readonly n: number;
+  readonly n_keep: number;
+  readonly sparsity: number;
+  readonly n_eff: number | null;
+  readonly preserved_mass: number;
+  readonly preserved_mass_bound: number | null;
+}
+
+export interface JobArtifact {
+  readonly name: string;
+  readonly media_type: string;
+  readonly size_bytes: number;
+  readonly sha256: string;
+}
+
+export interface JobFailure {
+  readonly code: string;
+  readonly detail: string;
+  readonly errors: readonly InputFinding[];
+}
+
+/** How a job ended: written once, to `result.json` of the job's folder, before the queue is told. */
+export interface JobResult {
+  readonly status: 'succeeded' | 'failed' | 'canceled';
+  readonly started_at: string | null;
+  readonly finished_at: string;
+  readonly error: JobFailure | null;
+  readonly summary: JobSummary | null;
+  readonly artifacts: readonly JobArtifact[];
+  /** What each stage took; null unless it succeeded. Not in an artifact: artifacts are the same for the same job. */
+  readonly timings_ms: Readonly<Record<string, number>> | null;
+}
+
+/** A job as it stands: the request, and either its result or what the queue knows. */
+export interface Job extends JobRequest, Omit<JobResult, 'status' | 'finished_at'> {
+  readonly id: string;
+  readonly status: JobStatus;
+  readonly progress: JobProgress;
+  readonly created_at: string;
+  readonly finished_at: string | null;
+}
+
+/** One event of a job's life. `id` counts from 1 within the job; a reader that saw `id` asks for what came after. */
+export type JobEvent =
+  | { readonly id: number; readonly event: 'progress'; readonly data: JobProgress }
+  | { readonly id: number; readonly event: 'succeeded' | 'failed' | 'canceled'; readonly data: Job };

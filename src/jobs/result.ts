@@ -1,0 +1,49 @@
+import { EmpError } from '../core/errors.ts';
+import type { Store } from '../storage/store.ts';
+import type { JobFailure, JobResult } from './job.ts';
+
+const RESULT = 'result.json';
+
+/** How a job ended; null while it has not, or is not there. */
+export function readResult(store: Store, id: string): Promise<JobResult | null> {
+  return store.readJson<JobResult>('jobs', id, RESULT);
+}
+
+/**
+ * Settles how a job ended. A job ends once: of several that say so (a cancellation, a worker that lost the job and did not notice) the
+ * first is heard. Returns whether this one was.
+ */
+export function writeResult(
+  store: Store,
+  id: string,
+  outcome: Pick<JobResult, 'status' | 'started_at'> & Partial<JobResult>,
+): Promise<boolean> {
+  const finished_at = new Date().toISOString();
+  const nothing = { error: null, summary: null, artifacts: [], timings_ms: null };
+  const result: JobResult = { finished_at, ...nothing, ...outcome };
+  return store.writeJsonOnce('jobs', id, RESULT, result);
+}
+
+/** What a client is told of a failure that its input caused. */
+export function inputFailure(error: EmpError): JobFailure {
+  return { code: error.code, detail: error.message, errors: error.findings };
+}
+
+/** What a client is told of a failure of ours, after the last attempt: its kind and cause, no stack and no path of this machine. */
+export function serviceFailure(error: Error, attempts: number, store: Store): JobFailure {
+  const exit = /^Unexpected exit code: (\S+) signal: (\S+)/.exec(error.message);
+  const times = attempts === 1 ? 'once' : `in each of ${attempts} attempts`;
+  if (exit) {
+    const how = exit[2] === 'null' ? `with code ${exit[1]}` : `by ${exit[2]}`;
+    const hint = exit[2] === 'SIGKILL' ? ' Memory may have run out.' : '';
+    return workerCrashed(`The computing process ended ${how} ${times}.${hint}`);
+  }
+  if (/stalled more than/.test(error.message))
+    return workerCrashed('The worker disappeared while computing, more often than a job is taken up again.');
+  const reason = (error.message.split('\n')[0] ?? '').replaceAll(store.root, '');
+  return { code: 'internal_error', detail: `The job failed ${times}: ${reason}`, errors: [] };
+}
+
+function workerCrashed(detail: string): JobFailure {
+  return inputFailure(new EmpError('worker_crashed', detail));
+}

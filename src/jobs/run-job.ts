@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import type { SandboxedJob } from 'bullmq';
+import { EmpError } from '../core/errors.ts';
+import { Store } from '../storage/store.ts';
+import type { QueuedJob } from './backends/backend.ts';
+import { watchCancellation } from './cancellation.ts';
+import { readChildSettings } from './child-settings.ts';
+import type { JobProgress, JobRecord, JobResult } from './job.ts';
+import { ProgressWriter } from './progress-log.ts';
+import { inputFailure, readResult, writeResult } from './result.ts';
+
+export const PROGRESS = 'progress.ndjson';
+export const ARTIFACTS = 'artifacts';
+const ATTEMPT_PREFIX = 'attempt-';
+
+export interface WorkContext {
+  readonly store: Store;
+  /** Empty folder for the artifacts. */
+  readonly outputDirectory: string;
+  readonly threads: number;
+  /** Aborts when the job is canceled or the worker shuts down. */
+  readonly signal: AbortSignal;
+  onProgress(progress: JobProgress): void;
+}
+
+/** What is done for a job; an EmpError thrown is the job's outcome, any other error a reason to try again. */
+export type Work = (
+  record: JobRecord,
+  context: WorkContext,
+) => Promise<Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms'>>;
+
+/** A sandboxed processor for BullMQ: `work` with all that surrounds it, to be a processor file's default export. */
+export async function createProcessor(work: Work) {
+  // The parent is gone, and with it the lock on the job: another worker will take it up.
+  process.once('disconnect', () => process.exit(1));
+  const { storeRoot, threads } = readChildSettings();
+  const store = await Store.open(storeRoot);
+  return async (job: SandboxedJob<QueuedJob>, token: string, shutdown: AbortSignal): Promise<void> => {
+    const startedAt = new Date(job.processedOn ?? Date.now()).toISOString();
+    const ended = await runJob(job.id, startedAt, { store, threads, shutdown, work });
+    if (!ended) {
+      await job.moveToWait(token);
+      // BullMQ knows by this name that the job has been moved already.
+      throw Object.assign(new Error('returned to the queue'), { name: 'WaitingError' });
+    }
+  };
+}
+
+interface Surroundings {
+  readonly store: Store;
+  readonly threads: number;
+  readonly shutdown: AbortSignal;
+  readonly work: Work;
+}
+
+/**
+ * Runs a job to its result. True: it has ended one way or another, and `result.json` says how. False: `shutdown` came first. Throws what
+ * makes the queue try again. A job that was taken from a dead worker starts anew, in a folder of its own, and gives the same bytes.
+ */
+async function runJob(id: string, started_at: string, surroundings: Surroundings): Promise<boolean> {
+  const { store, threads, shutdown, work } = surroundings;
+  const record = await store.readRecord<JobRecord>('jobs', id);
+  // Deleted; or a crash came after the result and before the queue heard of it.
+  if (!record || (await readResult(store, id))) return true;
+  await removeAttempts(store, id);
+  const outputDirectory = store.path('jobs', id, `${ATTEMPT_PREFIX}${randomBytes(6).toString('hex')}`);
+  await mkdir(outputDirectory);
+  using cancellation = await watchCancellation(store, id);
+  using progress = new ProgressWriter(store.path('jobs', id, PROGRESS));
+  const signal = AbortSignal.any([shutdown, cancellation.signal]);
+  const onProgress = (update: JobProgress) => progress.report(update);
+  try {
+    signal.throwIfAborted();
+    const outcome = await work(record, { store, outputDirectory, threads, signal, onProgress });
+    await publishArtifacts(store, id, outputDirectory);
+    await writeResult(store, id, { status: 'succeeded', started_at, ...outcome });
+    return true;
+  } catch (error) {
+    if (cancellation.signal.aborted) {
+      const canceled = new EmpError('canceled', 'The job was canceled.');
+      await writeResult(store, id, { status: 'canceled', started_at, error: inputFailure(canceled) });
+      return true;
+    }
+    if (shutdown.aborted) return false;
+    if (!(error instanceof EmpError)) throw error;
+    await writeResult(store, id, { status: 'failed', started_at, error: inputFailure(error) });
+    return true;
+  } finally {
+    await rm(outputDirectory, { recursive: true, force: true });
+  }
+}
+
+/** Makes an attempt's output the job's artifacts, in place of those of an attempt that did not get to its result. */
+async function publishArtifacts(store: Store, id: string, outputDirectory: string): Promise<void> {
+  // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
+  if (await readResult(store, id)) return;
+  const artifacts = store.path('jobs', id, ARTIFACTS);
+  await rm(artifacts, { recursive: true, force: true });
+  await rename(outputDirectory, artifacts);
+}
+
+/** Removes what earlier attempts, ended with their process, left behind. */
+export async function removeAttempts(store: Store, id: string): Promise<void> {
+  const directory = store.path('jobs', id);
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(ATTEMPT_PREFIX))
+      await rm(store.path('jobs', id, name), { recursive: true, force: true });
+  }
+}

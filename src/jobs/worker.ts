@@ -1,0 +1,106 @@
+import type { Job } from 'bullmq';
+import type { Logger } from 'pino';
+import type { Store } from '../storage/store.ts';
+import type { Backend, QueuedJob } from './backends/backend.ts';
+import { childEnvironment } from './child-settings.ts';
+import { readResult, serviceFailure, writeResult } from './result.ts';
+
+/** A lock is renewed twice in its time. A job whose worker died is free when it has run out... */
+const LOCK_MS = 6000;
+/** ...and is found by the second look after that: within LOCK_MS + STALLED_CHECK_MS of the death. */
+const STALLED_CHECK_MS = 3000;
+/** How many workers may die of a job, or be killed over it, before it is given up. */
+const MAX_STALLED = 3;
+/** Less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
+const GRACE_MS = 10_000;
+/** A computation returns to its event loop far more often than this; what does not is left to die with the process. */
+const ABORT_MS = 5000;
+
+export interface WorkerSettings {
+  readonly store: Store;
+  readonly backend: Backend;
+  /** Jobs at a time, each in a child process of its own. */
+  readonly concurrency: number;
+  /** Threads that one job may compute on; the result is the same for any number. */
+  readonly threads?: number;
+  readonly log: Logger;
+  /** The child's file; the tests have their own. */
+  readonly processor?: URL;
+  readonly lockMs?: number;
+  readonly stalledCheckMs?: number;
+  readonly graceMs?: number;
+}
+
+export interface JobWorker {
+  /**
+   * Takes no further job, gives running ones `graceMs` to finish and then returns them to the queue, where another worker finds them
+   * at once: most jobs take seconds, and a deployment should not wait for those that do not.
+   */
+  close(): Promise<void>;
+}
+
+/** Starts taking jobs from the queue. */
+export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
+  const { store, backend, concurrency, log } = settings;
+  const env = childEnvironment({ storeRoot: store.root, threads: settings.threads ?? 1 });
+  const worker = backend.createWorker(settings.processor ?? new URL('./processor.ts', import.meta.url), {
+    concurrency,
+    lockDuration: settings.lockMs ?? LOCK_MS,
+    stalledInterval: settings.stalledCheckMs ?? STALLED_CHECK_MS,
+    maxStalledCount: MAX_STALLED,
+    // Without flags of this process: a debugger's or a test runner's are not for its children.
+    workerForkOptions: { env, execArgv: [] },
+  });
+  const settling = new Set<Promise<void>>();
+  worker.on('error', (error) => log.warn({ err: error }, 'worker'));
+  worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
+  worker.on('completed', (job) => log.info({ job: job.id }, 'job done'));
+  worker.on('failed', (job, error) => {
+    const settled = settle(store, job, error, log)
+      .catch((cause) => log.error({ err: cause, job: job?.id }, 'the result could not be written'))
+      .finally(() => settling.delete(settled));
+    settling.add(settled);
+  });
+  await worker.waitUntilReady();
+  process.on('unhandledRejection', ignoreDeadChild);
+  return {
+    async close() {
+      const graceMs = settings.graceMs ?? GRACE_MS;
+      const timers: NodeJS.Timeout[] = [];
+      const abandoned = new Promise<void>((resolve) => {
+        timers.push(setTimeout(() => worker.cancelAllJobs('shutdown'), graceMs));
+        timers.push(setTimeout(resolve, graceMs + ABORT_MS));
+      });
+      await Promise.race([worker.close(), abandoned]);
+      for (const timer of timers) clearTimeout(timer);
+      await Promise.all(settling);
+      process.off('unhandledRejection', ignoreDeadChild);
+    },
+  };
+}
+
+/** Gives a job its result when the queue has given it up; what its child could not write itself. */
+async function settle(
+  store: Store,
+  job: Job<QueuedJob> | undefined,
+  error: Error,
+  log: Logger,
+): Promise<void> {
+  if (!job?.id) return;
+  const final = job.finishedOn !== undefined;
+  log.warn({ err: error, job: job.id, attempt: job.attemptsMade, final }, 'attempt failed');
+  if (!final || (await readResult(store, job.id))) return;
+  const started_at = job.processedOn === undefined ? null : new Date(job.processedOn).toISOString();
+  const failure = serviceFailure(error, job.attemptsMade, store);
+  if (await store.readRecord('jobs', job.id))
+    await writeResult(store, job.id, { status: 'failed', started_at, error: failure });
+}
+
+/**
+ * BullMQ drops the promise of a message to a child, so one to a child that was killed a moment ago, whose end is not known yet, would end this
+ * process. The child's `exit` follows and is handled. Everything else ends the process, as without this.
+ */
+function ignoreDeadChild(reason: unknown): void {
+  const code = reason instanceof Error && 'code' in reason ? reason.code : undefined;
+  if (code !== 'ERR_IPC_CHANNEL_CLOSED' && code !== 'EPIPE') throw reason;
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { connectBackend } from '../../src/jobs/backends/connect.ts';
+import { lockDirectory } from '../../src/jobs/backends/directory-lock.ts';
+import { openJobs } from '../../src/jobs/jobs.ts';
+import { Store } from '../../src/storage/store.ts';
+import { startRedis } from '../services/redis.ts';
+import { log, request } from './site.ts';
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'emp-backends-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+test('a server that is not there is named, its password is not', async () => {
+  await assert.rejects(
+    connectBackend({ redisUrl: 'redis://user:secret@127.0.0.1:1/0', dataDirectory: directory }),
+    ({ message }: Error) =>
+      /127\.0\.0\.1:1\/0 \(REDIS_URL\): .*ECONNREFUSED/.test(message) && !message.includes('secret'),
+  );
+  await assert.rejects(
+    connectBackend({ databaseUrl: 'postgres://user:secret@127.0.0.1:1/emp', dataDirectory: directory }),
+    ({ message }: Error) =>
+      /127\.0\.0\.1:1\/emp \(DATABASE_URL\): .*ECONNREFUSED/.test(message) && !message.includes('secret'),
+  );
+});
+
+test('a Redis that evicts keys is warned about', async () => {
+  const redis = await startRedis('--maxmemory-policy', 'allkeys-lru');
+  try {
+    const lines: string[] = [];
+    const log = pino({}, { write: (line) => lines.push(line) });
+    const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: directory, log });
+    await backend.close();
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /allkeys-lru.*noeviction/);
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('without its queue the service refuses a job, leaves nothing behind, and can be closed', async () => {
+  const redis = await startRedis();
+  const store = await Store.open(join(directory, 'outage'));
+  const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
+  const jobs = await openJobs({ store, backend, log });
+  await redis.stop();
+  await assert.rejects(jobs.submit(request({})), { code: 'not_ready' });
+  await assert.rejects(jobs.ping());
+  assert.deepEqual(await readdir(join(store.root, 'jobs')), []);
+  await jobs.close();
+  await backend.close();
+  await store.close();
+});
+
+test('the embedded directory is one process’s: the second is told whose, a kill frees it', async () => {
+  const locked = join(directory, 'locked');
+  const module = fileURLToPath(new URL('../../src/jobs/backends/directory-lock.ts', import.meta.url));
+  const script = `import { lockDirectory } from ${JSON.stringify(module)};
+    await lockDirectory(${JSON.stringify(locked)}, ''); console.log('locked'); setInterval(() => {}, 1000);`;
+  const args = ['--input-type=module', '--eval', script];
+  const holder = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(holder.stdout, 'data');
+  await assert.rejects(
+    lockDirectory(locked, 'Set REDIS_URL.'),
+    new RegExp(`in use by process ${holder.pid} on .*Set REDIS_URL`),
+  );
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  const lock = await lockDirectory(locked, '');
+  await assert.rejects(lockDirectory(locked, ''), new RegExp(`in use by process ${process.pid} `));
+  lock.release();
+  (await lockDirectory(locked, '')).release();
+});
+
+test('idle children that are killed just before a job comes do not take their worker along', async () => {
+  const redis = await startRedis();
+  try {
+    const script = fileURLToPath(new URL('./idle-child-process.ts', import.meta.url));
+    const settings = { redisUrl: redis.url, dataDirectory: join(directory, 'idle') };
+    const args = [script, JSON.stringify(settings), join(directory, 'idle.trace')];
+    const service = spawn(process.execPath, args, { stdio: 'inherit' });
+    const [code] = await once(service, 'exit');
+    assert.equal(code, 0);
+  } finally {
+    await redis.stop();
+  }
+});

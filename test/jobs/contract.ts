@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
+import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
+import { readLastProgress } from '../../src/jobs/progress-log.ts';
+import { freshId } from '../../src/storage/ids.ts';
+import { openSite, RETRY, readTrace, request, type Site, startTestWorker, tracePath } from './site.ts';
+
+/** Where a suite works; filled in before its tests run. */
+export interface Place {
+  settings: BackendSettings;
+  directory: string;
+}
+
+const LONG_MS = 20_000;
+/** A job that does not end by itself within a test. */
+const ENDLESS = { steps: '1000', stepMs: '100' };
+
+/** What jobs promise, on whatever the queue lives. */
+export function contract(kind: string, place: Place): void {
+  let site: Site;
+  let traces = 0;
+  before(async () => {
+    site = await openSite(place.settings);
+  });
+  after(() => site.close());
+
+  const newTrace = () => tracePath(place.directory, `job-${traces++}`);
+  async function submit(metadata: Record<string, string>): Promise<Job & { trace: string }> {
+    const trace = newTrace();
+    const { job, created } = await site.jobs.submit(request({ trace, ...metadata }));
+    assert.equal(created, true);
+    return { ...job, trace };
+  }
+  async function finish(id: string): Promise<Job> {
+    const job = await site.jobs.wait(id, LONG_MS);
+    assert.ok(job?.finished_at, `job stands at ${JSON.stringify(job)}`);
+    return job;
+  }
+  async function until(condition: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + LONG_MS;
+    while (!(await condition())) {
+      assert.ok(Date.now() < deadline, 'waited too long');
+      await sleep(20);
+    }
+  }
+  const untilStarted = (trace: string) => until(async () => (await readTrace(trace)).length > 0);
+  const collect = async (id: string, lastEventId: number) => {
+    const events: JobEvent[] = [];
+    for await (const event of site.jobs.events(id, lastEventId, AbortSignal.timeout(LONG_MS)))
+      events.push(event);
+    return events;
+  };
+
+  test('a submitted job runs and keeps its result', async () => {
+    const job = await submit({ seed: 'a', note: 'kept' });
+    assert.match(job.status, /^(queued|running)$/);
+    assert.equal(job.metadata.note, 'kept');
+    const done = await finish(job.id);
+    assert.equal(done.status, 'succeeded');
+    assert.deepEqual(done.progress, { stage: 'step 0', percent: 100 });
+    assert.equal(done.summary?.n_keep, 1);
+    assert.equal(done.error, null);
+    assert.ok(done.started_at && done.finished_at && done.created_at <= done.started_at);
+    assert.ok(done.started_at <= done.finished_at);
+    assert.deepEqual(await site.jobs.get(job.id), done);
+    const [artifact] = done.artifacts;
+    const content = await readFile(site.store.path('jobs', job.id, 'artifacts', artifact?.name ?? ''));
+    assert.equal(content.byteLength, artifact?.size_bytes);
+    assert.deepEqual((await site.jobs.list(1)).data, [done]);
+    assert.equal(await site.jobs.get(freshId('job')), null);
+  });
+
+  test('events come live, and are replayed from an id', async () => {
+    const { id } = await submit({ steps: '5', stepMs: '30' });
+    const live = await collect(id, 0);
+    assert.deepEqual(
+      live.map((event) => event.id),
+      [1, 2, 3, 4, 5, 6],
+    );
+    const stages = live.map((event) => (event.event === 'progress' ? event.data.stage : event.event));
+    assert.deepEqual(stages, ['step 0', 'step 1', 'step 2', 'step 3', 'step 4', 'succeeded']);
+    assert.deepEqual(live.at(-1)?.data, await site.jobs.get(id));
+    assert.deepEqual(await collect(id, 3), live.slice(3));
+    assert.deepEqual(await collect(id, 6), []);
+  });
+
+  test('a running job shows its progress, and a reader that leaves is forgotten', async () => {
+    const { id, trace } = await submit(ENDLESS);
+    await untilStarted(trace);
+    await until(async () => (await site.jobs.get(id))?.progress.stage === 'step 2');
+    const running = await site.jobs.get(id);
+    assert.equal(running?.status, 'running');
+    assert.ok(running?.started_at);
+    assert.equal((await site.jobs.counts()).running, 1);
+    const leaving = new AbortController();
+    const events = site.jobs.events(id, 0, leaving.signal);
+    assert.equal((await events.next()).value?.id, 1);
+    leaving.abort();
+    for await (const event of events) assert.equal(event.event, 'progress');
+    assert.equal((await site.jobs.wait(id, 100))?.status, 'running');
+    await site.jobs.cancel(id);
+  });
+
+  test('an unexpected error is tried again after a growing pause', async () => {
+    const { id, trace } = await submit({ behaviour: 'throw', trouble: '2' });
+    assert.equal((await finish(id)).status, 'succeeded');
+    const [first, second, third, ...more] = await readTrace(trace);
+    assert.ok(first && second && third && more.length === 0);
+    assert.ok(second.at - first.at >= RETRY.backoffMs, `${second.at - first.at} ms`);
+    assert.ok(third.at - second.at >= 2 * RETRY.backoffMs, `${third.at - second.at} ms`);
+  });
+
+  test('an error of the last attempt fails the job, its text without paths or stack', async () => {
+    const { id, trace } = await submit({ behaviour: 'throw', trouble: '9' });
+    const job = await finish(id);
+    assert.equal(job.status, 'failed');
+    assert.equal(job.error?.code, 'internal_error');
+    assert.match(job.error.detail, /in each of 3 attempts: trouble in \/jobs\//);
+    assert.ok(!job.error.detail.includes(place.directory));
+    assert.equal((await readTrace(trace)).length, RETRY.attempts);
+  });
+
+  test('an error of the input is not tried again', async () => {
+    const { id, trace } = await submit({ behaviour: 'refuse', trouble: '9' });
+    const job = await finish(id);
+    assert.equal(job.status, 'failed');
+    assert.deepEqual(job.error, {
+      code: 'malformed_onnx',
+      detail: 'node 3 is cut short',
+      errors: [{ path: 'node/3', message: 'cut' }],
+    });
+    assert.equal((await readTrace(trace)).length, 1);
+  });
+
+  for (const signal of ['SIGKILL', 'SIGSEGV']) {
+    test(`a child killed by ${signal} costs an attempt and nothing else`, async () => {
+      const victim = await submit({ behaviour: signal });
+      const next = await submit({});
+      assert.equal((await finish(victim.id)).status, 'succeeded');
+      assert.equal((await finish(next.id)).status, 'succeeded');
+      const [first, second] = await readTrace(victim.trace);
+      assert.notEqual(first?.pid, second?.pid);
+    });
+  }
+
+  test('a job that kills every child fails with a reason', async () => {
+    const job = await finish((await submit({ behaviour: 'SIGKILL', trouble: '9' })).id);
+    assert.equal(job.status, 'failed');
+    assert.equal(job.error?.code, 'worker_crashed');
+    assert.match(job.error.detail, /SIGKILL in each of 3 attempts/);
+  });
+
+  test('canceling: a waiting job at once, a running one within a second, a finished one not at all', async () => {
+    const running = await submit(ENDLESS);
+    await untilStarted(running.trace);
+    const waiting = await submit({});
+    assert.equal((await site.jobs.cancel(waiting.id))?.status, 'canceled');
+    const asked = performance.now();
+    const canceled = await site.jobs.cancel(running.id);
+    assert.ok(performance.now() - asked < 1000, `${performance.now() - asked} ms`);
+    assert.equal(canceled?.status, 'canceled');
+    assert.equal(canceled?.error?.code, 'canceled');
+    assert.deepEqual(await readTrace(waiting.trace), []);
+    const files = await readdir(site.store.path('jobs', running.id));
+    assert.ok(!files.some((name) => /attempt|artifacts/.test(name)), files.join(' '));
+    const done = await finish((await submit({})).id);
+    assert.deepEqual(await site.jobs.cancel(done.id), done);
+    assert.equal(await site.jobs.cancel(freshId('job')), null);
+    assert.equal((await collect(running.id, 0)).at(-1)?.event, 'canceled');
+  });
+
+  test('canceling a job that waits for its next attempt', async () => {
+    const { id, trace } = await submit({ behaviour: 'throw', trouble: '9' });
+    await until(async () => (await site.jobs.counts()).retrying === 1);
+    assert.equal((await site.jobs.cancel(id))?.status, 'canceled');
+    const attempts = (await readTrace(trace)).length;
+    await sleep(3 * RETRY.backoffMs);
+    assert.equal((await readTrace(trace)).length, attempts);
+  });
+
+  test('an idempotency key makes one job, however many ask at once', async () => {
+    const trace = newTrace();
+    const ask = () => site.jobs.submit(request({ trace }), `key-${kind}`);
+    const answers = await Promise.all(Array.from({ length: 8 }, ask));
+    const ids = new Set(answers.map(({ job }) => job.id));
+    assert.equal(ids.size, 1);
+    assert.equal(answers.filter(({ created }) => created).length, 1);
+    const [id] = ids;
+    await finish(id ?? '');
+    assert.equal((await ask()).job.status, 'succeeded');
+    assert.equal((await readTrace(trace)).length, 1);
+    await assert.rejects(site.jobs.submit(request({ trace, other: 'x' }), `key-${kind}`), {
+      code: 'idempotency_key_reused',
+    });
+  });
+
+  test('a record that a crash kept from the queue is taken up, once', async () => {
+    const trace = newTrace();
+    const upload = await site.store.createUpload();
+    const id = freshId('job');
+    const record: JobRecord = {
+      id,
+      created_at: new Date().toISOString(),
+      ...request({ trace }),
+      request_sha256: '',
+    };
+    await site.store.publish('jobs', upload, record);
+    assert.equal((await site.jobs.get(id))?.status, 'queued');
+    await Promise.all([site.jobs.recover(), site.jobs.recover()]);
+    assert.equal((await finish(id)).status, 'succeeded');
+    await site.jobs.recover();
+    assert.equal((await readTrace(trace)).length, 1);
+  });
+
+  test('an unfinished job cannot be deleted and holds its model; a finished one can', async () => {
+    const model = 'mdl_1111111111';
+    const trace = newTrace();
+    const { job } = await site.jobs.submit(request({ trace, ...ENDLESS }, model));
+    await assert.rejects(site.jobs.delete(job.id), { code: 'conflict' });
+    assert.equal(await site.jobs.usesModel(model), true);
+    await site.jobs.cancel(job.id);
+    await until(async () => !(await site.jobs.usesModel(model)));
+    assert.equal(await site.jobs.delete(job.id), true);
+    assert.equal(await site.jobs.delete(job.id), false);
+    assert.equal(await site.jobs.get(job.id), null);
+    assert.deepEqual(await collect(job.id, 0), []);
+    await site.jobs.ping();
+  });
+
+  test('two workers share the jobs', async () => {
+    const second = await startTestWorker(site.store, site.backend);
+    try {
+      const jobs = await Promise.all(Array.from({ length: 6 }, () => submit({ steps: '1', stepMs: '400' })));
+      for (const { id } of jobs) assert.equal((await finish(id)).status, 'succeeded');
+      const pids = await Promise.all(jobs.map(async ({ trace }) => (await readTrace(trace))[0]?.pid));
+      assert.equal(new Set(pids).size, 2);
+    } finally {
+      await second.close();
+    }
+  });
+
+  test('a worker that shuts down returns a long job to the queue, for the next', async () => {
+    const { id, trace } = await submit({ steps: '20', stepMs: '100', seed: 'undisturbed' });
+    await untilStarted(trace);
+    await site.worker.close();
+    assert.equal((await site.jobs.get(id))?.status, 'queued');
+    await site.close();
+    site = await openSite(place.settings);
+    assert.equal((await finish(id)).status, 'succeeded');
+    assert.equal((await readTrace(trace)).length, 2);
+  });
+
+  test('a service killed in the middle of a job: its child ends, the job is taken up, the result is the same', async () => {
+    const undisturbed = await finish((await submit({ seed: 'same' })).id);
+    await site.close();
+    const trace = newTrace();
+    const metadata = { trace, seed: 'same', steps: '30', stepMs: '100' };
+    const script = fileURLToPath(new URL('./service-process.ts', import.meta.url));
+    const args = [script, JSON.stringify(place.settings), JSON.stringify(metadata)];
+    const service = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = await once(service.stdout, 'data');
+    const id = String(line).trim();
+    const progress = site.store.path('jobs', id, 'progress.ndjson');
+    await until(async () => (await readLastProgress(progress))?.stage === 'step 5');
+    service.kill('SIGKILL');
+    await once(service, 'exit');
+    const killedAt = Date.now();
+    site = await openSite(place.settings);
+    const job = await finish(id);
+    assert.equal(job.status, 'succeeded');
+    assert.deepEqual(job.artifacts, undisturbed.artifacts);
+    const [first, second, ...more] = await readTrace(trace);
+    assert.ok(first && second && more.length === 0);
+    assert.ok(second.at - killedAt < 10_000, `taken up after ${second.at - killedAt} ms`);
+    assert.throws(() => process.kill(first.pid, 0), { code: 'ESRCH' });
+  });
+}

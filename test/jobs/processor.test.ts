@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { openFileSource } from '../../src/formats/file-source.ts';
+import { readModelInventory } from '../../src/formats/inventory.ts';
+import { connectBackend } from '../../src/jobs/backends/connect.ts';
+import { openJobs } from '../../src/jobs/jobs.ts';
+import { startWorker } from '../../src/jobs/worker.ts';
+import type { ModelRecord } from '../../src/storage/records.ts';
+import { Store } from '../../src/storage/store.ts';
+import { startRedis } from '../services/redis.ts';
+import { log, request } from './site.ts';
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'emp-processor-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+/** One float32 matrix `[2, 4]` named as a layer's weight. */
+function safetensors(): Buffer {
+  const values = new Float32Array([1, 1, 1, 1, 0.5, 0, 0, 0]);
+  const layer = { dtype: 'F32', shape: [2, 4], data_offsets: [0, values.byteLength] };
+  const header = JSON.stringify({ 'layer.weight': layer }).padEnd(128);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, Buffer.from(header), Buffer.from(values.buffer)]);
+}
+
+async function storeModel(store: Store): Promise<ModelRecord> {
+  const upload = await store.createUpload();
+  const bytes = safetensors();
+  const name = 'tiny.safetensors';
+  const path = join(upload.directory, 'files', name);
+  await writeFile(path, bytes);
+  await using source = await openFileSource(path);
+  const inventory = await readModelInventory(new Map([[name, source]]));
+  await writeFile(join(upload.directory, 'inventory.json'), JSON.stringify(inventory));
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const file = { name, size_bytes: bytes.byteLength, sha256 };
+  const { record } = await store.publish<ModelRecord>('models', upload, {
+    id: 'mdl_0000000000',
+    created_at: new Date().toISOString(),
+    format: 'safetensors',
+    n_parameters: 8,
+    ...file,
+    files: [file],
+  });
+  return record;
+}
+
+test('the real processor prunes a stored model into the artifacts its result names', async () => {
+  const redis = await startRedis();
+  const store = await Store.open(join(directory, 'data'));
+  const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
+  const jobs = await openJobs({ store, backend, log });
+  const worker = await startWorker({ store, backend, concurrency: 1, log });
+  try {
+    const model = await storeModel(store);
+    const { job } = await jobs.submit(request({}, model.id));
+    const done = await jobs.wait(job.id, 20_000);
+    assert.equal(done?.status, 'succeeded', JSON.stringify(done?.error));
+    // N_eff of four ones and a half, as a distribution over five: (4.5)^2 / 4.25 = 4.76.
+    assert.equal(done.summary?.n, 8);
+    assert.equal(done.summary.n_keep, 4);
+    const folder = store.path('jobs', job.id, 'artifacts');
+    assert.deepEqual((await readdir(folder)).sort(), done.artifacts.map(({ name }) => name).sort());
+    for (const { name, size_bytes, sha256 } of done.artifacts) {
+      const bytes = await readFile(join(folder, name));
+      assert.equal(bytes.byteLength, size_bytes);
+      assert.equal(createHash('sha256').update(bytes).digest('hex'), sha256);
+    }
+    const missing = await jobs.submit(request({}, 'mdl_9999999999'));
+    assert.equal((await jobs.wait(missing.job.id, 20_000))?.error?.code, 'not_found');
+  } finally {
+    await worker.close();
+    await jobs.close();
+    await backend.close();
+    await store.close();
+    await redis.stop();
+  }
+});

@@ -1,0 +1,7 @@
+import { openSite, request } from './site.ts';
+
+// A whole service in a process of its own, to be killed: opens a site, submits one job and tells its id.
+const [settings, metadata] = process.argv.slice(2).map((text) => JSON.parse(text));
+const site = await openSite(settings);
+const { job } = await site.jobs.submit(request(metadata));
+process.stdout.write(`${job.id}\n`);

@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Backend } from '../../src/jobs/backends/backend.ts';
+import { type BackendSettings, connectBackend } from '../../src/jobs/backends/connect.ts';
+import type { JobRequest } from '../../src/jobs/job.ts';
+import { type Jobs, openJobs } from '../../src/jobs/jobs.ts';
+import { type JobWorker, startWorker } from '../../src/jobs/worker.ts';
+import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import { Store } from '../../src/storage/store.ts';
+
+export const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
+export const RETRY = { attempts: 3, backoffMs: 100 };
+
+/** One process's share of the service: store, queue, jobs, and a worker with the tests' processor. */
+export interface Site {
+  readonly store: Store;
+  readonly backend: Backend;
+  readonly jobs: Jobs;
+  readonly worker: JobWorker;
+  close(): Promise<void>;
+}
+
+export async function openSite(settings: BackendSettings): Promise<Site> {
+  const store = await Store.open(settings.dataDirectory);
+  const backend = await connectBackend(settings);
+  const jobs = await openJobs({ store, backend, log, retry: RETRY });
+  await jobs.recover();
+  const worker = await startTestWorker(store, backend);
+  return {
+    store,
+    backend,
+    jobs,
+    worker,
+    async close() {
+      await worker.close();
+      await jobs.close();
+      await backend.close();
+      await store.close();
+    },
+  };
+}
+
+/** A worker with short times, so that a test sees in seconds what takes ten in production. */
+export function startTestWorker(store: Store, backend: Backend): Promise<JobWorker> {
+  return startWorker({
+    store,
+    backend,
+    concurrency: 1,
+    log,
+    processor: new URL('./test-processor.ts', import.meta.url),
+    lockMs: 2000,
+    stalledCheckMs: 500,
+    graceMs: 200,
+  });
+}
+
+/** A request for the tests' processor. */
+export function request(metadata: Record<string, string>, model_id = 'mdl_0000000000'): JobRequest {
+  return { model_id, scores_dataset_id: null, recipe: recipeSchema.parse({}), metadata };
+}
+
+/** The attempts that a trace file tells of. */
+export async function readTrace(path: string): Promise<{ at: number; pid: number }[]> {
+  const lines = (await readFile(path, 'utf8').catch(() => '')).split('\n').slice(0, -1);
+  return lines.map((line) => {
+    const [at, pid] = line.split(' ').map(Number);
+    return { at: at ?? 0, pid: pid ?? 0 };
+  });
+}
+
+export function tracePath(directory: string, name: string): string {
+  return join(directory, `${name}.trace`);
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { appendFileSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EmpError } from '../../src/core/errors.ts';
+import { createProcessor } from '../../src/jobs/run-job.ts';
+
+/**
+ * A processor whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
+ * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `SIGKILL`, `SIGSEGV`.
+ */
+export default await createProcessor(async ({ metadata }, { outputDirectory, signal, onProgress }) => {
+  const { trace = '', behaviour, trouble = '1', steps = '1', stepMs = '1', seed = '' } = metadata;
+  appendFileSync(trace, `${Date.now()} ${process.pid}\n`);
+  const attempts = readFileSync(trace, 'utf8').split('\n').length - 1;
+  if (behaviour && attempts <= Number(trouble)) {
+    await sleep(20);
+    if (behaviour === 'throw') throw new Error(`trouble in ${outputDirectory}`);
+    if (behaviour === 'refuse')
+      throw new EmpError('malformed_onnx', 'node 3 is cut short', [{ path: 'node/3', message: 'cut' }]);
+    process.kill(process.pid, behaviour);
+    await sleep(60_000);
+  }
+  for (let step = 0; step < Number(steps); step++) {
+    onProgress({ stage: `step ${step}`, percent: (100 * step) / Number(steps) });
+    await sleep(Number(stepMs), undefined, { signal });
+  }
+  const content = createHash('sha256').update(seed).digest();
+  await writeFile(join(outputDirectory, 'model.bin'), content);
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  return {
+    summary: {
+      n: 1,
+      n_keep: 1,
+      sparsity: 0,
+      n_eff: 1,
+      preserved_mass: 1,
+      preserved_mass_bound: null,
+    },
+    timings_ms: {},
+    artifacts: [
+      { name: 'model.bin', media_type: 'application/octet-stream', size_bytes: content.byteLength, sha256 },
+    ],
+  };
+});

@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A server that a test started. */
+export interface Service {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface RunningProcess {
+  /** Throws what the process said when it has ended; tests must fail, not skip, where a server cannot be had. */
+  assertAlive(): void;
+  stop(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts a server process in the foreground. */
+export function startProcess(
+  command: string,
+  args: string[],
+  options: { uid?: number; gid?: number; cwd: string },
+): RunningProcess {
+  const child: ChildProcess = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  let failure: Error | undefined;
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (text) => {
+      said = (said + text).slice(-4000);
+    });
+  child.on('error', (error) => {
+    failure = error;
+  });
+  const ended = () => failure !== undefined || child.exitCode !== null || child.signalCode !== null;
+  return {
+    assertAlive() {
+      if (ended()) throw new Error(`${command} does not run: ${failure?.message ?? said}`);
+    },
+    async stop(signal) {
+      if (ended()) return;
+      child.kill(signal);
+      await once(child, 'exit');
+    },
+  };
+}
+
+/** Asks until the server answers. */
+export async function untilReady(server: RunningProcess, ask: () => Promise<unknown>): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    server.assertAlive();
+    try {
+      await ask();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await sleep(50);
+    }
+  }
+}
