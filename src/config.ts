@@ -1,0 +1,96 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+
+/** An empty value means: not set. That is how an `.env` file leaves a setting at its default. */
+const optional = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (value === '' ? undefined : value), schema);
+
+const integer = (minimum: number, maximum: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${minimum} to ${maximum}`)
+    .transform(Number)
+    .pipe(
+      z
+        .number()
+        .min(minimum, `must be a whole number from ${minimum} to ${maximum}`)
+        .max(maximum, `must be a whole number from ${minimum} to ${maximum}`),
+    );
+
+const url = (...protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    message: `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  });
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const environmentSchema = z
+  .object({
+    HOST: optional(z.string().default('127.0.0.1')),
+    PORT: optional(integer(0, 65535).default(3000)),
+    DATA_DIR: optional(z.string().default('./data')),
+    REDIS_URL: optional(url('redis:', 'rediss:').optional()),
+    DATABASE_URL: optional(url('postgres:', 'postgresql:').optional()),
+    LOG_LEVEL: optional(
+      z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` }).default('info'),
+    ),
+    MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
+    WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
+    WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
+  })
+  .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
+    message: 'is set beside REDIS_URL: give the queue one home, not two',
+    path: ['DATABASE_URL'],
+  });
+
+/** The names of all settings, as `.env.example` lists them. */
+export const SETTINGS = Object.keys(
+  environmentSchema.shape,
+) as readonly (keyof typeof environmentSchema.shape)[];
+
+/** What the environment decides; `.env.example` says what each is for. */
+export interface Config {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly dataDirectory: string;
+  readonly redisUrl: string | undefined;
+  readonly databaseUrl: string | undefined;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly maxUploadBytes: number;
+  /** Jobs computed at the same time, each in a process of its own. */
+  readonly workerConcurrency: number;
+  /** Threads of one job. */
+  readonly workerThreads: number;
+}
+
+/** A setting that cannot be used. The message names it and what would be right, in one line. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads the settings out of an environment. Throws `ConfigError`. */
+export function parseConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const parsed = environmentSchema.safeParse(environment);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map(({ path, message }) => {
+      const name = String(path[0]);
+      // URLs carry passwords, and this line goes to a log.
+      const shown = name.endsWith('_URL') ? name : `${name}=${JSON.stringify(environment[name])}`;
+      return `${shown} ${message}`;
+    });
+    throw new ConfigError(lines.join('; '));
+  }
+  const settings = parsed.data;
+  return {
+    host: settings.HOST,
+    port: settings.PORT,
+    dataDirectory: settings.DATA_DIR,
+    redisUrl: settings.REDIS_URL,
+    databaseUrl: settings.DATABASE_URL,
+    logLevel: settings.LOG_LEVEL,
+    maxUploadBytes: settings.MAX_UPLOAD_BYTES,
+    workerConcurrency: settings.WORKER_CONCURRENCY,
+    workerThreads: settings.WORKER_THREADS,
+  };
+}

@@ -1,0 +1,38 @@
+import { EmpError } from '../core/errors.ts';
+
+/**
+ * The media type of `offered` that an `Accept` header likes best (RFC 9110, 12.5.1); of equals the first offered.
+ * @throws EmpError `not_acceptable` where it wants none of them
+ */
+export function preferredMediaType<T extends string>(accept: string | undefined, offered: readonly T[]): T {
+  const wanted = (accept?.trim() || '*/*').split(',').map(parseRange);
+  let best: T | undefined;
+  let bestQuality = 0;
+  for (const type of offered) {
+    const ranges = wanted.filter(({ pattern }) => covers(pattern, type));
+    const mostSpecific = ranges.sort((a, b) => specificity(b.pattern) - specificity(a.pattern))[0];
+    if (mostSpecific && mostSpecific.quality > bestQuality) {
+      best = type;
+      bestQuality = mostSpecific.quality;
+    }
+  }
+  if (best !== undefined) return best;
+  throw new EmpError('not_acceptable', `this resource comes as ${offered.join(' or ')}, not as ${accept}`, [
+    { path: 'Accept', message: `must allow ${offered.join(' or ')}` },
+  ]);
+}
+
+function parseRange(text: string): { pattern: string; quality: number } {
+  const [pattern = '', ...parameters] = text.split(';').map((part) => part.trim().toLowerCase());
+  const quality = parameters.find((parameter) => parameter.startsWith('q='));
+  return { pattern, quality: quality ? Number(quality.slice(2)) || 0 : 1 };
+}
+
+function covers(pattern: string, type: string): boolean {
+  if (pattern === '*/*') return true;
+  return pattern.endsWith('/*') ? type.startsWith(pattern.slice(0, -1)) : pattern === type;
+}
+
+function specificity(pattern: string): number {
+  return pattern === '*/*' ? 0 : pattern.endsWith('/*') ? 1 : 2;
+}

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import multipart from '@fastify/multipart';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { EmpError } from '../core/errors.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { Store } from '../storage/store.ts';
+import { registerDocumentation } from './plugins/documentation.ts';
+import { registerMetrics } from './plugins/metrics.ts';
+import { registerProblems, sendProblem } from './plugins/problems.ts';
+import { createProblem, toEmpError } from './problem.ts';
+import { registerDatasets } from './routes/datasets.ts';
+import { registerHealth } from './routes/health.ts';
+import { registerJobArtifacts } from './routes/job-artifacts.ts';
+import { registerJobEvents } from './routes/job-events.ts';
+import { registerJobs } from './routes/jobs.ts';
+import { registerModels } from './routes/models.ts';
+import { registerPages } from './routes/pages.ts';
+import { registerThresholds } from './routes/thresholds.ts';
+import type { App, Services } from './services.ts';
+
+export interface AppOptions {
+  readonly store: Store;
+  readonly jobs: Jobs;
+  readonly log: FastifyBaseLogger;
+  readonly maxUploadBytes: number;
+}
+
+/** A connection on which nothing moves for so long is dropped: a stalled upload holds a file open. Longer than `Prefer: wait` lasts. */
+const IDLE_CONNECTION_MS = 120_000;
+/** JSON bodies other than scores: a recipe with a thousand globs. */
+const JSON_BODY_BYTES = 1024 * 1024;
+/** An artifact may be named like a file of a model, folders and escapes included. */
+const MAX_PARAM_LENGTH = 4096;
+const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
+
+/** The HTTP interface over a store and a jobs service, which the caller opens and closes. */
+export async function createApp({ store, jobs, log, maxUploadBytes }: AppOptions): Promise<FastifyInstance> {
+  const app: App = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: JSON_BODY_BYTES,
+    connectionTimeout: IDLE_CONNECTION_MS,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    },
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      sendProblem(request, reply, toEmpError(error) ?? new EmpError('malformed_body', error.message));
+    },
+    clientErrorHandler: refuseUnreadable,
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, url } = request;
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    request.log.info({ method, url, status: reply.statusCode, ms }, 'request');
+  });
+  const closing = new AbortController();
+  app.addHook('preClose', async () => closing.abort());
+  app.addHook('onSend', async (_request, reply) => {
+    // A connection kept alive would hold the closing server until its client lets go.
+    if (closing.signal.aborted) reply.header('connection', 'close');
+  });
+
+  const services: Services = { store, jobs, maxUploadBytes, closing: closing.signal };
+  registerProblems(app);
+  await app.register(multipart);
+  await registerDocumentation(app);
+  registerMetrics(app, services);
+  await app.register((scope: App, _options, done) => {
+    registerThresholds(scope);
+    done();
+  });
+  registerModels(app, services);
+  registerDatasets(app, services);
+  registerJobs(app, services);
+  registerJobEvents(app, services);
+  registerJobArtifacts(app, services);
+  registerHealth(app, services);
+  registerPages(app);
+  return app as unknown as FastifyInstance;
+}
+
+/** Answers what is not HTTP; no request exists yet. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(createProblem('malformed_body', `not an HTTP request: ${error.message}`, '/'));
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,85 @@
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import { extractNpz } from '../formats/npz.ts';
+import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/score-file.ts';
+import { contentId } from '../storage/ids.ts';
+import type { DatasetRecord, StoredFile } from '../storage/records.ts';
+import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+
+/** Well above the tensors of any real model. */
+const MAX_ARRAYS = 100_000;
+
+export interface PreparedDataset {
+  readonly record: DatasetRecord;
+  /** As `arrays.json` holds them: `range.path` is relative to the dataset's `files/`. */
+  readonly arrays: readonly ScoreArray[];
+}
+
+/**
+ * Turns the score file received as `upload.directory/files/<name>` into a dataset ready to be published: an `.npz` is unpacked, the arrays' places
+ * are written to `arrays.json`, all of it synced to disk.
+ * @throws EmpError for a file that holds no score arrays
+ */
+export async function prepareScores(
+  upload: Upload,
+  received: readonly StoredFile[],
+  maxBytes: number,
+): Promise<PreparedDataset> {
+  const [file, ...others] = received;
+  if (!file || others.length > 0) {
+    throw new EmpError(
+      'invalid_request',
+      'give one file of scores: .safetensors or .npz, one array per tensor',
+      [{ path: 'scores', message: `must be one file, got ${received.length}` }],
+    );
+  }
+  const folder = join(upload.directory, 'files');
+  const found = await readScoreArrays(await openScores(upload, folder, file, maxBytes));
+  if (found.length === 0) {
+    throw new EmpError('invalid_request', `${file.name} holds no arrays`, [
+      { path: 'scores', message: 'holds no arrays' },
+    ]);
+  }
+  const arrays = found.map((array) => ({
+    ...array,
+    range: { ...array.range, path: relative(folder, array.range.path) },
+  }));
+  await writeDurably(join(upload.directory, 'arrays.json'), JSON.stringify(arrays));
+  await syncDirectory(folder);
+  const record: DatasetRecord = {
+    id: contentId('dat', `scores\n${file.sha256}  ${file.name}\n`),
+    created_at: new Date().toISOString(),
+    kind: 'scores',
+    sha256: file.sha256,
+    size_bytes: file.size_bytes,
+    arrays: arrays.map(({ name, shape, dtype }) => ({ name, shape, dtype })),
+  };
+  return { record, arrays };
+}
+
+async function openScores(
+  upload: Upload,
+  folder: string,
+  file: StoredFile,
+  maxBytes: number,
+): Promise<ScoreFiles> {
+  const path = join(folder, file.name);
+  if (file.name.endsWith('.safetensors')) return { format: 'safetensors', path };
+  if (!file.name.endsWith('.npz')) {
+    throw new EmpError('unsupported_media_type', `scores come as .safetensors or .npz, not as ${file.name}`, [
+      { path: 'scores', message: 'must be a .safetensors or .npz file' },
+    ]);
+  }
+  const packed = join(upload.directory, 'packed.npz');
+  await rename(path, packed);
+  await rm(folder, { recursive: true });
+  await mkdir(folder);
+  const paths = await extractNpz(packed, folder, { maxBytes, maxFiles: MAX_ARRAYS });
+  await rm(packed);
+  for (const array of paths.values()) {
+    await using handle = await open(array, 'r+');
+    await handle.sync();
+  }
+  return { format: 'npy', paths };
+}

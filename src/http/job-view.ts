@@ -1,0 +1,27 @@
+import type { Job } from '../jobs/job.ts';
+import { createProblem } from './problem.ts';
+import type { JobView } from './schemas.ts';
+
+/** A job as clients see it: its failure as a problem, its artifacts with a place to fetch them. */
+export function viewOfJob(job: Job): JobView {
+  const path = `/v1/jobs/${job.id}`;
+  const { error } = job;
+  return {
+    id: job.id,
+    status: job.status,
+    progress: job.progress,
+    model_id: job.model_id,
+    scores_dataset_id: job.scores_dataset_id,
+    recipe: job.recipe,
+    created_at: job.created_at,
+    started_at: job.started_at,
+    finished_at: job.finished_at,
+    error: error && createProblem(error.code, error.detail, path, error.errors),
+    summary: job.summary,
+    artifacts: job.artifacts.map((artifact) => ({
+      ...artifact,
+      url: `${path}/artifacts/${encodeURIComponent(artifact.name)}`,
+    })),
+    metadata: { ...job.metadata },
+  };
+}

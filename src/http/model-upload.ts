@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { extractArchive } from '../formats/archive.ts';
+import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import { readModelInventory } from '../formats/inventory.ts';
+import type { ModelInventory } from '../formats/model.ts';
+import { contentId } from '../storage/ids.ts';
+import type { ModelRecord, StoredFile } from '../storage/records.ts';
+import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+
+const ARCHIVE = /\.(tar|zip)$/i;
+/** Well above the shards of any real model. */
+const MAX_FILES = 10_000;
+
+export interface PreparedModel {
+  readonly record: ModelRecord;
+  readonly inventory: ModelInventory;
+}
+
+/**
+ * Turns the files received under `upload.directory/files` into a model ready to be published: unpacks an archive, reads the inventory and writes
+ * it beside the files, all of it synced to disk.
+ * @throws EmpError for files that are no model
+ */
+export async function prepareModel(
+  upload: Upload,
+  received: readonly StoredFile[],
+  maxBytes: number,
+): Promise<PreparedModel> {
+  const folder = join(upload.directory, 'files');
+  const [only] = received;
+  const packed = only && received.length === 1 && ARCHIVE.test(only.name);
+  const files = (packed ? await unpack(folder, only.name, maxBytes) : [...received]).sort(byName);
+  const inventory = await readInventory(folder, files);
+  await writeDurably(join(upload.directory, 'inventory.json'), JSON.stringify(inventory));
+  for (const directory of new Set(files.map(({ name }) => dirname(join(folder, name)))))
+    await syncDirectory(directory);
+  await syncDirectory(folder);
+  const manifest = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).join('');
+  const [single] = files;
+  const record: ModelRecord = {
+    id: contentId('mdl', manifest),
+    created_at: new Date().toISOString(),
+    format: inventory.format,
+    name: inventory.files[0] ?? '',
+    sha256:
+      files.length === 1 && single ? single.sha256 : createHash('sha256').update(manifest).digest('hex'),
+    size_bytes: files.reduce((sum, { size_bytes }) => sum + size_bytes, 0),
+    n_parameters: inventory.nParameters,
+    files,
+  };
+  return { record, inventory };
+}
+
+async function readInventory(folder: string, files: readonly StoredFile[]): Promise<ModelInventory> {
+  const sources = new Map<string, FileSource>();
+  try {
+    for (const { name } of files) sources.set(name, await openFileSource(join(folder, name)));
+    return await readModelInventory(sources);
+  } finally {
+    for (const source of sources.values()) await source[Symbol.asyncDispose]();
+  }
+}
+
+async function unpack(folder: string, archive: string, maxBytes: number): Promise<StoredFile[]> {
+  const packed = join(dirname(folder), 'archive');
+  await rename(join(folder, archive), packed);
+  const kind = archive.toLowerCase().endsWith('.tar') ? 'tar' : 'zip';
+  await extractArchive(packed, kind, folder, { maxBytes, maxFiles: MAX_FILES });
+  await rm(packed);
+  await liftOnlyFolder(folder);
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const stored: StoredFile[] = [];
+  for (const entry of entries) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    stored.push({ name: relative(folder, path).split(sep).join('/'), ...(await hashFile(path)) });
+  }
+  return stored;
+}
+
+/** An archive made of a folder, `tar -cf model.tar model/`, holds the files of that folder. */
+async function liftOnlyFolder(folder: string): Promise<void> {
+  const [only, ...others] = await readdir(folder, { withFileTypes: true });
+  if (!only?.isDirectory() || others.length > 0) return;
+  const aside = join(dirname(folder), 'lifted');
+  await rename(join(folder, only.name), aside);
+  await rmdir(folder);
+  await rename(aside, folder);
+  await liftOnlyFolder(folder);
+}
+
+async function hashFile(path: string): Promise<Omit<StoredFile, 'name'>> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+    hash.update(chunk);
+    size += chunk.length;
+  }
+  await using handle = await open(path, 'r+');
+  await handle.sync();
+  return { size_bytes: size, sha256: hash.digest('hex') };
+}
+
+function byName(a: StoredFile, b: StoredFile): number {
+  return a.name < b.name ? -1 : 1;
+}

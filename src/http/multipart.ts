@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { MultipartFile } from '@fastify/multipart';
+import type { FastifyRequest } from 'fastify';
+import { EmpError } from '../core/errors.ts';
+import type { StoredFile } from '../storage/records.ts';
+import { checkFileName } from './file-name.ts';
+
+/** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
+const MAX_TEXT_BYTES = 1024 * 1024;
+/** Well above the shards of any real model. */
+const MAX_FILES = 10_000;
+/** Boundaries and part headers. */
+const OVERHEAD_BYTES = 4 * 1024 * 1024;
+
+export interface MultipartRules {
+  /** Names of parts that are files, and the folder that takes each. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Names of parts that are small texts. */
+  readonly texts: readonly string[];
+  /** Of all files together. */
+  readonly maxBytes: number;
+}
+
+export interface ReceivedParts {
+  readonly files: ReadonlyMap<string, readonly StoredFile[]>;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+/**
+ * Streams the parts of a multipart request: files to their folders, hashed on the way and synced to disk, texts to memory. Rejects when the
+ * client goes away in the middle; what was written until then is the caller's to discard.
+ * @throws EmpError `unsupported_media_type`, `malformed_body`, `payload_too_large`, `invalid_request` (unknown, repeated or unnamed parts)
+ */
+export async function receiveParts(request: FastifyRequest, rules: MultipartRules): Promise<ReceivedParts> {
+  if (!request.isMultipart()) throw notMultipart(request);
+  if (Number(request.headers['content-length'] ?? 0) > rules.maxBytes + OVERHEAD_BYTES)
+    throw tooLarge(rules.maxBytes);
+  const files = new Map<string, StoredFile[]>();
+  const texts = new Map<string, string>();
+  let received = 0;
+  const parts = request.parts({
+    preservePath: true,
+    limits: {
+      fileSize: rules.maxBytes,
+      fieldSize: MAX_TEXT_BYTES,
+      files: MAX_FILES,
+      fields: rules.texts.length + 1,
+      parts: MAX_FILES + rules.texts.length + 1,
+    },
+  });
+  for await (const part of readable(parts)) {
+    const { fieldname } = part;
+    if (rules.texts.includes(fieldname)) {
+      if (texts.has(fieldname)) throw badPart(fieldname, 'is given twice');
+      texts.set(fieldname, part.type === 'file' ? await readText(part) : textOf(part));
+      continue;
+    }
+    const folder = Object.hasOwn(rules.files, fieldname) ? rules.files[fieldname] : undefined;
+    if (folder === undefined) {
+      const known = [...Object.keys(rules.files), ...rules.texts].join(', ');
+      throw badPart(fieldname, `is not a part of this request, whose parts are ${known}`);
+    }
+    if (part.type !== 'file') throw badPart(fieldname, 'must be a file: its filename is missing');
+    const taken = files.get(fieldname) ?? [];
+    const name = checkFileName(part.filename, fieldname);
+    if (taken.some((file) => file.name === name)) throw badPart(fieldname, `has two files named ${name}`);
+    const stored = await storeFile(part, name, join(folder, name), received, rules.maxBytes);
+    received += stored.size_bytes;
+    files.set(fieldname, [...taken, stored]);
+  }
+  return { files, texts };
+}
+
+/** The parser of multipart bodies throws errors that say what they are only in their text. */
+async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* parts;
+  } catch (error) {
+    throw asBodyError(error);
+  }
+}
+
+function asBodyError(error: unknown): unknown {
+  if (!(error instanceof Error) || 'code' in error || !/multipart|boundary/i.test(error.message))
+    return error;
+  return new EmpError('malformed_body', error.message);
+}
+
+async function storeFile(
+  part: MultipartFile,
+  name: string,
+  path: string,
+  receivedBefore: number,
+  maxBytes: number,
+): Promise<StoredFile> {
+  await mkdir(dirname(path), { recursive: true });
+  await using handle = await open(path, 'wx');
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of readable<Buffer>(part.file)) {
+    size += chunk.byteLength;
+    if (receivedBefore + size > maxBytes) throw tooLarge(maxBytes);
+    hash.update(chunk);
+    await handle.write(chunk);
+  }
+  if (part.file.truncated) throw tooLarge(maxBytes);
+  await handle.sync();
+  return { name, size_bytes: size, sha256: hash.digest('hex') };
+}
+
+/** A small part sent as a file, as `curl -F recipe=@recipe.json` does. */
+async function readText(part: MultipartFile): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of readable<Buffer>(part.file)) {
+    size += chunk.byteLength;
+    if (size > MAX_TEXT_BYTES) throw textTooLarge(part.fieldname);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The plugin has parsed a part that says it is JSON. */
+function textOf(part: { fieldname: string; value: unknown; valueTruncated: boolean }): string {
+  if (part.valueTruncated) throw textTooLarge(part.fieldname);
+  return typeof part.value === 'string' ? part.value : JSON.stringify(part.value);
+}
+
+function textTooLarge(part: string): EmpError {
+  return new EmpError('payload_too_large', `part ${part} is larger than ${MAX_TEXT_BYTES} bytes`);
+}
+
+function badPart(part: string, message: string): EmpError {
+  return new EmpError('invalid_request', `part ${part} ${message}`, [{ path: part, message }]);
+}
+
+function tooLarge(maxBytes: number): EmpError {
+  return new EmpError(
+    'payload_too_large',
+    `the files are larger than the ${maxBytes} bytes that one upload may have (MAX_UPLOAD_BYTES)`,
+  );
+}
+
+function notMultipart(request: FastifyRequest): EmpError {
+  return new EmpError(
+    'unsupported_media_type',
+    `the body must be multipart/form-data, is ${request.headers['content-type'] ?? 'of no stated type'}`,
+    [{ path: 'Content-Type', message: 'must be multipart/form-data' }],
+  );
+}

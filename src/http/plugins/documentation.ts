@@ -1,0 +1,59 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import packageJson from '../../../package.json' with { type: 'json' };
+import type { App } from '../services.ts';
+import { completeDocument } from './operations.ts';
+
+/** `openapi.yaml`'s content from the routes' own schemas, and a page to browse it that loads nothing from elsewhere. */
+export async function registerDocumentation(app: App): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Effective Model Pruning',
+        version: packageJson.version,
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'thresholds', description: 'Score vectors, answered at once; nothing is stored.' },
+        { name: 'models', description: 'Uploaded ONNX and safetensors models.' },
+        { name: 'datasets', description: 'Uploaded arrays that jobs use.' },
+        { name: 'jobs', description: 'Pruning a model, in the background.' },
+        { name: 'service', description: 'Is it up, is it ready, how is it doing.' },
+      ],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: (document) => completeDocument(jsonSchemaTransformObject(document)),
+  });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    theme: { title: 'Effective Model Pruning' },
+    uiConfig: {
+      docExpansion: 'list',
+      defaultModelsExpandDepth: 1,
+      tryItOutEnabled: true,
+      validatorUrl: null,
+    },
+    staticCSP: {
+      'default-src': "'self'",
+      'img-src': "'self' data:",
+      'style-src': "'self' 'unsafe-inline'",
+      'base-uri': "'self'",
+      'object-src': "'none'",
+      'frame-ancestors': "'none'",
+    },
+  });
+}
+
+const DESCRIPTION = `How much of this model can be thrown away?
+
+Effective Model Pruning (EMP, [arXiv 2509.25606](https://arxiv.org/abs/2509.25606)) keeps as many components as their importance
+scores are worth: \`floor(beta * N_eff)\`, with \`N_eff = (sum |s|)^2 / sum s^2\`.
+
+- \`POST /v1/thresholds\` answers for a score vector at once.
+- \`POST /v1/jobs\` prunes a model: upload it (\`POST /v1/models\`), create the job, follow \`GET /v1/jobs/{id}/events\`, fetch the artifacts.
+
+Every error is \`application/problem+json\` (RFC 9457) with a stable \`code\`. \`X-Request-Id\` is taken from the request or made, and given back.
+Lists are \`{"data": [...], "next_cursor": ...}\`, newest first.`;

@@ -1,0 +1,54 @@
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { App, Services } from '../services.ts';
+import { describeOperation } from './operations.ts';
+
+/** Seconds: from a health check to a `Prefer: wait`. */
+const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60];
+
+/** `GET /metrics`, Prometheus text: requests, jobs by status, and the process. */
+export function registerMetrics(app: App, { jobs }: Services): void {
+  const register = new Registry();
+  collectDefaultMetrics({ register });
+  const durations = new Histogram({
+    name: 'emp_http_request_duration_seconds',
+    help: 'Time from request to the end of its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: DURATION_BUCKETS,
+    registers: [register],
+  });
+  new Gauge({
+    name: 'emp_jobs',
+    help: 'Jobs by status, as the queue counts them.',
+    labelNames: ['status'],
+    registers: [register],
+    async collect() {
+      for (const [status, count] of Object.entries(await jobs.counts())) this.set({ status }, count);
+    },
+  });
+
+  app.addHook('onResponse', async (request, reply) => {
+    const labels = {
+      method: request.method,
+      route: request.routeOptions.url ?? 'none',
+      status: reply.statusCode,
+    };
+    durations.observe(labels, reply.elapsedTime / 1000);
+  });
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        tags: ['service'],
+        operationId: 'getMetrics',
+        summary: 'Prometheus metrics',
+        ...describeOperation({
+          responses: {
+            200: { description: 'The metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
+          },
+        }),
+      },
+    },
+    async (_request, reply) => reply.type(register.contentType).send(await register.metrics()),
+  );
+  app.addHook('onClose', async () => register.clear());
+}

@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import { EmpError, type ErrorCode, type InputFinding } from '../core/errors.ts';
+
+/** The one table from an error's code to what HTTP says of it. */
+export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
+  invalid_request: { status: 422, title: 'The request is not valid' },
+  malformed_body: { status: 400, title: 'The body cannot be read' },
+  empty_scores: { status: 422, title: 'There are no scores' },
+  all_zero_scores: { status: 422, title: 'All scores are zero' },
+  non_finite_score: { status: 422, title: 'A score is not a finite number' },
+  invalid_beta: { status: 422, title: 'beta is not a positive number' },
+  unsupported_dtype: { status: 422, title: 'The number format is not supported' },
+  malformed_npy: { status: 422, title: 'The .npy file is broken' },
+  malformed_npz: { status: 422, title: 'The .npz file is broken' },
+  malformed_safetensors: { status: 422, title: 'The safetensors file is broken' },
+  malformed_onnx: { status: 422, title: 'The ONNX file is broken' },
+  malformed_archive: { status: 422, title: 'The archive is broken' },
+  unsupported_model: { status: 422, title: 'The model is of a kind that is not supported' },
+  missing_file: { status: 422, title: 'A file that the model refers to is missing' },
+  no_prunable_tensors: { status: 422, title: 'No tensor is selected for pruning' },
+  scores_mismatch: { status: 422, title: 'The scores do not fit the model' },
+  not_found: { status: 404, title: 'Not found' },
+  conflict: { status: 409, title: 'The resource is in use' },
+  idempotency_key_reused: { status: 422, title: 'The idempotency key belongs to another request' },
+  payload_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body is of an unsupported type' },
+  not_acceptable: { status: 406, title: 'No acceptable representation' },
+  method_not_allowed: { status: 405, title: 'The method is not allowed here' },
+  range_not_satisfiable: { status: 416, title: 'The range lies outside the file' },
+  insufficient_storage: { status: 507, title: 'The disk is full' },
+  not_ready: { status: 503, title: 'The service is not ready' },
+  canceled: { status: 409, title: 'The job was canceled' },
+  worker_crashed: { status: 500, title: 'The computing process crashed' },
+  internal_error: { status: 500, title: 'Internal error' },
+};
+
+/** RFC 9457, the shape of every error. */
+export const problemSchema = z
+  .object({
+    type: z.string().describe('URI reference of the kind of problem: `/problems/<code>`.'),
+    title: z
+      .string()
+      .describe('The kind of problem in a few words; the same for every problem of this type.'),
+    status: z.int().describe('The HTTP status.'),
+    detail: z.string().describe('What went wrong this time, for people.'),
+    instance: z.string().describe('The path of the request, or of the job that failed.'),
+    code: z.string().describe('Stable, for programs.'),
+    errors: z
+      .array(
+        z.object({
+          path: z
+            .string()
+            .describe(
+              'A JSON pointer into the body, `?name` for a query parameter, a header, or the name of a file or tensor.',
+            ),
+          message: z.string(),
+        }),
+      )
+      .optional()
+      .describe('For bad input: every place that was wrong.'),
+    request_id: z.string().optional().describe('The `X-Request-Id` under which the server logged it.'),
+  })
+  .meta({
+    id: 'Problem',
+    description: 'RFC 9457 problem details.',
+    example: {
+      type: '/problems/non_finite_score',
+      title: 'A score is not a finite number',
+      status: 422,
+      detail: 'score 1 is NaN',
+      instance: '/v1/thresholds',
+      code: 'non_finite_score',
+      errors: [{ path: '/scores/1', message: 'must be a finite number, is NaN' }],
+    },
+  });
+
+export type Problem = z.output<typeof problemSchema>;
+
+/** Says in RFC 9457's terms what an error code means. Unknown codes (of a job computed by another version) are internal errors. */
+export function createProblem(
+  code: string,
+  detail: string,
+  instance: string,
+  findings: readonly InputFinding[] = [],
+): Problem {
+  const { status, title } = isErrorCode(code) ? PROBLEMS[code] : PROBLEMS.internal_error;
+  const errors = findings.length > 0 ? { errors: findings.map((finding) => ({ ...finding })) } : {};
+  return { type: `/problems/${code}`, title, status, detail, instance, code, ...errors };
+}
+
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(PROBLEMS, code);
+}
+
+/** Where fastify, its plugins and the file system say the same as one of our codes. */
+const FOREIGN_CODES: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'malformed_body',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'malformed_body',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed_body',
+  FST_INVALID_MULTIPART_CONTENT_TYPE: 'unsupported_media_type',
+  FST_REQ_FILE_TOO_LARGE: 'payload_too_large',
+  FST_PARTS_LIMIT: 'payload_too_large',
+  FST_FILES_LIMIT: 'payload_too_large',
+  FST_FIELDS_LIMIT: 'payload_too_large',
+  FST_PROTO_VIOLATION: 'malformed_body',
+  FST_INVALID_JSON_FIELD_ERROR: 'malformed_body',
+  FST_MP_PREMATURE_CLOSE: 'malformed_body',
+  ENOSPC: 'insufficient_storage',
+};
+
+/** Turns whatever was thrown into an `EmpError`; null for what no client caused, whose text must stay in the log. */
+export function toEmpError(error: unknown): EmpError | null {
+  if (error instanceof EmpError) return error;
+  if (error instanceof z.ZodError) return invalidRequest(error, '');
+  if (!(error instanceof Error)) return null;
+  const { code, statusCode, validation, validationContext } = error as FastifyLikeError;
+  if (validation)
+    return new EmpError(
+      'invalid_request',
+      'the request is not valid',
+      findings(validation, validationContext),
+    );
+  const known = code === undefined ? undefined : FOREIGN_CODES[code];
+  if (known === 'insufficient_storage') return new EmpError(known, 'the data directory has no room left');
+  if (known) return new EmpError(known, error.message);
+  const byStatus =
+    statusCode && Object.entries(PROBLEMS).find(([, problem]) => problem.status === statusCode);
+  if (byStatus && statusCode < 500) return new EmpError(byStatus[0] as ErrorCode, error.message);
+  return statusCode && statusCode < 500 ? new EmpError('malformed_body', error.message) : null;
+}
+
+/** What zod found, with JSON pointers under `prefix`. */
+export function invalidRequest(error: z.ZodError, prefix: string): EmpError {
+  const errors = error.issues.flatMap(({ path, message, ...issue }) => {
+    const at = `${prefix}${path.map(pointerToken).join('')}`;
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : undefined;
+    return keys
+      ? keys.map((key) => ({ path: at + pointerToken(key), message: 'is not a field of this request' }))
+      : [{ path: at || '/', message }];
+  });
+  return new EmpError('invalid_request', describe(errors), errors);
+}
+
+/** One reference token of a JSON pointer (RFC 6901), with its slash. */
+export function pointerToken(token: PropertyKey): string {
+  return `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+}
+
+interface FastifyLikeError extends Error {
+  code?: string;
+  statusCode?: number;
+  validationContext?: string;
+  validation?: { instancePath?: string; message?: string; keyword?: string; params?: { keys?: string[] } }[];
+}
+
+/** Parameters are named as a client wrote them: `?limit`, `Prefer`, not as pointers into a body. */
+function findings(validation: NonNullable<FastifyLikeError['validation']>, context = 'body'): InputFinding[] {
+  const prefix = context === 'querystring' ? '?' : context === 'body' ? '/' : '';
+  return validation.flatMap(({ instancePath = '/', message = 'is not valid', keyword, params }) => {
+    const name = instancePath.slice(1);
+    return keyword === 'unrecognized_keys' && params?.keys
+      ? params.keys.map((key) => ({
+          path: prefix + (name && `${name}/`) + key,
+          message: 'is not known here',
+        }))
+      : [{ path: prefix + name, message }];
+  });
+}
+
+function describe(errors: readonly InputFinding[]): string {
+  const [first] = errors;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+  return first ? `${first.path} ${first.message}${more}` : 'the request is not valid';
+}

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EmpError, type InputFinding } from '../../core/errors.ts';
+import { describeOperation } from '../plugins/operations.ts';
+import { healthSchema } from '../schemas.ts';
+import type { App, Services } from '../services.ts';
+
+/** A queue that is away makes its client wait and retry; a readiness probe wants an answer. */
+const READY_TIMEOUT_MS = 2000;
+
+/** Liveness and readiness. */
+export function registerHealth(app: App, { store, jobs }: Services): void {
+  app.get(
+    '/healthz',
+    {
+      schema: {
+        tags: ['service'],
+        operationId: 'checkHealth',
+        summary: 'Is the process up?',
+        response: { 200: healthSchema },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  );
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        tags: ['service'],
+        operationId: 'checkReadiness',
+        summary: 'Are queue and storage reachable?',
+        response: { 200: healthSchema },
+        ...describeOperation({}, 'not_ready'),
+      },
+    },
+    async (request) => {
+      const checks: [string, Promise<unknown>][] = [
+        ['storage', store.ping()],
+        ['queue', jobs.ping()],
+      ];
+      const findings: InputFinding[] = [];
+      for (const [path, check] of checks) {
+        const reason = await reasonOfFailure(check);
+        if (reason === null) continue;
+        request.log.warn({ check: path, reason }, 'not ready');
+        findings.push({ path, message: 'is not reachable' });
+      }
+      if (findings.length === 0) return { status: 'ok' as const };
+      throw new EmpError(
+        'not_ready',
+        `${findings.map(({ path }) => path).join(' and ')} cannot be reached`,
+        findings,
+      );
+    },
+  );
+}
+
+async function reasonOfFailure(check: Promise<unknown>): Promise<string | null> {
+  const timer = new AbortController();
+  const timeout = sleep(READY_TIMEOUT_MS, 'no answer', { signal: timer.signal });
+  timeout.catch(() => {});
+  try {
+    return await Promise.race([check.then(() => null), timeout]);
+  } catch (error) {
+    return String(error);
+  } finally {
+    timer.abort();
+  }
+}

@@ -1,0 +1,105 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { EmpError } from '../../core/errors.ts';
+import type { Job } from '../../jobs/job.ts';
+import { ARTIFACTS } from '../../jobs/run-job.ts';
+import { type Report, reportSchema } from '../../report/report.ts';
+import { preferredMediaType } from '../accept.ts';
+import { BINARY, describeOperation } from '../plugins/operations.ts';
+import { idParamsSchema } from '../schemas.ts';
+import { sendFile } from '../send-file.ts';
+import type { App, Services } from '../services.ts';
+import { found } from './jobs.ts';
+
+const reportViewSchema = reportSchema
+  .extend({ timings_ms: z.record(z.string(), z.number()).describe('What each stage took.') })
+  .meta({ id: 'Report' });
+
+/** What a finished job made. */
+export function registerJobArtifacts(app: App, { jobs, store }: Services): void {
+  app.route({
+    method: 'GET',
+    url: '/v1/jobs/:id/report',
+    schema: {
+      tags: ['jobs'],
+      operationId: 'getReport',
+      summary: "A finished job's report",
+      description: 'The artifact `report.json`, and with it what each stage took.',
+      params: idParamsSchema,
+      response: { 200: reportViewSchema },
+      ...describeOperation({}, 'not_found', 'not_acceptable', 'conflict'),
+    },
+    handler: async (request, reply) => {
+      preferredMediaType(request.headers.accept, ['application/json']);
+      const job = found(await jobs.get(request.params.id), request.params.id);
+      if (job.status !== 'succeeded')
+        throw new EmpError(
+          'conflict',
+          `job ${job.id} is ${job.status}: only a job that succeeded has a report`,
+        );
+      const report = await store.readJson<Report>('jobs', job.id, `${ARTIFACTS}/report.json`);
+      if (!report) throw new EmpError('not_found', `the report of job ${job.id} is gone`);
+      return reply.send({ ...report, timings_ms: job.timings_ms ?? {} });
+    },
+  });
+
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/v1/jobs/:id/artifacts/:name',
+    schema: {
+      tags: ['jobs'],
+      operationId: 'getArtifact',
+      summary: 'A file that a job made',
+      description:
+        'One of the names in `artifacts` of the job. `ETag`, `If-None-Match`, `Range`, `If-Range` and HEAD are supported.',
+      params: idParamsSchema.extend({ name: z.string() }),
+      ...describeOperation(
+        {
+          parameters: ['Range', 'If-Range', 'If-None-Match'].map((name) => ({
+            name,
+            in: 'header',
+            schema: { type: 'string' },
+          })),
+          responses: {
+            200: {
+              description: 'The file.',
+              headers: {
+                ETag: { schema: { type: 'string' }, description: "The content's SHA-256, quoted." },
+                'Accept-Ranges': { schema: { type: 'string', const: 'bytes' } },
+                'Content-Disposition': { schema: { type: 'string' } },
+              },
+              content: {
+                'application/octet-stream': BINARY,
+                'application/json': { schema: { type: 'object' } },
+              },
+            },
+            206: {
+              description: 'The range that was asked for.',
+              headers: { 'Content-Range': { schema: { type: 'string' } } },
+              content: { 'application/octet-stream': BINARY },
+            },
+            304: { description: 'The file that `If-None-Match` names.' },
+          },
+        },
+        'not_found',
+        'range_not_satisfiable',
+      ),
+    },
+    handler: async (request, reply) => {
+      const { id, name } = request.params;
+      return sendArtifact(request, reply, found(await jobs.get(id), id), name);
+    },
+  });
+
+  function sendArtifact(request: FastifyRequest, reply: FastifyReply, job: Job, name: string): FastifyReply {
+    const artifact = job.artifacts.find((candidate) => candidate.name === name);
+    if (!artifact) throw new EmpError('not_found', `job ${job.id} (${job.status}) has no artifact ${name}`);
+    return sendFile(request, reply, {
+      path: store.path('jobs', job.id, ARTIFACTS, artifact.name),
+      name,
+      mediaType: artifact.media_type,
+      size: artifact.size_bytes,
+      sha256: artifact.sha256,
+    });
+  }
+}

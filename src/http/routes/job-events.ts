@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { EmpError } from '../../core/errors.ts';
+import type { JobEvent } from '../../jobs/job.ts';
+import { viewOfJob } from '../job-view.ts';
+import { describeOperation } from '../plugins/operations.ts';
+import { idParamsSchema } from '../schemas.ts';
+import type { App, Services } from '../services.ts';
+import { found, whenGone } from './jobs.ts';
+
+/** Proxies drop connections on which nothing moves for a minute, some for half of one. */
+const HEARTBEAT_MS = 15_000;
+
+/** A job's events as they happen, and those that a reader missed. */
+export function registerJobEvents(app: App, { jobs, closing }: Services): void {
+  app.get(
+    '/v1/jobs/:id/events',
+    {
+      schema: {
+        tags: ['jobs'],
+        operationId: 'followJob',
+        summary: 'Follow a job (Server-Sent Events)',
+        description:
+          'Events `progress` (data: stage and percent), then one of `succeeded`, `failed`, `canceled` (data: the job), after which the stream ends.',
+        params: idParamsSchema,
+        ...describeOperation(
+          {
+            parameters: [
+              {
+                name: 'Last-Event-ID',
+                in: 'header',
+                schema: { type: 'integer', minimum: 0 },
+                description:
+                  'The last event seen: the stream begins after it. EventSource sends it on its own.',
+              },
+            ],
+            responses: {
+              200: {
+                description: 'The stream.',
+                content: { 'text/event-stream': { schema: { type: 'string' } } },
+              },
+              204: { description: 'The job has finished and its last event was seen: do not reconnect.' },
+            },
+          },
+          'not_found',
+          'invalid_request',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const lastEventId = readLastEventId(request.headers['last-event-id']);
+      const job = found(await jobs.get(id), id);
+      const signal = AbortSignal.any([closing, whenGone(reply)]);
+      const events = jobs.events(id, lastEventId, signal);
+      // EventSource reconnects when a stream ends, until it is told 204.
+      const first = job.finished_at === null ? undefined : await events.next();
+      if (first?.done) return reply.code(204).send();
+
+      reply.hijack();
+      const { raw } = reply;
+      raw.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+        // Nothing follows on it, and a closing server need not wait for it.
+        connection: 'close',
+        'x-accel-buffering': 'no',
+        'x-request-id': request.id,
+      });
+      raw.flushHeaders();
+      const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS);
+      try {
+        if (first) raw.write(format(first.value));
+        for await (const event of events) {
+          if (!raw.write(format(event)) && !signal.aborted) await once(raw, 'drain', { signal });
+        }
+      } catch (error) {
+        if (!signal.aborted) request.log.error({ err: error }, 'event stream failed');
+      } finally {
+        clearInterval(heartbeat);
+        raw.end();
+      }
+      return reply;
+    },
+  );
+}
+
+function format(event: JobEvent): string {
+  const data = event.event === 'progress' ? event.data : viewOfJob(event.data);
+  return `id: ${event.id}\nevent: ${event.event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+function readLastEventId(header: string | string[] | undefined): number {
+  if (header === undefined || header === '') return 0;
+  if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header);
+  throw new EmpError(
+    'invalid_request',
+    'Last-Event-ID must be the id of an event of this stream, a whole number',
+    [{ path: 'Last-Event-ID', message: 'must be a whole number' }],
+  );
+}

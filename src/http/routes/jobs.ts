@@ -1,0 +1,202 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { EmpError } from '../../core/errors.ts';
+import type { Job } from '../../jobs/job.ts';
+import { prepareJob, receiveJob } from '../job-upload.ts';
+import { viewOfJob } from '../job-view.ts';
+import { describeOperation, inputSchema } from '../plugins/operations.ts';
+import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';
+import { idParamsSchema, jobRequestSchema, jobSchema, pageQuerySchema, pageSchema } from '../schemas.ts';
+import type { App, Services } from '../services.ts';
+
+const { recipe, metadata } = jobRequestSchema.shape;
+
+const REQUEST_CONTENT = {
+  'application/json': { schema: inputSchema(jobRequestSchema) },
+  'multipart/form-data': {
+    schema: {
+      type: 'object',
+      required: ['model'],
+      properties: {
+        model: {
+          type: 'array',
+          items: { type: 'string', format: 'binary' },
+          description: 'As `file` of POST /v1/models.',
+        },
+        recipe: inputSchema(recipe),
+        scores: { type: 'string', format: 'binary', description: 'As `scores` of POST /v1/datasets.' },
+        metadata: inputSchema(metadata),
+      },
+    },
+    encoding: { recipe: { contentType: 'application/json' }, metadata: { contentType: 'application/json' } },
+  },
+};
+
+const HEADERS = [
+  {
+    name: 'Idempotency-Key',
+    in: 'header',
+    schema: { type: 'string', minLength: 1, maxLength: 255 },
+    description: 'The same key again returns the first job, and is refused where the request differs.',
+  },
+  {
+    name: 'Prefer',
+    in: 'header',
+    schema: { type: 'string', example: 'wait=30' },
+    description: `\`wait=N\`: answer when the job has finished, or after N seconds (at most ${MAX_WAIT_SECONDS}).`,
+  },
+];
+
+const LOCATION = { Location: { schema: { type: 'string' }, description: 'The path of the job.' } };
+
+/** Jobs: a model and a recipe, computed in the background. */
+export function registerJobs(app: App, services: Services): void {
+  const { jobs, closing } = services;
+
+  app.post(
+    '/v1/jobs',
+    {
+      schema: {
+        tags: ['jobs'],
+        operationId: 'createJob',
+        summary: 'Prune a model',
+        description:
+          'With a model uploaded before, as JSON; or with the model in the same request, as multipart. What could only fail is refused here.',
+        response: { 200: jobSchema, 202: jobSchema },
+        ...describeOperation(
+          {
+            requestBody: { required: true, content: REQUEST_CONTENT },
+            parameters: HEADERS,
+            responses: {
+              200: { description: 'With `Prefer: wait`: the finished job.', headers: LOCATION },
+              202: {
+                description: 'The job was accepted; it survives a restart from here on.',
+                headers: LOCATION,
+              },
+            },
+          },
+          'malformed_body',
+          'payload_too_large',
+          'unsupported_media_type',
+          'invalid_request',
+          'no_prunable_tensors',
+          'scores_mismatch',
+          'idempotency_key_reused',
+          'not_ready',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const key = readIdempotencyKey(request);
+      const prepared = request.isMultipart()
+        ? await receiveJob(request, services)
+        : await prepareJob(request.body, services);
+      const { job, created } = await jobs.submit(prepared.request, key).catch(async (error) => {
+        await prepared.undo();
+        throw error;
+      });
+      if (!created) reply.header('idempotency-replayed', 'true');
+      reply.header('location', `/v1/jobs/${job.id}`);
+      const seconds = parsePreferWait(request.headers.prefer);
+      if (seconds === null) return reply.code(202).send(viewOfJob(job));
+      reply.header('preference-applied', `wait=${seconds}`);
+      const signal = AbortSignal.any([closing, whenGone(reply)]);
+      const latest = (await jobs.wait(job.id, seconds * 1000, signal)) ?? job;
+      return reply.code(latest.finished_at === null ? 202 : 200).send(viewOfJob(latest));
+    },
+  );
+
+  app.get(
+    '/v1/jobs',
+    {
+      schema: {
+        tags: ['jobs'],
+        operationId: 'listJobs',
+        summary: 'List jobs',
+        querystring: pageQuerySchema,
+        response: { 200: pageSchema(jobSchema) },
+        ...describeOperation({}, 'invalid_request'),
+      },
+    },
+    async ({ query: { limit, cursor } }) => {
+      const { data, next_cursor } = await jobs.list(limit, cursor);
+      return { data: data.map(viewOfJob), next_cursor };
+    },
+  );
+
+  app.get(
+    '/v1/jobs/:id',
+    {
+      schema: {
+        tags: ['jobs'],
+        operationId: 'getJob',
+        summary: 'A job as it stands',
+        params: idParamsSchema,
+        response: { 200: jobSchema },
+        ...describeOperation({}, 'not_found'),
+      },
+    },
+    async ({ params: { id } }) => viewOfJob(found(await jobs.get(id), id)),
+  );
+
+  app.post(
+    '/v1/jobs/:id/cancel',
+    {
+      schema: {
+        tags: ['jobs'],
+        operationId: 'cancelJob',
+        summary: 'Cancel a job',
+        description:
+          'A running job ends within a second; a finished one stays as it is. Answers with the job.',
+        params: idParamsSchema,
+        response: { 200: jobSchema },
+        ...describeOperation({}, 'not_found'),
+      },
+    },
+    async ({ params: { id } }) => viewOfJob(found(await jobs.cancel(id), id)),
+  );
+
+  app.delete(
+    '/v1/jobs/:id',
+    {
+      schema: {
+        tags: ['jobs'],
+        operationId: 'deleteJob',
+        summary: 'Delete a finished job and its artifacts',
+        params: idParamsSchema,
+        response: { 204: z.null().describe('Deleted.') },
+        ...describeOperation({}, 'not_found', 'conflict'),
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      if (!(await jobs.delete(id))) throw noJob(id);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/** @throws EmpError `not_found` */
+export function found(job: Job | null, id: string): Job {
+  if (job) return job;
+  throw noJob(id);
+}
+
+/** Aborts when the client has gone away before its answer was complete. */
+export function whenGone(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  return gone.signal;
+}
+
+function readIdempotencyKey(request: FastifyRequest): string | undefined {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  throw new EmpError('invalid_request', 'Idempotency-Key must be 1 to 255 printable ASCII characters', [
+    { path: 'Idempotency-Key', message: 'must be 1 to 255 printable ASCII characters' },
+  ]);
+}
+
+function noJob(id: string): EmpError {
+  return new EmpError('not_found', `there is no job ${id}`);
+}

@@ -1,0 +1,207 @@
+import { z } from 'zod';
+import { JOB_STATUSES } from '../jobs/job.ts';
+import { recipeSchema } from '../pipeline/recipe.ts';
+import { problemSchema } from './problem.ts';
+
+const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC.' });
+const sha256 = z.string().describe('SHA-256, hexadecimal.');
+
+/** What `POST /v1/thresholds` takes beside the scores, in a JSON body. */
+export const thresholdOptionsSchema = z.strictObject({
+  beta: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('Deployment knob: floor(beta * N_eff) scores are kept, at least 1 and at most all.'),
+  sign: z
+    .enum(['abs', 'shift', 'clamp'])
+    .default('abs')
+    .describe(
+      'What a sign means: `abs` nothing, `shift` scores count from the smallest, `clamp` negative ones count as 0.',
+    ),
+  include: z
+    .array(z.enum(['keep_mask', 'kept_indices']))
+    .default([])
+    .describe('What to give beside the figures.'),
+});
+export type ThresholdOptions = z.output<typeof thresholdOptionsSchema>;
+
+const scoreArray = z.array(z.number()).min(1);
+
+/** Documents the JSON body. The scores themselves are checked by a loop of our own: see `score-input.ts`. */
+export const thresholdRequestSchema = z
+  .strictObject({
+    scores: z
+      .union([scoreArray, z.record(z.string(), scoreArray)])
+      .describe('One array of scores, or several named ones, each decided on its own.'),
+    ...thresholdOptionsSchema.shape,
+  })
+  .meta({ example: { scores: [0.5, 0, -0.5, 0], include: ['kept_indices'] } });
+
+export const thresholdSchema = z
+  .object({
+    n: z.int().describe('Scores.'),
+    n_eff: z.number().describe('Effective sample size, (sum |s|)^2 / sum s^2.'),
+    n_keep: z.int().describe('Scores to keep, clamp(floor(beta * n_eff), 1, n).'),
+    sparsity: z.number().describe('1 - n_keep / n.'),
+    density: z.number().describe('n_keep / n.'),
+    threshold: z
+      .number()
+      .describe('The smallest kept |s|. Equal scores at the threshold are kept lowest index first.'),
+    preserved_mass: z.number().describe('Share of the sum of |s| that is kept.'),
+    preserved_mass_bound: z.number().describe('What n, n_eff and n_keep guarantee of it. Tight.'),
+    preserved_mass_bound_paper: z.number().nullable().describe("The paper's Theorem 4.2, where it holds."),
+    beta: z.number(),
+    sign: z.enum(['abs', 'shift', 'clamp']),
+    keep_mask: z
+      .string()
+      .optional()
+      .describe(
+        'Base64. Bit `i` is bit `i & 7` of byte `i >> 3`, 1 = keep; the last byte is filled with zeros.',
+      ),
+    kept_indices: z.array(z.int()).optional().describe('Ascending.'),
+  })
+  .meta({
+    id: 'Threshold',
+    example: {
+      n: 4,
+      n_eff: 2,
+      n_keep: 2,
+      sparsity: 0.5,
+      density: 0.5,
+      threshold: 0.5,
+      preserved_mass: 1,
+      preserved_mass_bound: 0.7886751345948129,
+      preserved_mass_bound_paper: 0.6666666666666666,
+      beta: 1,
+      sign: 'abs',
+      kept_indices: [0, 2],
+    },
+  });
+
+export const thresholdGroupsSchema = z
+  .object({
+    groups: z.array(z.object({ name: z.string(), ...thresholdSchema.shape })),
+    total: z.object({ n: z.int(), n_keep: z.int(), sparsity: z.number() }),
+  })
+  .meta({ id: 'ThresholdGroups' });
+
+export const pageQuerySchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(20).describe('Most entries of a page.'),
+  cursor: z.string().max(200).optional().describe('`next_cursor` of the page before.'),
+});
+
+export const idParamsSchema = z.object({ id: z.string().max(64) });
+
+export function pageSchema<T extends z.ZodType>(item: T) {
+  return z.object({
+    data: z.array(item).describe('Newest first.'),
+    next_cursor: z.string().nullable().describe('`cursor` of the next page; null on the last.'),
+  });
+}
+
+export const modelSummarySchema = z
+  .object({
+    id: z.string().describe('Names the content: the same files under the same names have the same id.'),
+    name: z.string().describe('The file that a client names: the model, or the index of its shards.'),
+    format: z.enum(['onnx', 'safetensors']),
+    sha256: sha256.describe(
+      'Of the one file. Of several: of the lines `<sha256>  <name>` in name order, as sha256sum prints them.',
+    ),
+    size_bytes: z.int(),
+    created_at: time,
+    n_parameters: z.int().describe('Elements of all float parameters, each shared tensor once.'),
+    files: z.array(z.object({ name: z.string(), size_bytes: z.int(), sha256 })),
+  })
+  .meta({ id: 'ModelSummary' });
+
+export const modelSchema = z
+  .object({
+    ...modelSummarySchema.shape,
+    tensors: z.array(
+      z.object({
+        name: z.string(),
+        shape: z.array(z.int()),
+        dtype: z.string(),
+        role: z
+          .enum(['weight', 'other'])
+          .describe('`weight`: a matrix or filter that a layer multiplies by. `other`: everything else.'),
+        prunable: z.boolean().describe('Scored unless the recipe says otherwise.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Model' });
+
+export const datasetSchema = z
+  .object({
+    id: z.string(),
+    kind: z.literal('scores'),
+    sha256,
+    size_bytes: z.int(),
+    created_at: time,
+    arrays: z.array(z.object({ name: z.string(), shape: z.array(z.int()), dtype: z.string() })),
+  })
+  .meta({ id: 'Dataset' });
+
+/** The fields of a job that may hold strings chosen by the client. */
+export const metadataSchema = z
+  .record(z.string().min(1).max(64), z.string().max(512))
+  .refine((metadata) => Object.keys(metadata).length <= 32, 'must have at most 32 entries')
+  .default({})
+  .describe('Strings of yours, given back with the job.');
+
+export const jobRequestSchema = z
+  .strictObject({
+    model_id: z.string().max(64),
+    recipe: recipeSchema.prefault({}),
+    scores_dataset_id: z
+      .string()
+      .max(64)
+      .nullable()
+      .default(null)
+      .describe('The dataset of scores, for criterion `scores`.'),
+    metadata: metadataSchema,
+  })
+  .meta({
+    example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
+  });
+
+const job = z.object({
+  id: z.string(),
+  status: z.enum(JOB_STATUSES),
+  progress: z.object({
+    stage: z.string().describe('`queued`, `inventory`, `score`, `decide`, `apply` or `report`.'),
+    percent: z.number().describe('0 to 100 over the whole job.'),
+  }),
+  model_id: z.string(),
+  scores_dataset_id: z.string().nullable(),
+  recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
+  created_at: time,
+  started_at: time.nullable(),
+  finished_at: time.nullable(),
+  error: problemSchema.nullable().describe('Why the job failed.'),
+  summary: z
+    .object({
+      n: z.int(),
+      n_keep: z.int(),
+      sparsity: z.number(),
+      n_eff: z.number().nullable().describe('Null where the scope is not global.'),
+      preserved_mass: z.number(),
+      preserved_mass_bound: z.number().nullable(),
+    })
+    .nullable(),
+  artifacts: z.array(
+    z.object({
+      name: z.string(),
+      media_type: z.string(),
+      size_bytes: z.int(),
+      sha256,
+      url: z.string().describe('A path on this server.'),
+    }),
+  ),
+  metadata: z.record(z.string(), z.string()),
+});
+export const jobSchema = job.meta({ id: 'Job' });
+export type JobView = z.output<typeof jobSchema>;
+
+export const healthSchema = z.object({ status: z.literal('ok') });

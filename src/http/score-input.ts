@@ -1,0 +1,142 @@
+import { BYTE_WIDTH, type FloatDtype, isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { float64Scores, type ScoreVector, scoreError } from '../core/score-vector.ts';
+import { parseNpyHeader } from '../formats/npy.ts';
+import { invalidRequest, pointerToken } from './problem.ts';
+import { type ThresholdOptions, thresholdOptionsSchema } from './schemas.ts';
+
+/** Each group is decided on its own; more of them make an answer of tens of megabytes. */
+export const MAX_GROUPS = 100_000;
+
+export interface ScoreGroup {
+  readonly name: string;
+  readonly scores: ScoreVector;
+}
+
+/** The scores of one request: one vector, or several decided apart. */
+export type ScoreInput =
+  | { readonly kind: 'vector'; readonly scores: ScoreVector }
+  | { readonly kind: 'groups'; readonly groups: readonly ScoreGroup[] }
+  | { readonly kind: 'rows'; readonly scores: ScoreVector; readonly rows: number; readonly columns: number };
+
+/**
+ * Scores and options of a JSON body. Numbers are checked in one loop, not by the schema: a million of them take milliseconds.
+ * @throws EmpError `malformed_body`, `invalid_request`, `empty_scores`, `non_finite_score`, each with the first offending place
+ */
+export function parseJsonScores(body: Uint8Array): { input: ScoreInput; options: ThresholdOptions } {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+  const value = parseJson(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw refused('/', 'must be an object such as {"scores": [0.5, 0.25]}');
+  }
+  const { scores, ...rest } = value as Record<string, unknown>;
+  const options = thresholdOptionsSchema.safeParse(rest);
+  if (!options.success) throw invalidRequest(options.error, '');
+  if (Array.isArray(scores)) {
+    const input: ScoreInput = { kind: 'vector', scores: toVector(scores, undefined) };
+    refuseRepeatedKeys(text, [Object.keys(value)]);
+    return { input, options: options.data };
+  }
+  if (typeof scores !== 'object' || scores === null) {
+    throw refused(
+      '/scores',
+      scores === undefined ? 'is missing' : 'must be an array of numbers, or an object of such arrays',
+    );
+  }
+  const entries = Object.entries(scores);
+  if (entries.length === 0)
+    throw new EmpError('empty_scores', 'scores has no groups', [{ path: '/scores', message: 'is empty' }]);
+  refuseManyGroups(entries.length);
+  const groups = entries.map(([name, array]) => {
+    if (!Array.isArray(array)) throw refused(`/scores${pointerToken(name)}`, 'must be an array of numbers');
+    return { name, scores: toVector(array, name) };
+  });
+  refuseRepeatedKeys(text, [Object.keys(value), Object.keys(scores)]);
+  return { input: { kind: 'groups', groups }, options: options.data };
+}
+
+/** The scores of an octet-stream body. @throws EmpError `invalid_request` where they are cut within a number */
+export function rawScores(body: Uint8Array, dtype: FloatDtype): ScoreInput {
+  if (body.byteLength % BYTE_WIDTH[dtype] !== 0) {
+    throw refused(
+      '?dtype',
+      `the body's ${body.byteLength} bytes are not a whole number of ${dtype} scores of ${BYTE_WIDTH[dtype]} bytes`,
+    );
+  }
+  return { kind: 'vector', scores: { bytes: body, dtype } };
+}
+
+/** The scores of a `.npy` file: a vector, or a matrix with one group per row. @throws EmpError `malformed_npy`, `unsupported_dtype`, `invalid_request` */
+export function parseNpyScores(body: Uint8Array, byRow: boolean): ScoreInput {
+  const { dtype, shape, dataOffset } = parseNpyHeader(body);
+  if (!isFloatDtype(dtype)) {
+    throw new EmpError(
+      'unsupported_dtype',
+      `the array holds ${dtype}: save arr.astype('<f4'), or another float type`,
+    );
+  }
+  const scores: ScoreVector = { bytes: body.subarray(dataOffset), dtype };
+  const [rows, columns] = shape;
+  if (!byRow) {
+    if (shape.length === 1) return { kind: 'vector', scores };
+    throw refused(
+      '?scope',
+      `the array has ${shape.length} axes: ravel() it to decide it as one vector, or give scope=row for a matrix`,
+    );
+  }
+  if (shape.length !== 2)
+    throw refused('?scope', `scope=row takes an array of 2 axes, this one has ${shape.length}`);
+  if (rows === 0 || columns === 0) throw scoreError('empty_scores', undefined, `are of shape (${shape})`);
+  refuseManyGroups(rows);
+  return { kind: 'rows', scores, rows, columns };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const hint = /\b(NaN|Infinity)\b/.test(text) ? '; JSON has no NaN or Infinity' : '';
+    throw new EmpError(
+      'malformed_body',
+      `the body is not JSON: ${error instanceof Error ? error.message : error}${hint}`,
+    );
+  }
+}
+
+function toVector(array: readonly unknown[], group: string | undefined): ScoreVector {
+  const scores = new Float64Array(array.length);
+  for (let i = 0; i < array.length; i++) {
+    const score = array[i];
+    // Infinity is what JSON.parse makes of 1e400.
+    if (typeof score !== 'number' || score - score !== 0) throw notANumber(score, group, i);
+    scores[i] = score;
+  }
+  return float64Scores(scores);
+}
+
+function notANumber(score: unknown, group: string | undefined, index: number): EmpError {
+  const shown =
+    typeof score === 'number' ? 'beyond the range of a double' : JSON.stringify(score)?.slice(0, 40);
+  return scoreError('non_finite_score', group, `is ${shown}, must be a finite number`, index);
+}
+
+/** JSON.parse keeps the last of two equal keys without a word; whoever wrote both meant both. */
+function refuseRepeatedKeys(text: string, objects: readonly string[][]): void {
+  const left = new Map<string, number>();
+  for (const key of objects.flat()) left.set(key, (left.get(key) ?? 0) + 1);
+  for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) {
+    if (colon === undefined) continue;
+    const key: string = JSON.parse(token.slice(0, -colon.length));
+    const count = left.get(key) ?? 0;
+    if (count === 0) throw refused(`/scores${pointerToken(key)}`, 'is given twice');
+    left.set(key, count - 1);
+  }
+}
+
+function refuseManyGroups(count: number): void {
+  if (count > MAX_GROUPS) throw refused('/scores', `has ${count} groups; one request may have ${MAX_GROUPS}`);
+}
+
+function refused(path: string, message: string): EmpError {
+  return new EmpError('invalid_request', `${path} ${message}`, [{ path, message }]);
+}

@@ -1,0 +1,29 @@
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Jobs } from '../jobs/jobs.ts';
+import type { Store } from '../storage/store.ts';
+
+/** What routes work with, handed to each: there is no hidden locator. */
+export interface Services {
+  readonly store: Store;
+  readonly jobs: Jobs;
+  /** Of one upload's files together. */
+  readonly maxUploadBytes: number;
+  /** Aborts when the server begins to close, for answers that would otherwise go on. */
+  readonly closing: AbortSignal;
+}
+
+/** A fastify instance whose routes take their types from zod schemas. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;

@@ -1,0 +1,86 @@
+import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { pino } from 'pino';
+import { type Config, ConfigError, parseConfig } from './config.ts';
+import { createApp } from './http/app.ts';
+import { connectBackend } from './jobs/backends/connect.ts';
+import { openJobs } from './jobs/jobs.ts';
+import { startWorker } from './jobs/worker.ts';
+import { Store } from './storage/store.ts';
+
+const ROLES = ['all', 'api', 'worker'] as const;
+type Role = (typeof ROLES)[number];
+
+/** `all` (default): API and worker in one process. `api`, `worker`: one of them, with a queue that both can reach. */
+function parseRole(role = 'all', { redisUrl, databaseUrl }: Config): Role {
+  const known = ROLES.find((name) => name === role);
+  if (!known) throw new ConfigError(`role ${JSON.stringify(role)} must be one of ${ROLES.join(', ')}`);
+  if (known !== 'all' && !redisUrl && !databaseUrl) {
+    throw new ConfigError(
+      `role ${known} needs REDIS_URL or DATABASE_URL: the embedded queue lives inside one process, which \`npm start\` runs`,
+    );
+  }
+  return known;
+}
+
+/** Starts what the role asks for. Returns what ends it: no new work is taken, requests are finished, everything is closed. */
+async function start(config: Config, role: Role): Promise<() => Promise<void>> {
+  // Logs go to stderr: stdout carries the one line that scripts wait for.
+  const log = pino({ level: config.logLevel }, pino.destination(2));
+  const dataDirectory = resolve(config.dataDirectory);
+  const opened: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const close of opened.splice(0).reverse()) await close();
+  };
+  try {
+    const store = await Store.open(dataDirectory);
+    opened.push(() => store.close());
+    const { redisUrl, databaseUrl } = config;
+    const backend = await connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
+    opened.push(() => backend.close());
+    const jobs = await openJobs({ store, backend, log });
+    opened.push(() => jobs.close());
+    await jobs.recover();
+    if (role !== 'api') {
+      const { workerConcurrency: concurrency, workerThreads: threads } = config;
+      const worker = await startWorker({ store, backend, concurrency, threads, log });
+      opened.push(() => worker.close());
+    }
+    if (role !== 'worker') {
+      const app = await createApp({ store, jobs, log, maxUploadBytes: config.maxUploadBytes });
+      opened.push(() => app.close());
+      await app.listen({ host: config.host, port: config.port });
+      const { port } = app.server.address() as AddressInfo;
+      const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+      console.log(`listening on http://${host}:${port}`);
+    }
+    log.info({ role, pid: process.pid, dataDirectory }, 'started');
+    return stop;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** One line for what the operator can mend; everything for what is our fault. */
+function fail(error: unknown): never {
+  const mendable = error instanceof ConfigError || (error instanceof Error && 'code' in error);
+  console.error(mendable ? `cannot start: ${(error as Error).message}` : error);
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const config = parseConfig(process.env);
+  const stop = await start(config, parseRole(process.argv[2], config));
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      // A second signal means: now.
+      if (stopping) process.exit(1);
+      stopping = true;
+      stop().catch(fail);
+    });
+  }
+}
+
+main().catch(fail);

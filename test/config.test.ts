@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { parseEnv } from 'node:util';
+import { ConfigError, parseConfig, SETTINGS } from '../src/config.ts';
+
+describe('config', () => {
+  const example = parseEnv(readFileSync(new URL('../.env.example', import.meta.url), 'utf8'));
+
+  test('.env.example lists every setting with its default', () => {
+    assert.deepEqual(Object.keys(example).sort(), [...SETTINGS].sort());
+    assert.deepEqual(parseConfig(example), parseConfig({}));
+  });
+
+  test('values are typed', () => {
+    const config = parseConfig({ PORT: '0', REDIS_URL: 'redis://localhost:6379/1', WORKER_CONCURRENCY: '3' });
+    assert.equal(config.port, 0);
+    assert.equal(config.redisUrl, 'redis://localhost:6379/1');
+    assert.equal(config.workerConcurrency, 3);
+  });
+
+  const wrong: [Record<string, string>, RegExp][] = [
+    [{ PORT: 'http' }, /^PORT="http" must be a whole number from 0 to 65535$/],
+    [{ PORT: '65536' }, /^PORT="65536" must be a whole number from 0 to 65535$/],
+    [{ PORT: '-1' }, /^PORT="-1" must be/],
+    [{ MAX_UPLOAD_BYTES: '1e9' }, /^MAX_UPLOAD_BYTES="1e9" must be a whole number/],
+    [{ WORKER_CONCURRENCY: '0' }, /^WORKER_CONCURRENCY="0" must be a whole number from 1 to 64$/],
+    [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL="loud" must be one of trace, debug, info/],
+    [{ REDIS_URL: 'localhost' }, /^REDIS_URL must be a URL that starts with redis:\/\//],
+    [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL must be a URL that starts with postgres:/],
+    [{ REDIS_URL: 'redis://a', DATABASE_URL: 'postgres://b' }, /^DATABASE_URL is set beside/],
+  ];
+  test('a refused URL is not shown: it may hold a password', () => {
+    assert.throws(
+      () => parseConfig({ REDIS_URL: 'http://user:secret@host' }),
+      (error) => error instanceof ConfigError && !error.message.includes('secret'),
+    );
+  });
+
+  for (const [environment, message] of wrong) {
+    test(`refuses ${JSON.stringify(environment)} in one line`, () => {
+      assert.throws(
+        () => parseConfig(environment),
+        (error) =>
+          error instanceof ConfigError && message.test(error.message) && !error.message.includes('\n'),
+      );
+    });
+  }
+});

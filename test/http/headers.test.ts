@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { preferredMediaType } from '../../src/http/accept.ts';
+import { parseRange } from '../../src/http/byte-range.ts';
+import { parsePreferWait } from '../../src/http/prefer.ts';
+import { contentDisposition } from '../../src/http/send-file.ts';
+
+describe('Accept', () => {
+  const offered = ['application/json', 'text/html'] as const;
+  for (const [header, want] of [
+    [undefined, 'application/json'],
+    ['*/*', 'application/json'],
+    ['text/html', 'text/html'],
+    ['text/*', 'text/html'],
+    ['TEXT/HTML; q=0.5, application/json;q=0.4', 'text/html'],
+    ['application/json;q=0, */*', 'text/html'],
+    ['text/html,application/xhtml+xml,*/*;q=0.8', 'text/html'],
+  ] as const) {
+    test(`${header}`, () => assert.equal(preferredMediaType(header, offered), want));
+  }
+  for (const header of ['image/png', 'application/json;q=0', 'text/html;q=0, text/*;q=0']) {
+    test(`${header} cannot be met`, () =>
+      assert.throws(() => preferredMediaType(header, offered), { code: 'not_acceptable' }));
+  }
+});
+
+describe('Range', () => {
+  for (const [header, want] of [
+    ['bytes=0-0', { start: 0, end: 0 }],
+    ['bytes=2-', { start: 2, end: 9 }],
+    ['bytes=2-100', { start: 2, end: 9 }],
+    ['bytes=-3', { start: 7, end: 9 }],
+    ['bytes=-100', { start: 0, end: 9 }],
+    ['bytes=-0', 'unsatisfiable'],
+    ['bytes=10-', 'unsatisfiable'],
+    ['bytes=3-2', null],
+    ['bytes=0-1,3-4', null],
+    ['lines=1-2', null],
+    ['bytes=-', null],
+    [undefined, null],
+  ] as const) {
+    test(`${header} of 10 bytes`, () => assert.deepEqual(parseRange(header, 10), want));
+  }
+  test('an empty file satisfies none', () => assert.equal(parseRange('bytes=0-', 0), 'unsatisfiable'));
+});
+
+describe('Prefer: wait', () => {
+  for (const [header, want] of [
+    ['wait=30', 30],
+    ['respond-async, wait=5', 5],
+    ['Wait = "7"; foo', 7],
+    ['wait=100000', 60],
+    ['wait=0', 0],
+    ['wait=-1', null],
+    ['wait', null],
+    [undefined, null],
+  ] as const) {
+    test(`${header}`, () => assert.equal(parsePreferWait(header), want));
+  }
+});
+
+describe('Content-Disposition', () => {
+  test('names are quoted, and exact where they are not ASCII', () => {
+    assert.equal(contentDisposition('a/b.onnx'), 'attachment; filename="b.onnx"');
+    assert.equal(
+      contentDisposition('a"b.onnx'),
+      `attachment; filename="a_b.onnx"; filename*=UTF-8''a%22b.onnx`,
+    );
+    assert.equal(
+      contentDisposition("ü'\r\n"),
+      `attachment; filename="_'__"; filename*=UTF-8''%C3%BC%27%0D%0A`,
+    );
+  });
+});

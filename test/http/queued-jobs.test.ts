@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { createSafetensors } from './safetensors-bytes.ts';
+import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+
+// Without a worker, jobs stay queued.
+let service: TestService;
+before(async () => {
+  service = await openTestService();
+});
+after(() => service.close());
+
+async function submit(headers: Record<string, string> = {}) {
+  const form = new FormData();
+  form.append('model', fileOf(createSafetensors({ 'fc.weight': [4, 8] })), 'm.safetensors');
+  form.append('scores', fileOf(createSafetensors({ 'fc.weight': [4, 8] })), 's.safetensors');
+  form.append('recipe', '{"criterion": "scores"}');
+  const response = await fetch(`${service.url}/v1/jobs`, { method: 'POST', body: form, headers });
+  assert.equal(response.status, 202);
+  return readJson(response);
+}
+const send = (method: string, path: string) => fetch(service.url + path, { method });
+
+test('Prefer: wait answers with the queued job when the time is over', async () => {
+  const start = performance.now();
+  const job = await submit({ prefer: 'respond-async, wait=1' });
+  assert.equal(job.status, 'queued');
+  const ms = performance.now() - start;
+  assert.ok(ms > 900 && ms < 3000, `${ms} ms`);
+  assert.equal((await send('POST', `/v1/jobs/${job.id}/cancel`)).status, 200);
+});
+
+test('what a queued job needs is not deleted, nor the job; canceled, it is', async () => {
+  const job = await submit();
+  const needed = [
+    `/v1/models/${job.model_id}`,
+    `/v1/datasets/${job.scores_dataset_id}`,
+    `/v1/jobs/${job.id}`,
+  ];
+  for (const path of needed) {
+    const response = await send('DELETE', path);
+    assert.deepEqual([response.status, (await readProblem(response)).code], [409, 'conflict']);
+  }
+  const report = await send('GET', `/v1/jobs/${job.id}/report`);
+  assert.deepEqual([report.status, (await readProblem(report)).code], [409, 'conflict']);
+  const canceled = await readJson(await send('POST', `/v1/jobs/${job.id}/cancel`));
+  assert.deepEqual(
+    [canceled.status, canceled.error.code, canceled.error.status],
+    ['canceled', 'canceled', 409],
+  );
+  for (const path of needed) assert.equal((await send('DELETE', path)).status, 204);
+});
+
+test('events reach a reader as they happen, and its leaving ends the stream', async () => {
+  const job = await submit();
+  const left = new AbortController();
+  const leaving = await fetch(`${service.url}/v1/jobs/${job.id}/events`, { signal: left.signal });
+  assert.equal(leaving.status, 200);
+  left.abort();
+  const following = await fetch(`${service.url}/v1/jobs/${job.id}/events`);
+  const text = following.text();
+  await send('POST', `/v1/jobs/${job.id}/cancel`);
+  assert.match(await text, /^id: 1\nevent: canceled\ndata: \{"id":"job_/);
+});
+
+test('metrics and readiness tell of the queue', async () => {
+  const job = await submit();
+  const metrics = await (await send('GET', '/metrics')).text();
+  assert.match(metrics, /^emp_jobs\{status="queued"\} 1$/m);
+  assert.match(
+    metrics,
+    /^emp_http_request_duration_seconds_count\{method="POST",route="\/v1\/jobs",status="202"\} \d+$/m,
+  );
+  assert.deepEqual(await readJson(await send('GET', '/readyz')), { status: 'ok' });
+  await send('POST', `/v1/jobs/${job.id}/cancel`);
+});
+
+test('closing ends event streams and waits', { timeout: 10_000 }, async () => {
+  const other = await openTestService();
+  const form = new FormData();
+  form.append('model', fileOf(createSafetensors({ 'fc.weight': [4, 8] })), 'm.safetensors');
+  const post = { method: 'POST', body: form };
+  const job = await readJson(await fetch(`${other.url}/v1/jobs`, post));
+  const stream = await fetch(`${other.url}/v1/jobs/${job.id}/events`);
+  const waiting = fetch(`${other.url}/v1/jobs`, { ...post, headers: { prefer: 'wait=30' } });
+  while ((await other.store.listRecords('jobs', 10)).data.length < 2)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  await other.close();
+  assert.equal(await stream.text(), '');
+  assert.equal((await waiting).status, 202);
+});

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { startRedis } from './services/redis.ts';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+async function start(
+  t: TestContext,
+  role: string[],
+  env: Record<string, string>,
+): Promise<ChildProcessWithoutNullStreams> {
+  const directory = await mkdtemp(join(tmpdir(), 'emp-main-'));
+  const settings = {
+    PATH: process.env.PATH ?? '',
+    DATA_DIR: directory,
+    PORT: '0',
+    LOG_LEVEL: 'error',
+    ...env,
+  };
+  const child = spawn(process.execPath, [MAIN, ...role], { env: settings });
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    await rm(directory, { recursive: true, force: true });
+  });
+  return child;
+}
+
+async function ended(child: ChildProcessWithoutNullStreams) {
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ]);
+  return { code, stdout, stderr };
+}
+
+for (const [role, env, message] of [
+  [['api'], {}, /^cannot start: role api needs REDIS_URL or DATABASE_URL: .*\n$/],
+  [['worker'], {}, /^cannot start: role worker needs REDIS_URL or DATABASE_URL: .*\n$/],
+  [['both'], {}, /^cannot start: role "both" must be one of all, api, worker\n$/],
+  [[], { PORT: 'x' }, /^cannot start: PORT="x" must be a whole number from 0 to 65535\n$/],
+] as const) {
+  test(`${role.join()} ${JSON.stringify(env)}: one line and code 1`, async (t) => {
+    const { code, stdout, stderr } = await ended(await start(t, [...role], env));
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(stderr, message);
+  });
+}
+
+test('says once where it listens, and ends on SIGTERM after finishing requests', {
+  timeout: 30_000,
+}, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const child = await start(t, [], { REDIS_URL: redis.url });
+  const result = ended(child);
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const url = /^listening on (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(line.toString())?.[1] ?? '';
+  assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ok' });
+  const scores = new Uint8Array(new Float32Array(5_000_000).fill(1).buffer);
+  const headers = { 'content-type': 'application/octet-stream' };
+  const answering = fetch(`${url}/v1/thresholds`, { method: 'POST', body: scores, headers });
+  await fetch(`${url}/healthz`);
+  child.kill('SIGTERM');
+  assert.equal((await answering).status, 200);
+  const { code, stderr } = await result;
+  assert.deepEqual([code, stderr], [0, '']);
+});
