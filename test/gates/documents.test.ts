@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { SETTINGS } from '../../src/config.ts';
+
+const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+describe('what is written beside the code', () => {
+  test('the README and .env.example list every setting, and no other', async () => {
+    const listed = (await read('.env.example')).matchAll(/^([A-Z_]+)=/gm);
+    assert.deepEqual([...listed].map(([, name]) => name).sort(), [...SETTINGS].sort());
+    const rows = (await read('README.md')).matchAll(/^\| `([A-Z_]+)`/gm);
+    assert.deepEqual([...rows].map(([, name]) => name).sort(), [...SETTINGS].sort());
+  });
+
+  test('links within the documents lead somewhere', async () => {
+    for (const [document, folder] of [
+      ['README.md', ''],
+      ['docs/architecture.md', 'docs/'],
+      ['examples/README.md', 'examples/'],
+    ]) {
+      for (const [, target = ''] of (await read(document ?? '')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+        const url = new URL(`../../${folder}${target}`, import.meta.url);
+        assert.ok(existsSync(url), `${document}: ${target}`);
+      }
+    }
+  });
+
+  test('the image copies files that exist, and does not run as root', async () => {
+    const dockerfile = await read('Dockerfile');
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) =>
+      (paths ?? '').split(' '),
+    );
+    assert.ok(copied.includes('src'));
+    const allowed = (await read('.dockerignore')).split('\n').filter((line) => line.startsWith('!'));
+    for (const path of copied) {
+      assert.ok(existsSync(new URL(`../../${path}`, import.meta.url)), path);
+      assert.ok(allowed.includes(`!${path}`), `${path} is not in the build context`);
+    }
+    assert.match(dockerfile, /^USER node$/m);
+  });
+
+  test('the composed service keeps its queue and uses settings that exist', async () => {
+    const { services, volumes } = parse(await read('docker-compose.yml'), { merge: true });
+    assert.deepEqual(services.redis.command, [
+      'redis-server',
+      ...['--appendonly', 'yes'],
+      ...['--maxmemory-policy', 'noeviction'],
+    ]);
+    for (const role of ['api', 'worker']) {
+      assert.deepEqual(services[role].command, ['node', 'src/main.ts', role]);
+      assert.deepEqual(services[role].volumes, ['data:/data']);
+      for (const name of Object.keys(services[role].environment))
+        assert.ok((SETTINGS as string[]).includes(name));
+    }
+    assert.ok('data' in volumes && 'redis' in volumes);
+  });
+
+  test('the lock file names no registry, and is whole for every platform', async () => {
+    const text = await read('package-lock.json');
+    assert.doesNotMatch(text, /"resolved"/);
+    const packages: Record<string, { optionalDependencies?: Record<string, string> }> =
+      JSON.parse(text).packages;
+    const locked = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)));
+    const wanted = Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
+    // A registry that mirrors one platform leaves the others out of the lock, and npm 11 then refuses `npm ci`.
+    assert.deepEqual(
+      wanted.filter((name) => !locked.has(name)),
+      [],
+    );
+  });
+});
