@@ -1,0 +1,28 @@
+/** One job as a computing child does it, in a process of its own so that its memory can be measured. */
+import { basename, dirname } from 'node:path';
+import { openFileSource } from '../src/formats/file-source.ts';
+import { readModelInventory } from '../src/formats/inventory.ts';
+import { prune } from '../src/pipeline/prune.ts';
+import { recipeSchema } from '../src/pipeline/recipe.ts';
+
+const [path, outputDirectory, threads] = process.argv.slice(2);
+const name = basename(path);
+await using source = await openFileSource(path);
+const inventory = await readModelInventory(new Map([[name, source]]));
+const { timings_ms } = await prune(
+  {
+    model: {
+      name,
+      sha256: '0'.repeat(64),
+      sizeBytes: source.byteLength,
+      directory: dirname(path),
+      inventory,
+    },
+    scores: null,
+    recipe: recipeSchema.parse({}),
+    outputDirectory,
+    threads: Number(threads),
+  },
+  { signal: new AbortController().signal, onProgress: () => {} },
+);
+console.log(JSON.stringify({ timings_ms, peakBytes: process.resourceUsage().maxRSS * 1024 }));

@@ -1,0 +1,42 @@
+/** `npm run bench [-- core|http|pipeline]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { benchCore } from './core.ts';
+import { benchHttp } from './http.ts';
+import { describeMachine } from './measure.ts';
+import { benchPipeline } from './pipeline.ts';
+
+const RESULTS = new URL('RESULTS.md', import.meta.url);
+const INTRODUCTION =
+  '# Results\n\nWritten by `npm run bench`. Ratios are between medians of the same run on the same machine.\n';
+
+const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string> }>> = {
+  core: { title: 'Core: decide and mask', bench: benchCore },
+  http: { title: 'HTTP: thresholds', bench: benchHttp },
+  pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
+};
+
+/** The sections of an earlier run by title, to keep those that are not measured now. */
+async function readSections(): Promise<Map<string, string>> {
+  const text = await readFile(RESULTS, 'utf8').catch(() => '');
+  const parts = text.split(/^## /m).slice(1);
+  return new Map(parts.map((part) => [part.slice(0, part.indexOf('\n')), part.trimEnd()]));
+}
+
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SECTIONS);
+const unknown = wanted.filter((name) => !(name in SECTIONS));
+if (unknown.length > 0) {
+  console.error(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(SECTIONS).join(', ')}`);
+  process.exit(2);
+}
+
+const sections = await readSections();
+for (const name of wanted) {
+  const { title, bench } = SECTIONS[name];
+  console.log(`measuring ${name}`);
+  const body = await bench();
+  console.log(`${body}\n`);
+  const date = new Date().toISOString().slice(0, 10);
+  sections.set(title, `${title}\n\n${describeMachine()}; ${date}.\n\n${body}`);
+  const ordered = Object.values(SECTIONS).flatMap((section) => sections.get(section.title) ?? []);
+  await writeFile(RESULTS, `${INTRODUCTION}\n${ordered.map((section) => `## ${section}\n`).join('\n')}`);
+}
