@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { type Config, ConfigError, parseConfig } from './config.ts';
 import { createApp } from './http/app.ts';
+import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { openJobs } from './jobs/jobs.ts';
 import { startWorker } from './jobs/worker.ts';
@@ -64,7 +65,10 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
 
 /** One line for what the operator can mend; everything for what is our fault. */
 function fail(error: unknown): never {
-  const mendable = error instanceof ConfigError || (error instanceof Error && 'code' in error);
+  const mendable =
+    error instanceof ConfigError ||
+    error instanceof BackendError ||
+    (error instanceof Error && 'code' in error);
   console.error(mendable ? `cannot start: ${(error as Error).message}` : error);
   process.exit(1);
 }

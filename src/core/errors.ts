@@ -29,6 +29,8 @@ export type ErrorCode =
   | 'conflict'
   | 'idempotency_key_reused'
   | 'payload_too_large'
+  | 'headers_too_large'
+  | 'request_timeout'
   | 'unsupported_media_type'
   | 'not_acceptable'
   | 'method_not_allowed'

@@ -18,6 +18,8 @@ const POLL_MS = 250;
 const CANCEL_WAIT_MS = 1000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
+/** A server that is there answers in milliseconds; one that hangs must not make requests hang. */
+const ANSWER_MS = 5000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
 
 export interface JobsOptions {
@@ -34,7 +36,11 @@ export async function openJobs(options: JobsOptions): Promise<Jobs> {
   queue.on('error', (error) => options.log.warn({ err: error }, 'queue'));
   queueEvents.on('error', (error) => options.log.warn({ err: error }, 'queue events'));
   await Promise.all([queue.waitUntilReady(), queueEvents.waitUntilReady()]);
-  return new Jobs(options, queue, queueEvents);
+  const jobs = new Jobs(options, queue, queueEvents);
+  options.backend.onReturn?.(() => {
+    jobs.recover().catch((error) => options.log.warn({ err: error }, 'recovery'));
+  });
+  return jobs;
 }
 
 /**
@@ -44,6 +50,7 @@ export async function openJobs(options: JobsOptions): Promise<Jobs> {
 export class Jobs {
   readonly #store: Store;
   readonly #backend: Backend;
+  readonly #log: Logger;
   readonly #queue: JobQueue;
   readonly #queueEvents: JobQueueEvents;
   readonly #retry: { readonly attempts: number; readonly backoffMs: number };
@@ -52,6 +59,7 @@ export class Jobs {
   constructor(options: JobsOptions, queue: JobQueue, queueEvents: JobQueueEvents) {
     this.#store = options.store;
     this.#backend = options.backend;
+    this.#log = options.log;
     this.#retry = options.retry ?? DEFAULT_RETRY;
     this.#queue = queue;
     this.#queueEvents = queueEvents;
@@ -79,9 +87,10 @@ export class Jobs {
     }
     try {
       if (created || !(await readResult(this.#store, id))) await this.#enqueue(record);
-    } catch {
-      if (created) await this.#store.remove('jobs', id);
-      throw new EmpError('not_ready', 'the job queue does not answer; nothing was started, try again');
+    } catch (error) {
+      // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
+      if (created && idempotencyKey === undefined) await this.#store.remove('jobs', id);
+      throw error;
     }
     return { job: await this.#describe(record), created };
   }
@@ -103,8 +112,8 @@ export class Jobs {
     if (!(await readResult(this.#store, id))) {
       // First the word to the child: the job may start, or start again, at any moment before it is out of the queue.
       await requestCancellation(this.#store, id);
-      await this.#queue.remove(id);
-      if ((await this.#queue.getJobState(id)) === 'unknown') {
+      await this.#ask(this.#queue.remove(id));
+      if ((await this.#ask(this.#queue.getJobState(id))) === 'unknown') {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error });
       }
@@ -160,10 +169,14 @@ export class Jobs {
     }
   }
 
-  /** Whether a queued or running job needs this model. */
-  async usesModel(modelId: string): Promise<boolean> {
-    const jobs = await this.#queue.getJobs(['waiting', 'active', 'delayed']);
-    return jobs.some((job) => job?.data.model_id === modelId);
+  /** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
+  async isNeeded(resourceId: string): Promise<boolean> {
+    const { data } = await this.#store.listRecords<JobRecord>('jobs', Number.POSITIVE_INFINITY);
+    for (const { id, model_id, scores_dataset_id } of data) {
+      const needs = model_id === resourceId || scores_dataset_id === resourceId;
+      if (needs && !(await readResult(this.#store, id))) return true;
+    }
+    return false;
   }
 
   /** Rejects when the queue or the storage does not answer. */
@@ -171,15 +184,17 @@ export class Jobs {
     await Promise.all([this.#backend.ping(), this.#store.ping()]);
   }
 
-  /** Unfinished jobs by what they wait for. */
+  /** Unfinished jobs by what they wait for. @throws EmpError not_ready */
   async counts(): Promise<Record<string, number>> {
-    const { waiting, active, delayed } = await this.#queue.getJobCounts('waiting', 'active', 'delayed');
+    const { waiting, active, delayed } = await this.#ask(
+      this.#queue.getJobCounts('waiting', 'active', 'delayed'),
+    );
     return { queued: waiting ?? 0, running: active ?? 0, retrying: delayed ?? 0 };
   }
 
   /**
-   * Queues again what a crash left unfinished and unqueued, and removes half-made artifacts. To be called on start, by any number of
-   * processes: the queue takes an id once.
+   * Queues again what a crash, here or of the queue's server, left unfinished and unqueued, and removes half-made artifacts. To be called
+   * on start, by any number of processes: the queue takes an id once.
    */
   async recover(): Promise<void> {
     const { data } = await this.#store.listRecords<JobRecord>('jobs', Number.POSITIVE_INFINITY);
@@ -211,7 +226,21 @@ export class Jobs {
     const { attempts, backoffMs } = this.#retry;
     const backoff = { type: 'exponential', delay: backoffMs };
     const options = { jobId: id, attempts, backoff, removeOnComplete: true, removeOnFail: true };
-    await this.#queue.add('prune', { model_id }, options);
+    await this.#ask(this.#queue.add('prune', { model_id }, options));
+  }
+
+  /** @throws EmpError not_ready where the queue fails or does not answer in time */
+  async #ask<T>(answer: Promise<T>): Promise<T> {
+    const answered = new AbortController();
+    const silence = sleep(ANSWER_MS, undefined, { signal: answered.signal });
+    try {
+      return await Promise.race([answer, silence.then(() => Promise.reject(new Error('no answer')))]);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'queue');
+      throw new EmpError('not_ready', 'the job queue does not answer; try again');
+    } finally {
+      answered.abort();
+    }
   }
 
   async #describe(record: JobRecord, known?: JobResult): Promise<Job> {
@@ -219,10 +248,9 @@ export class Jobs {
     const result = known ?? (await readResult(this.#store, record.id));
     const last = await readLastProgress(this.#store.path('jobs', record.id, PROGRESS));
     if (result) return { ...request, ...result, progress: finalProgress(result, last) };
-    const [state, queued] = await Promise.all([
-      this.#queue.getJobState(record.id),
-      this.#queue.getJob(record.id),
-    ]);
+    const [state, queued] = await this.#ask(
+      Promise.all([this.#queue.getJobState(record.id), this.#queue.getJob(record.id)]),
+    );
     const running = state === 'active';
     if (!running && !queued) {
       const late = await readResult(this.#store, record.id);

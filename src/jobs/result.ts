@@ -40,6 +40,10 @@ export function serviceFailure(error: Error, attempts: number, store: Store): Jo
   }
   if (/stalled more than/.test(error.message))
     return workerCrashed('The worker disappeared while computing, more often than a job is taken up again.');
+  if (error.message.startsWith('ENOSPC'))
+    return inputFailure(
+      new EmpError('insufficient_storage', `The data directory had no room left, ${times}.`),
+    );
   const reason = (error.message.split('\n')[0] ?? '').replaceAll(store.root, '');
   return { code: 'internal_error', detail: `The job failed ${times}: ${reason}`, errors: [] };
 }

@@ -57,7 +57,7 @@ export class Store {
   }
 
   async createUpload(): Promise<Upload> {
-    const directory = join(this.#uploads, randomBytes(8).toString('hex'));
+    const directory = await this.#scratchPath();
     await mkdir(join(directory, 'files'), { recursive: true });
     return { directory, discard: () => rm(directory, { recursive: true, force: true }) };
   }
@@ -115,9 +115,15 @@ export class Store {
     return this.#createDurably(this.path(kind, id, name), JSON.stringify(value));
   }
 
+  /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead. */
+  async #scratchPath(): Promise<string> {
+    await mkdir(this.#uploads, { recursive: true });
+    return join(this.#uploads, randomBytes(8).toString('hex'));
+  }
+
   /** Creates a file with its content at once (a reader never sees it empty); false when it exists. */
   async #createDurably(path: string, text: string): Promise<boolean> {
-    const temporary = join(this.#uploads, randomBytes(8).toString('hex'));
+    const temporary = await this.#scratchPath();
     await writeDurably(temporary, text);
     try {
       await link(temporary, path);
@@ -152,7 +158,7 @@ export class Store {
   /** Removes a resource; false when it was not there. It disappears at once, its bytes soon after. */
   async remove(kind: Kind, id: string): Promise<boolean> {
     if (!isId(id)) return false;
-    const grave = join(this.#uploads, randomBytes(8).toString('hex'));
+    const grave = await this.#scratchPath();
     try {
       await rename(this.path(kind, id), grave);
     } catch (error) {
@@ -174,7 +180,7 @@ export class Store {
 
   /** Proves that the directory can be written. */
   async ping(): Promise<void> {
-    const path = join(this.#uploads, `ping-${randomBytes(8).toString('hex')}`);
+    const path = await this.#scratchPath();
     await writeDurably(path, '');
     await rm(path);
   }
@@ -217,6 +223,12 @@ export async function writeDurably(path: string, text: string): Promise<void> {
   await using handle = await open(path, 'w');
   await handle.writeFile(text);
   await handle.sync();
+}
+
+/** Whether a text could be the `next_cursor` of a page: the key of a record, encoded. */
+export function isCursor(text: string): boolean {
+  const [time = '', id = '', ...rest] = Buffer.from(text, 'base64url').toString().split(' ');
+  return !Number.isNaN(Date.parse(time)) && isId(id) && rest.length === 0;
 }
 
 export async function syncDirectory(path: string): Promise<void> {

@@ -5,7 +5,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { lockDirectory } from '../../src/jobs/backends/directory-lock.ts';
@@ -59,6 +61,50 @@ test('without its queue the service refuses a job, leaves nothing behind, and ca
   await jobs.close();
   await backend.close();
   await store.close();
+});
+
+test('a Redis that comes back without its memory is told the unfinished jobs again', async () => {
+  const redis = await startRedis();
+  const store = await Store.open(join(directory, 'forgotten'));
+  const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
+  const jobs = await openJobs({ store, backend, log });
+  const operator = new Redis(redis.url);
+  try {
+    const { job } = await jobs.submit(request({}));
+    await operator.flushall();
+    assert.equal((await jobs.counts()).queued, 0);
+    await operator.call('CLIENT', 'KILL', 'TYPE', 'normal');
+    const queued = async () => (await jobs.counts().catch(() => ({ queued: 0 }))).queued;
+    const deadline = Date.now() + 5000;
+    while ((await queued()) !== 1 && Date.now() < deadline) await sleep(20);
+    assert.equal(await queued(), 1);
+    assert.equal((await jobs.get(job.id))?.status, 'queued');
+  } finally {
+    operator.disconnect();
+    await jobs.close();
+    await backend.close();
+    await store.close();
+    await redis.stop();
+  }
+});
+
+test('a Redis that hangs does not make requests hang', { timeout: 30_000 }, async () => {
+  const redis = await startRedis();
+  const store = await Store.open(join(directory, 'hung'));
+  const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
+  const jobs = await openJobs({ store, backend, log });
+  const operator = new Redis(redis.url);
+  try {
+    await operator.call('CLIENT', 'PAUSE', '60000', 'ALL');
+    await assert.rejects(jobs.submit(request({})), { code: 'not_ready' });
+    assert.deepEqual(await readdir(join(store.root, 'jobs')), []);
+  } finally {
+    operator.disconnect();
+    await jobs.close();
+    await backend.close();
+    await store.close();
+    await redis.stop();
+  }
 });
 
 test('the embedded directory is one process’s: the second is told whose, a kill frees it', async () => {

@@ -21,7 +21,7 @@ export interface QueuedJob {
 export interface JobQueue
   extends Pick<
     Queue<QueuedJob>,
-    'add' | 'getJob' | 'getJobs' | 'getJobState' | 'getJobCounts' | 'remove' | 'close' | 'waitUntilReady'
+    'add' | 'getJob' | 'getJobState' | 'getJobCounts' | 'remove' | 'close' | 'waitUntilReady'
   > {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
@@ -37,6 +37,11 @@ export interface QueueWorker extends Pick<Worker<QueuedJob>, 'close' | 'cancelAl
 }
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
 
+/** A queue that cannot be had, for a reason that the operator can mend: the message is all there is to say. */
+export class BackendError extends Error {
+  override readonly name = 'BackendError';
+}
+
 /**
  * Where the queue lives. Deliberately not in it: anything about jobs. The same BullMQ classes run on every backend; a backend only
  * knows how to connect them, whether the other side answers, and how to hang up (after the classes made here are closed).
@@ -49,6 +54,8 @@ export interface Backend {
   createWorker(processor: URL, options: QueueWorkerOptions): QueueWorker;
   /** Rejects when the queue's server does not answer. */
   ping(): Promise<void>;
+  /** Calls back whenever the server is there again after it was away; only of one that may have forgotten jobs meanwhile. */
+  onReturn?(listener: () => void): void;
   close(): Promise<void>;
 }
 

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { BackendError } from './backend.ts';
 
 /**
  * Makes this process the directory's only user, until `release` or the process's end, however it ends. SQLite's own file lock is used:
@@ -18,7 +19,7 @@ export async function lockDirectory(directory: string, advice: string): Promise<
     database.close();
     if (!(error instanceof Error && /locked/.test(error.message))) throw error;
     const owner = await readFile(ownerFile, 'utf8').catch(() => 'another process');
-    throw new Error(`${directory} is in use by ${owner}. ${advice}`);
+    throw new BackendError(`${directory} is in use by ${owner}. ${advice}`);
   }
   await writeFile(ownerFile, `process ${process.pid} on ${hostname()}`);
   return { release: () => database.close() };

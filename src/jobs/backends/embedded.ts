@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { createPostgresBackend, runMigrations } from 'bullmq';
-import { type Backend, bindConstructors } from './backend.ts';
+import { type Backend, BackendError, bindConstructors } from './backend.ts';
 import { lockDirectory } from './directory-lock.ts';
 
 const ADVICE =
@@ -20,7 +20,7 @@ export async function openEmbedded(dataDirectory: string): Promise<Backend> {
   } catch (error) {
     lock.release();
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(
+    throw new BackendError(
       `cannot open the embedded queue in ${directory}: ${reason}. It may be deleted: unfinished jobs are queued again from their records.`,
     );
   }

@@ -1,7 +1,7 @@
 import { createPostgresBackend, type PgPool, runMigrations } from 'bullmq';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { type Backend, bindConstructors } from './backend.ts';
+import { type Backend, BackendError, bindConstructors } from './backend.ts';
 
 /** The schema of BullMQ's tables; migrations put it there. */
 const SCHEMA = 'bullmq';
@@ -30,7 +30,7 @@ export async function connectPostgres(url: string, log?: Logger): Promise<Backen
     await pool.end();
     const { host, pathname } = new URL(url);
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`cannot use PostgreSQL at ${host}${pathname} (DATABASE_URL): ${reason}`);
+    throw new BackendError(`cannot use PostgreSQL at ${host}${pathname} (DATABASE_URL): ${reason}`);
   }
   // pg's overloads of `query` are more than BullMQ's type of a pool asks for, in an order TypeScript does not match.
   const connection = pool as unknown as PgPool;

@@ -1,7 +1,7 @@
 import { createRedisBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { type Backend, bindConstructors } from './backend.ts';
+import { type Backend, BackendError, bindConstructors } from './backend.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const MAX_RECONNECT_MS = 1000;
@@ -27,7 +27,7 @@ export async function connectRedis(url: string, log?: Logger): Promise<Backend> 
     info = await client.info('memory');
   } catch (error) {
     client.disconnect();
-    throw new Error(
+    throw new BackendError(
       `cannot reach Redis at ${withoutCredentials(url)} (REDIS_URL): ${describe(lastError ?? error)}`,
     );
   }
@@ -48,6 +48,7 @@ export async function connectRedis(url: string, log?: Logger): Promise<Backend> 
     async ping() {
       await client.ping();
     },
+    onReturn: (listener) => client.on('ready', listener),
     async close() {
       client.disconnect();
     },

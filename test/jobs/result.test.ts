@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { serviceFailure } from '../../src/jobs/result.ts';
+import type { Store } from '../../src/storage/store.ts';
+
+test('what a client is told of a failure that it did not cause', () => {
+  const store = { root: '/srv/data' } as Store;
+  const told = (message: string, attempts: number) => serviceFailure(new Error(message), attempts, store);
+  assert.equal(told('ENOSPC: no space left on device, write', 3).code, 'insufficient_storage');
+  assert.equal(told('Unexpected exit code: null signal: SIGKILL', 3).code, 'worker_crashed');
+  assert.equal(told('job stalled more than allowable limit', 1).code, 'worker_crashed');
+  assert.deepEqual(told("EACCES: permission denied, open '/srv/data/jobs/x'\n    at secret", 2), {
+    code: 'internal_error',
+    detail: "The job failed in each of 2 attempts: EACCES: permission denied, open '/jobs/x'",
+    errors: [],
+  });
+});
