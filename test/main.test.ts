@@ -48,6 +48,7 @@ for (const [role, env, message] of [
   [['api'], {}, /^cannot start: role api needs REDIS_URL or DATABASE_URL: .*\n$/],
   [['worker'], {}, /^cannot start: role worker needs REDIS_URL or DATABASE_URL: .*\n$/],
   [['both'], {}, /^cannot start: role "both" must be one of all, api, worker\n$/],
+  [['api'], { REDIS_URL: 'redis://127.0.0.1:1' }, /^cannot start: cannot reach Redis at .*ECONNREFUSED.*\n$/],
   [[], { PORT: 'x' }, /^cannot start: PORT="x" must be a whole number from 0 to 65535\n$/],
 ] as const) {
   test(`${role.join()} ${JSON.stringify(env)}: one line and code 1`, async (t) => {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
-import { EmpError } from '../core/errors.ts';
+import { EmpError, type ErrorCode } from '../core/errors.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Store } from '../storage/store.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
@@ -25,10 +26,14 @@ export interface AppOptions {
   readonly jobs: Jobs;
   readonly log: FastifyBaseLogger;
   readonly maxUploadBytes: number;
+  /** How long closing waits for requests that are under way. */
+  readonly closeGraceMs?: number;
 }
 
 /** A connection on which nothing moves for so long is dropped: a stalled upload holds a file open. Longer than `Prefer: wait` lasts. */
 const IDLE_CONNECTION_MS = 120_000;
+/** With what a worker in the same process takes, less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
+const CLOSE_GRACE_MS = 10_000;
 /** JSON bodies other than scores: a recipe with a thousand globs. */
 const JSON_BODY_BYTES = 1024 * 1024;
 /** An artifact may be named like a file of a model, folders and escapes included. */
@@ -36,13 +41,13 @@ const MAX_PARAM_LENGTH = 4096;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 /** The HTTP interface over a store and a jobs service, which the caller opens and closes. */
-export async function createApp({ store, jobs, log, maxUploadBytes }: AppOptions): Promise<FastifyInstance> {
+export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+  const { store, jobs, log, maxUploadBytes, closeGraceMs = CLOSE_GRACE_MS } = options;
   const app: App = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: JSON_BODY_BYTES,
     connectionTimeout: IDLE_CONNECTION_MS,
-    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
@@ -54,6 +59,8 @@ export async function createApp({ store, jobs, log, maxUploadBytes }: AppOptions
     },
     clientErrorHandler: refuseUnreadable,
   }).withTypeProvider<ZodTypeProvider>();
+  // Fastify would read it as a string, which no route takes.
+  app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
 
@@ -66,7 +73,12 @@ export async function createApp({ store, jobs, log, maxUploadBytes }: AppOptions
     request.log.info({ method, url, status: reply.statusCode, ms }, 'request');
   });
   const closing = new AbortController();
-  app.addHook('preClose', async () => closing.abort());
+  app.addHook('preClose', async () => {
+    closing.abort();
+    // An upload may go on for an hour, and what comes after this server's end must not wait for it.
+    const patience = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);
+    app.server.once('close', () => clearTimeout(patience));
+  });
   app.addHook('onSend', async (_request, reply) => {
     // A connection kept alive would hold the closing server until its client lets go.
     if (closing.signal.aborted) reply.header('connection', 'close');
@@ -97,8 +109,17 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const body = JSON.stringify(createProblem('malformed_body', `not an HTTP request: ${error.message}`, '/'));
+  const problem = createProblem(...reasonOfRefusal(error), '/');
+  const body = JSON.stringify(problem);
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+function reasonOfRefusal({ code, message }: Error & { code?: string }): [ErrorCode, string] {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return ['headers_too_large', `the request line and headers may have ${maxHeaderSize} bytes`];
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return ['request_timeout', 'the headers of the request were not complete in time'];
+  return ['malformed_body', `not an HTTP request: ${message}`];
 }

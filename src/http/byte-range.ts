@@ -9,7 +9,7 @@ export interface ByteRange {
  * understood, which the RFC lets a server answer with the whole. `unsatisfiable` where it lies outside the file.
  */
 export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
-  const match = /^bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))$/.exec(header?.replaceAll(' ', '') ?? '');
+  const match = /^bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))$/i.exec(header?.replaceAll(' ', '') ?? '');
   if (!match) return null;
   const [, first, last, suffix] = match;
   if (suffix !== undefined) {

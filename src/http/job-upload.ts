@@ -67,9 +67,10 @@ export async function receiveJob(request: FastifyRequest, services: Services): P
     return {
       request: { model_id: model.record.id, scores_dataset_id: scores?.record.id ?? null, recipe, metadata },
       async undo() {
-        if (modelIsNew && !(await jobs.usesModel(model.record.id)))
+        if (modelIsNew && !(await jobs.isNeeded(model.record.id)))
           await store.remove('models', model.record.id);
-        if (scoresAreNew) await store.remove('datasets', scores.record.id);
+        if (scoresAreNew && !(await jobs.isNeeded(scores.record.id)))
+          await store.remove('datasets', scores.record.id);
       },
     };
   } finally {

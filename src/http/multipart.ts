@@ -66,11 +66,17 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
     const taken = files.get(fieldname) ?? [];
     const name = checkFileName(part.filename, fieldname);
     if (taken.some((file) => file.name === name)) throw badPart(fieldname, `has two files named ${name}`);
+    const clash = taken.find((file) => isInside(file.name, name) || isInside(name, file.name));
+    if (clash) throw badPart(fieldname, `has files ${clash.name} and ${name}, one inside the other`);
     const stored = await storeFile(part, name, join(folder, name), received, rules.maxBytes);
     received += stored.size_bytes;
     files.set(fieldname, [...taken, stored]);
   }
   return { files, texts };
+}
+
+function isInside(name: string, folder: string): boolean {
+  return name.startsWith(`${folder}/`);
 }
 
 /** The parser of multipart bodies throws errors that say what they are only in their text. */
@@ -83,8 +89,10 @@ async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
 }
 
 function asBodyError(error: unknown): unknown {
-  if (!(error instanceof Error) || 'code' in error || !/multipart|boundary/i.test(error.message))
-    return error;
+  if (!(error instanceof Error)) return error;
+  if ('code' in error && error.code === 'ECONNRESET')
+    return new EmpError('malformed_body', 'the connection closed before the body was complete');
+  if ('code' in error || !/multipart|boundary/i.test(error.message)) return error;
   return new EmpError('malformed_body', error.message);
 }
 

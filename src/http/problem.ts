@@ -23,6 +23,8 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   conflict: { status: 409, title: 'The resource is in use' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key belongs to another request' },
   payload_too_large: { status: 413, title: 'The body is too large' },
+  headers_too_large: { status: 431, title: 'The request line and headers are too large' },
+  request_timeout: { status: 408, title: 'The request did not arrive in time' },
   unsupported_media_type: { status: 415, title: 'The body is of an unsupported type' },
   not_acceptable: { status: 406, title: 'No acceptable representation' },
   method_not_allowed: { status: 405, title: 'The method is not allowed here' },
@@ -116,12 +118,10 @@ export function toEmpError(error: unknown): EmpError | null {
   if (error instanceof z.ZodError) return invalidRequest(error, '');
   if (!(error instanceof Error)) return null;
   const { code, statusCode, validation, validationContext } = error as FastifyLikeError;
-  if (validation)
-    return new EmpError(
-      'invalid_request',
-      'the request is not valid',
-      findings(validation, validationContext),
-    );
+  if (validation) {
+    const errors = findings(validation, validationContext);
+    return new EmpError('invalid_request', describe(errors), errors);
+  }
   const known = code === undefined ? undefined : FOREIGN_CODES[code];
   if (known === 'insufficient_storage') return new EmpError(known, 'the data directory has no room left');
   if (known) return new EmpError(known, error.message);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from '../jobs/job.ts';
 import { recipeSchema } from '../pipeline/recipe.ts';
+import { isCursor } from '../storage/store.ts';
 import { problemSchema } from './problem.ts';
 
 const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC.' });
@@ -88,7 +89,12 @@ export const thresholdGroupsSchema = z
 
 export const pageQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20).describe('Most entries of a page.'),
-  cursor: z.string().max(200).optional().describe('`next_cursor` of the page before.'),
+  cursor: z
+    .string()
+    .max(200)
+    .refine(isCursor, 'must be the next_cursor of a page')
+    .optional()
+    .describe('`next_cursor` of the page before.'),
 });
 
 export const idParamsSchema = z.object({ id: z.string().max(64) });

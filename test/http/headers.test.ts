@@ -27,7 +27,7 @@ describe('Accept', () => {
 describe('Range', () => {
   for (const [header, want] of [
     ['bytes=0-0', { start: 0, end: 0 }],
-    ['bytes=2-', { start: 2, end: 9 }],
+    ['Bytes=2-', { start: 2, end: 9 }],
     ['bytes=2-100', { start: 2, end: 9 }],
     ['bytes=-3', { start: 7, end: 9 }],
     ['bytes=-100', { start: 0, end: 9 }],

@@ -225,6 +225,21 @@ describe('POST /v1/models', () => {
   });
 });
 
+describe('files that cannot lie in one folder', () => {
+  for (const names of [
+    ['a', 'a/b.onnx'],
+    ['a/b.onnx', 'a'],
+  ])
+    test(names.join(', then '), async () => {
+      const { detail } = await refused(
+        await upload(...names.map((name): [string, Uint8Array] => [name, small])),
+        422,
+        'invalid_request',
+      );
+      assert.match(detail, /one inside the other/);
+    });
+});
+
 describe('models', () => {
   test('are listed newest first, by page', async () => {
     const ids: string[] = [];

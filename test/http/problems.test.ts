@@ -24,6 +24,15 @@ describe('every failure is a problem', () => {
       415,
       'unsupported_media_type',
     ],
+    [
+      '/v1/jobs',
+      { method: 'POST', body: '{}', headers: { 'content-type': 'text/plain' } },
+      415,
+      'unsupported_media_type',
+    ],
+    ['/docs/static/nothing.js', {}, 404, 'not_found'],
+    ['/v1/jobs/x/events', { method: 'POST' }, 405, 'method_not_allowed'],
+    ['/v1/models?cursor=zzz', {}, 422, 'invalid_request'],
     ['/%zz', {}, 400, 'malformed_body'],
     ['/v1/jobs?limit=-1', {}, 422, 'invalid_request'],
     [
@@ -46,18 +55,29 @@ describe('every failure is a problem', () => {
 
   test('a wrong method is told the right ones', async () => {
     const response = await fetch(`${service.url}/v1/models/x`, { method: 'PATCH' });
-    assert.equal(response.headers.get('allow'), 'DELETE, GET');
+    assert.equal(response.headers.get('allow'), 'DELETE, GET, HEAD');
     await response.text();
   });
 
-  test('what is not HTTP', async () => {
-    const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
-    await once(socket, 'connect');
-    socket.write('hello\r\n\r\n');
-    const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
-    assert.match(head, /^HTTP\/1\.1 400 .*application\/problem\+json/s);
-    assert.equal(JSON.parse(body).code, 'malformed_body');
+  test('a query parameter is named in the detail too', async () => {
+    const { detail, errors } = await readProblem(await fetch(`${service.url}/v1/jobs?limit=0`));
+    assert.match(detail, /^\?limit /);
+    assert.equal(errors[0]?.path, '?limit');
   });
+
+  for (const [what, request, status, code] of [
+    ['what is not HTTP', 'hello', 400, 'malformed_body'],
+    ['a header of 20 kB', `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}`, 431, 'headers_too_large'],
+  ] as const) {
+    test(what, async () => {
+      const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+      await once(socket, 'connect');
+      socket.write(`${request}\r\n\r\n`);
+      const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
+      assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} .*application/problem\\+json`, 's'));
+      assert.deepEqual([JSON.parse(body).status, JSON.parse(body).code], [status, code]);
+    });
+  }
 
   test('a fault of ours: no stack trace, no message, and the id to find it by', async () => {
     const broken = await openTestService();
@@ -79,6 +99,13 @@ describe('every failure is a problem', () => {
     }
     assert.equal((await fetch(`${service.url}/problems/other`)).status, 404);
   });
+});
+
+test('HEAD answers as GET does, without the body', async () => {
+  const url = `${service.url}/openapi.json`;
+  const [get, head] = [await fetch(url), await fetch(url, { method: 'HEAD' })];
+  assert.equal(head.status, 200);
+  assert.equal(Number(head.headers.get('content-length')), (await get.arrayBuffer()).byteLength);
 });
 
 describe('X-Request-Id', () => {

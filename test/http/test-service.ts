@@ -10,10 +10,13 @@ import { openJobs } from '../../src/jobs/jobs.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
 import { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
+import type { Service } from '../services/service.ts';
 
 export interface TestService {
   readonly app: FastifyInstance;
   readonly store: Store;
+  /** Where its queue lives. */
+  readonly redis: Service;
   /** `http://127.0.0.1:PORT`, served on a real socket. */
   readonly url: string;
   /** Files of the data directory's resources and uploads, as relative paths. */
@@ -25,6 +28,7 @@ export interface TestService {
 export async function openTestService({
   worker = false,
   maxUploadBytes = 64 * 2 ** 20,
+  closeGraceMs = 10_000,
 } = {}): Promise<TestService> {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-http-'));
   const redis = await startRedis();
@@ -33,11 +37,12 @@ export async function openTestService({
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
   const jobs = await openJobs({ store, backend, log });
   const working = worker ? await startWorker({ store, backend, concurrency: 1, log, graceMs: 100 }) : null;
-  const app = await createApp({ store, jobs, log, maxUploadBytes });
+  const app = await createApp({ store, jobs, log, maxUploadBytes, closeGraceMs });
   await app.listen({ host: '127.0.0.1', port: 0 });
   return {
     app,
     store,
+    redis,
     url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`,
     async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'uploads']) {
       const found: string[] = [];

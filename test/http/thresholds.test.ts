@@ -147,11 +147,25 @@ describe('a JSON body', () => {
     ['has beta null', '{"scores": [1], "beta": null}', 422, 'invalid_request', '/beta'],
     ['has another sign', '{"scores": [1], "sign": "minus"}', 422, 'invalid_request', '/sign'],
     ['asks for something else', '{"scores": [1], "include": ["mask"]}', 422, 'invalid_request', '/include/0'],
+    [
+      'nests a million arrays',
+      `{"scores": ${'['.repeat(1e6)}${']'.repeat(1e6)}}`,
+      422,
+      'non_finite_score',
+      '/scores/0',
+    ],
     ['has an unknown field', '{"scores": [1], "gamma": 1}', 422, 'invalid_request', '/gamma'],
   ];
   for (const [what, body, status, code, path] of refused) {
     test(`that ${what} is refused`, () => refusal(postJson(body), status, code, path).then(() => {}));
   }
+
+  test('a group may have a name of megabytes, of any characters', async () => {
+    for (const name of ['x'.repeat(2 ** 24), '\\"'.repeat(2 ** 22), '": '.repeat(2 ** 20)]) {
+      const { groups } = await answer(postJson(JSON.stringify({ scores: { [name]: [1], other: [2] } })));
+      assert.ok(groups[0].name === name);
+    }
+  });
 
   test('a group may be named like a field, or like what objects inherit', async () => {
     const { groups } = await answer(

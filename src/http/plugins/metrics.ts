@@ -22,7 +22,10 @@ export function registerMetrics(app: App, { jobs }: Services): void {
     labelNames: ['status'],
     registers: [register],
     async collect() {
-      for (const [status, count] of Object.entries(await jobs.counts())) this.set({ status }, count);
+      // A queue that does not answer leaves the gauge out; it is no reason to lose sight of the process.
+      this.reset();
+      const counts = await jobs.counts().catch(() => ({}));
+      for (const [status, count] of Object.entries(counts)) this.set({ status }, count);
     },
   });
 

@@ -31,7 +31,8 @@ export function registerProblems(app: App): void {
     drain(request);
     const [path = '/'] = request.url.split('?');
     const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods]);
-    if (methods.length === 0)
+    // A route that takes the method found nothing itself, as the one for a folder of files does.
+    if (methods.length === 0 || methods.includes(request.method))
       return sendProblem(request, reply, new EmpError('not_found', `there is nothing at ${path}`));
     const allowed = [...new Set(methods)].sort().join(', ');
     reply.header('allow', allowed);

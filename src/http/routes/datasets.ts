@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
-import type { JobRecord } from '../../jobs/job.ts';
 import type { DatasetRecord } from '../../storage/records.ts';
 import { prepareScores } from '../dataset-upload.ts';
 import { receiveParts } from '../multipart.ts';
@@ -117,7 +116,7 @@ export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Serv
     },
     async ({ params: { id } }, reply) => {
       await readDataset(id);
-      if (await isUsed(id))
+      if (await jobs.isNeeded(id))
         throw new EmpError('conflict', `a queued or running job uses dataset ${id}: cancel it or wait`);
       if (!(await store.remove('datasets', id))) throw noDataset(id);
       return reply.code(204).send(null);
@@ -128,16 +127,6 @@ export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Serv
     const record = await store.readRecord<DatasetRecord>('datasets', id);
     if (!record) throw noDataset(id);
     return record;
-  }
-
-  async function isUsed(id: string): Promise<boolean> {
-    const { data } = await store.listRecords<JobRecord>('jobs', Number.POSITIVE_INFINITY);
-    for (const record of data) {
-      if (record.scores_dataset_id !== id) continue;
-      const job = await jobs.get(record.id);
-      if (job?.finished_at === null) return true;
-    }
-    return false;
   }
 }
 

@@ -34,17 +34,15 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
       },
     },
     async (request) => {
-      const checks: [string, Promise<unknown>][] = [
-        ['storage', store.ping()],
-        ['queue', jobs.ping()],
-      ];
       const findings: InputFinding[] = [];
-      for (const [path, check] of checks) {
-        const reason = await reasonOfFailure(check);
-        if (reason === null) continue;
+      const check = async (path: string, answer: Promise<unknown>) => {
+        const reason = await reasonOfFailure(answer);
+        if (reason === null) return;
         request.log.warn({ check: path, reason }, 'not ready');
         findings.push({ path, message: 'is not reachable' });
-      }
+      };
+      // At the same time: a refusal that nobody listens for yet would end the process.
+      await Promise.all([check('storage', store.ping()), check('queue', jobs.ping())]);
       if (findings.length === 0) return { status: 'ok' as const };
       throw new EmpError(
         'not_ready',

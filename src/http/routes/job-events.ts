@@ -15,6 +15,8 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
   app.get(
     '/v1/jobs/:id/events',
     {
+      // It would follow the job only to drop what it hears.
+      exposeHeadRoute: false,
       schema: {
         tags: ['jobs'],
         operationId: 'followJob',

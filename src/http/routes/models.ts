@@ -185,7 +185,7 @@ export function registerModels(app: App, { store, jobs, maxUploadBytes }: Servic
     },
     async ({ params: { id } }, reply) => {
       await readModel(id);
-      if (await jobs.usesModel(id))
+      if (await jobs.isNeeded(id))
         throw new EmpError('conflict', `a queued or running job uses model ${id}: cancel it or wait`);
       if (!(await store.remove('models', id))) throw noModel(id);
       return reply.code(204).send(null);

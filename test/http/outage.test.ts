@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createSafetensors } from './safetensors-bytes.ts';
+import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+
+function formOf(part: string): FormData {
+  const form = new FormData();
+  form.append(part, fileOf(createSafetensors({ 'fc.weight': [4, 8] })), `${part}.safetensors`);
+  return form;
+}
+
+describe('while the queue is away', () => {
+  let service: TestService;
+  let queued: { id: string; model_id: string };
+  const send = (method: string, path: string, body?: FormData) =>
+    fetch(service.url + path, { method, ...(body && { body }) });
+  before(async () => {
+    service = await openTestService();
+    queued = await readJson(await send('POST', '/v1/jobs', formOf('model')));
+    await service.redis.stop();
+  });
+  after(() => service.close());
+
+  test('a job with its model is refused, and nothing of it stays', async () => {
+    const files = await service.files();
+    const form = formOf('model');
+    form.append('model', fileOf(Buffer.from('{}')), 'other.json');
+    const response = await send('POST', '/v1/jobs', form);
+    assert.deepEqual([response.status, (await readProblem(response)).code], [503, 'not_ready']);
+    assert.equal(response.headers.get('retry-after'), '5');
+    assert.deepEqual(await service.files(), files);
+  });
+
+  test('what only the queue knows is not ready', async () => {
+    for (const [method, path] of [
+      ['GET', `/v1/jobs/${queued.id}`],
+      ['GET', '/v1/jobs'],
+      ['POST', `/v1/jobs/${queued.id}/cancel`],
+      ['GET', '/readyz'],
+    ] as const) {
+      const response = await send(method, path);
+      assert.deepEqual([path, response.status, (await readProblem(response)).code], [path, 503, 'not_ready']);
+    }
+  });
+
+  test('models are kept and deleted as ever', async () => {
+    const model = await readJson(await send('POST', '/v1/models', formOf('file')));
+    assert.equal((await send('DELETE', `/v1/models/${model.id}`)).status, 204);
+    assert.equal((await send('DELETE', `/v1/models/${queued.model_id}`)).status, 409);
+  });
+
+  test('metrics tell of everything else', async () => {
+    const response = await send('GET', '/metrics');
+    const metrics = await response.text();
+    assert.equal(response.status, 200);
+    assert.match(metrics, /^process_cpu_seconds_total /m);
+    assert.doesNotMatch(metrics, /^emp_jobs\{/m);
+  });
+});
+
+test('a queue that fails faster than the storage answers makes the service unready, and no more', async () => {
+  const service = await openTestService();
+  try {
+    let calls = 0;
+    // The first is asked by the route, the second by the jobs.
+    service.store.ping = () => (calls++ === 0 ? sleep(50) : Promise.reject(new Error('down')));
+    const response = await fetch(`${service.url}/readyz`);
+    assert.equal(response.status, 503);
+    assert.deepEqual(
+      (await readProblem(response)).errors.map(({ path }) => path),
+      ['queue'],
+    );
+  } finally {
+    await service.close();
+  }
+});
+
+test('closing waits for an upload, but not for ever', { timeout: 10_000 }, async () => {
+  const service = await openTestService({ closeGraceMs: 200 });
+  const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  socket.write(
+    'POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 500000\r\n\r\n' +
+      '--x\r\nContent-Disposition: form-data; name="file"; filename="model.onnx"\r\n\r\nonly so much',
+  );
+  while ((await service.files()).length === 0) await sleep(5);
+  const start = performance.now();
+  await service.app.close();
+  const ms = performance.now() - start;
+  assert.ok(ms > 150 && ms < 3000, `${ms} ms`);
+  await service.close();
+});
