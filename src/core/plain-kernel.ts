@@ -126,10 +126,32 @@ export class PlainKernel implements SelectionKernel {
 
   selectTop(keep: number): TopSelection {
     if (!(keep >= 1 && keep <= this.#count)) throw new RangeError(`${keep} of ${this.#count} scores`);
-    const ascending = this.scores.map(Math.abs).sort();
-    const threshold = ascending[this.#count - keep];
-    const { above, tied } = this.rank(threshold);
-    return { threshold, tied, tiesKept: keep - above };
+    // Bit by bit from the top: those with the bit set go to the front, and either they or the others can be left out.
+    const candidates = this.scores.map(Math.abs);
+    const least = new Float64Array(1);
+    const halves = new Uint32Array(least.buffer);
+    let first = 0;
+    let end = candidates.length;
+    let wanted = keep;
+    for (let bit = 62; bit >= 0; bit--) {
+      halves[bit >> 5] ^= 1 << (bit & 31);
+      const [limit] = least;
+      let middle = first;
+      for (let i = first; i < end; i++) {
+        const score = candidates[i];
+        if (!(score >= limit)) continue;
+        candidates[i] = candidates[middle];
+        candidates[middle++] = score;
+      }
+      if (middle - first >= wanted) {
+        end = middle;
+      } else {
+        wanted -= middle - first;
+        first = middle;
+        halves[bit >> 5] ^= 1 << (bit & 31);
+      }
+    }
+    return { threshold: least[0], tied: end - first, tiesKept: wanted };
   }
 
   rank(threshold: number): RankCount {

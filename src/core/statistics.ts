@@ -28,13 +28,13 @@ export function scaleExponent(max: number): number {
 }
 
 /** `value * 2 ** exponent`, in halves because 2 ** -1400 itself underflows. Only ever scales down, or scales 0. */
-function rescale(value: number, exponent: number): number {
+export function rescale(value: number, exponent: number): number {
   const half = 2 ** (exponent / 2);
   return value * half * half;
 }
 
 /** A sum of numbers in a given order, compensated after Neumaier. */
-export class CompensatedSum {
+class CompensatedSum {
   #sum = 0;
   #compensation = 0;
 
@@ -126,6 +126,11 @@ export function mergeStatistics(a: ScoreStatistics, b: ScoreStatistics): ScoreSt
     sum: rescale(a.sum, shiftA) + rescale(b.sum, shiftB),
     sumOfSquares: rescale(a.sumOfSquares, 2 * shiftA) + rescale(b.sumOfSquares, 2 * shiftB),
   };
+}
+
+/** The scale at which the sums of several groups can be added up: that of their largest score. */
+export function commonScale(groups: readonly ScoreStatistics[]): number {
+  return scaleExponent(groups.reduce((most, { max }) => Math.max(most, max), 0));
 }
 
 /** Larger than the rounding of any sum formed here, smaller than anything a score vector can mean. */

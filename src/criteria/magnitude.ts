@@ -17,10 +17,8 @@ export async function magnitude(tensor: ModelTensor, context: CriterionContext):
     const { file, offset } = data.runs[0];
     return { path: join(context.modelDirectory, file), offset, dtype, n };
   }
-  const path = join(
-    context.scratchDirectory,
-    `${Buffer.from(name).toString('hex').slice(0, 100)}-${data.runs[0].offset}`,
-  );
+  // Only an .onnx file itself holds such data, so that an offset is a name.
+  const path = join(context.scratchDirectory, `weights-${data.runs[0].offset}`);
   await writeFile(path, await readIrregular(context.modelDirectory, data, n));
   return { path, offset: 0, dtype, n };
 }

@@ -1,6 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zeroDropped } from '../core/keep-mask.ts';
+import { openFileSource } from './file-source.ts';
 import type { TensorData } from './model.ts';
 import { decodeVarints, zeroVarints } from './onnx/edit.ts';
 
@@ -23,31 +24,21 @@ export async function zeroIrregular(
   const bytes = await readRuns(directory, data);
   if (data.encoding === 'varint') zeroVarints(bytes, keepMask);
   else zeroDropped(bytes, byteWidth, keepMask);
-  let offset = 0;
-  await eachRun(directory, data, 'r+', async (handle, run) => {
-    await handle.write(bytes, offset, run.byteLength, run.offset);
-    offset += run.byteLength;
-  });
-}
-
-async function readRuns(directory: string, data: TensorData): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(data.runs.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let offset = 0;
-  await eachRun(directory, data, 'r', async (handle, run) => {
-    await handle.read(bytes, offset, run.byteLength, run.offset);
-    offset += run.byteLength;
-  });
-  return bytes;
-}
-
-async function eachRun(
-  directory: string,
-  { runs }: TensorData,
-  flags: 'r' | 'r+',
-  visit: (handle: FileHandle, run: TensorData['runs'][number]) => Promise<void>,
-): Promise<void> {
-  for (const run of runs) {
-    await using handle = await open(join(directory, run.file), flags);
-    await visit(handle, run);
+  let done = 0;
+  for (const { file, offset, byteLength } of data.runs) {
+    await using handle = await open(join(directory, file), 'r+');
+    await handle.write(bytes, done, byteLength, offset);
+    done += byteLength;
   }
+}
+
+async function readRuns(directory: string, { runs }: TensorData): Promise<Uint8Array> {
+  const bytes = new Uint8Array(runs.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let done = 0;
+  for (const { file, offset, byteLength } of runs) {
+    await using source = await openFileSource(join(directory, file));
+    bytes.set(await source.read(offset, offset + byteLength), done);
+    done += byteLength;
+  }
+  return bytes;
 }

@@ -34,7 +34,7 @@ export interface AppOptions {
 const IDLE_CONNECTION_MS = 120_000;
 /** With what a worker in the same process takes, less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
 const CLOSE_GRACE_MS = 10_000;
-/** JSON bodies other than scores: a recipe with a thousand globs. */
+/** JSON bodies other than scores: a recipe with all the globs it may have. */
 const JSON_BODY_BYTES = 1024 * 1024;
 /** An artifact may be named like a file of a model, folders and escapes included. */
 const MAX_PARAM_LENGTH = 4096;

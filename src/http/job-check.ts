@@ -2,11 +2,13 @@ import { EmpError } from '../core/errors.ts';
 import { uploadedScores } from '../criteria/uploaded-scores.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
+import { refuseReservedNames } from '../pipeline/artifact-names.ts';
 import type { Recipe } from '../pipeline/recipe.ts';
 import { selectTensors } from '../pipeline/select-tensors.ts';
 
 /**
- * Refuses a job that could only fail, before it is acknowledged: nothing to prune, globs that match nothing, scores that do not fit.
+ * Refuses a job that could only fail, before it is acknowledged: nothing to prune, globs that match nothing, scores
+ * that do not fit, files named like the job's own.
  * @throws EmpError naming the fields
  */
 export async function checkRecipe(
@@ -16,6 +18,7 @@ export async function checkRecipe(
   scoresField: string,
 ): Promise<void> {
   refuseUnpaired(recipe, scores !== null, scoresField);
+  refuseReservedNames(inventory);
   const tensors = selectTensors(inventory, recipe);
   if (!scores) return;
   for (const tensor of tensors)

@@ -1,20 +1,19 @@
 import { mkdir, open, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
-import { EmpError } from '../core/errors.ts';
 import { sumOf } from '../core/statistics.ts';
+import { openFileSource } from '../formats/file-source.ts';
 import { zeroIrregular } from '../formats/irregular.ts';
-import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { ModelTensor } from '../formats/model.ts';
 import { createSafetensorsLayout } from '../formats/safetensors/write.ts';
+import { MASKS_FILE } from './artifact-names.ts';
 import type { Decision } from './decide.ts';
+import type { DenseModel } from './dense-model.ts';
 import { blocksOf, type CopyPiece, chunksOf, sharedFloats, type WeightTarget } from './passes/operation.ts';
 import type { NamedScores, PassRunner } from './passes/runner.ts';
 
-export const MASKS_FILE = 'masks.safetensors';
-export const REPORT_FILE = 'report.json';
-
 interface ApplyInput {
-  readonly model: { readonly directory: string; readonly inventory: ModelInventory };
+  readonly model: DenseModel;
   readonly tensors: readonly ModelTensor[];
   readonly scores: readonly NamedScores[];
   readonly decision: Decision;
@@ -38,7 +37,6 @@ export interface AppliedTensor {
  */
 export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]> {
   const { model, tensors, scores, decision, dryRun, outputDirectory, runner } = input;
-  refuseReservedNames(model.inventory);
   const masksPath = join(outputDirectory, MASKS_FILE);
   const layout = createSafetensorsLayout(
     scores.map(({ name, n }) => ({ name, dtype: 'uint8', shape: [Math.ceil(n / 8)] })),
@@ -67,16 +65,6 @@ export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]
     block += blocksOf(n);
     return { nKeep: nKeep[i], keptSum, mask: layout.tensors[i] };
   });
-}
-
-/** The pruned model's files lie beside the job's own. */
-function refuseReservedNames({ files }: ModelInventory): void {
-  const taken = files.find((file) => file === MASKS_FILE || file === REPORT_FILE);
-  if (taken === undefined) return;
-  throw new EmpError(
-    'unsupported_model',
-    `a model file may not be named ${taken}: the job writes a file of that name`,
-  );
 }
 
 /** A tensor kept as one dense stretch of a file is edited chunk by chunk; anything odder as a whole, afterwards. */
@@ -124,16 +112,16 @@ async function zeroIrregularTensors(
 ): Promise<void> {
   for (const [i, tensor] of tensors.entries()) {
     if (tensor.data === null || isOneStretch(tensor) || !isFloatDtype(tensor.dtype)) continue;
-    await using handle = await open(masksPath);
+    await using source = await openFileSource(masksPath);
     const { offset, byteLength } = masks[i];
-    const { buffer } = await handle.read(new Uint8Array(byteLength), 0, byteLength, offset);
-    await zeroIrregular(outputDirectory, tensor.data, buffer, BYTE_WIDTH[tensor.dtype]);
+    const keepMask = await source.read(offset, offset + byteLength);
+    await zeroIrregular(outputDirectory, tensor.data, keepMask, BYTE_WIDTH[tensor.dtype]);
   }
 }
 
 async function createFile(path: string, byteLength: number, start?: Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await using handle = await open(path, 'w');
-  if (start) await handle.write(start);
+  if (start) await handle.writeFile(start);
   await handle.truncate(byteLength);
 }

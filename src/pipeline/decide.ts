@@ -1,16 +1,24 @@
 import { preservedMassBound } from '../core/bounds.ts';
 import { distributeTies, type Selection, selectThreshold } from '../core/selection.ts';
-import type { ScoreStatistics } from '../core/statistics.ts';
+import {
+  commonScale,
+  effectiveSampleSize,
+  rescale,
+  type ScoreStatistics,
+  sumOf,
+} from '../core/statistics.ts';
 import type { RowLayout } from '../formats/model.ts';
-import { type CountRule, countOf, minimumKept } from './passes/count-rule.ts';
+import { type CountRule, countOf, countWithin, minimumKept } from './passes/count-rule.ts';
+import type { ExponentCounts } from './passes/exponents.ts';
 import {
   chunksOf,
+  KEEP_ALL,
   type Ranks,
   type RowDecisions,
   sharedFloats,
   type TensorDecisions,
 } from './passes/operation.ts';
-import { KEEP_ALL, rowCount } from './passes/rows.ts';
+import { rowCount, rowGroups } from './passes/rows.ts';
 import { keyDigits, type NamedScores, type PassRunner, type Summary } from './passes/runner.ts';
 
 /** What a scope decides: of every tensor and of the whole. */
@@ -18,8 +26,8 @@ export interface Decision {
   readonly decisions: TensorDecisions | RowDecisions;
   /** Per tensor. */
   readonly statistics: readonly ScoreStatistics[];
-  /** Per tensor, counts by exponent field, `EXPONENT_BINS` each. */
-  readonly exponents: Int32Array;
+  /** Per tensor. */
+  readonly exponents: readonly ExponentCounts[];
   /** The one threshold and N_eff of scope `global`. */
   readonly global: { readonly nEff: number; readonly threshold: number } | null;
   /** Guaranteed share of the whole mass that is kept. */
@@ -71,29 +79,28 @@ export async function decideGlobally(
 async function raiseSparseTensors(
   runner: PassRunner,
   tensors: readonly NamedScores[],
-  rule: CountRule,
+  { minDensity }: CountRule,
   ranks: Ranks,
   { thresholds, tiesKept }: TensorDecisions,
 ): Promise<string[]> {
   const kept = new Float64Array(tensors.length);
-  const chunks = chunksOf(tensors, runner.chunkElements);
-  chunks.forEach(({ source }, i) => {
+  const firstChunk: number[] = [];
+  chunksOf(tensors, runner.chunkElements).forEach(({ source }, i) => {
     kept[source] += ranks.above[i] + tiesKept[i];
+    firstChunk[source] ??= i;
   });
-  const raised: string[] = [];
-  for (const [source, tensor] of tensors.entries()) {
-    const least = minimumKept(tensor.n, rule.minDensity);
-    if (kept[source] >= least) continue;
-    const summary = await runner.summarize([tensor]);
-    const first = chunks.findIndex((chunk) => chunk.source === source);
-    const own = tiesKept
-      .subarray(first, first + chunksOf([tensor], runner.chunkElements).length)
-      .fill(ALL_TIES);
-    const selection = await selectTensor(runner, tensor, summary, () => least, own);
-    thresholds[source] = selection?.threshold ?? KEEP_ALL;
-    raised.push(tensor.name);
+  const isSparse = ({ n }: NamedScores, source: number) => kept[source] < minimumKept(n, minDensity);
+  const sparse = [...tensors.keys()].filter((source) => isSparse(tensors[source], source));
+  const raised = sparse.map((source) => tensors[source]);
+  const own = await decideEach(runner, raised, { beta: null, sparsity: null, minDensity });
+  let chunk = 0;
+  for (const [i, source] of sparse.entries()) {
+    const chunks = chunksOf([tensors[source]], runner.chunkElements).length;
+    thresholds[source] = own.thresholds[i];
+    tiesKept.set(own.tiesKept.subarray(chunk, chunk + chunks), firstChunk[source]);
+    chunk += chunks;
   }
-  return raised;
+  return raised.map(({ name }) => name);
 }
 
 /** One score vector per tensor. */
@@ -102,32 +109,56 @@ export async function decideByLayer(
   tensors: readonly NamedScores[],
   rule: CountRule,
 ): Promise<Decision> {
-  const thresholds = new Float64Array(tensors.length).fill(KEEP_ALL);
-  const tiesKept = new Float64Array(chunksOf(tensors, runner.chunkElements).length).fill(ALL_TIES);
-  const statistics: ScoreStatistics[] = [];
-  const exponents: Int32Array[] = [];
-  const guaranteed: number[] = [];
-  let firstChunk = 0;
-  for (const [i, tensor] of tensors.entries()) {
-    const summary = await runner.summarize([tensor]);
-    statistics.push(summary.statistics);
-    exponents.push(summary.exponents);
-    const keep = (whole: ScoreStatistics) =>
-      Math.max(countOf(rule, whole), minimumKept(whole.n, rule.minDensity));
-    const selection = await selectTensor(runner, tensor, summary, keep, tiesKept.subarray(firstChunk));
-    thresholds[i] = selection?.threshold ?? KEEP_ALL;
-    guaranteed.push(selection ? preservedMassBound(selection.n, selection.nEff, selection.nKeep) : 1);
-    firstChunk += chunksOf([tensor], runner.chunkElements).length;
-  }
+  const { thresholds, tiesKept, statistics, exponents } = await decideEach(runner, tensors, rule);
+  const scale = commonScale(statistics);
+  const mass = Float64Array.from(statistics, ({ sum, scaleExponent }) => rescale(sum, scale - scaleExponent));
+  const guaranteed = mass.map((sum, i) => {
+    const { n, max } = statistics[i];
+    if (max === 0) return 0;
+    return sum * preservedMassBound(n, effectiveSampleSize(statistics[i]), countWithin(rule, statistics[i]));
+  });
   return {
     decisions: { by: 'tensor', thresholds, tiesKept },
     statistics,
-    exponents: concatenate(exponents),
+    exponents,
     global: null,
-    preservedMassBound: weightedBound(statistics.map(mass), guaranteed),
+    preservedMassBound: share(guaranteed, mass),
     raised: [],
     zeroRows: new Map(),
   };
+}
+
+/** Every tensor a group of its own: those of one chunk all in one pass, longer ones one after the other. */
+async function decideEach(runner: PassRunner, tensors: readonly NamedScores[], rule: CountRule) {
+  const isSmall = ({ n }: NamedScores) => n <= runner.chunkElements;
+  const small = await runner.decideSmall(tensors.filter(isSmall), rule);
+  const thresholds = new Float64Array(tensors.length).fill(KEEP_ALL);
+  const tiesKept = new Float64Array(chunksOf(tensors, runner.chunkElements).length).fill(ALL_TIES);
+  const statistics: ScoreStatistics[] = [];
+  const exponents: ExponentCounts[] = [];
+  let chunk = 0;
+  let taken = 0;
+  for (const [i, tensor] of tensors.entries()) {
+    if (isSmall(tensor)) {
+      thresholds[i] = small.thresholds[taken];
+      tiesKept[chunk++] = small.tiesKept[taken];
+      statistics.push(small.bySource[taken]);
+      exponents.push(small.exponents[taken++]);
+      continue;
+    }
+    const summary = await runner.summarize([tensor]);
+    const selection = await selectGroup(runner, [tensor], summary, (whole) => countWithin(rule, whole));
+    const chunks = chunksOf([tensor], runner.chunkElements).length;
+    thresholds[i] = selection?.threshold ?? KEEP_ALL;
+    if (selection && selection.tiesKept < selection.tied) {
+      const { tied } = await runner.rank([tensor], selection.threshold);
+      tiesKept.set(distributeTies(tied, selection.tiesKept), chunk);
+    }
+    statistics.push(summary.statistics);
+    exponents.push(...summary.exponents);
+    chunk += chunks;
+  }
+  return { thresholds, tiesKept, statistics, exponents };
 }
 
 /** One score vector per row: per output unit. */
@@ -137,7 +168,7 @@ export async function decideByRow(
   rule: CountRule,
   layouts: readonly RowLayout[],
 ): Promise<Decision> {
-  const { bySource, exponents } = await runner.summarize(tensors);
+  const { statistics, bySource, exponents } = await runner.summarize(tensors);
   const firstRow: number[] = [];
   let count = 0;
   for (const layout of layouts) {
@@ -149,15 +180,17 @@ export async function decideByRow(
     layouts,
     firstRow,
     threshold: sharedFloats(count),
-    tieEnd: sharedFloats(count),
-    sum: sharedFloats(count),
-    bound: sharedFloats(count),
+    tieEnd: new Uint32Array(new SharedArrayBuffer(count * 4)),
   };
-  await runner.decideRows(tensors, { rule, rows });
+  const groups = rowGroups(layouts).length;
+  const [mass, guaranteed] = [sharedFloats(groups), sharedFloats(groups)];
+  const { scaleExponent } = statistics;
+  await runner.decideRows(tensors, { rule, rows, scaleExponent, mass, guaranteed });
   const zeroRows = new Map<string, number>();
   tensors.forEach(({ name }, i) => {
-    const own = rows.threshold.subarray(firstRow[i], firstRow[i] + rowCount(layouts[i]));
-    const zero = own.reduce((sum, threshold) => sum + Number(threshold === KEEP_ALL), 0);
+    const end = firstRow[i] + rowCount(layouts[i]);
+    let zero = 0;
+    for (let row = firstRow[i]; row < end; row++) zero += Number(rows.threshold[row] === KEEP_ALL);
     if (zero > 0) zeroRows.set(name, zero);
   });
   return {
@@ -165,7 +198,7 @@ export async function decideByRow(
     statistics: bySource,
     exponents,
     global: null,
-    preservedMassBound: weightedBound(rows.sum, rows.bound),
+    preservedMassBound: share(guaranteed, mass),
     raised: [],
     zeroRows,
   };
@@ -187,43 +220,8 @@ function selectGroup(
   );
 }
 
-/** Selects within one tensor; how its ties are cut goes to `tiesKept`, its chunks' part of the whole. */
-async function selectTensor(
-  runner: PassRunner,
-  tensor: NamedScores,
-  summary: Summary,
-  keep: (statistics: ScoreStatistics) => number,
-  tiesKept: Float64Array,
-): Promise<Selection | null> {
-  const selection = await selectGroup(runner, [tensor], summary, keep);
-  if (selection && selection.tiesKept < selection.tied) {
-    const { tied } = await runner.rank([tensor], selection.threshold);
-    tiesKept.set(distributeTies(tied, selection.tiesKept));
-  }
-  return selection;
-}
-
-function mass({ sum, scaleExponent }: ScoreStatistics): number {
-  return sum * 2 ** -scaleExponent;
-}
-
-/** What groups of the given masses guarantee together; 1 where there is no mass. */
-function weightedBound(masses: ArrayLike<number>, bounds: ArrayLike<number>): number {
-  let total = 0;
-  let kept = 0;
-  for (let i = 0; i < masses.length; i++) {
-    total += masses[i];
-    kept += masses[i] * bounds[i];
-  }
-  return total > 0 ? kept / total : 1;
-}
-
-function concatenate(parts: readonly Int32Array[]): Int32Array {
-  const whole = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
+/** The guaranteed part of a mass given in pieces; 1 where there is no mass. */
+function share(guaranteed: Float64Array, mass: Float64Array): number {
+  const total = sumOf(mass);
+  return total > 0 ? sumOf(guaranteed) / total : 1;
 }

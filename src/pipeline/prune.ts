@@ -1,10 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CRITERIA } from '../criteria/registry.ts';
-import type { ModelInventory } from '../formats/model.ts';
+import type { ModelTensor } from '../formats/model.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import { apply } from './apply.ts';
+import { refuseReservedNames, SCRATCH_FOLDER } from './artifact-names.ts';
 import { type Decision, decideByLayer, decideByRow, decideGlobally } from './decide.ts';
+import type { DenseModel } from './dense-model.ts';
 import { countRule } from './passes/count-rule.ts';
 import { type NamedScores, PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
@@ -14,15 +16,7 @@ import { selectTensors } from './select-tensors.ts';
 import { type Artifact, type Summary, writeReport } from './write-report.ts';
 
 export interface PruneInput {
-  readonly model: {
-    /** The file's own name, which the pruned model gets too. */
-    readonly name: string;
-    readonly sha256: string;
-    readonly sizeBytes: number;
-    /** Holds the inventory's files under their names. */
-    readonly directory: string;
-    readonly inventory: ModelInventory;
-  };
+  readonly model: DenseModel;
   /** The client's arrays, of criterion `scores`. */
   readonly scores: readonly ScoreArray[] | null;
   readonly recipe: Recipe;
@@ -49,8 +43,8 @@ export interface PruneOutcome {
 const THREADS_FROM = 1_000_000;
 /** A megabyte of float32: what a kernel takes at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
-/** Scores are read about twice before they are decided, then once more and written, hashed and sampled. */
-const READINGS = 6;
+/** Scores are read about twice before they are decided and once to be written, and what was written is hashed. */
+const READINGS = 4;
 
 /**
  * Effective Model Pruning of one model: score every weight, keep the `floor(beta * N_eff)` highest of each group, zero the rest in place.
@@ -62,7 +56,8 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
   const { signal } = context;
   const progress = new Progress(READINGS * model.sizeBytes, (update) => context.onProgress(update));
   const clock = createClock(progress);
-  const scratchDirectory = join(outputDirectory, '.scratch');
+  refuseReservedNames(model.inventory);
+  const scratchDirectory = join(outputDirectory, SCRATCH_FOLDER);
   await mkdir(scratchDirectory, { recursive: true });
 
   const tensors = selectTensors(model.inventory, recipe);
@@ -109,6 +104,7 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
     decision,
     applied,
     outputDirectory,
+    progress,
     signal,
   });
   await rm(scratchDirectory, { recursive: true });
@@ -119,7 +115,7 @@ function decide(
   runner: PassRunner,
   scores: readonly NamedScores[],
   recipe: Recipe,
-  tensors: ReturnType<typeof selectTensors>,
+  tensors: readonly ModelTensor[],
 ): Promise<Decision> {
   const rule = countRule(recipe);
   switch (recipe.scope) {

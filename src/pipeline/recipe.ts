@@ -1,6 +1,8 @@
 import { z } from 'zod';
 
-const globs = z.array(z.string().min(1).max(512)).max(1000);
+/** Matched against every tensor name while the request waits. */
+const MAX_GLOBS = 100;
+const globs = z.array(z.string().min(1).max(512)).max(MAX_GLOBS);
 
 /**
  * What to prune and how much. Everything has a default. `beta` scales EMP's count; `budget` replaces it by a fixed sparsity per group,
@@ -35,7 +37,7 @@ export const recipeSchema = z
     include: globs
       .optional()
       .describe(
-        'Globs on tensor names; given, only matching tensors are scored, prunable by default or not.',
+        'Globs on tensor names (`*` any characters, `?` one); given, only matching tensors are scored, prunable by default or not.',
       ),
     exclude: globs.optional().describe('Globs on tensor names that are left alone.'),
     min_density: z.number().min(0).max(1).default(0).describe('Least share of weights kept in every tensor.'),

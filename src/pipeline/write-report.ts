@@ -1,18 +1,22 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
-import { effectiveSampleSize, type ScoreStatistics } from '../core/statistics.ts';
-import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import { commonScale, effectiveSampleSize, rescale, sumOf } from '../core/statistics.ts';
+import type { ModelTensor } from '../formats/model.ts';
 import { compressedSize } from '../report/compressed-size.ts';
-import type { Report, ScoreHistogram, TensorReport } from '../report/report.ts';
+import type { Report, TensorReport } from '../report/report.ts';
 import { createVerdict } from '../report/verdict.ts';
-import { type AppliedTensor, MASKS_FILE, REPORT_FILE } from './apply.ts';
+import type { AppliedTensor } from './apply.ts';
+import { MASKS_FILE, REPORT_FILE } from './artifact-names.ts';
 import type { Decision } from './decide.ts';
-import { EXPONENT_BIAS, EXPONENT_BINS } from './passes/operation.ts';
-import { KEEP_ALL } from './passes/rows.ts';
+import type { DenseModel } from './dense-model.ts';
+import { KEEP_ALL } from './passes/operation.ts';
+import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
+
+/** Bytes hashed at a time. */
+const HASHED_BYTES = 1 << 20;
 
 /** A file that a finished job offers, by its path below the output folder. */
 export interface Artifact {
@@ -29,29 +33,24 @@ export type Summary = Pick<
 >;
 
 interface ReportInput {
-  readonly model: {
-    readonly name: string;
-    readonly sha256: string;
-    readonly sizeBytes: number;
-    readonly directory: string;
-    readonly inventory: ModelInventory;
-  };
+  readonly model: DenseModel;
   readonly recipe: Recipe;
   readonly tensors: readonly ModelTensor[];
   readonly decision: Decision;
   readonly applied: readonly AppliedTensor[];
   readonly outputDirectory: string;
+  readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
 /** Hashes what was written, measures sizes, and writes `report.json`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { model, recipe, decision, outputDirectory, signal } = input;
+  const { model, recipe, decision, outputDirectory } = input;
   const artifacts: Artifact[] = [];
   for (const file of recipe.dry_run ? [] : model.inventory.files) {
-    artifacts.push(await describe(outputDirectory, file, signal));
+    artifacts.push(await describe(input, file));
   }
-  artifacts.push(await describe(outputDirectory, MASKS_FILE, signal));
+  artifacts.push(await describe(input, MASKS_FILE));
 
   const tensors = await tensorReports(input);
   const total = totalOf(input, tensors);
@@ -84,7 +83,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     environment: { version: packageJson.version, onnxruntime: null, execution_provider: null },
   };
   await writeFile(join(outputDirectory, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
-  artifacts.push(await describe(outputDirectory, REPORT_FILE, signal));
+  artifacts.push(await describe(input, REPORT_FILE));
   const { threshold: _, ...summary } = total;
   return { summary, artifacts };
 }
@@ -94,6 +93,7 @@ async function tensorReports({
   decision,
   applied,
   outputDirectory,
+  signal,
 }: ReportInput): Promise<TensorReport[]> {
   await using masks = await open(join(outputDirectory, MASKS_FILE));
   const reports: TensorReport[] = [];
@@ -101,7 +101,7 @@ async function tensorReports({
     const { nKeep, keptSum, mask } = applied[i];
     const statistics = decision.statistics[i];
     const { n, max, sum } = statistics;
-    const { buffer } = await masks.read(new Uint8Array(mask.byteLength), 0, mask.byteLength, mask.offset);
+    const { log2Min: log2_min, counts, zero } = decision.exponents[i];
     reports.push({
       name,
       shape: [...shape],
@@ -112,8 +112,8 @@ async function tensorReports({
       n_eff: max === 0 ? null : effectiveSampleSize(statistics),
       threshold: thresholdOf(decision, i),
       preserved_mass: max === 0 ? null : Math.min(1, keptSum / sum),
-      score_histogram: scoreHistogram(decision, i),
-      mask_sha256: createHash('sha256').update(buffer).digest('hex'),
+      score_histogram: { log2_min, counts: [...counts], zero },
+      mask_sha256: await hashRange(masks, mask, signal),
     });
   }
   return reports;
@@ -127,9 +127,12 @@ function thresholdOf({ decisions }: Decision, tensor: number): number | null {
 function totalOf({ decision, applied }: ReportInput, tensors: readonly TensorReport[]): Report['total'] {
   const n = tensors.reduce((sum, tensor) => sum + tensor.n, 0);
   const n_keep = tensors.reduce((sum, tensor) => sum + tensor.n_keep, 0);
-  const unscale = (sum: number, { scaleExponent }: ScoreStatistics) => sum * 2 ** -scaleExponent;
-  const mass = decision.statistics.reduce((sum, statistics) => sum + unscale(statistics.sum, statistics), 0);
-  const kept = applied.reduce((sum, { keptSum }, i) => sum + unscale(keptSum, decision.statistics[i]), 0);
+  const { statistics } = decision;
+  const scale = commonScale(statistics);
+  const total = (sums: readonly number[]) =>
+    sumOf(Float64Array.from(sums, (sum, i) => rescale(sum, scale - statistics[i].scaleExponent)));
+  const mass = total(statistics.map(({ sum }) => sum));
+  const kept = total(applied.map(({ keptSum }) => keptSum));
   return {
     n,
     n_keep,
@@ -138,17 +141,6 @@ function totalOf({ decision, applied }: ReportInput, tensors: readonly TensorRep
     threshold: decision.global?.threshold ?? null,
     preserved_mass: mass > 0 ? Math.min(1, kept / mass) : 1,
     preserved_mass_bound: Math.min(1, decision.preservedMassBound),
-  };
-}
-
-function scoreHistogram({ exponents }: Decision, tensor: number): ScoreHistogram {
-  const counts = exponents.subarray(tensor * EXPONENT_BINS, (tensor + 1) * EXPONENT_BINS);
-  const first = counts.findIndex((count, field) => field > 0 && count > 0);
-  const last = counts.findLastIndex((count, field) => field > 0 && count > 0);
-  return {
-    log2_min: first < 0 ? 0 : first - EXPONENT_BIAS,
-    counts: first < 0 ? [] : Array.from(counts.subarray(first, last + 1)),
-    zero: counts[0],
   };
 }
 
@@ -182,14 +174,31 @@ async function sizeOf(directory: string, files: readonly string[], signal: Abort
   return total;
 }
 
-async function describe(directory: string, name: string, signal: AbortSignal): Promise<Artifact> {
-  const path = join(directory, name);
+async function describe({ outputDirectory, progress, signal }: ReportInput, name: string): Promise<Artifact> {
+  await using handle = await open(join(outputDirectory, name));
+  const { size } = await handle.stat();
+  const sha256 = await hashRange(handle, { offset: 0, byteLength: size }, signal, progress);
+  const media_type = name.endsWith('.json') ? 'application/json' : 'application/octet-stream';
+  return { name, media_type, size_bytes: size, sha256 };
+}
+
+/** SHA-256 of a stretch of a file, in hexadecimal. */
+async function hashRange(
+  handle: FileHandle,
+  { offset, byteLength }: { readonly offset: number; readonly byteLength: number },
+  signal: AbortSignal,
+  progress?: Progress,
+): Promise<string> {
   const hash = createHash('sha256');
-  for await (const bytes of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(bytes);
-  return {
-    name,
-    media_type: name.endsWith('.json') ? 'application/json' : 'application/octet-stream',
-    size_bytes: (await stat(path)).size,
-    sha256: hash.digest('hex'),
-  };
+  const buffer = Buffer.allocUnsafe(Math.min(HASHED_BYTES, byteLength));
+  for (let done = 0; done < byteLength; ) {
+    signal.throwIfAborted();
+    const length = Math.min(buffer.byteLength, byteLength - done);
+    const { bytesRead } = await handle.read(buffer, 0, length, offset + done);
+    if (bytesRead === 0) throw new Error(`a file ended at byte ${offset + done} while it was hashed`);
+    hash.update(buffer.subarray(0, bytesRead));
+    done += bytesRead;
+    progress?.advance(bytesRead);
+  }
+  return hash.digest('hex');
 }

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { createZstdCompress } from 'node:zlib';
 
 /** Files above this are estimated: zstd takes seconds a gigabyte. */
-export const EXACT_LIMIT = 64 * 2 ** 20;
+const EXACT_LIMIT = 64 * 2 ** 20;
 const PIECE_BYTES = 512 * 1024;
 /** 16 MB of a larger file, evenly spaced, compressed as one. */
 const SAMPLE_PIECES = 32;

@@ -7,7 +7,9 @@ const scoreHistogramSchema = z
   .object({
     log2_min: z.int().describe('`counts[i]` scores lie in [2^(log2_min + i), 2^(log2_min + i + 1)).'),
     counts: z.array(count),
-    zero: count.describe('Scores that are zero or too small for a normal float32.'),
+    zero: count.describe(
+      'Scores that are zero or too small for a normal float32 (float64 for float64 scores).',
+    ),
   })
   .describe('How the importance scores spread, in powers of two.');
 
@@ -76,4 +78,3 @@ export const reportSchema = z.object({
 
 export type Report = z.output<typeof reportSchema>;
 export type TensorReport = Report['tensors'][number];
-export type ScoreHistogram = TensorReport['score_histogram'];

@@ -89,3 +89,18 @@ test('closing ends event streams and waits', { timeout: 10_000 }, async () => {
   assert.equal(await stream.text(), '');
   assert.equal((await waiting).status, 202);
 });
+
+test('a model named like a file of the job itself is refused before the job is acknowledged, and nothing stays', async () => {
+  for (const name of ['masks.safetensors', 'report.json/m.safetensors']) {
+    const before = await service.files();
+    const form = new FormData();
+    form.append('model', fileOf(createSafetensors({ 'fc.weight': [4, 8] })), name);
+    const response = await fetch(`${service.url}/v1/jobs`, { method: 'POST', body: form });
+    const problem = await readProblem(response);
+    assert.deepEqual(
+      [response.status, problem.code, problem.errors[0]?.path],
+      [422, 'unsupported_model', name],
+    );
+    assert.deepEqual(await service.files(), before);
+  }
+});

@@ -1,7 +1,7 @@
 /** EMP as the definition reads, with a sort: the keep bits of one score vector. Slow and obvious. */
 export function naiveKeep(scores: readonly number[], count: (nEff: number, n: number) => number): boolean[] {
   const magnitudes = scores.map(Math.abs);
-  const largest = Math.max(...magnitudes);
+  const largest = magnitudes.reduce((most, score) => Math.max(most, score), 0);
   if (largest === 0) return scores.map(() => true);
   const scaled = magnitudes.map((s) => s / largest);
   const sum = scaled.reduce((a, b) => a + b, 0);

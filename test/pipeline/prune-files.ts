@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { readModelInventory } from '../../src/formats/inventory.ts';
+import type { ModelInventory } from '../../src/formats/model.ts';
+import type { Stage } from '../../src/pipeline/progress.ts';
 import { type PruneInput, type PruneOutcome, prune } from '../../src/pipeline/prune.ts';
 import { recipeSchema } from '../../src/pipeline/recipe.ts';
 import type { Report } from '../../src/report/report.ts';
@@ -17,12 +19,16 @@ export interface Pruned extends PruneOutcome {
 export async function pruneFiles(
   path: string,
   recipe: object,
-  options: Partial<PruneInput> & { signal?: AbortSignal; onProgress?: (percent: number) => void } = {},
+  options: Partial<Omit<PruneInput, 'model'>> & {
+    inventory?: ModelInventory;
+    signal?: AbortSignal;
+    onProgress?: (percent: number, stage: Stage) => void;
+  } = {},
 ): Promise<Pruned & AsyncDisposable> {
   const directory = /\.(onnx|safetensors)$/.test(path) ? dirname(path) : path;
   const names = directory === path ? await readdir(path) : [basename(path)];
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-prune-'));
-  const { signal = new AbortController().signal, onProgress, ...input } = options;
+  const { inventory, signal = new AbortController().signal, onProgress, ...input } = options;
   const outcome = await prune(
     {
       model: {
@@ -30,7 +36,7 @@ export async function pruneFiles(
         sha256: 'not used here',
         sizeBytes: 1,
         directory,
-        inventory: await inventoryOf(directory, names),
+        inventory: inventory ?? (await inventoryOf(directory, names)),
       },
       scores: null,
       recipe: recipeSchema.parse(recipe),
@@ -38,7 +44,7 @@ export async function pruneFiles(
       threads: 2,
       ...input,
     },
-    { signal, onProgress: ({ percent }) => onProgress?.(percent) },
+    { signal, onProgress: ({ percent, stage }) => onProgress?.(percent, stage) },
   );
   const report: Report = JSON.parse(await readFile(join(outputDirectory, 'report.json'), 'utf8'));
   return {

@@ -13,7 +13,7 @@ const HEADER_BYTES = 2 * MAX_VARINT_BYTES; // a tag and a length or value
 const FIRST_WINDOW = 4096; // after a jump over a payload there is usually little before the next one
 const LARGEST_WINDOW = 262144;
 
-export function malformedOnnx(file: string, offset: number, message: string): EmpError {
+function malformedOnnx(file: string, offset: number, message: string): EmpError {
   return new EmpError('malformed_onnx', `${file} is not a valid ONNX model: byte ${offset}: ${message}`, [
     { path: file, message: `byte ${offset}: ${message}` },
   ]);

@@ -6,19 +6,20 @@ import {
 } from '../../core/statistics.ts';
 import type { Recipe } from '../recipe.ts';
 
-/** How many to keep of a group, in a form that crosses threads. Null `sparsity`: EMP's count. */
+/** How many to keep of a group, in a form that crosses threads. */
 export interface CountRule {
-  readonly beta: number;
+  /** EMP's count; null where it does not decide. */
+  readonly beta: number | null;
+  /** The fixed budget's count; null where it does not decide. */
   readonly sparsity: number | null;
+  /** Least share of a tensor, or of a row, that is kept. */
   readonly minDensity: number;
 }
 
-export function countRule(recipe: Recipe): CountRule {
-  return {
-    beta: recipe.beta ?? 1,
-    sparsity: recipe.budget?.sparsity ?? null,
-    minDensity: recipe.min_density,
-  };
+export function countRule({ beta = 1, budget, min_density: minDensity }: Recipe): CountRule {
+  return budget
+    ? { beta: null, sparsity: budget.sparsity, minDensity }
+    : { beta, sparsity: null, minDensity };
 }
 
 /** The least that `minDensity` leaves of `n` weights. */
@@ -26,9 +27,13 @@ export function minimumKept(n: number, minDensity: number): number {
   return Math.ceil(minDensity * n * (1 - 2 ** -40));
 }
 
-/** How many of a group are kept: EMP's count or the fixed budget's. */
-export function countOf(rule: CountRule, statistics: ScoreStatistics): number {
-  return rule.sparsity === null
-    ? keepCount(effectiveSampleSize(statistics), rule.beta, statistics.n)
-    : keepCountForSparsity(statistics.n, rule.sparsity);
+/** How many of a group are kept, `minDensity` aside: that is for every tensor, and a group may hold many. */
+export function countOf({ beta, sparsity }: CountRule, statistics: ScoreStatistics): number {
+  if (sparsity !== null) return keepCountForSparsity(statistics.n, sparsity);
+  return beta === null ? 1 : keepCount(effectiveSampleSize(statistics), beta, statistics.n);
+}
+
+/** How many are kept of a group that is a tensor or a row. */
+export function countWithin(rule: CountRule, statistics: ScoreStatistics): number {
+  return Math.max(countOf(rule, statistics), minimumKept(statistics.n, rule.minDensity));
 }

@@ -2,16 +2,20 @@ import { BYTE_WIDTH } from '../../core/dtype.ts';
 import { countKept, zeroDropped } from '../../core/keep-mask.ts';
 import { BLOCK_PARTIALS, RADIX_BINS, type SelectionKernel } from '../../core/kernel.ts';
 import { PlainKernel } from '../../core/plain-kernel.ts';
+import { selectWithin } from '../../core/selection.ts';
+import { statisticsOfBlocks } from '../../core/statistics.ts';
 import { WasmKernel } from '../../core/wasm-kernel.ts';
 import type { ScoreRange } from '../../criteria/criterion.ts';
 import { type PassControl, takeTurns } from './control.ts';
+import { countWithin } from './count-rule.ts';
+import { ExponentCounter, type ExponentCounts } from './exponents.ts';
 import { PositionedFiles } from './files.ts';
 import {
+  blocksOf,
   type Chunk,
   type CopyPass,
   chunksOf,
-  EXPONENT_BIAS,
-  EXPONENT_BINS,
+  KEEP_ALL,
   type KeyType,
   type Pass,
   type RankPass,
@@ -19,18 +23,24 @@ import {
   type SummarizePass,
   type WritePass,
 } from './operation.ts';
-import { decideRows, rowKeepMask } from './rows.ts';
+import { rowKeepMask } from './row-mask.ts';
+import { decideRows } from './rows.ts';
 
 export interface PassOutcome {
   /** Of `summarize` and `refine`: `RADIX_BINS` counts of the scores this thread saw. */
   readonly histogram: Float64Array | null;
+  /** Of `summarize`: how the scores spread that this thread saw of each source. */
+  readonly exponents: readonly (readonly [source: number, counts: ExponentCounts])[];
   /** Of `summarize`: the first NaN or Infinity this thread saw. */
   readonly nonFinite: { readonly source: number; readonly index: number } | null;
 }
 
-const NOTHING: PassOutcome = { histogram: null, nonFinite: null };
+const NOTHING: PassOutcome = { histogram: null, exponents: [], nonFinite: null };
 const COPY_BYTES = 1 << 20;
-const FLOAT32_EXPONENT_BIAS = 127;
+/** From this many scores on their exponents are read off the histogram: taking it costs as much as going through so many. */
+const LARGE_SOURCE = RADIX_BINS;
+/** The kernel's counts are of 32 bits. */
+const MOST_COUNTED = 2 ** 31;
 
 /** One thread's part in a pass: a kernel, a buffer, and the chunks it gets. */
 export class PassExecutor {
@@ -87,44 +97,37 @@ export class PassExecutor {
   }
 
   #summarize(pass: SummarizePass, control: PassControl, files: PositionedFiles): PassOutcome {
-    const histogram = new Float64Array(RADIX_BINS);
-    const kernel = this.#kernel(pass.keys);
+    const histogram = new HistogramSum(this.#kernel(pass.keys));
+    const counter = new ExponentCounter();
+    const exponents: [number, ExponentCounts][] = [];
     let nonFinite: PassOutcome['nonFinite'] = null;
-    let source = -1;
-    const flush = () => {
-      if (source >= 0) this.#addHistogram(kernel, histogram, pass.exponents.subarray(source * EXPONENT_BINS));
+    let current = -1;
+    const isLarge = (source: number) => source >= 0 && pass.sources[source].n >= LARGE_SOURCE;
+    const change = (next: number) => {
+      if (isLarge(current) || isLarge(next)) histogram.take(isLarge(current) ? counter : null);
+      if (current >= 0) exponents.push([current, counter.take(pass.sources[current].dtype)]);
+      current = next;
     };
-    for (const { chunk } of this.#chunks(pass, control, files)) {
-      if (chunk.source !== source) {
-        flush();
-        source = chunk.source;
-      }
-      const largest = kernel.summarize(pass.partials, chunk.block * BLOCK_PARTIALS);
-      if (!Number.isFinite(largest) && nonFinite === null) {
-        nonFinite = { source, index: chunk.start + kernel.firstNonFinite() };
-      }
+    for (const { chunk, index, kernel } of this.#chunks(pass, control, files)) {
+      const { source, start, count, block } = chunk;
+      if (source !== current) change(source);
+      const largest = kernel.summarize(pass.partials, block * BLOCK_PARTIALS);
+      histogram.counted(count, isLarge(source) ? counter : null);
+      if (!isLarge(source)) counter.add(kernel.scores);
+      if (!Number.isFinite(largest)) nonFinite ??= { source, index: start + kernel.firstNonFinite() };
+      else if (pass.decide) decideChunk(kernel, chunk, index, pass);
     }
-    flush();
-    return { histogram, nonFinite };
-  }
-
-  /** Adds the kernel's histogram to `histogram`, and to `exponents` with the bins of equal exponent put together. */
-  #addHistogram(kernel: SelectionKernel, histogram: Float64Array, exponents?: Int32Array): void {
-    const counts = kernel.takeHistogram();
-    const [significandBits, bias] = kernel.digits === 2 ? [7, FLOAT32_EXPONENT_BIAS] : [4, EXPONENT_BIAS];
-    for (let bin = 0; bin < counts.length; bin++) {
-      if (counts[bin] === 0) continue;
-      histogram[bin] += counts[bin];
-      const field = bin >> significandBits;
-      if (exponents) Atomics.add(exponents, field === 0 ? 0 : field + EXPONENT_BIAS - bias, counts[bin]);
-    }
+    change(-1);
+    return { histogram: histogram.take(null), exponents, nonFinite };
   }
 
   #refine(pass: RefinePass, control: PassControl, files: PositionedFiles): PassOutcome {
-    const histogram = new Float64Array(RADIX_BINS);
-    for (const { kernel } of this.#chunks(pass, control, files)) kernel.refine(pass.digit, pass.prefix);
-    this.#addHistogram(this.#kernel(pass.keys), histogram);
-    return { histogram, nonFinite: null };
+    const histogram = new HistogramSum(this.#kernel(pass.keys));
+    for (const { chunk, kernel } of this.#chunks(pass, control, files)) {
+      kernel.refine(pass.digit, pass.prefix);
+      histogram.counted(chunk.count, null);
+    }
+    return { ...NOTHING, histogram: histogram.take(null) };
   }
 
   #rank(pass: RankPass, control: PassControl, files: PositionedFiles): void {
@@ -190,4 +193,47 @@ export class PassExecutor {
       files.write(to, bytes, offset + start);
     }
   }
+}
+
+/** A kernel's histograms added up, taken from it before a count can overflow. */
+class HistogramSum {
+  readonly #kernel: SelectionKernel;
+  readonly #bins = new Float64Array(RADIX_BINS);
+  #pending = 0;
+
+  constructor(kernel: SelectionKernel) {
+    this.#kernel = kernel;
+  }
+
+  /** The kernel has counted `scores` more. */
+  counted(scores: number, exponents: ExponentCounter | null): void {
+    this.#pending += scores;
+    if (this.#pending >= MOST_COUNTED) this.take(exponents);
+  }
+
+  /** Takes what the kernel has counted; `exponents` learns of it too. Returns all there is. */
+  take(exponents: ExponentCounter | null): Float64Array {
+    if (this.#pending === 0) return this.#bins;
+    const counts = this.#kernel.takeHistogram();
+    exponents?.addHistogram(counts, this.#kernel.digits);
+    for (let bin = 0; bin < RADIX_BINS; bin++) this.#bins[bin] += counts[bin];
+    this.#pending = 0;
+    return this.#bins;
+  }
+}
+
+/** Decides on a source that is the kernel's chunk. */
+function decideChunk(
+  kernel: SelectionKernel,
+  { source, count, block }: Chunk,
+  index: number,
+  { partials, decide }: SummarizePass,
+): void {
+  if (!decide) return;
+  const own = partials.subarray(block * BLOCK_PARTIALS, (block + blocksOf(count)) * BLOCK_PARTIALS);
+  const selection = selectWithin(kernel, statisticsOfBlocks(own, count), (statistics) =>
+    countWithin(decide.rule, statistics),
+  );
+  decide.thresholds[source] = selection?.threshold ?? KEEP_ALL;
+  decide.tiesKept[index] = selection?.tiesKept ?? count;
 }

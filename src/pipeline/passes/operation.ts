@@ -34,8 +34,12 @@ export interface SummarizePass extends ScorePass {
   readonly kind: 'summarize';
   /** `[max, sum, sumOfSquares]` per block, all sources back to back. */
   readonly partials: Float64Array<SharedArrayBuffer>;
-  /** One count per exponent field of a float64, `EXPONENT_BINS` a source. */
-  readonly exponents: Int32Array<SharedArrayBuffer>;
+  /** Given where every source is one chunk and a group of its own: it is decided on while it is in the kernel. */
+  readonly decide: {
+    readonly rule: CountRule;
+    readonly thresholds: Float64Array<SharedArrayBuffer>;
+    readonly tiesKept: Float64Array<SharedArrayBuffer>;
+  } | null;
 }
 
 export interface RefinePass extends ScorePass {
@@ -70,7 +74,10 @@ export interface WritePass extends ScorePass {
   readonly kept: Float64Array<SharedArrayBuffer>;
 }
 
-/** What was decided of whole tensors. A tensor that is left as it is has a negative threshold. */
+/** Threshold of a tensor or row that is left as it is: every score is above it. */
+export const KEEP_ALL = -1;
+
+/** What was decided of whole tensors. */
 export interface TensorDecisions {
   readonly by: 'tensor';
   /** Per source. */
@@ -86,10 +93,7 @@ export interface RowDecisions {
   readonly firstRow: readonly number[];
   /** Kept: above it, or equal to it and at a position in the row below `tieEnd`. Negative where an all-zero row is left as it is. */
   readonly threshold: Float64Array<SharedArrayBuffer>;
-  readonly tieEnd: Float64Array<SharedArrayBuffer>;
-  readonly sum: Float64Array<SharedArrayBuffer>;
-  /** Guaranteed share of `sum` that is kept. */
-  readonly bound: Float64Array<SharedArrayBuffer>;
+  readonly tieEnd: Uint32Array<SharedArrayBuffer>;
 }
 
 /** EMP within each row, in memory. */
@@ -97,6 +101,11 @@ export interface DecideRowsPass extends ScorePass {
   readonly kind: 'decide-rows';
   readonly rule: CountRule;
   readonly rows: RowDecisions;
+  /** Exponent of the power of two by which masses are scaled. */
+  readonly scaleExponent: number;
+  /** Sums of the scores per group of `rowGroups`, and what of them is guaranteed to be kept. */
+  readonly mass: Float64Array<SharedArrayBuffer>;
+  readonly guaranteed: Float64Array<SharedArrayBuffer>;
 }
 
 export interface CopyPass {
@@ -105,10 +114,6 @@ export interface CopyPass {
 }
 
 export type Pass = SummarizePass | RefinePass | RankPass | WritePass | DecideRowsPass | CopyPass;
-
-/** Values of a float64's exponent field, which is `EXPONENT_BIAS` above the power of two it stands for. */
-export const EXPONENT_BINS = 2048;
-export const EXPONENT_BIAS = 1023;
 
 /** Part of one source that a thread works on at a time. */
 export interface Chunk {

@@ -3,25 +3,30 @@ import { BYTE_WIDTH } from '../../core/dtype.ts';
 import { BLOCK, BLOCK_PARTIALS, type SelectionKernel } from '../../core/kernel.ts';
 import { PlainKernel } from '../../core/plain-kernel.ts';
 import { selectWithin } from '../../core/selection.ts';
-import { type ScoreStatistics, statisticsOfBlocks } from '../../core/statistics.ts';
+import { rescale, statisticsOfBlocks } from '../../core/statistics.ts';
 import { WasmKernel } from '../../core/wasm-kernel.ts';
 import type { ScoreRange } from '../../criteria/criterion.ts';
 import type { RowLayout } from '../../formats/model.ts';
 import { type PassControl, takeTurns } from './control.ts';
-import { countOf, minimumKept } from './count-rule.ts';
+import { countWithin } from './count-rule.ts';
 import type { PositionedFiles } from './files.ts';
-import { blocksOf, type Chunk, type DecideRowsPass, type RowDecisions } from './operation.ts';
+import { blocksOf, type DecideRowsPass, KEEP_ALL } from './operation.ts';
 
 /** Elements of rows gathered at a time, unless one row is longer. */
-const GATHERED_ELEMENTS = 1 << 20;
+const GATHERED_ELEMENTS = 1 << 21;
+/** Elements read at a time where rows are interleaved, so that both ends of their way stay in the cache. */
+const PIECE_ELEMENTS = 1 << 16;
+/** A row is held in memory, and this is what a kernel takes. */
+export const MAX_ROW_ELEMENTS = 2 ** 27;
 
-/** Threshold of a row that is left as it is. */
-export const KEEP_ALL = -1;
-
-/** Neighbouring rows of one source: `units` of them from unit `firstUnit` on, in slab `outer` of the layout. */
-interface RowGroup {
+/**
+ * Neighbouring rows of one source: `units` of them from unit `firstUnit` on in each of `outers` slabs of the layout, from slab
+ * `firstOuter` on. More slabs than one only where all their units are taken, so that the rows' numbers follow one another.
+ */
+export interface RowGroup {
   readonly source: number;
-  readonly outer: number;
+  readonly firstOuter: number;
+  readonly outers: number;
   readonly firstUnit: number;
   readonly units: number;
 }
@@ -30,15 +35,32 @@ export function rowCount({ outer, units }: RowLayout): number {
   return outer * units;
 }
 
-function rowLength({ reduced, inner }: RowLayout): number {
+export function rowLength({ reduced, inner }: RowLayout): number {
   return reduced * inner;
+}
+
+/** The units of work of a `decide-rows` pass: a function of the layouts alone, whatever the number of threads. */
+export function rowGroups(layouts: readonly RowLayout[]): RowGroup[] {
+  const groups: RowGroup[] = [];
+  for (const [source, layout] of layouts.entries()) {
+    const { outer, units } = layout;
+    const atOnce = Math.max(1, Math.floor(GATHERED_ELEMENTS / rowLength(layout)));
+    const outersAtOnce = Math.max(1, Math.floor(atOnce / units));
+    for (let firstOuter = 0; firstOuter < outer; firstOuter += outersAtOnce) {
+      const outers = Math.min(outersAtOnce, outer - firstOuter);
+      for (let firstUnit = 0; firstUnit < units; firstUnit += atOnce) {
+        groups.push({ source, firstOuter, outers, firstUnit, units: Math.min(atOnce, units - firstUnit) });
+      }
+    }
+  }
+  return groups;
 }
 
 /** Runs EMP within every row that this thread gets; rows are gathered into memory, whatever their layout in the file. */
 export function decideRows(pass: DecideRowsPass, control: PassControl, files: PositionedFiles): void {
   const { layouts } = pass.rows;
-  const groups = layouts.flatMap((layout, source) => rowGroups(layout, source));
-  const longest = Math.max(...layouts.map(rowLength));
+  const groups = rowGroups(layouts);
+  const longest = layouts.reduce((most, layout) => Math.max(most, rowLength(layout)), 0);
   const capacity = Math.ceil(Math.max(longest, GATHERED_ELEMENTS) / BLOCK) * BLOCK;
   const kernel: SelectionKernel =
     pass.keys === 'float32' ? new WasmKernel(capacity) : new PlainKernel(capacity);
@@ -46,74 +68,109 @@ export function decideRows(pass: DecideRowsPass, control: PassControl, files: Po
   for (const index of takeTurns(groups.length, control)) {
     const group = groups[index];
     const layout = layouts[group.source];
-    const { dtype } = pass.sources[group.source];
+    const source = pass.sources[group.source];
     const length = rowLength(layout);
-    gather(pass.sources[group.source], layout, group, files, kernel.input(dtype, group.units * length));
-    kernel.load(dtype, group.units * length);
-    const firstRow = pass.rows.firstRow[group.source] + group.outer * layout.units + group.firstUnit;
-    for (let unit = 0; unit < group.units; unit++) {
-      kernel.focus(unit * length, length);
-      decideRow(kernel, length, firstRow + unit, pass, partials);
+    const rows = group.outers * group.units;
+    gather(source, layout, group, files, kernel.input(source.dtype, rows * length));
+    kernel.load(source.dtype, rows * length);
+    const firstRow = pass.rows.firstRow[group.source] + group.firstOuter * layout.units + group.firstUnit;
+    let mass = 0;
+    let guaranteed = 0;
+    for (let row = 0; row < rows; row++) {
+      kernel.focus(row * length, length);
+      const decided = decideRow(kernel, length, firstRow + row, pass, partials);
+      mass += decided.mass;
+      guaranteed += decided.mass * decided.bound;
     }
+    pass.mass[index] = mass;
+    pass.guaranteed[index] = guaranteed;
   }
-}
-
-function rowGroups(layout: RowLayout, source: number): RowGroup[] {
-  const atOnce = Math.max(1, Math.floor(GATHERED_ELEMENTS / rowLength(layout)));
-  const groups: RowGroup[] = [];
-  for (let outer = 0; outer < layout.outer; outer++) {
-    for (let firstUnit = 0; firstUnit < layout.units; firstUnit += atOnce) {
-      groups.push({ source, outer, firstUnit, units: Math.min(atOnce, layout.units - firstUnit) });
-    }
-  }
-  return groups;
 }
 
 /** Reads a group's rows one after the other into `rows`. In the file they are interleaved unless `reduced` is 1. */
 function gather(
   source: ScoreRange,
-  layout: RowLayout,
-  group: RowGroup,
+  { reduced, units: allUnits, inner }: RowLayout,
+  { firstOuter, outers, firstUnit, units }: RowGroup,
   files: PositionedFiles,
   rows: Uint8Array,
 ): void {
-  const width = BYTE_WIDTH[source.dtype];
-  const run = layout.inner * width;
-  const strip = new Uint8Array(layout.reduced === 1 ? 0 : group.units * run);
-  for (let r = 0; r < layout.reduced; r++) {
-    const cell = (group.outer * layout.reduced + r) * layout.units + group.firstUnit;
-    if (layout.reduced === 1) {
-      files.read(source.path, rows, source.offset + cell * run);
-      return;
+  const run = inner * BYTE_WIDTH[source.dtype];
+  const read = (into: Uint8Array, slab: number) =>
+    files.read(source.path, into, source.offset + (slab * allUnits + firstUnit) * run);
+  if (reduced === 1) {
+    read(rows, firstOuter);
+    return;
+  }
+  const firstSlab = firstOuter * reduced;
+  const slabs = outers * reduced;
+  const slabsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / (units * inner)));
+  const piece = new Uint8Array(Math.min(slabs, slabsAtOnce) * units * run);
+  for (let slab = 0; slab < slabs; slab += slabsAtOnce) {
+    const count = Math.min(slabsAtOnce, slabs - slab);
+    if (units === allUnits) read(piece.subarray(0, count * units * run), firstSlab + slab);
+    else {
+      for (let i = 0; i < count; i++) {
+        read(piece.subarray(i * units * run, (i + 1) * units * run), firstSlab + slab + i);
+      }
     }
-    files.read(source.path, strip, source.offset + cell * run);
-    for (let unit = 0; unit < group.units; unit++) {
-      const to = (unit * layout.reduced + r) * run;
-      for (let byte = 0; byte < run; byte++) rows[to + byte] = strip[unit * run + byte];
+    scatter(piece, rows, { slab, count, reduced, units, run });
+  }
+}
+
+/** Puts `count` slabs `[units, run bytes]`, of which `reduced` make up one array of rows, in their places in the rows. */
+function scatter(
+  piece: Uint8Array,
+  rows: Uint8Array,
+  at: { slab: number; count: number; reduced: number; units: number; run: number },
+): void {
+  const { slab, count, reduced, units, run } = at;
+  const inner = run % 4 === 0 ? run / 4 : run / 2;
+  const from = words(piece, run);
+  const to = words(rows, run);
+  const starts = Uint32Array.from({ length: count }, (_, i) => {
+    const outer = Math.floor((slab + i) / reduced);
+    return (outer * units * reduced + ((slab + i) % reduced)) * inner;
+  });
+  for (let unit = 0; unit < units; unit++) {
+    for (let i = 0; i < count; i++) {
+      const source = (i * units + unit) * inner;
+      const target = starts[i] + unit * reduced * inner;
+      for (let word = 0; word < inner; word++) to[target + word] = from[source + word];
     }
   }
 }
 
+/** The bytes as the widest words that make up a run of `run` bytes. */
+function words({ buffer, byteOffset, byteLength }: Uint8Array, run: number): Uint16Array | Uint32Array {
+  return run % 4 === 0
+    ? new Uint32Array(buffer, byteOffset, byteLength / 4)
+    : new Uint16Array(buffer, byteOffset, byteLength / 2);
+}
+
+/** Decides on the row in the kernel's focus: number `row` of all. Returns its mass and the share of it that is guaranteed. */
 function decideRow(
   kernel: SelectionKernel,
   n: number,
   row: number,
-  { rule, rows }: DecideRowsPass,
+  { rule, rows, scaleExponent }: DecideRowsPass,
   partials: Float64Array,
-): void {
+): { mass: number; bound: number } {
   kernel.statistics(partials, 0);
-  const keep = (scores: ScoreStatistics) => Math.max(countOf(rule, scores), minimumKept(n, rule.minDensity));
-  const selection = selectWithin(kernel, statisticsOfBlocks(partials, n), keep);
+  const selection = selectWithin(kernel, statisticsOfBlocks(partials, n), (scores) =>
+    countWithin(rule, scores),
+  );
   if (selection === null) {
     rows.threshold[row] = KEEP_ALL;
-    rows.bound[row] = 1;
-    return;
+    return { mass: 0, bound: 1 };
   }
   const { threshold, tied, tiesKept, nEff, nKeep, statistics } = selection;
   rows.threshold[row] = threshold;
   rows.tieEnd[row] = tiesKept === tied ? n : tieEnd(kernel.scores, threshold, tiesKept);
-  rows.sum[row] = statistics.sum * 2 ** -statistics.scaleExponent;
-  rows.bound[row] = preservedMassBound(n, nEff, nKeep);
+  return {
+    mass: rescale(statistics.sum, scaleExponent - statistics.scaleExponent),
+    bound: preservedMassBound(n, nEff, nKeep),
+  };
 }
 
 /** The position just past the `tiesKept`-th score that equals `threshold`. */
@@ -121,50 +178,4 @@ function tieEnd(scores: Float32Array | Float64Array, threshold: number, tiesKept
   let position = 0;
   for (let seen = 0; seen < tiesKept; position++) if (Math.abs(scores[position]) === threshold) seen++;
   return position;
-}
-
-/** Keep mask of a chunk in the file's order, from what was decided of the rows; kept sums per BLOCK go to `partials`. */
-export function rowKeepMask(
-  { layouts, firstRow, threshold, tieEnd: tieEnds }: RowDecisions,
-  { source, start, count }: Pick<Chunk, 'source' | 'start' | 'count'>,
-  scores: Float32Array | Float64Array,
-  partials: Float64Array,
-  partialsOffset: number,
-  scale: number,
-): Uint8Array {
-  const { reduced, units, inner } = layouts[source];
-  const keepMask = new Uint8Array(Math.ceil(count / 8));
-  const cell = Math.floor(start / inner);
-  let i = start - cell * inner;
-  let unit = cell % units;
-  let slab = Math.floor(cell / units);
-  let row = firstRow[source] + Math.floor(slab / reduced) * units + unit;
-  let position = (slab % reduced) * inner;
-  let byte = 0;
-  for (let at = 0; at < count; ) {
-    const block = partialsOffset + at / BLOCK;
-    const stop = Math.min(count, at + BLOCK);
-    let sum = 0;
-    for (; at < stop; at++, i++) {
-      if (i === inner) {
-        i = 0;
-        row++;
-        if (++unit === units) {
-          unit = 0;
-          slab++;
-          row = firstRow[source] + Math.floor(slab / reduced) * units;
-          position = (slab % reduced) * inner;
-        }
-      }
-      const score = Math.abs(scores[at]);
-      const isTie = Number(score === threshold[row]) & Number(position + i < tieEnds[row]);
-      const keep = Number(score > threshold[row]) | isTie;
-      sum += keep * score;
-      byte |= keep << (at & 7);
-      keepMask[at >> 3] = byte;
-      byte &= ((at & 7) - 7) >> 31;
-    }
-    partials[block] = sum * scale;
-  }
-  return keepMask;
 }

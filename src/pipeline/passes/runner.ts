@@ -4,13 +4,14 @@ import { BLOCK_PARTIALS, RADIX_BINS, significantDigits } from '../../core/kernel
 import { BlockAccumulator, type ScoreStatistics, statisticsOfBlocks } from '../../core/statistics.ts';
 import type { ScoreRange } from '../../criteria/criterion.ts';
 import type { Progress } from '../progress.ts';
+import type { CountRule } from './count-rule.ts';
 import type { PassOutcome } from './executor.ts';
+import { type ExponentCounts, mergeExponents } from './exponents.ts';
 import {
   blocksOf,
   type CopyPiece,
   chunksOf,
   type DecideRowsPass,
-  EXPONENT_BINS,
   type KeyType,
   type Pass,
   type Ranks,
@@ -32,8 +33,16 @@ export interface Summary {
   readonly bySource: readonly ScoreStatistics[];
   /** Digit-0 counts over all sources. */
   readonly histogram: Float64Array;
-  /** Per source, counts by the exponent field of the key: `EXPONENT_BINS` each. */
-  readonly exponents: Int32Array;
+  /** Of each source. */
+  readonly exponents: readonly ExponentCounts[];
+}
+
+/** What was decided of sources that are one chunk and a group each; an all-zero one is left as it is. */
+export interface SmallDecisions {
+  /** Per source. */
+  readonly thresholds: Float64Array;
+  /** How many of its scores equal to the threshold each source keeps. */
+  readonly tiesKept: Float64Array;
 }
 
 interface RunnerOptions {
@@ -57,30 +66,18 @@ export class PassRunner {
   }
 
   /** Statistics and digit-0 histogram. Throws `non_finite_score` naming tensor and flat index. */
-  async summarize(sources: readonly NamedScores[]): Promise<Summary> {
-    const blocks = sources.reduce((sum, { n }) => sum + blocksOf(n), 0);
-    const pass: SummarizePass = {
-      kind: 'summarize',
-      ...this.#scores(sources),
-      partials: sharedFloats(blocks * BLOCK_PARTIALS),
-      exponents: new Int32Array(new SharedArrayBuffer(sources.length * EXPONENT_BINS * 4)),
+  summarize(sources: readonly NamedScores[]): Promise<Summary> {
+    return this.#summarize(sources, null);
+  }
+
+  /** `summarize` of sources of one chunk each, every one decided on in the same pass as a group of its own. */
+  async decideSmall(sources: readonly NamedScores[], rule: CountRule): Promise<Summary & SmallDecisions> {
+    const decide = {
+      rule,
+      thresholds: sharedFloats(sources.length),
+      tiesKept: sharedFloats(sources.length),
     };
-    const outcomes = await this.#run(pass, byteLength(sources));
-    refuseNonFinite(outcomes, sources);
-    const all = new BlockAccumulator();
-    let offset = 0;
-    const bySource = sources.map(({ n }) => {
-      const own = pass.partials.subarray(offset, offset + blocksOf(n) * BLOCK_PARTIALS);
-      offset += own.length;
-      all.addBlocks(own, n);
-      return statisticsOfBlocks(own, n);
-    });
-    return {
-      statistics: all.statistics,
-      bySource,
-      histogram: addHistograms(outcomes),
-      exponents: pass.exponents,
-    };
+    return { ...(await this.#summarize(sources, decide)), ...decide };
   }
 
   /** Counts of digit `digit` among the scores whose digits before it read `prefix`. */
@@ -99,7 +96,7 @@ export class PassRunner {
 
   async decideRows(
     sources: readonly NamedScores[],
-    options: Pick<DecideRowsPass, 'rule' | 'rows'>,
+    options: Pick<DecideRowsPass, 'rule' | 'rows' | 'scaleExponent' | 'mass' | 'guaranteed'>,
   ): Promise<void> {
     await this.#run({ kind: 'decide-rows', ...this.#scores(sources), ...options }, byteLength(sources));
   }
@@ -116,6 +113,32 @@ export class PassRunner {
       { kind: 'copy', pieces },
       pieces.reduce((sum, piece) => sum + piece.byteLength, 0),
     );
+  }
+
+  async #summarize(sources: readonly NamedScores[], decide: SummarizePass['decide']): Promise<Summary> {
+    const blocks = sources.reduce((sum, { n }) => sum + blocksOf(n), 0);
+    const pass: SummarizePass = {
+      kind: 'summarize',
+      ...this.#scores(sources),
+      partials: sharedFloats(blocks * BLOCK_PARTIALS),
+      decide,
+    };
+    const outcomes = await this.#run(pass, byteLength(sources));
+    refuseNonFinite(outcomes, sources);
+    const all = new BlockAccumulator();
+    let offset = 0;
+    const bySource = sources.map(({ n }) => {
+      const own = pass.partials.subarray(offset, offset + blocksOf(n) * BLOCK_PARTIALS);
+      offset += own.length;
+      all.addBlocks(own, n);
+      return statisticsOfBlocks(own, n);
+    });
+    return {
+      statistics: all.statistics,
+      bySource,
+      histogram: addHistograms(outcomes),
+      exponents: addExponents(outcomes, sources.length),
+    };
   }
 
   #scores(sources: readonly NamedScores[]) {
@@ -135,7 +158,10 @@ export function keyDigits(group: readonly ScoreRange[]): { keyDigits: number; si
   const digits = keyType(group) === 'float32' ? 2 : 4;
   return {
     keyDigits: digits,
-    significantDigits: Math.max(...group.map(({ dtype }) => significantDigits({ digits }, dtype))),
+    significantDigits: group.reduce(
+      (most, { dtype }) => Math.max(most, significantDigits({ digits }, dtype)),
+      0,
+    ),
   };
 }
 
@@ -151,6 +177,14 @@ function addHistograms(outcomes: readonly PassOutcome[]): Float64Array {
   const total = new Float64Array(RADIX_BINS);
   for (const { histogram } of outcomes) {
     if (histogram) for (let bin = 0; bin < RADIX_BINS; bin++) total[bin] += histogram[bin];
+  }
+  return total;
+}
+
+function addExponents(outcomes: readonly PassOutcome[], sources: number): ExponentCounts[] {
+  const total = Array.from({ length: sources }, (): ExponentCounts => ({ log2Min: 0, counts: [], zero: 0 }));
+  for (const { exponents } of outcomes) {
+    for (const [source, counts] of exponents) total[source] = mergeExponents(total[source], counts);
   }
   return total;
 }

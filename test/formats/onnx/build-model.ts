@@ -80,9 +80,9 @@ function createAttribute(name: string, value: AttributeValue): AttributeProto {
 export interface GraphParts {
   readonly nodes: NodeProto[];
   readonly initializers?: TensorProto[];
-  /** Names, or names with the shape of a float32 input. */
+  /** Names, or names with the shape of a float32 value, which onnxruntime asks for. */
   readonly inputs?: (string | [string, number[]])[];
-  readonly outputs?: string[];
+  readonly outputs?: (string | [string, number[]])[];
 }
 
 export function graph(parts: GraphParts): GraphProto {
@@ -114,12 +114,23 @@ export function modelFunction(
   nodes: NodeProto[],
   attribute: string[] = [],
 ): FunctionProto {
-  return create(FunctionProtoSchema, { name, domain: 'local', input, output, node: nodes, attribute });
+  const opsetImport = [opset('', 17)];
+  return create(FunctionProtoSchema, {
+    name,
+    domain: 'local',
+    input,
+    output,
+    node: nodes,
+    attribute,
+    opsetImport,
+  });
+}
+
+function opset(domain: string, version: number) {
+  return create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) });
 }
 
 export function model(parts: GraphParts, functions: FunctionProto[] = []): ModelProto {
-  const opset = (domain: string, version: number) =>
-    create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) });
   return create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [opset('', 17), opset('local', 1), opset('com.microsoft', 1)],
