@@ -1,9 +1,10 @@
-/** `npm run bench [-- core|http|pipeline]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|pipeline|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
 import { benchHttp } from './http.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
+import { benchService } from './service.ts';
 
 const RESULTS = new URL('RESULTS.md', import.meta.url);
 const INTRODUCTION =
@@ -13,6 +14,7 @@ const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string
   core: { title: 'Core: decide and mask', bench: benchCore },
   http: { title: 'HTTP: thresholds', bench: benchHttp },
   pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
+  service: { title: 'Service: a gigabyte', bench: benchService },
 };
 
 /** The sections of an earlier run by title, to keep those that are not measured now. */

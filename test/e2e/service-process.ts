@@ -1,10 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+import { readBaseUrl, SERVICE, spawnServer } from '../../scripts/start-server.ts';
 
 /** One role of the service in a process of its own, to be killed. */
 export class ServiceProcess {
@@ -21,22 +18,8 @@ export class ServiceProcess {
     role: 'all' | 'api' | 'worker',
     environment: Record<string, string>,
   ): Promise<ServiceProcess> {
-    const { REDIS_URL: _redis, DATABASE_URL: _database, ...inherited } = process.env;
-    const child = spawn(process.execPath, [MAIN, role], {
-      env: { ...inherited, LOG_LEVEL: 'error', PORT: '0', ...environment },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (role === 'worker') {
-      child.stdout?.resume();
-      return new ServiceProcess(child, '');
-    }
-    for await (const line of createInterface({ input: child.stdout ?? ([] as never) })) {
-      const url = /listening on (http:\S+)/.exec(line)?.[1];
-      if (!url) continue;
-      child.stdout?.resume();
-      return new ServiceProcess(child, url);
-    }
-    throw new Error(`${role} ended without serving`);
+    const child = spawnServer(SERVICE, { LOG_LEVEL: 'error', ...environment }, role);
+    return new ServiceProcess(child, role === 'worker' ? '' : await readBaseUrl(child));
   }
 
   /** Process ids of the computing children. */
