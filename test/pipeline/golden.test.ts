@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { sharedFixtures } from '../shared.ts';
 import { pruneFiles } from './prune-files.ts';
 
@@ -43,6 +44,13 @@ async function check(path: string, golden: GoldenPruning, include: string[]): Pr
 }
 
 describe('golden magnitude prunings of independent code', () => {
+  // The magnitude part of fixtures/fc2-mnist/golden.json of the project's shared material, computed in Python in float64.
+  test('examples/fc2-mnist.onnx', async () => {
+    const example = fileURLToPath(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
+    const golden = JSON.parse(await readFile(new URL('fc2-mnist.golden.json', import.meta.url), 'utf8'));
+    for (const pruning of golden.magnitude) await check(example, pruning, Object.keys(golden.prunable));
+  });
+
   for (const model of MODELS) {
     const folder = fixtures && join(fixtures, model);
     for (const file of ['model.safetensors', 'model.onnx', 'sharded', 'model.bf16.safetensors']) {
