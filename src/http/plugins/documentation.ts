@@ -29,7 +29,11 @@ export async function registerDocumentation(app: App): Promise<void> {
   });
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    theme: { title: 'Effective Model Pruning' },
+    theme: {
+      title: 'Effective Model Pruning',
+      // The bar holds another project's logo and a choice of one document.
+      css: [{ filename: 'theme.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
     uiConfig: {
       docExpansion: 'list',
       defaultModelsExpandDepth: 1,
