@@ -14,10 +14,10 @@ import { invalidRequest } from './problem.ts';
 import { jobRequestSchema, metadataSchema } from './schemas.ts';
 import type { Services } from './services.ts';
 
-/** A job about to be submitted, and how to take back what was stored for it alone. */
-export interface PreparedJob {
+/** A job about to be submitted, with what came along. Disposing of it discards what was not published. */
+export interface PreparedJob extends AsyncDisposable {
   readonly request: JobRequest;
-  undo(): Promise<void>;
+  readonly publish: () => Promise<void>;
 }
 
 /**
@@ -36,17 +36,20 @@ export async function prepareJob(body: unknown, { store }: Services): Promise<Pr
   if (scores_dataset_id && !scores)
     throw missing('/scores_dataset_id', `there is no dataset ${scores_dataset_id}`);
   await checkRecipe(recipe, inventory, scores || null, '/scores_dataset_id');
-  return { request, undo: async () => {} };
+  return { request, publish: async () => {}, [Symbol.asyncDispose]: async () => {} };
 }
 
 /**
- * A job on a model, and scores, that come with it as parts of one request. Nothing of it is stored unless all of it is right.
+ * A job on a model, and scores, that come with it as parts of one request. Nothing of it stays unless all of it is right.
  * @throws EmpError naming the parts
  */
 export async function receiveJob(request: FastifyRequest, services: Services): Promise<PreparedJob> {
-  const { store, jobs, maxUploadBytes: maxBytes } = services;
+  const { store, maxUploadBytes: maxBytes } = services;
   const modelUpload = await store.createUpload();
   const scoresUpload = await store.createUpload();
+  const discard = async () => {
+    await Promise.all([modelUpload.discard(), scoresUpload.discard()]);
+  };
   try {
     const { files, texts } = await receiveParts(request, {
       files: { model: join(modelUpload.directory, 'files'), scores: join(scoresUpload.directory, 'files') },
@@ -61,20 +64,17 @@ export async function receiveJob(request: FastifyRequest, services: Services): P
     const scoreFiles = files.get('scores');
     const scores = scoreFiles ? await prepareScores(scoresUpload, scoreFiles, maxBytes) : null;
     await checkRecipe(recipe, model.inventory, scores?.arrays ?? null, 'scores');
-
-    const { created: modelIsNew } = await store.publish('models', modelUpload, model.record);
-    const scoresAreNew = scores && (await store.publish('datasets', scoresUpload, scores.record)).created;
     return {
       request: { model_id: model.record.id, scores_dataset_id: scores?.record.id ?? null, recipe, metadata },
-      async undo() {
-        if (modelIsNew && !(await jobs.isNeeded(model.record.id)))
-          await store.remove('models', model.record.id);
-        if (scoresAreNew && !(await jobs.isNeeded(scores.record.id)))
-          await store.remove('datasets', scores.record.id);
+      async publish() {
+        await store.publish('models', modelUpload, model.record);
+        if (scores) await store.publish('datasets', scoresUpload, scores.record);
       },
+      [Symbol.asyncDispose]: discard,
     };
-  } finally {
-    await Promise.all([modelUpload.discard(), scoresUpload.discard()]);
+  } catch (error) {
+    await discard();
+    throw error;
   }
 }
 

@@ -69,13 +69,20 @@ export class Jobs {
 
   /**
    * Records a job durably and queues it. With a key seen before, returns the job it was first used for.
+   * @param publish makes what came with the request visible; called only for a new job that nothing is known to stand against
    * @throws EmpError idempotency_key_reused when the key came with another request, not_ready when the queue does not answer
    */
-  async submit(request: JobRequest, idempotencyKey?: string): Promise<{ job: Job; created: boolean }> {
+  async submit(
+    request: JobRequest,
+    idempotencyKey?: string,
+    publish: () => Promise<void> = async () => {},
+  ): Promise<{ job: Job; created: boolean }> {
+    await this.#ask(this.#backend.ping());
     const request_sha256 = sha256(canonicalJson(request));
     let id = freshId('job');
     if (idempotencyKey !== undefined) id = await this.#store.bindIdempotencyKey(sha256(idempotencyKey), id);
     const existing = await this.#store.readRecord<JobRecord>('jobs', id);
+    if (!existing) await publish();
     const { record, created } = existing
       ? { record: existing, created: false }
       : await this.#publish({ id, created_at: new Date().toISOString(), ...request, request_sha256 });

@@ -97,13 +97,10 @@ export function registerJobs(app: App, services: Services): void {
     },
     async (request, reply) => {
       const key = readIdempotencyKey(request);
-      const prepared = request.isMultipart()
+      await using prepared = request.isMultipart()
         ? await receiveJob(request, services)
         : await prepareJob(request.body, services);
-      const { job, created } = await jobs.submit(prepared.request, key).catch(async (error) => {
-        await prepared.undo();
-        throw error;
-      });
+      const { job, created } = await jobs.submit(prepared.request, key, prepared.publish);
       if (!created) reply.header('idempotency-replayed', 'true');
       reply.header('location', `/v1/jobs/${job.id}`);
       const seconds = parsePreferWait(request.headers.prefer);
