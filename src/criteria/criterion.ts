@@ -18,8 +18,8 @@ export interface CriterionContext {
   readonly modelDirectory: string;
   /** For files that exist only while the job runs. */
   readonly scratchDirectory: string;
-  /** The client's arrays, of criterion `scores`. */
-  readonly scores: readonly ScoreArray[] | null;
+  /** The client's arrays by name, of criterion `scores`. */
+  readonly scores: ReadonlyMap<string, ScoreArray> | null;
 }
 
 /** Scores one tensor. */

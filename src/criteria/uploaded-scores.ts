@@ -1,21 +1,11 @@
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
-import type { ModelTensor } from '../formats/model.ts';
-import type { ScoreArray } from '../formats/score-file.ts';
+import { elementCount, type ModelTensor } from '../formats/model.ts';
 import type { CriterionContext, ScoreRange } from './criterion.ts';
-
-/** The arrays by name: a search for each of 100,000 tensors would take longer than the pruning. */
-const indexes = new WeakMap<readonly ScoreArray[], ReadonlyMap<string, ScoreArray>>();
-
-function indexOf(scores: readonly ScoreArray[]): ReadonlyMap<string, ScoreArray> {
-  const index = indexes.get(scores) ?? new Map(scores.map((array) => [array.name, array]));
-  indexes.set(scores, index);
-  return index;
-}
 
 /** The client's own scores: the uploaded array of the tensor's name and shape. */
 export async function uploadedScores(tensor: ModelTensor, { scores }: CriterionContext): Promise<ScoreRange> {
-  const array = scores && indexOf(scores).get(tensor.name);
+  const array = scores?.get(tensor.name);
   if (!array) {
     throw new EmpError('scores_mismatch', `the uploaded scores have no array named ${tensor.name}`, [
       {
@@ -37,10 +27,5 @@ export async function uploadedScores(tensor: ModelTensor, { scores }: CriterionC
       `scores of ${tensor.name} have shape ${JSON.stringify(shape)}, the tensor has ${JSON.stringify(tensor.shape)}`,
     );
   }
-  return {
-    path: range.path,
-    offset: range.offset,
-    dtype,
-    n: shape.reduce((product, size) => product * size, 1),
-  };
+  return { path: range.path, offset: range.offset, dtype, n: elementCount(shape) };
 }

@@ -63,3 +63,13 @@ export interface ModelInventory {
 
 /** The files a model was uploaded as, by name. */
 export type ModelFiles = ReadonlyMap<string, ByteSource>;
+
+/** Elements of a tensor of that shape; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((count, size) => count * size, 1);
+}
+
+/** Where a tensor is that is one dense stretch of a file, as nearly all are; null for the odd ones. */
+export function denseRange(data: TensorData | null): ByteRange | null {
+  return data?.encoding === 'dense' && data.runs.length === 1 ? data.runs[0] : null;
+}

@@ -38,6 +38,10 @@ export async function readScoreArrays(files: ScoreFiles): Promise<ScoreArray[]> 
   return arrays;
 }
 
+export function scoresByName(arrays: readonly ScoreArray[]): ReadonlyMap<string, ScoreArray> {
+  return new Map(arrays.map((array) => [array.name, array]));
+}
+
 async function readNpyArray(
   name: string,
   path: string,

@@ -1,7 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import { uploadedScores } from '../criteria/uploaded-scores.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import type { ScoreArray } from '../formats/score-file.ts';
+import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import { refuseReservedNames } from '../pipeline/artifact-names.ts';
 import type { Recipe } from '../pipeline/recipe.ts';
 import { selectTensors } from '../pipeline/select-tensors.ts';
@@ -21,8 +21,8 @@ export async function checkRecipe(
   refuseReservedNames(inventory);
   const tensors = selectTensors(inventory, recipe);
   if (!scores) return;
-  for (const tensor of tensors)
-    await uploadedScores(tensor, { modelDirectory: '', scratchDirectory: '', scores });
+  const context = { modelDirectory: '', scratchDirectory: '', scores: scoresByName(scores) };
+  for (const tensor of tensors) await uploadedScores(tensor, context);
 }
 
 /** Criterion `scores` and the scores themselves come together or not at all. */

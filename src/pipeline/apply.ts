@@ -4,7 +4,7 @@ import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
 import { sumOf } from '../core/statistics.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { zeroIrregular } from '../formats/irregular.ts';
-import type { ModelTensor } from '../formats/model.ts';
+import { denseRange, type ModelTensor } from '../formats/model.ts';
 import { createSafetensorsLayout } from '../formats/safetensors/write.ts';
 import { MASKS_FILE } from './artifact-names.ts';
 import type { Decision } from './decide.ts';
@@ -68,14 +68,14 @@ export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]
 }
 
 /** A tensor kept as one dense stretch of a file is edited chunk by chunk; anything odder as a whole, afterwards. */
-function isOneStretch({ data }: ModelTensor): boolean {
-  return data?.encoding === 'dense' && data.runs.length === 1;
-}
-
-function targetOf(tensor: ModelTensor, modelDirectory: string, outputDirectory: string): WeightTarget | null {
-  const { data, dtype } = tensor;
-  if (data === null || !isOneStretch(tensor) || !isFloatDtype(dtype)) return null;
-  const { file, offset } = data.runs[0];
+function targetOf(
+  { data, dtype }: ModelTensor,
+  modelDirectory: string,
+  outputDirectory: string,
+): WeightTarget | null {
+  const range = denseRange(data);
+  if (range === null || !isFloatDtype(dtype)) return null;
+  const { file, offset } = range;
   return {
     from: join(modelDirectory, file),
     to: join(outputDirectory, file),
@@ -93,7 +93,7 @@ async function copyUntouched({ model, tensors, outputDirectory, runner }: ApplyI
     const { size } = await stat(from);
     await createFile(to, size);
     const written = tensors
-      .flatMap((tensor) => (isOneStretch(tensor) ? (tensor.data?.runs ?? []) : []))
+      .flatMap(({ data }) => denseRange(data) ?? [])
       .filter((run) => run.file === file)
       .sort((a, b) => a.offset - b.offset);
     let offset = 0;
@@ -110,12 +110,12 @@ async function zeroIrregularTensors(
   masksPath: string,
   masks: readonly { readonly offset: number; readonly byteLength: number }[],
 ): Promise<void> {
-  for (const [i, tensor] of tensors.entries()) {
-    if (tensor.data === null || isOneStretch(tensor) || !isFloatDtype(tensor.dtype)) continue;
+  for (const [i, { data, dtype }] of tensors.entries()) {
+    if (data === null || denseRange(data) || !isFloatDtype(dtype)) continue;
     await using source = await openFileSource(masksPath);
     const { offset, byteLength } = masks[i];
     const keepMask = await source.read(offset, offset + byteLength);
-    await zeroIrregular(outputDirectory, tensor.data, keepMask, BYTE_WIDTH[tensor.dtype]);
+    await zeroIrregular(outputDirectory, data, keepMask, BYTE_WIDTH[dtype]);
   }
 }
 

@@ -1,8 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CriterionContext } from '../criteria/criterion.ts';
 import { CRITERIA } from '../criteria/registry.ts';
 import type { ModelTensor } from '../formats/model.ts';
-import type { ScoreArray } from '../formats/score-file.ts';
+import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import { apply } from './apply.ts';
 import { refuseReservedNames, SCRATCH_FOLDER } from './artifact-names.ts';
 import { type Decision, decideByLayer, decideByRow, decideGlobally } from './decide.ts';
@@ -63,14 +64,15 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
   const tensors = selectTensors(model.inventory, recipe);
 
   clock.enter('score');
+  const criterionContext: CriterionContext = {
+    modelDirectory: model.directory,
+    scratchDirectory,
+    scores: input.scores && scoresByName(input.scores),
+  };
   const scores: NamedScores[] = [];
   for (const tensor of tensors) {
     signal.throwIfAborted();
-    const range = await CRITERIA[recipe.criterion](tensor, {
-      modelDirectory: model.directory,
-      scratchDirectory,
-      scores: input.scores,
-    });
+    const range = await CRITERIA[recipe.criterion](tensor, criterionContext);
     scores.push({ name: tensor.name, ...range });
   }
 

@@ -1,7 +1,8 @@
+import { elementCount } from '../model.ts';
 import type { OnnxNode } from './graph.ts';
 import type { Frame } from './program.ts';
 import { type AxisRoles, broadcastRoles, sliceRoles, stackRoles, transposeRoles } from './row-layout.ts';
-import { elementCount, MAX_RANK } from './tensor-data.ts';
+import { MAX_RANK } from './tensor-data.ts';
 
 export type Shape = readonly number[] | null;
 

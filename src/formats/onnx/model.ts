@@ -1,10 +1,16 @@
 import { isFloatDtype } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
-import type { ModelFiles, ModelInventory, ModelTensor, RowLayout } from '../model.ts';
+import {
+  elementCount,
+  type ModelFiles,
+  type ModelInventory,
+  type ModelTensor,
+  type RowLayout,
+} from '../model.ts';
 import type { TensorHome } from './external-data.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './graph.ts';
 import { readSkeleton } from './skeleton.ts';
-import { createTensorData, dtypeOf, elementCount, parseShape } from './tensor-data.ts';
+import { createTensorData, dtypeOf, parseShape } from './tensor-data.ts';
 import { findWeights, type StoredTensor, shapeOfStored } from './weights.ts';
 
 const MAX_FINDINGS = 20;

@@ -4,7 +4,7 @@ import {
   TensorProtoSchema,
   TensorProto_DataType as Type,
 } from 'onnx-buf';
-import type { TensorData } from '../model.ts';
+import { elementCount, type TensorData } from '../model.ts';
 import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
 import { MAX_RUNS, payloadOf } from './payload.ts';
 
@@ -69,10 +69,6 @@ export function parseShape(dims: readonly bigint[], name: string): number[] {
     throw malformedTensor(name, `expected fewer than 2^53 elements, found dimensions ${dims.join(' x ')}`);
   }
   return shape;
-}
-
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((count, size) => count * size, 1);
 }
 
 /**

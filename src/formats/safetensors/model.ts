@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
-import type { ModelFiles, ModelInventory, ModelTensor } from '../model.ts';
+import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../model.ts';
 import { readSafetensorsHeader, type SafetensorsTensor } from './header.ts';
 import { classifyTensor } from './prunable.ts';
 import { isObject, parseStrictJson, quote } from './strict-json.ts';
@@ -132,7 +132,7 @@ function createInventory(members: readonly string[], placed: readonly PlacedTens
   });
   let nParameters = 0;
   for (const { dtype, shape } of tensors) {
-    if (/^b?float/.test(dtype)) nParameters += shape.reduce((product, dimension) => product * dimension, 1);
+    if (/^b?float/.test(dtype)) nParameters += elementCount(shape);
   }
   return { format: 'safetensors', files: members, tensors, nParameters };
 }

@@ -1,5 +1,5 @@
 import { isFloatDtype } from '../../core/dtype.ts';
-import type { ModelTensor, RowLayout } from '../model.ts';
+import { elementCount, type ModelTensor, type RowLayout } from '../model.ts';
 
 type Shape = readonly number[];
 type ShapeOf = (name: string) => Shape | undefined;
@@ -124,7 +124,7 @@ export function classifyTensor(name: string, shape: Shape, dtype: string, shapeO
 
 function outFirst(_name: string, shape: Shape): RowLayout {
   const [units, ...rest] = shape;
-  return { outer: 1, reduced: 1, units, inner: rest.reduce((product, dimension) => product * dimension, 1) };
+  return { outer: 1, reduced: 1, units, inner: elementCount(rest) };
 }
 
 /**
