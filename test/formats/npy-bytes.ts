@@ -18,3 +18,10 @@ export function createFloatNpy(values: readonly number[], shape = `(${values.len
   const data = new Uint8Array(new Float32Array(values).buffer);
   return createNpy(`{'descr': '<f4', 'fortran_order': False, 'shape': ${shape}, }`, data);
 }
+
+/** The numbers of a typed array under NumPy's name of their type. */
+export function createNpyOf(descr: string, numbers: ArrayBufferView, shape: readonly number[]): Buffer {
+  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
+  const data = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+  return createNpy(`{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`, data);
+}

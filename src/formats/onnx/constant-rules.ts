@@ -1,7 +1,7 @@
 import { elementCount } from '../model.ts';
 import type { OnnxNode } from './graph.ts';
+import type { Move } from './moves.ts';
 import type { Frame } from './program.ts';
-import { type AxisRoles, broadcastRoles, sliceRoles, stackRoles, transposeRoles } from './row-layout.ts';
 import { MAX_RANK } from './tensor-data.ts';
 
 export type Shape = readonly number[] | null;
@@ -26,36 +26,34 @@ interface ConstantRule {
   /** Shape of an output; null where it cannot be told. */
   readonly shape: (at: ConstantNode, output: number) => Shape;
   /**
-   * The inputs that a weight comes from: what of it becomes zero when they do. Given the roles of an output's elements, says
-   * those of the input's; `undefined` for an input that holds no weight (a scale, an index, a statistic).
+   * The inputs that a weight comes from: what of it becomes zero when they do. Says where the input's elements are in an output;
+   * `undefined` for an input that holds no weight (a scale, an index, a statistic).
    */
-  readonly rolesOf?: (
-    at: ConstantNode,
-    input: number,
-    roles: AxisRoles,
-    output: number,
-  ) => AxisRoles | undefined;
+  readonly moveOf?: (at: ConstantNode, input: number, output: number) => Move | undefined;
 }
+
+const UNKNOWN: Move = { how: 'unknown' };
 
 const shapeOf = (at: ConstantNode, input: number): Shape => at.inputs[input]?.shape ?? null;
 const first = (at: ConstantNode): Shape => shapeOf(at, 0);
-const onlyFirst = (_at: ConstantNode, input: number, roles: AxisRoles) => (input === 0 ? roles : undefined);
+const result = (at: ConstantNode, output = 0): Shape => at.outputs[output]?.shape ?? null;
+const onlyFirst = (_at: ConstantNode, input: number): Move | undefined =>
+  input === 0 ? { how: 'same' } : undefined;
 
-const SAME: ConstantRule = { shape: first, rolesOf: onlyFirst };
+const SAME: ConstantRule = { shape: first, moveOf: onlyFirst };
 const SHAPE_ONLY: ConstantRule = { shape: first };
-const RESHAPED = (shape: ConstantRule['shape']): ConstantRule => ({ shape, rolesOf: onlyFirst });
+const RESHAPED = (shape: ConstantRule['shape']): ConstantRule => ({ shape, moveOf: onlyFirst });
 const REDUCTION: ConstantRule = { shape: reducedShape };
-const PART: ConstantRule['rolesOf'] = (at, input, roles, output) =>
-  input === 0 ? sliceRoles(roles, at.outputs[output]?.shape ?? null, shapeOf(at, 0)) : undefined;
+const PART: ConstantRule['moveOf'] = (at, input, output) =>
+  input === 0 ? { how: 'select', result: result(at, output), operand: first(at) } : undefined;
 
 /** Elementwise operators with broadcasting; `factors` are the inputs that hold weights. */
 const elementwise = (factors: readonly number[], operands: readonly number[]): ConstantRule => ({
   shape: (at) => broadcastShape(operands.map((input) => shapeOf(at, input))),
-  rolesOf: (at, input, roles) => {
-    const result = at.outputs[0]?.shape ?? null;
+  moveOf: (at, input) => {
     const operand = shapeOf(at, input);
-    if (!factors.includes(input) || !isMatrixFactor(operand, result)) return undefined;
-    return broadcastRoles(roles, result, operand);
+    if (!factors.includes(input) || !isMatrixFactor(operand, result(at))) return undefined;
+    return { how: 'broadcast', result: result(at), operand };
   },
 });
 
@@ -86,9 +84,9 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map(
         const shape = first(at);
         return permutation(at)?.map((axis) => (shape ?? [])[axis]) ?? null;
       },
-      rolesOf: (at, _input, roles) => {
+      moveOf: (at) => {
         const perm = permutation(at);
-        return perm === null ? null : transposeRoles(roles, at.outputs[0]?.shape ?? null, perm);
+        return perm === null ? UNKNOWN : { how: 'transpose', result: result(at), perm };
       },
     },
     Mul: elementwise([0, 1], [0, 1]),
@@ -99,24 +97,26 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map(
     Where: elementwise([1, 2], [0, 1, 2]),
     Expand: {
       shape: (at) => broadcastShape([first(at), at.inputs[1]?.integers ?? null]),
-      rolesOf: (at, input, roles) =>
-        input === 0 ? broadcastRoles(roles, at.outputs[0]?.shape ?? null, first(at)) : undefined,
+      moveOf: (at, input) =>
+        input === 0 ? { how: 'broadcast', result: result(at), operand: first(at) } : undefined,
     },
     Concat: {
       shape: concatenatedShape,
-      rolesOf: (at, input, roles) => sliceRoles(roles, at.outputs[0]?.shape ?? null, shapeOf(at, input)),
+      moveOf: (at, input) => ({ how: 'concat', result: result(at), operand: shapeOf(at, input) }),
     },
-    Split: { shape: splitShape, rolesOf: PART },
-    Slice: { shape: slicedShape, rolesOf: PART },
+    Split: { shape: splitShape, moveOf: PART },
+    Slice: { shape: slicedShape, moveOf: PART },
     Gather: {
       shape: gatheredShape,
-      rolesOf: (at, input, roles) => {
+      moveOf: (at, input) => {
         if (input !== 0) return undefined;
-        const [whole, indices, part] = [first(at), shapeOf(at, 1), at.outputs[0]?.shape ?? null];
+        const [whole, indices] = [first(at), shapeOf(at, 1)];
         const axis = axisOf(at, 'axis', 0);
-        if (whole === null || axis === null || indices === null) return null;
-        if (indices.length === 1) return sliceRoles(roles, part, whole);
-        return indices.length === 0 ? stackRoles(roles, part, axis, whole[axis]) : null;
+        if (whole === null || axis === null || indices === null) return UNKNOWN;
+        if (indices.length === 1) return { how: 'select', result: result(at), operand: whole };
+        return indices.length === 0
+          ? { how: 'unstack', result: result(at), axis, size: whole[axis] }
+          : UNKNOWN;
       },
     },
     MatMul: { shape: productShape },

@@ -1,17 +1,13 @@
 import { isFloatDtype } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
-import {
-  elementCount,
-  type ModelFiles,
-  type ModelInventory,
-  type ModelTensor,
-  type RowLayout,
-} from '../model.ts';
+import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../model.ts';
+import { type StoredTensor, shapeOfStored } from './constants.ts';
 import type { TensorHome } from './external-data.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './graph.ts';
+import { type LayerSites, layerSitesOf } from './layer-sites.ts';
 import { readSkeleton } from './skeleton.ts';
 import { createTensorData, dtypeOf, parseShape } from './tensor-data.ts';
-import { findWeights, type StoredTensor, shapeOfStored } from './weights.ts';
+import { findWeights, type Weight } from './weights.ts';
 
 const MAX_FINDINGS = 20;
 
@@ -69,10 +65,23 @@ export async function readOnnxInventory(files: ModelFiles): Promise<ModelInvento
   };
 }
 
+/** Where the weights of a model act, by the names that its inventory gives them. */
+export function findLayerSites(model: OnnxModel): Map<string, LayerSites> {
+  const weights = findWeights(model);
+  const parameters = listParameters(model);
+  const names = nameParameters(parameters);
+  return new Map(
+    parameters.flatMap(({ stored }, index): [string, LayerSites][] => {
+      const weight = weights.get(stored);
+      return weight === undefined ? [] : [[names[index], layerSitesOf(weight)]];
+    }),
+  );
+}
+
 function createModelTensor(
   stored: StoredTensor,
   name: string,
-  weights: ReadonlyMap<StoredTensor, RowLayout | null>,
+  weights: ReadonlyMap<StoredTensor, Weight>,
   home: TensorHome,
 ): ModelTensor {
   const shape = shapeOfStored(stored, name);
@@ -81,10 +90,10 @@ function createModelTensor(
   const places = present.map((part) => createTensorData(part, name, parseShape(part.dims, name), home));
   const dtype = parts[0] === undefined ? 'undefined' : dtypeOf(parts[0]);
   const data = parts.length === 1 ? places[0] : null; // only dense tensors can be edited
-  const rows = weights.get(stored);
-  const role = rows === undefined ? 'other' : 'weight';
+  const weight = weights.get(stored);
+  const role = weight === undefined ? 'other' : 'weight';
   const prunable = role === 'weight' && isFloatDtype(dtype) && data !== null;
-  return { name, shape, dtype, role, prunable, data, rows: rows ?? null };
+  return { name, shape, dtype, role, prunable, data, rows: weight?.rows ?? null };
 }
 
 /** Tensors in the file's order: initializers, then nodes with their subgraphs in place, then the functions. */

@@ -1,7 +1,11 @@
+import { elementCount } from '../model.ts';
 import type { Shape } from './constant-rules.ts';
+import { einsumLayout } from './einsum.ts';
 import type { OnnxNode } from './graph.ts';
+import { createIndexMap } from './index-map.ts';
 import type { Frame } from './program.ts';
-import { type AxisRole, type AxisRoles, createRoles } from './row-layout.ts';
+import { type AxisRole, createRoles } from './row-layout.ts';
+import { type SlotLayout, unknownLayout } from './slot-layout.ts';
 
 /** An operator with weights, as it stands in the model. */
 interface Consumer {
@@ -9,11 +13,13 @@ interface Consumer {
   readonly frame: Frame;
 }
 
+/** What a constant in a slot is; `undefined` where it is no weight after all. */
+type Layout = (shape: Shape, consumer: Consumer) => SlotLayout | undefined;
+
 /** An input of an operator that a constant is a weight in. */
 export interface WeightSlot {
   readonly input: number;
-  /** The roles of the constant's axes; null where rows are not defined, `undefined` where it is no weight after all. */
-  readonly roles: (shape: Shape, consumer: Consumer) => AxisRoles | undefined;
+  readonly layout: Layout;
 }
 
 /** The inputs of an operator whose constants are weights; `com.microsoft` has onnxruntime's own and fused operators. */
@@ -22,107 +28,185 @@ export function weightSlotsOf(node: OnnxNode): readonly WeightSlot[] {
   return node.domain === 'com.microsoft' ? (MICROSOFT.get(node.op) ?? []) : [];
 }
 
-/** `[..., units, summed]`. */
-const rowsLast = (shape: Shape) => matrixRoles(shape, ['unit', 'sum']);
-/** `[..., summed, units]`. */
-const columnsLast = (shape: Shape) => matrixRoles(shape, ['sum', 'unit']);
+const NO_SHAPE = 'gets it in a shape that is not known from the graph';
+const BATCHED = 'multiplies parts of its input by matrices of their own';
+const UNGROUPED = 'has a number of groups that does not divide its filters';
+const QUANTIZED = 'computes with quantized numbers';
+const INSIDE = 'keeps what the weight gives inside the operator';
+
+/** Where the activations of a matrix product are: axes after the features of the other operand, and of the result. */
+interface Sides {
+  readonly operand: number;
+  readonly sourceTrailing: number;
+  readonly resultTrailing: number;
+}
 
 /**
- * Batch axes are units of their own. A vector is no matrix, and neither is one in disguise (`[1, n, 1]`, the frequencies of rotary
- * embeddings), unless it was written as a matrix.
+ * `[..., units, summed]` or, by columns, `[..., summed, units]`. Batch axes are units of their own. A vector is no matrix, and neither is
+ * one in disguise (`[1, n, 1]`, the frequencies of rotary embeddings), unless it was written as a matrix.
  */
-function matrixRoles(shape: Shape, last: readonly [AxisRole, AxisRole]): AxisRoles | undefined {
-  if (shape === null) return null;
+function matrix(shape: Shape, order: 'rows' | 'columns', sides: Sides): SlotLayout | undefined {
+  if (shape === null) return unknownLayout(null, NO_SHAPE);
   if (shape.length < 2) return undefined;
   if (shape.length > 2 && shape.filter((size) => size > 1).length < 2) return undefined;
-  return createRoles(shape, [...shape.slice(2).map(() => 'unit' as const), ...last]);
+  const last: AxisRole[] = order === 'rows' ? ['unit', 'sum'] : ['sum', 'unit'];
+  const roles = createRoles(shape, [...shape.slice(2).map(() => 'unit' as const), ...last]);
+  if (elementCount(shape.slice(0, -2)) !== 1) return unknownLayout(roles, BATCHED);
+  const sizes = shape.slice(-2);
+  const axisOf = (role: AxisRole) => {
+    const axis = last.indexOf(role);
+    return { size: sizes[axis], map: createIndexMap(sizes, [1 - axis, axis]) };
+  };
+  return {
+    roles,
+    source: { operand: sides.operand, trailing: sides.sourceTrailing, ...axisOf('sum') },
+    result: { trailing: sides.resultTrailing, ...axisOf('unit') },
+  };
 }
 
-/** `[units, ...summed]`: a convolution's filters. */
-const filters = (shape: Shape) =>
-  createRoles(
+/** A matrix product; `transA` and `transB` are attributes of most. */
+function product(left: number, right: number): WeightSlot[] {
+  const of =
+    (side: 'left' | 'right'): Layout =>
+    (shape, { node, frame }) => {
+      const [turnsLeft, turnsRight] = ['transA', 'transB'].map((name) => frame.integer(node, name, 0) !== 0);
+      return side === 'left'
+        ? matrix(shape, turnsLeft ? 'columns' : 'rows', {
+            operand: right,
+            sourceTrailing: turnsRight ? 0 : 1,
+            resultTrailing: 1,
+          })
+        : matrix(shape, turnsRight ? 'rows' : 'columns', {
+            operand: left,
+            sourceTrailing: turnsLeft ? 1 : 0,
+            resultTrailing: 0,
+          });
+    };
+  return [slot(left, of('left')), slot(right, of('right'))];
+}
+
+const columns = (operand: number): Layout => {
+  return (shape) => matrix(shape, 'columns', { operand, sourceTrailing: 0, resultTrailing: 0 });
+};
+
+/** `[units, in / groups, ...kernel]`: a convolution's filters. */
+const filters: Layout = (shape, { node, frame }) => {
+  if (shape === null) return unknownLayout(null, NO_SHAPE);
+  const roles = createRoles(
     shape,
-    (shape ?? []).map((_, axis) => (axis === 0 ? 'unit' : 'sum')),
+    shape.map((_, axis) => (axis === 0 ? 'unit' : 'sum')),
   );
-
-/** `[groups * in, out, ...kernel]`. */
-function transposedFilters(shape: Shape, { node, frame }: Consumer): AxisRoles {
   const groups = frame.integer(node, 'group', 1);
-  if (shape === null || shape.length < 3 || groups < 1 || shape[0] % groups !== 0) return null;
-  const [inputs, outputs, ...kernel] = shape;
-  return createRoles(
-    [groups, inputs / groups, outputs, ...kernel],
-    ['unit', 'sum', 'unit', ...kernel.map(() => 'sum' as const)],
-  );
-}
+  const [units, inputs, ...kernel] = shape;
+  if (shape.length < 3 || groups < 1 || units % groups !== 0) {
+    return unknownLayout(roles, UNGROUPED);
+  }
+  const sizes = [groups, units / groups, inputs, ...kernel];
+  const still = kernel.map(() => 0);
+  const trailing = kernel.length;
+  return {
+    roles,
+    source: {
+      operand: 0,
+      trailing,
+      size: groups * inputs,
+      map: createIndexMap(sizes, [inputs, 0, 1, ...still]),
+    },
+    result: { trailing, size: units, map: createIndexMap(sizes, [units / groups, 1, 0, ...still]) },
+  };
+};
+
+/** `[groups * in, out / groups, ...kernel]`. */
+const transposedFilters: Layout = (shape, { node, frame }) => {
+  const groups = frame.integer(node, 'group', 1);
+  if (shape === null || shape.length < 3 || groups < 1 || shape[0] % groups !== 0) {
+    return unknownLayout(null, shape === null ? NO_SHAPE : UNGROUPED);
+  }
+  const [inputs, units, ...kernel] = shape;
+  const sizes = [groups, inputs / groups, units, ...kernel];
+  const still = kernel.map(() => 0);
+  const trailing = kernel.length;
+  return {
+    roles: createRoles(sizes, ['unit', 'sum', 'unit', ...kernel.map(() => 'sum' as const)]),
+    source: {
+      operand: 0,
+      trailing,
+      size: inputs,
+      map: createIndexMap(sizes, [inputs / groups, 1, 0, ...still]),
+    },
+    result: { trailing, size: groups * units, map: createIndexMap(sizes, [units, 0, 1, ...still]) },
+  };
+};
 
 /** `[directions, gates * hidden, in]`. */
-const gates = (shape: Shape) => createRoles(shape, ['unit', 'unit', 'sum']);
+const gates: Layout = (shape) => {
+  const roles = createRoles(shape, ['unit', 'unit', 'sum']);
+  if (shape === null || roles === null) return unknownLayout(null, NO_SHAPE);
+  const map = createIndexMap(shape, [0, 0, 1]);
+  return { roles, source: { operand: 0, trailing: 0, size: shape[2], map }, result: INSIDE };
+};
 
 /** Packed or otherwise laid out so that rows do not follow from the shape. */
-const opaque = () => null;
+const opaque: Layout = () => unknownLayout(null, 'keeps its weights packed');
 
-/** A product with optional transposition of its left or right factor. */
-function factor(side: 'left' | 'right', transpose: string): WeightSlot['roles'] {
-  return (shape, { node, frame }) => {
-    const isTransposed = frame.integer(node, transpose, 0) !== 0;
-    return isTransposed === (side === 'left') ? columnsLast(shape) : rowsLast(shape);
-  };
-}
+const slot = (input: number, layout: Layout): WeightSlot => ({ input, layout });
 
-/** Labels of the output are units, the others are summed over. */
-function einsumRoles(input: number): WeightSlot['roles'] {
-  return (shape, { node, frame }) => {
-    const equation = new TextDecoder().decode(frame.attribute(node, 'equation')?.s).replaceAll(' ', '');
-    const [left, right] = equation.split('->');
-    const labels = left.split(',')[input] ?? '';
-    const isPlain = /^[a-z]+$/i.test(labels) && new Set(labels).size === labels.length;
-    if (shape !== null && shape.length < 2) return undefined;
-    if (!isPlain || right === undefined || right.includes('.')) return null;
-    return createRoles(
-      shape,
-      [...labels].map((label) => (right.includes(label) ? 'unit' : 'sum')),
-    );
-  };
-}
-
-const slot = (input: number, roles: WeightSlot['roles']): WeightSlot => ({ input, roles });
-const slots = (inputs: readonly number[], roles: WeightSlot['roles']) =>
-  inputs.map((input) => slot(input, roles));
-const bothFactors = (left: number, right: number) => [slot(left, rowsLast), slot(right, columnsLast)];
-const gemm = (left: number, right: number) => [
-  slot(left, factor('left', 'transA')),
-  slot(right, factor('right', 'transB')),
+/** Slots whose source or result is not what another operator's would be. */
+const except = (slots: readonly WeightSlot[], other: Partial<Pick<SlotLayout, 'source' | 'result'>>) =>
+  slots.map(({ input, layout }) =>
+    slot(input, (shape, consumer) => {
+      const found = layout(shape, consumer);
+      return found && { ...found, ...other };
+    }),
+  );
+const quantized = (slots: readonly WeightSlot[]) => except(slots, { source: QUANTIZED, result: QUANTIZED });
+const activated = { result: 'gives what has already passed its activation function' };
+const recurrent = [
+  slot(1, gates),
+  ...except([slot(2, gates)], { source: 'keeps the hidden state inside the operator' }),
 ];
+const einsum = (input: number) =>
+  slot(input, (shape, { node, frame }) =>
+    einsumLayout(shape, new TextDecoder().decode(frame.attribute(node, 'equation')?.s), input),
+  );
+/** Its `transBatchA` and `transBatchB` move further axes. */
+const fusedProduct = product(0, 1).map(({ input, layout }) =>
+  slot(input, (shape, consumer) => {
+    const { node, frame } = consumer;
+    const found = layout(shape, consumer);
+    const isMoved = ['transBatchA', 'transBatchB'].some((name) => frame.integer(node, name, 0) !== 0);
+    return found && isMoved ? unknownLayout(found.roles, BATCHED) : found;
+  }),
+);
 
 const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
-  ['Gemm', gemm(0, 1)],
-  ['MatMul', bothFactors(0, 1)],
-  ['MatMulInteger', bothFactors(0, 1)],
-  ['QLinearMatMul', bothFactors(0, 3)],
+  ['Gemm', product(0, 1)],
+  ['MatMul', product(0, 1)],
+  ['MatMulInteger', quantized(product(0, 1))],
+  ['QLinearMatMul', quantized(product(0, 3))],
   ['Conv', [slot(1, filters)]],
-  ['ConvInteger', [slot(1, filters)]],
-  ['QLinearConv', [slot(3, filters)]],
+  ['ConvInteger', quantized([slot(1, filters)])],
+  ['QLinearConv', quantized([slot(3, filters)])],
   ['DeformConv', [slot(1, filters)]],
   ['ConvTranspose', [slot(1, transposedFilters)]],
-  ['LSTM', slots([1, 2], gates)],
-  ['GRU', slots([1, 2], gates)],
-  ['RNN', slots([1, 2], gates)],
-  ['Einsum', [slot(0, einsumRoles(0)), slot(1, einsumRoles(1))]],
+  ['LSTM', recurrent],
+  ['GRU', recurrent],
+  ['RNN', recurrent],
+  ['Einsum', [einsum(0), einsum(1)]],
 ]);
 
 const MICROSOFT: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
-  ['FusedGemm', gemm(0, 1)],
-  ['QGemm', gemm(0, 3)],
-  ['FusedMatMul', gemm(0, 1)],
-  ['TransposeMatMul', gemm(0, 1)],
-  ['DynamicQuantizeMatMul', [slot(1, columnsLast)]],
-  ['MatMulIntegerToFloat', bothFactors(0, 1)],
+  ['FusedGemm', except(product(0, 1), activated)],
+  ['QGemm', quantized(product(0, 3))],
+  ['FusedMatMul', fusedProduct],
+  ['TransposeMatMul', fusedProduct],
+  ['DynamicQuantizeMatMul', quantized([slot(1, columns(0))])],
+  ['MatMulIntegerToFloat', quantized(product(0, 1))],
   ['MatMulNBits', [slot(1, opaque)]],
   ['MatMulBnb4', [slot(1, opaque)]],
-  ['FusedConv', [slot(1, filters)]],
-  ['Attention', [slot(1, columnsLast)]],
-  ['QAttention', [slot(1, columnsLast)]],
-  ['DynamicQuantizeLSTM', slots([1, 2], opaque)],
-  ['MoE', slots([2, 4, 6], opaque)],
+  ['FusedConv', except([slot(1, filters)], activated)],
+  ['Attention', except([slot(1, columns(0))], { result: INSIDE })],
+  ['QAttention', quantized([slot(1, columns(0))])],
+  ['DynamicQuantizeLSTM', [slot(1, opaque), slot(2, opaque)]],
+  ['MoE', [slot(2, opaque), slot(4, opaque), slot(6, opaque)]],
 ]);

@@ -1,38 +1,67 @@
-import type { SparseTensorProto, TensorProto } from 'onnx-buf';
-import type { RowLayout } from '../model.ts';
-import { CONSTANT_RULES, type Constant, type ConstantNode, type Shape } from './constant-rules.ts';
-import type { OnnxGraph, OnnxModel, OnnxNode, OnnxValue } from './graph.ts';
+import { elementCount, type RowLayout } from '../model.ts';
+import type { Constant } from './constant-rules.ts';
+import {
+  constantNode,
+  findConstants,
+  passages,
+  ruleOf,
+  type StoredTensor,
+  storedTensor,
+  ValueMap,
+} from './constants.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from './graph.ts';
+import { type IndexMap, sameMap } from './index-map.ts';
+import { type Move, moveMap, moveRoles } from './moves.ts';
 import { type Frame, type Step, unrollModel } from './program.ts';
-import { type AxisRoles, createRowLayout, sameRoles, stackRoles } from './row-layout.ts';
-import { inlineIntegers, parseShape } from './tensor-data.ts';
+import { type AxisRoles, createRowLayout, sameRoles } from './row-layout.ts';
+import type { FeatureAxis, SlotLayout } from './slot-layout.ts';
 import { weightSlotsOf } from './weight-slots.ts';
 
-/** A tensor as the model file holds it. */
-export type StoredTensor = TensorProto | SparseTensorProto;
+/** Activations of the main graph with features: the axes before the `trailing` last ones, `size` positions of them. */
+export interface Activations {
+  readonly value: string;
+  readonly size: number;
+  readonly trailing: number;
+}
 
-/** Operators whose outputs differ from run to run, whatever their inputs. */
-const RANDOM = new Set(['RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial', 'Dropout']);
+/** A node that multiplies by a weight. Texts say why activations cannot be captured, with the node as subject. */
+export interface WeightSite {
+  readonly node: OnnxNode;
+  readonly source: Activations | string;
+  readonly result: Activations | string;
+}
 
-/** The shape of a stored tensor. `label` names one that has no name of its own in errors. */
-export function shapeOfStored(stored: StoredTensor, label: string): number[] {
-  return parseShape(stored.dims, label);
+/** Sites, unlisted: every weight of a deep model shares most of them with others. */
+export type SiteTree = WeightSite | readonly [SiteTree, SiteTree];
+
+/** What is known of a constant that layers multiply by. */
+interface Reached {
+  readonly roles: AxisRoles;
+  /** The feature of the sources that an element multiplies. */
+  readonly features: IndexMap;
+  /** The feature of the results that an element adds to. */
+  readonly units: IndexMap;
+  readonly sites: SiteTree;
+}
+
+/** A stored tensor that layers multiply by. */
+export interface Weight extends Omit<Reached, 'roles'> {
+  /** Which of its elements form a row: null where that is not defined, or where consumers disagree. */
+  readonly rows: RowLayout | null;
 }
 
 /**
- * The stored tensors that layers multiply by, and which of their elements form a row: null where that is not defined, or where
- * consumers disagree.
+ * The stored tensors that layers multiply by.
  *
  * One sweep forward through the unrolled model finds the constants and their shapes, one backward carries the axes' roles
  * from every layer's weight slot through the operators that make constants of constants, down to what the file holds.
  */
-export function findWeights(model: OnnxModel): Map<StoredTensor, RowLayout | null> {
+export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
   const steps = unrollModel(model);
   const constants = findConstants(steps);
-  const reached = new ValueMap<AxisRoles>();
-  const reach = (frame: Frame, value: OnnxValue | null, roles: AxisRoles) => {
-    if (value === null) return;
-    const known = reached.get(frame, value);
-    reached.set(frame, value, known === undefined || sameRoles(known, roles) ? roles : null);
+  const reached = new ValueMap<Reached>();
+  const reach: Reach = (frame, value, found) => {
+    if (value !== null) reached.set(frame, value, merge(reached.get(frame, value), found));
   };
 
   for (let index = steps.length - 1; index >= 0; index--) {
@@ -43,23 +72,25 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, RowLayout | nul
       continue;
     }
     for (const { to, from, toFrame, fromFrame, scanAxis } of passages(step)) {
-      const roles = reached.get(toFrame, to);
-      if (roles === undefined) continue;
+      const found = reached.get(toFrame, to);
+      if (found === undefined) continue;
       const axis = scanAxis ?? 0;
       const whole = constants.get(fromFrame, from)?.shape ?? null;
       const part = constants.get(toFrame, to)?.shape ?? null;
-      reach(fromFrame, from, scanAxis === null ? roles : stackRoles(roles, part, axis, whole?.[axis] ?? 1));
+      const unstack: Move = { how: 'unstack', result: part, axis, size: whole?.[axis] ?? 1 };
+      reach(fromFrame, from, scanAxis === null ? found : move(found, unstack));
     }
   }
 
-  const weights = new Map<StoredTensor, AxisRoles>();
-  for (const [frame, value, roles] of reached.entries()) {
+  const weights = new Map<StoredTensor, Reached>();
+  for (const [frame, value, found] of reached.entries()) {
     const stored = storedTensor(frame, value);
-    if (stored === null || !isMatrixLike(stored, roles)) continue;
-    const known = weights.get(stored);
-    weights.set(stored, known === undefined || sameRoles(known, roles) ? roles : null);
+    if (stored === null || !isMatrixLike(stored, found.roles)) continue;
+    weights.set(stored, merge(weights.get(stored), found));
   }
-  return new Map([...weights].map(([stored, roles]) => [stored, createRowLayout(roles)]));
+  return new Map(
+    [...weights].map(([stored, { roles, ...rest }]) => [stored, { rows: createRowLayout(roles), ...rest }]),
+  );
 }
 
 /** Where its way could not be followed, a weight must look like one. */
@@ -67,195 +98,105 @@ function isMatrixLike(stored: StoredTensor, roles: AxisRoles): boolean {
   return roles !== null || stored.dims.filter((size) => size > 1n).length >= 2;
 }
 
-type Reach = (frame: Frame, value: OnnxValue | null, roles: AxisRoles) => void;
+/** What two consumers agree on, and both their sites. */
+function merge(known: Reached | undefined, found: Reached): Reached {
+  if (known === undefined) return found;
+  return {
+    roles: sameRoles(known.roles, found.roles) ? found.roles : null,
+    features: sameMap(known.features, found.features) ? found.features : null,
+    units: sameMap(known.units, found.units) ? found.units : null,
+    sites: known.sites === found.sites ? found.sites : [known.sites, found.sites],
+  };
+}
 
-function reachSlots({ node, frame }: Step, constants: ValueMap<Constant>, reach: Reach): void {
-  for (const { input, roles } of weightSlotsOf(node)) {
+function move({ roles, features, units, sites }: Reached, how: Move): Reached {
+  return {
+    roles: moveRoles(roles, how),
+    features: moveMap(features, how),
+    units: moveMap(units, how),
+    sites,
+  };
+}
+
+type Reach = (frame: Frame, value: OnnxValue | null, found: Reached) => void;
+
+function reachSlots(step: Step, constants: ValueMap<Constant>, reach: Reach): void {
+  const { node, frame } = step;
+  for (const { input, layout } of weightSlotsOf(node)) {
     const value = node.inputs[input] ?? null;
     const constant = value === null ? undefined : constants.get(frame, value);
     if (constant === undefined) continue;
-    const found = roles(constant.shape, { node, frame });
-    if (found !== undefined) reach(frame, value, found);
+    const found = layout(constant.shape, { node, frame });
+    if (found === undefined) continue;
+    const { roles, source, result } = found;
+    reach(frame, value, {
+      roles,
+      features: typeof source === 'string' ? null : source.map,
+      units: typeof result === 'string' ? null : result.map,
+      sites: createSite(step, found, constants),
+    });
   }
+}
+
+function createSite({ node, frame }: Step, layout: SlotLayout, constants: ValueMap<Constant>): WeightSite {
+  if (frame.call !== null || node.graph.parent !== null) {
+    const reason =
+      'stands in a function or in the body of an If, Loop or Scan, where nothing can be captured';
+    return { node, source: reason, result: reason };
+  }
+  const at = (value: OnnxValue | null | undefined, axis: FeatureAxis): Activations | string => {
+    if (!value) return 'leaves it unnamed';
+    if (constants.get(frame, value)) return 'multiplies it by a constant, not by data';
+    return { value: value.name, size: axis.size, trailing: axis.trailing };
+  };
+  const { source, result } = layout;
+  const output = typeof result === 'string' ? null : withBias(node.outputs[0], result.size, frame, constants);
+  return {
+    node,
+    source: typeof source === 'string' ? source : at(node.inputs[source.operand], source),
+    result: typeof result === 'string' ? result : at(output, result),
+  };
+}
+
+/** The layer's output: after the Add of its bias, where that is all that reads the product. */
+function withBias(
+  product: OnnxValue | null,
+  units: number,
+  frame: Frame,
+  constants: ValueMap<Constant>,
+): OnnxValue | null {
+  const [use, ...others] = product?.uses ?? [];
+  if (product === null || use === undefined || others.length > 0) return product;
+  const { node, input } = use;
+  if (node.op !== 'Add' || node.domain !== '' || node.graph !== product.graph) return product;
+  if (product.graph.outputs.includes(product)) return product;
+  const bias = node.inputs[1 - input];
+  const shape = bias ? constants.get(frame, bias)?.shape : null;
+  return shape && elementCount(shape) <= units ? node.outputs[0] : product;
 }
 
 /** From a constant result to the constants it is made of. */
 function reachOperands(
   { node, frame }: Step,
   constants: ValueMap<Constant>,
-  reached: ValueMap<AxisRoles>,
+  reached: ValueMap<Reached>,
   reach: Reach,
 ): void {
-  const rolesOf = ruleOf(node)?.rolesOf;
-  const at = rolesOf && constantNode(node, frame, constants);
+  const moveOf = ruleOf(node)?.moveOf;
+  const at = moveOf && constantNode(node, frame, constants);
   for (const [output, value] of node.outputs.entries()) {
-    const roles = value === null ? undefined : reached.get(frame, value);
-    if (roles === undefined) continue;
-    for (const { graph } of node.subgraphs) reach(frame, graph.outputs[output] ?? null, roles);
-    if (!rolesOf || !at) continue;
+    const found = value === null ? undefined : reached.get(frame, value);
+    if (found === undefined) continue;
+    for (const { graph } of node.subgraphs) {
+      // Which branch gives the weight is known only at run time.
+      reach(frame, graph.outputs[output] ?? null, { ...found, features: null, units: null });
+    }
+    if (!moveOf || !at) continue;
     // Only Split has more than one output, all of them parts of its first input.
     const operands = output === 0 ? node.inputs : node.inputs.slice(0, 1);
     for (const [input, operand] of operands.entries()) {
-      const found = rolesOf(at, input, roles, output);
-      if (found !== undefined) reach(frame, operand, found);
-    }
-  }
-}
-
-/** What does not depend on the model's inputs, initializers that an input may override included. */
-function findConstants(steps: readonly Step[]): ValueMap<Constant> {
-  const constants = new ValueMap<Constant>();
-  const hold = (frame: Frame, value: OnnxValue | null) => {
-    const stored = value && storedTensor(frame, value);
-    if (value && stored && !constants.get(frame, value)) {
-      constants.set(frame, value, {
-        shape: shapeOfStored(stored, value.name),
-        integers: stored.$typeName === 'onnx.TensorProto' ? inlineIntegers(stored) : null,
-      });
-    }
-  };
-  for (const step of steps) {
-    const { node, frame } = step;
-    for (const input of node.inputs) hold(frame, input);
-    if (step.kind !== 'node') {
-      for (const { to, from, toFrame, fromFrame, scanAxis } of passages(step)) {
-        hold(fromFrame, from);
-        const constant = constants.get(fromFrame, from);
-        if (constant === undefined) continue;
-        const shape = scanAxis === null ? constant.shape : (constant.shape?.toSpliced(scanAxis, 1) ?? null);
-        constants.set(toFrame, to, { shape, integers: scanAxis === null ? constant.integers : null });
-      }
-      continue;
-    }
-    for (const { graph } of node.subgraphs) for (const output of graph.outputs) hold(frame, output);
-    const at = constantNode(node, frame, constants);
-    for (const [output, value] of node.outputs.entries()) {
-      hold(frame, value);
-      const constant = value && outputConstant(node, frame, output, at, constants);
-      if (constant && !constants.get(frame, value)) constants.set(frame, value, constant);
-    }
-  }
-  return constants;
-}
-
-function outputConstant(
-  node: OnnxNode,
-  frame: Frame,
-  output: number,
-  at: ConstantNode | null,
-  constants: ValueMap<Constant>,
-): Constant | null {
-  if (node.op === 'If' && node.domain === '' && node.subgraphs.length === 2) {
-    const results = node.subgraphs.map(({ graph }) =>
-      graph.outputs[output] ? constants.get(frame, graph.outputs[output]) : undefined,
-    );
-    const [result] = results;
-    if (result === undefined || results.includes(undefined)) return null;
-    const agree = results.every((other) => sameShape(other?.shape ?? null, result.shape));
-    return { shape: agree ? result.shape : null, integers: null };
-  }
-  if (node.op === 'Constant' && node.domain === '') {
-    const integers = frame.integers(node, 'value_ints');
-    if (integers !== null && integers.length > 0) return { shape: [integers.length], integers };
-    const integer = frame.attribute(node, 'value_int');
-    return integer === undefined
-      ? { shape: null, integers: null }
-      : { shape: [], integers: [Number(integer.i)] };
-  }
-  if (at === null) return null;
-  const keepsIntegers = node.op === 'Identity' || node.op === 'Cast';
-  return {
-    shape: ruleOf(node)?.shape(at, output) ?? null,
-    integers: keepsIntegers ? (at.inputs[0]?.integers ?? null) : null,
-  };
-}
-
-/** The node with its inputs, where they are all constants; else null. */
-function constantNode(node: OnnxNode, frame: Frame, constants: ValueMap<Constant>): ConstantNode | null {
-  if (node.subgraphs.length > 0 || RANDOM.has(node.op)) return null;
-  const inputs = node.inputs.map((value) => (value === null ? null : constants.get(frame, value)));
-  if (inputs.includes(undefined) || inputs.every((input) => input === null)) return null;
-  const outputs = node.outputs.map((value) => (value && constants.get(frame, value)) ?? null);
-  return { node, frame, inputs: inputs.map((input) => input ?? null), outputs };
-}
-
-function ruleOf(node: OnnxNode) {
-  return node.domain === '' || node.domain === 'com.microsoft' ? CONSTANT_RULES.get(node.op) : undefined;
-}
-
-/** The initializer or the `Constant` node's tensor that a value is. */
-function storedTensor(frame: Frame, value: OnnxValue): StoredTensor | null {
-  if (value.initializer !== null) return value.initializer;
-  const node = value.producer;
-  if (node?.op !== 'Constant' || node.domain !== '') return null;
-  return frame.attribute(node, 'value')?.t ?? frame.attribute(node, 'sparse_value')?.sparseTensor ?? null;
-}
-
-/** A value that goes into a body or comes out of it under another name. */
-interface Passage {
-  readonly from: OnnxValue;
-  readonly fromFrame: Frame;
-  readonly to: OnnxValue;
-  readonly toFrame: Frame;
-  /** The axis along which a Scan takes it apart. */
-  readonly scanAxis: number | null;
-}
-
-function passages({ kind, node, frame, body, bodyFrame }: Step): Passage[] {
-  if (body === null) return [];
-  const found: Passage[] = [];
-  const isCall = frame !== bodyFrame;
-  if (kind === 'leave') {
-    if (!isCall) return [];
-    for (const [index, to] of node.outputs.entries()) {
-      const from = body.outputs[index];
-      if (from && to) found.push({ from, fromFrame: bodyFrame, to, toFrame: frame, scanAxis: null });
-    }
-    return found;
-  }
-  const scanned = node.op === 'Scan' ? body.inputs.length - frame.integer(node, 'num_scan_inputs', 0) : 0;
-  if (node.op === 'Scan' && node.inputs.length !== body.inputs.length) return []; // opset 8 had another signature
-  for (const [index, from] of node.inputs.entries()) {
-    const to = body.inputs[index];
-    if (!from || !to) continue;
-    const isScanned = !isCall && node.op === 'Scan' && index >= scanned;
-    if (!isCall && !isScanned && !isLoopInvariant(node, body, index)) continue;
-    const scanAxis = isScanned ? (frame.integers(node, 'scan_input_axes')?.[index - scanned] ?? 0) : null;
-    if (scanAxis !== null && scanAxis < 0) continue;
-    found.push({ from, fromFrame: frame, to, toFrame: bodyFrame, scanAxis });
-  }
-  return found;
-}
-
-/** Whether a body hands a loop's state on as it got it. */
-function isLoopInvariant(node: OnnxNode, body: OnnxGraph, input: number): boolean {
-  const output = body.outputs[node.op === 'Loop' ? input - 1 : input];
-  const source = output?.producer?.op === 'Identity' ? output.producer.inputs[0] : output;
-  const isState = node.op === 'Loop' ? input >= 2 : node.op === 'Scan';
-  return isState && source !== undefined && source === body.inputs[input];
-}
-
-function sameShape(a: Shape, b: Shape): boolean {
-  if (a === null || b === null) return a === b;
-  return a.length === b.length && a.every((size, axis) => size === b[axis]);
-}
-
-/** Something known of values, in every call of the function they stand in. */
-class ValueMap<T> {
-  readonly #frames = new Map<Frame, Map<OnnxValue, T>>();
-
-  get(frame: Frame, value: OnnxValue): T | undefined {
-    return this.#frames.get(frame)?.get(value);
-  }
-
-  set(frame: Frame, value: OnnxValue, known: T): void {
-    const values = this.#frames.get(frame) ?? new Map<OnnxValue, T>();
-    this.#frames.set(frame, values.set(value, known));
-  }
-
-  *entries(): Generator<[Frame, OnnxValue, T]> {
-    for (const [frame, values] of this.#frames) {
-      for (const [value, known] of values) yield [frame, value, known];
+      const how = moveOf(at, input, output);
+      if (how !== undefined) reach(frame, operand, move(found, how));
     }
   }
 }

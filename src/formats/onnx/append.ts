@@ -1,0 +1,138 @@
+import { constants } from 'node:fs';
+import { appendFile, chmod, copyFile, link, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  type AttributeProto,
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  TensorProto_DataType,
+  TensorProtoSchema,
+  TypeProtoSchema,
+  ValueInfoProtoSchema,
+} from 'onnx-buf';
+import type { OnnxGraph, OnnxModel } from './graph.ts';
+
+/** Standard operators for a model that imports none. */
+const FALLBACK_OPSET = 17;
+/** Since these versions a reduction takes its axes as an input. */
+const AXES_INPUT_SINCE = { ReduceSum: 13, ReduceSumSquare: 18 } as const;
+
+/**
+ * Nodes and outputs to be added to a model's main graph, in standard operators of the model's own version. Protobuf merges messages
+ * that follow each other, so that these bytes behind the `.onnx` file's are the whole edit, however large the file is.
+ */
+export class GraphAppendix {
+  readonly #model: OnnxModel;
+  readonly #graph: GraphProto = create(GraphProtoSchema);
+  readonly #opset: number;
+  readonly #prefix: string;
+  #names = 0;
+
+  constructor(model: OnnxModel) {
+    this.#model = model;
+    this.#opset = model.opsets.get('') ?? FALLBACK_OPSET;
+    this.#prefix = freePrefix(model.graph);
+  }
+
+  /** Adds a node; integers are attributes of type INT. Returns the name of its one output. */
+  node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, number>> = {}): string {
+    const list = Object.entries(attributes).map(([name, value]) =>
+      create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) }),
+    );
+    return this.#node(op, inputs, list);
+  }
+
+  /** A constant vector of int64. */
+  integers(values: readonly number[]): string {
+    const t = create(TensorProtoSchema, {
+      dims: [BigInt(values.length)],
+      dataType: TensorProto_DataType.INT64,
+      int64Data: values.map(BigInt),
+    });
+    const value = create(AttributeProtoSchema, { name: 'value', type: AttributeType.TENSOR, t });
+    return this.#node('Constant', [], [value]); // an initializer would have to be an input in old models
+  }
+
+  /** Sums over `axes`, which go. */
+  reduce(op: keyof typeof AXES_INPUT_SINCE, value: string, axes: readonly number[]): string {
+    if (this.#opset >= AXES_INPUT_SINCE[op]) {
+      return this.node(op, [value, this.integers(axes)], { keepdims: 0 });
+    }
+    return this.#node(
+      op,
+      [value],
+      [
+        create(AttributeProtoSchema, { name: 'axes', type: AttributeType.INTS, ints: axes.map(BigInt) }),
+        create(AttributeProtoSchema, { name: 'keepdims', type: AttributeType.INT, i: 0n }),
+      ],
+    );
+  }
+
+  /** Makes a value an output of the model. */
+  output(name: string, elemType: TensorProto_DataType, dims: readonly number[]): void {
+    const dim = dims.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
+    const type = create(TypeProtoSchema, {
+      value: { case: 'tensorType', value: { elemType, shape: { dim } } },
+    });
+    this.#graph.output.push(create(ValueInfoProtoSchema, { name, type }));
+  }
+
+  toBytes(): Uint8Array {
+    const version = BigInt(FALLBACK_OPSET);
+    const opsetImport = this.#model.opsets.has('') ? [] : [create(OperatorSetIdProtoSchema, { version })];
+    return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: this.#graph, opsetImport }));
+  }
+
+  #node(op: string, input: readonly string[], attribute: AttributeProto[]): string {
+    const name = `${this.#prefix}${this.#names++}`;
+    this.#graph.node.push(
+      create(NodeProtoSchema, { opType: op, input: [...input], output: [name], attribute }),
+    );
+    return name;
+  }
+}
+
+/** A prefix that no name of the graph and its subgraphs begins with. */
+function freePrefix(graph: OnnxGraph): string {
+  let prefix = 'emp_';
+  const visit = ({ inputs, initializers, nodes }: OnnxGraph) => {
+    for (const value of [...inputs, ...initializers, ...nodes.flatMap((node) => node.outputs)]) {
+      while (value?.name.startsWith(prefix)) prefix += '_';
+    }
+    for (const node of nodes) for (const inner of node.subgraphs) visit(inner.graph);
+  };
+  visit(graph);
+  return prefix;
+}
+
+/**
+ * Writes the model below `target` with `appendix` behind its `.onnx` file; files of external data are linked, or copied where links are not
+ * possible. Returns the `.onnx` file's path.
+ */
+export async function writeAppended(
+  directory: string,
+  files: readonly string[],
+  appendix: Uint8Array,
+  target: string,
+): Promise<string> {
+  let path = '';
+  for (const file of files) {
+    const [from, to] = [join(directory, file), join(target, file)];
+    await mkdir(dirname(to), { recursive: true });
+    if (!file.endsWith('.onnx')) {
+      await link(from, to).catch(() => copyFile(from, to, constants.COPYFILE_FICLONE));
+      continue;
+    }
+    await copyFile(from, to, constants.COPYFILE_FICLONE);
+    await chmod(to, 0o600); // a copy of a read-only file is read-only
+    await appendFile(to, appendix);
+    path = to;
+  }
+  return path;
+}

@@ -1,0 +1,17 @@
+/** An array in a file: dense little-endian numbers in row-major order from `offset` on. */
+export interface ArrayFile {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly path: string;
+  readonly offset: number;
+}
+
+/** Data to run a model on: axis 0 of every array counts the samples. */
+export interface SampleSet {
+  readonly nSamples: number;
+  /** One array per model input, by the input's name. */
+  readonly inputs: readonly ArrayFile[];
+  /** Class ids `[n]`, or next tokens `[n, positions]`; -100 marks positions that do not count. */
+  readonly labels: ArrayFile | null;
+}

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { NodeProto, TensorProto } from 'onnx-buf';
+import { OnnxModel } from '../../../src/formats/onnx/graph.ts';
+import { spreadValues } from '../../../src/formats/onnx/index-map.ts';
+import type { LayerActivations } from '../../../src/formats/onnx/layer-sites.ts';
+import { findLayerSites } from '../../../src/formats/onnx/model.ts';
+import { elements, floats, graph, integers, model, modelFunction, node } from './build-model.ts';
+
+type Parts = Parameters<typeof model>;
+
+/** `value [features] / trailing` of every place, and the feature of every element; or why not. */
+function describeSide(side: LayerActivations | string, dims: readonly number[]): string {
+  if (typeof side === 'string') return side;
+  const values = Float64Array.from({ length: side.values[0].size }, (_, feature) => feature);
+  const features = new Float64Array(elements(dims));
+  spreadValues(side.features, values, 0, features);
+  const places = side.values.map(({ value, size, trailing }) => `${value}[${size}]/${trailing}`);
+  return `${places.sort().join(' ')} ${features.join('')}`;
+}
+
+function sitesOf(...parts: Parts): Record<string, [inputs: string, outputs: string]> {
+  const dims = new Map((parts[0].initializers ?? []).map(({ name, dims }) => [name, dims.map(Number)]));
+  return Object.fromEntries(
+    [...findLayerSites(new OnnxModel(model(...parts)))].map(([name, { inputs, outputs }]) => [
+      name,
+      [describeSide(inputs, dims.get(name) ?? []), describeSide(outputs, dims.get(name) ?? [])],
+    ]),
+  );
+}
+
+const sites = (nodes: NodeProto[], initializers: TensorProto[]) =>
+  sitesOf({ nodes, initializers, inputs: ['x'] });
+
+describe('where a weight acts', () => {
+  for (const [title, made, dims, expected] of [
+    ['MatMul, right', node('MatMul', ['x', 'w'], ['y']), [3, 2], ['x[3]/0 001122', 'y[2]/0 010101']],
+    ['MatMul, left', node('MatMul', ['w', 'x'], ['y']), [3, 2], ['x[2]/1 010101', 'y[3]/1 001122']],
+    [
+      'Gemm, both transposed',
+      node('Gemm', ['x', 'w'], ['y'], { transA: 1, transB: 1 }),
+      [3, 2],
+      ['x[2]/1 010101', 'y[3]/0 001122'],
+    ],
+    [
+      'Gemm, left, the other transposed',
+      node('Gemm', ['w', 'x'], ['y'], { transB: 1 }),
+      [3, 2],
+      ['x[2]/0 010101', 'y[3]/1 001122'],
+    ],
+    [
+      'Conv in two groups',
+      node('Conv', ['x', 'w'], ['y'], { group: 2 }),
+      [4, 2, 1, 2],
+      ['x[4]/2 0011001122332233', 'y[4]/2 0000111122223333'],
+    ],
+    [
+      'ConvTranspose in two groups',
+      node('ConvTranspose', ['x', 'w'], ['y'], { group: 2 }),
+      [4, 2, 2],
+      ['x[4]/1 0000111122223333', 'y[4]/1 0011001122332233'],
+    ],
+    [
+      'Einsum with two summed labels that stand in another order in the operand',
+      node('Einsum', ['x', 'w'], ['y'], { equation: 'b h t d e, e d o -> b t o h' }),
+      [2, 3, 1],
+      ['x[6]/0 024135', 'y[1]/1 000000'],
+    ],
+  ] as const) {
+    test(title, () => assert.deepEqual(sites([made], [floats('w', dims)]), { w: expected }));
+  }
+
+  test("the bias's Add is part of the layer, any other use is not", () => {
+    const nodes = [
+      node('MatMul', ['x', 'w'], ['wx']),
+      node('Add', ['b', 'wx'], ['layer']),
+      node('MatMul', ['layer', 'v'], ['vx']),
+      node('Add', ['vx', 'layer'], ['residual']),
+      node('MatMul', ['residual', 'u'], ['ux']),
+      node('Add', ['ux', 'positions'], ['y']),
+    ];
+    const weights = ['w', 'v', 'u'].map((name) => floats(name, [2, 2]));
+    const found = sites(nodes, [...weights, floats('b', [2]), floats('positions', [5, 2])]);
+    assert.deepEqual(found, {
+      w: ['x[2]/0 0011', 'layer[2]/0 0101'],
+      v: ['layer[2]/0 0011', 'vx[2]/0 0101'],
+      u: ['residual[2]/0 0011', 'ux[2]/0 0101'],
+    });
+  });
+
+  test('behind Transpose, Reshape, Cast and a split axis', () => {
+    const nodes = [
+      node('Cast', ['w'], ['c'], { to: 1 }),
+      node('Reshape', ['c', 'shape'], ['r']), // [2, 3, 2]: units (0, 2), features (1)
+      node('Transpose', ['r'], ['t'], { perm: [1, 0, 2] }),
+      node('Reshape', ['t', 'matrix'], ['m']), // [3, 4]
+      node('MatMul', ['x', 'm'], ['y']),
+    ];
+    const initializers = [floats('w', [12]), integers('shape', [2, 3, 2]), integers('matrix', [3, 4])];
+    assert.deepEqual(sites(nodes, initializers), { w: ['x[3]/0 001122001122', 'y[4]/0 010101232323'] });
+  });
+
+  test('layers that share a weight, joined parts, and a slice that is not the whole', () => {
+    const nodes = [
+      node('MatMul', ['x', 'w'], ['y']),
+      node('Transpose', ['w'], ['t']),
+      node('Gemm', ['y', 't'], ['z'], { transB: 1 }),
+      node('Concat', ['q', 'k'], ['qk'], { axis: 1 }),
+      node('MatMul', ['x', 'qk'], ['a']),
+      node('Split', ['whole'], ['first', 'second'], { axis: 1 }),
+      node('MatMul', ['x', 'first'], ['b']),
+      node('Gather', ['turned', 'order'], ['g']),
+      node('MatMul', ['x', 'g'], ['d']),
+    ];
+    const initializers = [
+      ...['w', 'q', 'k', 'turned'].map((name) => floats(name, [2, 2])),
+      ...[floats('whole', [2, 4]), integers('order', [1, 0])],
+    ];
+    const none = (what: string, of: string) => `no single ${what} of ${of} belongs to each of its elements`;
+    const lost = (of: string) => [none('input feature', of), none('output unit', of)];
+    assert.deepEqual(sites(nodes, initializers), {
+      w: ['x[2]/0 y[2]/0 0011', 'y[2]/0 z[2]/0 0101'],
+      q: ['x[2]/0 0011', none('output unit', 'MatMul_a (MatMul)')],
+      k: ['x[2]/0 0011', none('output unit', 'MatMul_a (MatMul)')],
+      whole: lost('MatMul_b (MatMul)'),
+      turned: lost('MatMul_d (MatMul)'),
+    });
+  });
+
+  test('uses that turn it both ways agree on nothing', () => {
+    const nodes = [node('MatMul', ['x', 'w'], ['y']), node('Gemm', ['x', 'w'], ['z'], { transB: 1 })];
+    const [inputs] = sites(nodes, [floats('w', [2, 2])]).w;
+    assert.match(inputs, /no single input feature of .*Gemm_z.*MatMul_y|MatMul_y.*Gemm_z/);
+  });
+});
+
+describe('what cannot be captured', () => {
+  test('hidden states, quantized products, constants, batches of matrices, broadcast factors', () => {
+    const nodes = [
+      node('MatMulInteger', ['x', 'quantized'], ['xq']),
+      node('LSTM', ['x', 'W', 'R'], ['h'], { hidden_size: 1 }),
+      node('MatMul', ['a', 'b'], ['ab']),
+      node('MatMul', ['x', 'ab'], ['y']),
+      node('MatMul', ['x', 'batched'], ['z']),
+      node('Unsqueeze', ['scaler', 'last'], ['s']),
+      node('Mul', ['spline', 's'], ['m']),
+      node('Flatten', ['m'], ['f']),
+      node('Gemm', ['x', 'f'], ['q'], { transB: 1 }),
+    ];
+    const initializers = [
+      ...[floats('W', [1, 4, 2]), floats('R', [1, 4, 1]), floats('a', [2, 2]), floats('b', [2, 2])],
+      ...[floats('batched', [2, 2, 2]), floats('spline', [2, 2, 2]), floats('scaler', [2, 2])],
+      ...[integers('last', [-1]), floats('quantized', [2, 2])],
+    ];
+    const found = sites(nodes, initializers);
+    assert.equal(found.W[0], 'x[2]/0 01010101');
+    assert.equal(found.W[1], 'node LSTM_h (LSTM) keeps what the weight gives inside the operator');
+    assert.equal(found.R[0], 'node LSTM_h (LSTM) keeps the hidden state inside the operator');
+    assert.equal(found.b[0], 'node MatMul_ab (MatMul) multiplies it by a constant, not by data');
+    assert.equal(
+      found.batched[0],
+      'node MatMul_z (MatMul) multiplies parts of its input by matrices of their own',
+    );
+    assert.equal(found.spline[0], 'x[4]/0 01230123');
+    assert.match(found.scaler[0], /^no single input feature of Gemm_q/);
+  });
+
+  test('bodies and functions, and a weight that an If chooses', () => {
+    const body = (name: string) =>
+      graph({
+        nodes: [node('MatMul', ['x', 'outer'], [name])],
+        outputs: [name],
+      });
+    const choice = (name: string) =>
+      graph({ nodes: [], initializers: [floats(name, [2, 2])], outputs: [name] });
+    const linear = modelFunction('Linear', ['a', 'm'], ['r'], [node('MatMul', ['a', 'm'], ['r'])]);
+    const nodes = [
+      node('If', ['c'], ['y'], { then_branch: body('t'), else_branch: body('e') }),
+      node('Linear', ['x', 'w'], ['z'], {}, 'local'),
+      node('If', ['c'], ['v'], { then_branch: choice('v1'), else_branch: choice('v2') }),
+      node('MatMul', ['x', 'v'], ['q']),
+    ];
+    const initializers = [floats('outer', [2, 2]), floats('w', [2, 2])];
+    const found = sitesOf({ nodes, initializers, inputs: ['x', 'c'] }, [linear]);
+    for (const name of ['outer', 'w']) assert.match(found[name][0], /stands in a function or in the body/);
+    for (const name of ['v1', 'v2']) assert.match(found[name][0], /^no single input feature of MatMul_q/);
+  });
+
+  test('weights that thousands of nodes share are followed in linear time', () => {
+    const nodes: NodeProto[] = [];
+    for (let i = 0; i < 5000; i++) {
+      nodes.push(node('Identity', [`v${i}`], [`v${i + 1}`]), node('MatMul', ['x', `v${i}`], [`y${i}`]));
+    }
+    assert.equal(sites(nodes, [floats('v0', [2, 2])]).v0[0], 'more than 1000 nodes share it');
+  });
+});
