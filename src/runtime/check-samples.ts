@@ -1,0 +1,99 @@
+import { EmpError, type InputFinding } from '../core/errors.ts';
+import type { OnnxInput } from '../formats/onnx/interface.ts';
+import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+
+/** More tell nobody more. */
+const MAX_FINDINGS = 20;
+
+/** How NumPy spells the types that a `.npy` file can hold. */
+const NUMPY_DTYPES: ReadonlyMap<string, string> = new Map([
+  ['float16', '<f2'],
+  ['float32', '<f4'],
+  ['float64', '<f8'],
+  ['bool', '?'],
+  ['int8', 'i1'],
+  ['int16', '<i2'],
+  ['int32', '<i4'],
+  ['int64', '<i8'],
+  ['uint8', 'u1'],
+  ['uint16', '<u2'],
+  ['uint32', '<u4'],
+  ['uint64', '<u8'],
+]);
+
+/**
+ * Holds the arrays against the model's inputs: names, dtypes, ranks, fixed dimensions, and whether the samples fill whole batches of a fixed
+ * size. What the model leaves open is not checked.
+ * @param path where the data was given, for the findings
+ * @returns the samples under the inputs' names: the one array of a model with one input may be called anything
+ * @throws EmpError `samples_mismatch` with every misfit
+ */
+export function checkSamples(samples: SampleSet, inputs: readonly OnnxInput[], path: string): SampleSet {
+  const named = nameByInputs(samples, inputs);
+  const arrays = new Map(named.inputs.map((array) => [array.name, array]));
+  const known = new Set(inputs.map(({ name }) => name));
+  const messages = [
+    ...inputs.flatMap((input) => misfits(input, arrays.get(input.name))),
+    ...named.inputs.filter(({ name }) => !known.has(name)).map(({ name }) => unknownInput(name, inputs)),
+    ...unevenBatches(inputs),
+  ];
+  if (messages.length === 0) return named;
+  const findings: InputFinding[] = messages.slice(0, MAX_FINDINGS).map((message) => ({ path, message }));
+  const more = messages.length > 1 ? ` (and ${messages.length - 1} more)` : '';
+  throw new EmpError('samples_mismatch', `${path} does not fit the model: ${messages[0]}${more}`, findings);
+}
+
+function nameByInputs(samples: SampleSet, inputs: readonly OnnxInput[]): SampleSet {
+  if (inputs.length !== 1 || samples.inputs.length !== 1) return samples;
+  return { ...samples, inputs: [{ ...samples.inputs[0], name: inputs[0].name }] };
+}
+
+function misfits(input: OnnxInput, array: ArrayFile | undefined): string[] {
+  const { dtype, dims } = input;
+  const name = `input ${JSON.stringify(input.name)}`;
+  if (!array) return [`${name} is missing: expected ${dtype ?? 'an array'} ${describeDims(dims)}`.trimEnd()];
+  const { shape } = array;
+  const found: string[] = [];
+  if (dtype !== null && dtype !== array.dtype) {
+    found.push(`${name} is ${array.dtype}: expected ${dtype}, ${adviceFor(dtype)}`);
+  }
+  if (dims === null) return found;
+  const isShape = `${name} has shape ${describeDims(shape)}: expected`;
+  if (dims.length !== shape.length) {
+    found.push(`${isShape} ${dims.length} ${dims.length === 1 ? 'axis' : 'axes'}, ${describeDims(dims)}`);
+    return found;
+  }
+  for (const [axis, size] of dims.entries()) {
+    if (axis === 0 || typeof size !== 'number' || size === shape[axis]) continue;
+    found.push(`${isShape} ${size} on axis ${axis}, ${describeDims(dims)}`);
+  }
+  const [batch] = dims;
+  if (typeof batch === 'number' && shape[0] % batch !== 0) {
+    found.push(`${isShape} a multiple of ${batch} samples, as the model takes ${batch} at a time`);
+  }
+  return found;
+}
+
+function adviceFor(dtype: string): string {
+  const descr = NUMPY_DTYPES.get(dtype);
+  return descr === undefined
+    ? 'which a .npy file cannot hold: export the model with an input of another type'
+    : `as arr.astype('${descr}') makes it`;
+}
+
+function unknownInput(name: string, inputs: readonly OnnxInput[]): string {
+  const known = inputs.slice(0, MAX_FINDINGS).map((input) => JSON.stringify(input.name));
+  return `the model has no input ${JSON.stringify(name)}: its inputs are ${known.join(', ') || 'none'}`;
+}
+
+function unevenBatches(inputs: readonly OnnxInput[]): string[] {
+  const sizes = new Set(inputs.flatMap(({ dims }) => (typeof dims?.[0] === 'number' ? dims[0] : [])));
+  if (sizes.size < 2) return [];
+  return [
+    `the model takes ${[...sizes].join(' and ')} samples of its inputs at a time: axis 0 of all must count the same`,
+  ];
+}
+
+function describeDims(dims: OnnxInput['dims']): string {
+  return dims === null ? '' : `[${dims.map((size) => size ?? '?').join(', ')}]`;
+}

@@ -1,0 +1,68 @@
+/** Figures of one model on the evaluation data. Null: not measured, or not finite. */
+export interface Metrics {
+  /** Mean cross-entropy over the positions that count, in nats. */
+  readonly loss: number | null;
+  /** Share of those positions at which the label's output is the largest; of equal ones the first is. */
+  readonly accuracy: number | null;
+  /** `exp(loss)` of sequences. */
+  readonly perplexity: number | null;
+  /** `||y' - y|| / ||y||` of the pruned model's outputs y' and the dense model's y, all of them taken together. */
+  readonly relative_l2: number | null;
+  /** `<y', y> / (||y'|| ||y||)`, likewise. */
+  readonly cosine: number | null;
+  /** Share of the positions at which the same entry of the last axis is the largest. */
+  readonly top1_agreement: number | null;
+}
+
+export const NOT_MEASURED: Metrics = {
+  loss: null,
+  accuracy: null,
+  perplexity: null,
+  relative_l2: null,
+  cosine: null,
+  top1_agreement: null,
+};
+
+/** Outputs to compute with: float16 widened to float32. */
+export type Floats = Float32Array | Float64Array;
+
+/** `-log softmax(logits)[label]` in nats, of the `classes` numbers from `offset` on; no size of logits overflows. */
+export function crossEntropy(logits: Floats, offset: number, classes: number, label: number): number {
+  const max = logits[offset + argmax(logits, offset, classes)];
+  let sum = 0;
+  for (let i = offset; i < offset + classes; i++) sum += Math.exp(logits[i] - max);
+  return Math.log(sum) + (max - logits[offset + label]);
+}
+
+/**
+ * The same of `logits = log(p)`. A probability that has become 0 counts as `smallest`, the least above 0 that its type can hold:
+ * what it was is not known, and its loss would be infinite.
+ */
+export function crossEntropyOfProbabilities(
+  probabilities: Floats,
+  offset: number,
+  classes: number,
+  label: number,
+  smallest: number,
+): number {
+  let sum = 0;
+  for (let i = offset; i < offset + classes; i++) sum += Math.max(probabilities[i], smallest);
+  return Math.log(sum) - Math.log(Math.max(probabilities[offset + label], smallest));
+}
+
+/** Index from `offset` on of the largest of `count` numbers, the first of equal ones. */
+export function argmax(numbers: Floats, offset: number, count: number): number {
+  let best = 0;
+  for (let i = 1; i < count; i++) if (numbers[offset + i] > numbers[offset + best]) best = i;
+  return best;
+}
+
+export function allFinite(numbers: Floats, offset: number, count: number): boolean {
+  for (let i = offset; i < offset + count; i++) if (!Number.isFinite(numbers[i])) return false;
+  return true;
+}
+
+/** JSON has no NaN and no infinity. */
+export function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

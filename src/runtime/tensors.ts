@@ -1,0 +1,41 @@
+import { EmpError } from '../core/errors.ts';
+import type { TensorNumbers } from './session.ts';
+
+/** The element types that data comes in: bytes of one, and the little-endian numbers at the start of a buffer. */
+const DTYPES: Readonly<Record<string, { width: number; view(buffer: ArrayBuffer): TensorNumbers }>> = {
+  float16: { width: 2, view: (buffer) => new Float16Array(buffer) },
+  float32: { width: 4, view: (buffer) => new Float32Array(buffer) },
+  float64: { width: 8, view: (buffer) => new Float64Array(buffer) },
+  bool: { width: 1, view: (buffer) => new Uint8Array(buffer) },
+  int8: { width: 1, view: (buffer) => new Int8Array(buffer) },
+  int16: { width: 2, view: (buffer) => new Int16Array(buffer) },
+  int32: { width: 4, view: (buffer) => new Int32Array(buffer) },
+  int64: { width: 8, view: (buffer) => new BigInt64Array(buffer) },
+  uint8: { width: 1, view: (buffer) => new Uint8Array(buffer) },
+  uint16: { width: 2, view: (buffer) => new Uint16Array(buffer) },
+  uint32: { width: 4, view: (buffer) => new Uint32Array(buffer) },
+  uint64: { width: 8, view: (buffer) => new BigUint64Array(buffer) },
+};
+
+/** Bytes of one element. Throws `unsupported_dtype`. */
+export function byteWidth(dtype: string): number {
+  return describe(dtype).width;
+}
+
+/** The whole buffer as numbers of `dtype`, not copied. Throws `unsupported_dtype`. */
+export function viewNumbers(buffer: ArrayBuffer, dtype: string): TensorNumbers {
+  return describe(dtype).view(buffer);
+}
+
+/** Integers beyond 2^53 are rounded. */
+export function toFloat64(numbers: TensorNumbers): Float64Array {
+  return numbers instanceof BigInt64Array || numbers instanceof BigUint64Array
+    ? Float64Array.from(numbers, Number)
+    : Float64Array.from(numbers);
+}
+
+function describe(dtype: string) {
+  const found = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
+  if (found) return found;
+  throw new EmpError('unsupported_dtype', `dtype '${dtype}' is none of ${Object.keys(DTYPES).join(', ')}`);
+}
