@@ -1,6 +1,8 @@
 import type { FloatDtype } from '../core/dtype.ts';
-import type { ModelTensor } from '../formats/model.ts';
+import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
 
 /**
  * Importance scores of one tensor's weights, in the tensor's order, as `n` little-endian numbers of a file from `offset` on. They are read by
@@ -16,11 +18,21 @@ export interface ScoreRange {
 export interface CriterionContext {
   /** The model's files. */
   readonly modelDirectory: string;
+  readonly inventory: ModelInventory;
   /** For files that exist only while the job runs. */
   readonly scratchDirectory: string;
   /** The client's arrays by name, of criterion `scores`. */
   readonly scores: ReadonlyMap<string, ScoreArray> | null;
+  /** What data-driven criteria run the model on. */
+  readonly calibration: SampleSet | null;
+  readonly runtime: RuntimeSettings;
+  readonly signal: AbortSignal;
+  /** Called with the number of samples that were run, batch by batch. */
+  onSamples(count: number): void;
 }
 
-/** Scores one tensor. */
-export type Criterion = (tensor: ModelTensor, context: CriterionContext) => Promise<ScoreRange>;
+/** Scores the selected tensors, one range each, in their order. */
+export type Criterion = (
+  tensors: readonly ModelTensor[],
+  context: CriterionContext,
+) => Promise<readonly ScoreRange[]>;

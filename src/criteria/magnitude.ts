@@ -7,7 +7,19 @@ import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts'
 import type { CriterionContext, ScoreRange } from './criterion.ts';
 
 /** `s_ij = |W_ij|`: the scores are the weights' own bytes, read where they lie. */
-export async function magnitude(tensor: ModelTensor, context: CriterionContext): Promise<ScoreRange> {
+export async function magnitude(
+  tensors: readonly ModelTensor[],
+  context: CriterionContext,
+): Promise<ScoreRange[]> {
+  const ranges: ScoreRange[] = [];
+  for (const tensor of tensors) {
+    context.signal.throwIfAborted();
+    ranges.push(await weightRange(tensor, context));
+  }
+  return ranges;
+}
+
+async function weightRange(tensor: ModelTensor, context: CriterionContext): Promise<ScoreRange> {
   const { data, dtype, name, shape } = tensor;
   if (data === null || !isFloatDtype(dtype)) {
     throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights have magnitudes`);

@@ -3,8 +3,16 @@ import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelTensor } from '../formats/model.ts';
 import type { CriterionContext, ScoreRange } from './criterion.ts';
 
-/** The client's own scores: the uploaded array of the tensor's name and shape. */
-export async function uploadedScores(tensor: ModelTensor, { scores }: CriterionContext): Promise<ScoreRange> {
+/** The client's own scores. Throws as `uploadedRange`. */
+export async function uploadedScores(
+  tensors: readonly ModelTensor[],
+  { scores }: CriterionContext,
+): Promise<ScoreRange[]> {
+  return tensors.map((tensor) => uploadedRange(tensor, scores));
+}
+
+/** The uploaded array of the tensor's name and shape. Throws `scores_mismatch`. */
+export function uploadedRange(tensor: ModelTensor, scores: CriterionContext['scores']): ScoreRange {
   const array = scores?.get(tensor.name);
   if (!array) {
     throw new EmpError('scores_mismatch', `the uploaded scores have no array named ${tensor.name}`, [

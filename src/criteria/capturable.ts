@@ -1,0 +1,32 @@
+import { EmpError } from '../core/errors.ts';
+import type { LayerActivations, LayerSites } from '../formats/onnx/layer-sites.ts';
+
+/** The side of a layer that a criterion looks at. */
+const SIDES = { wanda: 'inputs', activation: 'outputs' } as const;
+export type ActivationCriterion = keyof typeof SIDES;
+
+/**
+ * What has to be captured to score each of the tensors, in their order. Runs nothing.
+ * @param sites where the model's weights act, by name (`findLayerSites`)
+ * @throws EmpError unsupported_model naming every tensor whose layer's activations cannot be captured, and why
+ */
+export function checkCapturable(
+  criterion: ActivationCriterion,
+  sites: ReadonlyMap<string, LayerSites>,
+  tensors: readonly { readonly name: string }[],
+): LayerActivations[] {
+  const found = tensors.map(({ name }) => sites.get(name)?.[SIDES[criterion]] ?? 'no layer multiplies by it');
+  const findings = found.flatMap((reason, index) =>
+    typeof reason === 'string'
+      ? [{ path: tensors[index].name, message: `${reason}; exclude it or use criterion magnitude` }]
+      : [],
+  );
+  if (findings.length === 0) return found.filter((activations) => typeof activations !== 'string');
+  const [{ path, message }] = findings;
+  const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
+  throw new EmpError(
+    'unsupported_model',
+    `criterion ${criterion} cannot score ${path}: ${message}${more}`,
+    findings,
+  );
+}

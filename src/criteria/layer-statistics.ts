@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import { openFileSource } from '../formats/file-source.ts';
+import type { ModelTensor } from '../formats/model.ts';
+import type { LayerActivations } from '../formats/onnx/layer-sites.ts';
+import { findLayerSites, readOnnxModel } from '../formats/onnx/model.ts';
+import { captureSums, type FeatureSums, type Reduction } from '../runtime/capture.ts';
+import { type ActivationCriterion, checkCapturable } from './capturable.ts';
+import type { CriterionContext } from './criterion.ts';
+
+/** Sums over the activations on one side of a layer, per feature, and the feature of each of the weight's elements. */
+export interface LayerStatistics extends FeatureSums {
+  readonly features: LayerActivations['features'];
+}
+
+/**
+ * Runs the calibration samples and sums what the layers of all `tensors` get or give, each over all places that share it.
+ * @throws EmpError invalid_request without ONNX model or calibration data, and what `checkCapturable` and `captureSums` throw
+ */
+export async function captureLayers(
+  criterion: ActivationCriterion,
+  reduction: Reduction,
+  tensors: readonly ModelTensor[],
+  context: CriterionContext,
+): Promise<LayerStatistics[]> {
+  const { calibration, inventory, modelDirectory } = context;
+  const { files, format } = inventory;
+  if (format !== 'onnx') {
+    const message = `criterion ${criterion} runs the model, and a ${format} file holds only its weights: upload it as ONNX`;
+    throw new EmpError('invalid_request', message, [{ path: '/recipe/criterion', message }]);
+  }
+  if (calibration === null) {
+    const message = `criterion ${criterion} needs calibration data: inputs to run the model on`;
+    throw new EmpError('invalid_request', message, [
+      { path: '/recipe/criterion', message },
+      { path: '/calibration_dataset_id', message: 'is missing' },
+    ]);
+  }
+  const [file] = files;
+  await using source = await openFileSource(join(modelDirectory, file));
+  const model = await readOnnxModel(new Map([[file, source]]));
+  const layers = checkCapturable(criterion, findLayerSites(model), tensors);
+  const requests = layers.flatMap(({ values }, index) =>
+    values.map((activations) => ({
+      activations,
+      reduction,
+      tensor: tensors[index].name,
+      side: SIDE[criterion],
+    })),
+  );
+  const sums = await captureSums(model, requests, { ...context, files, samples: calibration });
+  let taken = 0;
+  return layers.map(({ values, features }) => {
+    const places = sums.slice(taken, taken + values.length);
+    taken += values.length;
+    return { features, ...addUp(places) };
+  });
+}
+
+const SIDE = { wanda: 'input', activation: 'output' } as const satisfies Record<ActivationCriterion, string>;
+
+function addUp(places: readonly FeatureSums[]): FeatureSums {
+  if (places.length === 1) return places[0];
+  const sums = new Float64Array(places[0].sums.length);
+  for (const place of places) for (let i = 0; i < sums.length; i++) sums[i] += place.sums[i];
+  return { sums, count: places.reduce((total, { count }) => total + count, 0) };
+}
