@@ -19,9 +19,11 @@ const { timings_ms } = await prune(
       inventory,
     },
     scores: null,
+    calibration: null,
+    evaluation: null,
     recipe: recipeSchema.parse({}),
     outputDirectory,
-    threads: Number(threads),
+    runtime: { providers: ['cpu'], threads: Number(threads) },
   },
   { signal: new AbortController().signal, onProgress: () => {} },
 );

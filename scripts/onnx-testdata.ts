@@ -81,9 +81,11 @@ async function pruneAndLoad(path: string, inventory: ModelInventory): Promise<vo
     const input = {
       model,
       scores: null,
+      calibration: null,
+      evaluation: null,
       recipe: recipeSchema.parse({ scope: 'layer' }),
       outputDirectory,
-      threads: 0,
+      runtime: { providers: ['cpu'] as const, threads: 1 },
     };
     await prune(input, { signal: new AbortController().signal, onProgress: () => {} });
     count('models pruned');

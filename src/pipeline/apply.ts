@@ -7,19 +7,16 @@ import { zeroIrregular } from '../formats/irregular.ts';
 import { denseRange, type ModelTensor } from '../formats/model.ts';
 import { createSafetensorsLayout } from '../formats/safetensors/write.ts';
 import { MASKS_FILE } from './artifact-names.ts';
-import type { Decision } from './decide.ts';
+import type { Decision, ScoredModel } from './decide.ts';
 import type { DenseModel } from './dense-model.ts';
 import { blocksOf, type CopyPiece, chunksOf, sharedFloats, type WeightTarget } from './passes/operation.ts';
-import type { NamedScores, PassRunner } from './passes/runner.ts';
 
 interface ApplyInput {
   readonly model: DenseModel;
-  readonly tensors: readonly ModelTensor[];
-  readonly scores: readonly NamedScores[];
+  readonly scored: ScoredModel;
   readonly decision: Decision;
   readonly dryRun: boolean;
   readonly outputDirectory: string;
-  readonly runner: PassRunner;
 }
 
 /** What became of one tensor. */
@@ -36,7 +33,8 @@ export interface AppliedTensor {
  * other byte as it was.
  */
 export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]> {
-  const { model, tensors, scores, decision, dryRun, outputDirectory, runner } = input;
+  const { model, decision, dryRun, outputDirectory } = input;
+  const { tensors, scores, runner } = input.scored;
   const masksPath = join(outputDirectory, MASKS_FILE);
   const layout = createSafetensorsLayout(
     scores.map(({ name, n }) => ({ name, dtype: 'uint8', shape: [Math.ceil(n / 8)] })),
@@ -85,14 +83,14 @@ function targetOf(
 }
 
 /** Creates the output files at full size, with all that no later pass writes. */
-async function copyUntouched({ model, tensors, outputDirectory, runner }: ApplyInput): Promise<void> {
+async function copyUntouched({ model, scored, outputDirectory }: ApplyInput): Promise<void> {
   const pieces: CopyPiece[] = [];
   for (const file of model.inventory.files) {
     const from = join(model.directory, file);
     const to = join(outputDirectory, file);
     const { size } = await stat(from);
     await createFile(to, size);
-    const written = tensors
+    const written = scored.tensors
       .flatMap(({ data }) => denseRange(data) ?? [])
       .filter((run) => run.file === file)
       .sort((a, b) => a.offset - b.offset);
@@ -102,15 +100,15 @@ async function copyUntouched({ model, tensors, outputDirectory, runner }: ApplyI
       offset = run.offset + run.byteLength;
     }
   }
-  await runner.copy(pieces);
+  await scored.runner.copy(pieces);
 }
 
 async function zeroIrregularTensors(
-  { tensors, outputDirectory }: ApplyInput,
+  { scored, outputDirectory }: ApplyInput,
   masksPath: string,
   masks: readonly { readonly offset: number; readonly byteLength: number }[],
 ): Promise<void> {
-  for (const [i, { data, dtype }] of tensors.entries()) {
+  for (const [i, { data, dtype }] of scored.tensors.entries()) {
     if (data === null || denseRange(data) || !isFloatDtype(dtype)) continue;
     await using source = await openFileSource(masksPath);
     const { offset, byteLength } = masks[i];

@@ -3,6 +3,7 @@ import type { ModelInventory } from '../formats/model.ts';
 
 export const MASKS_FILE = 'masks.safetensors';
 export const REPORT_FILE = 'report.json';
+export const REPORT_PAGE = 'report.html';
 /** Files that exist only while the job runs. */
 export const SCRATCH_FOLDER = '.scratch';
 
@@ -11,7 +12,9 @@ export const SCRATCH_FOLDER = '.scratch';
  * @throws EmpError `unsupported_model` where the two would meet
  */
 export function refuseReservedNames({ files }: ModelInventory): void {
-  const taken = files.find((file) => [MASKS_FILE, REPORT_FILE, SCRATCH_FOLDER].includes(file.split('/')[0]));
+  const taken = files.find((file) =>
+    [MASKS_FILE, REPORT_FILE, REPORT_PAGE, SCRATCH_FOLDER].includes(file.split('/')[0]),
+  );
   if (taken === undefined) return;
   throw new EmpError(
     'unsupported_model',

@@ -7,7 +7,7 @@ import {
   type ScoreStatistics,
   sumOf,
 } from '../core/statistics.ts';
-import type { RowLayout } from '../formats/model.ts';
+import type { ModelTensor } from '../formats/model.ts';
 import { type CountRule, countOf, countWithin, minimumKept } from './passes/count-rule.ts';
 import type { ExponentCounts } from './passes/exponents.ts';
 import {
@@ -20,6 +20,7 @@ import {
 } from './passes/operation.ts';
 import { rowCount, rowGroups } from './passes/rows.ts';
 import { keyDigits, type NamedScores, type PassRunner, type Summary } from './passes/runner.ts';
+import type { Recipe } from './recipe.ts';
 
 /** What a scope decides: of every tensor and of the whole. */
 export interface Decision {
@@ -38,15 +39,34 @@ export interface Decision {
   readonly zeroRows: ReadonlyMap<string, number>;
 }
 
+/** A model's scores, ready to be decided on any number of times. */
+export interface ScoredModel {
+  readonly runner: PassRunner;
+  readonly tensors: readonly ModelTensor[];
+  /** Of each tensor. */
+  readonly scores: readonly NamedScores[];
+  readonly summary: Summary;
+}
+
 const ALL_TIES = Number.MAX_SAFE_INTEGER;
 
+/** What to keep by `rule` in every group of `scope`. */
+export function decide(scored: ScoredModel, rule: CountRule, scope: Recipe['scope']): Promise<Decision> {
+  switch (scope) {
+    case 'global':
+      return decideGlobally(scored, rule);
+    case 'layer':
+      return decideByLayer(scored, rule);
+    case 'row':
+      return decideByRow(scored, rule);
+  }
+}
+
 /** One score vector over all tensors: one N_eff, one threshold. */
-export async function decideGlobally(
-  runner: PassRunner,
-  tensors: readonly NamedScores[],
+async function decideGlobally(
+  { runner, scores: tensors, summary }: ScoredModel,
   rule: CountRule,
 ): Promise<Decision> {
-  const summary = await runner.summarize(tensors);
   const tiesKept = new Float64Array(chunksOf(tensors, runner.chunkElements).length).fill(ALL_TIES);
   const thresholds = new Float64Array(tensors.length).fill(KEEP_ALL);
   const raised: string[] = [];
@@ -104,11 +124,7 @@ async function raiseSparseTensors(
 }
 
 /** One score vector per tensor. */
-export async function decideByLayer(
-  runner: PassRunner,
-  tensors: readonly NamedScores[],
-  rule: CountRule,
-): Promise<Decision> {
+async function decideByLayer({ runner, scores: tensors }: ScoredModel, rule: CountRule): Promise<Decision> {
   const { thresholds, tiesKept, statistics, exponents } = await decideEach(runner, tensors, rule);
   const scale = commonScale(statistics);
   const mass = Float64Array.from(statistics, ({ sum, scaleExponent }) => rescale(sum, scale - scaleExponent));
@@ -162,13 +178,12 @@ async function decideEach(runner: PassRunner, tensors: readonly NamedScores[], r
 }
 
 /** One score vector per row: per output unit. */
-export async function decideByRow(
-  runner: PassRunner,
-  tensors: readonly NamedScores[],
+async function decideByRow(
+  { runner, scores: tensors, summary, tensors: stored }: ScoredModel,
   rule: CountRule,
-  layouts: readonly RowLayout[],
 ): Promise<Decision> {
-  const { statistics, bySource, exponents } = await runner.summarize(tensors);
+  const { statistics, bySource, exponents } = summary;
+  const layouts = stored.flatMap(({ rows }) => rows ?? []);
   const firstRow: number[] = [];
   let count = 0;
   for (const layout of layouts) {

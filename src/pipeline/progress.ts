@@ -1,5 +1,5 @@
-/** Stages of a job, in order. */
-export type Stage = 'inventory' | 'score' | 'decide' | 'apply' | 'report';
+/** Stages of a job, in order; a search goes through `evaluate` before `decide`, too. */
+export type Stage = 'inventory' | 'score' | 'decide' | 'apply' | 'evaluate' | 'report';
 
 export interface ProgressUpdate {
   readonly stage: Stage;
@@ -41,5 +41,35 @@ export class Progress {
     if (percent <= this.#percent) return;
     this.#percent = percent;
     this.#emit({ stage: this.#stage, percent });
+  }
+}
+
+/** What each stage takes in all, as often as it is entered. */
+export class StageClock {
+  readonly #progress: Progress;
+  readonly #timings: Partial<Record<Stage, number>> = {};
+  #stage: Stage = 'inventory';
+  #since = performance.now();
+
+  constructor(progress: Progress) {
+    this.#progress = progress;
+  }
+
+  enter(stage: Stage): void {
+    this.#stop();
+    this.#stage = stage;
+    this.#progress.enter(stage);
+  }
+
+  /** Milliseconds by stage. */
+  stop(): Readonly<Record<string, number>> {
+    this.#stop();
+    return Object.fromEntries(Object.entries(this.#timings).map(([stage, ms]) => [stage, Math.round(ms)]));
+  }
+
+  #stop(): void {
+    const now = performance.now();
+    this.#timings[this.#stage] = (this.#timings[this.#stage] ?? 0) + now - this.#since;
+    this.#since = now;
   }
 }

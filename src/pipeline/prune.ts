@@ -1,30 +1,39 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CriterionContext } from '../criteria/criterion.ts';
 import { CRITERIA } from '../criteria/registry.ts';
 import type { ModelTensor } from '../formats/model.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
 import { apply } from './apply.ts';
 import { refuseReservedNames, SCRATCH_FOLDER } from './artifact-names.ts';
-import { type Decision, decideByLayer, decideByRow, decideGlobally } from './decide.ts';
+import { Candidates, sparsityOf } from './candidates.ts';
+import { decide, type ScoredModel } from './decide.ts';
 import type { DenseModel } from './dense-model.ts';
+import { evaluate, openEvaluator } from './evaluate.ts';
 import { countRule } from './passes/count-rule.ts';
 import { type NamedScores, PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
-import { Progress, type ProgressUpdate, type Stage } from './progress.ts';
+import { Progress, type ProgressUpdate, StageClock } from './progress.ts';
 import type { Recipe } from './recipe.ts';
+import { searchBeta } from './search.ts';
 import { selectTensors } from './select-tensors.ts';
+import { plannedWork, sampleBytes } from './work.ts';
 import { type Artifact, type Summary, writeReport } from './write-report.ts';
 
 export interface PruneInput {
   readonly model: DenseModel;
   /** The client's arrays, of criterion `scores`. */
   readonly scores: readonly ScoreArray[] | null;
+  /** What data-driven criteria run the model on. */
+  readonly calibration: SampleSet | null;
+  /** What dense and pruned model are measured on. */
+  readonly evaluation: SampleSet | null;
   readonly recipe: Recipe;
-  /** An empty folder: it receives the pruned model, `masks.safetensors` and `report.json`. */
+  /** An empty folder: it receives the pruned model, `masks.safetensors`, `report.json` and `report.html`. */
   readonly outputDirectory: string;
-  /** Worker threads for large models. The result does not depend on it. */
-  readonly threads: number;
+  /** Its threads also go through large models' files. Masks and pruned model do not depend on their number. */
+  readonly runtime: RuntimeSettings;
   /** Elements read at a time, a multiple of 4096. The result does not depend on it. */
   readonly chunkElements?: number;
 }
@@ -44,19 +53,17 @@ export interface PruneOutcome {
 const THREADS_FROM = 1_000_000;
 /** A megabyte of float32: what a kernel takes at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
-/** Scores are read about twice before they are decided and once to be written, and what was written is hashed. */
-const READINGS = 4;
 
 /**
- * Effective Model Pruning of one model: score every weight, keep the `floor(beta * N_eff)` highest of each group, zero the rest in place.
- * The same input gives the same bytes, whatever the number of threads and the size of chunks.
- * @throws EmpError for what is wrong with the model, the scores or the recipe; the signal's reason when aborted
+ * Effective Model Pruning of one model: score every weight, keep the `floor(beta * N_eff)` highest of each group, zero the rest in place, and
+ * with evaluation data measure what that costs. The same input gives the same masks and model, whatever the number of threads and the size of chunks.
+ * @throws EmpError for what is wrong with the model, the data, the scores or the recipe; the signal's reason when aborted
  */
 export async function prune(input: PruneInput, context: PruneContext): Promise<PruneOutcome> {
-  const { model, recipe, outputDirectory } = input;
+  const { model, recipe, outputDirectory, runtime } = input;
   const { signal } = context;
-  const progress = new Progress(READINGS * model.sizeBytes, (update) => context.onProgress(update));
-  const clock = createClock(progress);
+  const progress = new Progress(plannedWork(input), (update) => context.onProgress(update));
+  const clock = new StageClock(progress);
   refuseReservedNames(model.inventory);
   const scratchDirectory = join(outputDirectory, SCRATCH_FOLDER);
   await mkdir(scratchDirectory, { recursive: true });
@@ -64,92 +71,76 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
   const tensors = selectTensors(model.inventory, recipe);
 
   clock.enter('score');
-  const criterionContext: CriterionContext = {
-    modelDirectory: model.directory,
-    scratchDirectory,
-    scores: input.scores && scoresByName(input.scores),
-  };
-  const scores: NamedScores[] = [];
-  for (const tensor of tensors) {
-    signal.throwIfAborted();
-    const range = await CRITERIA[recipe.criterion](tensor, criterionContext);
-    scores.push({ name: tensor.name, ...range });
-  }
+  const scores = await score(input, tensors, scratchDirectory, progress, signal);
 
   clock.enter('decide');
   const n = scores.reduce((sum, range) => sum + range.n, 0);
-  await using threads = new PassThreads(n < THREADS_FROM ? 0 : input.threads);
-  const runner = new PassRunner({
-    threads,
-    signal,
-    progress,
-    chunkElements: input.chunkElements ?? CHUNK_ELEMENTS,
-  });
-  const decision = await decide(runner, scores, recipe, tensors);
+  await using threads = new PassThreads(n < THREADS_FROM ? 0 : runtime.threads);
+  const chunkElements = input.chunkElements ?? CHUNK_ELEMENTS;
+  const runner = new PassRunner({ threads, signal, progress, chunkElements });
+  const scored: ScoredModel = { runner, tensors, scores, summary: await runner.summarize(scores) };
+
+  if (input.evaluation) clock.enter('evaluate');
+  await using evaluator = await openEvaluator(input, progress, signal);
+  const directory = join(scratchDirectory, 'candidate');
+  const candidates = evaluator && new Candidates({ model, scored, recipe, evaluator, directory });
+  const search =
+    recipe.target && candidates
+      ? await searchBeta(recipe.target, evaluator.dense, (beta) => candidates.at(beta))
+      : null;
+
+  clock.enter('decide');
+  const rule = countRule(recipe, search?.beta);
+  const decision = await decide(scored, rule, recipe.scope);
 
   clock.enter('apply');
-  const applied = await apply({
-    model,
-    tensors,
-    scores,
-    decision,
-    dryRun: recipe.dry_run,
-    outputDirectory,
-    runner,
-  });
+  const applied = await apply({ model, scored, decision, dryRun: recipe.dry_run, outputDirectory });
+
+  if (evaluator) clock.enter('evaluate');
+  const sparsity = sparsityOf(scored, applied);
+  const evaluation =
+    candidates &&
+    (await evaluate({ model, recipe, evaluator, candidates, rule, sparsity, outputDirectory, search }));
+
+  // Their memory is not to stand beside what the report's charts take.
+  await threads[Symbol.asyncDispose]();
 
   clock.enter('report');
-  const { summary, artifacts } = await writeReport({
+  const ran = evaluation !== null || input.calibration !== null;
+  const report = {
     model,
     recipe,
-    tensors,
+    scored,
     decision,
     applied,
-    outputDirectory,
-    progress,
-    signal,
-  });
+    evaluation,
+    rule,
+    runtime: ran ? runtime : null,
+  };
+  const { summary, artifacts } = await writeReport({ ...report, outputDirectory, progress, signal });
   await rm(scratchDirectory, { recursive: true });
   return { summary, artifacts, timings_ms: clock.stop() };
 }
 
-function decide(
-  runner: PassRunner,
-  scores: readonly NamedScores[],
-  recipe: Recipe,
+/** Importance scores of every tensor, as stretches of files. */
+async function score(
+  { model, recipe, scores, calibration, runtime }: PruneInput,
   tensors: readonly ModelTensor[],
-): Promise<Decision> {
-  const rule = countRule(recipe);
-  switch (recipe.scope) {
-    case 'global':
-      return decideGlobally(runner, scores, rule);
-    case 'layer':
-      return decideByLayer(runner, scores, rule);
-    case 'row':
-      return decideByRow(
-        runner,
-        scores,
-        rule,
-        tensors.flatMap(({ rows }) => rows ?? []),
-      );
-  }
-}
-
-function createClock(progress: Progress) {
-  const timings: Record<string, number> = {};
-  let stage: Stage = 'inventory';
-  let since = performance.now();
-  const stop = () => {
-    timings[stage] = Math.round(performance.now() - since);
-    return timings;
-  };
-  return {
-    enter(next: Stage): void {
-      stop();
-      stage = next;
-      since = performance.now();
-      progress.enter(next);
-    },
-    stop,
-  };
+  scratchDirectory: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<NamedScores[]> {
+  const { directory: modelDirectory, inventory } = model;
+  const onSamples = (count: number) => progress.advance(count * (calibration ? sampleBytes(calibration) : 0));
+  const ranges = await CRITERIA[recipe.criterion](tensors, {
+    modelDirectory,
+    inventory,
+    scratchDirectory,
+    scores: scores && scoresByName(scores),
+    calibration,
+    runtime,
+    signal,
+    onSamples,
+  });
+  return ranges.map((range, i) => ({ name: tensors[i].name, ...range }));
 }

@@ -2,18 +2,42 @@ import { z } from 'zod';
 
 /** Matched against every tensor name while the request waits. */
 const MAX_GLOBS = 100;
+const MAX_SWEEP = 20;
+const beta = z.number().positive().max(1e6);
 const globs = z.array(z.string().min(1).max(512)).max(MAX_GLOBS);
 
+const targetSchema = z
+  .strictObject({
+    max_loss_increase: z
+      .number()
+      .min(0)
+      .max(100)
+      .optional()
+      .describe('Relative to the dense loss: 0.01 allows one percent more.'),
+    max_accuracy_drop: z
+      .number()
+      .min(0)
+      .lt(1)
+      .optional()
+      .describe('Absolute: 0.01 allows one point less than the dense accuracy.'),
+  })
+  .refine((target) => Object.values(target).filter((value) => value !== undefined).length === 1, {
+    message: 'give either max_loss_increase or max_accuracy_drop',
+  })
+  .describe('The smallest beta whose evaluation stays within this of the dense model is searched.');
+
 /**
- * What to prune and how much. Everything has a default. `beta` scales EMP's count; `budget` replaces it by a fixed sparsity per group,
- * to compare with; giving both is an error.
+ * What to prune and how much. Everything has a default. `beta` scales EMP's count, `budget` replaces it by a fixed sparsity per group,
+ * to compare with, `target` searches the beta; at most one of them is given.
  */
 export const recipeSchema = z
   .strictObject({
     criterion: z
-      .enum(['magnitude', 'scores'])
+      .enum(['magnitude', 'wanda', 'activation', 'scores'])
       .default('magnitude')
-      .describe('`magnitude`: |W|. `scores`: arrays uploaded as a scores dataset, one per tensor.'),
+      .describe(
+        '`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `scores`: arrays uploaded as a scores dataset, one per tensor.',
+      ),
     scope: z
       .enum(['global', 'layer', 'row'])
       .default('global')
@@ -24,16 +48,18 @@ export const recipeSchema = z
       .literal('weight')
       .default('weight')
       .describe('What is kept or removed: single weights, zeroed in place.'),
-    beta: z
-      .number()
-      .positive()
-      .max(1e6)
-      .optional()
-      .describe('Deployment knob: floor(beta * N_eff) are kept. Default 1.'),
+    beta: beta.optional().describe('Deployment knob: floor(beta * N_eff) are kept. Default 1.'),
     budget: z
       .strictObject({ sparsity: z.number().min(0).lt(1) })
       .optional()
       .describe("A fixed sparsity per group instead of EMP's count."),
+    target: targetSchema.optional(),
+    sweep_betas: z
+      .array(beta)
+      .max(MAX_SWEEP)
+      .refine((betas) => new Set(betas).size === betas.length, 'must not name a beta twice')
+      .optional()
+      .describe('The model is also pruned and evaluated at each of these, without being scored again.'),
     include: globs
       .optional()
       .describe(
@@ -43,9 +69,17 @@ export const recipeSchema = z
     min_density: z.number().min(0).max(1).default(0).describe('Least share of weights kept in every tensor.'),
     dry_run: z.boolean().default(false).describe('Score and decide; report without writing a model.'),
   })
-  .refine((recipe) => recipe.beta === undefined || recipe.budget === undefined, {
-    message: 'give beta or budget, not both',
-    path: ['budget'],
+  .superRefine(({ beta, budget, target }, context) => {
+    const given = Object.entries({ beta, budget, target }).flatMap(([name, value]) =>
+      value === undefined ? [] : name,
+    );
+    if (given.length < 2) return;
+    context.addIssue({
+      code: 'custom',
+      message: `give at most one of ${given.join(' and ')}`,
+      path: [given[1]],
+    });
   });
 
 export type Recipe = z.output<typeof recipeSchema>;
+export type Target = z.output<typeof targetSchema>;

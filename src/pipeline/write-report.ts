@@ -1,19 +1,27 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import { commonScale, effectiveSampleSize, rescale, sumOf } from '../core/statistics.ts';
-import type { ModelTensor } from '../formats/model.ts';
 import { compressedSize } from '../report/compressed-size.ts';
-import type { Report, TensorReport } from '../report/report.ts';
+import type { Evaluation, Report, TensorReport } from '../report/report.ts';
+import { createScoreDistribution } from '../report/score-distribution.ts';
 import { createVerdict } from '../report/verdict.ts';
+import { type RuntimeSettings, runtimeVersion } from '../runtime/session.ts';
 import type { AppliedTensor } from './apply.ts';
-import { MASKS_FILE, REPORT_FILE } from './artifact-names.ts';
-import type { Decision } from './decide.ts';
+import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
+import type { Decision, ScoredModel } from './decide.ts';
 import type { DenseModel } from './dense-model.ts';
+import type { CountRule } from './passes/count-rule.ts';
 import { KEEP_ALL } from './passes/operation.ts';
+import { keyDigits } from './passes/runner.ts';
 import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
+
+const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
+  ['.json', 'application/json'],
+  ['.html', 'text/html'],
+]);
 
 /** Bytes hashed at a time. */
 const HASHED_BYTES = 1 << 20;
@@ -35,17 +43,21 @@ export type Summary = Pick<
 interface ReportInput {
   readonly model: DenseModel;
   readonly recipe: Recipe;
-  readonly tensors: readonly ModelTensor[];
+  readonly scored: ScoredModel;
+  readonly rule: CountRule;
   readonly decision: Decision;
   readonly applied: readonly AppliedTensor[];
+  readonly evaluation: Evaluation | null;
+  /** What the model was run with; null where it was not run. */
+  readonly runtime: RuntimeSettings | null;
   readonly outputDirectory: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
-/** Hashes what was written, measures sizes, and writes `report.json`. */
+/** Hashes what was written, measures sizes, and writes `report.json` and `report.html`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { model, recipe, decision, outputDirectory } = input;
+  const { model, recipe, scored, rule, decision, evaluation, outputDirectory } = input;
   const artifacts: Artifact[] = [];
   for (const file of recipe.dry_run ? [] : model.inventory.files) {
     artifacts.push(await describe(input, file));
@@ -54,6 +66,8 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
 
   const tensors = await tensorReports(input);
   const total = totalOf(input, tensors);
+  const { histogram, statistics } = scored.summary;
+  const scores = createScoreDistribution({ histogram, statistics, ...keyDigits(scored.scores) });
   const sizes = await measureSizes(input);
   const report: Report = {
     schema_version: 1,
@@ -63,33 +77,43 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       format: model.inventory.format,
       size_bytes: model.sizeBytes,
     },
-    recipe: recipe.budget ? recipe : { ...recipe, beta: recipe.beta ?? 1 },
+    recipe: recipe.budget || recipe.target ? recipe : { ...recipe, beta: rule.beta },
     total,
     tensors,
-    evaluation: null,
+    scores,
+    evaluation,
     repair: [],
     structures: null,
     verdict: createVerdict({
       total,
       tensors,
       sizes,
-      beta: recipe.budget ? null : (recipe.beta ?? 1),
+      evaluation,
+      beta: rule.beta,
       zeroRows: decision.zeroRows,
       raised: decision.raised,
     }),
     loss_bound: null,
     sizes,
     artifacts: artifacts.map(({ name, sha256 }) => ({ name, sha256 })),
-    environment: { version: packageJson.version, onnxruntime: null, execution_provider: null },
+    environment: {
+      version: packageJson.version,
+      onnxruntime: input.runtime && (await runtimeVersion()),
+      execution_provider: input.runtime?.providers.join(', ') ?? null,
+    },
   };
   await writeFile(join(outputDirectory, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
   artifacts.push(await describe(input, REPORT_FILE));
+  // Charts take a tenth of a second to load, which a process that only prunes need not spend at its start.
+  const { renderReport } = await import('../report/html/page.ts');
+  await writeFile(join(outputDirectory, REPORT_PAGE), renderReport(report));
+  artifacts.push(await describe(input, REPORT_PAGE));
   const { threshold: _, ...summary } = total;
   return { summary, artifacts };
 }
 
 async function tensorReports({
-  tensors,
+  scored,
   decision,
   applied,
   outputDirectory,
@@ -97,7 +121,7 @@ async function tensorReports({
 }: ReportInput): Promise<TensorReport[]> {
   await using masks = await open(join(outputDirectory, MASKS_FILE));
   const reports: TensorReport[] = [];
-  for (const [i, { name, shape, dtype }] of tensors.entries()) {
+  for (const [i, { name, shape, dtype }] of scored.tensors.entries()) {
     const { nKeep, keptSum, mask } = applied[i];
     const statistics = decision.statistics[i];
     const { n, max, sum } = statistics;
@@ -178,7 +202,7 @@ async function describe({ outputDirectory, progress, signal }: ReportInput, name
   await using handle = await open(join(outputDirectory, name));
   const { size } = await handle.stat();
   const sha256 = await hashRange(handle, { offset: 0, byteLength: size }, signal, progress);
-  const media_type = name.endsWith('.json') ? 'application/json' : 'application/octet-stream';
+  const media_type = MEDIA_TYPES.get(extname(name)) ?? 'application/octet-stream';
   return { name, media_type, size_bytes: size, sha256 };
 }
 

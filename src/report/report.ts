@@ -32,7 +32,82 @@ const tensorSchema = z.object({
   mask_sha256: z.string().describe('SHA-256 of the packed keep mask.'),
 });
 
-/** `report.json`, version 1. Holds nothing that differs between two runs of the same job. */
+const figure = z.number().nullable();
+
+/** What is measured of one model. */
+const metricsSchema = z.object({
+  loss: figure.describe(
+    'Mean cross-entropy over the positions that count; null without labels, or where it is not finite.',
+  ),
+  accuracy: figure.describe('Top-1; null without labels.'),
+  perplexity: figure.describe('exp(loss), where the output is a sequence of logits.'),
+  relative_l2: figure.describe('||y - y_dense|| / ||y_dense||; null with labels.'),
+  cosine: figure.describe('Between y and y_dense; null with labels.'),
+  top1_agreement: figure.describe("Share of positions with the dense model's top-1; null with labels."),
+});
+
+const latency_ms = z
+  .number()
+  .nullable()
+  .describe('Median of one batch, dense and pruned in turn; null where it was not measured.');
+
+const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape });
+const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
+
+const evaluationSchema = z
+  .object({
+    metric_names: z
+      .array(z.string())
+      .describe('The metrics that are not null for the dense model, or drift without labels.'),
+    output: z.string().describe('The output of the model that is measured.'),
+    n_samples: count,
+    n_positions: count.describe('Of them, or of their positions, those that count.'),
+    batch_size: count.nullable().describe('Samples of the batch that latency was measured with.'),
+    dense: z.object({ ...metricsSchema.shape, latency_ms }),
+    pruned: z.object({
+      ...metricsSchema.shape,
+      latency_ms,
+      loss_increase_standard_error: figure.describe('Of the paired difference of the losses, over samples.'),
+      accuracy_drop_standard_error: figure.describe(
+        'Of the paired difference of the accuracies, over samples.',
+      ),
+    }),
+    beta_1: pointSchema.nullable().describe("EMP's own answer, where it was measured."),
+    uniform: pointSchema
+      .nullable()
+      .describe('The same criterion and total sparsity spread evenly; null where the recipe does just that.'),
+    sweep: z.array(betaPointSchema).describe('One point for each of `sweep_betas`.'),
+    search: z
+      .object({
+        target: z.object({
+          max_loss_increase: z.number().optional(),
+          max_accuracy_drop: z.number().optional(),
+        }),
+        met: z.boolean().describe('False: the model is the nearest that was found.'),
+        beta: z.number().describe('The one that the model was pruned at.'),
+        evaluations: z.array(betaPointSchema).describe('All that was measured on the way, in order.'),
+      })
+      .nullable(),
+  })
+  .describe('Measured on the evaluation data.');
+
+const scoresSchema = z
+  .object({
+    n_eff: z.number().nullable().describe('N_eff of all scores as one vector, whatever the scope.'),
+    edges: z
+      .array(z.number())
+      .describe('Bounds of the bins, ascending: bin i holds the scores in [edges[i], edges[i + 1]).'),
+    counts: z.array(count),
+    zero: count.describe('Scores below the first edge.'),
+    lorenz: z
+      .array(z.tuple([share, share]))
+      .describe(
+        '`[share of components kept, highest scores first; share of the mass they hold]`, from (0, 0) to (1, 1).',
+      ),
+  })
+  .describe('How all scores together are distributed.');
+
+/** `report.json`, version 1. Only `latency_ms` differs between two runs of the same job. */
 export const reportSchema = z.object({
   schema_version: z.literal(1),
   model: z.object({
@@ -52,7 +127,8 @@ export const reportSchema = z.object({
     preserved_mass_bound: share,
   }),
   tensors: z.array(tensorSchema),
-  evaluation: z.null(),
+  scores: scoresSchema,
+  evaluation: evaluationSchema.nullable().describe('Null without evaluation data.'),
   repair: z.array(z.never()),
   structures: z.null(),
   verdict: z.object({
@@ -72,9 +148,10 @@ export const reportSchema = z.object({
   environment: z.object({
     version: z.string(),
     onnxruntime: z.string().nullable(),
-    execution_provider: z.string().nullable().describe('Null where nothing was executed, as for magnitude.'),
+    execution_provider: z.string().nullable().describe('Null where no model was run.'),
   }),
 });
 
 export type Report = z.output<typeof reportSchema>;
 export type TensorReport = Report['tensors'][number];
+export type Evaluation = NonNullable<Report['evaluation']>;

@@ -19,7 +19,8 @@ export interface Pruned extends PruneOutcome {
 export async function pruneFiles(
   path: string,
   recipe: object,
-  options: Partial<Omit<PruneInput, 'model'>> & {
+  options: Partial<Omit<PruneInput, 'model' | 'runtime'>> & {
+    threads?: number;
     inventory?: ModelInventory;
     signal?: AbortSignal;
     onProgress?: (percent: number, stage: Stage) => void;
@@ -28,7 +29,7 @@ export async function pruneFiles(
   const directory = /\.(onnx|safetensors)$/.test(path) ? dirname(path) : path;
   const names = directory === path ? await readdir(path) : [basename(path)];
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-prune-'));
-  const { inventory, signal = new AbortController().signal, onProgress, ...input } = options;
+  const { inventory, signal = new AbortController().signal, onProgress, threads = 2, ...input } = options;
   const outcome = await prune(
     {
       model: {
@@ -39,9 +40,11 @@ export async function pruneFiles(
         inventory: inventory ?? (await inventoryOf(directory, names)),
       },
       scores: null,
+      calibration: null,
+      evaluation: null,
       recipe: recipeSchema.parse(recipe),
       outputDirectory,
-      threads: 2,
+      runtime: { providers: ['cpu'], threads },
       ...input,
     },
     { signal, onProgress: ({ percent, stage }) => onProgress?.(percent, stage) },

@@ -16,7 +16,11 @@ export interface CountRule {
   readonly minDensity: number;
 }
 
-export function countRule({ beta = 1, budget, min_density: minDensity }: Recipe): CountRule {
+/** @param beta in place of the recipe's own */
+export function countRule(
+  { budget, min_density: minDensity, ...recipe }: Recipe,
+  beta = recipe.beta ?? 1,
+): CountRule {
   return budget
     ? { beta: null, sparsity: budget.sparsity, minDensity }
     : { beta, sparsity: null, minDensity };

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openFileSource } from '../../src/formats/file-source.ts';
+import { readModelInventory } from '../../src/formats/inventory.ts';
+import { readNpyHeader } from '../../src/formats/npy.ts';
+import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
+import type { DenseModel } from '../../src/pipeline/dense-model.ts';
+import { prune } from '../../src/pipeline/prune.ts';
+import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import type { Evaluation, Report } from '../../src/report/report.ts';
+import type { Golden } from './golden.ts';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const MODEL = 'model.onnx';
+/** The results do not depend on it. */
+const THREADS = 2;
+
+/** A trained network with the data to run it on. */
+export interface Network {
+  readonly name: string;
+  readonly model: DenseModel;
+  readonly calibration: SampleSet;
+  readonly evaluation: SampleSet;
+  /** The oracle's answers; null without the fixtures. */
+  readonly golden: Golden | null;
+}
+
+/** A report of a job that had evaluation data. */
+export type Measured = Report & { readonly evaluation: Evaluation };
+
+/** One folder of the fixtures. */
+export async function openFixture(fixtures: string, name: string): Promise<Network> {
+  const directory = join(fixtures, name);
+  const golden: Golden = JSON.parse(await readFile(join(directory, 'golden.json'), 'utf8'));
+  const input = name === 'llama-tiny' ? 'input_ids' : 'input';
+  return {
+    name,
+    model: await openModel(join(directory, MODEL), MODEL),
+    calibration: await openSamples(join(directory, 'calibration_inputs.npy'), null, input),
+    evaluation: await openSamples(
+      join(directory, 'eval_inputs.npy'),
+      join(directory, 'eval_labels.npy'),
+      input,
+    ),
+    golden,
+  };
+}
+
+/** The network and the digits that come with the repository. */
+export async function openExample(): Promise<Network> {
+  const data = join(EXAMPLES, 'mnist');
+  return {
+    name: 'fc2-mnist',
+    model: await openModel(join(EXAMPLES, 'fc2-mnist.onnx'), 'fc2-mnist.onnx'),
+    calibration: await openSamples(join(data, 'calibration_inputs.npy'), null, 'input'),
+    evaluation: await openSamples(
+      join(data, 'evaluation_inputs.npy'),
+      join(data, 'evaluation_labels.npy'),
+      'input',
+    ),
+    golden: null,
+  };
+}
+
+/** Runs one job on the network: its scored weights are those that the oracle scored. */
+export async function pruneNetwork(network: Network, recipe: object): Promise<Measured> {
+  const { model, calibration, evaluation, golden } = network;
+  const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-reproduce-'));
+  try {
+    const include = golden && { include: Object.keys(golden.prunable) };
+    const input = {
+      model,
+      scores: null,
+      calibration,
+      evaluation,
+      recipe: recipeSchema.parse({ ...include, ...recipe }),
+      outputDirectory,
+      runtime: { providers: ['cpu' as const], threads: THREADS },
+    };
+    await prune(input, { signal: new AbortController().signal, onProgress: () => {} });
+    const report: Report = JSON.parse(await readFile(join(outputDirectory, 'report.json'), 'utf8'));
+    if (report.evaluation === null) throw new Error(`${network.name}: nothing was evaluated`);
+    return { ...report, evaluation: report.evaluation };
+  } finally {
+    await rm(outputDirectory, { recursive: true });
+  }
+}
+
+async function openModel(path: string, name: string): Promise<DenseModel> {
+  await using source = await openFileSource(path);
+  return {
+    name,
+    sha256: createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex'),
+    sizeBytes: source.byteLength,
+    directory: dirname(path),
+    inventory: await readModelInventory(new Map([[name, source]])),
+  };
+}
+
+async function openSamples(inputs: string, labels: string | null, input: string): Promise<SampleSet> {
+  const array = await openArray(inputs, input);
+  return {
+    nSamples: array.shape[0],
+    inputs: [array],
+    labels: labels === null ? null : await openArray(labels, 'labels'),
+  };
+}
+
+async function openArray(path: string, name: string): Promise<ArrayFile> {
+  await using source = await openFileSource(path);
+  const { dtype, shape, dataOffset } = await readNpyHeader(source);
+  return { name, dtype, shape, path, offset: dataOffset };
+}

@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
+import type { Evaluation } from '../report/report.ts';
+import { Evaluator } from '../runtime/evaluation.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
+import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
+import type { DenseModel } from './dense-model.ts';
+import type { CountRule } from './passes/count-rule.ts';
+import type { Progress } from './progress.ts';
+import type { Recipe } from './recipe.ts';
+import type { Search } from './search.ts';
+import { sampleBytes } from './work.ts';
+
+interface EvaluateInput {
+  readonly model: DenseModel;
+  readonly recipe: Recipe;
+  readonly evaluator: Evaluator;
+  readonly candidates: Candidates;
+  /** By which the job's own model was pruned, what became of it, and where it lies; a dry run has written none. */
+  readonly rule: CountRule;
+  readonly sparsity: number;
+  readonly outputDirectory: string;
+  readonly search: Search | null;
+}
+
+interface MeasuredInput {
+  readonly model: DenseModel;
+  readonly recipe: Recipe;
+  readonly evaluation: SampleSet | null;
+  readonly runtime: RuntimeSettings;
+}
+
+/**
+ * The dense model measured on the evaluation data; null where there is none.
+ * @throws EmpError `invalid_request` for a recipe that needs such data, or a model that cannot be run
+ */
+export async function openEvaluator(
+  { model, recipe, evaluation, runtime }: MeasuredInput,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Evaluator | null> {
+  if (evaluation === null) {
+    const needs = recipe.target ? 'target' : recipe.sweep_betas ? 'sweep_betas' : null;
+    if (needs === null) return null;
+    throw new EmpError('invalid_request', `${needs} needs evaluation data`, [
+      { path: `/recipe/${needs}`, message: 'needs evaluation data to measure pruned models on' },
+    ]);
+  }
+  if (model.inventory.format !== 'onnx') {
+    throw new EmpError('invalid_request', 'a safetensors file holds no graph to run: send the ONNX export', [
+      { path: '/model_id', message: 'must be an ONNX model where there is evaluation data' },
+    ]);
+  }
+  const onSamples = (count: number) => progress.advance(count * sampleBytes(evaluation));
+  const path = join(model.directory, model.inventory.files[0]);
+  return Evaluator.open(path, evaluation, runtime, { signal, onSamples });
+}
+
+/** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
+export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
+  const { model, recipe, evaluator, candidates, rule, sparsity, outputDirectory, search } = input;
+  const path = join(outputDirectory, model.inventory.files[0]);
+  const measured: Measured = recipe.dry_run
+    ? await candidates.measure(rule, recipe.scope)
+    : { ...(await evaluator.measure(path)), sparsity };
+  if (rule.beta !== null) candidates.remember(rule.beta, measured);
+  const sweep: BetaPoint[] = [];
+  for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
+  const uniform = await measureUniform(input);
+  const latency = recipe.dry_run ? null : await evaluator.latency(path);
+  const { sparsity: _, ...pruned } = measured;
+  const { dense } = evaluator;
+  return {
+    metric_names: metricNames(dense.loss !== null, dense.perplexity !== null),
+    output: evaluator.output,
+    n_samples: evaluator.nSamples,
+    n_positions: evaluator.nPositions,
+    batch_size: latency?.batch_size ?? null,
+    dense: { ...dense, latency_ms: latency?.dense_ms ?? null },
+    pruned: { ...pruned, latency_ms: latency?.pruned_ms ?? null },
+    beta_1: candidates.known(1),
+    uniform,
+    sweep,
+    search,
+  };
+}
+
+/**
+ * The same criterion and total sparsity spread evenly, over rows with scope `row` and over tensors otherwise: what EMP's own spread has to
+ * be better than. Null for a budget that is spread that way itself.
+ */
+async function measureUniform({
+  recipe,
+  candidates,
+  sparsity,
+  rule,
+}: EvaluateInput): Promise<Evaluation['uniform']> {
+  if (recipe.budget && recipe.scope !== 'global') return null;
+  const scope = recipe.scope === 'row' ? 'row' : 'layer';
+  return createPoint(await candidates.measure({ ...rule, beta: null, sparsity }, scope));
+}
+
+function metricNames(hasLabels: boolean, isSequence: boolean): string[] {
+  if (!hasLabels) return ['relative_l2', 'cosine', 'top1_agreement'];
+  return isSequence ? ['loss', 'accuracy', 'perplexity'] : ['loss', 'accuracy'];
+}

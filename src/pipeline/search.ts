@@ -1,0 +1,85 @@
+import type { Evaluation } from '../report/report.ts';
+import type { Metrics } from '../runtime/evaluation.ts';
+import type { BetaPoint } from './candidates.ts';
+import type { Target } from './recipe.ts';
+
+export type Search = NonNullable<Evaluation['search']>;
+
+/** Models measured in all, the one that is written included: it is measured again when it is. */
+export const MAX_EVALUATIONS = 14;
+/** Where the search looks first, from the sparse end. */
+const COARSE_SPARSITIES = [0.9, 0.75, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1];
+/** EMP's own answer stands for grid points this near. */
+const NEAR = 0.03;
+/** An interval is looked through at this many inner points, then the part of it where the target comes to be met. */
+const INNER_POINTS = 3;
+/** Sparsities closer than this are the same answer. */
+const RESOLUTION = 0.004;
+/** Accuracies are quotients: a drop of exactly the target is within it. */
+const ROUNDING = 1e-9;
+
+/**
+ * The smallest beta that stays within `target` of the dense model. Loss is not monotone in beta, so nothing is bisected: a coarse grid of
+ * sparsities is looked through from the sparse end, then the interval above the first point that meets the target, again from the sparse end, and so
+ * on. Beta 1, EMP's own answer, is always among the points.
+ * @param measure prunes and evaluates at a beta
+ */
+export async function searchBeta(
+  target: Target,
+  dense: Metrics,
+  measure: (beta: number) => Promise<BetaPoint>,
+): Promise<Search> {
+  const evaluations: BetaPoint[] = [];
+  const visit = async (beta: number) => {
+    const point = await measure(beta);
+    evaluations.push(point);
+    return point;
+  };
+  const isWithin = (point: Metrics) => excessOver(target, dense, point) <= 0;
+  const own = await visit(1);
+  const betaFor = (sparsity: number) => (1 - sparsity) / (1 - own.sparsity);
+
+  // The ends of the interval that holds the answer: the denser one meets the target, as the dense model does, the sparser one does not.
+  let met: BetaPoint | null = null;
+  let [sparser, denser] = [1, 0];
+  const left = () => MAX_EVALUATIONS - 1 - evaluations.length;
+  /** Looks at sparsities, sparsest first, up to one that meets the target. */
+  const scan = async (sparsities: readonly number[]) => {
+    for (const sparsity of sparsities) {
+      if (sparsity !== own.sparsity && left() === 0) return;
+      const point = sparsity === own.sparsity ? own : await visit(betaFor(sparsity));
+      if (isWithin(point)) {
+        met = point;
+        denser = point.sparsity;
+        return;
+      }
+      sparser = point.sparsity;
+    }
+  };
+  const coarse = COARSE_SPARSITIES.filter((sparsity) => Math.abs(sparsity - own.sparsity) > NEAR);
+  await scan([...coarse, own.sparsity].filter((sparsity) => sparsity > 0).sort((a, b) => b - a));
+  while (left() > 0 && sparser - denser > RESOLUTION) {
+    const points = Math.min(INNER_POINTS, left());
+    const [from, step] = [sparser, (sparser - denser) / (points + 1)];
+    await scan(Array.from({ length: points }, (_, i) => from - step * (i + 1)));
+  }
+  const pruned = evaluations.filter(({ sparsity }) => sparsity > 0);
+  const chosen =
+    met ?? nearest(pruned.length > 0 ? pruned : evaluations, (point) => excessOver(target, dense, point));
+  return { target, met: met !== null, beta: chosen.beta, evaluations };
+}
+
+/** How far beyond the target a model is, in the target's own unit: 0 or less is within. */
+export function excessOver(target: Target, dense: Metrics, { loss, accuracy }: Metrics): number {
+  const { max_loss_increase, max_accuracy_drop } = target;
+  if (max_loss_increase !== undefined) {
+    if (loss === null || dense.loss === null) return Number.POSITIVE_INFINITY;
+    return loss - dense.loss * (1 + max_loss_increase);
+  }
+  if (accuracy === null || dense.accuracy === null) return Number.POSITIVE_INFINITY;
+  return dense.accuracy - accuracy - (max_accuracy_drop ?? 0) - ROUNDING;
+}
+
+function nearest(points: readonly BetaPoint[], excess: (point: BetaPoint) => number): BetaPoint {
+  return points.reduce((best, point) => (excess(point) < excess(best) ? point : best));
+}

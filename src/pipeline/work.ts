@@ -1,0 +1,30 @@
+import { elementCount } from '../formats/model.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
+import type { DenseModel } from './dense-model.ts';
+import type { Recipe } from './recipe.ts';
+import { MAX_EVALUATIONS } from './search.ts';
+
+/** Scores are read about twice before they are decided and once to be written, and what was written is hashed. */
+const READINGS = 4;
+
+interface Job {
+  readonly model: DenseModel;
+  readonly recipe: Recipe;
+  readonly calibration: SampleSet | null;
+  readonly evaluation: SampleSet | null;
+}
+
+/** Bytes that a job will go through, roughly: of the model and every candidate, and of the data once for each model that runs on it. */
+export function plannedWork({ model, recipe, calibration, evaluation }: Job): number {
+  const calibrated = calibration ? sampleBytes(calibration) * calibration.nSamples : 0;
+  if (!evaluation) return READINGS * model.sizeBytes + calibrated;
+  // The job's own model and the uniform baseline, whatever the recipe.
+  const models = 2 + (recipe.sweep_betas?.length ?? 0) + (recipe.target ? MAX_EVALUATIONS - 1 : 0);
+  const evaluated = sampleBytes(evaluation) * evaluation.nSamples;
+  return models * (READINGS * model.sizeBytes + evaluated) + evaluated + calibrated;
+}
+
+/** Elements of one sample over all inputs: a measure of work like bytes, whatever the dtype. */
+export function sampleBytes({ inputs }: SampleSet): number {
+  return inputs.reduce((sum, { shape }) => sum + 4 * elementCount(shape.slice(1)), 0);
+}

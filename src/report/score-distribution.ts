@@ -1,0 +1,108 @@
+import { effectiveSampleSize, type ScoreStatistics } from '../core/statistics.ts';
+import type { Report } from './report.ts';
+
+type Distribution = Report['scores'];
+
+/** Bins an octave, of equal width within it. */
+const BINS_PER_OCTAVE = 4;
+/** Scores further below the largest hold next to nothing. */
+const OCTAVES = 30;
+/** A point of the Lorenz curve wherever either share has grown by this much. */
+const LORENZ_STEP = 0.01;
+
+/** All scores by the upper 16 bits of their float32 (`keyDigits` 2) or float64 (`keyDigits` 4) bit patterns. */
+export interface KeyHistogram {
+  readonly histogram: Float64Array;
+  readonly keyDigits: number;
+  readonly statistics: ScoreStatistics;
+}
+
+/**
+ * How scores are distributed, for a histogram and a Lorenz curve. A key's upper 16 bits tell values apart to 1 % (6 % for float64), and every bin's
+ * mass is taken at its middle, so the curve is within half of that.
+ */
+export function createScoreDistribution({ histogram, keyDigits, statistics }: KeyHistogram): Distribution {
+  const key = keyFormat(keyDigits);
+  return {
+    n_eff: statistics.max === 0 ? null : effectiveSampleSize(statistics),
+    ...binned(histogram, key),
+    lorenz: lorenzCurve(histogram, key, statistics.n),
+  };
+}
+
+interface KeyFormat {
+  readonly significandBits: number;
+  /** The smallest score whose key is `bin`. */
+  lowestOf(bin: number): number;
+}
+
+function keyFormat(keyDigits: number): KeyFormat {
+  const view = new DataView(new ArrayBuffer(8));
+  if (keyDigits === 2) {
+    return {
+      significandBits: 7,
+      lowestOf(bin) {
+        view.setUint32(0, bin * 2 ** 16);
+        return view.getFloat32(0);
+      },
+    };
+  }
+  return {
+    significandBits: 4,
+    lowestOf(bin) {
+      view.setUint32(0, bin * 2 ** 16);
+      view.setUint32(4, 0);
+      return view.getFloat64(0);
+    },
+  };
+}
+
+function binned(
+  histogram: Float64Array,
+  { significandBits, lowestOf }: KeyFormat,
+): Pick<Distribution, 'edges' | 'counts' | 'zero'> {
+  const width = 2 ** significandBits / BINS_PER_OCTAVE;
+  const last = histogram.findLastIndex((count) => count > 0);
+  const top = Math.floor(last / width);
+  // Zero and subnormal scores have no octave of their own.
+  let first = Math.max(BINS_PER_OCTAVE, top + 1 - OCTAVES * BINS_PER_OCTAVE);
+  const countAt = (bin: number) =>
+    histogram.subarray(bin * width, (bin + 1) * width).reduce((sum, count) => sum + count, 0);
+  while (first < top && countAt(first) === 0) first++;
+  const zero = histogram.subarray(0, first * width).reduce((sum, count) => sum + count, 0);
+  if (top < first) return { edges: [], counts: [], zero };
+  const bins = Array.from({ length: top - first + 1 }, (_, i) => first + i);
+  return {
+    edges: [...bins, top + 1].map((bin) => Math.min(lowestOf(bin * width), Number.MAX_VALUE)),
+    counts: bins.map(countAt),
+    zero,
+  };
+}
+
+function lorenzCurve(histogram: Float64Array, { lowestOf }: KeyFormat, n: number): Distribution['lorenz'] {
+  const last = histogram.findLastIndex((count) => count > 0);
+  const scale = lowestOf(last) || 1;
+  const massAt = (bin: number) => {
+    const count = histogram[bin];
+    return count === 0 ? 0 : count * ((lowestOf(bin) / scale + Math.min(lowestOf(bin + 1) / scale, 2)) / 2);
+  };
+  let total = 0;
+  for (let bin = 0; bin <= last; bin++) total += massAt(bin);
+  const curve: [number, number][] = [[0, 0]];
+  let [kept, mass] = [0, 0];
+  for (let bin = last; bin >= 0 && total > 0; bin--) {
+    if (histogram[bin] === 0) continue;
+    kept += histogram[bin];
+    mass += massAt(bin);
+    const point: [number, number] = [rounded(kept / n), rounded(Math.min(1, mass / total))];
+    const [beforeKept, beforeMass] = curve[curve.length - 1];
+    if (point[0] - beforeKept >= LORENZ_STEP || point[1] - beforeMass >= LORENZ_STEP) curve.push(point);
+  }
+  const [endKept, endMass] = curve[curve.length - 1];
+  if (endKept < 1 || endMass < 1) curve.push([1, 1]);
+  return curve;
+}
+
+function rounded(share: number): number {
+  return Math.round(share * 1e6) / 1e6;
+}

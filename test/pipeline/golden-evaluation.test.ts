@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fixtureSamples } from '../runtime/samples.ts';
+import { sharedFixtures } from '../shared.ts';
+import { pruneFiles } from './prune-files.ts';
+
+const MODELS = ['fc2-mnist', 'fc5-fashion', 'cnn-fashion', 'kan-mnist', 'llama-tiny'];
+const fixtures = sharedFixtures();
+
+interface Golden {
+  prunable: Record<string, number[]>;
+  dense: Figures;
+  magnitude: GoldenPruning[];
+  wanda?: GoldenPruning[];
+}
+interface Figures {
+  loss: number;
+  accuracy: number;
+}
+interface GoldenPruning {
+  scope: 'global' | 'layer' | 'row';
+  beta: number;
+  total: { n: number; n_keep: number; sparsity: number };
+  pruned_loss: number;
+  pruned_accuracy: number;
+  tensors: Record<string, { n: number; n_keep: number; mask_sha256: string }>;
+}
+
+/** Loss to 1e-4, accuracy to a tenth of a point. */
+function assertFigures(
+  actual: { loss: number | null; accuracy: number | null },
+  { loss, accuracy }: Figures,
+  what: string,
+): void {
+  assert.ok(actual.loss !== null && actual.accuracy !== null, what);
+  assert.ok(Math.abs(actual.loss / loss - 1) < 1e-4, `${what}: loss ${actual.loss}, expected ${loss}`);
+  assert.ok(Math.abs(actual.accuracy - accuracy) < 1e-3, `${what}: ${actual.accuracy}, expected ${accuracy}`);
+}
+
+describe('losses and accuracies of independent code', () => {
+  for (const model of MODELS) {
+    for (const criterion of ['magnitude', 'wanda'] as const) {
+      test(`${model}, ${criterion}`, async (t) => {
+        if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+        const golden: Golden = JSON.parse(await readFile(join(fixtures, model, 'golden.json'), 'utf8'));
+        const prunings = golden[criterion];
+        if (!prunings) return t.diagnostic(`no golden prunings by ${criterion}`);
+        const evaluation = await fixtureSamples(model, 'eval');
+        const calibration = criterion === 'wanda' ? await fixtureSamples(model, 'calibration') : null;
+        for (const scope of new Set(prunings.map((pruning) => pruning.scope))) {
+          const expected = prunings.filter((pruning) => pruning.scope === scope);
+          const sweep_betas = expected.map(({ beta }) => beta);
+          const recipe = { criterion, scope, sweep_betas, include: Object.keys(golden.prunable) };
+          await using pruned = await pruneFiles(join(fixtures, model, 'model.onnx'), recipe, {
+            evaluation,
+            calibration,
+          });
+          const { report } = pruned;
+          assert.ok(report.evaluation);
+          assertFigures(report.evaluation.dense, golden.dense, 'dense');
+          for (const [i, { beta, total, pruned_loss, pruned_accuracy, tensors }] of expected.entries()) {
+            const what = `${scope} at beta ${beta}`;
+            const point = report.evaluation.sweep[i];
+            assertFigures(point, { loss: pruned_loss, accuracy: pruned_accuracy }, what);
+            // Wanda's norms are sums of floats.
+            assert.ok(Math.abs(point.sparsity - total.sparsity) <= 1e-4 * (1 - total.sparsity), what);
+            if (beta !== 1) continue;
+            assertFigures(report.evaluation.pruned, { loss: pruned_loss, accuracy: pruned_accuracy }, what);
+            let equal = 0;
+            for (const [name, { n_keep, mask_sha256 }] of Object.entries(tensors)) {
+              const tensor = report.tensors.find((candidate) => candidate.name === name);
+              assert.ok(tensor && Math.abs(tensor.n_keep - n_keep) <= 1e-4 * n_keep, `${what}: ${name}`);
+              equal += Number(tensor.mask_sha256 === mask_sha256);
+            }
+            // Another CPU may sum floats in another order, and a weight right at its threshold fall to the other side.
+            const masks = Object.keys(tensors).length;
+            assert.ok(equal >= 0.9 * masks, `${what}: ${equal} of ${masks} masks are equal`);
+          }
+        }
+      });
+    }
+  }
+});
