@@ -29,6 +29,22 @@ export function checkFileName(name: string | undefined, part: string): string {
   return name;
 }
 
+/** Well above the longest name that an exporter gives an input. */
+const MAX_ARRAY_NAME_BYTES = 1024;
+
+/**
+ * The name of a file that is stored under another one: anything that is text.
+ * @throws EmpError `invalid_request`
+ */
+export function checkArrayFileName(name: string | undefined, part: string): string {
+  if (!name) throw refused(part, 'needs a filename');
+  if (/[\p{Cc}\p{Cs}]/u.test(name))
+    throw refused(part, `filename ${JSON.stringify(name)} has characters that no name has`);
+  if (Buffer.byteLength(name) > MAX_ARRAY_NAME_BYTES)
+    throw refused(part, `filename has more than ${MAX_ARRAY_NAME_BYTES} bytes`);
+  return name;
+}
+
 function refused(part: string, message: string): EmpError {
   return new EmpError('invalid_request', `part ${part}: ${message}`, [{ path: part, message }]);
 }

@@ -12,6 +12,9 @@ export function viewOfJob(job: Job): JobView {
     progress: job.progress,
     model_id: job.model_id,
     scores_dataset_id: job.scores_dataset_id,
+    // Records of jobs made before there were such data lack them.
+    calibration_dataset_id: job.calibration_dataset_id ?? null,
+    evaluation_dataset_id: job.evaluation_dataset_id ?? null,
     recipe: job.recipe,
     created_at: job.created_at,
     started_at: job.started_at,

@@ -5,7 +5,7 @@ import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
 import type { StoredFile } from '../storage/records.ts';
-import { checkFileName } from './file-name.ts';
+import { checkArrayFileName, checkFileName } from './file-name.ts';
 
 /** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
 const MAX_TEXT_BYTES = 1024 * 1024;
@@ -14,9 +14,16 @@ const MAX_FILES = 10_000;
 /** Boundaries and part headers. */
 const OVERHEAD_BYTES = 4 * 1024 * 1024;
 
+/** Where the files of a part go. */
+export interface FileRule {
+  readonly directory: string;
+  /** They are stored as `0`, `1`, ... in the order they come, since their names need not be paths. */
+  readonly numbered?: boolean;
+}
+
 export interface MultipartRules {
-  /** Names of parts that are files, and the folder that takes each. */
-  readonly files: Readonly<Record<string, string>>;
+  /** The parts that are files, by name. */
+  readonly files: Readonly<Record<string, FileRule>>;
   /** Names of parts that are small texts. */
   readonly texts: readonly string[];
   /** Of all files together. */
@@ -57,18 +64,20 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
       texts.set(fieldname, part.type === 'file' ? await readText(part) : textOf(part));
       continue;
     }
-    const folder = Object.hasOwn(rules.files, fieldname) ? rules.files[fieldname] : undefined;
-    if (folder === undefined) {
+    const rule = Object.hasOwn(rules.files, fieldname) ? rules.files[fieldname] : undefined;
+    if (rule === undefined) {
       const known = [...Object.keys(rules.files), ...rules.texts].join(', ');
       throw badPart(fieldname, `is not a part of this request, whose parts are ${known}`);
     }
     if (part.type !== 'file') throw badPart(fieldname, 'must be a file: its filename is missing');
     const taken = files.get(fieldname) ?? [];
-    const name = checkFileName(part.filename, fieldname);
+    const name = (rule.numbered ? checkArrayFileName : checkFileName)(part.filename, fieldname);
     if (taken.some((file) => file.name === name)) throw badPart(fieldname, `has two files named ${name}`);
     const clash = taken.find((file) => isInside(file.name, name) || isInside(name, file.name));
-    if (clash) throw badPart(fieldname, `has files ${clash.name} and ${name}, one inside the other`);
-    const stored = await storeFile(part, name, join(folder, name), received, rules.maxBytes);
+    if (clash && !rule.numbered)
+      throw badPart(fieldname, `has files ${clash.name} and ${name}, one inside the other`);
+    const path = join(rule.directory, rule.numbered ? String(taken.length) : name);
+    const stored = await storeFile(part, name, path, received, rules.maxBytes);
     received += stored.size_bytes;
     files.set(fieldname, [...taken, stored]);
   }

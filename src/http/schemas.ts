@@ -138,16 +138,45 @@ export const modelSchema = z
   })
   .meta({ id: 'Model' });
 
-export const datasetSchema = z
+const array = z.object({ name: z.string(), shape: z.array(z.int()), dtype: z.string() });
+
+export const scoresDatasetSchema = z
   .object({
     id: z.string(),
     kind: z.literal('scores'),
     sha256,
     size_bytes: z.int(),
     created_at: time,
-    arrays: z.array(z.object({ name: z.string(), shape: z.array(z.int()), dtype: z.string() })),
+    arrays: z.array(array).describe('One per tensor.'),
   })
-  .meta({ id: 'Dataset' });
+  .meta({ id: 'ScoresDataset' });
+
+export const samplesDatasetSchema = z
+  .object({
+    id: z.string(),
+    kind: z.literal('samples'),
+    sha256: sha256.describe(
+      'Of the lines `<sha256>  inputs/<name>` in name order and, with labels, `<sha256>  labels`, as sha256sum prints them.',
+    ),
+    size_bytes: z.int(),
+    created_at: time,
+    n_samples: z.int().describe('The length of axis 0 of every array.'),
+    inputs: z.array(array).describe('One per model input.'),
+    labels: array.omit({ name: true }).nullable(),
+  })
+  .meta({ id: 'SamplesDataset' });
+
+export const datasetSchema = z.discriminatedUnion('kind', [scoresDatasetSchema, samplesDatasetSchema]).meta({
+  id: 'Dataset',
+  discriminator: {
+    propertyName: 'kind',
+    mapping: {
+      scores: '#/components/schemas/ScoresDataset',
+      samples: '#/components/schemas/SamplesDataset',
+    },
+  },
+});
+export type DatasetView = z.output<typeof datasetSchema>;
 
 /** The fields of a job that may hold strings chosen by the client. */
 export const metadataSchema = z
@@ -156,16 +185,19 @@ export const metadataSchema = z
   .default({})
   .describe('Strings of yours, given back with the job.');
 
+const datasetId = z.string().max(64).nullable().default(null);
+
 export const jobRequestSchema = z
   .strictObject({
     model_id: z.string().max(64),
     recipe: recipeSchema.prefault({}),
-    scores_dataset_id: z
-      .string()
-      .max(64)
-      .nullable()
-      .default(null)
-      .describe('The dataset of scores, for criterion `scores`.'),
+    scores_dataset_id: datasetId.describe('The dataset of scores, for criterion `scores`.'),
+    calibration_dataset_id: datasetId.describe(
+      'The samples that the criteria `wanda` and `activation` run the model on. Labels are not used.',
+    ),
+    evaluation_dataset_id: datasetId.describe(
+      'The samples that the dense and the pruned model are compared on; for `target` with labels.',
+    ),
     metadata: metadataSchema,
   })
   .meta({
@@ -176,11 +208,13 @@ const job = z.object({
   id: z.string(),
   status: z.enum(JOB_STATUSES),
   progress: z.object({
-    stage: z.string().describe('`queued`, `inventory`, `score`, `decide`, `apply` or `report`.'),
+    stage: z.string().describe('`queued`, `inventory`, `score`, `decide`, `apply`, `evaluate` or `report`.'),
     percent: z.number().describe('0 to 100 over the whole job.'),
   }),
   model_id: z.string(),
   scores_dataset_id: z.string().nullable(),
+  calibration_dataset_id: z.string().nullable(),
+  evaluation_dataset_id: z.string().nullable(),
   recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
   created_at: time,
   started_at: time.nullable(),

@@ -9,8 +9,16 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 export interface JobRequest {
   readonly model_id: string;
   readonly scores_dataset_id: string | null;
+  readonly calibration_dataset_id: string | null;
+  readonly evaluation_dataset_id: string | null;
   readonly recipe: Recipe;
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The model and datasets that a job reads. */
+export function resourcesOf(request: JobRequest): (string | null)[] {
+  const { model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = request;
+  return [model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id];
 }
 
 export interface JobRecord extends StoredRecord, JobRequest {
@@ -19,7 +27,7 @@ export interface JobRecord extends StoredRecord, JobRequest {
 }
 
 export interface JobProgress {
-  /** `inventory`, `score`, `decide`, `apply`, `report`. */
+  /** `inventory`, `score`, `decide`, `apply`, `evaluate`, `report`. */
   readonly stage: string;
   /** 0 to 100 over the whole job. */
   readonly percent: number;

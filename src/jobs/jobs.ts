@@ -7,6 +7,7 @@ import type { Page, Store } from '../storage/store.ts';
 import type { Backend, JobQueue, JobQueueEvents } from './backends/backend.ts';
 import { requestCancellation } from './cancellation.ts';
 import type { Job, JobEvent, JobProgress, JobRecord, JobRequest, JobResult, JobStatus } from './job.ts';
+import { resourcesOf } from './job.ts';
 import { readLastProgress, readProgress } from './progress-log.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 import { PROGRESS, removeAttempts } from './run-job.ts';
@@ -179,9 +180,9 @@ export class Jobs {
   /** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
   async isNeeded(resourceId: string): Promise<boolean> {
     const { data } = await this.#store.listRecords<JobRecord>('jobs', Number.POSITIVE_INFINITY);
-    for (const { id, model_id, scores_dataset_id } of data) {
-      const needs = model_id === resourceId || scores_dataset_id === resourceId;
-      if (needs && !(await readResult(this.#store, id))) return true;
+    for (const record of data) {
+      if (!resourcesOf(record).includes(resourceId)) continue;
+      if (!(await readResult(this.#store, record.id))) return true;
     }
     return false;
   }

@@ -18,14 +18,31 @@ export interface ModelRecord extends StoredRecord {
   readonly files: readonly StoredFile[];
 }
 
-/** Uploaded arrays, one score array per tensor. Files under `files/`, arrays in `arrays.json`. */
-export interface DatasetRecord extends StoredRecord {
+/** What an array is, without its numbers. */
+export interface ArrayRecord {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+/** Uploaded arrays. Files under `files/`. */
+export type DatasetRecord = ScoresRecord | SamplesRecord;
+
+/** One score array per tensor; where they lie is in `arrays.json`. */
+export interface ScoresRecord extends StoredRecord {
   readonly kind: 'scores';
   readonly sha256: string;
   readonly size_bytes: number;
-  readonly arrays: readonly {
-    readonly name: string;
-    readonly shape: readonly number[];
-    readonly dtype: string;
-  }[];
+  readonly arrays: readonly ArrayRecord[];
+}
+
+/** Data to run a model on; where it lies is in `samples.json`. */
+export interface SamplesRecord extends StoredRecord {
+  readonly kind: 'samples';
+  /** Of the lines `<sha256>  inputs/<name>` in name order, and of `<sha256>  labels` where there are labels. */
+  readonly sha256: string;
+  readonly size_bytes: number;
+  readonly n_samples: number;
+  readonly inputs: readonly ArrayRecord[];
+  readonly labels: Omit<ArrayRecord, 'name'> | null;
 }

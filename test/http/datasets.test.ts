@@ -64,7 +64,7 @@ test('a stored array is where arrays.json says', async () => {
 });
 
 const refused: [string, string, string, Uint8Array, number, string][] = [
-  ['another part, naming those there are', 'inputs', 'x.npy', createFloatNpy([1]), 422, 'invalid_request'],
+  ['another part, naming those there are', 'data', 'x.npy', createFloatNpy([1]), 422, 'invalid_request'],
   ['another format', 'scores', 's.npy', createFloatNpy([1]), 415, 'unsupported_media_type'],
   ['a broken npz', 'scores', 's.npz', npz.subarray(0, 100), 422, 'malformed_npz'],
   ['a broken array', 'scores', 's.npz', createZip([{ name: 'a.npy', content: 'no' }]), 422, 'malformed_npy'],

@@ -67,7 +67,7 @@ describe('a job from start to end', () => {
 
   test('has artifacts, each with its hash as a strong validator', async () => {
     const names = job.artifacts.map(({ name }: { name: string }) => name).sort();
-    assert.deepEqual(names, ['fc2-mnist.onnx', 'masks.safetensors', 'report.json']);
+    assert.deepEqual(names, ['fc2-mnist.onnx', 'masks.safetensors', 'report.html', 'report.json']);
     for (const artifact of job.artifacts) {
       const response = await get(artifact.url);
       const bytes = Buffer.from(await response.arrayBuffer());
@@ -102,19 +102,52 @@ describe('a job from start to end', () => {
     assert.ok(changed > 3 * zeroed && changed <= 4 * zeroed, `${changed} bytes for ${zeroed} weights`);
   });
 
-  test('has a report, as JSON only', async () => {
-    const response = await get(`/v1/jobs/${job.id}/report`, { headers: { accept: 'text/html, */*;q=0.1' } });
-    const report = await readJson(response);
-    assert.deepEqual([report.schema_version, report.total.n_keep], [1, job.summary.n_keep]);
-    assert.deepEqual(Object.keys(report.timings_ms).sort(), [
-      'apply',
-      'decide',
-      'inventory',
-      'report',
-      'score',
-    ]);
-    const html = await get(`/v1/jobs/${job.id}/report`, { headers: { accept: 'text/html' } });
-    assert.deepEqual([html.status, (await readProblem(html)).code], [406, 'not_acceptable']);
+  test('has a report as JSON, unless a page is asked for', async () => {
+    for (const accept of [
+      '*/*',
+      'application/json',
+      'text/html;q=0.8, application/json',
+      'text/*;q=0, */*',
+    ]) {
+      const response = await get(`/v1/jobs/${job.id}/report`, { headers: { accept } });
+      assert.match(response.headers.get('content-type') ?? '', /^application\/json/, accept);
+      assert.equal(response.headers.get('vary'), 'Accept');
+      const report = await readJson(response);
+      assert.deepEqual([report.schema_version, report.total.n_keep], [1, job.summary.n_keep]);
+      for (const stage of ['inventory', 'score', 'decide', 'apply', 'report'])
+        assert.ok(report.timings_ms[stage] >= 0, stage);
+    }
+  });
+
+  test('has a report as a page that may run nothing and load nothing', async () => {
+    const artifact = job.artifacts.find(({ name }: { name: string }) => name === 'report.html');
+    assert.equal(artifact.media_type, 'text/html');
+    const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8';
+    for (const accept of [browser, 'text/html', 'application/json;q=0.5, text/*', 'text/html, */*;q=0.1']) {
+      const response = await get(`/v1/jobs/${job.id}/report`, { headers: { accept } });
+      assert.equal(response.headers.get('content-type'), 'text/html; charset=utf-8', accept);
+      assert.equal(
+        response.headers.get('content-security-policy'),
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+      );
+      assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
+      assert.equal(response.headers.get('content-disposition'), null);
+      assert.equal(response.headers.get('vary'), 'Accept');
+      assert.equal(sha256(Buffer.from(await response.arrayBuffer())), artifact.sha256);
+    }
+    const head = await get(`/v1/jobs/${job.id}/report`, { method: 'HEAD', headers: { accept: 'text/html' } });
+    assert.deepEqual([head.status, head.headers.get('content-length')], [200, String(artifact.size_bytes)]);
+  });
+
+  test('has a report in no other form', async () => {
+    for (const accept of ['text/plain', 'image/png', 'application/json;q=0, text/html;q=0']) {
+      const response = await get(`/v1/jobs/${job.id}/report`, { headers: { accept } });
+      assert.deepEqual(
+        [response.status, (await readProblem(response)).code],
+        [406, 'not_acceptable'],
+        accept,
+      );
+    }
   });
 
   test('replays its events, to the one that was seen last', async () => {
@@ -182,7 +215,8 @@ describe('POST /v1/jobs', () => {
     ['no model', {}, 'invalid_request', '/model_id'],
     ['a model that is not there', { model_id: 'mdl_0123456789' }, 'invalid_request', '/model_id'],
     ['an unknown field', { webhook_url: 'https://x' }, 'invalid_request', '/webhook_url'],
-    ['an unknown recipe field', { recipe: { target: {} } }, 'invalid_request', '/recipe/target'],
+    ['an unknown recipe field', { recipe: { round_to: 8 } }, 'invalid_request', '/recipe/round_to'],
+    ['a target of nothing', { recipe: { target: {} } }, 'invalid_request', '/recipe/target'],
     [
       'beta and budget',
       { recipe: { beta: 1, budget: { sparsity: 0.5 } } },
@@ -296,6 +330,7 @@ describe('one call with the model in it', () => {
         '',
       ],
       ['invalid_request', { model: [model, 'm.safetensors'], calibration: 'x' }, 'calibration'],
+      ['invalid_request', { model: [model, 'm.safetensors'], probes: 'x' }, 'probes'],
     ];
     for (const [code, parts, path] of broken) {
       const problem = await readProblem(await send(parts));

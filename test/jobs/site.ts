@@ -57,7 +57,14 @@ export function startTestWorker(store: Store, backend: Backend): Promise<JobWork
 
 /** A request for the tests' processor. */
 export function request(metadata: Record<string, string>, model_id = 'mdl_0000000000'): JobRequest {
-  return { model_id, scores_dataset_id: null, recipe: recipeSchema.parse({}), metadata };
+  return {
+    model_id,
+    scores_dataset_id: null,
+    calibration_dataset_id: null,
+    evaluation_dataset_id: null,
+    recipe: recipeSchema.parse({}),
+    metadata,
+  };
 }
 
 /** The attempts that a trace file tells of. */

@@ -57,6 +57,7 @@ Effective Model Pruning (EMP, [arXiv 2509.25606](https://arxiv.org/abs/2509.2560
 scores are worth: \`floor(beta * N_eff)\`, with \`N_eff = (sum |s|)^2 / sum s^2\`.
 
 - \`POST /v1/thresholds\` answers for a score vector at once.
+- \`POST /v1/datasets\` takes samples that a criterion scores by, or that dense and pruned model are measured on.
 - \`POST /v1/jobs\` prunes a model: upload it (\`POST /v1/models\`), create the job, follow \`GET /v1/jobs/{id}/events\`, fetch the artifacts.
 
 Every error is \`application/problem+json\` (RFC 9457) with a stable \`code\`. \`X-Request-Id\` is taken from the request or made, and given back.

@@ -1,19 +1,34 @@
-import { join } from 'node:path';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
-import type { DatasetRecord } from '../../storage/records.ts';
-import { prepareScores } from '../dataset-upload.ts';
-import { receiveParts } from '../multipart.ts';
+import type { ArrayRecord, DatasetRecord } from '../../storage/records.ts';
+import type { Upload } from '../../storage/store.ts';
+import { type ReceivedParts, receiveParts } from '../multipart.ts';
 import { describeOperation } from '../plugins/operations.ts';
-import { datasetSchema, idParamsSchema, pageQuerySchema, pageSchema } from '../schemas.ts';
+import { prepareSamples, sampleFiles } from '../sample-upload.ts';
+import { type DatasetView, datasetSchema, idParamsSchema, pageQuerySchema, pageSchema } from '../schemas.ts';
+import { prepareScores, scoreFile } from '../score-upload.ts';
 import type { App, Services } from '../services.ts';
+
+const SAMPLES = { inputs: 'inputs', labels: 'labels' };
 
 const UPLOAD_CONTENT = {
   'multipart/form-data': {
     schema: {
       type: 'object',
-      required: ['scores'],
+      oneOf: [{ required: ['inputs'] }, { required: ['scores'] }],
       properties: {
+        inputs: {
+          type: 'array',
+          items: { type: 'string', format: 'binary' },
+          description:
+            "One `.npy` file per model input; the filename without `.npy` is the input's name (a model with one input takes any). Axis 0 counts the samples.",
+        },
+        labels: {
+          type: 'string',
+          format: 'binary',
+          description:
+            'A `.npy` file of integers beside `inputs`: class ids `[samples]`, or next tokens `[samples, positions]`; -100 marks positions that do not count.',
+        },
         scores: {
           type: 'string',
           format: 'binary',
@@ -24,7 +39,7 @@ const UPLOAD_CONTENT = {
   },
 };
 
-/** Datasets: arrays that jobs use. So far those are scores, for criterion `scores`. */
+/** Datasets: arrays that jobs use, either samples to run models on or scores. */
 export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Services): void {
   app.post(
     '/v1/datasets',
@@ -32,8 +47,9 @@ export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Serv
       schema: {
         tags: ['datasets'],
         operationId: 'uploadDataset',
-        summary: 'Upload scores',
-        description: 'The same file again answers 200 with the dataset that is there.',
+        summary: 'Upload samples or scores',
+        description:
+          'Samples to run a model on (`inputs`, and `labels` where there are any), or `scores`. The same files again answer 200 with the dataset that is there.',
         response: { 200: datasetSchema, 201: datasetSchema },
         ...describeOperation(
           { requestBody: { required: true, content: UPLOAD_CONTENT } },
@@ -45,6 +61,7 @@ export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Serv
           'malformed_npy',
           'malformed_safetensors',
           'unsupported_dtype',
+          'invalid_labels',
           'insufficient_storage',
         ),
       },
@@ -53,11 +70,11 @@ export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Serv
       const upload = await store.createUpload();
       try {
         const { files } = await receiveParts(request, {
-          files: { scores: join(upload.directory, 'files') },
+          files: { ...sampleFiles(upload, SAMPLES), scores: scoreFile(upload) },
           texts: [],
           maxBytes: maxUploadBytes,
         });
-        const { record } = await prepareScores(upload, files.get('scores') ?? [], maxUploadBytes);
+        const record = await prepare(upload, files, maxUploadBytes);
         const published = await store.publish('datasets', upload, record);
         reply.code(published.created ? 201 : 200).header('location', `/v1/datasets/${record.id}`);
         return viewOf(published.record);
@@ -130,11 +147,43 @@ export function registerDatasets(app: App, { store, jobs, maxUploadBytes }: Serv
   }
 }
 
-function viewOf(record: DatasetRecord) {
+/** @throws EmpError also where not exactly one kind of dataset came */
+async function prepare(
+  upload: Upload,
+  files: ReceivedParts['files'],
+  maxBytes: number,
+): Promise<DatasetRecord> {
+  const scores = files.get('scores');
+  const given = [...files.keys()];
+  if (scores && given.length > 1) {
+    const others = given.filter((part) => part !== 'scores');
+    throw new EmpError(
+      'invalid_request',
+      `a dataset holds either scores or samples: send ${others.join(' and ')} without scores`,
+      given.map((path) => ({ path, message: 'is given beside parts of the other kind' })),
+    );
+  }
+  if (scores) return (await prepareScores(upload, scores, maxBytes)).record;
+  const samples = await prepareSamples(upload, SAMPLES, files);
+  if (samples) return samples.record;
+  const advice = 'give inputs (one .npy file per model input), or scores (.safetensors or .npz)';
+  throw new EmpError('invalid_request', `the request has no files: ${advice}`, [
+    { path: 'inputs', message: 'is missing, and so is scores' },
+  ]);
+}
+
+function viewOf(record: DatasetRecord): DatasetView {
+  if (record.kind === 'scores') return { ...record, arrays: record.arrays.map(viewOfArray) };
+  const { inputs, labels } = record;
   return {
     ...record,
-    arrays: record.arrays.map(({ name, shape, dtype }) => ({ name, shape: [...shape], dtype })),
+    inputs: inputs.map(viewOfArray),
+    labels: labels && { shape: [...labels.shape], dtype: labels.dtype },
   };
+}
+
+function viewOfArray({ name, shape, dtype }: ArrayRecord) {
+  return { name, shape: [...shape], dtype };
 }
 
 function noDataset(id: string): EmpError {

@@ -1,8 +1,10 @@
+import { createReadStream } from 'node:fs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { Job } from '../../jobs/job.ts';
 import { ARTIFACTS } from '../../jobs/run-job.ts';
+import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
 import { preferredMediaType } from '../accept.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
@@ -15,6 +17,10 @@ const reportViewSchema = reportSchema
   .extend({ timings_ms: z.record(z.string(), z.number()).describe('What each stage took.') })
   .meta({ id: 'Report' });
 
+/** The page holds its styles and charts itself, and no script. */
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
 /** What a finished job made. */
 export function registerJobArtifacts(app: App, { jobs, store }: Services): void {
   app.route({
@@ -24,20 +30,35 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
       tags: ['jobs'],
       operationId: 'getReport',
       summary: "A finished job's report",
-      description: 'The artifact `report.json`, and with it what each stage took.',
+      description:
+        'As JSON: the artifact `report.json`, and with it what each stage took. By `Accept: text/html`: the page `report.html`.',
       params: idParamsSchema,
       response: { 200: reportViewSchema },
-      ...describeOperation({}, 'not_found', 'not_acceptable', 'conflict'),
+      ...describeOperation(
+        {
+          responses: {
+            200: {
+              headers: { Vary: { schema: { type: 'string', const: 'Accept' } } },
+              content: { 'text/html': { schema: { type: 'string' } } },
+            },
+          },
+        },
+        'not_found',
+        'not_acceptable',
+        'conflict',
+      ),
     },
     handler: async (request, reply) => {
-      preferredMediaType(request.headers.accept, ['application/json']);
+      reply.header('vary', 'Accept');
+      const type = preferredMediaType(request.headers.accept, ['application/json', 'text/html']);
       const job = found(await jobs.get(request.params.id), request.params.id);
       if (job.status !== 'succeeded')
         throw new EmpError(
           'conflict',
           `job ${job.id} is ${job.status}: only a job that succeeded has a report`,
         );
-      const report = await store.readJson<Report>('jobs', job.id, `${ARTIFACTS}/report.json`);
+      if (type === 'text/html') return sendPage(reply, job);
+      const report = await store.readJson<Report>('jobs', job.id, `${ARTIFACTS}/${REPORT_FILE}`);
       if (!report) throw new EmpError('not_found', `the report of job ${job.id} is gone`);
       return reply.send({ ...report, timings_ms: job.timings_ms ?? {} });
     },
@@ -71,6 +92,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
               content: {
                 'application/octet-stream': BINARY,
                 'application/json': { schema: { type: 'object' } },
+                'text/html': { schema: { type: 'string' } },
               },
             },
             206: {
@@ -90,6 +112,19 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
       return sendArtifact(request, reply, found(await jobs.get(id), id), name);
     },
   });
+
+  function sendPage(reply: FastifyReply, job: Job): FastifyReply {
+    const page = job.artifacts.find(({ name }) => name === REPORT_PAGE);
+    if (!page)
+      throw new EmpError('not_found', `job ${job.id} has no ${REPORT_PAGE}: its report comes as JSON`);
+    reply.headers({
+      'content-length': page.size_bytes,
+      'content-security-policy': PAGE_POLICY,
+      'x-content-type-options': 'nosniff',
+    });
+    const path = store.path('jobs', job.id, ARTIFACTS, page.name);
+    return reply.type('text/html; charset=utf-8').send(createReadStream(path));
+  }
 
   function sendArtifact(request: FastifyRequest, reply: FastifyReply, job: Job, name: string): FastifyReply {
     const artifact = job.artifacts.find((candidate) => candidate.name === name);

@@ -24,13 +24,28 @@ const REQUEST_CONTENT = {
           description: 'As `file` of POST /v1/models.',
         },
         recipe: inputSchema(recipe),
-        scores: { type: 'string', format: 'binary', description: 'As `scores` of POST /v1/datasets.' },
+        ...Object.fromEntries(
+          [
+            ['scores', 'scores'],
+            ['calibration', 'inputs'],
+            ['calibration_labels', 'labels'],
+            ['evaluation', 'inputs'],
+            ['evaluation_labels', 'labels'],
+          ].map(([part, as]) => [part, describePart(as)]),
+        ),
         metadata: inputSchema(metadata),
       },
     },
     encoding: { recipe: { contentType: 'application/json' }, metadata: { contentType: 'application/json' } },
   },
 };
+
+/** A part of the one-call form that is a part of POST /v1/datasets too. */
+function describePart(as: string) {
+  const file = { type: 'string', format: 'binary' };
+  const description = `As \`${as}\` of POST /v1/datasets.`;
+  return as === 'inputs' ? { type: 'array', items: file, description } : { ...file, description };
+}
 
 const HEADERS = [
   {
@@ -61,7 +76,7 @@ export function registerJobs(app: App, services: Services): void {
         operationId: 'createJob',
         summary: 'Prune a model',
         description:
-          'With a model uploaded before, as JSON; or with the model in the same request, as multipart. What could only fail is refused here.',
+          'With a model and datasets uploaded before, as JSON; or with all of them in the same request, as multipart. What could only fail is refused here.',
         response: { 200: jobSchema, 202: jobSchema },
         ...describeOperation(
           {
@@ -89,6 +104,8 @@ export function registerJobs(app: App, services: Services): void {
           'unsupported_dtype',
           'no_prunable_tensors',
           'scores_mismatch',
+          'samples_mismatch',
+          'invalid_labels',
           'idempotency_key_reused',
           'insufficient_storage',
           'not_ready',

@@ -70,7 +70,7 @@ export function registerModels(app: App, { store, jobs, maxUploadBytes }: Servic
       const upload = await store.createUpload();
       try {
         const { files } = await receiveParts(request, {
-          files: { file: join(upload.directory, 'files') },
+          files: { file: { directory: join(upload.directory, 'files') } },
           texts: [],
           maxBytes: maxUploadBytes,
         });

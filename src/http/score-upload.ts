@@ -4,20 +4,26 @@ import { EmpError } from '../core/errors.ts';
 import { extractNpz } from '../formats/npz.ts';
 import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/score-file.ts';
 import { contentId } from '../storage/ids.ts';
-import type { DatasetRecord, StoredFile } from '../storage/records.ts';
+import type { ScoresRecord, StoredFile } from '../storage/records.ts';
 import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+import type { FileRule } from './multipart.ts';
 
 /** Well above the tensors of any real model. */
 const MAX_ARRAYS = 100_000;
 
-export interface PreparedDataset {
-  readonly record: DatasetRecord;
+export interface PreparedScores {
+  readonly record: ScoresRecord;
   /** As `arrays.json` holds them: `range.path` is relative to the dataset's `files/`. */
   readonly arrays: readonly ScoreArray[];
 }
 
+/** Where the score file is to be received. */
+export function scoreFile({ directory }: Upload): FileRule {
+  return { directory: join(directory, 'files', 'scores') };
+}
+
 /**
- * Turns the score file received as `upload.directory/files/<name>` into a dataset ready to be published: an `.npz` is unpacked, the arrays' places
+ * Turns the score file received where `scoreFile` says into a dataset ready to be published: an `.npz` is unpacked, the arrays' places
  * are written to `arrays.json`, all of it synced to disk.
  * @throws EmpError for a file that holds no score arrays
  */
@@ -25,7 +31,7 @@ export async function prepareScores(
   upload: Upload,
   received: readonly StoredFile[],
   maxBytes: number,
-): Promise<PreparedDataset> {
+): Promise<PreparedScores> {
   const [file, ...others] = received;
   if (!file || others.length > 0) {
     throw new EmpError(
@@ -34,7 +40,8 @@ export async function prepareScores(
       [{ path: 'scores', message: `must be one file, got ${received.length}` }],
     );
   }
-  const folder = join(upload.directory, 'files');
+  const root = join(upload.directory, 'files');
+  const { directory: folder } = scoreFile(upload);
   const found = await readScoreArrays(await openScores(upload, folder, file, maxBytes));
   if (found.length === 0) {
     throw new EmpError('invalid_request', `${file.name} holds no arrays`, [
@@ -43,11 +50,12 @@ export async function prepareScores(
   }
   const arrays = found.map((array) => ({
     ...array,
-    range: { ...array.range, path: relative(folder, array.range.path) },
+    range: { ...array.range, path: relative(root, array.range.path) },
   }));
   await writeDurably(join(upload.directory, 'arrays.json'), JSON.stringify(arrays));
   await syncDirectory(folder);
-  const record: DatasetRecord = {
+  await syncDirectory(root);
+  const record: ScoresRecord = {
     id: contentId('dat', `scores\n${file.sha256}  ${file.name}\n`),
     created_at: new Date().toISOString(),
     kind: 'scores',
