@@ -1,6 +1,7 @@
-/** `npm run bench [-- core|http|pipeline|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|pipeline|evaluation|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
+import { benchEvaluation } from './evaluation.ts';
 import { benchHttp } from './http.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
@@ -14,6 +15,7 @@ const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string
   core: { title: 'Core: decide and mask', bench: benchCore },
   http: { title: 'HTTP: thresholds', bench: benchHttp },
   pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
+  evaluation: { title: 'Evaluation: what a sweep costs', bench: benchEvaluation },
   service: { title: 'Service: a gigabyte', bench: benchService },
 };
 

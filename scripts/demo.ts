@@ -1,6 +1,7 @@
 /**
  * `npm run demo [-- model.onnx]`: the whole way of one job, seen from a client. Starts the service on the embedded queue,
- * uploads a model, prunes it with the default recipe, shows the report and keeps what came out under `demo-output/`.
+ * uploads a model, prunes it with the default recipe, shows the report and keeps what came out under `demo-output/`. The network of the
+ * examples comes with data, so that it is also measured.
  */
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
@@ -14,6 +15,10 @@ import { SERVICE, startServer } from './start-server.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DEFAULT_MODEL = join(ROOT, 'examples/fc2-mnist.onnx');
+const DEFAULT_DATA = {
+  inputs: join(ROOT, 'examples/mnist/evaluation_inputs.npy'),
+  labels: join(ROOT, 'examples/mnist/evaluation_labels.npy'),
+};
 /** Not `data`: a service of the user's own may be running on it. */
 const DATA_DIRECTORY = join(ROOT, 'data/demo');
 const SHOWN_TENSORS = 40;
@@ -56,11 +61,17 @@ async function uploadModel(baseUrl: string, paths: readonly string[]): Promise<{
   return callJson(new URL('/v1/models', baseUrl), { method: 'POST', body: form });
 }
 
-async function createJob(baseUrl: string, modelId: string): Promise<Job> {
+async function uploadData(baseUrl: string, parts: Readonly<Record<string, string>>): Promise<{ id: string }> {
+  const form = new FormData();
+  for (const [part, path] of Object.entries(parts)) form.append(part, await openAsBlob(path), basename(path));
+  return callJson(new URL('/v1/datasets', baseUrl), { method: 'POST', body: form });
+}
+
+async function createJob(baseUrl: string, request: object): Promise<Job> {
   return callJson(new URL('/v1/jobs', baseUrl), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model_id: modelId }),
+    body: JSON.stringify(request),
   });
 }
 
@@ -155,7 +166,11 @@ async function main(paths: readonly string[]): Promise<void> {
   await using service = await startServer(SERVICE, { DATA_DIR: DATA_DIRECTORY });
   console.log(`uploading ${name} to ${service.baseUrl}`);
   const model = await uploadModel(service.baseUrl, files);
-  const { id } = await createJob(service.baseUrl, model.id);
+  const data = paths.length > 0 ? null : await uploadData(service.baseUrl, DEFAULT_DATA);
+  const { id } = await createJob(service.baseUrl, {
+    model_id: model.id,
+    evaluation_dataset_id: data?.id ?? null,
+  });
   console.log(`pruning (${id})`);
   const job = await followJob(service.baseUrl, id);
   const report = await callJson<Report>(new URL(`/v1/jobs/${id}/report`, service.baseUrl), {
@@ -167,7 +182,7 @@ async function main(paths: readonly string[]): Promise<void> {
   for (const path of await download(service.baseUrl, job, directory))
     console.log(`wrote ${relative(process.cwd(), path)}`);
   console.log(
-    `\nThe job stays in data/demo: "DATA_DIR=data/demo npm start" serves it again at /v1/jobs/${id}`,
+    `\nreport.html shows it in pictures. The job stays in data/demo: "DATA_DIR=data/demo npm start" serves it again at /v1/jobs/${id}`,
   );
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests start themselves: redis-server, PostgreSQL's programs, curl and Python's requests.
+# Installs what the tests start themselves: redis-server, PostgreSQL's programs, Chromium, curl and Python's requests.
 # Programs only: no system service is left running. Does nothing where all of them are there.
 set -euo pipefail
 
@@ -20,6 +20,7 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
 command -v curl >/dev/null || missing+=(curl)
 has_requests || missing+=(python3-requests)
+command -v chromium >/dev/null || missing+=(chromium)
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 
 if ! command -v apt-get >/dev/null; then
