@@ -1,13 +1,19 @@
 # CPU image. The sources run as they are: there is no build step.
+# For CUDA build it with `--build-arg ONNXRUNTIME_NODE_INSTALL=cuda12`, which fetches onnxruntime's CUDA libraries, and with
+# `--build-arg BASE=...` naming an image made from node:24-slim that has the libraries of CUDA 12 and cuDNN 9.
+ARG BASE=node:24-slim
+
 FROM node:24-slim AS dependencies
+ARG ONNXRUNTIME_NODE_INSTALL=skip
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The image brings its own Node, and onnxruntime's libraries for other systems weigh more than all the rest.
 RUN npm ci --omit=dev \
+  && node node_modules/onnxruntime-node/script/install.js \
   && rm -rf node_modules/node node_modules/node-linux-* node_modules/.bin/node \
     node_modules/onnxruntime-node/bin/napi-v6/darwin node_modules/onnxruntime-node/bin/napi-v6/win32
 
-FROM node:24-slim
+FROM ${BASE}
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules

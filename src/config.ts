@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import type { ExecutionProvider } from './runtime/session.ts';
 
 /** An empty value means: not set. That is how an `.env` file leaves a setting at its default. */
 const optional = <T extends z.ZodType>(schema: T) =>
@@ -24,6 +25,22 @@ const url = (...protocols: string[]) =>
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
+const PROVIDERS = ['cpu', 'cuda'] as const satisfies readonly ExecutionProvider[];
+
+const providers = z
+  .string()
+  .transform((text) => text.split(',').map((name) => name.trim()))
+  .refine(
+    (names) =>
+      new Set(names).size === names.length &&
+      names.every((name) => PROVIDERS.some((known) => known === name)),
+    {
+      message: `must list one or more of ${PROVIDERS.join(', ')}, each once, separated by commas`,
+      abort: true,
+    },
+  )
+  .pipe(z.array(z.enum(PROVIDERS)));
+
 const environmentSchema = z
   .object({
     HOST: optional(z.string().default('127.0.0.1')),
@@ -37,6 +54,7 @@ const environmentSchema = z
     MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
+    EXECUTION_PROVIDERS: optional(providers.default(['cpu'])),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
@@ -62,6 +80,8 @@ export interface Config {
   readonly workerConcurrency: number;
   /** Threads of one job. */
   readonly workerThreads: number;
+  /** What models run on, in order of preference. */
+  readonly executionProviders: readonly ExecutionProvider[];
 }
 
 /** A setting that cannot be used. The message names it and what would be right, in one line. */
@@ -92,5 +112,6 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     maxUploadBytes: settings.MAX_UPLOAD_BYTES,
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
+    executionProviders: settings.EXECUTION_PROVIDERS,
   };
 }

@@ -43,8 +43,12 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
     opened.push(() => jobs.close());
     await jobs.recover();
     if (role !== 'api') {
-      const { workerConcurrency: concurrency, workerThreads: threads } = config;
-      const worker = await startWorker({ store, backend, concurrency, threads, log });
+      const {
+        workerConcurrency: concurrency,
+        workerThreads: threads,
+        executionProviders: providers,
+      } = config;
+      const worker = await startWorker({ store, backend, concurrency, threads, providers, log });
       opened.push(() => worker.close());
     }
     if (role !== 'worker') {

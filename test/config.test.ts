@@ -19,12 +19,26 @@ describe('config', () => {
     assert.equal(config.workerConcurrency, 3);
   });
 
+  test('execution providers are a list in order of preference', () => {
+    const providersOf = (text: string) => parseConfig({ EXECUTION_PROVIDERS: text }).executionProviders;
+    assert.deepEqual(providersOf(''), ['cpu']);
+    assert.deepEqual(providersOf('cuda'), ['cuda']);
+    assert.deepEqual(providersOf('cuda, cpu'), ['cuda', 'cpu']);
+  });
+
   const wrong: [Record<string, string>, RegExp][] = [
     [{ PORT: 'http' }, /^PORT="http" must be a whole number from 0 to 65535$/],
     [{ PORT: '65536' }, /^PORT="65536" must be a whole number from 0 to 65535$/],
     [{ PORT: '-1' }, /^PORT="-1" must be/],
     [{ MAX_UPLOAD_BYTES: '1e9' }, /^MAX_UPLOAD_BYTES="1e9" must be a whole number/],
     [{ WORKER_CONCURRENCY: '0' }, /^WORKER_CONCURRENCY="0" must be a whole number from 1 to 64$/],
+    [
+      { EXECUTION_PROVIDERS: 'gpu' },
+      /^EXECUTION_PROVIDERS="gpu" must list one or more of cpu, cuda, each once/,
+    ],
+    [{ EXECUTION_PROVIDERS: 'CPU,tpu' }, /^EXECUTION_PROVIDERS="CPU,tpu" must list [^;]*$/],
+    [{ EXECUTION_PROVIDERS: 'cuda,cuda' }, /^EXECUTION_PROVIDERS="cuda,cuda" must list .*each once/],
+    [{ EXECUTION_PROVIDERS: 'cuda,' }, /^EXECUTION_PROVIDERS="cuda," must list/],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL="loud" must be one of trace, debug, info/],
     [{ REDIS_URL: 'localhost' }, /^REDIS_URL must be a URL that starts with redis:\/\//],
     [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL must be a URL that starts with postgres:/],

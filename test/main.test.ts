@@ -58,6 +58,25 @@ for (const [role, env, message] of [
   });
 }
 
+test('a provider that cannot start ends whoever needs it with its name, and nobody else', {
+  timeout: 60_000,
+}, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  // Without a visible device CUDA starts on no machine.
+  const env = { REDIS_URL: redis.url, EXECUTION_PROVIDERS: 'cuda', CUDA_VISIBLE_DEVICES: '-1' };
+  for (const role of ['worker', 'all']) {
+    const { code, stdout, stderr } = await ended(await start(t, [role], env));
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(
+      stderr,
+      /^cannot start: EXECUTION_PROVIDERS=cuda: the execution provider 'cuda' cannot start; .+\n$/,
+    );
+  }
+  const [line] = (await once((await start(t, ['api'], env)).stdout, 'data')) as [Buffer];
+  assert.match(line.toString(), /^listening on /);
+});
+
 test('says once where it listens, and ends on SIGTERM after finishing requests', {
   timeout: 30_000,
 }, async (t) => {

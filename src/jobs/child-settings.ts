@@ -1,14 +1,18 @@
 import { join } from 'node:path';
+import type { ExecutionProvider } from '../runtime/session.ts';
 
 /** What a worker tells its child processes, by environment variables of its own: a job, which any worker may take, cannot know it. */
 export interface ChildSettings {
   readonly storeRoot: string;
   /** Threads that one job may compute on. */
   readonly threads: number;
+  /** What it may run models on, in order of preference. */
+  readonly providers: readonly ExecutionProvider[];
 }
 
 const STORE_ROOT = 'EMP_CHILD_STORE_ROOT';
 const THREADS = 'EMP_CHILD_THREADS';
+const PROVIDERS = 'EMP_CHILD_PROVIDERS';
 /** The queue's credentials: no business of a process that reads uploaded files. */
 const SECRETS = ['REDIS_URL', 'DATABASE_URL'];
 
@@ -22,12 +26,18 @@ export function childEnvironment(settings: ChildSettings): NodeJS.ProcessEnv {
   environment.NODE_COMPILE_CACHE ??= join(settings.storeRoot, 'compile-cache');
   environment[STORE_ROOT] = settings.storeRoot;
   environment[THREADS] = String(settings.threads);
+  environment[PROVIDERS] = settings.providers.join();
   return environment;
 }
 
 /** In a child: what its worker told it. */
 export function readChildSettings(): ChildSettings {
   const storeRoot = process.env[STORE_ROOT];
-  if (!storeRoot) throw new Error('this file is run by a worker, not by itself');
-  return { storeRoot, threads: Number(process.env[THREADS]) };
+  const providers = process.env[PROVIDERS];
+  if (!storeRoot || !providers) throw new Error('this file is run by a worker, not by itself');
+  return {
+    storeRoot,
+    threads: Number(process.env[THREADS]),
+    providers: providers.split(',') as ExecutionProvider[],
+  };
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import type { SandboxedJob } from 'bullmq';
 import { EmpError } from '../core/errors.ts';
+import type { ExecutionProvider } from '../runtime/session.ts';
 import { Store } from '../storage/store.ts';
 import type { QueuedJob } from './backends/backend.ts';
 import { watchCancellation } from './cancellation.ts';
@@ -19,6 +20,8 @@ export interface WorkContext {
   /** Empty folder for the artifacts. */
   readonly outputDirectory: string;
   readonly threads: number;
+  /** What models run on, in order of preference. */
+  readonly providers: readonly ExecutionProvider[];
   /** Aborts when the job is canceled or the worker shuts down. */
   readonly signal: AbortSignal;
   onProgress(progress: JobProgress): void;
@@ -34,11 +37,11 @@ export type Work = (
 export async function createProcessor(work: Work) {
   // The parent is gone, and with it the lock on the job: another worker will take it up.
   process.once('disconnect', () => process.exit(1));
-  const { storeRoot, threads } = readChildSettings();
+  const { storeRoot, threads, providers } = readChildSettings();
   const store = await Store.open(storeRoot);
   return async (job: SandboxedJob<QueuedJob>, token: string, shutdown: AbortSignal): Promise<void> => {
     const startedAt = new Date(job.processedOn ?? Date.now()).toISOString();
-    const ended = await runJob(job.id, startedAt, { store, threads, shutdown, work });
+    const ended = await runJob(job.id, startedAt, { store, threads, providers, shutdown, work });
     if (!ended) {
       await job.moveToWait(token);
       // BullMQ knows by this name that the job has been moved already.
@@ -50,6 +53,7 @@ export async function createProcessor(work: Work) {
 interface Surroundings {
   readonly store: Store;
   readonly threads: number;
+  readonly providers: readonly ExecutionProvider[];
   readonly shutdown: AbortSignal;
   readonly work: Work;
 }
@@ -59,7 +63,7 @@ interface Surroundings {
  * makes the queue try again. A job that was taken from a dead worker starts anew, in a folder of its own, and gives the same bytes.
  */
 async function runJob(id: string, started_at: string, surroundings: Surroundings): Promise<boolean> {
-  const { store, threads, shutdown, work } = surroundings;
+  const { store, threads, providers, shutdown, work } = surroundings;
   const record = await store.readRecord<JobRecord>('jobs', id);
   // Deleted; or a crash came after the result and before the queue heard of it.
   if (!record || (await readResult(store, id))) return true;
@@ -72,7 +76,7 @@ async function runJob(id: string, started_at: string, surroundings: Surroundings
   const onProgress = (update: JobProgress) => progress.report(update);
   try {
     signal.throwIfAborted();
-    const outcome = await work(record, { store, outputDirectory, threads, signal, onProgress });
+    const outcome = await work(record, { store, outputDirectory, threads, providers, signal, onProgress });
     await publishArtifacts(store, id, outputDirectory);
     await writeResult(store, id, { status: 'succeeded', started_at, ...outcome });
     return true;

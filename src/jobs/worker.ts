@@ -1,8 +1,10 @@
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
+import type { ExecutionProvider } from '../runtime/session.ts';
 import type { Store } from '../storage/store.ts';
 import type { Backend, QueuedJob } from './backends/backend.ts';
 import { childEnvironment } from './child-settings.ts';
+import { requireProviders } from './provider-check.ts';
 import { readResult, serviceFailure, writeResult } from './result.ts';
 
 /** A lock is renewed twice in its time. A job whose worker died is free when it has run out... */
@@ -23,6 +25,8 @@ export interface WorkerSettings {
   readonly concurrency: number;
   /** Threads that one job may compute on; the result is the same for any number. */
   readonly threads?: number;
+  /** What models run on, in order of preference; `cpu` unless given. */
+  readonly providers?: readonly ExecutionProvider[];
   readonly log: Logger;
   /** The child's file; the tests have their own. */
   readonly processor?: URL;
@@ -39,10 +43,15 @@ export interface JobWorker {
   close(): Promise<void>;
 }
 
-/** Starts taking jobs from the queue. */
+/**
+ * Starts taking jobs from the queue.
+ * @throws EmpError execution_provider_unavailable where one of `providers` cannot start here
+ */
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
   const { store, backend, concurrency, log } = settings;
-  const env = childEnvironment({ storeRoot: store.root, threads: settings.threads ?? 1 });
+  const { threads = 1, providers = ['cpu'] } = settings;
+  const env = childEnvironment({ storeRoot: store.root, threads, providers });
+  await requireProviders(providers, env);
   const worker = backend.createWorker(settings.processor ?? new URL('./processor.ts', import.meta.url), {
     concurrency,
     lockDuration: settings.lockMs ?? LOCK_MS,
