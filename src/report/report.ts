@@ -1,4 +1,10 @@
 import { z } from 'zod';
+import { WARNING_CODES, type WarningCode } from './warning-codes.ts';
+
+const warningCodes = Object.keys(WARNING_CODES) as [WarningCode, ...WarningCode[]];
+const warningMeanings = Object.entries(WARNING_CODES)
+  .map(([code, meaning]) => `\`${code}\`: ${meaning}`)
+  .join(' ');
 
 const count = z.int().nonnegative();
 const share = z.number().min(0).max(1);
@@ -107,7 +113,7 @@ const scoresSchema = z
   })
   .describe('How all scores together are distributed.');
 
-/** `report.json`, version 1. Only `latency_ms` differs between two runs of the same job. */
+/** `report.json`, version 1. Of two runs of the same job only `latency_ms`, and the warning that quotes it, differ. */
 export const reportSchema = z.object({
   schema_version: z.literal(1),
   model: z.object({
@@ -133,7 +139,7 @@ export const reportSchema = z.object({
   structures: z.null(),
   verdict: z.object({
     text: z.string(),
-    warnings: z.array(z.object({ code: z.string(), text: z.string() })),
+    warnings: z.array(z.object({ code: z.enum(warningCodes).describe(warningMeanings), text: z.string() })),
   }),
   loss_bound: z.null(),
   sizes: z.object({

@@ -1,41 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Report } from '../../src/report/report.ts';
+import fc from 'fast-check';
+import type { Figures } from '../../src/report/figures.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
+import { WARNING_CODES } from '../../src/report/warning-codes.ts';
+import { figures, labeled, NO_METRICS, search, unlabeled } from './figures.ts';
 
-const total: Report['total'] = {
-  n: 12_000,
-  n_keep: 9_000,
-  sparsity: 0.25,
-  n_eff: 9_000.5,
-  threshold: 0.1,
-  preserved_mass: 0.9377,
-  preserved_mass_bound: 0.75999,
-};
-const sizes: Report['sizes'] = {
-  dense_bytes: 48_000,
-  pruned_bytes: 48_000,
-  dense_zstd_bytes: 44_000,
-  pruned_zstd_bytes: 33_000,
-  zstd_estimated: false,
-  mask_bytes: 1_600,
-};
-const tensor = {
-  name: 'a.weight',
-  shape: [12_000],
-  dtype: 'float32',
-  n: 12_000,
-  n_keep: 9_000,
-  sparsity: 0.25,
-  n_eff: 9_000.5,
-  threshold: 0.1,
-  preserved_mass: 0.9377,
-  score_histogram: { log2_min: 0, counts: [], zero: 0 },
-  mask_sha256: '',
-};
-const figures = { total, sizes, tensors: [tensor], beta: 1, zeroRows: new Map<string, number>(), raised: [] };
-const textOf = (changed: Partial<Parameters<typeof createVerdict>[0]>) =>
-  createVerdict({ ...figures, ...changed }).text;
+const textOf = (changed: Partial<Figures>) => createVerdict({ ...figures, ...changed }).text;
 
 describe('the sentence', () => {
   test('says what goes, what it holds and what gets smaller', () => {
@@ -53,7 +24,7 @@ describe('the sentence', () => {
   });
 
   test('of a dry run speaks of what would be', () => {
-    const dry = { ...sizes, pruned_bytes: null, pruned_zstd_bytes: null };
+    const dry = { ...figures.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
     assert.match(
       textOf({ sizes: dry }),
       /^EMP would remove 3,000 .*; this was a dry run, no model was written\.$/,
@@ -61,20 +32,23 @@ describe('the sentence', () => {
   });
 
   test('does not call larger smaller', () => {
-    assert.match(textOf({ sizes: { ...sizes, pruned_zstd_bytes: 45_000 } }), /to 45\.0 kB \(larger\), and/);
     assert.match(
-      textOf({ sizes: { ...sizes, pruned_zstd_bytes: 44_000 } }),
+      textOf({ sizes: { ...figures.sizes, pruned_zstd_bytes: 45_000 } }),
+      /to 45\.0 kB \(larger\), and/,
+    );
+    assert.match(
+      textOf({ sizes: { ...figures.sizes, pruned_zstd_bytes: 44_000 } }),
       /to 44\.0 kB \(no smaller\), and/,
     );
     assert.match(
-      textOf({ sizes: { ...sizes, zstd_estimated: true } }),
+      textOf({ sizes: { ...figures.sizes, zstd_estimated: true } }),
       /from about 44\.0 kB to about 33\.0 kB/,
     );
   });
 
   test('does not round almost all to all, or almost nothing to nothing', () => {
     const few = {
-      ...total,
+      ...figures.total,
       n_keep: 11_999,
       sparsity: 1 / 12_000,
       preserved_mass: 0.99999,
@@ -87,37 +61,114 @@ describe('the sentence', () => {
   });
 
   test('claims no cost where nothing is removed', () => {
-    const none = createVerdict({ ...figures, total: { ...total, n_keep: 12_000, sparsity: 0 } });
+    const none = createVerdict({ ...figures, total: { ...figures.total, n_keep: 12_000, sparsity: 0 } });
     assert.match(none.text, /^EMP removes none of 12,000 weights; the model keeps its/);
     assert.ok(none.warnings.some(({ code }) => code === 'nothing_removed'));
   });
-});
 
-describe('warnings', () => {
-  const warningOf = (changed: Partial<Parameters<typeof createVerdict>[0]>, wanted: string) =>
-    createVerdict({ ...figures, ...changed }).warnings.find(({ code }) => code === wanted)?.text;
-
-  test('a tensor of zeros is left as it is only where it is a group of its own', () => {
-    const zero = { ...tensor, n_eff: null };
+  test('gives what it costs in loss and accuracy, with standard errors', () => {
     assert.match(
-      warningOf({ tensors: [{ ...zero, n_keep: 12_000 }] }, 'all_zero_tensor') ?? '',
-      /is left as it is/,
+      textOf({ evaluation: labeled() }),
+      /; measured on 1,000 samples: loss from 0\.5 to 0\.51 \(2\.0 % more, standard error 0\.4 %\) and accuracy from 90\.00 % to 89\.70 % \(0\.30 points lower, standard error 0\.10 points\); the model keeps/,
     );
-    const dropped = { tensors: [{ ...zero, n_keep: 0 }] };
-    assert.match(warningOf(dropped, 'all_zero_tensor') ?? '', /count for nothing/);
-    assert.equal(warningOf(dropped, 'low_density'), undefined);
-  });
-
-  test('rows of zeros, one or more', () => {
-    const rows = (n: number) => warningOf({ zeroRows: new Map([['a', n]]) }, 'all_zero_rows');
-    assert.equal(rows(1), 'a has a row of zeros: it has no N_eff and is left as it is.');
-    assert.equal(rows(1200), 'a has 1,200 rows of zeros: they have no N_eff and are left as they are.');
-  });
-
-  test('a tensor nearly emptied', () => {
     assert.match(
-      warningOf({ tensors: [{ ...tensor, n_keep: 12 }] }, 'low_density') ?? '',
-      /keeps only 12 of 12,000/,
+      textOf({ evaluation: labeled({ loss: 0.4999, accuracy: 0.905 }) }),
+      /loss from 0\.5 to 0\.4999 \(< 0\.1 % less, .* to 90\.50 % \(0\.50 points higher,/,
+    );
+    const once = labeled({ loss_increase_standard_error: null, accuracy_drop_standard_error: null });
+    assert.match(
+      textOf({ evaluation: { ...once, n_samples: 1, n_positions: 1 } }),
+      /measured on 1 sample: loss from 0\.5 to 0\.51 \(2\.0 % more\) and accuracy .* \(0\.30 points lower\);/,
+    );
+  });
+
+  test('of sequences adds perplexity and positions', () => {
+    const evaluation = labeled({ loss: Math.log(11), perplexity: 11 }, { n_samples: 8, n_positions: 1_016 });
+    const dense = { ...evaluation.dense, loss: Math.log(10), perplexity: 10 };
+    assert.match(
+      textOf({ evaluation: { ...evaluation, dense } }),
+      /measured on 8 samples \(1,016 positions\): loss from 2\.303 to 2\.398 \(4\.1 % more, .*, perplexity from 10 to 11\) and accuracy/,
+    );
+  });
+
+  test('without labels gives how far the outputs move', () => {
+    const drift = { relative_l2: 0.032, cosine: 0.99999, top1_agreement: 0.98 };
+    assert.match(
+      textOf({ evaluation: unlabeled(drift) }),
+      /measured on 1,000 samples without labels: the outputs move by 3\.2 % \(relative L2, cosine 0\.9999\) and 98\.0 % of the top-1 predictions stay the same;/,
+    );
+    assert.match(
+      textOf({ evaluation: unlabeled({ ...drift, top1_agreement: null }) }),
+      /labels: the outputs move by 3\.2 % \(relative L2, cosine 0\.9999\);/,
+    );
+    assert.match(
+      textOf({ evaluation: unlabeled({ top1_agreement: 0 }) }),
+      /labels: 0\.0 % of the top-1 predictions stay the same;/,
+    );
+    assert.match(textOf({ evaluation: unlabeled({}) }), /how far the outputs move has no finite figure;/);
+  });
+
+  test('shows a loss that is not finite, and one that was zero', () => {
+    assert.match(
+      textOf({ evaluation: labeled({ loss: null, loss_increase_standard_error: null }) }),
+      /: loss from 0\.5 to a value that is not finite and accuracy from 90\.00 % to/,
+    );
+    const evaluation = labeled();
+    const zero = { ...evaluation, dense: { ...evaluation.dense, loss: 0 } };
+    assert.match(textOf({ evaluation: zero }), /loss from 0 to 0\.51 \(0\.51 more, standard error 0\.002\)/);
+    const tiny = { ...evaluation, dense: { ...evaluation.dense, loss: 1e-6 } };
+    assert.match(textOf({ evaluation: tiny }), /loss from 0\.000001 to 0\.51 \(0\.51 more,/);
+  });
+
+  test('of a search names the target, the beta and whether it was met', () => {
+    const met = labeled({}, { search: search({ max_loss_increase: 0.025 }, true) });
+    assert.match(
+      textOf({ beta: 0.5, evaluation: met }),
+      /^EMP at beta 0\.5, the smallest of 2 tried that stays within a loss increase of 2\.5 %, removes 3,000 of 12,000 weights/,
+    );
+    const missed = (max_accuracy_drop: number) =>
+      textOf({ beta: 0.5, evaluation: labeled({}, { search: search({ max_accuracy_drop }, false) }) });
+    assert.match(
+      missed(0.001),
+      /^No beta of 2 tried stays within an accuracy drop of 0\.1 points; EMP at beta 0\.5, the nearest, removes 3,000 .* lower, standard error/,
+    );
+    assert.match(missed(0.01), /an accuracy drop of 1 point;/);
+    const dry = { ...figures.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
+    assert.match(textOf({ beta: 0.5, evaluation: met, sizes: dry }), /2\.5 %, would remove 3,000 /);
+  });
+
+  test('never claims that pruning is free: where weights go it says what that costs, or that nobody knows', () => {
+    const figure = fc.option(fc.double({ min: 0, max: 1e6, noNaN: true }), { nil: null });
+    const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null });
+    const metrics = { loss: figure, accuracy: share, perplexity: figure };
+    const drift = { relative_l2: figure, cosine: share, top1_agreement: share };
+    const errors = { loss_increase_standard_error: figure, accuracy_drop_standard_error: share };
+    const evaluation = fc
+      .record({
+        dense: fc.record(metrics),
+        pruned: fc.record({ ...metrics, ...drift, ...errors }),
+        uniform: fc.option(fc.record({ ...metrics, ...drift }), { nil: null }),
+        searched: fc.option(fc.boolean(), { nil: null }),
+      })
+      .map(({ dense, pruned, uniform, searched }) => ({
+        ...labeled(pruned),
+        dense: { ...NO_METRICS, ...dense, latency_ms: 1 },
+        uniform: uniform && { sparsity: 0.25, ...uniform },
+        search: searched === null ? null : search({ max_loss_increase: 0.01 }, searched),
+      }));
+    fc.assert(
+      fc.property(fc.option(evaluation, { nil: null }), fc.constantFrom(1, 0.5, null), (evaluated, beta) => {
+        const { text, warnings } = createVerdict({ ...figures, evaluation: evaluated, beta });
+        const all = [text, ...warnings.map((warning) => warning.text)].join(' ');
+        assert.doesNotMatch(all, /no cost|cost-free|for free|lossless|without loss|harmless|NaN|Infinity/i);
+        assert.match(
+          text,
+          evaluated ? /; measured on 1,000 samples/ : /; what that costs .* was not measured;/,
+        );
+        assert.match(text, /zeros in place do not make onnxruntime faster\.$/);
+        if (evaluated && evaluated.dense.loss !== null) assert.match(text, /: loss from \S+ to /);
+        for (const { code } of warnings) assert.ok(Object.hasOwn(WARNING_CODES, code), code);
+      }),
     );
   });
 });

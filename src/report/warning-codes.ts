@@ -1,0 +1,24 @@
+/** Every warning that a verdict may hold. Clients rely on these names. */
+export const WARNING_CODES = {
+  non_finite_loss: 'The loss of the pruned model is NaN or infinite.',
+  beta_1_harmful:
+    "EMP's own answer, beta 1, was measured: accuracy more than 1 point lower, loss more than 10 % higher (both by more than two standard errors where these are known), or, without labels, under 90 % of the top-1 predictions the same.",
+  harmful: 'The same of a model that was pruned by another beta or by a budget.',
+  target_not_met: 'No beta that was tried stays within `target`; the model is the nearest.',
+  uniform_better:
+    'The same total sparsity spread evenly measures better: loss lower by more than 0.1 % and two standard errors, or, without labels, more than 0.1 points more top-1 predictions the same.',
+  evaluation_too_small:
+    'The measured change is smaller than two standard errors, and these are larger than what `target` allows (without one: 1 % of the loss, 1 point of accuracy).',
+  not_evaluated: 'There was no evaluation data.',
+  heavy_tailed_scores: 'N_eff is under 10 % of N: a few scores hold most of the mass.',
+  uniform_scores: 'N_eff is above 95 % of N: almost nothing can go on the grounds of these scores.',
+  layer_emptied: 'A tensor keeps none of its weights.',
+  low_density: 'A tensor keeps under 5 % of its weights.',
+  all_zero_tensor: 'A tensor holds only zeros.',
+  all_zero_rows: 'A tensor has rows of zeros, which are left as they are.',
+  min_density_applied: '`min_density` keeps more than the threshold would.',
+  nothing_removed: 'Every weight is kept.',
+  no_speedup: 'The model has more zeros and is not faster for it.',
+} as const;
+
+export type WarningCode = keyof typeof WARNING_CODES;

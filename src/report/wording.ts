@@ -1,0 +1,29 @@
+/** Numbers as plain sentences show them. */
+
+export const count = (value: number): string => value.toLocaleString('en-US');
+
+/** Four significant digits. */
+export const number = (value: number): string => String(Number(value.toPrecision(4)));
+
+/** A share of almost nothing or almost all is not rounded to nothing or all. */
+export function percent(share: number): string {
+  const rounded = (100 * share).toFixed(1);
+  if (rounded === '0.0' && share > 0) return '< 0.1 %';
+  if (rounded === '100.0' && share < 1) return '> 99.9 %';
+  return `${rounded} %`;
+}
+
+/** To a tenth, downwards: a guarantee must not promise more than it holds. */
+export const guarantee = (share: number): string => percent(Math.floor(1000 * share) / 1000);
+
+/** A difference of two shares. */
+export function points(difference: number): string {
+  const rounded = (100 * difference).toFixed(2);
+  return `${rounded === '0.00' && difference > 0 ? '< 0.01' : rounded} points`;
+}
+
+export function bytes(value: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = value < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(value) / 3));
+  return power === 0 ? `${value} bytes` : `${(value / 1000 ** power).toPrecision(3)} ${units[power]}`;
+}

@@ -1,0 +1,106 @@
+import type { Measured, Metrics } from '../../src/report/cost.ts';
+import type { Figures } from '../../src/report/figures.ts';
+import type { Evaluation, TensorReport } from '../../src/report/report.ts';
+
+const total: Figures['total'] = {
+  n: 12_000,
+  n_keep: 9_000,
+  sparsity: 0.25,
+  n_eff: 9_000.5,
+  threshold: 0.1,
+  preserved_mass: 0.9377,
+  preserved_mass_bound: 0.75999,
+};
+
+const sizes: Figures['sizes'] = {
+  dense_bytes: 48_000,
+  pruned_bytes: 48_000,
+  dense_zstd_bytes: 44_000,
+  pruned_zstd_bytes: 33_000,
+  zstd_estimated: false,
+  mask_bytes: 1_600,
+};
+
+export const tensor: TensorReport = {
+  name: 'a.weight',
+  shape: [12_000],
+  dtype: 'float32',
+  n: 12_000,
+  n_keep: 9_000,
+  sparsity: 0.25,
+  n_eff: 9_000.5,
+  threshold: 0.1,
+  preserved_mass: 0.9377,
+  score_histogram: { log2_min: 0, counts: [], zero: 0 },
+  mask_sha256: '',
+};
+
+/** A job without evaluation, at beta 1. */
+export const figures: Figures = {
+  total,
+  sizes,
+  tensors: [tensor],
+  evaluation: null,
+  beta: 1,
+  zeroRows: new Map(),
+  raised: [],
+};
+
+export const NO_METRICS: Metrics = {
+  loss: null,
+  accuracy: null,
+  perplexity: null,
+  relative_l2: null,
+  cosine: null,
+  top1_agreement: null,
+};
+
+/** With labels: a dense loss of 0.5 and an accuracy of 90 %, hardly changed. */
+export function labeled(
+  pruned: Partial<Measured & { latency_ms: number }> = {},
+  changed: Partial<Evaluation> = {},
+): Evaluation {
+  return {
+    metric_names: ['loss', 'accuracy'],
+    output: 'logits',
+    n_samples: 1_000,
+    n_positions: 1_000,
+    batch_size: null,
+    dense: { ...NO_METRICS, loss: 0.5, accuracy: 0.9, latency_ms: null },
+    pruned: {
+      ...NO_METRICS,
+      loss: 0.51,
+      accuracy: 0.897,
+      latency_ms: null,
+      loss_increase_standard_error: 0.002,
+      accuracy_drop_standard_error: 0.001,
+      ...pruned,
+    },
+    beta_1: null,
+    uniform: null,
+    sweep: [],
+    search: null,
+    ...changed,
+  };
+}
+
+/** Without labels. */
+export function unlabeled(pruned: Partial<Metrics>, changed: Partial<Evaluation> = {}): Evaluation {
+  const missing = { loss_increase_standard_error: null, accuracy_drop_standard_error: null };
+  return {
+    ...labeled({ ...NO_METRICS, ...missing, ...pruned }),
+    metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
+    dense: { ...NO_METRICS, latency_ms: null },
+    ...changed,
+  };
+}
+
+/** Three evaluations of two betas. */
+export function search(
+  target: NonNullable<Evaluation['search']>['target'],
+  met: boolean,
+): NonNullable<Evaluation['search']> {
+  const point = { ...NO_METRICS, sparsity: 0.25, loss: 0.51, accuracy: 0.897 };
+  const evaluations = [1, 0.5, 1].map((beta) => ({ beta, ...point }));
+  return { target, met, beta: 0.5, evaluations };
+}
