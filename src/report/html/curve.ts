@@ -1,0 +1,90 @@
+import type { Evaluation, Report } from '../report.ts';
+import { chosenBeta } from './asked.ts';
+import { type Metric, type Metrics, mainMetrics } from './metrics.ts';
+
+/** From this ratio of the largest to the smallest loss on, a linear axis shows nothing of the small ones. */
+const LOG_FROM_RATIO = 8;
+/** How far the axis goes on both sides of the dense model, in differences of what the chart is about. */
+const WINDOW = 4;
+
+/** A pruned model that was measured; without a beta where a budget decided. */
+export type Point = Metrics & { readonly beta: number | null; readonly sparsity: number };
+
+/** One metric of all pruned models that were measured. */
+export interface Curve {
+  readonly metric: Metric;
+  /** By ascending sparsity; the chosen model and beta 1 among them. */
+  readonly points: readonly Point[];
+  readonly chosen: Point;
+  /** EMP's own answer where it was measured and not chosen. */
+  readonly beta1: Point | null;
+  readonly uniform: Evaluation['uniform'];
+  readonly dense: number | null;
+  readonly limit: number | null;
+  readonly scale: Scale;
+}
+
+export interface Scale {
+  readonly isLogarithmic: boolean;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Of the main metrics; none where only one pruned model was measured. */
+export function curvesOf(report: Report, evaluation: Evaluation): Curve[] {
+  const { uniform, sweep, search } = evaluation;
+  const chosen = { beta: chosenBeta(report), sparsity: report.total.sparsity, ...evaluation.pruned };
+  const points = measuredPoints(evaluation, chosen);
+  if (points.length < 2) return [];
+  const beta1 = points.find((point) => point.beta === 1 && point !== chosen) ?? null;
+  return mainMetrics(evaluation).map((metric) => {
+    const dense = evaluation.dense[metric.name];
+    const limit = limitOf(metric, evaluation);
+    const valuesOf = (models: readonly (Metrics | null)[]) =>
+      models.flatMap((model) => model?.[metric.name] ?? []);
+    const levels = [dense, limit].filter((level) => level !== null);
+    const all = [...valuesOf([...points, uniform]), ...levels];
+    const subject = [...valuesOf([chosen, beta1, uniform, ...sweep]), ...levels];
+    const scale = createScale(metric, all, search && dense !== null ? { subject, dense } : null);
+    return { metric, points, chosen, beta1, uniform, dense, limit, scale };
+  });
+}
+
+/** Of the same beta once; the model that was written is the one that counts. */
+function measuredPoints({ search, sweep, beta_1 }: Evaluation, chosen: Point): Point[] {
+  const points = new Map<number | null, Point>();
+  for (const point of search?.evaluations ?? []) points.set(point.beta, point);
+  for (const point of sweep) points.set(point.beta, point);
+  if (beta_1) points.set(1, { beta: 1, ...beta_1 });
+  points.set(chosen.beta, chosen);
+  return [...points.values()].sort((a, b) => a.sparsity - b.sparsity);
+}
+
+function limitOf({ name }: Metric, { search, dense }: Evaluation): number | null {
+  const { max_loss_increase, max_accuracy_drop } = search?.target ?? {};
+  if (name === 'loss' && max_loss_increase !== undefined && dense.loss !== null) {
+    return dense.loss * (1 + max_loss_increase);
+  }
+  if (name === 'accuracy' && max_accuracy_drop !== undefined && dense.accuracy !== null) {
+    return dense.accuracy - max_accuracy_drop;
+  }
+  return null;
+}
+
+/**
+ * A search also looks where a model is ruined, and on an axis that reaches there nothing else can be told apart. So the axis stays near
+ * `subject`, what the chart is about.
+ */
+function createScale(
+  { name }: Metric,
+  all: readonly number[],
+  near: { readonly subject: readonly number[]; readonly dense: number } | null,
+): Scale {
+  let [least, most] = [Math.min(...all), Math.max(...all)];
+  const room = near ? WINDOW * Math.max(...near.subject.map((value) => Math.abs(value - near.dense))) : 0;
+  if (near && room > 0) {
+    least = Math.max(least, near.dense - room);
+    most = Math.min(most, near.dense + room);
+  }
+  return { isLogarithmic: name === 'loss' && least > 0 && most / least > LOG_FROM_RATIO, least, most };
+}

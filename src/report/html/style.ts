@@ -1,0 +1,81 @@
+import { Markup } from './markup.ts';
+
+const LIGHT =
+  '--paper:#fff;--ink:#1a1f25;--muted:#56606b;--line:#d3d9df;--soft:#f3f6f8;--kept:#0b6a9c;--removed:#8b95a1';
+const DARK =
+  '--paper:#12161a;--ink:#e4e8ec;--muted:#a3adb8;--line:#353d46;--soft:#1b2127;--kept:#58b0e3;--removed:#6d7884';
+
+/** Paper is white: dark colours are for screens alone. */
+export const STYLE = new Markup(`
+:root{${LIGHT};color-scheme:light dark}
+@media screen and (prefers-color-scheme:dark){:root{${DARK}}}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:2.5rem 1rem 4rem;max-width:60rem;background:var(--paper);color:var(--ink);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;overflow-wrap:anywhere;-webkit-text-size-adjust:100%;text-size-adjust:100%}
+h1,h2,h3{line-height:1.25;text-wrap:balance}
+h1{margin:0;font-size:1.75rem}
+h2{margin:0 0 1rem;font-size:1.25rem}
+h3{margin:0;font-size:1rem}
+p{margin:0 0 .75rem;max-width:44rem}
+section{margin-top:3rem}
+code{font:.875em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace}
+small,.note,.kind,dt,caption,figcaption+p{color:var(--muted)}
+.kind{margin:0 0 .25rem}
+.note,.legend,small{font-size:.875rem}
+.verdict{margin:1.25rem 0 0;padding-left:1rem;border-left:.25rem solid var(--kept);font-size:1.125rem}
+dl{margin:0}
+dd{margin:0}
+.warnings{margin:0;padding:0;list-style:none}
+.warnings li{padding:.75rem 1rem;background:var(--soft);border-left:.25rem solid var(--removed)}
+.warnings li+li{margin-top:.5rem}
+.warnings p{margin:.25rem 0 0}
+.headline{display:grid;grid-template-columns:repeat(2,1fr);gap:1.5rem 1rem}
+@media (min-width:40rem),print{.headline{grid-template-columns:repeat(3,1fr)}.headline:has(>:nth-child(4):last-child){grid-template-columns:repeat(4,1fr)}}
+.headline dt{font-size:.875rem}
+.headline strong{display:block;font-size:1.5rem;line-height:1.3;font-weight:600;font-variant-numeric:tabular-nums}
+.headline span{font-size:.875rem;color:var(--muted)}
+.asked div,.provenance div{display:grid;grid-template-columns:8rem 1fr;gap:0 1rem;padding:.5rem 0;border-top:1px solid var(--line)}
+.asked div:last-child,.provenance div:last-child{border-bottom:1px solid var(--line)}
+@media (max-width:30rem){.asked div,.provenance div{grid-template-columns:1fr}}
+figure{margin:0}
+figcaption{font-weight:600;margin-bottom:.5rem}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:2.5rem 3rem}
+.pair figure{max-width:30rem}
+.chart{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
+.chart text{white-space:pre}
+.wide{display:none}
+.narrow{max-width:30rem}
+@media (min-width:45rem),print{.wide{display:block}.narrow{display:none}}
+.legend{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;margin:.75rem 0 0;padding:0;list-style:none}
+.legend li{display:flex;gap:.5rem}
+.symbol{flex:none;width:1.25rem;height:.75rem;margin-top:.3rem;fill:none}
+figure .note{margin:.75rem 0 0}
+.scroll{overflow-x:auto}
+.scroll+.note{margin-top:.75rem}
+table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
+caption{padding-bottom:.5rem;text-align:left}
+caption span{display:block;max-width:calc(100vw - 2rem)}
+th,td{padding:.4rem 1.25rem .4rem 0;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--line)}
+th{font-weight:600}
+th:first-child,.tensors :is(th,td):nth-child(-n+3){text-align:left}
+th:last-child,td:last-child{padding-right:0}
+.tensors th[scope=row]{min-width:11rem;max-width:24rem;font-weight:400;white-space:normal}
+details{margin-top:1rem}
+summary{cursor:pointer;color:var(--muted)}
+details .scroll{margin-top:.75rem}
+.provenance code{color:var(--muted)}
+footer{margin-top:4rem}
+@media print{
+@page{margin:15mm}
+:root{font-size:81.25%}
+body{padding:0;max-width:none}
+section{margin-top:1.75rem}
+h2,h3,figcaption,caption{break-after:avoid}
+figure,li,tr,.headline div,.asked div,.provenance div{break-inside:avoid}
+.scroll{overflow:visible}
+table{font-size:.8125rem}
+th,td{padding-right:.75rem}
+.tensors th[scope=row]{min-width:0}
+.pair{grid-template-columns:1fr 1fr;gap:1.5rem}
+details::details-content{content-visibility:visible}
+}
+`);
