@@ -42,6 +42,8 @@ export interface ReceivedParts {
  */
 export async function receiveParts(request: FastifyRequest, rules: MultipartRules): Promise<ReceivedParts> {
   if (!request.isMultipart()) throw notMultipart(request);
+  // The parser would wait for ever: it has yet to listen for the end that has come already.
+  if (request.raw.destroyed) throw closedEarly();
   if (Number(request.headers['content-length'] ?? 0) > rules.maxBytes + OVERHEAD_BYTES)
     throw tooLarge(rules.maxBytes);
   const files = new Map<string, StoredFile[]>();
@@ -50,7 +52,8 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
   const parts = request.parts({
     preservePath: true,
     limits: {
-      fileSize: rules.maxBytes,
+      // One more, so that the bytes counted here pass the limit as they come: the parser tells of it at the part's end.
+      fileSize: rules.maxBytes + 1,
       fieldSize: MAX_TEXT_BYTES,
       files: MAX_FILES,
       fields: rules.texts.length + 1,
@@ -65,10 +68,7 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
       continue;
     }
     const rule = Object.hasOwn(rules.files, fieldname) ? rules.files[fieldname] : undefined;
-    if (rule === undefined) {
-      const known = [...Object.keys(rules.files), ...rules.texts].join(', ');
-      throw badPart(fieldname, `is not a part of this request, whose parts are ${known}`);
-    }
+    if (rule === undefined) throw unknownPart(fieldname, rules);
     if (part.type !== 'file') throw badPart(fieldname, 'must be a file: its filename is missing');
     const taken = files.get(fieldname) ?? [];
     const name = (rule.numbered ? checkArrayFileName : checkFileName)(part.filename, fieldname);
@@ -99,10 +99,13 @@ async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
 
 function asBodyError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  if ('code' in error && error.code === 'ECONNRESET')
-    return new EmpError('malformed_body', 'the connection closed before the body was complete');
+  if ('code' in error && error.code === 'ECONNRESET') return closedEarly();
   if ('code' in error || !/multipart|boundary/i.test(error.message)) return error;
   return new EmpError('malformed_body', error.message);
+}
+
+function closedEarly(): EmpError {
+  return new EmpError('malformed_body', 'the connection closed before the body was complete');
 }
 
 async function storeFile(
@@ -122,7 +125,6 @@ async function storeFile(
     hash.update(chunk);
     await handle.write(chunk);
   }
-  if (part.file.truncated) throw tooLarge(maxBytes);
   await handle.sync();
   return { name, size_bytes: size, sha256: hash.digest('hex') };
 }
@@ -147,6 +149,16 @@ function textOf(part: { fieldname: string; value: unknown; valueTruncated: boole
 
 function textTooLarge(part: string): EmpError {
   return new EmpError('payload_too_large', `part ${part} is larger than ${MAX_TEXT_BYTES} bytes`);
+}
+
+/** @param part without a `name` in its Content-Disposition: undefined, whatever the plugin's types say */
+function unknownPart(part: string | undefined, { files, texts }: MultipartRules): EmpError {
+  const known = [...Object.keys(files), ...texts].join(', ');
+  if (part) return badPart(part, `is not a part of this request, whose parts are ${known}`);
+  const message = `must name the part, one of ${known}`;
+  return new EmpError('invalid_request', `a part has no name: its Content-Disposition ${message}`, [
+    { path: 'Content-Disposition', message },
+  ]);
 }
 
 function badPart(part: string, message: string): EmpError {

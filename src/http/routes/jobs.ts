@@ -204,10 +204,11 @@ export function found(job: Job | null, id: string): Job {
   throw noJob(id);
 }
 
-/** Aborts when the client has gone away before its answer was complete. */
-export function whenGone(reply: FastifyReply): AbortSignal {
+/** Aborts when the client goes away before its answer is complete; has aborted where it has gone by now. */
+export function whenGone({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  if (raw.destroyed) gone.abort();
+  else raw.once('close', () => gone.abort());
   return gone.signal;
 }
 

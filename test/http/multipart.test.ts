@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join, sep } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openTestService, readProblem, type TestService } from './test-service.ts';
+
+const MAX_UPLOAD_BYTES = 100_000;
+let service: TestService;
+before(async () => {
+  service = await openTestService({ maxUploadBytes: MAX_UPLOAD_BYTES });
+});
+after(() => service.close());
+
+const HEADERS = { 'content-type': 'multipart/form-data; boundary=cut' };
+
+function post(path: string, body: string): Promise<Response> {
+  return fetch(service.url + path, { method: 'POST', headers: HEADERS, body });
+}
+
+/** What lies in the folder of every process that receives uploads. */
+async function uploads(): Promise<string[]> {
+  const found = await readdir(join(service.store.root, 'uploads'), { recursive: true });
+  return found.filter((path) => path.includes(sep));
+}
+
+for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
+  describe(path, () => {
+    test('a client that has gone before its body is read leaves no folder', async () => {
+      const port = Number(new URL(service.url).port);
+      for (let i = 0; i < 10; i++) {
+        const socket = connect(port, '127.0.0.1');
+        await once(socket, 'connect');
+        socket.end(
+          `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: 500000\r\n\r\n`,
+        );
+        await once(socket.resume(), 'close');
+      }
+      // Answered after those, in whose place nothing must be waiting.
+      assert.equal((await post(path, '--cut--\r\n')).status, 422);
+      for (let i = 0; i < 100 && (await uploads()).length > 0; i++) await sleep(20);
+      assert.deepEqual(await uploads(), []);
+    });
+
+    test('a file over the limit is refused as it comes, before its end', async () => {
+      const field = { '/v1/models': 'file', '/v1/datasets': 'inputs', '/v1/jobs': 'model' }[path];
+      const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+      await once(socket, 'connect');
+      const head = `--cut\r\nContent-Disposition: form-data; name="${field}"; filename="x.npy"\r\n\r\n`;
+      const content = head + ' '.repeat(MAX_UPLOAD_BYTES + 1);
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+      );
+      socket.write(`${content.length.toString(16)}\r\n${content}\r\n`);
+      const [answer] = await once(socket.setEncoding('utf8'), 'data');
+      assert.match(answer, /^HTTP\/1\.1 413 .*"code":"payload_too_large"/s);
+      socket.destroy();
+    });
+
+    test('a part without a name', async () => {
+      const part = '--cut\r\nContent-Disposition: form-data; filename="x.npy"\r\n\r\nx\r\n--cut--\r\n';
+      const response = await post(path, part);
+      assert.equal(response.status, 422);
+      const { code, detail, errors } = await readProblem(response);
+      assert.equal(code, 'invalid_request');
+      assert.match(detail, /^a part has no name/);
+      assert.deepEqual(
+        errors.map(({ path: at }) => at),
+        ['Content-Disposition'],
+      );
+    });
+  });
+}
