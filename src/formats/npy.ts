@@ -51,7 +51,8 @@ export function parseNpyHeader(bytes: Uint8Array, fileByteLength: number = bytes
   const { name, width } = findDtype(descr);
   if (fortranOrder) throw malformed('the array is in Fortran order; save np.ascontiguousarray(arr) instead');
   const byteLength = shape.reduce((product, dimension) => product * dimension, width);
-  if (!Number.isSafeInteger(byteLength)) throw malformed(`shape (${shape}) overflows`);
+  // A zero hides a dimension from the product.
+  if (![...shape, byteLength].every(Number.isSafeInteger)) throw malformed(`shape (${shape}) overflows`);
   if (byteLength !== fileByteLength - end)
     throw malformed(
       `shape (${shape}) of ${name} takes ${byteLength} bytes, ${fileByteLength - end} follow the header`,

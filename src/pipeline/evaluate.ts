@@ -5,6 +5,7 @@ import type { Evaluation } from '../report/report.ts';
 import { Evaluator } from '../runtime/evaluation.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
+import { namingData } from './data-errors.ts';
 import type { DenseModel } from './dense-model.ts';
 import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
@@ -54,7 +55,7 @@ export async function openEvaluator(
   }
   const onSamples = (count: number) => progress.advance(count * sampleBytes(evaluation));
   const path = join(model.directory, model.inventory.files[0]);
-  return Evaluator.open(path, evaluation, runtime, { signal, onSamples });
+  return namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, { signal, onSamples }));
 }
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */

@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CriterionContext } from '../criteria/criterion.ts';
 import { CRITERIA } from '../criteria/registry.ts';
 import type { ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
@@ -8,6 +9,7 @@ import type { RuntimeSettings } from '../runtime/session.ts';
 import { apply } from './apply.ts';
 import { refuseReservedNames, SCRATCH_FOLDER } from './artifact-names.ts';
 import { Candidates, sparsityOf } from './candidates.ts';
+import { namingData } from './data-errors.ts';
 import { decide, type ScoredModel } from './decide.ts';
 import type { DenseModel } from './dense-model.ts';
 import { evaluate, openEvaluator } from './evaluate.ts';
@@ -132,7 +134,7 @@ async function score(
 ): Promise<NamedScores[]> {
   const { directory: modelDirectory, inventory } = model;
   const onSamples = (count: number) => progress.advance(count * (calibration ? sampleBytes(calibration) : 0));
-  const ranges = await CRITERIA[recipe.criterion](tensors, {
+  const criterionContext: CriterionContext = {
     modelDirectory,
     inventory,
     scratchDirectory,
@@ -141,6 +143,7 @@ async function score(
     runtime,
     signal,
     onSamples,
-  });
+  };
+  const ranges = await namingData('calibration', () => CRITERIA[recipe.criterion](tensors, criterionContext));
   return ranges.map((range, i) => ({ name: tensors[i].name, ...range }));
 }

@@ -15,7 +15,7 @@ const NEAR = 0.03;
 const INNER_POINTS = 3;
 /** Sparsities closer than this are the same answer. */
 const RESOLUTION = 0.004;
-/** Accuracies are quotients: a drop of exactly the target is within it. */
+/** Sparsities and accuracies are quotients: a drop of exactly the target is within it. */
 const ROUNDING = 1e-9;
 
 /**
@@ -37,7 +37,15 @@ export async function searchBeta(
   };
   const isWithin = (point: Metrics) => excessOver(target, dense, point) <= 0;
   const own = await visit(1);
-  const betaFor = (sparsity: number) => (1 - sparsity) / (1 - own.sparsity);
+  /** Along the line between the measured points on either side, or through the two densest: sparsity falls with beta, not evenly. */
+  const betaFor = (sparsity: number) => {
+    const points = [{ beta: 0, sparsity: 1 }, ...evaluations].sort((a, b) => a.beta - b.beta);
+    const denserPoint = points.findIndex((point) => point.sparsity <= sparsity);
+    const to = denserPoint === -1 ? points.length - 1 : denserPoint;
+    const from = points.findLastIndex((point, i) => i < to && point.sparsity > points[to].sparsity);
+    const [a, b] = [points[from], points[to]];
+    return a.beta + ((b.beta - a.beta) * (a.sparsity - sparsity)) / (a.sparsity - b.sparsity);
+  };
 
   // The ends of the interval that holds the answer: the denser one meets the target, as the dense model does, the sparser one does not.
   let met: BetaPoint | null = null;
@@ -46,6 +54,7 @@ export async function searchBeta(
   /** Looks at sparsities, sparsest first, up to one that meets the target. */
   const scan = async (sparsities: readonly number[]) => {
     for (const sparsity of sparsities) {
+      if (sparsity > sparser - ROUNDING) continue; // one that was to be sparser came out this dense
       if (sparsity !== own.sparsity && left() === 0) return;
       const point = sparsity === own.sparsity ? own : await visit(betaFor(sparsity));
       if (isWithin(point)) {
@@ -60,8 +69,9 @@ export async function searchBeta(
   await scan([...coarse, own.sparsity].filter((sparsity) => sparsity > 0).sort((a, b) => b - a));
   while (left() > 0 && sparser - denser > RESOLUTION) {
     const points = Math.min(INNER_POINTS, left());
-    const [from, step] = [sparser, (sparser - denser) / (points + 1)];
-    await scan(Array.from({ length: points }, (_, i) => from - step * (i + 1)));
+    const [from, width] = [sparser, sparser - denser];
+    await scan(Array.from({ length: points }, (_, i) => from - (width * (i + 1)) / (points + 1)));
+    if (sparser - denser === width) break; // no model lies between
   }
   const pruned = evaluations.filter(({ sparsity }) => sparsity > 0);
   const chosen =

@@ -103,16 +103,16 @@ function allZeroTensor({ tensors }: Figures): string[] {
     .filter((tensor) => !isScored(tensor))
     .map(({ name, n, n_keep }) =>
       n_keep === n
-        ? `${name} holds only zeros: it has no N_eff and is left as it is.`
-        : `${name} holds only zeros, which count for nothing beside the scores of the other tensors.`,
+        ? `The scores of ${name} are all zero: it has no N_eff and is left as it is.`
+        : `The scores of ${name} are all zero and count for nothing beside those of the other tensors: it keeps ${count(n_keep)} of ${count(n)} weights.`,
     );
 }
 
 function allZeroRows({ zeroRows }: Figures): string[] {
   return [...zeroRows].map(([name, rows]) =>
     rows === 1
-      ? `${name} has a row of zeros: it has no N_eff and is left as it is.`
-      : `${name} has ${count(rows)} rows of zeros: they have no N_eff and are left as they are.`,
+      ? `${name} has a row of zero scores: it has no N_eff and is left as it is.`
+      : `${name} has ${count(rows)} rows of zero scores: they have no N_eff and are left as they are.`,
   );
 }
 

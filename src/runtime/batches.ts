@@ -69,8 +69,9 @@ export async function runBatch(
 }
 
 /**
- * Samples of one batch: the model's fixed number where it has one, else as many as stay within 64, 4 MB of inputs and 16 MB of the
- * fetched outputs, by a run on the first sample. It depends on the model and the data alone, so that sums come out the same everywhere.
+ * Samples of one batch: the model's fixed number where it has one, else as many as stay within 64, 4 MB of inputs and 16 MB of
+ * outputs, by a run on the first sample. It depends on the model and the data alone, so that sums come out the same everywhere.
+ * @param outputBytes what the fetched outputs stand for: their own bytes, or those of what they are sums of
  * @throws EmpError samples_mismatch where the samples do not make up whole batches of the fixed number, model_run_failed
  */
 export async function chooseBatchSize(
@@ -78,6 +79,7 @@ export async function chooseBatchSize(
   samples: SampleSet,
   fetches: readonly string[],
   signal: AbortSignal,
+  outputBytes: (outputs: ReadonlyMap<string, Fetched>) => number = byteLength,
 ): Promise<number> {
   const sample = await readFirstBatch(samples, 1, signal);
   const fixed = fixedBatchSize(session, samples);
@@ -87,7 +89,7 @@ export async function chooseBatchSize(
     MAX_BATCH_SAMPLES,
     samples.nSamples,
     Math.floor(MAX_BATCH_INPUT_BYTES / byteLength(sample.feeds)),
-    Math.floor(MAX_BATCH_OUTPUT_BYTES / byteLength(outputs)),
+    Math.floor(MAX_BATCH_OUTPUT_BYTES / outputBytes(outputs)),
   );
   return Math.max(1, size);
 }

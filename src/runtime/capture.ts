@@ -109,7 +109,9 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
   try {
     const path = await writeAppended(modelDirectory, files, appendix.toBytes(), target);
     await using session = await openSession(path, runtime);
-    const batchSize = await chooseBatchSize(session, samples, names, signal);
+    const batchSize = await chooseBatchSize(session, samples, names, signal, (results) =>
+      Math.max(...fetched.map(({ size }) => countOf(results.get(size)) * Float64Array.BYTES_PER_ELEMENT)),
+    );
     for await (const batch of readBatches(samples, batchSize, signal)) {
       const results = await runBatch(session, batch, names);
       for (const { capture, sums, size } of fetched) {
@@ -148,7 +150,7 @@ function accumulate(
 ): void {
   const { sums, request } = capture;
   const values = batchSums?.data;
-  if (!(values instanceof Float64Array) || values.length !== sums.length || !size) {
+  if (!(values instanceof Float64Array) || values.length !== sums.length) {
     throw new TypeError(`unexpected sums of ${request.activations.value}`);
   }
   let total = 0;
@@ -162,5 +164,11 @@ function accumulate(
     const message = `the ${side} of its layer (value ${activations.value}) has NaN, infinite or too large numbers for ${samples}`;
     throw new EmpError('non_finite_activation', `${tensor}: ${message}`, [{ path: tensor, message }]);
   }
-  capture.count += Number(size.data[0]) / sums.length;
+  capture.count += countOf(size) / sums.length;
+}
+
+/** The number that a fetched `Size` is. */
+function countOf(size: Fetched | undefined): number {
+  if (size === undefined) throw new TypeError('the sizes of activations are fetched with their sums');
+  return Number(size.data[0]);
 }

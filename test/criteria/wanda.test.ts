@@ -126,6 +126,32 @@ describe('wanda: weight times norm of the input feature', () => {
     );
   });
 
+  test('float64 weights far below what float32 holds', async (t) => {
+    const x = gaussians(8 * 3, 1);
+    const w = Float64Array.from(gaussians(6, 2), (value) => value * 1e-100);
+    const stored = create(TensorProtoSchema, {
+      name: 'w',
+      dims: [3n, 2n],
+      dataType: TensorProto_DataType.DOUBLE,
+      rawData: new Uint8Array(w.buffer),
+    });
+    const scores = await wanda(t, {
+      nodes: [
+        node('Cast', ['x'], ['c'], { to: TensorProto_DataType.DOUBLE }),
+        node('MatMul', ['c', 'w'], ['z']),
+        node('Cast', ['z'], ['y'], { to: TensorProto_DataType.FLOAT }),
+      ],
+      initializers: [stored],
+      outputs: ['y'],
+      xShape: [8, 3],
+      x,
+    });
+    assertScores(
+      scores.get('w'),
+      products(w, normsOf(x, [8, 3], 1), (i) => Math.floor(i / 2)),
+    );
+  });
+
   test('16-bit floats kept as varints', async (t) => {
     const x = gaussians(8 * 3, 1);
     const w = Float16Array.from(gaussians(6, 2));

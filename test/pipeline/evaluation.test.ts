@@ -137,7 +137,10 @@ describe('evaluation', () => {
       const evaluation = { ...mlp.samples, labels };
       await assert.rejects(
         pruneMlp({}, { evaluation, outputDirectory }),
-        (error: EmpError) => error.code === 'invalid_labels' && /217/.test(error.message),
+        (error: EmpError) =>
+          error.code === 'invalid_labels' &&
+          /^evaluation data: .*217/.test(error.message) &&
+          error.findings[0].path === '/evaluation_dataset_id',
       );
       assert.ok(!(await readdir(outputDirectory)).includes('mlp.onnx'));
     } finally {

@@ -83,3 +83,41 @@ describe('losses and accuracies of independent code', () => {
     }
   }
 });
+
+describe('the search against a fine grid', () => {
+  for (const [criterion, scope] of [
+    ['magnitude', 'global'],
+    ['wanda', 'row'],
+  ]) {
+    test(`fc2-mnist, ${criterion}, scope ${scope}: within 2 points of sparsity of the best of 200 betas`, async (t) => {
+      if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+      const path = join(fixtures, 'fc2-mnist', 'model.onnx');
+      const evaluation = await fixtureSamples('fc2-mnist', 'eval');
+      const calibration = criterion === 'wanda' ? await fixtureSamples('fc2-mnist', 'calibration') : null;
+      const target = { max_loss_increase: 0.01 };
+      await using found = await pruneFiles(path, { criterion, scope, target }, { evaluation, calibration });
+      const { dense, pruned, search } = found.report.evaluation ?? assert.fail();
+      const limit = 1.01 * Number(dense.loss);
+      assert.ok(search?.met && Number(pruned.loss) <= limit);
+      assert.ok(search.evaluations.length < 14);
+      let best = 0;
+      // Betas of evenly spaced densities, as many in each job as a sweep may have.
+      const betaAt = (density: number) => density / (1 - search.evaluations[0].sparsity);
+      for (let first = 0; first < 200; first += 20) {
+        const sweep_betas = Array.from({ length: 20 }, (_, i) => betaAt((first + i + 1) / 200));
+        await using grid = await pruneFiles(
+          path,
+          { criterion, scope, sweep_betas },
+          { evaluation, calibration },
+        );
+        for (const { loss, sparsity } of grid.report.evaluation?.sweep ?? []) {
+          if (loss !== null && loss <= limit) best = Math.max(best, sparsity);
+        }
+      }
+      assert.ok(
+        best > 0 && found.report.total.sparsity > best - 0.02,
+        `${found.report.total.sparsity}, ${best}`,
+      );
+    });
+  }
+});

@@ -244,7 +244,7 @@ describe('edge cases', () => {
     assert.deepEqual(unpack(masks.get('row.weight') ?? new Uint8Array(), 50), Array(50).fill(true));
     assert.ok(
       row.report.verdict.warnings.some(
-        ({ code, text }) => code === 'all_zero_rows' && text.includes('a row of zeros'),
+        ({ code, text }) => code === 'all_zero_rows' && text.includes('a row of zero scores'),
       ),
     );
   });

@@ -11,11 +11,15 @@ function metrics(loss: number | null, accuracy: number | null) {
   return { loss, accuracy, perplexity: null, relative_l2: null, cosine: null, top1_agreement: null };
 }
 
-/** A model whose density is `beta * densityAtOne` and whose loss is a function of its sparsity. */
-function createModel(densityAtOne: number, lossAt: (sparsity: number) => number | null) {
+/** A model whose density is `beta * densityAtOne`, or else a function of beta, and whose loss is a function of its sparsity. */
+function createModel(
+  density: number | ((beta: number) => number),
+  lossAt: (sparsity: number) => number | null,
+) {
+  const densityAt = typeof density === 'number' ? (beta: number) => Math.min(1, beta * density) : density;
   const measured: BetaPoint[] = [];
   const measure = async (beta: number) => {
-    const sparsity = 1 - Math.min(1, beta * densityAtOne);
+    const sparsity = 1 - densityAt(beta);
     const loss = lossAt(sparsity);
     const point = { beta, sparsity, ...metrics(loss, loss === null ? 0 : 1.9 - loss) };
     measured.push(point);
@@ -53,6 +57,40 @@ describe('the search for the smallest beta within a target', () => {
     assert.ok(met);
     assert.ok(sparsity > 0.23 && sparsity <= 0.25, `${sparsity}`);
   });
+
+  /** Half the rows hold all their scores near one size, half of them in a few. */
+  const mixedRows = (beta: number) => (Math.min(1, 0.9 * beta) + Math.min(1, 0.02 * beta)) / 2;
+
+  test('rows that are full long before the others do not hide what is denser', async () => {
+    await fc.assert(
+      fc.asyncProperty(cliffs, async (cliff) => {
+        const { measure } = createModel(mixedRows, (sparsity) => (sparsity <= cliff ? 1 : 2));
+        const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+        const chosen = evaluations.find((point) => point.beta === beta);
+        assert.ok(met && chosen && chosen.loss === 1);
+        assert.ok(chosen.sparsity > cliff - 0.02, `${chosen.sparsity} of ${cliff}`);
+        const within = evaluations.filter(({ loss }) => loss === 1);
+        assert.equal(beta, Math.min(...within.map((point) => point.beta)));
+      }),
+    );
+  });
+
+  for (const [title, keptAt] of [
+    ['two weights', (beta: number) => (1.8 * beta < 2 ? 0.5 : 1)],
+    ['everything kept at every beta', () => 1],
+    ['a least density', (beta: number) => Math.max(0.7, Math.min(1, 0.8 * beta))],
+  ] as const) {
+    test(`models that hardly differ are not measured over and over: ${title}`, async () => {
+      for (const limit of [0, 0.4, 1]) {
+        const { measure, measured } = createModel(keptAt, (sparsity) => (sparsity <= limit ? 1 : 2));
+        const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+        assert.equal(new Set(measured.map((point) => point.beta)).size, measured.length);
+        assert.ok(met);
+        const best = Math.max(0, ...measured.map(({ sparsity }) => (sparsity <= limit ? sparsity : 0)));
+        assert.equal(1 - keptAt(beta), best);
+      }
+    });
+  }
 
   test('accuracy is a target of its own, and a drop of just as much meets it', async () => {
     const { measure } = createModel(0.6, (sparsity) => 1 + sparsity / 10);

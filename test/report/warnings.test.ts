@@ -326,8 +326,8 @@ describe('tensors', () => {
 
   test('with rows of zeros, one or more', () => {
     const rows = (n: number) => warning('all_zero_rows', { zeroRows: new Map([['a', n]]) });
-    assert.equal(rows(1), 'a has a row of zeros: it has no N_eff and is left as it is.');
-    assert.equal(rows(1200), 'a has 1,200 rows of zeros: they have no N_eff and are left as they are.');
+    assert.equal(rows(1), 'a has a row of zero scores: it has no N_eff and is left as it is.');
+    assert.equal(rows(1200), 'a has 1,200 rows of zero scores: they have no N_eff and are left as they are.');
     assert.equal(warning('all_zero_rows', {}), null);
   });
 

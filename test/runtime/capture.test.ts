@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { GraphAppendix } from '../../src/formats/onnx/append.ts';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
 import { type CaptureRequest, captureSums, type Reduction } from '../../src/runtime/capture.ts';
+import { scoresOf } from '../criteria/run-criterion.ts';
 import {
   gaussians,
   multiply,
@@ -82,6 +84,28 @@ describe('sums over activations', () => {
       assert.deepEqual(counts, Array(passes).fill([64, 6]).flat());
     });
   }
+
+  test('of large activations take fewer samples at a time: 16 MB of float64', async (t) => {
+    const [batches, wide] = [[] as number[], 2 ** 19];
+    const { calibration, ...context } = await smallModelContext(t, {
+      nodes: [node('Tile', ['x', 'repeats'], ['wide']), node('MatMul', ['wide', 'v'], ['y'])],
+      initializers: [integers('repeats', [1, wide / 4]), tensor('v', [wide, 1], new Float32Array(wide))],
+      outputs: ['y'],
+      xShape: [10, 4],
+      x: x.subarray(0, 40),
+    });
+    assert.ok(calibration);
+    await scoresOf('wanda', { ...context, calibration, onSamples: (count) => batches.push(count) }, ['v']);
+    assert.deepEqual(batches, [4, 4, 2]);
+  });
+
+  test('are refused of operators that are too old to add to', () => {
+    const proto = smallModel({ ...small, opset: 5 });
+    assert.throws(() => new GraphAppendix(new OnnxModel(proto)), {
+      code: 'unsupported_model',
+      message: /operators of version 5: .* from version 6 on/,
+    });
+  });
 
   test('leave the model as it is and nothing in the scratch folder, abandoned or not', async (t) => {
     const context = await contextOf(t);

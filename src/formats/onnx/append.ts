@@ -16,10 +16,13 @@ import {
   TypeProtoSchema,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
+import { EmpError } from '../../core/errors.ts';
 import type { OnnxGraph, OnnxModel } from './graph.ts';
 
 /** Standard operators for a model that imports none. */
 const FALLBACK_OPSET = 17;
+/** Before it, Cast took the name of a type and Reshape its shape as an attribute. */
+const MIN_OPSET = 6;
 /** Since these versions a reduction takes its axes as an input. */
 const AXES_INPUT_SINCE = { ReduceSum: 13, ReduceSumSquare: 18 } as const;
 
@@ -34,9 +37,16 @@ export class GraphAppendix {
   readonly #prefix: string;
   #names = 0;
 
+  /** Throws `unsupported_model` for standard operators older than version 6. */
   constructor(model: OnnxModel) {
     this.#model = model;
     this.#opset = model.opsets.get('') ?? FALLBACK_OPSET;
+    if (this.#opset < MIN_OPSET) {
+      throw new EmpError(
+        'unsupported_model',
+        `the model uses ONNX operators of version ${this.#opset}: its activations can be captured from version ${MIN_OPSET} on; export it again`,
+      );
+    }
     this.#prefix = freePrefix(model.graph);
   }
 
