@@ -21,8 +21,8 @@ export interface FeatureFactors {
 }
 
 /**
- * Writes `|W_ij| * factor` of every weight as float32 to a scratch file named after `index`, computed in float64. A product beyond float32
- * becomes Infinity, which is refused where the scores are read.
+ * Writes `|W_ij| * factor` of every weight, computed in float64, to a scratch file named after `index`: as float32, or float64 of float64 weights.
+ * A product beyond that becomes Infinity, which is refused where the scores are read.
  */
 export async function writeScores(
   tensor: ModelTensor,
@@ -48,7 +48,7 @@ export async function writeScores(
   const [weights, factorOf, scores] = [
     new Float64Array(size),
     new Float64Array(size),
-    new Float32Array(size),
+    dtype === 'float64' ? new Float64Array(size) : new Float32Array(size),
   ];
   for (let start = 0; start < n; start += size) {
     context.signal.throwIfAborted();
@@ -59,5 +59,5 @@ export async function writeScores(
     for (let i = 0; i < count; i++) scores[i] = Math.abs(weights[i]) * factorOf[i];
     await target.writeFile(scores.subarray(0, count));
   }
-  return { path, offset: 0, dtype: 'float32', n };
+  return { path, offset: 0, dtype: dtype === 'float64' ? 'float64' : 'float32', n };
 }

@@ -68,7 +68,7 @@ describe('the search for the smallest beta within a target', () => {
         const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
-        assert.ok(chosen.sparsity > cliff - 0.02, `${chosen.sparsity} of ${cliff}`);
+        assert.ok(chosen.sparsity > cliff - 0.03, `${chosen.sparsity} of ${cliff}`);
         const within = evaluations.filter(({ loss }) => loss === 1);
         assert.equal(beta, Math.min(...within.map((point) => point.beta)));
       }),
