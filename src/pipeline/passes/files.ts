@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 
 /** Files of one pass, opened once a thread and read and written by position. */
 export class PositionedFiles implements Disposable {
@@ -11,7 +11,7 @@ export class PositionedFiles implements Disposable {
       const n = readSync(descriptor, into, done, into.byteLength - done, offset + done);
       if (n === 0)
         throw new Error(
-          `${path} ended at byte ${offset + done}, ${into.byteLength - done} more were expected`,
+          `${path} ended at byte ${fstatSync(descriptor).size}, and was to be read up to ${offset + into.byteLength}`,
         );
       done += n;
     }
