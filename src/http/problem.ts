@@ -25,7 +25,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   model_run_failed: { status: 422, title: 'The model cannot be run on the data' },
   execution_provider_unavailable: { status: 500, title: 'An execution provider cannot start' },
   not_found: { status: 404, title: 'Not found' },
-  conflict: { status: 409, title: 'The resource is in use' },
+  conflict: { status: 409, title: 'The resource is not in a state for this' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key belongs to another request' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   headers_too_large: { status: 431, title: 'The request line and headers are too large' },

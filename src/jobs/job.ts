@@ -63,7 +63,7 @@ export interface JobResult {
   readonly error: JobFailure | null;
   readonly summary: JobSummary | null;
   readonly artifacts: readonly JobArtifact[];
-  /** What each stage took; null unless it succeeded. Not in an artifact: artifacts are the same for the same job. */
+  /** What each stage took; null unless it succeeded. Not in an artifact: without evaluation data artifacts are the same for the same job. */
   readonly timings_ms: Readonly<Record<string, number>> | null;
 }
 

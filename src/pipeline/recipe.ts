@@ -76,7 +76,7 @@ export const recipeSchema = z
     if (given.length < 2) return;
     context.addIssue({
       code: 'custom',
-      message: `give at most one of ${given.join(' and ')}`,
+      message: `give only one of ${given.join(', ')}`,
       path: [given[1]],
     });
   });
