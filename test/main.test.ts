@@ -30,7 +30,7 @@ async function start(
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
   return child;
 }

@@ -92,7 +92,9 @@ describe('kill -9 in the middle of a job', () => {
     for (const service of started) await service.stop('SIGKILL');
     await redis?.stop();
     await model?.[Symbol.asyncDispose]();
-    for (const directory of directories) await rm(directory, { recursive: true, force: true });
+    // A killed service's child may still be writing its compile cache.
+    for (const directory of directories)
+      await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   });
 
   /** Names and hashes: urls differ from job to job. */

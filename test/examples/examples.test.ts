@@ -39,7 +39,7 @@ describe('the examples', () => {
   });
   after(async () => {
     await server?.[Symbol.asyncDispose]();
-    await rm(directory, { recursive: true });
+    await rm(directory, { recursive: true, maxRetries: 5 });
   });
 
   const runExample = async (program: string, name: string, ...args: string[]) => {

@@ -60,7 +60,7 @@ export async function openTestService({
       await backend.close();
       await store.close();
       await redis.stop();
-      await rm(dataDirectory, { recursive: true, force: true });
+      await rm(dataDirectory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

@@ -20,7 +20,7 @@ let directory: string;
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'emp-backends-'));
 });
-after(() => rm(directory, { recursive: true, force: true }));
+after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
 
 test('a server that is not there is named, its password is not', async () => {
   await assert.rejects(

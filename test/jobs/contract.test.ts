@@ -33,7 +33,7 @@ for (const [kind, { start, settings }] of Object.entries(backends)) {
     contract(kind, place);
     after(async () => {
       await service?.stop();
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     });
   });
 }

@@ -18,7 +18,7 @@ let directory: string;
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'emp-processor-'));
 });
-after(() => rm(directory, { recursive: true, force: true }));
+after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
 
 /** One float32 matrix `[2, 4]` named as a layer's weight. */
 function safetensors(): Buffer {
