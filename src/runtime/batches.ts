@@ -1,5 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import type { OnnxInput } from '../formats/onnx/interface.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import type { Feeds, Fetched, ModelSession } from './session.ts';
 import { byteWidth, toFloat64, viewNumbers } from './tensors.ts';
@@ -53,6 +54,25 @@ export async function readFirstBatch(
   throw new EmpError('samples_mismatch', 'there are no samples');
 }
 
+/** A batch of `count` copies of a batch's first sample. */
+export function repeatFirst({ start, count: of, feeds, labels }: Batch, count: number): Batch {
+  const repeated = [...feeds].map(([name, { dtype, shape, data }]): [string, Fetched] => {
+    const first = data.subarray(0, data.length / of);
+    const rows = new (data.constructor as new (length: number) => typeof data)(first.length * count);
+    for (let row = 0; row < count; row++) rows.set(first as never, row * first.length);
+    return [name, { dtype, shape: [count, ...shape.slice(1)], data: rows }];
+  });
+  const label = labels?.subarray(0, labels.length / of);
+  return {
+    start,
+    count,
+    feeds: new Map(repeated),
+    labels: label
+      ? Float64Array.from({ length: label.length * count }, (_, i) => label[i % label.length])
+      : null,
+  };
+}
+
 /** Runs the model on a batch; errors name its samples, counted from 0. Throws `model_run_failed`. */
 export async function runBatch(
   session: ModelSession,
@@ -82,7 +102,7 @@ export async function chooseBatchSize(
   outputBytes: (outputs: ReadonlyMap<string, Fetched>) => number = byteLength,
 ): Promise<number> {
   const sample = await readFirstBatch(samples, 1, signal);
-  const fixed = fixedBatchSize(session, samples);
+  const fixed = fixedBatchSize(session.inputs, samples);
   if (fixed !== null) return fixed;
   const outputs = await runBatch(session, sample, fetches);
   const size = Math.min(
@@ -94,18 +114,25 @@ export async function chooseBatchSize(
   return Math.max(1, size);
 }
 
-function fixedBatchSize(session: ModelSession, samples: SampleSet): number | null {
-  const fixed = session.inputs
+/**
+ * The number of samples that the model takes at a time, null where any number will do.
+ * @throws EmpError samples_mismatch where the samples do not make up whole batches of it
+ */
+export function fixedBatchSize(
+  inputs: readonly Pick<OnnxInput, 'name' | 'dims'>[],
+  samples: SampleSet,
+): number | null {
+  const fixed = inputs
     .filter(({ name }) => samples.inputs.some((input) => input.name === name))
-    .filter(({ dims }) => typeof dims[0] === 'number');
+    .filter(({ dims }) => typeof dims?.[0] === 'number');
   if (fixed.length === 0) return null;
   const [{ name, dims }] = fixed;
-  const size = Number(dims[0]);
-  const other = fixed.find((input) => input.dims[0] !== size);
+  const size = Number(dims?.[0]);
+  const other = fixed.find((input) => input.dims?.[0] !== size);
   if (other)
     throw new EmpError(
       'samples_mismatch',
-      `the model takes ${size} samples at a time of input '${name}' and ${other.dims[0]} of '${other.name}'; axis 0 of every input must count the samples`,
+      `the model takes ${size} samples at a time of input '${name}' and ${other.dims?.[0]} of '${other.name}'; axis 0 of every input must count the samples`,
     );
   if (size === 0 || samples.nSamples % size !== 0)
     throw new EmpError(

@@ -54,17 +54,16 @@ export class LabelScores {
   add(output: LabelledOutput): void {
     const { numbers, labels, start, positions, classes, isSequence, smallestProbability } = output;
     this.#isSequence = isSequence;
+    checkClassIds(output);
     for (let row = 0; row < labels.length; row++) {
       const label = labels[row];
       if (label === IGNORED_LABEL) continue;
       const sample = start + Math.floor(row / positions);
-      const place = () => `sample ${sample}${isSequence ? `, position ${row % positions}` : ''}`;
-      if (!Number.isInteger(label) || label < 0 || label >= classes) throw notAClass(place(), label, classes);
       const offset = row * classes;
       this.#counts[sample]++;
       if (!allFinite(numbers, offset, classes)) {
         this.#losses[sample] = Number.NaN;
-        this.#firstNonFinite ??= place();
+        this.#firstNonFinite ??= placeOf(row, output);
         continue;
       }
       this.#losses[sample] +=
@@ -115,9 +114,23 @@ function standardError(values: Float64Array): number | null {
   return finiteOrNull(Math.sqrt(variance / n));
 }
 
-function notAClass(place: string, label: number, classes: number): EmpError {
-  return new EmpError(
-    'invalid_labels',
-    `${place} has label ${label}: the model's classes are 0 to ${classes - 1}, and ${IGNORED_LABEL} marks what does not count`,
+/** Throws `invalid_labels` for the first label that is neither a class nor -100. */
+export function checkClassIds(output: Omit<LabelledOutput, 'numbers' | 'smallestProbability'>): void {
+  const { labels, classes } = output;
+  const row = labels.findIndex(
+    (label) => label !== IGNORED_LABEL && !(Number.isInteger(label) && label >= 0 && label < classes),
   );
+  if (row < 0) return;
+  throw new EmpError(
+    'invalid_labels',
+    `${placeOf(row, output)} has label ${labels[row]}: the model's classes are 0 to ${classes - 1}, and ${IGNORED_LABEL} marks what does not count`,
+  );
+}
+
+function placeOf(
+  row: number,
+  { start, positions, isSequence }: Pick<LabelledOutput, 'start' | 'positions' | 'isSequence'>,
+): string {
+  const sample = start + Math.floor(row / positions);
+  return `sample ${sample}${isSequence ? `, position ${row % positions}` : ''}`;
 }

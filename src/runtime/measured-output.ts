@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
-import type { OnnxValue } from '../formats/onnx/graph.ts';
+import type { OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
 import { readOnnxModel } from '../formats/onnx/model.ts';
 import type { ModelValue } from './session.ts';
 
@@ -25,26 +25,31 @@ export async function findMeasuredOutput(
   outputs: readonly ModelValue[],
   path: string,
 ): Promise<MeasuredOutput> {
-  const floats = outputs.filter(({ dtype }) => FLOAT_OUTPUTS.includes(dtype));
-  const found = floats.find(({ name }) => name === 'logits') ?? floats[0];
-  if (found === undefined) {
-    const given = outputs.map(({ name, dtype }) => `'${name}' is ${dtype}`).join(', ');
-    throw new EmpError(
-      'unsupported_model',
-      `models are compared by an output of ${FLOAT_OUTPUTS.join(', ')}, and this one has none: ${given}`,
-    );
-  }
+  const name = chooseOutput(outputs);
   await using source = await openFileSource(path);
   const { graph } = await readOnnxModel(new Map([[basename(path), source]]));
-  return { name: found.name, probabilities: endsInSoftmax(graph.resolve(found.name)) };
+  return { name, probabilities: finalNode(graph.resolve(name))?.op === 'Softmax' };
 }
 
-function endsInSoftmax(output: OnnxValue): boolean {
+/** The name of the output on which models are compared. Throws `unsupported_model` where no output is a float tensor. */
+export function chooseOutput(outputs: readonly Pick<ModelValue, 'name' | 'dtype'>[]): string {
+  const floats = outputs.filter(({ dtype }) => FLOAT_OUTPUTS.includes(dtype));
+  const found = floats.find(({ name }) => name === 'logits') ?? floats[0];
+  if (found !== undefined) return found.name;
+  const given = outputs.map(({ name, dtype }) => `'${name}' is ${dtype}`).join(', ');
+  throw new EmpError(
+    'unsupported_model',
+    `models are compared by an output of ${FLOAT_OUTPUTS.join(', ')}, and this one has none: ${given}`,
+  );
+}
+
+/** The standard operator that made an output's numbers: those that leave them as they are do not count. */
+export function finalNode(output: OnnxValue): OnnxNode | null {
   let value: OnnxValue | null = output;
   while (value?.producer?.domain === '' && TRANSPARENT_OPS.has(value.producer.op)) {
     value = value.producer.inputs[0] ?? null;
   }
-  return value?.producer?.domain === '' && value.producer.op === 'Softmax';
+  return value?.producer?.domain === '' ? value.producer : null;
 }
 
 /** How an output's numbers and the labels go together: `[samples, positions, classes]` and `[samples, positions]`. */

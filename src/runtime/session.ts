@@ -85,17 +85,30 @@ export class ModelSession implements AsyncDisposable {
   }
 }
 
+/** How a model is to be opened, where it is no ordinary one. */
+export interface SessionOptions {
+  /** False for graphs that grow and shrink a lot, such as those of gradients: a plan of memory made for one batch costs a third more of it. */
+  readonly enableMemPattern?: boolean;
+  /** `disabled` for what runs once or twice. */
+  readonly graphOptimizationLevel?: 'disabled' | 'all';
+}
+
 /**
  * Opens the `.onnx` file at `path`, its external data beside it.
  * @throws EmpError unsupported_model with onnxruntime's reason, execution_provider_unavailable
  */
-export async function openSession(path: string, settings: RuntimeSettings): Promise<ModelSession> {
+export async function openSession(
+  path: string,
+  settings: RuntimeSettings,
+  options: SessionOptions = {},
+): Promise<ModelSession> {
   const { InferenceSession } = await loadRuntime();
   const folder = dirname(resolve(path));
   const folders = [folder, await realpath(folder)];
   await refuseUnknownProviders(settings);
   try {
-    return new ModelSession(await InferenceSession.create(path, createOptions(settings)), folders);
+    const session = await InferenceSession.create(path, { ...createOptions(settings), ...options });
+    return new ModelSession(session, folders);
   } catch (error) {
     await checkProviders(settings);
     throw new EmpError('unsupported_model', `onnxruntime cannot open the model: ${reasonOf(error, folders)}`);

@@ -27,6 +27,11 @@ export function viewNumbers(buffer: ArrayBuffer, dtype: string): TensorNumbers {
   return describe(dtype).view(buffer);
 }
 
+/** Whether data comes in it. */
+export function isNumberType(dtype: string): boolean {
+  return Object.hasOwn(DTYPES, dtype);
+}
+
 /** Integers beyond 2^53 are rounded. */
 export function toFloat64(numbers: TensorNumbers): Float64Array {
   return numbers instanceof BigInt64Array || numbers instanceof BigUint64Array
@@ -35,7 +40,6 @@ export function toFloat64(numbers: TensorNumbers): Float64Array {
 }
 
 function describe(dtype: string) {
-  const found = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
-  if (found) return found;
+  if (isNumberType(dtype)) return DTYPES[dtype];
   throw new EmpError('unsupported_dtype', `dtype '${dtype}' is none of ${Object.keys(DTYPES).join(', ')}`);
 }

@@ -35,6 +35,14 @@ export function modelInputs({ proto, graph }: OnnxModel): OnnxInput[] {
   return inputs.map(({ name, type }) => ({ name, ...describeType(type, name) }));
 }
 
+/** The graph's outputs with their element types: `other` for one that is no tensor, null where the model does not say. */
+export function modelOutputs({ proto }: OnnxModel): Pick<OnnxInput, 'name' | 'dtype'>[] {
+  return (proto.graph?.output ?? []).map(({ name, type }) => {
+    const isOther = type?.value.case !== undefined && type.value.case !== 'tensorType';
+    return { name, dtype: isOther ? 'other' : describeType(type, name).dtype };
+  });
+}
+
 /** The graph of an ONNX model whose files lie in `directory`; its weights are not read. Throws as `readOnnxModel`. */
 export async function readStoredGraph(directory: string, { files }: ModelInventory): Promise<OnnxModel> {
   const [file] = files;

@@ -65,15 +65,20 @@ export async function readOnnxInventory(files: ModelFiles): Promise<ModelInvento
   };
 }
 
+/** The names that a model's inventory gives to what the model stores. */
+export function nameStoredTensors(model: OnnxModel): Map<StoredTensor, string> {
+  const parameters = listParameters(model);
+  const names = nameParameters(parameters);
+  return new Map(parameters.map(({ stored }, index) => [stored, names[index]]));
+}
+
 /** Where the weights of a model act, by the names that its inventory gives them. */
 export function findLayerSites(model: OnnxModel): Map<string, LayerSites> {
   const weights = findWeights(model);
-  const parameters = listParameters(model);
-  const names = nameParameters(parameters);
   return new Map(
-    parameters.flatMap(({ stored }, index): [string, LayerSites][] => {
+    [...nameStoredTensors(model)].flatMap(([stored, name]): [string, LayerSites][] => {
       const weight = weights.get(stored);
-      return weight === undefined ? [] : [[names[index], layerSitesOf(weight)]];
+      return weight === undefined ? [] : [[name, layerSitesOf(weight)]];
     }),
   );
 }

@@ -1,0 +1,76 @@
+import {
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  TensorProto_DataType,
+  type TypeProto,
+  type ValueInfoProto,
+} from 'onnx-buf';
+import { innerGraphs } from './proto-walk.ts';
+
+const { FLOAT, FLOAT16, BFLOAT16, DOUBLE } = TensorProto_DataType;
+const OTHER_FLOATS: ReadonlySet<number> = new Set([FLOAT16, BFLOAT16, DOUBLE]);
+
+/** Attributes that name an element type: of Cast; of RandomNormal and its like, EyeLike, ...; of window functions; of later operators. */
+const DTYPE_ATTRIBUTES = new Set([
+  'to',
+  'dtype',
+  'output_datatype',
+  'output_dtype',
+  'stash_type',
+  'softmax_precision',
+]);
+
+/**
+ * Makes every value that is declared or produced as float16, bfloat16 or float64 a float32; tensors are not touched, and what was noted of inner
+ * values goes, for onnxruntime finds it out again.
+ * @returns names of the main graph's inputs that were changed
+ */
+export function declareFloat32(model: ModelProto): string[] {
+  const { graph } = model;
+  if (graph === undefined) return [];
+  const changed = graph.input.filter(declareValue).map(({ name }) => name);
+  for (const each of [graph, ...innerGraphs(graph.node)]) declareGraph(each);
+  for (const body of model.functions) {
+    body.valueInfo = [];
+    for (const node of body.node) declareNode(node);
+    for (const inner of innerGraphs(body.node)) declareGraph(inner);
+  }
+  return changed;
+}
+
+function declareGraph(graph: GraphProto): void {
+  graph.valueInfo = [];
+  for (const value of [...graph.input, ...graph.output]) declareValue(value);
+  for (const node of graph.node) declareNode(node);
+}
+
+function declareNode({ attribute }: NodeProto): void {
+  for (const own of attribute) {
+    if (DTYPE_ATTRIBUTES.has(own.name) && OTHER_FLOATS.has(Number(own.i))) own.i = BigInt(FLOAT);
+    for (const type of own.tp === undefined ? own.typeProtos : [own.tp, ...own.typeProtos]) declareType(type);
+  }
+}
+
+/** Whether the value's type was another. */
+function declareValue({ type }: ValueInfoProto): boolean {
+  return type !== undefined && declareType(type);
+}
+
+function declareType({ value }: TypeProto): boolean {
+  switch (value.case) {
+    case 'tensorType':
+    case 'sparseTensorType': {
+      const isOther = OTHER_FLOATS.has(value.value.elemType);
+      if (isOther) value.value.elemType = FLOAT;
+      return isOther;
+    }
+    case 'sequenceType':
+    case 'optionalType':
+      return value.value.elemType !== undefined && declareType(value.value.elemType);
+    case 'mapType':
+      return value.value.valueType !== undefined && declareType(value.value.valueType);
+    default:
+      return false;
+  }
+}

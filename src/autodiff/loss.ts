@@ -1,0 +1,209 @@
+import { create } from '@bufbuild/protobuf';
+import { TensorProto_DataType, TypeProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from 'onnx-buf';
+import { EmpError } from '../core/errors.ts';
+import { isFunction, type OnnxGraph, type OnnxNode } from '../formats/onnx/graph.ts';
+import { finalNode } from '../runtime/measured-output.ts';
+import type { GraphBuilder } from './graph-builder.ts';
+import type { Size, ValueFacts } from './rule.ts';
+
+const { DOUBLE, FLOAT, INT64 } = TensorProto_DataType;
+
+/** Positions with this label do not count, as in PyTorch. */
+const IGNORED_LABEL = -100;
+
+/** A loss appended to a graph, summed over what counts, so that the sums of batches add up. */
+export interface LossHead {
+  readonly kind: 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
+  /** The graph input that takes the labels, in the shape that they were given in. */
+  readonly labelsInput: string;
+  readonly labelsDtype: 'int64' | 'float32';
+  /** Graph output, float64 of rank 0: the sum. */
+  readonly loss: string;
+  /** Graph output, float64 of rank 0: how many positions count; elements where the loss is of numbers, not classes. */
+  readonly count: string;
+  /** Gradients of the sum by the value whose gradient they are, of its shape and 0 where nothing counts. */
+  readonly seeds: ReadonlyMap<string, string>;
+}
+
+/** All labels, axis 0 the samples. */
+export interface Labels {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+/**
+ * Appends the loss of an output of a prepared model. Labels with the output's sizes are numbers: binary cross-entropy where the model ends in
+ * Sigmoid, else squared errors if they are floats. All others are class ids over the output's last axis, -100 marking positions that do not count, for cross-entropy;
+ * the output holds logits, or probabilities where the model ends in Softmax. What Sigmoid and Softmax read is taken for logits, so that nothing overflows.
+ * Class ids must have been checked to be within the classes.
+ * @throws EmpError samples_mismatch where labels and output do not go together, unsupported_model
+ */
+export function appendLoss(
+  graph: OnnxGraph,
+  builder: GraphBuilder,
+  facts: ValueFacts,
+  output: string,
+  labels: Labels,
+): LossHead {
+  const shape = facts.shapeOf(output);
+  if (shape === null) throw unsupported(output, 'has no known rank');
+  const final = finalNode(graph.resolve(output));
+  const isOfOutput = sameSizes(shape, labels.shape);
+  const isBinary = isOfOutput && final?.op === 'Sigmoid';
+  if (isBinary || (isOfOutput && labels.dtype.startsWith('float'))) {
+    const labelsInput = addLabels(graph, builder, FLOAT, labels.shape.length);
+    const head = isBinary
+      ? binaryCrossEntropy(builder, inputOf(final), labelsInput)
+      : squaredError(builder, output, labelsInput);
+    return addOutputs(graph, head);
+  }
+  if (!isClassIds(shape, labels.shape)) throw mismatch(output, shape, labels.shape);
+  const classes = shape[shape.length - 1];
+  if (typeof classes !== 'number') throw unsupported(output, 'has a last axis of no fixed size');
+  const logits = final?.op === 'Softmax' ? logitsOf(final, facts, output, classes) : output;
+  const labelsInput = addLabels(graph, builder, INT64, labels.shape.length);
+  return addOutputs(graph, crossEntropy(builder, logits, classes, labelsInput));
+}
+
+/** `log sum exp z - z[label]`, gradient `softmax z - onehot`. */
+function crossEntropy(b: GraphBuilder, logits: string, classes: number, labelsInput: string): LossHead {
+  const rows = b.op('Reshape', [logits, b.integers([-1, classes])]);
+  const ids = b.op('Reshape', [labelsInput, b.integers([-1, 1])]);
+  const ignored = b.op('Equal', [ids, b.integer(IGNORED_LABEL)]);
+  const label = b.op('Where', [ignored, b.integer(0), ids]);
+  const logs = b.op('LogSoftmax', [rows], { axis: -1 });
+  const terms = b.op('Neg', [b.op('GatherElements', [logs, label], { axis: 1 })]);
+  const flatLabel = b.op('Reshape', [label, b.integers([-1])]);
+  const oneHot = b.op('OneHot', [flatLabel, b.integer(classes), b.floats([0, 1], [2])]);
+  const difference = b.op('Sub', [b.op('Softmax', [rows], { axis: -1 }), oneHot]);
+  return {
+    kind: 'cross_entropy',
+    labelsInput,
+    labelsDtype: 'int64',
+    loss: sum(b, b.op('Where', [ignored, b.scalar(0), terms])),
+    count: sum(b, b.op('Not', [ignored])),
+    seeds: seed(b, logits, b.op('Where', [ignored, b.scalar(0), difference])),
+  };
+}
+
+/** `max(z, 0) - z t + log(1 + exp(-|z|))`, gradient `sigmoid z - t`. */
+function binaryCrossEntropy(b: GraphBuilder, logits: string, labelsInput: string): LossHead {
+  const z = b.op('Reshape', [logits, b.integers([-1])]);
+  const labels = b.op('Reshape', [labelsInput, b.integers([-1])]);
+  const ignored = b.op('Equal', [labels, b.scalar(IGNORED_LABEL)]);
+  const t = b.op('Where', [ignored, b.scalar(0), labels]);
+  const linear = b.op('Sub', [b.op('Relu', [z]), b.op('Mul', [z, t])]);
+  const terms = b.op('Add', [linear, b.op('Softplus', [b.op('Neg', [b.op('Abs', [z])])])]);
+  const difference = b.op('Sub', [b.op('Sigmoid', [z]), t]);
+  return {
+    kind: 'binary_cross_entropy',
+    labelsInput,
+    labelsDtype: 'float32',
+    loss: sum(b, b.op('Where', [ignored, b.scalar(0), terms])),
+    count: sum(b, b.op('Not', [ignored])),
+    seeds: seed(b, logits, b.op('Where', [ignored, b.scalar(0), difference])),
+  };
+}
+
+/** `(y - t)^2`, gradient `2 (y - t)`. */
+function squaredError(b: GraphBuilder, output: string, labelsInput: string): LossHead {
+  const y = b.op('Reshape', [output, b.integers([-1])]);
+  const difference = b.op('Sub', [y, b.op('Reshape', [labelsInput, b.integers([-1])])]);
+  return {
+    kind: 'mean_squared_error',
+    labelsInput,
+    labelsDtype: 'float32',
+    loss: sum(b, b.op('Mul', [difference, difference])),
+    count: b.op('Cast', [b.op('Size', [output])], { to: DOUBLE }),
+    seeds: seed(b, output, b.op('Mul', [difference, b.scalar(2)])),
+  };
+}
+
+/** In float64, of all elements. */
+function sum(b: GraphBuilder, terms: string): string {
+  return b.op('ReduceSum', [b.op('Cast', [terms], { to: DOUBLE })], { keepdims: 0 });
+}
+
+function seed(b: GraphBuilder, value: string, flat: string): ReadonlyMap<string, string> {
+  return new Map([[value, b.op('Reshape', [flat, b.op('Shape', [value])])]]);
+}
+
+/** What a Softmax reads, where it is over the classes. */
+function logitsOf(softmax: OnnxNode, facts: ValueFacts, output: string, classes: number): string {
+  const logits = inputOf(softmax);
+  const shape = facts.shapeOf(logits);
+  const axis = Number(softmax.attribute('axis')?.i ?? -1);
+  if (shape !== null && shape.at(-1) === classes && (axis === -1 || axis === shape.length - 1)) return logits;
+  throw unsupported(output, `holds probabilities of ${softmax.label}, a Softmax over another axis`);
+}
+
+function inputOf(node: OnnxNode): string {
+  const [value] = node.inputs;
+  if (!value) throw new TypeError(`${node.label} without input`);
+  return value.name;
+}
+
+/** Sizes that the model leaves open fit any; axes of size 1 at the end do not count. */
+function sameSizes(output: readonly Size[], labels: readonly number[]): boolean {
+  const [a, b] = [withoutOnes(output), withoutOnes(labels)];
+  return a.length === b.length && a.every((size, axis) => axis === 0 || fits(size, b[axis]));
+}
+
+function isClassIds(output: readonly Size[], labels: readonly number[]): boolean {
+  if (output.length === 2 && labels.length === 2) return labels[1] === 1;
+  const isOnePerRow = labels.length === output.length - 1 && labels.length > 0;
+  return isOnePerRow && labels.every((size, axis) => axis === 0 || fits(output[axis], size));
+}
+
+function fits(size: Size, other: Size): boolean {
+  return typeof size !== 'number' || size === other;
+}
+
+function withoutOnes(shape: readonly Size[]): readonly Size[] {
+  return shape.slice(0, Math.max(1, shape.findLastIndex((size) => size !== 1) + 1));
+}
+
+function addLabels(
+  graph: OnnxGraph,
+  builder: GraphBuilder,
+  dtype: TensorProto_DataType,
+  rank: number,
+): string {
+  const name = builder.fresh('labels');
+  protoOf(graph).input.push(declare(name, dtype, rank));
+  return name;
+}
+
+function addOutputs(graph: OnnxGraph, head: LossHead): LossHead {
+  protoOf(graph).output.push(declare(head.loss, DOUBLE, 0), declare(head.count, DOUBLE, 0));
+  return head;
+}
+
+function declare(name: string, elemType: TensorProto_DataType, rank: number): ValueInfoProto {
+  const dim = Array.from({ length: rank }, () => ({}));
+  const type = create(TypeProtoSchema, {
+    value: { case: 'tensorType', value: { elemType, shape: { dim } } },
+  });
+  return create(ValueInfoProtoSchema, { name, type });
+}
+
+function protoOf({ proto }: OnnxGraph) {
+  if (isFunction(proto)) throw new TypeError('a loss belongs to a graph');
+  return proto;
+}
+
+function mismatch(output: string, shape: readonly Size[], labels: readonly number[]): EmpError {
+  const sizes = shape.map((size) => (typeof size === 'number' ? size : '?'));
+  return new EmpError(
+    'samples_mismatch',
+    `output '${output}' has shape [${sizes}] and the labels are [${labels}]: expected class ids of its shape without the last axis, or floats of its shape`,
+  );
+}
+
+function unsupported(output: string, reason: string): EmpError {
+  return new EmpError(
+    'unsupported_model',
+    `the loss cannot be differentiated: output '${output}' ${reason}; score with magnitude, wanda or activation instead`,
+    [{ path: output, message: reason }],
+  );
+}

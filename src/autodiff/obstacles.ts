@@ -1,0 +1,64 @@
+import { EmpError } from '../core/errors.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { Obstacle } from './sweep.ts';
+
+/** More tell nobody more. */
+const MAX_FINDINGS = 100;
+const MAX_NAMES = 10;
+
+/**
+ * The error for a model that cannot be differentiated: every obstacle with its reason, and which weights are left that lie after all of them.
+ * @param weights values by the names of the weights whose gradients were asked for
+ */
+export function refuseObstacles(
+  obstacles: readonly Obstacle[],
+  graph: OnnxGraph,
+  weights: ReadonlyMap<string, string>,
+): never {
+  const labels = new Set(obstacles.map(({ node }) => node));
+  const before = valuesBefore(graph.nodes.filter((node) => labels.has(node.label)));
+  const after = [...weights].filter(([, value]) => !before.has(graph.resolve(value))).map(([name]) => name);
+  const operators = [...new Set(obstacles.map(describeOperator))];
+  const nodes = obstacles.length === 1 ? 'one node' : `${obstacles.length} nodes`;
+  const advice =
+    after.length === 0
+      ? 'all selected weights lie before them'
+      : `or include only weights after them: ${listed(after)}`;
+  throw new EmpError(
+    'unsupported_model',
+    `gradients cannot be computed through ${nodes} between the weights and the loss (${listed(operators)}); score with magnitude, wanda or activation${after.length === 0 ? ': ' : ', '}${advice}`,
+    obstacles.slice(0, MAX_FINDINGS).map((obstacle) => ({
+      path: obstacle.node,
+      message: `${describeOperator(obstacle)} ${obstacle.reason}`,
+    })),
+  );
+}
+
+function describeOperator({ operator, domain }: Obstacle): string {
+  return domain === '' ? operator : `${operator} of ${domain}`;
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - MAX_NAMES;
+  return names.slice(0, MAX_NAMES).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+/** Everything that the nodes' outputs depend on. */
+function valuesBefore(nodes: readonly OnnxNode[]): Set<OnnxValue> {
+  const found = new Set<OnnxValue>();
+  const stack = [...nodes];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    for (const value of operandsOf(node)) {
+      if (found.has(value)) continue;
+      found.add(value);
+      if (value.producer !== null) stack.push(value.producer);
+    }
+  }
+  return found;
+}
+
+/** What a node reads, in the graphs inside it too. */
+function operandsOf(node: OnnxNode): OnnxValue[] {
+  const inner = node.subgraphs.flatMap(({ graph }) => [...graph.nodes.flatMap(operandsOf), ...graph.outputs]);
+  return [...node.inputs.filter((value) => value !== null), ...inner];
+}

@@ -1,0 +1,223 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type AttributeProto,
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  OperatorSetIdProtoSchema,
+} from 'onnx-buf';
+import { EmpError } from '../core/errors.ts';
+import { GraphBuilder } from './graph-builder.ts';
+import { freePrefix, innerGraphs, isStandard } from './proto-walk.ts';
+
+/** The version that gradient rules are written for. */
+const TARGET = 16;
+/** onnxruntime runs next to nothing of older models. */
+const OLDEST = 6;
+/** Standard operators for a model that imports none. */
+const FALLBACK = 17;
+/** protobuf format of models whose initializers need not be inputs, and can be external. */
+const IR_VERSION = 8n;
+
+/**
+ * Brings the standard operators of a float32 model to opset 16, where they are older. Bodies of functions stay.
+ * @returns the model's opset then
+ * @throws EmpError unsupported_model for opsets before 6, and for uses of operators that opset 16 has no equal for
+ */
+export function upgradeOpset(model: ModelProto): number {
+  const { graph, opsetImport } = model;
+  const standard = opsetImport.filter(isStandard);
+  if (standard.length === 0) {
+    opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(FALLBACK) }));
+  }
+  if (model.irVersion < IR_VERSION) model.irVersion = IR_VERSION;
+  const version = Number(standard[0]?.version ?? FALLBACK);
+  if (graph === undefined || version >= TARGET) return version;
+  if (version < OLDEST) {
+    throw new EmpError(
+      'unsupported_model',
+      `the model is of opset ${version}: gradients need ${OLDEST} or later; convert it with onnx.version_converter`,
+    );
+  }
+  const prefix = freePrefix(graph, 'upgraded');
+  for (const [index, each] of [graph, ...innerGraphs(graph.node)].entries()) {
+    upgradeGraph(each, version, `${prefix}${index}_`);
+  }
+  for (const entry of standard) entry.version = BigInt(TARGET);
+  return TARGET;
+}
+
+function upgradeGraph(graph: GraphProto, version: number, prefix: string): void {
+  const builder = new GraphBuilder(graph, prefix, TARGET);
+  const ranks = knownRanks(graph);
+  const nodes = graph.node;
+  graph.node = [];
+  for (const node of nodes) {
+    const upgrade = isStandard(node) ? UPGRADES.get(node.opType) : undefined;
+    if (upgrade && version < upgrade.before) upgrade.apply({ node, builder, graph, ranks });
+    graph.node.push(node); // behind those that its upgrade made
+  }
+}
+
+/** A node to be changed in place; nodes that the builder makes stand before it. */
+interface Old {
+  readonly node: NodeProto;
+  readonly builder: GraphBuilder;
+  readonly graph: GraphProto;
+  readonly ranks: ReadonlyMap<string, number>;
+}
+
+interface Upgrade {
+  /** The opset that has the operator otherwise. */
+  readonly before: number;
+  apply(old: Old): void;
+}
+
+/** Every standard operator that means something else in opset 16 than in one since 6 that onnxruntime runs. */
+const UPGRADES: ReadonlyMap<string, Upgrade> = new Map<string, Upgrade>([
+  ['BatchNormalization', { before: 14, apply: inferenceOnly }],
+  ['Clip', { before: 11, apply: (old) => floatsToInputs(old, ['min', 'max']) }],
+  ['Dropout', { before: 12, apply: dropoutOff }],
+  ['Hardmax', { before: 13, apply: uncoerce }],
+  ['LogSoftmax', { before: 13, apply: uncoerce }],
+  ['Pad', { before: 11, apply: padToInputs }],
+  ['ReduceSum', { before: 13, apply: axesToInput }],
+  ['Resize', { before: 11, apply: (old) => toResize(old, old.node.input[1]) }],
+  ['RoiAlign', { before: 16, apply: keepRoiCoordinates }],
+  ['Scan', { before: 9, apply: ({ node }) => refuse(node, 'Scan of opset 8, over a batch') }],
+  ['Scatter', { before: 16, apply: renameScatter }],
+  ['Slice', { before: 10, apply: sliceToInputs }],
+  ['Softmax', { before: 13, apply: uncoerce }],
+  ['Split', { before: 13, apply: (old) => integersToInput(old, 'split') }],
+  ['Squeeze', { before: 13, apply: axesToInput }],
+  ['TopK', { before: 10, apply: topKToInput }],
+  ['Unsqueeze', { before: 13, apply: axesToInput }],
+  ['Upsample', { before: 16, apply: upsampleToResize }],
+]);
+
+function axesToInput(old: Old): void {
+  integersToInput(old, 'axes');
+}
+
+function integersToInput({ node, builder }: Old, name: string): void {
+  const values = take(node, name)?.ints.map(Number) ?? [];
+  if (values.length > 0) node.input.push(builder.integers(values));
+}
+
+function floatsToInputs({ node, builder }: Old, names: readonly string[]): void {
+  const values = names.map((name) => take(node, name)?.f);
+  node.input.push(...values.map((value) => (value === undefined ? '' : builder.scalar(value))));
+}
+
+function padToInputs(old: Old): void {
+  integersToInput(old, 'pads');
+  floatsToInputs(old, ['value']);
+}
+
+function sliceToInputs({ node, builder }: Old): void {
+  const [starts, ends, axes] = ['starts', 'ends', 'axes'].map((name) => take(node, name)?.ints.map(Number));
+  if (!starts || !ends) refuse(node, 'Slice without starts and ends');
+  node.input.push(...[starts, ends, axes ?? [...starts.keys()]].map((values) => builder.integers(values)));
+}
+
+function topKToInput({ node, builder }: Old): void {
+  node.input.push(builder.integers([Number(take(node, 'k')?.i ?? 1)]));
+}
+
+/** Until opset 12 the axes from `axis` on were one. */
+function uncoerce({ node, builder, ranks }: Old): void {
+  const axis = Number(take(node, 'axis')?.i ?? 1);
+  const rank = ranks.get(node.input[0]);
+  const attribute = createInteger('axis', -1);
+  if (axis === -1 || (rank !== undefined && (axis + rank) % rank === rank - 1)) {
+    node.attribute.push(attribute);
+    return;
+  }
+  const [source] = node.input;
+  const flat = builder.op(node.opType, [builder.op('Flatten', [source], { axis })], { axis: -1 });
+  node.opType = 'Reshape';
+  node.input = [flat, builder.op('Shape', [source])];
+}
+
+function upsampleToResize(old: Old): void {
+  const scales = take(old.node, 'scales');
+  toResize(old, scales ? old.builder.floats(scales.floats, [scales.floats.length]) : old.node.input[1]);
+}
+
+/** Nearest neighbours were found by cutting off, where the result is smaller by rounding up; scales that are computed are taken to enlarge. */
+function toResize({ node, graph }: Old, scales: string): void {
+  const isSmaller = floatsOf(graph, scales)?.some((scale) => scale < 1) ?? false;
+  if (isSmaller && floatsOf(graph, scales)?.some((scale) => scale > 1)) {
+    refuse(node, 'Resize of opset 10 that makes one axis smaller and another larger');
+  }
+  node.opType = 'Resize';
+  node.input = [node.input[0], '', scales];
+  node.attribute.push(
+    createText('coordinate_transformation_mode', 'asymmetric'),
+    createText('nearest_mode', isSmaller ? 'ceil' : 'floor'),
+  );
+}
+
+function keepRoiCoordinates({ node }: Old): void {
+  if (node.attribute.some(({ name }) => name === 'coordinate_transformation_mode')) return;
+  node.attribute.push(createText('coordinate_transformation_mode', 'output_half_pixel'));
+}
+
+function renameScatter({ node }: Old): void {
+  node.opType = 'ScatterElements';
+}
+
+/** The other outputs had a meaning in training. */
+function inferenceOnly({ node }: Old): void {
+  if (take(node, 'spatial')?.i === 0n) refuse(node, 'BatchNormalization with spatial = 0');
+  node.output = node.output.slice(0, 1);
+}
+
+function dropoutOff({ node }: Old): void {
+  take(node, 'ratio');
+}
+
+/** Removes an attribute and returns it. */
+function take(node: NodeProto, name: string): AttributeProto | undefined {
+  const found = node.attribute.find((attribute) => attribute.name === name);
+  node.attribute = node.attribute.filter((attribute) => attribute !== found);
+  return found;
+}
+
+function createInteger(name: string, value: number): AttributeProto {
+  return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+}
+
+function createText(name: string, text: string): AttributeProto {
+  const s = new TextEncoder().encode(text);
+  return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s });
+}
+
+/** Of values that the graph declares. */
+function knownRanks({ input, output, valueInfo, initializer }: GraphProto): Map<string, number> {
+  const ranks = new Map(initializer.map(({ name, dims }) => [name, dims.length]));
+  for (const { name, type } of [...input, ...output, ...valueInfo]) {
+    const shape = type?.value.case === 'tensorType' ? type.value.value.shape : undefined;
+    if (shape !== undefined) ranks.set(name, shape.dim.length);
+  }
+  return ranks;
+}
+
+/** The numbers of a small initializer. */
+function floatsOf({ initializer }: GraphProto, name: string): number[] | null {
+  const tensor = initializer.find((candidate) => candidate.name === name);
+  if (tensor === undefined) return null;
+  const { rawData, floatData } = tensor;
+  return rawData.byteLength > 0 ? [...new Float32Array(rawData.slice().buffer)] : floatData;
+}
+
+function refuse(node: NodeProto, what: string): never {
+  const path = node.name || node.output[0] || node.opType;
+  throw new EmpError(
+    'unsupported_model',
+    `node ${path}: ${what} has no equal in opset ${TARGET}, in which gradients are computed`,
+    [{ path, message: what }],
+  );
+}

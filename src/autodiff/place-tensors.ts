@@ -1,0 +1,221 @@
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, link, mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { clearField, create, mergeFromBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import {
+  StringStringEntryProtoSchema,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from 'onnx-buf';
+import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { widen } from '../core/float-format.ts';
+import { readIrregular } from '../formats/irregular.ts';
+import { elementCount, type ModelFiles, type TensorData } from '../formats/model.ts';
+import type { TensorHome } from '../formats/onnx/external-data.ts';
+import { NOTE_FIELD, PAYLOAD_FIELDS, type Payload, payloadOf } from '../formats/onnx/payload.ts';
+import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+
+/**
+ * Where a large tensor goes: `linked` stays in the model's own file, of which the prepared model's folder has a hard link; `copied` goes to a file of
+ * its own, since onnx's shape inference refuses hard links in inner graphs; `inline` into the `.onnx` file, as everything but initializers must.
+ */
+export type Placement = 'linked' | 'copied' | 'inline';
+
+/** Smaller tensors are inline, so that their numbers are at hand: shapes, axes, scales. */
+const MAX_SMALL_BYTES = 1024;
+/** Of one tensor that can be nowhere but inline. */
+const MAX_INLINE_BYTES = 64 * 2 ** 20;
+const CHUNK_BYTES = 2 ** 20;
+const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
+const { dataLocation, externalData } = TensorProtoSchema.field;
+const NUMBER_FIELDS = [
+  dataLocation,
+  externalData,
+  ...TensorProtoSchema.fields.filter(({ number }) => PAYLOAD_FIELDS.has(number)),
+];
+/** Folder of the links, and the file of what was copied or converted. */
+const LINKS = 'source';
+const COPIES = 'tensors.bin';
+
+/** Gives the tensors of a skeleton their numbers back: by reference, or as float32. */
+export class TensorPlacer implements AsyncDisposable {
+  readonly #modelDirectory: string;
+  readonly #directory: string;
+  readonly #signal: AbortSignal;
+  readonly #home: TensorHome;
+  readonly #linked = new Set<string>();
+  readonly #placed = new Set<TensorProto>();
+  #copies: FileHandle | null = null;
+  #copiedBytes = 0;
+
+  /** `files` are those of `modelDirectory`, `file` the `.onnx` file among them; `directory` is where the prepared model will be. */
+  constructor(
+    modelDirectory: string,
+    files: ModelFiles,
+    file: string,
+    directory: string,
+    signal: AbortSignal,
+  ) {
+    this.#modelDirectory = modelDirectory;
+    this.#directory = directory;
+    this.#signal = signal;
+    this.#home = { file, files, used: new Set() };
+  }
+
+  /** Changes `tensor`. Throws `malformed_onnx`, `missing_file`, `unsupported_model`. */
+  async place(tensor: TensorProto, placement: Placement): Promise<void> {
+    if (this.#placed.has(tensor)) return;
+    this.#placed.add(tensor);
+    const name = tensor.name || 'of a node';
+    const shape = parseShape(tensor.dims, name);
+    const data = createTensorData(tensor, name, shape, this.#home);
+    const payload = payloadOf(tensor);
+    tensor.$unknown = tensor.$unknown?.filter(({ no }) => no !== NOTE_FIELD) ?? [];
+    const dtype = dtypeOf(tensor);
+    const widened = isFloatDtype(dtype) && dtype !== 'float32' ? dtype : null;
+    const isExternal = tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
+    const isWhole = !isExternal && payload.runs.every(({ inline }) => inline);
+
+    if (widened !== null) tensor.dataType = TensorProto_DataType.FLOAT;
+    else if (isWhole) return;
+    if (data === null && (isExternal || elementCount(shape) === 0))
+      return setRawData(tensor, new Uint8Array());
+    if (data === null || (data.encoding === 'varint' && widened === null)) {
+      return await this.#restore(tensor, name, payload);
+    }
+    const count = elementCount(shape);
+    const byteLength = widened ? 4 * count : data.runs.reduce((sum, run) => sum + run.byteLength, 0);
+    const chunks = widened ? this.#float32(data, widened, count) : this.#read(data, count, 1);
+    const [run] = data.runs;
+    if (byteLength <= MAX_SMALL_BYTES || placement === 'inline') {
+      checkInline(name, byteLength);
+      setRawData(tensor, await collect(chunks));
+    } else if (widened === null && placement === 'linked' && data.runs.length === 1) {
+      setExternal(tensor, await this.#link(run.file), run.offset, byteLength);
+    } else {
+      setExternal(tensor, COPIES, await this.#copy(chunks), byteLength);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#copies?.close();
+  }
+
+  /** Numbers that have no dense form in the file stay as they are there: lists of integers, texts. */
+  async #restore(tensor: TensorProto, name: string, payload: Payload): Promise<void> {
+    if (!payload.complete) throw unplaceable(name, 'its numbers are scattered over too many pieces');
+    checkInline(
+      name,
+      payload.runs.reduce((sum, run) => sum + run.byteLength, 0),
+    );
+    const { file, files } = this.#home;
+    const writer = new BinaryWriter();
+    for (const { field, offset, byteLength } of payload.runs) {
+      const bytes = await files.get(file)?.read(offset, offset + byteLength);
+      if (bytes) writer.tag(field, WireType.LengthDelimited).bytes(bytes);
+    }
+    clearNumbers(tensor);
+    mergeFromBinary(TensorProtoSchema, tensor, writer.finish());
+  }
+
+  async *#float32(
+    data: TensorData,
+    dtype: 'float16' | 'bfloat16' | 'float64',
+    count: number,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    for await (const bytes of this.#read(data, count, BYTE_WIDTH[dtype])) {
+      const numbers = new Float64Array(bytes.byteLength / BYTE_WIDTH[dtype]);
+      widen(bytes, dtype, numbers);
+      yield new Uint8Array(narrow(numbers).buffer);
+    }
+  }
+
+  /** In pieces of whole elements. */
+  async *#read(data: TensorData, count: number, byteWidth: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    if (data.encoding === 'varint') {
+      yield new Uint8Array(await readIrregular(this.#modelDirectory, data, count));
+      return;
+    }
+    for (const { file, offset, byteLength } of data.runs) {
+      for (let start = 0; start < byteLength; start += CHUNK_BYTES) {
+        this.#signal.throwIfAborted();
+        const end = Math.min(byteLength, start + CHUNK_BYTES);
+        const bytes = await this.#home.files.get(file)?.read(offset + start, offset + end);
+        if (bytes === undefined || bytes.byteLength % byteWidth !== 0)
+          throw new RangeError(`part of ${file}`);
+        yield bytes as Uint8Array<ArrayBuffer>;
+      }
+    }
+  }
+
+  async #link(file: string): Promise<string> {
+    const location = `${LINKS}/${file}`;
+    if (this.#linked.has(file)) return location;
+    const [from, to] = [join(this.#modelDirectory, file), join(this.#directory, location)];
+    await mkdir(dirname(to), { recursive: true });
+    await link(from, to).catch(() => copyFile(from, to, constants.COPYFILE_FICLONE));
+    this.#linked.add(file);
+    return location;
+  }
+
+  /** Returns where the bytes begin in the file of copies. */
+  async #copy(chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    this.#copies ??= await open(join(this.#directory, COPIES), 'wx');
+    const offset = this.#copiedBytes;
+    for await (const chunk of chunks) {
+      await this.#copies.writeFile(chunk);
+      this.#copiedBytes += chunk.byteLength;
+    }
+    return offset;
+  }
+}
+
+/** Removes whatever holds or locates the numbers; an empty `raw_data` would hold some. */
+function clearNumbers(tensor: TensorProto): void {
+  for (const field of NUMBER_FIELDS) clearField(tensor, field);
+}
+
+function setRawData(tensor: TensorProto, bytes: Uint8Array<ArrayBuffer>): void {
+  clearNumbers(tensor);
+  tensor.rawData = bytes;
+}
+
+function setExternal(tensor: TensorProto, location: string, offset: number, byteLength: number): void {
+  clearNumbers(tensor);
+  tensor.dataLocation = TensorProto_DataLocation.EXTERNAL;
+  tensor.externalData = Object.entries({ location, offset, length: byteLength }).map(([key, value]) =>
+    create(StringStringEntryProtoSchema, { key, value: `${value}` }),
+  );
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/** The least float64 is what masks are filled with: it must not become infinite. */
+function narrow(numbers: Float64Array): Float32Array<ArrayBuffer> {
+  const narrowed = new Float32Array(numbers);
+  for (let i = 0; i < narrowed.length; i++) {
+    if (Math.abs(narrowed[i]) === Number.POSITIVE_INFINITY && Number.isFinite(numbers[i])) {
+      narrowed[i] = Math.sign(numbers[i]) * MAX_FLOAT32;
+    }
+  }
+  return narrowed;
+}
+
+function checkInline(name: string, byteLength: number): void {
+  if (byteLength <= MAX_INLINE_BYTES) return;
+  throw unplaceable(name, `it has ${byteLength} bytes in a place where ${MAX_INLINE_BYTES} are the most`);
+}
+
+function unplaceable(name: string, reason: string): EmpError {
+  return new EmpError('unsupported_model', `tensor ${name} cannot be prepared for gradients: ${reason}`, [
+    { path: name, message: reason },
+  ]);
+}

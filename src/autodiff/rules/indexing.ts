@@ -1,0 +1,82 @@
+import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { scatterAdd, scatterBack } from './scatter.ts';
+
+const gather: GradientRule = (at) => {
+  const axis = at.axis('axis', 0, at.input(0));
+  return [gatherOne(at, axis) ?? gatherMany(at, axis)];
+};
+
+/** One known index: zeros before and after. */
+function gatherOne(at: RuleContext, axis: number): string | null {
+  const [data, indices] = [at.input(0), at.input(1)];
+  const [index, ...others] = at.constant(indices) ?? [];
+  const size = at.shape(data)?.[axis];
+  const rank = at.shape(indices)?.length;
+  if (index === undefined || others.length > 0 || typeof size !== 'number' || (rank !== 0 && rank !== 1)) {
+    return null;
+  }
+  const before = index < 0 ? index + size : index;
+  const zeros = Array.from({ length: at.rank(data) }, () => 0);
+  const pads = [...zeros.with(axis, before), ...zeros.with(axis, size - 1 - before)];
+  const gradient = rank === 0 ? at.unsqueeze(at.gradient(), [axis]) : at.gradient();
+  return at.op('Pad', [gradient, at.integerVector(pads)]);
+}
+
+/** The indices' axes become one, along which the gradient is added up. */
+function gatherMany(at: RuleContext, axis: number): string {
+  const data = at.input(0);
+  const shape = [
+    at.op('Shape', [data], { start: 0, end: axis }),
+    at.integerVector([-1]),
+    at.op('Shape', [data], { start: axis + 1 }),
+  ];
+  const updates = at.reshape(at.gradient(), at.op('Concat', shape, { axis: 0 }));
+  const along = Array.from({ length: at.rank(data) }, (_, other) => (other === axis ? -1 : 1));
+  const indices = at.expandLike(at.reshape(at.input(1), along), updates);
+  return scatterAdd(at, data, indices, updates, axis);
+}
+
+const gatherElements: GradientRule = (at) => [
+  scatterAdd(at, at.input(0), at.input(1), at.gradient(), at.integer('axis', 0)),
+];
+
+const gatherNd: GradientRule = (at) => [
+  scatterBack(at, (positions) =>
+    at.op('GatherND', [positions, at.input(1)], { batch_dims: at.integer('batch_dims', 0) }),
+  ),
+];
+
+/** What the updates replace gets nothing; what they are added to gets all. */
+function scattered(
+  scatter: 'ScatterElements' | 'ScatterND',
+  collect: 'GatherElements' | 'GatherND',
+): GradientRule {
+  return (at) => {
+    const reduction = at.text('reduction', 'none');
+    if (reduction !== 'none' && reduction !== 'add') {
+      throw new Undifferentiable(`reduction "${reduction}" has no gradient rule, "none" and "add" have`);
+    }
+    const attributes = at.has('axis') ? { axis: at.integer('axis', 0) } : {};
+    const [indices, updates] = [at.input(1), at.input(2)];
+    const kept = () => at.op(scatter, [at.gradient(), indices, at.zerosLike(updates)], attributes);
+    return [
+      at.needs(0) ? (reduction === 'add' ? at.gradient() : kept()) : null,
+      null,
+      at.needs(2) ? at.op(collect, [at.gradient(), indices], attributes) : null,
+    ];
+  };
+}
+
+const topK: GradientRule = (at) => [
+  scatterAdd(at, at.input(0), at.output(1), at.gradient(), at.integer('axis', -1)),
+];
+
+/** Operators that read or write elements by index. */
+export const INDEXING_RULES: GradientRules = new Map([
+  ['Gather', gather],
+  ['GatherElements', gatherElements],
+  ['GatherND', gatherNd],
+  ['ScatterElements', scattered('ScatterElements', 'GatherElements')],
+  ['ScatterND', scattered('ScatterND', 'GatherND')],
+  ['TopK', topK],
+]);

@@ -1,0 +1,126 @@
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { GraphBuilder } from './graph-builder.ts';
+import {
+  type GradientRule,
+  type GradientRules,
+  RuleContext,
+  Undifferentiable,
+  type ValueFacts,
+} from './rule.ts';
+import { carriesNoGradient, RULES } from './rules/registry.ts';
+
+/** A node on the way from the weights to the loss that has no rule, or none for the way it is used. */
+export interface Obstacle {
+  readonly operator: string;
+  /** Empty for the standard operators. */
+  readonly domain: string;
+  /** The node's name, or its first output where it has none. */
+  readonly node: string;
+  readonly reason: string;
+}
+
+/**
+ * The gradients of a scalar with respect to `targets`, as values that nodes appended to `graph`'s proto compute: reverse-mode differentiation,
+ * from `seeds` (the scalar's gradients with respect to some values, by name) back through one rule per operator.
+ * @returns the gradients' names by target, null for a target that the scalar does not depend on; or all obstacles at once
+ */
+export function differentiate(
+  graph: OnnxGraph,
+  builder: GraphBuilder,
+  facts: ValueFacts,
+  seeds: ReadonlyMap<string, string>,
+  targets: readonly string[],
+  rules: GradientRules = RULES,
+): { readonly gradients: ReadonlyMap<string, string | null> } | { readonly obstacles: readonly Obstacle[] } {
+  const path = findPath(graph, [...seeds.keys()], targets);
+  const contributions = new Map<OnnxValue, string[]>();
+  for (const [name, seed] of seeds) contributions.set(graph.resolve(name), [seed]);
+  const total = (value: OnnxValue | null): string | null => {
+    const parts = (value && contributions.get(value)) ?? [];
+    if (value === null || parts.length === 0) return null;
+    if (parts.length > 1) contributions.set(value, [builder.op(parts.length === 2 ? 'Add' : 'Sum', parts)]);
+    return contributions.get(value)?.[0] ?? null;
+  };
+  const obstacles: Obstacle[] = [];
+  for (const { node, needs } of path) {
+    const rule = ruleOf(node, rules, obstacles);
+    if (rule === null) continue;
+    // Past an obstacle only further ones are looked for: any value of the right shape stands for a gradient.
+    const standIn = (value: OnnxValue | null) => (obstacles.length > 0 ? (value?.name ?? null) : null);
+    const gradients = node.outputs.map((output) => total(output) ?? standIn(output));
+    if (gradients.every((gradient) => gradient === null)) continue;
+    try {
+      const found = rule(new RuleContext(node, builder, facts, gradients, needs));
+      for (const [input, gradient] of found.entries()) {
+        const value = node.inputs[input];
+        if (!gradient || !value || !needs[input]) continue;
+        contributions.set(value, [...(contributions.get(value) ?? []), gradient]);
+      }
+    } catch (error) {
+      if (!(error instanceof Undifferentiable)) throw error;
+      obstacles.push(obstacleAt(node, error.message));
+    }
+  }
+  if (obstacles.length > 0) return { obstacles };
+  return { gradients: new Map(targets.map((name) => [name, total(graph.find(name))])) };
+}
+
+/** The nodes between `targets` and `outputs` that have no rule, which is known from the graph alone; rules may refuse more. */
+export function findObstacles(
+  graph: OnnxGraph,
+  outputs: readonly string[],
+  targets: readonly string[],
+): Obstacle[] {
+  const obstacles: Obstacle[] = [];
+  for (const { node } of findPath(graph, outputs, targets)) ruleOf(node, RULES, obstacles);
+  return obstacles;
+}
+
+interface PathStep {
+  readonly node: OnnxNode;
+  /** Per input. */
+  readonly needs: readonly boolean[];
+}
+
+/** The nodes between the targets and the seeds, last first. */
+function findPath(graph: OnnxGraph, seeds: readonly string[], targets: readonly string[]): PathStep[] {
+  const dependent = new Set(targets.map((name) => graph.resolve(name)));
+  for (const node of graph.nodes) {
+    if (carriesNoGradient(node) || !readsAny(node, dependent)) continue;
+    for (const output of node.outputs) if (output) dependent.add(output);
+  }
+  const required = new Set(seeds.map((name) => graph.resolve(name)));
+  const path: PathStep[] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!node.outputs.some((output) => output && required.has(output) && dependent.has(output))) continue;
+    const needs = node.inputs.map((input) => input !== null && dependent.has(input));
+    for (const input of node.inputs) if (input && dependent.has(input)) required.add(input);
+    path.push({ node, needs });
+  }
+  return path;
+}
+
+/** Whether a node, or a graph inside it, reads one of the values. */
+function readsAny(node: OnnxNode, values: ReadonlySet<OnnxValue>): boolean {
+  if (node.inputs.some((input) => input && values.has(input))) return true;
+  return node.subgraphs.some(
+    ({ graph }) =>
+      graph.nodes.some((inner) => readsAny(inner, values)) ||
+      graph.outputs.some((output) => values.has(output)),
+  );
+}
+
+function ruleOf(node: OnnxNode, rules: GradientRules, obstacles: Obstacle[]): GradientRule | null {
+  const isStandard = node.domain === '' && node.subgraphs.length === 0;
+  const rule = isStandard ? (rules.get(node.op) ?? null) : null;
+  if (rule === null) {
+    obstacles.push(
+      obstacleAt(node, node.subgraphs.length > 0 ? 'holds a graph of its own' : 'has no gradient rule'),
+    );
+  }
+  return rule;
+}
+
+function obstacleAt(node: OnnxNode, reason: string): Obstacle {
+  return { operator: node.op, domain: node.domain, node: node.label, reason };
+}
