@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import type { ModelTensor } from '../formats/model.ts';
 import type { LayerActivations } from '../formats/onnx/layer-sites.ts';
 import { findLayerSites, readOnnxModel } from '../formats/onnx/model.ts';
 import { captureSums, type FeatureSums, type Reduction } from '../runtime/capture.ts';
+import { requireCalibration } from './calibration.ts';
 import { type ActivationCriterion, checkCapturable } from './capturable.ts';
 import type { CriterionContext } from './criterion.ts';
 
@@ -23,19 +23,9 @@ export async function captureLayers(
   tensors: readonly ModelTensor[],
   context: CriterionContext,
 ): Promise<LayerStatistics[]> {
-  const { calibration, inventory, modelDirectory } = context;
-  const { files, format } = inventory;
-  if (format !== 'onnx') {
-    const message = `criterion ${criterion} runs the model, and a ${format} file holds only its weights: upload it as ONNX`;
-    throw new EmpError('invalid_request', message, [{ path: '/recipe/criterion', message }]);
-  }
-  if (calibration === null) {
-    const message = `criterion ${criterion} needs calibration data: inputs to run the model on`;
-    throw new EmpError('invalid_request', message, [
-      { path: '/recipe/criterion', message },
-      { path: '/calibration_dataset_id', message: 'is missing' },
-    ]);
-  }
+  const calibration = requireCalibration(criterion, context);
+  const { modelDirectory } = context;
+  const { files } = context.inventory;
   const [file] = files;
   await using source = await openFileSource(join(modelDirectory, file));
   const model = await readOnnxModel(new Map([[file, source]]));

@@ -1,6 +1,8 @@
 import { activation } from './activation.ts';
 import type { Criterion } from './criterion.ts';
 import { magnitude } from './magnitude.ts';
+import { saliency, saliencyRms } from './saliency.ts';
+import { taylor, taylorRms } from './taylor.ts';
 import { uploadedScores } from './uploaded-scores.ts';
 import { wanda } from './wanda.ts';
 
@@ -9,5 +11,9 @@ export const CRITERIA = {
   magnitude,
   wanda,
   activation,
+  taylor,
+  saliency,
+  taylor_rms: taylorRms,
+  saliency_rms: saliencyRms,
   scores: uploadedScores,
 } as const satisfies Record<string, Criterion>;

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
@@ -60,4 +60,17 @@ export async function writeScores(
     await target.writeFile(scores.subarray(0, count));
   }
   return { path, offset: 0, dtype: dtype === 'float64' ? 'float64' : 'float32', n };
+}
+
+/** Likewise the scores themselves, one for every weight. */
+export async function writeValues(
+  { dtype, shape }: ModelTensor,
+  values: Float64Array,
+  context: Pick<CriterionContext, 'scratchDirectory' | 'signal'>,
+  index: number,
+): Promise<ScoreRange> {
+  const path = join(context.scratchDirectory, `scores-${index}`);
+  const isWide = dtype === 'float64';
+  await writeFile(path, isWide ? values : new Float32Array(values), { signal: context.signal });
+  return { path, offset: 0, dtype: isWide ? 'float64' : 'float32', n: elementCount(shape) };
 }

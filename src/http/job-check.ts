@@ -1,5 +1,7 @@
+import { checkDifferentiable } from '../autodiff/differentiable.ts';
 import { EmpError, type InputFinding } from '../core/errors.ts';
 import { checkCapturable } from '../criteria/capturable.ts';
+import { isGradientCriterion } from '../criteria/gradient-scores.ts';
 import { uploadedRange } from '../criteria/uploaded-scores.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import { modelInputs, readStoredGraph } from '../formats/onnx/interface.ts';
@@ -35,6 +37,10 @@ const CRITERION_DATA = {
   magnitude: null,
   wanda: 'calibration',
   activation: 'calibration',
+  taylor: 'calibration',
+  saliency: 'calibration',
+  taylor_rms: 'calibration',
+  saliency_rms: 'calibration',
   scores: 'scores',
 } as const satisfies Record<Recipe['criterion'], 'scores' | 'calibration' | null>;
 
@@ -47,6 +53,7 @@ export async function checkJob(job: JobToCheck, fields: JobFields): Promise<void
   refuseWithoutGraph(job, fields);
   refuseUnpaired(job, fields, 'scores');
   refuseUnpaired(job, fields, 'calibration');
+  refuseUnlabelled(job, fields);
   refuseUnevaluated(job, fields);
   const { recipe, inventory, scores } = job;
   refuseReservedNames(inventory);
@@ -94,6 +101,17 @@ function refuseUnpaired(job: JobToCheck, fields: JobFields, kind: 'scores' | 'ca
   ]);
 }
 
+/** Gradients are those of a loss. */
+function refuseUnlabelled({ recipe: { criterion }, calibration }: JobToCheck, fields: JobFields): void {
+  if (!isGradientCriterion(criterion) || calibration?.labels) return;
+  const needs = 'needs calibration data with labels';
+  const field = fields.calibration;
+  throw new EmpError('invalid_request', `criterion ${criterion} ${needs}: ${field} has no labels`, [
+    { path: '/recipe/criterion', message: `is ${criterion} and ${needs}, and ${field} has no labels` },
+    { path: field, message: `has no labels, and the criterion is ${criterion}` },
+  ]);
+}
+
 /** A search and a sweep measure; a search measures what labels are needed for. */
 function refuseUnevaluated({ recipe, evaluation }: JobToCheck, fields: JobFields): void {
   const { target, sweep_betas = [] } = recipe;
@@ -129,4 +147,9 @@ async function refuseMisfits(
   const { criterion } = recipe;
   if (criterion === 'wanda' || criterion === 'activation')
     checkCapturable(criterion, findLayerSites(model), tensors);
+  if (isGradientCriterion(criterion))
+    checkDifferentiable(
+      model,
+      tensors.map(({ name }) => name),
+    );
 }

@@ -193,7 +193,7 @@ export const jobRequestSchema = z
     recipe: recipeSchema.prefault({}),
     scores_dataset_id: datasetId.describe('The dataset of scores, for criterion `scores`.'),
     calibration_dataset_id: datasetId.describe(
-      'The samples that the criteria `wanda` and `activation` run the model on. Labels are not used.',
+      'The samples that data-driven criteria run the model on. `taylor`, `saliency` and their `_rms` variants need labels, others do not use them.',
     ),
     evaluation_dataset_id: datasetId.describe(
       'The samples that the dense and the pruned model are compared on; for `target` with labels.',

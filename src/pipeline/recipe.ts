@@ -33,10 +33,19 @@ const targetSchema = z
 export const recipeSchema = z
   .strictObject({
     criterion: z
-      .enum(['magnitude', 'wanda', 'activation', 'scores'])
+      .enum([
+        'magnitude',
+        'wanda',
+        'activation',
+        'taylor',
+        'saliency',
+        'taylor_rms',
+        'saliency_rms',
+        'scores',
+      ])
       .default('magnitude')
       .describe(
-        '`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `scores`: arrays uploaded as a scores dataset, one per tensor.',
+        "`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `taylor`: |W dL/dW|, `saliency`: |dL/dW|, L the mean loss over the calibration data. `taylor_rms`, `saliency_rms`: the same with the root mean square over samples of each sample's gradient, one sample at a time. These four need labels too. `scores`: arrays uploaded as a scores dataset, one per tensor.",
       ),
     scope: z
       .enum(['global', 'layer', 'row'])

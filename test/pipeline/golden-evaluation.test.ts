@@ -121,3 +121,31 @@ describe('the search against a fine grid', () => {
     });
   }
 });
+
+describe('masks by gradients of independent code', () => {
+  for (const model of MODELS) {
+    test(model, async (t) => {
+      if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+      const golden = JSON.parse(await readFile(join(fixtures, model, 'golden.json'), 'utf8'));
+      const calibration = await fixtureSamples(model, 'calibration');
+      const include = Object.keys(golden.prunable);
+      for (const criterion of ['taylor', 'saliency']) {
+        let [equal, masks] = [0, 0];
+        for (const { scope, beta, total, tensors } of (golden[criterion] ?? []) as GoldenPruning[]) {
+          const recipe = { criterion, scope, beta, include };
+          await using pruned = await pruneFiles(join(fixtures, model, 'model.onnx'), recipe, { calibration });
+          // A float32 pass differs from the oracle's float64 by up to 1e-4, which may move a count by one.
+          assert.ok(Math.abs(pruned.report.total.n_keep - total.n_keep) <= 1, criterion);
+          for (const [name, expected] of Object.entries(tensors ?? {})) {
+            const tensor = pruned.report.tensors.find((candidate) => candidate.name === name);
+            assert.ok(tensor && Math.abs(tensor.n_keep - expected.n_keep) <= 1, `${criterion}: ${name}`);
+            equal += Number(tensor.mask_sha256 === expected.mask_sha256);
+            masks++;
+          }
+        }
+        t.diagnostic(`${criterion}: ${equal} of ${masks} masks equal to the last bit`);
+        assert.ok(equal >= masks / 2, `${criterion}: ${equal} of ${masks} masks are equal`);
+      }
+    });
+  }
+});

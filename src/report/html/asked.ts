@@ -27,6 +27,10 @@ const CRITERIA: Readonly<Record<string, string>> = {
   magnitude: 'the weight’s absolute value |W|',
   wanda: '|W| times the l2 norm of the input feature that it multiplies, over the calibration data',
   activation: '|W| times the mean |activation| of the output unit that it feeds, over the calibration data',
+  taylor: '|W| times |gradient|, of the mean loss over the calibration data',
+  saliency: '|gradient| of the mean loss over the calibration data',
+  taylor_rms: '|W| times the root mean square of the calibration samples’ gradients',
+  saliency_rms: 'the root mean square of the calibration samples’ gradients',
   scores: 'as uploaded',
 };
 

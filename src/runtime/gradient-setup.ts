@@ -1,0 +1,120 @@
+import type { LossHead } from '../autodiff/loss.ts';
+import { type PreparedModel, prepareModel } from '../autodiff/prepare.ts';
+import { modelInputs } from '../formats/onnx/interface.ts';
+import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from './batches.ts';
+import { checkClassIds } from './label-scores.ts';
+import { chooseOutput } from './measured-output.ts';
+import { type ProbedValues, probeValues } from './probe.ts';
+import type { Feeds, Fetched, RuntimeSettings } from './session.ts';
+import { toFloat64 } from './tensors.ts';
+
+/** A model, and labelled samples on which the loss is taken. */
+export interface GradientContext {
+  /** Holds `files`, one of them the `.onnx` file. */
+  readonly modelDirectory: string;
+  readonly files: readonly string[];
+  readonly scratchDirectory: string;
+  readonly samples: SampleSet & { readonly labels: ArrayFile };
+  readonly runtime: RuntimeSettings;
+  readonly signal: AbortSignal;
+  /** Called after every batch; where there are several passes over the samples, in each of them. */
+  onSamples(count: number): void;
+}
+
+/** A model that is ready to be differentiated. */
+export interface GradientSetup {
+  readonly context: GradientContext;
+  readonly prepared: PreparedModel;
+  readonly facts: ProbedValues;
+  /** Of which the loss is taken. */
+  readonly output: string;
+  /** Samples that the model takes at a time, null where any number will do. */
+  readonly fixedBatch: number | null;
+}
+
+/** A plan of memory made for one batch takes a third more than none. */
+export const GRADIENT_SESSION = { enableMemPattern: false } as const;
+
+/** More keeps the cores no busier. */
+const MAX_BATCH_SAMPLES = 64;
+/** What a forward pass computes and a backward pass may need; both together take about three times that. */
+const MAX_BATCH_BYTES = 64 * 2 ** 20;
+
+/**
+ * Prepares the model in `directory` and probes it on the first sample.
+ * @throws EmpError what `prepareModel`, `probeValues` and `chooseOutput` throw; samples_mismatch
+ */
+export async function setUpGradients(context: GradientContext, directory: string): Promise<GradientSetup> {
+  const { modelDirectory, files, samples, signal, runtime } = context;
+  const prepared = await prepareModel({ modelDirectory, files, directory, signal });
+  const fixedBatch = fixedBatchSize(modelInputs(prepared.model), samples);
+  const sample = await readFirstBatch(samples, 1, signal);
+  const runs = probeSizes(fixedBatch).map((count) => inputFeeds(repeatFirst(sample, count), prepared));
+  const facts = await probeValues(prepared, prepared.proto, runs, runtime);
+  const outputs = prepared.model.graph.outputs.map(({ name }) => ({
+    name,
+    dtype: facts.dtypeOf(name) ?? 'other',
+  }));
+  return { context, prepared, facts, output: chooseOutput(outputs), fixedBatch };
+}
+
+/** Numbers of samples on which a model is probed: what differs follows the batch. */
+export function probeSizes(fixedBatch: number | null): readonly number[] {
+  return fixedBatch === null ? [2, 3] : [fixedBatch];
+}
+
+/**
+ * Samples of one batch: the model's fixed number, else as many as stay within 64 and 64 MB of computed values. It depends on the model and the
+ * data alone, so that sums come out the same everywhere.
+ * @param elements of all values of the model that runs, by run on `probeSizes`
+ */
+export function gradientBatchSize(
+  { context, fixedBatch }: GradientSetup,
+  [two, three]: readonly number[],
+): number {
+  if (fixedBatch !== null) return fixedBatch;
+  const bytes = Float32Array.BYTES_PER_ELEMENT * Math.max(1, three - two);
+  return Math.max(
+    1,
+    Math.min(MAX_BATCH_SAMPLES, context.samples.nSamples, Math.floor(MAX_BATCH_BYTES / bytes)),
+  );
+}
+
+/** The stored shape of a weight that `createGradientGraph` took. */
+export function weightShape(weight: string, { prepared, facts }: GradientSetup): number[] {
+  const shape = facts.shapeOf(prepared.weights.get(weight) ?? '') ?? [];
+  return shape.map(Number);
+}
+
+/** What a model with a loss is fed. Throws `invalid_labels` for class ids that are none. */
+export function lossFeeds(
+  batch: Batch,
+  { context, prepared, facts, output }: GradientSetup,
+  loss: LossHead,
+): Feeds {
+  const { labels } = batch;
+  if (labels === null) throw new TypeError('samples without labels');
+  const shape = [batch.count, ...context.samples.labels.shape.slice(1)];
+  if (loss.labelsDtype === 'int64') {
+    const classes = Number(facts.shapeOf(output)?.at(-1));
+    const positions = labels.length / batch.count;
+    checkClassIds({ start: batch.start, labels, positions, classes, isSequence: positions > 1 });
+  }
+  const fed: Fetched =
+    loss.labelsDtype === 'int64'
+      ? { dtype: 'int64', shape, data: BigInt64Array.from(labels, BigInt) }
+      : { dtype: 'float32', shape, data: Float32Array.from(labels) };
+  return new Map([...inputFeeds(batch, prepared), [loss.labelsInput, fed]]);
+}
+
+/** The inputs as a prepared model takes them. */
+function inputFeeds({ feeds }: Batch, { widenedInputs }: PreparedModel): Feeds {
+  const widened = new Set(widenedInputs);
+  return new Map(
+    [...feeds].map(([name, feed]): [string, Fetched] => {
+      if (!widened.has(name)) return [name, feed];
+      return [name, { ...feed, dtype: 'float32', data: Float32Array.from(toFloat64(feed.data)) }];
+    }),
+  );
+}

@@ -1,0 +1,156 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createGradientGraph, type GradientGraph } from '../autodiff/gradient-graph.ts';
+import { writePrepared } from '../autodiff/prepare.ts';
+import { EmpError } from '../core/errors.ts';
+import { elementCount } from '../formats/model.ts';
+import { type Batch, readBatches, repeatFirst, runBatch } from './batches.ts';
+import {
+  GRADIENT_SESSION,
+  type GradientContext,
+  type GradientSetup,
+  gradientBatchSize,
+  lossFeeds,
+  setUpGradients,
+  weightShape,
+} from './gradient-setup.ts';
+import { type Fetched, openSession } from './session.ts';
+
+/**
+ * What is made of the gradients of all samples. `mean`: the gradient of the mean loss over all positions that count. `rms`: of every sample's
+ * gradient of its own mean loss, the root mean square over the samples that count; samples run one at a time, so that it takes as many passes over the weights
+ * as there are samples (times the samples that the model takes at a time, where their number is fixed).
+ */
+export type GradientStatistic = 'mean' | 'rms';
+
+/** Of one weight, in the order of its stored elements. */
+export interface WeightGradient {
+  readonly weight: string;
+  readonly values: Float64Array;
+}
+
+/** What is added up at a time, 8 bytes an element: 32 million weights. */
+const MAX_HELD_BYTES = 256 * 2 ** 20;
+
+/**
+ * Gradients of the loss with respect to `weights` (names of the model's inventory), in their order, added up in float64 over all samples, so that
+ * the size of batches does not matter. Where they exceed `maxHeldBytes`, they come from several passes over the samples, each for as many weights as fit, one at least.
+ * What is yielded is not kept.
+ * @throws EmpError unsupported_model naming every node that has no gradient rule; samples_mismatch, invalid_labels, model_run_failed; non_finite_activation naming the
+ * weight and the samples; the signal's reason when aborted
+ */
+export async function* accumulateGradients(
+  weights: readonly string[],
+  statistic: GradientStatistic,
+  context: GradientContext,
+  maxHeldBytes = MAX_HELD_BYTES,
+): AsyncGenerator<WeightGradient> {
+  const directory = await mkdtemp(join(context.scratchDirectory, 'gradients-'));
+  try {
+    const setup = await setUpGradients(context, directory);
+    const { prepared, facts, output } = setup;
+    const { labels } = context.samples;
+    const groups = splitGroups(weights, setup, maxHeldBytes);
+    if (groups.length > 1) createGradientGraph(prepared, facts, output, labels, weights); // names all obstacles before anything runs
+    for (const group of groups) {
+      const graph = createGradientGraph(prepared, facts, output, labels, group);
+      for (const [weight, values] of await addUp(graph, statistic, setup)) yield { weight, values };
+    }
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+function splitGroups(weights: readonly string[], setup: GradientSetup, maxHeldBytes: number): string[][] {
+  const groups: string[][] = [];
+  let held = Number.POSITIVE_INFINITY;
+  for (const weight of weights) {
+    const byteLength = elementCount(weightShape(weight, setup)) * Float64Array.BYTES_PER_ELEMENT;
+    held += byteLength;
+    if (held <= maxHeldBytes) {
+      groups.at(-1)?.push(weight);
+    } else {
+      groups.push([weight]);
+      held = byteLength;
+    }
+  }
+  return groups;
+}
+
+/** One pass over the samples. */
+async function addUp(
+  { proto, loss, gradients }: GradientGraph,
+  statistic: GradientStatistic,
+  setup: GradientSetup,
+): Promise<Map<string, Float64Array>> {
+  const { context, prepared, facts, fixedBatch } = setup;
+  const { samples, runtime, signal } = context;
+  const reached = [...gradients].filter((entry): entry is [string, string] => entry[1] !== null);
+  const fetches = [loss.count, ...reached.map(([, gradient]) => gradient)];
+  const path = await writePrepared(prepared, proto, 'gradients');
+  await using session = await openSession(path, runtime, GRADIENT_SESSION);
+  const isMean = statistic === 'mean';
+  const sums = new Map(
+    [...gradients.keys()].map((weight) => [
+      weight,
+      new Float64Array(elementCount(weightShape(weight, setup))),
+    ]),
+  );
+  let total = 0;
+  for await (const batch of readBatches(
+    samples,
+    isMean ? gradientBatchSize(setup, facts.elements) : 1,
+    signal,
+  )) {
+    const run = isMean || fixedBatch === null ? batch : repeatFirst(batch, fixedBatch);
+    const results = await runBatch(session, { ...run, feeds: lossFeeds(run, setup, loss) }, fetches);
+    const count = Number(results.get(loss.count)?.data[0]);
+    total += isMean ? count : Number(count > 0);
+    if (count > 0) {
+      for (const [weight, gradient] of reached) {
+        const numbers = float32(results.get(gradient));
+        const sum = sums.get(weight) ?? new Float64Array();
+        const check = isMean ? add(sum, numbers) : addSquares(sum, numbers, 1 / count);
+        if (!Number.isFinite(check)) throw notFinite(weight, batch);
+      }
+    }
+    context.onSamples(batch.count);
+  }
+  if (total === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
+  for (const sum of sums.values()) {
+    for (let i = 0; i < sum.length; i++) sum[i] = isMean ? sum[i] / total : Math.sqrt(sum[i] / total);
+  }
+  return sums;
+}
+
+/** Adds `terms` to `sums` and returns what is finite only if all terms are. */
+function add(sums: Float64Array, terms: Float32Array): number {
+  let check = 0;
+  for (let i = 0; i < sums.length; i++) {
+    sums[i] += terms[i];
+    check += terms[i];
+  }
+  return check;
+}
+
+/** Likewise, the squares of `scale * terms`. */
+function addSquares(sums: Float64Array, terms: Float32Array, scale: number): number {
+  let check = 0;
+  for (let i = 0; i < sums.length; i++) {
+    const term = terms[i] * scale;
+    sums[i] += term * term;
+    check += term;
+  }
+  return check;
+}
+
+function float32(fetched: Fetched | undefined): Float32Array {
+  if (fetched?.data instanceof Float32Array) return fetched.data;
+  throw new TypeError('gradients are float32');
+}
+
+function notFinite(weight: string, { start, count }: Batch): EmpError {
+  const samples = count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
+  const message = `its gradient has NaN or infinite numbers for ${samples}`;
+  return new EmpError('non_finite_activation', `${weight}: ${message}`, [{ path: weight, message }]);
+}
