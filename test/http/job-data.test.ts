@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
+import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
 import { FLOAT, INT64, inputOfType, typedInput, typedModel } from '../formats/onnx/typed-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
 import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
@@ -13,10 +14,26 @@ const float = (...shape: number[]) => createNpyOf('<f4', new Float32Array(count(
 const double = (...shape: number[]) => createNpyOf('<f8', new Float64Array(count(shape)), shape);
 const int64 = (...shape: number[]) => createNpyOf('<i8', new BigInt64Array(count(shape)), shape);
 
+/** Two nodes without gradient rules, one of them after the weight `w`. */
+const oddModel = encode(
+  model({
+    nodes: [
+      node('Fancy', ['x'], ['z'], {}, 'com.example'),
+      node('MatMul', ['z', 'w'], ['a']),
+      node('Fancy', ['a'], ['b'], {}, 'com.example'),
+      node('MatMul', ['b', 'v'], ['y']),
+    ],
+    initializers: [floats('w', [4, 4]), floats('v', [4, 3])],
+    inputs: [['x', [4, 4]]],
+    outputs: [['y', [4, 3]]],
+  }),
+);
+
 /** By what the tests call them. */
 const MODELS = {
   one: ['m.onnx', await readFile(new URL('../../examples/fc2-mnist.onnx', import.meta.url))],
   two: ['m.onnx', typedModel(typedInput('x', FLOAT, ['batch', 4]), typedInput('ids', INT64, ['batch', 7]))],
+  odd: ['m.onnx', oddModel],
   fixed: ['m.onnx', typedModel(typedInput('x', FLOAT, [4, 4]))],
   sequence: [
     'm.onnx',
@@ -49,6 +66,10 @@ const DATASETS = {
   short: [
     ['inputs', 'x.npy', float(8, 4)],
     ['inputs', 'ids.npy', int64(8, 6)],
+  ],
+  classified: [
+    ['inputs', 'x.npy', float(8, 4)],
+    ['labels', 'y.npy', int64(8)],
   ],
   six: [['inputs', 'x.npy', float(6, 4)]],
   scores: [['scores', 's.safetensors', createSafetensors({ w: [4, 3] })]],
@@ -156,6 +177,24 @@ const REFUSED: [what: string, Request, code: string, [path: string, message: Reg
       ['/recipe/criterion', /^is wanda, and \S+ is given$/],
       ['scores', /^is given, and the criterion is wanda$/],
     ],
+  ],
+  [
+    'a criterion of gradients without labels',
+    { model: 'one', recipe: { criterion: 'saliency_rms' }, calibration: 'images' },
+    'invalid_request',
+    [
+      [
+        '/recipe/criterion',
+        /^is saliency_rms and needs calibration data with labels, and \S+ has no labels$/,
+      ],
+      ['calibration', /^has no labels, and the criterion is saliency_rms$/],
+    ],
+  ],
+  [
+    'operators without gradients after the weights',
+    { model: 'odd', recipe: { criterion: 'taylor', dry_run: true }, calibration: 'classified' },
+    'unsupported_model',
+    [['Fancy_b', /^Fancy of com\.example has no gradient rule$/]],
   ],
   [
     'a search and a sweep without data',

@@ -106,7 +106,7 @@ describe('evaluation', () => {
     assert.equal(await sha256Of(join(direct.directory, path)), await sha256Of(join(found.directory, path)));
   });
 
-  for (const criterion of ['wanda', 'activation']) {
+  for (const criterion of ['wanda', 'activation', 'taylor']) {
     test(`${criterion}: the same masks and model for 1, 2 and 3 threads`, async () => {
       const results = new Set<string>();
       for (const threads of [1, 2, 3]) {
