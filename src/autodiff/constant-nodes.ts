@@ -8,7 +8,7 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from 'onnx-buf';
-import { innerGraphs, isStandard } from './proto-walk.ts';
+import { innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 
 /** Makes initializers of the Constant nodes of a graph and of those inside it, but for sparse ones. */
 export function constantsToInitializers(main: GraphProto): void {

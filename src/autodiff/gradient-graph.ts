@@ -9,11 +9,11 @@ import {
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
+import { freePrefix } from '../formats/onnx/proto-walk.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import { appendLoss, type Labels, type LossHead } from './loss.ts';
 import { refuseObstacles } from './obstacles.ts';
 import type { PreparedModel } from './prepare.ts';
-import { freePrefix } from './proto-walk.ts';
 import type { ValueFacts } from './rule.ts';
 import { differentiate } from './sweep.ts';
 

@@ -2,14 +2,12 @@ import { create } from '@bufbuild/protobuf';
 import { TensorProto_DataType, TypeProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { isFunction, type OnnxGraph, type OnnxNode } from '../formats/onnx/graph.ts';
+import { IGNORED_LABEL } from '../formats/sample-set.ts';
 import { finalNode } from '../runtime/measured-output.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 import type { Size, ValueFacts } from './rule.ts';
 
 const { DOUBLE, FLOAT, INT64 } = TensorProto_DataType;
-
-/** Positions with this label do not count, as in PyTorch. */
-const IGNORED_LABEL = -100;
 
 /** A loss appended to a graph, summed over what counts, so that the sums of batches add up. */
 export interface LossHead {
@@ -80,9 +78,7 @@ function crossEntropy(b: GraphBuilder, logits: string, classes: number, labelsIn
     kind: 'cross_entropy',
     labelsInput,
     labelsDtype: 'int64',
-    loss: sum(b, b.op('Where', [ignored, b.scalar(0), terms])),
-    count: sum(b, b.op('Not', [ignored])),
-    seeds: seed(b, logits, b.op('Where', [ignored, b.scalar(0), difference])),
+    ...whereCounted(b, logits, ignored, terms, difference),
   };
 }
 
@@ -99,9 +95,22 @@ function binaryCrossEntropy(b: GraphBuilder, logits: string, labelsInput: string
     kind: 'binary_cross_entropy',
     labelsInput,
     labelsDtype: 'float32',
+    ...whereCounted(b, logits, ignored, terms, difference),
+  };
+}
+
+/** The sums over positions that are not `ignored`: of the loss's terms, and of their gradients at the logits. */
+function whereCounted(
+  b: GraphBuilder,
+  logits: string,
+  ignored: string,
+  terms: string,
+  gradients: string,
+): Pick<LossHead, 'loss' | 'count' | 'seeds'> {
+  return {
     loss: sum(b, b.op('Where', [ignored, b.scalar(0), terms])),
     count: sum(b, b.op('Not', [ignored])),
-    seeds: seed(b, logits, b.op('Where', [ignored, b.scalar(0), difference])),
+    seeds: seed(b, logits, b.op('Where', [ignored, b.scalar(0), gradients])),
   };
 }
 

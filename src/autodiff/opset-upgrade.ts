@@ -9,8 +9,8 @@ import {
   OperatorSetIdProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { GraphBuilder } from './graph-builder.ts';
-import { freePrefix, innerGraphs, isStandard } from './proto-walk.ts';
 
 /** The version that gradient rules are written for. */
 const TARGET = 16;

@@ -12,12 +12,12 @@ import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
+import { innerGraphs } from '../formats/onnx/proto-walk.ts';
 import { constantsToInitializers, isConstant } from './constant-nodes.ts';
 import { declareFloat32 } from './float32.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { upgradeOpset } from './opset-upgrade.ts';
 import { type Placement, TensorPlacer } from './place-tensors.ts';
-import { innerGraphs } from './proto-walk.ts';
 
 /** A model in the form that gradient rules read: opset 16 or later, float32 throughout, no Constant nodes, no functions but odd ones. */
 export interface PreparedModel {

@@ -7,6 +7,9 @@ export interface ArrayFile {
   readonly offset: number;
 }
 
+/** Positions with this label do not count, as in PyTorch. */
+export const IGNORED_LABEL = -100;
+
 /** Data to run a model on: axis 0 of every array counts the samples. */
 export interface SampleSet {
   readonly nSamples: number;

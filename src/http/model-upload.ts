@@ -7,12 +7,11 @@ import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import { readModelInventory } from '../formats/inventory.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { contentId } from '../storage/ids.ts';
-import type { ModelRecord, StoredFile } from '../storage/records.ts';
+import { byName, type ModelRecord, type StoredFile } from '../storage/records.ts';
 import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+import { MAX_FILES } from './multipart.ts';
 
 const ARCHIVE = /\.(tar|zip)$/i;
-/** Well above the shards of any real model. */
-const MAX_FILES = 10_000;
 
 export interface PreparedModel {
   readonly record: ModelRecord;
@@ -102,8 +101,4 @@ async function hashFile(path: string): Promise<Omit<StoredFile, 'name'>> {
   await using handle = await open(path, 'r+');
   await handle.sync();
   return { size_bytes: size, sha256: hash.digest('hex') };
-}
-
-function byName(a: StoredFile, b: StoredFile): number {
-  return a.name < b.name ? -1 : 1;
 }

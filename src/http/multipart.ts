@@ -10,7 +10,7 @@ import { checkArrayFileName, checkFileName } from './file-name.ts';
 /** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
 const MAX_TEXT_BYTES = 1024 * 1024;
 /** Well above the shards of any real model. */
-const MAX_FILES = 10_000;
+export const MAX_FILES = 10_000;
 /** Boundaries and part headers. */
 const OVERHEAD_BYTES = 4 * 1024 * 1024;
 

@@ -6,7 +6,7 @@ import { elementCount } from '../formats/model.ts';
 import { readNpyHeader } from '../formats/npy.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { contentId } from '../storage/ids.ts';
-import type { SamplesRecord, StoredFile } from '../storage/records.ts';
+import { byName, type SamplesRecord, type StoredFile } from '../storage/records.ts';
 import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
 import type { FileRule, ReceivedParts } from './multipart.ts';
 
@@ -163,8 +163,4 @@ function badLabels(part: string, message: string): EmpError {
 
 function refused(part: string, message: string): EmpError {
   return new EmpError('invalid_request', `part ${part} ${message}`, [{ path: part, message }]);
-}
-
-function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : 1;
 }

@@ -73,18 +73,22 @@ export function repeatFirst({ start, count: of, feeds, labels }: Batch, count: n
   };
 }
 
+/** What errors call the samples of a batch, counted from 0. */
+export function nameSamples({ start, count }: Batch): string {
+  return count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
+}
+
 /** Runs the model on a batch; errors name its samples, counted from 0. Throws `model_run_failed`. */
 export async function runBatch(
   session: ModelSession,
-  { start, count, feeds }: Batch,
+  batch: Batch,
   fetches: readonly string[],
 ): Promise<ReadonlyMap<string, Fetched>> {
   try {
-    return await session.run(feeds, fetches);
+    return await session.run(batch.feeds, fetches);
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;
-    const range = count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
-    throw new EmpError(error.code, `the model failed on ${range}: ${error.message}`);
+    throw new EmpError(error.code, `the model failed on ${nameSamples(batch)}: ${error.message}`);
   }
 }
 

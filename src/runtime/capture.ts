@@ -6,7 +6,7 @@ import { GraphAppendix, writeAppended } from '../formats/onnx/append.ts';
 import type { OnnxModel } from '../formats/onnx/graph.ts';
 import type { Activations } from '../formats/onnx/weights.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
-import { type Batch, chooseBatchSize, readBatches, runBatch } from './batches.ts';
+import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
 import { type Fetched, openSession, type RuntimeSettings } from './session.ts';
 
 export type Reduction = 'sum_of_squares' | 'sum_of_magnitudes';
@@ -146,7 +146,7 @@ function accumulate(
   capture: Capture,
   batchSums: Fetched | undefined,
   size: Fetched | undefined,
-  { start, count }: Batch,
+  batch: Batch,
 ): void {
   const { sums, request } = capture;
   const values = batchSums?.data;
@@ -159,9 +159,8 @@ function accumulate(
     total += values[feature];
   }
   if (!Number.isFinite(total)) {
-    const samples = count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
     const { activations, tensor, side } = request;
-    const message = `the ${side} of its layer (value ${activations.value}) has NaN, infinite or too large numbers for ${samples}`;
+    const message = `the ${side} of its layer (value ${activations.value}) has NaN, infinite or too large numbers for ${nameSamples(batch)}`;
     throw new EmpError('non_finite_activation', `${tensor}: ${message}`, [{ path: tensor, message }]);
   }
   capture.count += countOf(size) / sums.length;

@@ -4,7 +4,7 @@ import { createGradientGraph, type GradientGraph } from '../autodiff/gradient-gr
 import { writePrepared } from '../autodiff/prepare.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
-import { type Batch, readBatches, repeatFirst, runBatch } from './batches.ts';
+import { type Batch, nameSamples, readBatches, repeatFirst, runBatch } from './batches.ts';
 import {
   GRADIENT_SESSION,
   type GradientContext,
@@ -149,8 +149,7 @@ function float32(fetched: Fetched | undefined): Float32Array {
   throw new TypeError('gradients are float32');
 }
 
-function notFinite(weight: string, { start, count }: Batch): EmpError {
-  const samples = count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
-  const message = `its gradient has NaN or infinite numbers for ${samples}`;
+function notFinite(weight: string, batch: Batch): EmpError {
+  const message = `its gradient has NaN or infinite numbers for ${nameSamples(batch)}`;
   return new EmpError('non_finite_activation', `${weight}: ${message}`, [{ path: weight, message }]);
 }

@@ -1,5 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import { sumOf } from '../core/statistics.ts';
+import { IGNORED_LABEL } from '../formats/sample-set.ts';
 import {
   allFinite,
   argmax,
@@ -10,9 +11,6 @@ import {
   type Metrics,
   NOT_MEASURED,
 } from './metrics.ts';
-
-/** Positions with this label do not count, as in PyTorch. */
-const IGNORED_LABEL = -100;
 
 /** Outputs of a batch, row-major `[samples, positions, classes]`, and their labels `[samples, positions]`. */
 export interface LabelledOutput {

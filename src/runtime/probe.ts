@@ -11,9 +11,9 @@ import {
 } from 'onnx-buf';
 import { GraphBuilder } from '../autodiff/graph-builder.ts';
 import { type PreparedModel, writePrepared } from '../autodiff/prepare.ts';
-import { freePrefix } from '../autodiff/proto-walk.ts';
 import type { Size, ValueFacts } from '../autodiff/rule.ts';
 import { elementCount } from '../formats/model.ts';
+import { freePrefix } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { type Feeds, openSession, type RuntimeSettings } from './session.ts';
 import { isNumberType, toFloat64, viewNumbers } from './tensors.ts';

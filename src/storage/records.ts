@@ -46,3 +46,8 @@ export interface SamplesRecord extends StoredRecord {
   readonly inputs: readonly ArrayRecord[];
   readonly labels: Omit<ArrayRecord, 'name'> | null;
 }
+
+/** The order of files in what a hash or an id is made of. */
+export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : 1;
+}

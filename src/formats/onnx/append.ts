@@ -17,7 +17,8 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
-import type { OnnxGraph, OnnxModel } from './graph.ts';
+import type { OnnxModel } from './graph.ts';
+import { freePrefix } from './proto-walk.ts';
 
 /** Standard operators for a model that imports none. */
 const FALLBACK_OPSET = 17;
@@ -47,7 +48,7 @@ export class GraphAppendix {
         `the model uses ONNX operators of version ${this.#opset}: its activations can be captured from version ${MIN_OPSET} on; export it again`,
       );
     }
-    this.#prefix = freePrefix(model.graph);
+    this.#prefix = freePrefix(model.proto.graph ?? this.#graph, 'emp_');
   }
 
   /** Adds a node; integers are attributes of type INT. Returns the name of its one output. */
@@ -106,19 +107,6 @@ export class GraphAppendix {
     );
     return name;
   }
-}
-
-/** A prefix that no name of the graph and its subgraphs begins with. */
-function freePrefix(graph: OnnxGraph): string {
-  let prefix = 'emp_';
-  const visit = ({ inputs, initializers, nodes }: OnnxGraph) => {
-    for (const value of [...inputs, ...initializers, ...nodes.flatMap((node) => node.outputs)]) {
-      while (value?.name.startsWith(prefix)) prefix += '_';
-    }
-    for (const node of nodes) for (const inner of node.subgraphs) visit(inner.graph);
-  };
-  visit(graph);
-  return prefix;
 }
 
 /**

@@ -19,8 +19,9 @@ export function isStandard({ domain }: { readonly domain: string }): boolean {
 /** The names that values have anywhere in a graph. */
 export function valueNames(graph: GraphProto): Set<string> {
   const names = new Set<string>();
-  for (const { input, initializer, node } of [graph, ...innerGraphs(graph.node)]) {
+  for (const { input, initializer, sparseInitializer, node } of [graph, ...innerGraphs(graph.node)]) {
     for (const { name } of [...input, ...initializer]) names.add(name);
+    for (const { values } of sparseInitializer) names.add(values?.name ?? '');
     for (const { output } of node) for (const name of output) names.add(name);
   }
   return names;
