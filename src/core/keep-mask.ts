@@ -1,3 +1,5 @@
+import { BLOCK } from './kernel.ts';
+
 /** Indices of the kept among `n` components, ascending. Bit `i & 7` of byte `i >> 3` says whether component i is kept. */
 export function keptIndices(keepMask: Uint8Array, n: number): Uint32Array {
   const indices = new Uint32Array(n);
@@ -17,6 +19,29 @@ export function countKept(keepMask: Uint8Array): number {
     count += (nibbles + (nibbles >> 4)) & 0x0f;
   }
   return count;
+}
+
+/**
+ * Sums of the squares of the scores that `keepMask` drops, times `scale` (a power of two) before they are squared: one for every BLOCK into
+ * `sums`, from `offset` on.
+ */
+export function sumDroppedSquares(
+  scores: Float32Array | Float64Array,
+  keepMask: Uint8Array,
+  scale: number,
+  sums: Float64Array,
+  offset: number,
+): void {
+  for (let first = 0; first < scores.length; first += BLOCK) {
+    const end = Math.min(first + BLOCK, scores.length);
+    let sum = 0;
+    for (let i = first; i < end; i++) {
+      const dropped = (~keepMask[i >> 3] >> (i & 7)) & 1;
+      const score = scores[i] * scale * dropped;
+      sum += score * score;
+    }
+    sums[offset + first / BLOCK] = sum;
+  }
 }
 
 /**

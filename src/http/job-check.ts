@@ -65,9 +65,10 @@ export async function checkJob(job: JobToCheck, fields: JobFields): Promise<void
 
 /** Where the recipe needs the model to run, and by what name. */
 function reasonsToRun({ recipe, evaluation }: JobToCheck, fields: JobFields): InputFinding[] {
-  const { criterion, target, sweep_betas } = recipe;
+  const { criterion, target, sweep_betas, hessian_probes } = recipe;
   const reasons: [boolean, string, string][] = [
     [CRITERION_DATA[criterion] === 'calibration', '/recipe/criterion', `is ${criterion}`],
+    [hessian_probes > 0, '/recipe/hessian_probes', `is ${hessian_probes}`],
     [target !== undefined, '/recipe/target', 'is given'],
     [sweep_betas !== undefined && sweep_betas.length > 0, '/recipe/sweep_betas', 'is given'],
     [evaluation !== null, fields.evaluation, 'is given'],
@@ -85,31 +86,54 @@ function refuseWithoutGraph(job: JobToCheck, fields: JobFields): void {
   throw new EmpError('invalid_request', advice, [...reasons, { path: fields.model, message: advice }]);
 }
 
-/** What a criterion scores by and the criterion come together or not at all. */
+/** What of a recipe takes data: the estimate of a trace, or the criterion. */
+function takerOf({ criterion, hessian_probes }: Recipe, kind: 'scores' | 'calibration') {
+  return kind === 'calibration' && hessian_probes > 0
+    ? {
+        path: '/recipe/hessian_probes',
+        name: 'hessian_probes',
+        field: 'hessian_probes',
+        is: `is ${hessian_probes}`,
+      }
+    : {
+        path: '/recipe/criterion',
+        name: `criterion ${criterion}`,
+        field: 'the criterion',
+        is: `is ${criterion}`,
+      };
+}
+
+/** What a criterion scores by, or a trace is estimated on, comes with it or not at all. */
 function refuseUnpaired(job: JobToCheck, fields: JobFields, kind: 'scores' | 'calibration'): void {
-  const { criterion } = job.recipe;
-  const wanted = CRITERION_DATA[criterion] === kind;
+  const { criterion, hessian_probes } = job.recipe;
+  const wanted = CRITERION_DATA[criterion] === kind || (kind === 'calibration' && hessian_probes > 0);
   if (wanted === (job[kind] !== null)) return;
   const what = kind === 'scores' ? 'scores' : 'calibration data';
   const field = fields[kind];
+  const taker = takerOf(job.recipe, kind);
   const [problem, advice] = wanted
-    ? [`criterion ${criterion} needs ${what}`, 'is missing']
-    : [`criterion ${criterion} takes no ${what}`, 'is given'];
+    ? [`${taker.name} needs ${what}`, 'is missing']
+    : [`${taker.name} takes no ${what}`, 'is given'];
   throw new EmpError('invalid_request', `${problem}: ${field} ${advice}`, [
-    { path: '/recipe/criterion', message: `is ${criterion}, and ${field} ${advice}` },
-    { path: field, message: `${advice}, and the criterion is ${criterion}` },
+    { path: taker.path, message: `${taker.is}, and ${field} ${advice}` },
+    { path: field, message: `${advice}, and ${taker.field} ${taker.is}` },
   ]);
 }
 
-/** Gradients are those of a loss. */
-function refuseUnlabelled({ recipe: { criterion }, calibration }: JobToCheck, fields: JobFields): void {
-  if (!isGradientCriterion(criterion) || calibration?.labels) return;
+/** Gradients and curvature are those of a loss. */
+function refuseUnlabelled({ recipe, calibration }: JobToCheck, fields: JobFields): void {
+  if (!needsGradients(recipe) || calibration?.labels) return;
   const needs = 'needs calibration data with labels';
   const field = fields.calibration;
-  throw new EmpError('invalid_request', `criterion ${criterion} ${needs}: ${field} has no labels`, [
-    { path: '/recipe/criterion', message: `is ${criterion} and ${needs}, and ${field} has no labels` },
-    { path: field, message: `has no labels, and the criterion is ${criterion}` },
+  const taker = takerOf(recipe, 'calibration');
+  throw new EmpError('invalid_request', `${taker.name} ${needs}: ${field} has no labels`, [
+    { path: taker.path, message: `${taker.is} and ${needs}, and ${field} has no labels` },
+    { path: field, message: `has no labels, and ${taker.field} ${taker.is}` },
   ]);
+}
+
+function needsGradients({ criterion, hessian_probes }: Recipe): boolean {
+  return isGradientCriterion(criterion) || hessian_probes > 0;
 }
 
 /** A search and a sweep measure; a search measures what labels are needed for. */
@@ -147,7 +171,7 @@ async function refuseMisfits(
   const { criterion } = recipe;
   if (criterion === 'wanda' || criterion === 'activation')
     checkCapturable(criterion, findLayerSites(model), tensors);
-  if (isGradientCriterion(criterion))
+  if (needsGradients(recipe))
     checkDifferentiable(
       model,
       tensors.map(({ name }) => name),

@@ -208,7 +208,9 @@ const job = z.object({
   id: z.string(),
   status: z.enum(JOB_STATUSES),
   progress: z.object({
-    stage: z.string().describe('`queued`, `inventory`, `score`, `decide`, `apply`, `evaluate` or `report`.'),
+    stage: z
+      .string()
+      .describe('`queued`, `inventory`, `score`, `curvature`, `decide`, `apply`, `evaluate` or `report`.'),
     percent: z.number().describe('0 to 100 over the whole job.'),
   }),
   model_id: z.string(),

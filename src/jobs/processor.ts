@@ -6,6 +6,7 @@ import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import type { DenseModel } from '../pipeline/dense-model.ts';
 import { prune } from '../pipeline/prune.ts';
+import { recipeSchema } from '../pipeline/recipe.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
@@ -21,7 +22,7 @@ export default await createProcessor(
       scores: scores_dataset_id ? await readScores(store, scores_dataset_id) : null,
       calibration: calibration_dataset_id ? await readSamples(store, calibration_dataset_id, model) : null,
       evaluation: evaluation_dataset_id ? await readSamples(store, evaluation_dataset_id, model) : null,
-      recipe,
+      recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
       outputDirectory,
       runtime: { providers, threads },
     };

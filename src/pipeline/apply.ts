@@ -17,6 +17,8 @@ interface ApplyInput {
   readonly decision: Decision;
   readonly dryRun: boolean;
   readonly outputDirectory: string;
+  /** Whether `droppedSquares` is wanted. */
+  readonly squares?: boolean;
 }
 
 /** What became of one tensor. */
@@ -24,6 +26,8 @@ export interface AppliedTensor {
   readonly nKeep: number;
   /** Sum of the kept scores, scaled as the tensor's statistics are. */
   readonly keptSum: number;
+  /** Sum of the squares of the dropped scores, likewise; null where it was not asked for. */
+  readonly droppedSquares: number | null;
   /** Where its packed keep mask is in `masks.safetensors`. */
   readonly mask: { readonly offset: number; readonly byteLength: number };
 }
@@ -43,7 +47,9 @@ export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]
   if (!dryRun) await copyUntouched(input);
 
   const chunks = chunksOf(scores, runner.chunkElements);
-  const partials = sharedFloats(scores.reduce((sum, { n }) => sum + blocksOf(n), 0));
+  const blocks = scores.reduce((sum, { n }) => sum + blocksOf(n), 0);
+  const partials = sharedFloats(blocks);
+  const droppedSquares = input.squares ? sharedFloats(blocks) : null;
   const kept = sharedFloats(chunks.length);
   await runner.write(scores, {
     decisions: decision.decisions,
@@ -51,6 +57,7 @@ export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]
     targets: tensors.map((tensor) => (dryRun ? null : targetOf(tensor, model.directory, outputDirectory))),
     scaleExponents: decision.statistics.map(({ scaleExponent }) => scaleExponent),
     partials,
+    droppedSquares,
     kept,
   });
   if (!dryRun) await zeroIrregularTensors(input, masksPath, layout.tensors);
@@ -59,9 +66,14 @@ export async function apply(input: ApplyInput): Promise<readonly AppliedTensor[]
   for (const [i, { source }] of chunks.entries()) nKeep[source] += kept[i];
   let block = 0;
   return scores.map(({ n }, i) => {
-    const keptSum = sumOf(partials.subarray(block, block + blocksOf(n)));
+    const own = [block, block + blocksOf(n)] as const;
     block += blocksOf(n);
-    return { nKeep: nKeep[i], keptSum, mask: layout.tensors[i] };
+    return {
+      nKeep: nKeep[i],
+      keptSum: sumOf(partials.subarray(...own)),
+      droppedSquares: droppedSquares && sumOf(droppedSquares.subarray(...own)),
+      mask: layout.tensors[i],
+    };
   });
 }
 

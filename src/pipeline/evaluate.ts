@@ -11,7 +11,7 @@ import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
 import type { Search } from './search.ts';
-import { sampleBytes } from './work.ts';
+import { sampleWork } from './work.ts';
 
 interface EvaluateInput {
   readonly model: DenseModel;
@@ -53,7 +53,7 @@ export async function openEvaluator(
       { path: '/model_id', message: 'must be an ONNX model where there is evaluation data' },
     ]);
   }
-  const onSamples = (count: number) => progress.advance(count * sampleBytes(evaluation));
+  const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
   const path = join(model.directory, model.inventory.files[0]);
   return namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, { signal, onSamples }));
 }

@@ -1,5 +1,5 @@
 /** Stages of a job, in order; a search goes through `evaluate` before `decide`, too. */
-export type Stage = 'inventory' | 'score' | 'decide' | 'apply' | 'evaluate' | 'report';
+export type Stage = 'inventory' | 'score' | 'curvature' | 'decide' | 'apply' | 'evaluate' | 'report';
 
 export interface ProgressUpdate {
   readonly stage: Stage;

@@ -13,6 +13,7 @@ import { namingData } from './data-errors.ts';
 import { decide, type ScoredModel } from './decide.ts';
 import type { DenseModel } from './dense-model.ts';
 import { evaluate, openEvaluator } from './evaluate.ts';
+import { hessianTrace } from './loss-bound.ts';
 import { countRule } from './passes/count-rule.ts';
 import { type NamedScores, PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
@@ -20,7 +21,7 @@ import { Progress, type ProgressUpdate, StageClock } from './progress.ts';
 import type { Recipe } from './recipe.ts';
 import { searchBeta } from './search.ts';
 import { selectTensors } from './select-tensors.ts';
-import { plannedWork, sampleBytes } from './work.ts';
+import { plannedWork, sampleWork } from './work.ts';
 import { type Artifact, type Summary, writeReport } from './write-report.ts';
 
 export interface PruneInput {
@@ -75,6 +76,10 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
   clock.enter('score');
   const scores = await score(input, tensors, scratchDirectory, progress, signal);
 
+  if (recipe.hessian_probes > 0) clock.enter('curvature');
+  const onSamples = (count: number) => progress.advance(count * calibrationWork(input));
+  const hessian = await hessianTrace(input, tensors, { scratchDirectory, runtime, signal, onSamples });
+
   clock.enter('decide');
   const n = scores.reduce((sum, range) => sum + range.n, 0);
   await using threads = new PassThreads(n < THREADS_FROM ? 0 : runtime.threads);
@@ -96,7 +101,8 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
   const decision = await decide(scored, rule, recipe.scope);
 
   clock.enter('apply');
-  const applied = await apply({ model, scored, decision, dryRun: recipe.dry_run, outputDirectory });
+  const squares = recipe.criterion === 'magnitude';
+  const applied = await apply({ model, scored, decision, dryRun: recipe.dry_run, outputDirectory, squares });
 
   if (evaluator) clock.enter('evaluate');
   const sparsity = sparsityOf(scored, applied);
@@ -116,6 +122,7 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
     decision,
     applied,
     evaluation,
+    hessian,
     rule,
     runtime: ran ? runtime : null,
   };
@@ -126,14 +133,15 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
 
 /** Importance scores of every tensor, as stretches of files. */
 async function score(
-  { model, recipe, scores, calibration, runtime }: PruneInput,
+  input: PruneInput,
   tensors: readonly ModelTensor[],
   scratchDirectory: string,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<NamedScores[]> {
+  const { model, recipe, scores, calibration, runtime } = input;
   const { directory: modelDirectory, inventory } = model;
-  const onSamples = (count: number) => progress.advance(count * (calibration ? sampleBytes(calibration) : 0));
+  const onSamples = (count: number) => progress.advance(count * calibrationWork(input));
   const criterionContext: CriterionContext = {
     modelDirectory,
     inventory,
@@ -146,4 +154,9 @@ async function score(
   };
   const ranges = await namingData('calibration', () => CRITERIA[recipe.criterion](tensors, criterionContext));
   return ranges.map((range, i) => ({ name: tensors[i].name, ...range }));
+}
+
+/** Of one sample. */
+function calibrationWork({ calibration }: PruneInput): number {
+  return calibration ? sampleWork(calibration) : 0;
 }

@@ -3,6 +3,8 @@ import { z } from 'zod';
 /** Matched against every tensor name while the request waits. */
 const MAX_GLOBS = 100;
 const MAX_SWEEP = 20;
+/** Each is a pass over the calibration data; the standard error falls with the square root of their number. */
+const MAX_PROBES = 1000;
 const beta = z.number().positive().max(1e6);
 const globs = z.array(z.string().min(1).max(512)).max(MAX_GLOBS);
 
@@ -76,7 +78,31 @@ export const recipeSchema = z
       ),
     exclude: globs.optional().describe('Globs on tensor names that are left alone.'),
     min_density: z.number().min(0).max(1).default(0).describe('Least share of weights kept in every tensor.'),
+    hessian_probes: z
+      .int()
+      .min(0)
+      .max(MAX_PROBES)
+      .default(0)
+      .describe(
+        'Random vectors by which the trace of the Hessian of the loss is estimated (Hutchinson) on labelled calibration data, for `loss_bound` of the report; 0 for none. Criterion `magnitude` only.',
+      ),
+    hessian_trace: z
+      .number()
+      .nonnegative()
+      .nullable()
+      .default(null)
+      .describe('That trace where it is known, in place of an estimate. Criterion `magnitude` only.'),
     dry_run: z.boolean().default(false).describe('Score and decide; report without writing a model.'),
+  })
+  .superRefine(({ criterion, hessian_probes, hessian_trace }, context) => {
+    const given = [hessian_probes > 0 ? 'hessian_probes' : [], hessian_trace !== null ? 'hessian_trace' : []];
+    for (const name of criterion === 'magnitude' ? [] : given.flat()) {
+      const message = `goes with criterion magnitude, whose loss change it bounds, not with ${criterion}`;
+      context.addIssue({ code: 'custom', message, path: [name] });
+    }
+    if (given.flat().length < 2) return;
+    const message = 'give only one of hessian_probes, hessian_trace';
+    context.addIssue({ code: 'custom', message, path: ['hessian_trace'] });
   })
   .superRefine(({ beta, budget, target }, context) => {
     const given = Object.entries({ beta, budget, target }).flatMap(([name, value]) =>

@@ -16,15 +16,17 @@ interface Job {
 
 /** Bytes that a job will go through, roughly: of the model and every candidate, and of the data once for each model that runs on it. */
 export function plannedWork({ model, recipe, calibration, evaluation }: Job): number {
-  const calibrated = calibration ? sampleBytes(calibration) * calibration.nSamples : 0;
+  const calibrated = calibration
+    ? sampleWork(calibration) * calibration.nSamples * Math.max(1, recipe.hessian_probes)
+    : 0;
   if (!evaluation) return READINGS * model.sizeBytes + calibrated;
   // The job's own model and the uniform baseline, whatever the recipe.
   const models = 2 + (recipe.sweep_betas?.length ?? 0) + (recipe.target ? MAX_EVALUATIONS - 1 : 0);
-  const evaluated = sampleBytes(evaluation) * evaluation.nSamples;
+  const evaluated = sampleWork(evaluation) * evaluation.nSamples;
   return models * (READINGS * model.sizeBytes + evaluated) + evaluated + calibrated;
 }
 
 /** Elements of one sample over all inputs: a measure of work like bytes, whatever the dtype. */
-export function sampleBytes({ inputs }: SampleSet): number {
+export function sampleWork({ inputs }: SampleSet): number {
   return inputs.reduce((sum, { shape }) => sum + 4 * elementCount(shape.slice(1)), 0);
 }

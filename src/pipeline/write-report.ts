@@ -12,6 +12,7 @@ import type { AppliedTensor } from './apply.ts';
 import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
 import type { Decision, ScoredModel } from './decide.ts';
 import type { DenseModel } from './dense-model.ts';
+import { type HessianTrace, lossBound } from './loss-bound.ts';
 import type { CountRule } from './passes/count-rule.ts';
 import { KEEP_ALL } from './passes/operation.ts';
 import { keyDigits } from './passes/runner.ts';
@@ -48,6 +49,7 @@ interface ReportInput {
   readonly decision: Decision;
   readonly applied: readonly AppliedTensor[];
   readonly evaluation: Evaluation | null;
+  readonly hessian: HessianTrace | null;
   /** What the model was run with; null where it was not run. */
   readonly runtime: RuntimeSettings | null;
   readonly outputDirectory: string;
@@ -93,7 +95,8 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       zeroRows: decision.zeroRows,
       raised: decision.raised,
     }),
-    loss_bound: null,
+    loss_bound:
+      recipe.criterion === 'magnitude' ? lossBound(decision.statistics, input.applied, input.hessian) : null,
     sizes,
     artifacts: artifacts.map(({ name, sha256 }) => ({ name, sha256 })),
     environment: {

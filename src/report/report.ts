@@ -113,6 +113,24 @@ const scoresSchema = z
   })
   .describe('How all scores together are distributed.');
 
+const lossBoundSchema = z
+  .object({
+    per_trace: z
+      .number()
+      .describe(
+        "(1 - rho) / (2 N rho) * ||theta - theta'||^2, theta the N selected weights, theta' the pruned ones, rho = n_keep / n.",
+      ),
+    hessian_trace: figure.describe(
+      'Trace of the Hessian of the mean loss at theta: the one given, or the mean over `hessian_probes` random vectors.',
+    ),
+    standard_error: figure.describe('Of that mean.'),
+    bound: figure.describe('per_trace * hessian_trace; null where the trace is unknown or negative.'),
+    asymptotic: figure.describe("The paper's Eq. 5, likewise."),
+  })
+  .describe(
+    'An estimate of the loss change, second-order and asymptotic (arXiv 2306.05857, Lemma 3.1): not a guarantee. The measured change is in `evaluation`.',
+  );
+
 /** `report.json`, version 1. Of two runs of the same job only `latency_ms`, and the warning that quotes it, differ. */
 export const reportSchema = z.object({
   schema_version: z.literal(1),
@@ -141,7 +159,7 @@ export const reportSchema = z.object({
     text: z.string(),
     warnings: z.array(z.object({ code: z.enum(warningCodes).describe(warningMeanings), text: z.string() })),
   }),
-  loss_bound: z.null(),
+  loss_bound: lossBoundSchema.nullable().describe('Null unless the criterion is magnitude.'),
   sizes: z.object({
     dense_bytes: count,
     pruned_bytes: count.nullable().describe('Null for a dry run.'),

@@ -22,6 +22,9 @@ import { type Fetched, openSession } from './session.ts';
 /** What the random vectors of every estimate are drawn from, so that it comes out the same again. */
 const SEED = 20250925;
 
+/** onnxruntime 1.30 takes a Pad before a Conv into the Conv's own pads even where what is padded is the kernel. */
+const CURVATURE_SESSION = { ...GRADIENT_SESSION, disabledOptimizers: ['Pad_Fusion'] } as const;
+
 /** Hutchinson's estimate of the trace of the Hessian of the mean loss. */
 export interface TraceEstimate {
   /** Mean of `products`. */
@@ -74,7 +77,7 @@ async function multiply(
   if (curvature === null) return Array(probes).fill(0);
 
   const path = await writePrepared(prepared, proto, 'curvature');
-  await using session = await openSession(path, runtime, GRADIENT_SESSION);
+  await using session = await openSession(path, runtime, CURVATURE_SESSION);
   const words = new RandomWords(seed);
   const products: number[] = [];
   for (let probe = 0; probe < probes; probe++) {

@@ -91,6 +91,8 @@ export interface SessionOptions {
   readonly enableMemPattern?: boolean;
   /** `disabled` for what runs once or twice. */
   readonly graphOptimizationLevel?: 'disabled' | 'all';
+  /** Names of onnxruntime's optimizers that are left out. */
+  readonly disabledOptimizers?: readonly string[];
 }
 
 /**
@@ -107,7 +109,7 @@ export async function openSession(
   const folders = [folder, await realpath(folder)];
   await refuseUnknownProviders(settings);
   try {
-    const session = await InferenceSession.create(path, { ...createOptions(settings), ...options });
+    const session = await InferenceSession.create(path, createOptions(settings, options));
     return new ModelSession(session, folders);
   } catch (error) {
     await checkProviders(settings);
@@ -149,15 +151,22 @@ function loadRuntime(): Promise<Runtime> {
   return loading;
 }
 
-function createOptions({ providers, threads }: RuntimeSettings): InferenceSession.SessionOptions {
+function createOptions(
+  { providers, threads }: RuntimeSettings,
+  { disabledOptimizers = [], ...options }: SessionOptions = {},
+): InferenceSession.SessionOptions {
   return {
     executionProviders: providers,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
-    // Waiting threads that spin take the cores from the other model in a comparison, and from other jobs.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    extra: {
+      // Waiting threads that spin take the cores from the other model in a comparison, and from other jobs.
+      session: { intra_op: { allow_spinning: '0' } },
+      optimization: { disable_specified_optimizers: disabledOptimizers.join(';') },
+    },
+    ...options,
   };
 }
 

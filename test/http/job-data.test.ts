@@ -191,6 +191,36 @@ const REFUSED: [what: string, Request, code: string, [path: string, message: Reg
     ],
   ],
   [
+    'an estimate of curvature without data',
+    { model: 'one', recipe: { hessian_probes: 4 } },
+    'invalid_request',
+    [
+      ['/recipe/hessian_probes', /^is 4, and \S+ is missing$/],
+      ['calibration', /^is missing, and hessian_probes is 4$/],
+    ],
+  ],
+  [
+    'an estimate of curvature without labels',
+    { model: 'one', recipe: { hessian_probes: 4 }, calibration: 'images' },
+    'invalid_request',
+    [
+      ['/recipe/hessian_probes', /^is 4 and needs calibration data with labels, and \S+ has no labels$/],
+      ['calibration', /^has no labels, and hessian_probes is 4$/],
+    ],
+  ],
+  [
+    'an estimate of curvature past operators without gradients',
+    { model: 'odd', recipe: { hessian_probes: 1, dry_run: true }, calibration: 'classified' },
+    'unsupported_model',
+    [['Fancy_b', /^Fancy of com\.example has no gradient rule$/]],
+  ],
+  [
+    'an estimate of curvature for another criterion',
+    { model: 'one', recipe: { criterion: 'taylor', hessian_probes: 4 }, calibration: 'images' },
+    'invalid_request',
+    [['/recipe/hessian_probes', /^goes with criterion magnitude, .*, not with taylor$/]],
+  ],
+  [
     'operators without gradients after the weights',
     { model: 'odd', recipe: { criterion: 'taylor', dry_run: true }, calibration: 'classified' },
     'unsupported_model',

@@ -295,6 +295,47 @@ describe('report.html', () => {
     assert.match((await page.locator('figure').first().textContent()) ?? '', /not drawn: beta 0\.25\./);
   });
 
+  test('what curvature estimates stands beside what was measured, and is called an estimate', async () => {
+    const { searched, broken } = SAMPLE_REPORTS;
+    const trace = { hessian_trace: 74.12, standard_error: 7.1 };
+    const bound = { per_trace: 2e-3, ...trace, bound: 2e-3 * 74.12, asymptotic: 1234.5 };
+    const recipe = { ...searched.recipe, hessian_probes: 16 };
+    const textOf = async (report: Report) => {
+      await using opened = await open(report);
+      return plain(await opened.page.locator('section[aria-labelledby=curvature]').innerText());
+    };
+    const text = await textOf({ ...searched, recipe, loss_bound: bound });
+    assert.ok(searched.evaluation);
+    const { dense, pruned } = searched.evaluation;
+    const change = (pruned.loss! - dense.loss!).toFixed(2);
+    assert.ok(text.includes(`Measured on the evaluation data\t+${change}`), text);
+    assert.match(text, /Estimated bound\tat most 0\.1482 ± 0\.014\n/);
+    assert.match(
+      text,
+      /estimate, not a guarantee: 0\.002000 .* Hessian, 74\.12 ± 7\.1, estimated from 16 random/s,
+    );
+
+    const negative = { ...bound, hessian_trace: -3, bound: null, asymptotic: null };
+    const refused = await textOf({ ...broken, recipe, loss_bound: negative });
+    assert.match(refused, /Measured on the evaluation data\tnot measured\n/);
+    assert.match(refused, /Estimated bound\t–\n/);
+    assert.match(refused, /−3\.000 ± 7\.1, .*Of a negative trace there is no bound/s);
+
+    const given = { ...bound, standard_error: null };
+    const known = await textOf({
+      ...searched,
+      recipe: { ...recipe, hessian_trace: 74.12 },
+      loss_bound: given,
+    });
+    assert.match(known, /Estimated bound\tat most 0\.1482\n.*Hessian, 74\.12, as given\./s);
+
+    await using plainPage = await open({
+      ...searched,
+      loss_bound: { ...given, hessian_trace: null, bound: null },
+    });
+    assert.equal(await plainPage.page.locator('#curvature').count(), 0);
+  });
+
   test('a dry run has no pruned sizes', async () => {
     await using opened = await open(SAMPLE_REPORTS.dryRun);
     const row = opened.page.locator('tr', {

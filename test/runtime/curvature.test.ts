@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { estimateTrace } from '../../src/runtime/curvature.ts';
 import type { GradientContext } from '../../src/runtime/gradient-setup.ts';
+import { accumulateGradients } from '../../src/runtime/gradients.ts';
 import { RandomWords, rademacher } from '../../src/runtime/rademacher.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
@@ -105,6 +106,50 @@ describe("Hutchinson's estimate", () => {
     const { trace, standardError } = await estimateTrace(['unused'], 2, context);
     assert.deepEqual([trace, standardError], [0, 0]);
   });
+});
+
+/** A smooth network, `mean tanh(x * k) W`, whose Conv leaves a row and a column of its image unread. */
+async function convolutionContext(t: TestContext, kernel: Float32Array): Promise<GradientContext> {
+  const [count, size] = [6, 8];
+  const image = gaussians(count * size * size, 5);
+  const shape = [count, 1, size, size];
+  const proto = smallModel({
+    nodes: [
+      node('Conv', ['x', 'k'], ['c'], { kernel_shape: [3, 3], strides: [2, 2] }),
+      node('Tanh', ['c'], ['h']),
+      node('GlobalAveragePool', ['h'], ['p']),
+      node('Flatten', ['p'], ['f']),
+      node('MatMul', ['f', 'w'], ['logits']),
+    ],
+    initializers: [tensor('k', [2, 1, 3, 3], kernel), tensor('w', [2, 3], gaussians(6, 4))],
+    outputs: ['logits'],
+    xShape: shape,
+    x: image,
+  });
+  const classIds = BigInt64Array.from({ length: count }, (_, i) => BigInt(i % 3));
+  return gradientContext(t, proto, { shape, data: image }, { shape: [count], data: classIds });
+}
+
+test('a kernel whose gradient was cropped: as gradients at neighbouring kernels differ', async (t) => {
+  const kernel = gaussians(18, 3);
+  const { products } = await estimateTrace(['k'], 3, await convolutionContext(t, kernel), 7);
+  const gradientAt = async (moved: Float32Array): Promise<Float64Array> => {
+    const context = await convolutionContext(t, moved);
+    for await (const { values } of accumulateGradients(['k'], 'mean', context)) return values;
+    throw new Error('no gradient');
+  };
+  const words = new RandomWords(7);
+  for (const product of products) {
+    const v = rademacher(words, kernel.length);
+    const difference = async (step: number) => {
+      const ahead = await gradientAt(kernel.map((value, i) => value + step * v[i]));
+      const behind = await gradientAt(kernel.map((value, i) => value - step * v[i]));
+      return v.reduce((sum, sign, i) => sum + (sign * (ahead[i] - behind[i])) / (2 * step), 0);
+    };
+    // Of the two steps' errors, which go with their squares, nothing is left but the fourth power.
+    const expected = (4 * (await difference(2 ** -7)) - (await difference(2 ** -6))) / 3;
+    assert.ok(Math.abs(product / expected - 1) < 1e-3, `${product}, differences ${expected}`);
+  }
 });
 
 const fixtures = sharedFixtures();

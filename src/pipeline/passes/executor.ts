@@ -1,5 +1,5 @@
 import { BYTE_WIDTH } from '../../core/dtype.ts';
-import { countKept, zeroDropped } from '../../core/keep-mask.ts';
+import { countKept, sumDroppedSquares, zeroDropped } from '../../core/keep-mask.ts';
 import { BLOCK_PARTIALS, RADIX_BINS, type SelectionKernel } from '../../core/kernel.ts';
 import { PlainKernel } from '../../core/plain-kernel.ts';
 import { selectWithin } from '../../core/selection.ts';
@@ -154,10 +154,13 @@ export class PassExecutor {
           block,
           scale,
         );
-        if (target) kernel.zeroDropped(weights === input ? 'input' : 'weights');
       } else {
         keepMask = rowKeepMask(decisions, chunk, kernel.scores, pass.partials, block, scale);
-        if (target && weights) zeroDropped(weights, target.byteWidth, keepMask);
+      }
+      if (pass.droppedSquares) sumDroppedSquares(kernel.scores, keepMask, scale, pass.droppedSquares, block);
+      if (target && weights) {
+        if (decisions.by === 'tensor') kernel.zeroDropped(weights === input ? 'input' : 'weights');
+        else zeroDropped(weights, target.byteWidth, keepMask);
       }
       pass.kept[index] = countKept(keepMask);
       files.write(masks.path, keepMask, masks.offsets[source] + start / 8);

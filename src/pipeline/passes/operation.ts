@@ -22,7 +22,7 @@ export interface CopyPiece {
 /** Float32 keys go through the SIMD kernel; a group with float64 scores through the plain one. */
 export type KeyType = 'float32' | 'float64';
 
-interface ScorePass {
+export interface ScorePass {
   readonly keys: KeyType;
   readonly sources: readonly ScoreRange[];
   /** Elements read at a time, a multiple of BLOCK. Any value gives the same results. */
@@ -70,6 +70,8 @@ export interface WritePass extends ScorePass {
   readonly scaleExponents: readonly number[];
   /** Kept sum per block. */
   readonly partials: Float64Array<SharedArrayBuffer>;
+  /** Sum of the squares of the dropped scores per block, likewise scaled; null where nobody asks for it. */
+  readonly droppedSquares: Float64Array<SharedArrayBuffer> | null;
   /** Kept elements per chunk. */
   readonly kept: Float64Array<SharedArrayBuffer>;
 }

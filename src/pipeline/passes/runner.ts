@@ -16,6 +16,7 @@ import {
   type Pass,
   type Ranks,
   type RefinePass,
+  type ScorePass,
   type SummarizePass,
   sharedFloats,
   type WritePass,
@@ -103,7 +104,7 @@ export class PassRunner {
 
   async write(
     sources: readonly NamedScores[],
-    options: Pick<WritePass, 'decisions' | 'masks' | 'targets' | 'scaleExponents' | 'partials' | 'kept'>,
+    options: Omit<WritePass, 'kind' | keyof ScorePass>,
   ): Promise<void> {
     await this.#run({ kind: 'write', ...this.#scores(sources), ...options }, byteLength(sources));
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { describeTarget } from '../cost.ts';
 import type { Report } from '../report.ts';
-import { formatPercent } from './format.ts';
+import { formatNumber, formatPercent } from './format.ts';
 import { type Content, html, type Markup } from './markup.ts';
 
 /** What of the recipe is said in words; other fields are shown as they are. */
@@ -18,6 +18,8 @@ const askedSchema = z.looseObject({
   include: z.array(z.string()).optional(),
   exclude: z.array(z.string()).optional(),
   min_density: z.number(),
+  hessian_probes: z.number().optional(),
+  hessian_trace: z.number().nullable().optional(),
   dry_run: z.boolean(),
 });
 
@@ -54,7 +56,7 @@ export function chosenBeta({ recipe, evaluation }: Report): number | null {
 export function askedList(report: Report): Markup {
   const { criterion, scope, granularity, sweep_betas, include, exclude, min_density, dry_run, ...rest } =
     askedSchema.parse(report.recipe);
-  const { beta: _beta, budget: _budget, target: _target, ...other } = rest;
+  const { beta: _beta, budget: _budget, target: _target, hessian_probes, hessian_trace, ...other } = rest;
   return html`<dl class="asked">
 ${entry('Criterion', words(criterion, CRITERIA))}
 ${entry('Scope', words(scope, SCOPES))}
@@ -63,6 +65,8 @@ ${entry('Amount', amount(rest, report.evaluation))}
 ${entry('Tensors', tensorsAsked(include, exclude, report.tensors.length))}
 ${min_density > 0 ? entry('Least density', `at least ${formatPercent(min_density)} of every tensor is kept`) : null}
 ${sweep_betas?.length ? entry('Sweep', `also measured at beta ${sweep_betas.join(', ')}`) : null}
+${hessian_probes ? entry('Curvature', `trace of the loss’s Hessian estimated from ${hessian_probes} random vectors`) : null}
+${hessian_trace == null ? null : entry('Curvature', `trace of the loss’s Hessian given as ${formatNumber(hessian_trace)}`)}
 ${dry_run ? entry('Dry run', 'scored and decided; no model was written') : null}
 ${Object.entries(other).map(([name, value]) => entry(name, html`<code>${JSON.stringify(value)}</code>`))}
 </dl>

@@ -6,6 +6,7 @@ import { footer } from './footer.ts';
 import { headline } from './headline.ts';
 import { histogramChart } from './histogram-chart.ts';
 import { lorenzChart } from './lorenz-chart.ts';
+import { lossBoundTable } from './loss-bound.ts';
 import { type Content, html, type Markup } from './markup.ts';
 import { sparsityChart } from './sparsity-chart.ts';
 import { STYLE } from './style.ts';
@@ -47,6 +48,7 @@ ${section(
     ? html`<p>Not measured: give the job an evaluation dataset, and the pruned model is measured beside the dense one.</p>`
     : comparisonTable(report, evaluation),
 )}
+${curvature(report)}
 ${section('curve', 'What sparsity costs', curve(report, evaluation))}
 ${section('sparsity', 'Where the weights go', sparsityChart(report))}
 ${section('scores', 'The scores', scoreCharts(report))}
@@ -75,6 +77,11 @@ function curve(report: Report, evaluation: Report['evaluation']): Markup {
     curveCharts(report, evaluation) ??
     html`<p>One point makes no curve: <code>sweep_betas</code> or a <code>target</code> in the recipe measures more.</p>`
   );
+}
+
+function curvature(report: Report): Markup | null {
+  const bound = lossBoundTable(report);
+  return bound && section('curvature', 'What curvature says', bound);
 }
 
 function scoreCharts(report: Report): Markup {
