@@ -29,7 +29,7 @@ const PARTITION = 'numpy.partition alone';
 /** Threshold and keep mask of gaussian float32 scores in memory, against selection by sorting. */
 export async function benchCore(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-bench-'));
-  using python = await startPython();
+  using python = await startPython('python-baselines.py');
   try {
     const rows: string[][] = [];
     for (const size of SIZES) rows.push(await benchSize(size, python, join(directory, 'scores.f32')));

@@ -1,7 +1,8 @@
-/** `npm run bench [-- core|http|pipeline|evaluation|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|pipeline|evaluation|gradients|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
 import { benchEvaluation } from './evaluation.ts';
+import { benchGradients } from './gradients.ts';
 import { benchHttp } from './http.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
@@ -16,6 +17,7 @@ const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string
   http: { title: 'HTTP: thresholds', bench: benchHttp },
   pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
   evaluation: { title: 'Evaluation: what a sweep costs', bench: benchEvaluation },
+  gradients: { title: 'Gradients: against autograd', bench: benchGradients },
   service: { title: 'Service: a gigabyte', bench: benchService },
 };
 
