@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { SETTINGS } from '../../src/config.ts';
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -15,10 +16,17 @@ describe('what is written beside the code', () => {
     assert.deepEqual([...rows].map(([, name]) => name).sort(), [...SETTINGS].sort());
   });
 
+  test('docs/gradients.md lists every operator with a gradient rule once, and no other', async () => {
+    const rows = (await read('docs/gradients.md')).matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm);
+    const listed = [...rows].flatMap(([, cell = '']) => [...cell.matchAll(/\w+/g)].map(([name]) => name));
+    assert.deepEqual(listed.sort(), [...RULES.keys()].sort());
+  });
+
   test('links within the documents lead somewhere', async () => {
     for (const [document, folder] of [
       ['README.md', ''],
       ['docs/architecture.md', 'docs/'],
+      ['docs/gradients.md', 'docs/'],
       ['examples/README.md', 'examples/'],
     ]) {
       for (const [, target = ''] of (await read(document ?? '')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
