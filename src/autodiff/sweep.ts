@@ -7,7 +7,7 @@ import {
   Undifferentiable,
   type ValueFacts,
 } from './rule.ts';
-import { carriesNoGradient, RULES } from './rules/registry.ts';
+import { carriesNoGradient, RULES, takesGradient } from './rules/registry.ts';
 
 /** A node on the way from the weights to the loss that has no rule, or none for the way it is used. */
 export interface Obstacle {
@@ -93,8 +93,10 @@ function findPath(graph: OnnxGraph, seeds: readonly string[], targets: readonly 
   const path: PathStep[] = [];
   for (const node of graph.nodes.toReversed()) {
     if (!node.outputs.some((output) => output && required.has(output) && dependent.has(output))) continue;
-    const needs = node.inputs.map((input) => input !== null && dependent.has(input));
-    for (const input of node.inputs) if (input && dependent.has(input)) required.add(input);
+    const needs = node.inputs.map(
+      (input, slot) => input !== null && dependent.has(input) && takesGradient(node, slot),
+    );
+    for (const [slot, input] of node.inputs.entries()) if (input && needs[slot]) required.add(input);
     path.push({ node, needs });
   }
   return path;
@@ -102,7 +104,7 @@ function findPath(graph: OnnxGraph, seeds: readonly string[], targets: readonly 
 
 /** Whether a node, or a graph inside it, reads one of the values. */
 function readsAny(node: OnnxNode, values: ReadonlySet<OnnxValue>): boolean {
-  if (node.inputs.some((input) => input && values.has(input))) return true;
+  if (node.inputs.some((input, slot) => input && values.has(input) && takesGradient(node, slot))) return true;
   return node.subgraphs.some(
     ({ graph }) =>
       graph.nodes.some((inner) => readsAny(inner, values)) ||

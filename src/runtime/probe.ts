@@ -13,15 +13,17 @@ import { GraphBuilder } from '../autodiff/graph-builder.ts';
 import { type PreparedModel, writePrepared } from '../autodiff/prepare.ts';
 import type { Size, ValueFacts } from '../autodiff/rule.ts';
 import { elementCount } from '../formats/model.ts';
+import { OnnxModel } from '../formats/onnx/graph.ts';
 import { freePrefix } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
-import { type Feeds, openSession, type RuntimeSettings } from './session.ts';
+import { sizedByContent } from './content-sizes.ts';
+import { type Feeds, type ModelValue, openSession, type RuntimeSettings } from './session.ts';
 import { isNumberType, toFloat64, viewNumbers } from './tensors.ts';
 
 /** For models that run once or twice. */
 const UNOPTIMIZED = { graphOptimizationLevel: 'disabled', enableMemPattern: false } as const;
 
-/** What runs of a model tell of the values of its main graph. */
+/** What a model and runs of it tell of the values of its main graph. */
 export interface ProbedValues extends ValueFacts {
   /** Element type (`float32`, `int64`, ...), null for what is no tensor or not known. */
   dtypeOf(name: string): string | null;
@@ -31,8 +33,9 @@ export interface ProbedValues extends ValueFacts {
 
 /**
  * Runs a prepared model, or what was made of it, once on each of `runs` and notes the shapes of all values: sizes that differ between runs
- * are 'varies', a value whose rank differs has no shape. Runs on 2 and on 3 samples find what follows the batch. Nothing is optimized and no value leaves
- * onnxruntime, so that the cost is a forward pass each and a few bytes a value.
+ * are 'varies', a value whose rank differs has no shape. Runs on 2 and on 3 samples find what follows the batch. Sizes that may depend on what is in a sample are
+ * known only where onnxruntime infers them without running. Nothing is optimized and no value leaves onnxruntime, so that the cost is a forward pass each and a
+ * few bytes a value.
  * @throws EmpError what `openSession` and `ModelSession.run` throw
  */
 export async function probeValues(
@@ -45,10 +48,14 @@ export async function probeValues(
   if (graph === undefined) throw new TypeError('a model without a graph');
   const computed = graph.node.flatMap(({ output }) => output.filter((name) => name !== ''));
   const dtypes = new Map(graph.initializer.map((tensor) => [tensor.name, dtypeOf(tensor)]));
+  const inferred = new Map<string, ModelValue['dims']>();
   {
     const path = await writePrepared(prepared, withOutputs(proto, computed.map(declare)), 'types');
     await using session = await openSession(path, settings, UNOPTIMIZED);
-    for (const { name, dtype } of [...session.inputs, ...session.outputs]) dtypes.set(name, dtype);
+    for (const { name, dtype, dims } of [...session.inputs, ...session.outputs]) {
+      dtypes.set(name, dtype);
+      inferred.set(name, dims);
+    }
   }
   const values = [...graph.input.map(({ name }) => name), ...computed].filter(
     (name) => (dtypes.get(name) ?? NO_TENSOR) !== NO_TENSOR,
@@ -57,12 +64,15 @@ export async function probeValues(
   const shapes = new Map(
     graph.initializer.map(({ name, dims }): [string, Size[]] => [name, parseShape(dims, name)]),
   );
+  const uncertain = sizedByContent(new OnnxModel(proto).graph);
   for (const [name, found] of sizes) {
     const [first] = found;
     if (found.some(({ length }) => length !== first.length)) continue;
     shapes.set(
       name,
-      first.map((size, axis) => (found.every((shape) => shape[axis] === size) ? size : 'varies')),
+      uncertain.has(name)
+        ? first.map((_, axis) => certainSize(inferred.get(name), first.length, axis))
+        : first.map((size, axis) => (found.every((shape) => shape[axis] === size) ? size : 'varies')),
     );
   }
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
@@ -74,6 +84,12 @@ export async function probeValues(
       [...sizes.values()].reduce((sum, found) => sum + elementCount(found[run]), 0),
     ),
   };
+}
+
+/** What holds for all samples, of a value whose shape onnxruntime may know in part, or not at all. */
+function certainSize(dims: ModelValue['dims'] = [], rank: number, axis: number): Size {
+  const size = dims.length === rank ? dims[axis] : null;
+  return typeof size === 'number' ? size : null;
 }
 
 /** What `ModelSession` calls what is none. */
@@ -103,11 +119,12 @@ async function runShapes(
   return found;
 }
 
-/** The model with other outputs and more nodes; it shares what it can. */
+/** The model with other outputs and more nodes, and without what its exporter says of sizes, which nobody checks; it shares what it can. */
 function withOutputs(proto: ModelProto, output: ValueInfoProto[], added?: GraphProto): ModelProto {
   const own = proto.graph ?? create(GraphProtoSchema);
   const node = [...own.node, ...(added?.node ?? [])];
-  return create(ModelProtoSchema, { ...proto, graph: create(GraphProtoSchema, { ...own, node, output }) });
+  const graph = create(GraphProtoSchema, { ...own, node, output, valueInfo: [] });
+  return create(ModelProtoSchema, { ...proto, graph });
 }
 
 /** onnxruntime finds types and shapes itself. */

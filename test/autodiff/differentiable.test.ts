@@ -94,6 +94,22 @@ describe('whether a graph can be differentiated', () => {
     ]);
   });
 
+  test('what only says how many there are, or which, is no way for a gradient', async () => {
+    const parts = (operands: string[]) => ({
+      nodes: [
+        node('MatMul', ['x', 'w'], ['a']),
+        node('Fancy', ['a'], ['b'], {}, 'com.example'),
+        node('OneHot', operands, ['h']),
+        node('MatMul', ['h', 'w'], ['y']),
+      ],
+      initializers: [floats('w', [2, 2]), integers('n', [2], []), floats('values', [2])],
+    });
+    assert.deepEqual(await obstaclesOf(parts(['b', 'n', 'values']), ['w']), []);
+    assert.deepEqual(await obstaclesOf(parts(['n', 'n', 'b']), ['w']), [
+      `Fancy_b: Fancy of com.example ${FANCY}`,
+    ]);
+  });
+
   test('operators of older opsets are what they are upgraded to', async () => {
     const parts = {
       nodes: [

@@ -204,7 +204,7 @@ export function variablesOf({ inputs }: RuleCase): Map<number, Variable> {
 }
 
 /** Where the gradients are computed. */
-interface Point {
+export interface Point {
   /** Numbers of the variables, by slot. */
   readonly feeds: ReadonlyMap<number, Tensor>;
   /** By output. */

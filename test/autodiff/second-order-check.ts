@@ -14,6 +14,7 @@ import {
   expectedOf,
   inputName,
   namedFeeds,
+  type Point,
   type RuleCase,
   STEP,
   seedName,
@@ -45,43 +46,82 @@ export function describeSecondOrder(name: string, cases: readonly RuleCase[]): v
 export async function checkSecondOrder(rules: GradientRules, at: RuleCase): Promise<number> {
   const expected = await expectedOf(at);
   const slots = [...variablesOf(at).keys()];
-  const { model, gradients, outputs } = buildGradients(rules, at, 'static', expected, slots);
-  const seeds = Object.fromEntries([...expected.seeds].map(([output, seed]) => [seedName(output), seed]));
+  await using second = await differentiateTwice(rules, at, expected);
+  const { changing, products, direction } = second;
+  const run = (distance: number): Promise<NamedTensors> => {
+    const moved = [...expected.feeds].map(([slot, start]): [number, Tensor] => {
+      const step = direction.get(slot)?.data as Float32Array;
+      const numbers = (start.data as Float32Array).map((number, index) => number + distance * step[index]);
+      return [slot, float32(numbers, start.dims)];
+    });
+    return second.run(new Map(moved));
+  };
+  const [here, plus, minus] = [await run(0), await run(STEP), await run(-STEP)];
+  const errorOf = (from: number, to: number) => {
+    let [error, length] = [0, 0];
+    for (let place = from; place < to; place++) {
+      const [name, product] = [changing[place], products[place]];
+      const count = Math.max(...[name, product].map((one) => (one === null ? 0 : here[one].data.length)));
+      for (let index = 0; index < count; index++) {
+        const change = (numberAt(plus, name, index) - numberAt(minus, name, index)) / (2 * STEP);
+        error += (change - numberAt(here, product, index)) ** 2;
+        length += change ** 2;
+      }
+    }
+    return Math.sqrt(error) / (Math.sqrt(length) || 1);
+  };
+  return Math.max(errorOf(0, slots.length), errorOf(slots.length, changing.length));
+}
+
+/**
+ * What the second sweep says at given numbers, for points where a difference says nothing.
+ * @param numbers of each variable, in order
+ * @returns the changes along a random direction of the gradients, by variable, and of the outputs
+ */
+export async function secondOrderAt(
+  rules: GradientRules,
+  at: RuleCase,
+  numbers: readonly (readonly number[])[],
+): Promise<number[][]> {
+  const slots = [...variablesOf(at)];
+  const feeds = new Map(
+    slots.map(([slot, { shape }], index) => [slot, float32(Float32Array.from(numbers[index]), shape)]),
+  );
+  await using second = await differentiateTwice(rules, at, { ...(await expectedOf(at)), feeds });
+  const results = await second.run(feeds);
+  return second.products.map((product) =>
+    product === null ? [] : [...(results[product].data as Float32Array)],
+  );
+}
+
+/** A model of both sweeps. */
+interface SecondOrder extends AsyncDisposable {
+  /** The gradients by variable, then the outputs. */
+  readonly changing: readonly (string | null)[];
+  /** How they change along `direction`, as the second sweep has it. */
+  readonly products: readonly (string | null)[];
+  readonly direction: ReadonlyMap<number, Tensor>;
+  run(feeds: ReadonlyMap<number, Tensor>): Promise<NamedTensors>;
+}
+
+async function differentiateTwice(rules: GradientRules, at: RuleCase, point: Point): Promise<SecondOrder> {
+  const slots = [...variablesOf(at).keys()];
+  const { model, gradients, outputs } = buildGradients(rules, at, 'static', point, slots);
+  const seeds = Object.fromEntries([...point.seeds].map(([output, seed]) => [seedName(output), seed]));
   const direction = drawDirection(at);
-  const facts = await probeFacts(model, { ...namedFeeds(expected.feeds), ...seeds });
+  const facts = await probeFacts(model, { ...namedFeeds(point.feeds), ...seeds });
   const targets = [...slots.map(inputName), ...Object.keys(seeds)];
   const products = appendSecondSweep(rules, at, model, gradients, facts, targets);
   const changing = [...slots.map((slot) => gradients.get(slot) ?? null), ...outputs];
-  const wanted = [...changing, ...products].filter((name) => name !== null);
-  declareOutputs(model, new Set(wanted));
+  declareOutputs(model, new Set([...changing, ...products].filter((name) => name !== null)));
   const session = await openModel(model);
-  try {
-    const run = (distance: number): Promise<NamedTensors> => {
-      const moved = [...expected.feeds].map(([slot, start]): [number, Tensor] => {
-        const step = direction.get(slot)?.data as Float32Array;
-        const numbers = (start.data as Float32Array).map((number, index) => number + distance * step[index]);
-        return [slot, float32(numbers, start.dims)];
-      });
-      return session.run({ ...namedFeeds(new Map(moved)), ...seeds, ...namedDirection(direction) });
-    };
-    const [here, plus, minus] = [await run(0), await run(STEP), await run(-STEP)];
-    const errorOf = (from: number, to: number) => {
-      let [error, length] = [0, 0];
-      for (let place = from; place < to; place++) {
-        const [name, product] = [changing[place], products[place]];
-        const count = Math.max(...[name, product].map((one) => (one === null ? 0 : here[one].data.length)));
-        for (let index = 0; index < count; index++) {
-          const change = (numberAt(plus, name, index) - numberAt(minus, name, index)) / (2 * STEP);
-          error += (change - numberAt(here, product, index)) ** 2;
-          length += change ** 2;
-        }
-      }
-      return Math.sqrt(error) / (Math.sqrt(length) || 1);
-    };
-    return Math.max(errorOf(0, slots.length), errorOf(slots.length, changing.length));
-  } finally {
-    await session.release();
-  }
+  return {
+    changing,
+    products,
+    direction,
+    run: (feeds) => session.run({ ...namedFeeds(feeds), ...seeds, ...namedDirection(direction) }),
+    [Symbol.asyncDispose]: () => session.release(),
+  };
 }
 
 /** Appends the gradients of `sum <gradient, direction>` by `targets`, in order. */

@@ -91,6 +91,22 @@ describe('probing', () => {
     assert.deepEqual(values.shapeOf('shape'), ['varies']);
   });
 
+  test('of sizes that depend on what is in a sample, knows what the graph says', async (t) => {
+    const { values } = await probe(
+      t,
+      [
+        node('NonZero', ['x'], ['places']),
+        node('Transpose', ['places'], ['turned']),
+        node('Cast', ['turned'], ['numbers'], { to: 1 }),
+        node('MatMul', ['numbers', 'w'], ['y']),
+      ],
+      [tensor('w', [2, 5], gaussians(10, 1))],
+      { counts: [3], batch: 3 },
+    );
+    assert.deepEqual(values.shapeOf('places'), [2, null]);
+    assert.deepEqual(values.shapeOf('y'), [null, 5]);
+  });
+
   test('knows the numbers of small constants alone', async (t) => {
     const bytes = create(TensorProtoSchema, {
       name: 'flags',

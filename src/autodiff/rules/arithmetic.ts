@@ -83,6 +83,19 @@ const clip: GradientRule = (at) => {
   return [between === null ? dy : at.where(between, dy), taken(1, above), taken(2, below)];
 };
 
+/** y[i] = start + i delta; how many there are changes by jumps alone. */
+const range: GradientRule = (at) => {
+  const dy = at.gradient();
+  const [from, count, step] = [at.builder.integer(0), at.op('Size', [dy]), at.builder.integer(1)];
+  const places = at.op('Cast', [at.op('Range', [from, count, step])], { to: TensorProto_DataType.FLOAT });
+  const total = (terms: string, input: string) => at.reshapeLike(at.sum(terms, [0]), input);
+  return [
+    at.needs(0) ? total(dy, at.input(0)) : null,
+    null,
+    at.needs(2) ? total(at.mul(dy, places), at.input(2)) : null,
+  ];
+};
+
 /** Arithmetic and elementary functions, number by number. */
 export const ARITHMETIC_RULES: GradientRules = new Map<string, GradientRule>([
   ['Identity', same],
@@ -99,6 +112,7 @@ export const ARITHMETIC_RULES: GradientRules = new Map<string, GradientRule>([
   ['Max', extreme],
   ['Where', where],
   ['Clip', clip],
+  ['Range', range],
   ['Pow', pow],
   ['Neg', (at) => [at.neg(at.gradient())]],
   ['Abs', unary((at) => at.op('Sign', [at.input(0)]))],

@@ -67,6 +67,18 @@ function scattered(
   };
 }
 
+/** y = on where the indices point, else off; `values` is [off, on]. */
+const oneHot: GradientRule = (at) => {
+  const gradient = at.gradient();
+  const axes = Array.from({ length: at.rank(at.output()) }, (_, axis) => axis);
+  const total = (a: string) => at.reshape(at.sum(a, axes), [1]);
+  const isOn = at.op('OneHot', [at.input(0), at.input(1), at.builder.floats([0, 1], [2])], {
+    axis: at.integer('axis', -1),
+  });
+  const on = total(at.mul(gradient, isOn));
+  return [null, null, at.op('Concat', [at.sub(total(gradient), on), on], { axis: 0 })];
+};
+
 const topK: GradientRule = (at) => [
   scatterAdd(at, at.input(0), at.output(1), at.gradient(), at.integer('axis', -1)),
 ];
@@ -78,5 +90,6 @@ export const INDEXING_RULES: GradientRules = new Map([
   ['GatherND', gatherNd],
   ['ScatterElements', scattered('ScatterElements', 'GatherElements')],
   ['ScatterND', scattered('ScatterND', 'GatherND')],
+  ['OneHot', oneHot],
   ['TopK', topK],
 ]);

@@ -80,10 +80,14 @@ const lpNormalization: GradientRule = (at) => {
   const [x, y, gradient] = [at.input(0), at.output(), at.gradient()];
   const axes = [at.axis('axis', -1, x)];
   const isAbsolute = at.integer('p', 2) === 1;
-  const norm = isAbsolute ? at.sum(at.op('Abs', [x]), axes) : at.op('Sqrt', [at.sum(at.mul(x, x), axes)]);
+  const total = at.sum(isAbsolute ? at.op('Abs', [x]) : at.mul(x, x), axes);
+  const isPositive = at.op('Greater', [total, at.scalar(0)]);
+  // 1 instead of 0, for the second sweep goes through root and division too, and 0 / 0 times 0 is no 0.
+  const divisor = at.op('Where', [isPositive, total, at.scalar(1)]);
+  const norm = isAbsolute ? divisor : at.op('Sqrt', [divisor]);
   const slope = isAbsolute ? at.op('Sign', [x]) : y;
   const across = at.sub(gradient, at.mul(slope, at.sum(at.mul(gradient, y), axes)));
-  return [at.where(at.op('Greater', [norm, at.scalar(0)]), at.div(across, norm))];
+  return [at.where(isPositive, at.div(across, norm))];
 };
 
 interface Normalized {

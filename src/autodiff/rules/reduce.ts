@@ -29,7 +29,10 @@ const l1: GradientRule = (at) => [at.mul(at.op('Sign', [at.input(0)]), kept(at, 
 /** y = sqrt of the sum of x^2: x dy / y; 0 at 0, as in PyTorch's norm. */
 const l2: GradientRule = (at) => {
   const [y, zero] = [at.output(), at.scalar(0)];
-  const share = at.op('Where', [at.op('Equal', [y, zero]), zero, at.div(at.gradient(), y)]);
+  const isZero = at.op('Equal', [y, zero]);
+  // Divided by 1 there, for the second sweep goes through the division too, and 0 / 0 times 0 is no 0.
+  const norm = at.op('Where', [isZero, at.scalar(1), y]);
+  const share = at.op('Where', [isZero, zero, at.div(at.gradient(), norm)]);
   return [at.mul(at.input(0), kept(at, share))];
 };
 

@@ -14,11 +14,16 @@ import { SHAPE_RULES } from './shape.ts';
 
 /** Standard operators whose outputs carry no gradient: integers, booleans, shapes, and what is constant piece by piece. */
 const WITHOUT_GRADIENT = new Set([
-  ...['Shape', 'Size', 'Constant', 'ConstantOfShape', 'Range'],
-  ...['NonZero', 'OneHot', 'EyeLike', 'IsNaN', 'IsInf'],
+  ...['Shape', 'Size', 'Constant', 'ConstantOfShape'],
+  ...['NonZero', 'EyeLike', 'IsNaN', 'IsInf'],
   ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor'],
   ...['ArgMax', 'ArgMin', 'Sign', 'Floor', 'Ceil', 'Round'],
   ...['RandomNormalLike', 'RandomUniformLike', 'Bernoulli'],
+]);
+/** The inputs that gradients go through, of operators that take counts and indices from wherever a model computes them. */
+const GRADIENT_INPUTS: ReadonlyMap<string, readonly number[]> = new Map([
+  ['OneHot', [2]],
+  ['Range', [0, 2]],
 ]);
 /** TensorProto's float types: a cast to any other ends a gradient. */
 const FLOAT_TYPES = new Set([1, 10, 11, 16]);
@@ -45,4 +50,10 @@ export function carriesNoGradient(node: OnnxNode): boolean {
   if (node.domain !== '') return false;
   if (node.op === 'Cast') return !FLOAT_TYPES.has(Number(node.attribute('to')?.i ?? 1));
   return WITHOUT_GRADIENT.has(node.op);
+}
+
+/** Whether a gradient may go through an input of a node that carries any. */
+export function takesGradient(node: OnnxNode, input: number): boolean {
+  if (node.domain !== '') return true;
+  return GRADIENT_INPUTS.get(node.op)?.includes(input) ?? true;
 }

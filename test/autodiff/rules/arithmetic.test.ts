@@ -111,6 +111,19 @@ const CASES: readonly RuleCase[] = [
   },
   { operator: 'Clip', name: 'without limits', inputs: [signed] },
   {
+    operator: 'Range',
+    inputs: [
+      { shape: [], from: 0.1, to: 0.3 },
+      { floats: [2.6], dims: [] },
+      { shape: [], from: 0.42, to: 0.44 },
+    ],
+  },
+  {
+    operator: 'Range',
+    name: 'of vectors',
+    inputs: [{ shape: [1], from: 0.1, to: 0.3 }, { floats: [-2] }, { shape: [1], from: -0.6, to: -0.5 }],
+  },
+  {
     operator: 'Clip',
     name: 'between variables',
     inputs: [signed, { shape: [], from: -0.8, to: -0.2 }, { shape: [], from: 0.2, to: 0.8 }],

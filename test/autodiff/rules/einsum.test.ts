@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EINSUM_RULES } from '../../../src/autodiff/rules/einsum.ts';
 import { checkRule, describeRules, type RuleCase, type ShapeMode } from '../rule-check.ts';
+import { describeSecondOrder } from '../second-order-check.ts';
 
 const SHARED_BATCH = 'a label is both the batch and not';
 
@@ -27,6 +28,7 @@ const CASES: RuleCase[] = [
 ];
 
 describeRules('einsum', EINSUM_RULES, CASES);
+describeSecondOrder('second derivatives of einsum', CASES);
 
 describe('einsum, what has no gradient', () => {
   const refused: [RuleCase, RegExp, ShapeMode?][] = [

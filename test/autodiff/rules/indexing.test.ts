@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { INDEXING_RULES } from '../../../src/autodiff/rules/indexing.ts';
 import { checkRule, describeRules, type RuleCase } from '../rule-check.ts';
+import { describeSecondOrder } from '../second-order-check.ts';
 import { withoutConstants } from './hidden-constants.ts';
 
 const x = (...shape: number[]) => ({ shape });
@@ -66,6 +67,13 @@ const OTHERS: RuleCase[] = [
     inputs: [x(3, 4), i([3, 1], 2, 0, 2), fixed(3, 4)],
     attributes: { reduction: 'add' },
   },
+  { operator: 'OneHot', inputs: [i([2, 3], 0, 3, -1, 2, 9, 1), i([], 4), fixed(2)] },
+  {
+    operator: 'OneHot',
+    name: 'along the first axis',
+    inputs: [i([3], 4, 0, 4), i([1], 5), fixed(2)],
+    attributes: { axis: 0 },
+  },
   { operator: 'TopK', inputs: [x(2, 7), i([1], 3)], outputs: 2, seeded: [0] },
   {
     operator: 'TopK',
@@ -78,6 +86,7 @@ const OTHERS: RuleCase[] = [
 ];
 
 describeRules('indexing', INDEXING_RULES, [...GATHERS, ...OTHERS]);
+describeSecondOrder('second derivatives of indexing', [...GATHERS, ...OTHERS]);
 
 describeRules(
   'indexing, indices computed by the model',

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NORM_RULES } from '../../../src/autodiff/rules/norm.ts';
+import { RULES } from '../../../src/autodiff/rules/registry.ts';
 import { checkRule, describeRules, gradientsAt, type RuleCase } from '../rule-check.ts';
-import { describeSecondOrder } from '../second-order-check.ts';
+import { describeSecondOrder, secondOrderAt } from '../second-order-check.ts';
 
 const x = (...shape: number[]) => ({ shape });
 const fixed = (...shape: number[]) => ({ shape, fixed: true });
@@ -99,4 +100,17 @@ describe('rules of normalization at single points', () => {
       assert.ok(Math.abs(gradient[index] - expected) < 1e-7, `${gradient}`);
     }
   });
+
+  for (const p of [1, 2]) {
+    test(`second derivatives of zeros are zeros, p ${p}`, async () => {
+      const at: RuleCase = { operator: 'LpNormalization', inputs: [x(2, 2)], attributes: { p } };
+      for (const changes of await secondOrderAt(RULES, at, [[0, 0, 3, 4]])) {
+        assert.deepEqual(changes.slice(0, 2), [0, 0]);
+        assert.ok(
+          changes.slice(2).every((change) => Number.isFinite(change) && change !== 0),
+          `${changes}`,
+        );
+      }
+    });
+  }
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { REDUCE_RULES } from '../../../src/autodiff/rules/reduce.ts';
+import { RULES } from '../../../src/autodiff/rules/registry.ts';
 import { checkRule, describeRules, gradientsAt, type RuleCase, type Variable } from '../rule-check.ts';
-import { describeSecondOrder } from '../second-order-check.ts';
+import { describeSecondOrder, secondOrderAt } from '../second-order-check.ts';
 
 const SHAPE = [2, 3, 4];
 const REDUCTIONS: readonly (readonly [string, Omit<Variable, 'shape'>])[] = [
@@ -96,6 +97,17 @@ test('ReduceMax and ReduceMin give equal numbers equal parts', async () => {
 test('the gradient of a norm is 0 at 0', async () => {
   const at: RuleCase = { operator: 'ReduceL2', inputs: [row], attributes };
   assert.deepEqual(await gradientsAt(REDUCE_RULES, at, [[0, 0, 0]]), [[0, 0, 0]]);
+});
+
+test('the second derivatives of a norm are 0 at 0, and elsewhere what they are', async () => {
+  const at: RuleCase = { operator: 'ReduceL2', inputs: [{ shape: [2, 3] }], attributes };
+  const [gradient, output] = await secondOrderAt(RULES, at, [[0, 0, 0, 1, 2, 2]]);
+  assert.deepEqual([...gradient.slice(0, 3), output[0]], [0, 0, 0, 0]);
+  const others = [...gradient.slice(3), output[1]];
+  assert.ok(
+    others.every((number) => Number.isFinite(number) && number !== 0),
+    `${others}`,
+  );
 });
 
 test('a reduction of each number on its own is refused', async () => {

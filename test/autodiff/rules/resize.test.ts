@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import type { AttributeValue } from '../../../src/autodiff/graph-builder.ts';
 import { RESIZE_RULES } from '../../../src/autodiff/rules/resize.ts';
 import { checkRule, describeRules, type RuleCase } from '../rule-check.ts';
+import { describeSecondOrder } from '../second-order-check.ts';
 import { withoutConstants } from './hidden-constants.ts';
 
 const FIXED_BATCH = 'the sizes hold for one batch size';
@@ -76,9 +77,29 @@ const CASES: RuleCase[] = [
   scaled('cubic without aliases', [2, 3, 8, 9], [1, 1, 0.5, 0.4], { mode: 'cubic', antialias: 1 }, 18),
   scaled('named axes in another order', [2, 2, 3, 4, 2], [1.5, 2], { mode: 'nearest', axes: [3, 2] }, 18),
   sized('two named axes', [2, 3, 4, 5], [9, 7], { mode: 'linear', axes: [-1, 2] }, 18),
+  ...['half_pixel', 'align_corners', 'asymmetric'].flatMap((coordinate_transformation_mode) =>
+    ['nearest', 'linear', 'cubic'].map((mode) =>
+      scaled(
+        `${mode} ${coordinate_transformation_mode} of an axis that keeps its size`,
+        [2, 3, 4, 5],
+        [1, 1, 1.2, 1.5],
+        { mode, coordinate_transformation_mode },
+      ),
+    ),
+  ),
+  scaled('the last axis keeps its size', [2, 3, 4, 5], [1, 1, 2, 1.1], { mode: 'linear' }),
+  scaled(
+    'antialias, an axis keeps its size',
+    [2, 3, 8, 9],
+    [1, 1, 1.1, 0.5],
+    { mode: 'linear', antialias: 1 },
+    18,
+  ),
+  scaled('no axis changes its size', [2, 3, 4, 5], [1, 1, 1.2, 1.1], { mode: 'linear' }),
 ];
 
 describeRules('resize', RESIZE_RULES, CASES);
+describeSecondOrder('second derivatives of resize', CASES);
 
 describeRules(
   'resize, scales and sizes computed by the model',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SHAPE_RULES } from '../../../src/autodiff/rules/shape.ts';
 import { checkRule, describeRules, type RuleCase } from '../rule-check.ts';
+import { describeSecondOrder } from '../second-order-check.ts';
 import { withoutConstants } from './hidden-constants.ts';
 
 /** What exporters write for "to the end"; it has no float64 of its own. */
@@ -148,13 +149,15 @@ const SLICES: RuleCase[] = [
   { operator: 'Slice', name: 'step -2', inputs: [x(3, 7), i(-2), i(-100), i(1), i(-2)] },
 ];
 
-describeRules('shape', SHAPE_RULES, [...RESHAPES, ...ORDERS, ...COPIES, ...PARTS, ...PADS, ...SLICES]);
+const CASES = [...RESHAPES, ...ORDERS, ...COPIES, ...PARTS, ...PADS, ...SLICES];
+describeRules('shape', SHAPE_RULES, CASES);
+describeSecondOrder('second derivatives of shape', CASES);
 
 const computed = new Set(['Reshape', 'Tile', 'Pad', 'Slice', 'Split']);
 describeRules(
   'shape, sizes and bounds computed by the model',
   withoutConstants(SHAPE_RULES, computed),
-  [...RESHAPES, ...COPIES, ...PARTS, ...PADS, ...SLICES].filter(({ operator }) => computed.has(operator)),
+  CASES.filter(({ operator }) => computed.has(operator)),
 );
 
 describe('shape, what has no gradient', () => {

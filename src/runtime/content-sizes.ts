@@ -1,0 +1,81 @@
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+
+/** Standard operators that make sizes of the numbers that they read, by the first input of which they may. */
+const SIZING_SINCE: ReadonlyMap<string, number> = new Map([
+  ...entries(0, ['Range', 'ConstantOfShape', 'NonZero', 'Unique', 'NonMaxSuppression']),
+  ...entries(0, ['BlackmanWindow', 'HammingWindow', 'HannWindow', 'MelWeightMatrix']),
+  ...entries(0, ['ImageDecoder', 'StringNormalizer', 'StringSplit']),
+  ...entries(1, ['Reshape', 'Expand', 'Tile', 'Pad', 'Slice', 'Split', 'Squeeze', 'Unsqueeze']),
+  ...entries(1, ['Resize', 'Upsample', 'TopK', 'OneHot', 'Compress', 'CenterCropPad', 'AffineGrid']),
+  ...entries(1, ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceSumSquare']),
+  ...entries(1, ['ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'DFT', 'STFT', 'Col2Im']),
+  ...entries(1, ['SequenceAt', 'SequenceErase', 'SplitToSequence']),
+  ...entries(2, ['SequenceInsert', 'MaxUnpool']),
+]);
+
+function entries(input: number, operators: readonly string[]): [string, number][] {
+  return operators.map((operator) => [operator, input]);
+}
+
+/**
+ * The names of the values whose sizes may depend on what is in a sample. Running a model on one sample tells nothing of them, and running it on some tells nothing
+ * of the rest, while a gradient that counts on the wrong size is silently wrong. So the graph decides, and rather names too many than too few.
+ */
+export function sizedByContent(graph: OnnxGraph): ReadonlySet<string> {
+  const found: Found = { content: new Set(graph.inputs), sized: new Set() };
+  follow(graph, found);
+  return new Set([...found.sized].map(({ name }) => name));
+}
+
+interface Found {
+  /** Values whose numbers depend on what is in a sample, or on how many there are if that depends on it. */
+  readonly content: Set<OnnxValue>;
+  readonly sized: Set<OnnxValue>;
+}
+
+function follow(graph: OnnxGraph, found: Found): void {
+  for (const node of graph.nodes) {
+    if (isBranch(node)) for (const branch of node.subgraphs) follow(branch.graph, found);
+    const operands = operandsOf(node);
+    const isSized =
+      operands.some((value) => found.sized.has(value)) ||
+      sizingOperandsOf(node, operands).some((value) => found.content.has(value));
+    const readsContent = !readsSizesAlone(node) && operands.some((value) => found.content.has(value));
+    for (const output of node.outputs) {
+      if (output === null) continue;
+      if (isSized) found.sized.add(output);
+      if (isSized || readsContent) found.content.add(output);
+    }
+  }
+}
+
+function isBranch(node: OnnxNode): boolean {
+  return node.domain === '' && node.op === 'If';
+}
+
+function readsSizesAlone(node: OnnxNode): boolean {
+  return node.domain === '' && (node.op === 'Shape' || node.op === 'Size');
+}
+
+/** What the outputs are made of: of an If the condition and what the branches give, else all that is read. */
+function operandsOf(node: OnnxNode): OnnxValue[] {
+  if (!isBranch(node)) return readsOf(node);
+  return [...node.inputs, ...node.subgraphs.flatMap(({ graph }) => graph.outputs)].filter(isGiven);
+}
+
+/** In inner graphs too. */
+function readsOf(node: OnnxNode): OnnxValue[] {
+  const inner = node.subgraphs.flatMap(({ graph }) => [...graph.nodes.flatMap(readsOf), ...graph.outputs]);
+  return [...node.inputs.filter(isGiven), ...inner];
+}
+
+function isGiven(value: OnnxValue | null): value is OnnxValue {
+  return value !== null;
+}
+
+/** Those whose numbers may decide on the outputs' sizes: all, of loops and of operators that are not known. */
+function sizingOperandsOf(node: OnnxNode, operands: readonly OnnxValue[]): readonly OnnxValue[] {
+  if (isBranch(node)) return node.inputs.filter(isGiven);
+  if (node.domain !== '' || node.subgraphs.length > 0) return operands;
+  return node.inputs.slice(SIZING_SINCE.get(node.op) ?? node.inputs.length).filter(isGiven);
+}
