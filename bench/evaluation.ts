@@ -48,7 +48,12 @@ export async function benchEvaluation(): Promise<string> {
   };
   const evaluateDense = () =>
     time(async () => {
-      await using _ = await Evaluator.open(mlp.path, mlp.samples, RUNTIME, { ...context, onSamples() {} });
+      await using _ = await Evaluator.open(mlp.path, mlp.samples, RUNTIME, {
+        ...context,
+        scratchDirectory: mlp.directory,
+        externalFiles: [],
+        onSamples() {},
+      });
     });
   const medians = await measureInterleaved(
     [

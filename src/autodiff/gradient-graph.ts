@@ -10,8 +10,9 @@ import {
 import { EmpError } from '../core/errors.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import type { Labels } from '../runtime/label-layout.ts';
 import { GraphBuilder } from './graph-builder.ts';
-import { appendLoss, type Labels, type LossHead } from './loss.ts';
+import { appendLoss, type LossHead } from './loss.ts';
 import { refuseObstacles } from './obstacles.ts';
 import type { PreparedModel } from './prepare.ts';
 import type { ValueFacts } from './rule.ts';

@@ -3,15 +3,16 @@ import { TensorProto_DataType, TypeProtoSchema, type ValueInfoProto, ValueInfoPr
 import { EmpError } from '../core/errors.ts';
 import { isFunction, type OnnxGraph, type OnnxNode } from '../formats/onnx/graph.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
+import { chooseLoss, type Labels, type LossKind } from '../runtime/label-layout.ts';
 import { finalNode } from '../runtime/measured-output.ts';
 import type { GraphBuilder } from './graph-builder.ts';
-import type { Size, ValueFacts } from './rule.ts';
+import type { ValueFacts } from './rule.ts';
 
 const { DOUBLE, FLOAT, INT64 } = TensorProto_DataType;
 
 /** A loss appended to a graph, summed over what counts, so that the sums of batches add up. */
 export interface LossHead {
-  readonly kind: 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
+  readonly kind: LossKind;
   /** The graph input that takes the labels, in the shape that they were given in. */
   readonly labelsInput: string;
   readonly labelsDtype: 'int64' | 'float32';
@@ -23,17 +24,10 @@ export interface LossHead {
   readonly seeds: ReadonlyMap<string, string>;
 }
 
-/** All labels, axis 0 the samples. */
-export interface Labels {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-}
-
 /**
- * Appends the loss of an output of a prepared model. Labels with the output's sizes are numbers: binary cross-entropy where the model ends in
- * Sigmoid, else squared errors if they are floats. All others are class ids over the output's last axis, -100 marking positions that do not count, for cross-entropy;
- * the output holds logits, or probabilities where the model ends in Softmax. What Sigmoid and Softmax read is taken for logits, so that nothing overflows.
- * Class ids must have been checked to be within the classes.
+ * Appends the loss of an output of a prepared model, `chooseLoss` says which. Of class ids, -100 marks positions that do not count, and the output holds
+ * logits, or probabilities where the model ends in Softmax. What Sigmoid and Softmax read is taken for logits, so that nothing overflows.
+ * Labels must have been checked by `checkLabels`.
  * @throws EmpError samples_mismatch where labels and output do not go together, unsupported_model
  */
 export function appendLoss(
@@ -46,16 +40,15 @@ export function appendLoss(
   const shape = facts.shapeOf(output);
   if (shape === null) throw unsupported(output, 'has no known rank');
   const final = finalNode(graph.resolve(output));
-  const isOfOutput = sameSizes(shape, labels.shape);
-  const isBinary = isOfOutput && final?.op === 'Sigmoid';
-  if (isBinary || (isOfOutput && labels.dtype.startsWith('float'))) {
+  const kind = chooseLoss({ name: output, shape, finalOp: final?.op ?? null }, labels);
+  if (kind !== 'cross_entropy') {
     const labelsInput = addLabels(graph, builder, FLOAT, labels.shape.length);
-    const head = isBinary
-      ? binaryCrossEntropy(builder, inputOf(final), labelsInput)
-      : squaredError(builder, output, labelsInput);
+    const head =
+      kind === 'binary_cross_entropy' && final !== null
+        ? binaryCrossEntropy(builder, inputOf(final), labelsInput)
+        : squaredError(builder, output, labelsInput);
     return addOutputs(graph, head);
   }
-  if (!isClassIds(shape, labels.shape)) throw mismatch(output, shape, labels.shape);
   const classes = shape[shape.length - 1];
   if (typeof classes !== 'number') throw unsupported(output, 'has a last axis of no fixed size');
   const logits = final?.op === 'Softmax' ? logitsOf(final, facts, output, classes) : output;
@@ -152,26 +145,6 @@ function inputOf(node: OnnxNode): string {
   return value.name;
 }
 
-/** Sizes that the model leaves open fit any; axes of size 1 at the end do not count. */
-function sameSizes(output: readonly Size[], labels: readonly number[]): boolean {
-  const [a, b] = [withoutOnes(output), withoutOnes(labels)];
-  return a.length === b.length && a.every((size, axis) => axis === 0 || fits(size, b[axis]));
-}
-
-function isClassIds(output: readonly Size[], labels: readonly number[]): boolean {
-  if (output.length === 2 && labels.length === 2) return labels[1] === 1;
-  const isOnePerRow = labels.length === output.length - 1 && labels.length > 0;
-  return isOnePerRow && labels.every((size, axis) => axis === 0 || fits(output[axis], size));
-}
-
-function fits(size: Size, other: Size): boolean {
-  return typeof size !== 'number' || size === other;
-}
-
-function withoutOnes(shape: readonly Size[]): readonly Size[] {
-  return shape.slice(0, Math.max(1, shape.findLastIndex((size) => size !== 1) + 1));
-}
-
 function addLabels(
   graph: OnnxGraph,
   builder: GraphBuilder,
@@ -199,14 +172,6 @@ function declare(name: string, elemType: TensorProto_DataType, rank: number): Va
 function protoOf({ proto }: OnnxGraph) {
   if (isFunction(proto)) throw new TypeError('a loss belongs to a graph');
   return proto;
-}
-
-function mismatch(output: string, shape: readonly Size[], labels: readonly number[]): EmpError {
-  const sizes = shape.map((size) => (typeof size === 'number' ? size : '?'));
-  return new EmpError(
-    'samples_mismatch',
-    `output '${output}' has shape [${sizes}] and the labels are [${labels}]: expected class ids of its shape without the last axis, or floats of its shape`,
-  );
 }
 
 function unsupported(output: string, reason: string): EmpError {

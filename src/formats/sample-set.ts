@@ -7,7 +7,7 @@ export interface ArrayFile {
   readonly offset: number;
 }
 
-/** Positions with this label do not count, as in PyTorch. */
+/** What has this label does not count, as in PyTorch, unless the loss is of squared errors. */
 export const IGNORED_LABEL = -100;
 
 /** Data to run a model on: axis 0 of every array counts the samples. */
@@ -15,6 +15,6 @@ export interface SampleSet {
   readonly nSamples: number;
   /** One array per model input, by the input's name. */
   readonly inputs: readonly ArrayFile[];
-  /** Class ids `[n]`, or next tokens `[n, positions]`; -100 marks positions that do not count. */
+  /** Class ids `[n]` or next tokens `[n, positions]`, or numbers of the output's shape; `chooseLoss` tells them apart. */
   readonly labels: ArrayFile | null;
 }

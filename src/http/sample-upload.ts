@@ -14,7 +14,7 @@ const SUFFIX = '.npy';
 /** Folders of their own, since an input may be called `labels`. */
 const INPUTS = 'inputs';
 const LABELS = 'labels';
-const LABEL_DTYPES = /^u?int/;
+const LABEL_DTYPES = /^(u?int|float)/;
 const MAX_FINDINGS = 20;
 
 /** What a request calls the two. */
@@ -145,15 +145,13 @@ function refuseUneven({ nSamples, inputs, labels }: SampleSet, parts: SamplePart
   }
 }
 
+/** Whether they go with the model's output is for the job to find out. */
 function refuseUnusable({ dtype, shape }: ArrayFile, part: string): void {
   if (!LABEL_DTYPES.test(dtype)) {
-    throw badLabels(part, `is ${dtype}: labels are integers, as labels.astype('<i8') makes them`);
+    throw badLabels(part, `is ${dtype}: labels are integers or floats, as labels.astype('<i8') makes them`);
   }
-  if (shape.length > 2 || elementCount(shape) === 0) {
-    throw badLabels(
-      part,
-      `has shape [${shape.join(', ')}]: expected class ids [samples] or next tokens [samples, positions]`,
-    );
+  if (elementCount(shape) === 0) {
+    throw badLabels(part, `has shape [${shape.join(', ')}]: there are no labels in it`);
   }
 }
 

@@ -1,9 +1,11 @@
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { Evaluation } from '../report/report.ts';
-import { Evaluator } from '../runtime/evaluation.ts';
+import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
+import type { Metrics } from '../runtime/metrics.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
+import { SCRATCH_FOLDER } from './artifact-names.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
 import { namingData } from './data-errors.ts';
 import type { DenseModel } from './dense-model.ts';
@@ -11,6 +13,7 @@ import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
 import type { Search } from './search.ts';
+import { targetWithoutAccuracy } from './target-check.ts';
 import { sampleWork } from './work.ts';
 
 interface EvaluateInput {
@@ -18,10 +21,11 @@ interface EvaluateInput {
   readonly recipe: Recipe;
   readonly evaluator: Evaluator;
   readonly candidates: Candidates;
-  /** By which the job's own model was pruned, what became of it, and where it lies; a dry run has written none. */
+  /** By which the job's own model was pruned, what became of it, where it lies, and what was measured of it; a dry run has written none. */
   readonly rule: CountRule;
   readonly sparsity: number;
   readonly outputDirectory: string;
+  readonly own: Measurement | null;
   readonly search: Search | null;
 }
 
@@ -30,14 +34,15 @@ interface MeasuredInput {
   readonly recipe: Recipe;
   readonly evaluation: SampleSet | null;
   readonly runtime: RuntimeSettings;
+  readonly outputDirectory: string;
 }
 
 /**
  * The dense model measured on the evaluation data; null where there is none.
- * @throws EmpError `invalid_request` for a recipe that needs such data, or a model that cannot be run
+ * @throws EmpError `invalid_request` for a recipe that needs such data, or an accuracy that they do not give, or a model that cannot be run
  */
 export async function openEvaluator(
-  { model, recipe, evaluation, runtime }: MeasuredInput,
+  { model, recipe, evaluation, runtime, outputDirectory }: MeasuredInput,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Evaluator | null> {
@@ -54,17 +59,25 @@ export async function openEvaluator(
     ]);
   }
   const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
-  const path = join(model.directory, model.inventory.files[0]);
-  return namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, { signal, onSamples }));
+  const [file, ...others] = model.inventory.files;
+  const context = {
+    scratchDirectory: join(outputDirectory, SCRATCH_FOLDER),
+    externalFiles: others.map((other) => relative(dirname(file), other)),
+    signal,
+    onSamples,
+  };
+  const path = join(model.directory, file);
+  const evaluator = await namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, context));
+  if (recipe.target?.max_accuracy_drop !== undefined && evaluator.lossKind === 'mean_squared_error')
+    throw targetWithoutAccuracy('/evaluation_dataset_id');
+  return evaluator;
 }
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { model, recipe, evaluator, candidates, rule, sparsity, outputDirectory, search } = input;
+  const { model, recipe, evaluator, candidates, rule, sparsity, outputDirectory, own, search } = input;
   const path = join(outputDirectory, model.inventory.files[0]);
-  const measured: Measured = recipe.dry_run
-    ? await candidates.measure(rule, recipe.scope)
-    : { ...(await evaluator.measure(path)), sparsity };
+  const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(rule, recipe.scope);
   if (rule.beta !== null) candidates.remember(rule.beta, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
@@ -73,7 +86,8 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const { sparsity: _, ...pruned } = measured;
   const { dense } = evaluator;
   return {
-    metric_names: metricNames(dense.loss !== null, dense.perplexity !== null),
+    loss_kind: evaluator.lossKind,
+    metric_names: metricNames(dense),
     output: evaluator.output,
     n_samples: evaluator.nSamples,
     n_positions: evaluator.nPositions,
@@ -102,7 +116,7 @@ async function measureUniform({
   return createPoint(await candidates.measure({ ...rule, beta: null, sparsity }, scope));
 }
 
-function metricNames(hasLabels: boolean, isSequence: boolean): string[] {
-  if (!hasLabels) return ['relative_l2', 'cosine', 'top1_agreement'];
-  return isSequence ? ['loss', 'accuracy', 'perplexity'] : ['loss', 'accuracy'];
+function metricNames(dense: Metrics): string[] {
+  if (dense.loss === null) return ['relative_l2', 'cosine', 'top1_agreement'];
+  return (['loss', 'accuracy', 'perplexity'] as const).filter((name) => dense[name] !== null);
 }

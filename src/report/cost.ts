@@ -8,18 +8,36 @@ export type Measured = Omit<Evaluation['pruned'], 'latency_ms'>;
 
 export const isLabeled = ({ dense }: Evaluation): boolean => dense.loss !== null || dense.accuracy !== null;
 
+/** What texts call the loss. */
+const LOSS_NAMES = {
+  cross_entropy: 'loss',
+  binary_cross_entropy: 'binary cross-entropy',
+  mean_squared_error: 'mean squared error',
+} as const satisfies Record<NonNullable<Evaluation['loss_kind']>, string>;
+
+export function lossName({ loss_kind }: Pick<Evaluation, 'loss_kind'>): string {
+  return LOSS_NAMES[loss_kind ?? 'cross_entropy'];
+}
+
+/** ` (3,000 positions)` where a sample has several labels, or ones that do not count. */
+export function describePositions({ n_samples, n_positions, loss_kind }: Evaluation): string {
+  if (n_positions === n_samples) return '';
+  const isClasses = loss_kind === null || loss_kind === 'cross_entropy';
+  return ` (${count(n_positions)} ${isClasses ? 'positions' : 'numbers'})`;
+}
+
 /** Beyond it a percentage says less than the loss itself. */
 const MAX_SHARE = 100;
 
-/** An amount of loss, relative to the dense model's where that is not next to zero. */
-export const lossShare = (amount: number, denseLoss: number): string =>
-  amount / denseLoss <= MAX_SHARE ? percent(amount / denseLoss) : number(amount);
+/** How amounts of loss are shown, the largest of them given: all relative to the dense model's, or none where that is next to zero. */
+export function lossFormat(largest: number, denseLoss: number): (amount: number) => string {
+  return largest / denseLoss <= MAX_SHARE ? (amount) => percent(amount / denseLoss) : number;
+}
 
 /** `1,000 samples`, with the positions where a sample has several. */
 export function describeSamples(evaluation: Evaluation): string {
-  const { n_samples, n_positions } = evaluation;
-  const samples = `${count(n_samples)} sample${n_samples === 1 ? '' : 's'}`;
-  const counted = n_positions === n_samples ? samples : `${samples} (${count(n_positions)} positions)`;
+  const { n_samples } = evaluation;
+  const counted = `${count(n_samples)} sample${n_samples === 1 ? '' : 's'}${describePositions(evaluation)}`;
   return isLabeled(evaluation) ? counted : `${counted} without labels`;
 }
 
@@ -32,25 +50,26 @@ export function describeTarget(target: NonNullable<Evaluation['search']>['target
 }
 
 /** From what to what the figures of the dense model go. */
-export function describeCost(dense: Metrics, pruned: Measured): string {
-  const parts = [...lossPart(dense, pruned), ...accuracyPart(dense, pruned)];
+export function describeCost(evaluation: Evaluation, pruned: Measured = evaluation.pruned): string {
+  const parts = [...lossPart(evaluation, pruned), ...accuracyPart(evaluation, pruned)];
   return (parts.length > 0 ? parts : driftParts(pruned)).join(' and ');
 }
 
-function lossPart(dense: Metrics, pruned: Measured): string[] {
+function lossPart({ dense, loss_kind }: Evaluation, pruned: Measured): string[] {
   if (dense.loss === null) return [];
-  const from = `loss from ${number(dense.loss)} to`;
+  const from = `${lossName({ loss_kind })} from ${number(dense.loss)} to`;
   if (pruned.loss === null) return [`${from} a value that is not finite`];
   const increase = pruned.loss - dense.loss;
   const error = pruned.loss_increase_standard_error;
-  const details = [`${lossShare(Math.abs(increase), dense.loss)} ${increase < 0 ? 'less' : 'more'}`];
-  if (error !== null) details.push(`standard error ${lossShare(error, dense.loss)}`);
+  const show = lossFormat(Math.max(Math.abs(increase), error ?? 0), dense.loss);
+  const details = [`${show(Math.abs(increase))} ${increase < 0 ? 'less' : 'more'}`];
+  if (error !== null) details.push(`standard error ${show(error)}`);
   if (dense.perplexity !== null && pruned.perplexity !== null)
     details.push(`perplexity from ${number(dense.perplexity)} to ${number(pruned.perplexity)}`);
   return [`${from} ${number(pruned.loss)} (${details.join(', ')})`];
 }
 
-function accuracyPart(dense: Metrics, pruned: Measured): string[] {
+function accuracyPart({ dense }: Evaluation, pruned: Measured): string[] {
   if (dense.accuracy === null || pruned.accuracy === null) return [];
   const drop = dense.accuracy - pruned.accuracy;
   const error = pruned.accuracy_drop_standard_error;

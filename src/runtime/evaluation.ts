@@ -1,16 +1,30 @@
 import { EmpError } from '../core/errors.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
-import { type Batch, chooseBatchSize, readBatches, readFirstBatch, runBatch } from './batches.ts';
+import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import {
+  type Batch,
+  chooseBatchSize,
+  nameSamples,
+  readBatches,
+  readFirstBatch,
+  runBatch,
+} from './batches.ts';
 import { Drift } from './drift.ts';
+import type { LossKind } from './label-layout.ts';
 import { LabelScores, type StandardErrors } from './label-scores.ts';
+import {
+  findLabelledOutput,
+  type LabelledOpening,
+  type LabelledOutput,
+  openLabelled,
+} from './labelled-output.ts';
 import { measureLatency } from './latency.ts';
-import { findMeasuredOutput, type MeasuredOutput, parseLabelLayout } from './measured-output.ts';
+import { chooseOutput } from './measured-output.ts';
 import { allFinite, type Floats, type Metrics, NOT_MEASURED } from './metrics.ts';
 import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from './session.ts';
 
 export type { Metrics } from './metrics.ts';
 
-/** With labels the loss, the accuracy and their standard errors, without them the drift. */
+/** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
 export interface Measurement extends Metrics, StandardErrors {}
 
 /** The least number above 0. */
@@ -20,7 +34,7 @@ const SMALLEST: Readonly<Record<string, number>> = {
   float64: 2 ** -1074,
 };
 
-interface EvaluatorContext {
+interface EvaluatorContext extends Omit<LabelledOpening, 'settings'> {
   readonly signal: AbortSignal;
   /** Called after every batch with the number of its samples. */
   onSamples(count: number): void;
@@ -31,28 +45,34 @@ interface Setup extends EvaluatorContext {
   readonly densePath: string;
   readonly samples: SampleSet;
   readonly settings: RuntimeSettings;
-  readonly output: MeasuredOutput;
+  /** Name of the output measured. */
+  readonly output: string;
   readonly batchSize: number;
 }
 
 /** What pruned models are compared with: the scores of every sample, or the model itself. */
-type Reference = { readonly scores: LabelScores } | { readonly session: ModelSession };
+type Reference =
+  | { readonly scores: LabelScores; readonly labelled: LabelledOutput }
+  | { readonly session: ModelSession };
 
 /** The dense model on the evaluation data, and pruned ones compared with it. At most two models are in memory. */
 export class Evaluator implements AsyncDisposable {
   /** All null without labels. */
   readonly dense: Metrics;
+  /** Null without labels. */
+  readonly lossKind: LossKind | null;
   /** Name of the output measured. */
   readonly output: string;
   readonly nSamples: number;
-  /** Class decisions that count: samples, or positions of sequences, without those of label -100. */
+  /** Labels that count: of samples, or of their positions, without those of label -100. */
   readonly nPositions: number;
   readonly #setup: Setup;
   readonly #reference: Reference;
 
   private constructor(setup: Setup, reference: Reference, nPositions: number) {
     this.dense = 'scores' in reference ? reference.scores.metrics : NOT_MEASURED;
-    this.output = setup.output.name;
+    this.lossKind = 'labelled' in reference ? reference.labelled.layout.loss : null;
+    this.output = setup.output;
     this.nSamples = setup.samples.nSamples;
     this.nPositions = nPositions;
     this.#setup = setup;
@@ -72,29 +92,34 @@ export class Evaluator implements AsyncDisposable {
   ): Promise<Evaluator> {
     await using opened = new AsyncDisposableStack();
     const session = opened.use(await openSession(densePath, settings));
-    const output = await findMeasuredOutput(session.outputs, densePath);
-    const batchSize = await chooseBatchSize(session, samples, [output.name], context.signal);
-    const { signal, onSamples } = context;
-    const setup = { densePath, samples, settings, signal, onSamples, output, batchSize };
+    const output = chooseOutput(session.outputs);
+    const batchSize = await chooseBatchSize(session, samples, [output], context.signal);
+    const setup = { ...context, densePath, samples, settings, output, batchSize };
     if (samples.labels === null) {
       const nPositions = await countPositions(session, setup);
       const evaluator = new Evaluator(setup, { session }, nPositions);
       opened.move(); // the evaluator keeps the session
       return evaluator;
     }
-    const scores = await scoreLabels(session, setup);
+    const labelled = await holdAgainstLabels(session, samples.labels, setup);
+    const scores =
+      labelled.appendix === null
+        ? await scoreLabels(session, labelled, setup)
+        : await scoreModel(densePath, labelled, setup);
     if (scores.nPositions === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
-    if (scores.firstNonFinite !== null) throw notFinite(output.name, scores.firstNonFinite);
-    return new Evaluator(setup, { scores }, scores.nPositions);
+    if (scores.firstNonFinite !== null) throw notFinite(labelled.title, scores.firstNonFinite);
+    if (scores.metrics.loss === null)
+      throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
+    return new Evaluator(setup, { scores, labelled }, scores.nPositions);
   }
 
   /** Measures the model at `prunedPath`, which has the dense one's inputs and outputs; outputs that are not finite give null. */
   async measure(prunedPath: string): Promise<Measurement> {
-    await using session = await openSession(prunedPath, this.#setup.settings);
     if ('scores' in this.#reference) {
-      const scores = await scoreLabels(session, this.#setup);
+      const scores = await scoreModel(prunedPath, this.#reference.labelled, this.#setup);
       return { ...scores.metrics, ...scores.standardErrors(this.#reference.scores) };
     }
+    await using session = await openSession(prunedPath, this.#setup.settings);
     const drift = await measureDrift(this.#reference.session, session, this.#setup);
     return { ...drift.metrics, loss_increase_standard_error: null, accuracy_drop_standard_error: null };
   }
@@ -109,7 +134,7 @@ export class Evaluator implements AsyncDisposable {
         : opened.use(await openSession(densePath, settings));
     const pruned = opened.use(await openSession(prunedPath, settings));
     const batch = await readFirstBatch(samples, batchSize, signal);
-    return await measureLatency(dense, pruned, batch, output.name, signal); // awaited before the sessions go
+    return await measureLatency(dense, pruned, batch, output, signal); // awaited before the sessions go
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,23 +142,57 @@ export class Evaluator implements AsyncDisposable {
   }
 }
 
-async function scoreLabels(session: ModelSession, setup: Setup): Promise<LabelScores> {
-  const { samples, output } = setup;
-  const shape = samples.labels?.shape ?? [];
-  if (shape[0] !== samples.nSamples) {
-    throw new EmpError('samples_mismatch', `there are ${samples.nSamples} samples and labels [${shape}]`);
+/** How the labels go with the output, by the shape that it has of the first batch. */
+async function holdAgainstLabels(
+  session: ModelSession,
+  labels: ArrayFile,
+  setup: Setup,
+): Promise<LabelledOutput> {
+  const { samples, output, densePath } = setup;
+  if (labels.shape[0] !== samples.nSamples) {
+    throw new EmpError(
+      'samples_mismatch',
+      `there are ${samples.nSamples} samples and labels [${labels.shape}]`,
+    );
   }
-  const scores = new LabelScores(samples.nSamples);
-  for await (const batch of readBatches(samples, setup.batchSize, setup.signal)) {
-    const fetched = await runMeasured(session, batch, setup);
+  const batch = await readFirstBatch(samples, setup.batchSize, setup.signal);
+  const { shape } = await runMeasured(session, batch, output);
+  if (shape[0] !== batch.count) {
+    throw new EmpError(
+      'samples_mismatch',
+      `output '${output}' of ${batch.count} samples has shape [${shape}]: axis 0 must count the samples`,
+    );
+  }
+  return findLabelledOutput(densePath, output, shape, labels);
+}
+
+async function scoreModel(path: string, labelled: LabelledOutput, setup: Setup): Promise<LabelScores> {
+  await using session = await openLabelled(path, labelled, setup);
+  return await scoreLabels(session, labelled, setup); // awaited before the session goes
+}
+
+async function scoreLabels(
+  session: ModelSession,
+  { layout, fetched: name, isProbabilities, title }: LabelledOutput,
+  { samples, batchSize, signal, onSamples }: Setup,
+): Promise<LabelScores> {
+  const scores = new LabelScores(samples.nSamples, layout);
+  for await (const batch of readBatches(samples, batchSize, signal)) {
+    const fetched = await runMeasured(session, batch, name);
+    const labels = batch.labels ?? new Float64Array();
+    if (fetched.data.length !== labels.length * layout.classes) {
+      throw new EmpError(
+        'samples_mismatch',
+        `${title} has shape [${fetched.shape}] for ${nameSamples(batch)}, other than for the first samples`,
+      );
+    }
     scores.add({
-      ...parseLabelLayout(output.name, fetched.shape, batch.count, shape),
       numbers: toFloats(fetched),
-      labels: batch.labels ?? new Float64Array(),
+      labels,
       start: batch.start,
-      smallestProbability: output.probabilities ? SMALLEST[fetched.dtype] : null,
+      smallestProbability: isProbabilities ? SMALLEST[fetched.dtype] : null,
     });
-    setup.onSamples(batch.count);
+    onSamples(batch.count);
   }
   return scores;
 }
@@ -141,14 +200,14 @@ async function scoreLabels(session: ModelSession, setup: Setup): Promise<LabelSc
 async function measureDrift(dense: ModelSession, pruned: ModelSession, setup: Setup): Promise<Drift> {
   const drift = new Drift();
   for await (const batch of readBatches(setup.samples, setup.batchSize, setup.signal)) {
-    const expected = await runMeasured(dense, batch, setup);
+    const expected = await runMeasured(dense, batch, setup.output);
     const numbers = toFloats(expected);
-    refuseNonFinite(numbers, batch, setup.output.name);
-    const changed = await runMeasured(pruned, batch, setup);
+    refuseNonFinite(numbers, batch, setup.output);
+    const changed = await runMeasured(pruned, batch, setup.output);
     if (`${changed.shape}` !== `${expected.shape}`) {
       throw new EmpError(
         'unsupported_model',
-        `output '${setup.output.name}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: without labels they cannot be compared`,
+        `output '${setup.output}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: without labels they cannot be compared`,
       );
     }
     drift.add(numbers, toFloats(changed), classesOf(expected));
@@ -160,14 +219,14 @@ async function measureDrift(dense: ModelSession, pruned: ModelSession, setup: Se
 /** Of all samples, from the shape of the first batch's output. */
 async function countPositions(session: ModelSession, setup: Setup): Promise<number> {
   const batch = await readFirstBatch(setup.samples, setup.batchSize, setup.signal);
-  const fetched = await runMeasured(session, batch, setup);
+  const fetched = await runMeasured(session, batch, setup.output);
   const perSample = fetched.data.length / Math.max(1, classesOf(fetched)) / batch.count;
   return Math.round(perSample * setup.samples.nSamples);
 }
 
-async function runMeasured(session: ModelSession, batch: Batch, { output }: Setup): Promise<Fetched> {
-  const fetched = (await runBatch(session, batch, [output.name])).get(output.name);
-  if (fetched === undefined) throw new TypeError(`no output ${output.name}`);
+async function runMeasured(session: ModelSession, batch: Batch, output: string): Promise<Fetched> {
+  const fetched = (await runBatch(session, batch, [output])).get(output);
+  if (fetched === undefined) throw new TypeError(`no output ${output}`);
   return fetched;
 }
 
@@ -185,12 +244,9 @@ function toFloats({ data }: Fetched): Floats {
 function refuseNonFinite(numbers: Floats, { start, count }: Batch, output: string): void {
   if (allFinite(numbers, 0, numbers.length)) return;
   const index = numbers.findIndex((value) => !Number.isFinite(value));
-  throw notFinite(output, `sample ${start + Math.floor((index / numbers.length) * count)}`);
+  throw notFinite(`output '${output}'`, `sample ${start + Math.floor((index / numbers.length) * count)}`);
 }
 
-function notFinite(output: string, place: string): EmpError {
-  return new EmpError(
-    'non_finite_activation',
-    `output '${output}' of the dense model is NaN or infinite at ${place}`,
-  );
+function notFinite(title: string, place: string): EmpError {
+  return new EmpError('non_finite_activation', `${title} of the dense model is NaN or infinite at ${place}`);
 }

@@ -1,9 +1,11 @@
 import type { LossHead } from '../autodiff/loss.ts';
 import { type PreparedModel, prepareModel } from '../autodiff/prepare.ts';
+import { EmpError } from '../core/errors.ts';
 import { modelInputs } from '../formats/onnx/interface.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from './batches.ts';
-import { checkClassIds } from './label-scores.ts';
+import { checkLabels } from './label-checks.ts';
+import { layOut } from './label-layout.ts';
 import { chooseOutput } from './measured-output.ts';
 import { type ProbedValues, probeValues } from './probe.ts';
 import type { Feeds, Fetched, RuntimeSettings } from './session.ts';
@@ -18,6 +20,8 @@ export interface GradientContext {
   readonly samples: SampleSet & { readonly labels: ArrayFile };
   readonly runtime: RuntimeSettings;
   readonly signal: AbortSignal;
+  /** Most samples of a batch; where not given 64, or as many as stay within 64 MB of computed values. Sums depend on it only by rounding. */
+  readonly maxBatchSamples?: number;
   /** Called after every batch; where there are several passes over the samples, in each of them. */
   onSamples(count: number): void;
 }
@@ -56,7 +60,14 @@ export async function setUpGradients(context: GradientContext, directory: string
     name,
     dtype: facts.dtypeOf(name) ?? 'other',
   }));
-  return { context, prepared, facts, output: chooseOutput(outputs), fixedBatch };
+  const output = chooseOutput(outputs);
+  const [axis0 = 1] = facts.shapeOf(output) ?? [];
+  if (typeof axis0 === 'number' && axis0 !== fixedBatch)
+    throw new EmpError(
+      'samples_mismatch',
+      `output '${output}' has ${axis0} on axis 0, however many samples the model is given: axis 0 must count them`,
+    );
+  return { context, prepared, facts, output, fixedBatch };
 }
 
 /** Numbers of samples on which a model is probed: what differs follows the batch. */
@@ -65,8 +76,8 @@ export function probeSizes(fixedBatch: number | null): readonly number[] {
 }
 
 /**
- * Samples of one batch: the model's fixed number, else as many as stay within 64 and 64 MB of computed values. It depends on the model and the
- * data alone, so that sums come out the same everywhere.
+ * Samples of one batch: the model's fixed number, else `maxBatchSamples`, else as many as stay within 64 and 64 MB of computed values. That depends on the model and
+ * the data alone, so that sums come out the same everywhere.
  * @param elements of all values of the model that runs, by run on `probeSizes`
  */
 export function gradientBatchSize(
@@ -75,10 +86,8 @@ export function gradientBatchSize(
 ): number {
   if (fixedBatch !== null) return fixedBatch;
   const bytes = Float32Array.BYTES_PER_ELEMENT * Math.max(1, three - two);
-  return Math.max(
-    1,
-    Math.min(MAX_BATCH_SAMPLES, context.samples.nSamples, Math.floor(MAX_BATCH_BYTES / bytes)),
-  );
+  const affordable = Math.max(1, Math.min(MAX_BATCH_SAMPLES, Math.floor(MAX_BATCH_BYTES / bytes)));
+  return Math.min(context.maxBatchSamples ?? affordable, context.samples.nSamples);
 }
 
 /** The stored shape of a weight that `createGradientGraph` took. */
@@ -87,7 +96,7 @@ export function weightShape(weight: string, { prepared, facts }: GradientSetup):
   return shape.map(Number);
 }
 
-/** What a model with a loss is fed. Throws `invalid_labels` for class ids that are none. */
+/** What a model with a loss is fed. Throws `invalid_labels` as `checkLabels`. */
 export function lossFeeds(
   batch: Batch,
   { context, prepared, facts, output }: GradientSetup,
@@ -96,11 +105,7 @@ export function lossFeeds(
   const { labels } = batch;
   if (labels === null) throw new TypeError('samples without labels');
   const shape = [batch.count, ...context.samples.labels.shape.slice(1)];
-  if (loss.labelsDtype === 'int64') {
-    const classes = Number(facts.shapeOf(output)?.at(-1));
-    const positions = labels.length / batch.count;
-    checkClassIds({ start: batch.start, labels, positions, classes, isSequence: positions > 1 });
-  }
+  checkLabels(labels, batch.start, layOut(loss.kind, facts.shapeOf(output) ?? [], context.samples.labels));
   const fed: Fetched =
     loss.labelsDtype === 'int64'
       ? { dtype: 'int64', shape, data: BigInt64Array.from(labels, BigInt) }

@@ -1,9 +1,11 @@
-import { EmpError } from '../core/errors.ts';
 import { sumOf } from '../core/statistics.ts';
-import { IGNORED_LABEL } from '../formats/sample-set.ts';
+import { elementCount } from '../formats/model.ts';
+import { checkLabels, counts } from './label-checks.ts';
+import { type LabelLayout, nameLabel } from './label-layout.ts';
 import {
   allFinite,
   argmax,
+  binaryCrossEntropy,
   crossEntropy,
   crossEntropyOfProbabilities,
   type Floats,
@@ -12,16 +14,13 @@ import {
   NOT_MEASURED,
 } from './metrics.ts';
 
-/** Outputs of a batch, row-major `[samples, positions, classes]`, and their labels `[samples, positions]`. */
-export interface LabelledOutput {
+/** A batch's numbers, row-major, `layout.classes` for each of its labels; of binary cross-entropy they are logits. */
+export interface LabelledNumbers {
   readonly numbers: Floats;
   readonly labels: Float64Array;
   /** The batch's first sample. */
   readonly start: number;
-  readonly positions: number;
-  readonly classes: number;
-  readonly isSequence: boolean;
-  /** Where the numbers are probabilities: the least above 0 that their type can hold. Null for logits. */
+  /** Where the numbers are probabilities of classes: the least above 0 that their type can hold. Null for others. */
   readonly smallestProbability: number | null;
 }
 
@@ -29,55 +28,54 @@ export interface LabelledOutput {
 export interface StandardErrors {
   /** Of (loss - dense loss). */
   readonly loss_increase_standard_error: number | null;
-  /** Of (dense accuracy - accuracy). */
+  /** Of (dense accuracy - accuracy); null without an accuracy. */
   readonly accuracy_drop_standard_error: number | null;
 }
 
-/** Cross-entropy and hits of a model, summed by sample. */
+/** Loss and hits of a model, summed by sample. */
 export class LabelScores {
+  readonly #layout: LabelLayout;
   readonly #losses: Float64Array;
   readonly #hits: Float64Array;
-  /** Positions that count. */
+  /** Labels that count. */
   readonly #counts: Float64Array;
-  #isSequence = false;
   #firstNonFinite: string | null = null;
 
-  constructor(nSamples: number) {
+  constructor(nSamples: number, layout: LabelLayout) {
+    this.#layout = layout;
     this.#losses = new Float64Array(nSamples);
     this.#hits = new Float64Array(nSamples);
     this.#counts = new Float64Array(nSamples);
   }
 
-  /** Where outputs are not finite the loss is NaN, and the position counts as wrong. Throws `invalid_labels`. */
-  add(output: LabelledOutput): void {
-    const { numbers, labels, start, positions, classes, isSequence, smallestProbability } = output;
-    this.#isSequence = isSequence;
-    checkClassIds(output);
-    for (let row = 0; row < labels.length; row++) {
-      const label = labels[row];
-      if (label === IGNORED_LABEL) continue;
-      const sample = start + Math.floor(row / positions);
-      const offset = row * classes;
+  /** Where numbers are not finite the loss is NaN, and the label counts as missed. Throws `invalid_labels`. */
+  add(batch: LabelledNumbers): void {
+    const { numbers, labels, start } = batch;
+    const { loss, labelShape, classes } = this.#layout;
+    checkLabels(labels, start, this.#layout);
+    const perSample = elementCount(labelShape);
+    for (let index = 0; index < labels.length; index++) {
+      const label = labels[index];
+      if (!counts(label, loss)) continue;
+      const sample = start + Math.floor(index / perSample);
+      const offset = index * classes;
       this.#counts[sample]++;
       if (!allFinite(numbers, offset, classes)) {
         this.#losses[sample] = Number.NaN;
-        this.#firstNonFinite ??= placeOf(row, output);
+        this.#firstNonFinite ??= nameLabel(index, start, this.#layout);
         continue;
       }
-      this.#losses[sample] +=
-        smallestProbability === null
-          ? crossEntropy(numbers, offset, classes, label)
-          : crossEntropyOfProbabilities(numbers, offset, classes, label, smallestProbability);
-      if (argmax(numbers, offset, classes) === label) this.#hits[sample]++;
+      this.#losses[sample] += this.#lossAt(offset, label, batch);
+      if (this.#isHit(offset, label, numbers)) this.#hits[sample]++;
     }
   }
 
-  /** The first sample, and position of a sequence, with outputs that are not finite. */
+  /** The first sample, and position in it, with numbers that are not finite. */
   get firstNonFinite(): string | null {
     return this.#firstNonFinite;
   }
 
-  /** Positions that count. */
+  /** Labels that count. */
   get nPositions(): number {
     return sumOf(this.#counts);
   }
@@ -87,8 +85,8 @@ export class LabelScores {
     return {
       ...NOT_MEASURED,
       loss: finiteOrNull(loss),
-      accuracy: sumOf(this.#hits) / this.nPositions,
-      perplexity: this.#isSequence ? finiteOrNull(Math.exp(loss)) : null,
+      accuracy: this.#hasAccuracy ? sumOf(this.#hits) / this.nPositions : null,
+      perplexity: this.#layout.isSequence ? finiteOrNull(Math.exp(loss)) : null,
     };
   }
 
@@ -99,8 +97,30 @@ export class LabelScores {
       Float64Array.from(counted, (sample) => (a[sample] - b[sample]) / this.#counts[sample]);
     return {
       loss_increase_standard_error: standardError(differences(this.#losses, dense.#losses)),
-      accuracy_drop_standard_error: standardError(differences(dense.#hits, this.#hits)),
+      accuracy_drop_standard_error: this.#hasAccuracy
+        ? standardError(differences(dense.#hits, this.#hits))
+        : null,
     };
+  }
+
+  get #hasAccuracy(): boolean {
+    return this.#layout.loss !== 'mean_squared_error';
+  }
+
+  #lossAt(offset: number, label: number, { numbers, smallestProbability }: LabelledNumbers): number {
+    const { loss, classes } = this.#layout;
+    if (loss === 'mean_squared_error') return (numbers[offset] - label) ** 2;
+    if (loss === 'binary_cross_entropy') return binaryCrossEntropy(numbers[offset], label);
+    return smallestProbability === null
+      ? crossEntropy(numbers, offset, classes, label)
+      : crossEntropyOfProbabilities(numbers, offset, classes, label, smallestProbability);
+  }
+
+  #isHit(offset: number, label: number, numbers: Floats): boolean {
+    const { loss, classes } = this.#layout;
+    if (loss === 'mean_squared_error') return false;
+    if (loss === 'binary_cross_entropy') return numbers[offset] > 0 === label > 0.5;
+    return argmax(numbers, offset, classes) === label;
   }
 }
 
@@ -110,25 +130,4 @@ function standardError(values: Float64Array): number | null {
   const mean = sumOf(values) / n;
   const variance = sumOf(values.map((value) => (value - mean) ** 2)) / (n - 1);
   return finiteOrNull(Math.sqrt(variance / n));
-}
-
-/** Throws `invalid_labels` for the first label that is neither a class nor -100. */
-export function checkClassIds(output: Omit<LabelledOutput, 'numbers' | 'smallestProbability'>): void {
-  const { labels, classes } = output;
-  const row = labels.findIndex(
-    (label) => label !== IGNORED_LABEL && !(Number.isInteger(label) && label >= 0 && label < classes),
-  );
-  if (row < 0) return;
-  throw new EmpError(
-    'invalid_labels',
-    `${placeOf(row, output)} has label ${labels[row]}: the model's classes are 0 to ${classes - 1}, and ${IGNORED_LABEL} marks what does not count`,
-  );
-}
-
-function placeOf(
-  row: number,
-  { start, positions, isSequence }: Pick<LabelledOutput, 'start' | 'positions' | 'isSequence'>,
-): string {
-  const sample = start + Math.floor(row / positions);
-  return `sample ${sample}${isSequence ? `, position ${row % positions}` : ''}`;
 }

@@ -1,37 +1,21 @@
-import { basename } from 'node:path';
+import { clone } from '@bufbuild/protobuf';
+import { ModelProtoSchema } from 'onnx-buf';
+import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { EmpError } from '../core/errors.ts';
-import { openFileSource } from '../formats/file-source.ts';
-import type { OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
-import { readOnnxModel } from '../formats/onnx/model.ts';
+import { OnnxModel, type OnnxNode, type OnnxValue } from '../formats/onnx/graph.ts';
+import { modelOutputs } from '../formats/onnx/interface.ts';
+import { unrollModel } from '../formats/onnx/program.ts';
+import { chooseLoss, type Labels } from './label-layout.ts';
 import type { ModelValue } from './session.ts';
 
 /** Operators that change neither the numbers nor their order. */
 const TRANSPARENT_OPS = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
 const FLOAT_OUTPUTS: readonly string[] = ['float16', 'float32', 'float64'];
 
-/** The output on which models are compared. */
-export interface MeasuredOutput {
-  readonly name: string;
-  /** The model ends in Softmax: the numbers are probabilities, no logits. */
-  readonly probabilities: boolean;
-}
-
 /**
- * The output named `logits` where that is a float tensor, else the first float output; from the graph, whether Softmax made it.
- * @param path of the `.onnx` file, of which the graph alone is read
+ * The name of the output on which models are compared: `logits` where that is a float tensor, else the first float output.
  * @throws EmpError unsupported_model where no output is a float tensor
  */
-export async function findMeasuredOutput(
-  outputs: readonly ModelValue[],
-  path: string,
-): Promise<MeasuredOutput> {
-  const name = chooseOutput(outputs);
-  await using source = await openFileSource(path);
-  const { graph } = await readOnnxModel(new Map([[basename(path), source]]));
-  return { name, probabilities: finalNode(graph.resolve(name))?.op === 'Softmax' };
-}
-
-/** The name of the output on which models are compared. Throws `unsupported_model` where no output is a float tensor. */
 export function chooseOutput(outputs: readonly Pick<ModelValue, 'name' | 'dtype'>[]): string {
   const floats = outputs.filter(({ dtype }) => FLOAT_OUTPUTS.includes(dtype));
   const found = floats.find(({ name }) => name === 'logits') ?? floats[0];
@@ -52,33 +36,35 @@ export function finalNode(output: OnnxValue): OnnxNode | null {
   return value?.producer?.domain === '' ? value.producer : null;
 }
 
-/** How an output's numbers and the labels go together: `[samples, positions, classes]` and `[samples, positions]`. */
-export interface LabelLayout {
-  readonly positions: number;
-  readonly classes: number;
-  readonly isSequence: boolean;
+/**
+ * `finalNode` of an output by name, in the model's own functions too. Its inputs are values of the main graph, unless they are computed in a function.
+ * @throws EmpError unsupported_model for functions without end
+ */
+export function findFinalNode(model: OnnxModel, output: string): OnnxNode | null {
+  if (model.functions.length === 0) return finalNode(model.graph.resolve(output));
+  unrollModel(model); // refuses functions without end
+  const proto = clone(ModelProtoSchema, model.proto);
+  inlineFunctions(proto);
+  return finalNode(new OnnxModel(proto).graph.resolve(output));
 }
 
 /**
- * @param shape of the output of `count` samples: `[count, classes]`, or `[count, positions, classes]` of a sequence
- * @param labels shape of all labels: `[n]` or `[n, 1]`, or `[n, positions]`
- * @throws EmpError samples_mismatch for any other
+ * Whether the model's declarations leave squared errors as the only loss that labels can go with.
+ * @throws EmpError as `chooseOutput` and `findFinalNode`
  */
-export function parseLabelLayout(
-  name: string,
-  shape: readonly number[],
-  count: number,
-  labels: readonly number[],
-): LabelLayout {
-  const classes = shape[shape.length - 1];
-  const isSequence = shape.length === 3 && labels.length === 2 && shape[1] === labels[1];
-  const isSingle = shape.length === 2 && (labels.length === 1 || (labels.length === 2 && labels[1] === 1));
-  if (shape[0] === count && classes > 0) {
-    if (isSequence) return { positions: shape[1], classes, isSequence };
-    if (isSingle) return { positions: 1, classes, isSequence };
+export function declaresSquaredErrors(model: OnnxModel, labels: Labels): boolean {
+  const outputs = modelOutputs(model);
+  if (outputs.some(({ dtype }) => dtype === null)) return false;
+  const name = chooseOutput(outputs.map((output) => ({ name: output.name, dtype: output.dtype ?? 'other' })));
+  const dims = outputs.find((output) => output.name === name)?.dims ?? null;
+  if (dims === null) return false;
+  const shape = dims.map((size) => (typeof size === 'number' ? size : null));
+  try {
+    const output = { name, shape, finalOp: findFinalNode(model, name)?.op ?? null };
+    return chooseLoss(output, labels) === 'mean_squared_error';
+  } catch (error) {
+    // Exporters declare sizes that are not so: onnxruntime goes by what a run gives.
+    if (error instanceof EmpError && error.code === 'samples_mismatch') return false;
+    throw error;
   }
-  throw new EmpError(
-    'samples_mismatch',
-    `output '${name}' of ${count} samples has shape [${shape}] and the labels are [${labels}]: expected [n, classes] with labels [n], or [n, positions, classes] with labels [n, positions]`,
-  );
 }

@@ -1,8 +1,11 @@
 /** Figures of one model on the evaluation data. Null: not measured, or not finite. */
 export interface Metrics {
-  /** Mean cross-entropy over the positions that count, in nats. */
+  /** Mean over what counts: cross-entropy in nats over positions, binary cross-entropy in nats or squared errors over the output's numbers. */
   readonly loss: number | null;
-  /** Share of those positions at which the label's output is the largest; of equal ones the first is. */
+  /**
+   * Share of those positions at which the label's output is the largest; of equal ones the first is. With binary cross-entropy the share of
+   * numbers on the label's side of 0.5, itself counted as below. Null with squared errors.
+   */
   readonly accuracy: number | null;
   /** `exp(loss)` of sequences. */
   readonly perplexity: number | null;
@@ -48,6 +51,11 @@ export function crossEntropyOfProbabilities(
   let sum = 0;
   for (let i = offset; i < offset + classes; i++) sum += Math.max(probabilities[i], smallest);
   return Math.log(sum) - Math.log(Math.max(probabilities[offset + label], smallest));
+}
+
+/** `-t log p - (1 - t) log(1 - p)` in nats, `p = sigmoid(logit)`; no size of logit overflows. */
+export function binaryCrossEntropy(logit: number, label: number): number {
+  return Math.max(logit, 0) - logit * label + Math.log1p(Math.exp(-Math.abs(logit)));
 }
 
 /** Index from `offset` on of the largest of `count` numbers, the first of equal ones. */

@@ -257,7 +257,7 @@ describe('losses, and their gradients against finite differences', () => {
 describe('losses that are refused', () => {
   const refused: [string, NodeProto[], readonly Size[], number[], string, string][] = [
     ['labels of another length', identity(), ['varies', 5, 3], [2, 4], 'samples_mismatch', '[?,5,3]'],
-    ['labels without axes', identity(), ['varies'], [], 'samples_mismatch', 'class ids'],
+    ['labels without axes', identity(), ['varies'], [], 'samples_mismatch', 'expected floats [n]'],
     ['an open last axis', identity(), ['varies', 'varies'], [2], 'unsupported_model', 'no fixed size'],
     [
       'a Softmax over another axis',
@@ -293,6 +293,8 @@ describe('the loss of a prepared model is that of the evaluation', () => {
       const samples = { ...all, nSamples, labels };
       const { signal } = new AbortController();
       await using evaluator = await Evaluator.open(join(stored, 'model.onnx'), samples, RUNTIME, {
+        scratchDirectory: stored,
+        externalFiles: [],
         signal,
         onSamples: () => {},
       });

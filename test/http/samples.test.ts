@@ -120,6 +120,20 @@ describe('samples', () => {
     assert.equal((await stored(await named('a.npy'), 200)).id, (await stored(await named('b.npy'), 200)).id);
   });
 
+  test('may have labels that are numbers of any float type, and labels of many axes', async () => {
+    for (const [descr, numbers, shape, dtype] of [
+      ['<f2', new Float16Array([0.5, -1, 2]), [3], 'float16'],
+      ['<f4', new Float32Array(6), [3, 2], 'float32'],
+      ['<f8', new Float64Array(12), [3, 2, 1, 2], 'float64'],
+      ['|i1', new Int8Array(12), [3, 2, 2], 'int8'],
+    ] as const) {
+      const { labels } = await stored(
+        await upload(['inputs', 'x.npy', pixels], ['labels', 'y.npy', createNpyOf(descr, numbers, shape)]),
+      );
+      assert.deepEqual(labels, { shape, dtype });
+    }
+  });
+
   test('may have an input without numbers beside one with them', async () => {
     const empty = createNpyOf('<f4', new Float32Array(0), [3, 0, 4]);
     const { n_samples } = await stored(
@@ -287,36 +301,13 @@ describe('refuses', () => {
       [['labels', /^has labels for 4 samples, inputs has 3$/]],
     ],
     [
-      'labels that are no integers',
-      [
-        ['inputs', 'x.npy', pixels],
-        ['labels', 'y.npy', float(3)],
-      ],
-      [422, 'invalid_labels'],
-      [['labels', /^is float32: labels are integers, as labels\.astype\('<i8'\) makes them$/]],
-    ],
-    [
       'labels that are true or false',
       [
         ['inputs', 'x.npy', pixels],
         ['labels', 'y.npy', createNpyOf('|b1', new Uint8Array(3), [3])],
       ],
       [422, 'invalid_labels'],
-      [['labels', /^is bool: labels are integers/]],
-    ],
-    [
-      'labels of three axes',
-      [
-        ['inputs', 'x.npy', pixels],
-        ['labels', 'y.npy', int64(3, 1, 1)],
-      ],
-      [422, 'invalid_labels'],
-      [
-        [
-          'labels',
-          /^has shape \[3, 1, 1\]: expected class ids \[samples\] or next tokens \[samples, positions\]$/,
-        ],
-      ],
+      [['labels', /^is bool: labels are integers or floats, as labels\.astype\('<i8'\) makes them$/]],
     ],
     [
       'labels of no position',
@@ -325,7 +316,34 @@ describe('refuses', () => {
         ['labels', 'y.npy', int64(3, 0)],
       ],
       [422, 'invalid_labels'],
-      [['labels', /^has shape \[3, 0\]: expected/]],
+      [['labels', /^has shape \[3, 0\]: there are no labels in it$/]],
+    ],
+    [
+      'float labels without numbers',
+      [
+        ['inputs', 'x.npy', pixels],
+        ['labels', 'y.npy', float(3, 2, 0)],
+      ],
+      [422, 'invalid_labels'],
+      [['labels', /^has shape \[3, 2, 0\]: there are no labels in it$/]],
+    ],
+    [
+      'a single label',
+      [
+        ['inputs', 'x.npy', pixels],
+        ['labels', 'y.npy', float()],
+      ],
+      [422, 'invalid_request'],
+      [['labels', /^"y\.npy": is a single number: axis 0 must count the samples$/]],
+    ],
+    [
+      'a wrong number of float labels',
+      [
+        ['inputs', 'x.npy', pixels],
+        ['labels', 'y.npy', float(2, 3)],
+      ],
+      [422, 'invalid_labels'],
+      [['labels', /^has labels for 2 samples, inputs has 3$/]],
     ],
   ];
   for (const [what, parts, [status, code], findings] of refused) {

@@ -302,7 +302,9 @@ describe('report.html', () => {
     const recipe = { ...searched.recipe, hessian_probes: 16 };
     const textOf = async (report: Report) => {
       await using opened = await open(report);
-      return plain(await opened.page.locator('section[aria-labelledby=curvature]').innerText());
+      return plain(
+        await opened.page.evaluate('document.querySelector("section[aria-labelledby=curvature]").innerText'),
+      );
     };
     const text = await textOf({ ...searched, recipe, loss_bound: bound });
     assert.ok(searched.evaluation);

@@ -217,6 +217,7 @@ function searchedReport(): Report {
   return {
     ...report,
     evaluation: {
+      loss_kind: 'cross_entropy',
       metric_names: ['loss', 'accuracy'],
       output: 'logits',
       n_samples: 2000,
@@ -301,6 +302,7 @@ function driftReport(): Report {
     recipe: { sweep_betas: [0.1, 0.5, 0.75, 1, 1.25, 1.5] },
   });
   const evaluation: Evaluation = {
+    loss_kind: null,
     metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
     output: 'last_hidden_state',
     n_samples: 512,
@@ -325,6 +327,48 @@ function driftReport(): Report {
   return { ...report, evaluation };
 }
 
+/** Labels that are numbers: squared errors, no accuracy; a dense model that is nearly exact, and a sweep. */
+function regressionReport(): Report {
+  const betas = [0.5, 1, 1.5];
+  const report = composeReport({
+    model: 'forecast.onnx',
+    tensors: MLP,
+    scope: 'layer',
+    recipe: { criterion: 'taylor', sweep_betas: betas },
+  });
+  const errorAt = (sparsity: number) => ({
+    ...NO_LABELS,
+    ...NO_DRIFT,
+    loss: 0.000_123 + 0.4 * sparsity ** 3,
+  });
+  const { sparsity } = report.total;
+  return {
+    ...report,
+    evaluation: {
+      loss_kind: 'mean_squared_error',
+      metric_names: ['loss'],
+      output: 'demand',
+      n_samples: 500,
+      n_positions: 12_000,
+      batch_size: 64,
+      dense: { ...errorAt(0), latency_ms: 0.81 },
+      pruned: {
+        ...errorAt(sparsity),
+        latency_ms: 0.82,
+        loss_increase_standard_error: 0.0011,
+        accuracy_drop_standard_error: null,
+      },
+      beta_1: { sparsity, ...errorAt(sparsity) },
+      uniform: { sparsity, ...errorAt(sparsity + 0.02) },
+      sweep: betas.map((beta) => {
+        const at = beta === 1 ? sparsity : composeSparsity(MLP, beta);
+        return { beta, sparsity: at, ...errorAt(at) };
+      }),
+      search: null,
+    },
+  };
+}
+
 /** A language model that pruning has broken: no finite loss. */
 function brokenReport(): Report {
   const report = composeReport({
@@ -343,6 +387,7 @@ function brokenReport(): Report {
   return {
     ...report,
     evaluation: {
+      loss_kind: 'cross_entropy',
       metric_names: ['loss', 'accuracy', 'perplexity'],
       output: 'logits',
       n_samples: 64,
@@ -416,6 +461,7 @@ export const SAMPLE_REPORTS = {
   layers: judged(layerReport()),
   hostile: judged(hostileReport()),
   drift: judged(driftReport()),
+  regression: judged(regressionReport()),
   broken: judged(brokenReport()),
   dryRun: judged(dryRunReport()),
   zeros: judged(zeroReport()),

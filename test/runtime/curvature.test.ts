@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { RandomWords } from '../../src/core/random-words.ts';
 import { estimateTrace } from '../../src/runtime/curvature.ts';
 import type { GradientContext } from '../../src/runtime/gradient-setup.ts';
 import { accumulateGradients } from '../../src/runtime/gradients.ts';
-import { RandomWords, rademacher } from '../../src/runtime/rademacher.ts';
+import { rademacher } from '../../src/runtime/rademacher.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { node } from '../formats/onnx/build-model.ts';
@@ -109,7 +110,7 @@ describe("Hutchinson's estimate", () => {
 });
 
 /** A smooth network, `mean tanh(x * k) W`, whose Conv leaves a row and a column of its image unread. */
-async function convolutionContext(t: TestContext, kernel: Float32Array): Promise<GradientContext> {
+async function convolutionContext(t: TestContext, kernel: Float32Array<ArrayBuffer>): Promise<GradientContext> {
   const [count, size] = [6, 8];
   const image = gaussians(count * size * size, 5);
   const shape = [count, 1, size, size];
@@ -133,7 +134,7 @@ async function convolutionContext(t: TestContext, kernel: Float32Array): Promise
 test('a kernel whose gradient was cropped: as gradients at neighbouring kernels differ', async (t) => {
   const kernel = gaussians(18, 3);
   const { products } = await estimateTrace(['k'], 3, await convolutionContext(t, kernel), 7);
-  const gradientAt = async (moved: Float32Array): Promise<Float64Array> => {
+  const gradientAt = async (moved: Float32Array<ArrayBuffer>): Promise<Float64Array> => {
     const context = await convolutionContext(t, moved);
     for await (const { values } of accumulateGradients(['k'], 'mean', context)) return values;
     throw new Error('no gradient');

@@ -26,7 +26,12 @@ before(async () => {
 after(() => rm(directory, { recursive: true }));
 
 function open(path: string, samples: SampleSet, signal = new AbortController().signal): Promise<Evaluator> {
-  return Evaluator.open(path, samples, CPU, { signal, onSamples: () => {} });
+  return Evaluator.open(path, samples, CPU, {
+    scratchDirectory: directory,
+    externalFiles: [],
+    signal,
+    onSamples: () => {},
+  });
 }
 
 interface LinearOptions {
@@ -138,6 +143,8 @@ describe('with labels', () => {
     const samples = await samplesOf(inputs, labels);
     const counts: number[] = [];
     await using evaluator = await Evaluator.open(await linearModel('dense', WEIGHTS), samples, CPU, {
+      scratchDirectory: directory,
+      externalFiles: [],
       signal: new AbortController().signal,
       onSamples: (count) => counts.push(count),
     });
@@ -463,9 +470,14 @@ describe('refused', () => {
     const sequences = { ...double, inputs: [{ ...x, name: 'x' }] };
     const flat = { ...single, inputs: [{ ...x, name: 'x', shape: [6, FEATURES] }] };
     for (const [path, samples, shape, reason] of [
-      [one, flat, [6, 2], /'out' of 6 samples has shape \[6,4\] and the labels are \[6,2\]: expected/],
-      [sequence, sequences, [3], /shape \[3,2,4\] and the labels are \[3\]/],
-      [sequence, sequences, [3, 1], /shape \[3,2,4\] and the labels are \[3,1\]/],
+      [
+        one,
+        flat,
+        [6, 2],
+        /'out' has shape \[6,4\] and the labels are int64 \[6,2\]: expected class ids \[n\]/,
+      ],
+      [sequence, sequences, [3], /shape \[3,2,4\] and the labels are int64 \[3\]: .* class ids \[n,2\]/],
+      [sequence, sequences, [3, 1], /shape \[3,2,4\] and the labels are int64 \[3,1\]/],
       [one, flat, [5], /6 samples and labels \[5\]/],
     ] as const) {
       const numbers = new BigInt64Array(shape[0] * (shape[1] ?? 1));
@@ -525,6 +537,8 @@ describe('refused', () => {
       const path = await linearModel('dense', WEIGHTS);
       let batches = 0;
       await using evaluator = await Evaluator.open(path, samples, CPU, {
+        scratchDirectory: directory,
+        externalFiles: [],
         signal: controller.signal,
         onSamples: () => {
           batches++;

@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
   GraphProtoSchema,
+  type ModelProto,
   ModelProtoSchema,
   type NodeProto,
   OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
+  TensorProto_DataLocation,
   TensorProto_DataType,
   TensorProtoSchema,
   TypeProtoSchema,
@@ -52,8 +55,8 @@ interface RunnableParts {
   readonly initializers?: TensorProto[];
 }
 
-/** Writes a model that onnxruntime runs (opset 17) as `<name>.onnx` and returns its path. */
-export async function writeModel(directory: string, name: string, parts: RunnableParts): Promise<string> {
+/** A model that onnxruntime runs (opset 17). */
+export function runnableModel(parts: RunnableParts): ModelProto {
   const graph = create(GraphProtoSchema, {
     name: 'graph',
     node: parts.nodes,
@@ -62,10 +65,23 @@ export async function writeModel(directory: string, name: string, parts: Runnabl
     output: parts.outputs,
   });
   const opsetImport = [create(OperatorSetIdProtoSchema, { domain: '', version: 17n })];
+  return create(ModelProtoSchema, { irVersion: 8n, opsetImport, graph });
+}
+
+/** Moves the numbers of a model's first initializer to a file of external data, and returns them. */
+export function moveOut({ graph }: ModelProto, location: string): Uint8Array {
+  const tensor = graph?.initializer[0];
+  if (!tensor) throw new TypeError('no initializer');
+  const numbers = tensor.rawData;
+  tensor.rawData = new Uint8Array();
+  tensor.dataLocation = TensorProto_DataLocation.EXTERNAL;
+  tensor.externalData = [create(StringStringEntryProtoSchema, { key: 'location', value: location })];
+  return numbers;
+}
+
+/** Writes it as `<name>.onnx` and returns its path. */
+export async function writeModel(directory: string, name: string, parts: RunnableParts): Promise<string> {
   const path = join(directory, `${name}.onnx`);
-  await writeFile(
-    path,
-    toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, opsetImport, graph })),
-  );
+  await writeFile(path, toBinary(ModelProtoSchema, runnableModel(parts)));
   return path;
 }

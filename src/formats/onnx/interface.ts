@@ -35,11 +35,11 @@ export function modelInputs({ proto, graph }: OnnxModel): OnnxInput[] {
   return inputs.map(({ name, type }) => ({ name, ...describeType(type, name) }));
 }
 
-/** The graph's outputs with their element types: `other` for one that is no tensor, null where the model does not say. */
-export function modelOutputs({ proto }: OnnxModel): Pick<OnnxInput, 'name' | 'dtype'>[] {
+/** The graph's outputs, described as inputs are; the dtype is `other` for one that is no tensor. */
+export function modelOutputs({ proto }: OnnxModel): OnnxInput[] {
   return (proto.graph?.output ?? []).map(({ name, type }) => {
     const isOther = type?.value.case !== undefined && type.value.case !== 'tensorType';
-    return { name, dtype: isOther ? 'other' : describeType(type, name).dtype };
+    return { name, ...(isOther ? { dtype: 'other', dims: null } : describeType(type, name)) };
   });
 }
 

@@ -27,7 +27,7 @@ const UPLOAD_CONTENT = {
           type: 'string',
           format: 'binary',
           description:
-            'A `.npy` file of integers beside `inputs`: class ids `[samples]`, or next tokens `[samples, positions]`; -100 marks positions that do not count.',
+            "A `.npy` file beside `inputs`: class ids `[samples]` or next tokens `[samples, positions]`, or numbers of the output's shape: floats for squared errors, or for a model that ends in Sigmoid 0 to 1 for binary cross-entropy. -100 marks what does not count, except in squared errors.",
         },
         scores: {
           type: 'string',

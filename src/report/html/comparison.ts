@@ -1,3 +1,4 @@
+import { describePositions } from '../cost.ts';
 import type { Evaluation, Report } from '../report.ts';
 import { chosenBeta, formatBeta } from './asked.ts';
 import { formatCount, formatNumber, formatPercent, formatRelativeChange } from './format.ts';
@@ -17,8 +18,7 @@ interface Row {
 /** The dense model, the pruned one, and what it is compared with. */
 export function comparisonTable(report: Report, evaluation: Evaluation): Markup {
   const metrics = measuredMetrics(evaluation);
-  const { dense, output, n_samples, n_positions } = evaluation;
-  const positions = n_positions === n_samples ? '' : ` (${formatCount(n_positions)} positions)`;
+  const { dense, output, n_samples } = evaluation;
   const hasLatency = dense.latency_ms !== null;
   const rows = rowsOf(report, evaluation).map((row) => [
     row.title,
@@ -28,7 +28,7 @@ export function comparisonTable(report: Report, evaluation: Evaluation): Markup 
   ]);
   return html`${table({
     label: 'Dense against pruned',
-    caption: html`Output <bdi><code>${output}</code></bdi> on ${formatCount(n_samples)} samples${positions}`,
+    caption: html`Output <bdi><code>${output}</code></bdi> on ${formatCount(n_samples)} samples${describePositions(evaluation)}`,
     columns: ['Model', 'Sparsity', ...metrics.map(({ title }) => title), ...(hasLatency ? ['Latency'] : [])],
     rows,
   })}<p class="note">${notes(evaluation)}</p>

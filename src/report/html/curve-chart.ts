@@ -38,7 +38,8 @@ export function curveChart(curve: Curve): Markup {
         domain: [scale.least, scale.most],
         ticks: 5,
         inset: 10,
-        ...(scale.isLogarithmic ? {} : { tickFormat: name === 'loss' ? formatLevel : formatTick }),
+        // Squared errors have any size: 1e+9 still fits, and 0.01 is not to be 10m.
+        tickFormat: name === 'loss' ? '~g' : formatTick,
         label: null,
       },
       marks: [
@@ -214,8 +215,4 @@ function noteOf({ metric, points }: Curve, drawn: readonly Placed[]): string | n
 
 function nameOf({ beta }: Point): string {
   return beta === null ? 'the chosen model' : `beta ${formatBeta(beta)}`;
-}
-
-function formatLevel(tick: number): string {
-  return String(Number(tick.toPrecision(6)));
 }

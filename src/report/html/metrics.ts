@@ -1,3 +1,4 @@
+import { lossName } from '../cost.ts';
 import type { Evaluation } from '../report.ts';
 import { formatChange, formatNumber, formatPercent, formatPoints, formatRelativeChange } from './format.ts';
 
@@ -41,13 +42,19 @@ const METRICS: readonly Metric[] = [
 ];
 
 /** Those that were measured, in an order that does not depend on the report's. */
-export function measuredMetrics({ metric_names }: Evaluation): Metric[] {
-  return METRICS.filter(({ name }) => metric_names.includes(name));
+export function measuredMetrics(evaluation: Evaluation): Metric[] {
+  return METRICS.filter(({ name }) => evaluation.metric_names.includes(name)).map((metric) =>
+    metric.name === 'loss' ? { ...metric, title: capitalized(lossName(evaluation)) } : metric,
+  );
 }
 
-/** The two that say most: loss and accuracy, or drift and agreement. */
+/** The one or two that say most: loss and accuracy, or drift and agreement. */
 export function mainMetrics(evaluation: Evaluation): Metric[] {
   return measuredMetrics(evaluation).filter(({ name }) => name !== 'perplexity' && name !== 'cosine');
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The figure of a model that was measured: null means that it was not finite. */
