@@ -5,17 +5,15 @@
  *
  *   apt-get install libonnx-testdata && npm run check:onnx-testdata
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { EmpError } from '../src/core/errors.ts';
-import { openFileSource } from '../src/formats/file-source.ts';
 import type { ModelInventory } from '../src/formats/model.ts';
-import { readOnnxInventory } from '../src/formats/onnx/model.ts';
 import { prune } from '../src/pipeline/prune.ts';
 import { recipeSchema } from '../src/pipeline/recipe.ts';
+import { installedModels, readInventory } from './model-files.ts';
 
 const counts = new Map<string, number>();
 const failures: string[] = [];
@@ -31,15 +29,10 @@ for (const [what, times] of counts) console.log(`${String(times).padStart(6)}  $
 for (const failure of failures) console.log(`FAILED ${failure}`);
 process.exitCode = failures.length > 0 ? 1 : 0;
 
-function installedModels(): string[] {
-  const listed = execFileSync('dpkg', ['-L', 'libonnx-testdata'], { encoding: 'utf8', maxBuffer: 2 ** 28 });
-  return listed.split('\n').filter((path) => path.endsWith('.onnx'));
-}
-
 async function check(path: string): Promise<void> {
   count('models');
   try {
-    const inventory = await readInventory(path);
+    const inventory = await readOrRefuse(path);
     if (!inventory) return;
     count('models read');
     if (!inventory.tensors.some(({ prunable }) => prunable)) return;
@@ -50,28 +43,15 @@ async function check(path: string): Promise<void> {
   }
 }
 
-async function readInventory(path: string): Promise<ModelInventory | null> {
-  await using stack = new AsyncDisposableStack();
-  const sources = new Map();
-  for (const name of await modelFiles(path))
-    sources.set(name, stack.use(await openFileSource(join(dirname(path), name))));
+async function readOrRefuse(path: string): Promise<ModelInventory | null> {
   try {
-    return await readOnnxInventory(sources);
+    return await readInventory(path);
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;
     count(`refused: ${error.code}`);
     console.log(`refused ${relative(process.cwd(), path)}: ${error.message}`);
     return null;
   }
-}
-
-/** The model, and what lies beside it that could be its external data. */
-async function modelFiles(path: string): Promise<string[]> {
-  const beside = await readdir(dirname(path), { withFileTypes: true });
-  const others = beside.filter(
-    (entry) => entry.isFile() && /\.(bin|data|weight|onnx_data)$/.test(entry.name),
-  );
-  return [basename(path), ...others.map(({ name }) => name)];
 }
 
 async function pruneAndLoad(path: string, inventory: ModelInventory): Promise<void> {

@@ -1,17 +1,9 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
-import { EmpError } from '../core/errors.ts';
-import { widen } from '../core/float-format.ts';
-import { type ByteSource, bytesSource } from '../formats/byte-source.ts';
-import { openFileSource } from '../formats/file-source.ts';
-import { readIrregular } from '../formats/irregular.ts';
-import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
+import { elementCount, type ModelTensor } from '../formats/model.ts';
 import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
 import type { CriterionContext, ScoreRange } from './criterion.ts';
-
-/** A megabyte of scores at a time. */
-const CHUNK_ELEMENTS = 2 ** 18;
+import { weightChunks } from './weight-chunks.ts';
 
 /** What the weights of a tensor are multiplied by: a factor for every feature. */
 export interface FeatureFactors {
@@ -30,34 +22,16 @@ export async function writeScores(
   context: Pick<CriterionContext, 'modelDirectory' | 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
-  const { data, dtype, name, shape } = tensor;
-  if (data === null || !isFloatDtype(dtype)) {
-    throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights can be scored`);
-  }
+  const { dtype, shape } = tensor;
   const n = elementCount(shape);
   const path = join(context.scratchDirectory, `scores-${index}`);
-  const range = denseRange(data);
-  const width = BYTE_WIDTH[dtype];
-  await using files = new AsyncDisposableStack();
-  const source: ByteSource = range
-    ? files.use(await openFileSource(join(context.modelDirectory, range.file)))
-    : bytesSource(await readIrregular(context.modelDirectory, data, n));
-  const first = range?.offset ?? 0;
-  const target = files.use(await open(path, 'w'));
-  const size = Math.min(CHUNK_ELEMENTS, n);
-  const [weights, factorOf, scores] = [
-    new Float64Array(size),
-    new Float64Array(size),
-    dtype === 'float64' ? new Float64Array(size) : new Float32Array(size),
-  ];
-  for (let start = 0; start < n; start += size) {
-    context.signal.throwIfAborted();
-    const count = Math.min(size, n - start);
-    const bytes = await source.read(first + start * width, first + (start + count) * width);
-    widen(bytes, dtype, weights.subarray(0, count));
-    spreadValues(features, factors, start, factorOf.subarray(0, count));
-    for (let i = 0; i < count; i++) scores[i] = Math.abs(weights[i]) * factorOf[i];
-    await target.writeFile(scores.subarray(0, count));
+  await using target = await open(path, 'w');
+  for await (const { start, weights } of weightChunks(tensor, context)) {
+    const factorOf = new Float64Array(weights.length);
+    spreadValues(features, factors, start, factorOf);
+    const scores = dtype === 'float64' ? factorOf : new Float32Array(weights.length);
+    for (let i = 0; i < weights.length; i++) scores[i] = Math.abs(weights[i]) * factorOf[i];
+    await target.writeFile(scores);
   }
   return { path, offset: 0, dtype: dtype === 'float64' ? 'float64' : 'float32', n };
 }

@@ -61,6 +61,43 @@ export async function* accumulateGradients(
   }
 }
 
+/**
+ * Shows the gradient of every sample's own mean loss with respect to each of `weights`, those of one pass sample by sample; where the weights exceed `maxHeldBytes`, in several passes,
+ * each for some of them. A weight that the loss does not depend on is not shown. Numbers shown are not kept.
+ * @returns how many samples count
+ * @throws EmpError as `accumulateGradients`
+ */
+export async function visitSampleGradients(
+  weights: readonly string[],
+  context: GradientContext,
+  visit: (sample: number, weight: string, gradient: Float64Array) => void,
+  maxHeldBytes = MAX_HELD_BYTES,
+): Promise<number> {
+  const directory = await mkdtemp(join(context.scratchDirectory, 'gradients-'));
+  try {
+    const setup = await setUpGradients(context, directory);
+    const { prepared, facts, output } = setup;
+    const { labels } = context.samples;
+    let total = 0;
+    for (const group of splitGroups(weights, setup, maxHeldBytes)) {
+      const graph = createGradientGraph(prepared, facts, output, labels, group);
+      total = 0;
+      await runPass(graph, true, setup, (batch, count, gradients) => {
+        total += 1;
+        for (const [weight, numbers] of gradients) {
+          const gradient = Float64Array.from(numbers, (number) => number / count);
+          if (!gradient.every(Number.isFinite)) throw notFinite(weight, batch);
+          visit(batch.start, weight, gradient);
+        }
+      });
+    }
+    if (total === 0) throw noneCounts();
+    return total;
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
 function splitGroups(weights: readonly string[], setup: GradientSetup, maxHeldBytes: number): string[][] {
   const groups: string[][] = [];
   let held = Number.POSITIVE_INFINITY;
@@ -77,46 +114,57 @@ function splitGroups(weights: readonly string[], setup: GradientSetup, maxHeldBy
   return groups;
 }
 
-/** One pass over the samples. */
-async function addUp(
+/** Takes the gradients of one batch, of the loss summed over the `count` positions that count. */
+type TakeGradients = (batch: Batch, count: number, gradients: ReadonlyMap<string, Float32Array>) => void;
+
+/** One pass over the samples, in batches of their own size or one by one. Weights that the loss does not depend on are left out. */
+async function runPass(
   { proto, loss, gradients }: GradientGraph,
-  statistic: GradientStatistic,
+  bySample: boolean,
   setup: GradientSetup,
-): Promise<Map<string, Float64Array>> {
+  take: TakeGradients,
+): Promise<void> {
   const { context, prepared, facts, fixedBatch } = setup;
   const { samples, runtime, signal } = context;
   const reached = [...gradients].filter((entry): entry is [string, string] => entry[1] !== null);
   const fetches = [loss.count, ...reached.map(([, gradient]) => gradient)];
   const path = await writePrepared(prepared, proto, 'gradients');
   await using session = await openSession(path, runtime, GRADIENT_SESSION);
+  const batchSize = bySample ? 1 : gradientBatchSize(setup, facts.elements);
+  for await (const batch of readBatches(samples, batchSize, signal)) {
+    const run = bySample && fixedBatch !== null ? repeatFirst(batch, fixedBatch) : batch;
+    const results = await runBatch(session, { ...run, feeds: lossFeeds(run, setup, loss) }, fetches);
+    const count = Number(results.get(loss.count)?.data[0]);
+    if (count > 0) {
+      take(batch, count, new Map(reached.map(([weight, name]) => [weight, float32(results.get(name))])));
+    }
+    context.onSamples(batch.count);
+  }
+}
+
+/** One pass over the samples. */
+async function addUp(
+  graph: GradientGraph,
+  statistic: GradientStatistic,
+  setup: GradientSetup,
+): Promise<Map<string, Float64Array>> {
   const isMean = statistic === 'mean';
   const sums = new Map(
-    [...gradients.keys()].map((weight) => [
+    [...graph.gradients.keys()].map((weight) => [
       weight,
       new Float64Array(elementCount(weightShape(weight, setup))),
     ]),
   );
   let total = 0;
-  for await (const batch of readBatches(
-    samples,
-    isMean ? gradientBatchSize(setup, facts.elements) : 1,
-    signal,
-  )) {
-    const run = isMean || fixedBatch === null ? batch : repeatFirst(batch, fixedBatch);
-    const results = await runBatch(session, { ...run, feeds: lossFeeds(run, setup, loss) }, fetches);
-    const count = Number(results.get(loss.count)?.data[0]);
-    total += isMean ? count : Number(count > 0);
-    if (count > 0) {
-      for (const [weight, gradient] of reached) {
-        const numbers = float32(results.get(gradient));
-        const sum = sums.get(weight) ?? new Float64Array();
-        const check = isMean ? add(sum, numbers) : addSquares(sum, numbers, 1 / count);
-        if (!Number.isFinite(check)) throw notFinite(weight, batch);
-      }
+  await runPass(graph, !isMean, setup, (batch, count, gradients) => {
+    total += isMean ? count : 1;
+    for (const [weight, numbers] of gradients) {
+      const sum = sums.get(weight) ?? new Float64Array();
+      const check = isMean ? add(sum, numbers) : addSquares(sum, numbers, 1 / count);
+      if (!Number.isFinite(check)) throw notFinite(weight, batch);
     }
-    context.onSamples(batch.count);
-  }
-  if (total === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
+  });
+  if (total === 0) throw noneCounts();
   for (const sum of sums.values()) {
     for (let i = 0; i < sum.length; i++) sum[i] = isMean ? sum[i] / total : Math.sqrt(sum[i] / total);
   }
@@ -147,6 +195,10 @@ function addSquares(sums: Float64Array, terms: Float32Array, scale: number): num
 function float32(fetched: Fetched | undefined): Float32Array {
   if (fetched?.data instanceof Float32Array) return fetched.data;
   throw new TypeError('gradients are float32');
+}
+
+function noneCounts(): EmpError {
+  return new EmpError('invalid_labels', 'every label is -100: none counts');
 }
 
 function notFinite(weight: string, batch: Batch): EmpError {

@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { widen } from '../core/float-format.ts';
+import { type ByteSource, bytesSource } from '../formats/byte-source.ts';
+import { openFileSource } from '../formats/file-source.ts';
+import { readIrregular } from '../formats/irregular.ts';
+import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
+
+/** A megabyte of float32 at a time. */
+const CHUNK_ELEMENTS = 2 ** 18;
+
+/** Some of a tensor's weights, from the flat index `start` on. */
+export interface WeightChunk {
+  readonly start: number;
+  /** Widened exactly. A view, valid until the next chunk. */
+  readonly weights: Float64Array;
+}
+
+export interface WeightContext {
+  /** Holds the model's files. */
+  readonly modelDirectory: string;
+  readonly signal: AbortSignal;
+}
+
+/** The weights of a tensor in their order, chunk by chunk. Throws `unsupported_dtype` for what are no floats. */
+export async function* weightChunks(
+  { data, dtype, name, shape }: ModelTensor,
+  { modelDirectory, signal }: WeightContext,
+): AsyncGenerator<WeightChunk> {
+  if (data === null || !isFloatDtype(dtype)) {
+    throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights can be scored`);
+  }
+  const n = elementCount(shape);
+  const range = denseRange(data);
+  const width = BYTE_WIDTH[dtype];
+  await using files = new AsyncDisposableStack();
+  const source: ByteSource = range
+    ? files.use(await openFileSource(join(modelDirectory, range.file)))
+    : bytesSource(await readIrregular(modelDirectory, data, n));
+  const first = range?.offset ?? 0;
+  const buffer = new Float64Array(Math.min(CHUNK_ELEMENTS, n));
+  for (let start = 0; start < n; start += buffer.length) {
+    signal.throwIfAborted();
+    const weights = buffer.subarray(0, Math.min(buffer.length, n - start));
+    const bytes = await source.read(first + start * width, first + (start + weights.length) * width);
+    widen(bytes, dtype, weights);
+    yield { start, weights };
+  }
+}
+
+/** All weights of a tensor, for what is small. */
+export async function readWeights(tensor: ModelTensor, context: WeightContext): Promise<Float64Array> {
+  const all = new Float64Array(elementCount(tensor.shape));
+  for await (const { start, weights } of weightChunks(tensor, context)) all.set(weights, start);
+  return all;
+}
+
+/** Sums of the squares of a tensor's weights, for every position along an axis. */
+export async function squaresAlong(
+  tensor: ModelTensor,
+  axis: number,
+  context: WeightContext,
+): Promise<Float64Array> {
+  const size = tensor.shape[axis];
+  const inner = elementCount(tensor.shape.slice(axis + 1));
+  const sums = new Float64Array(size);
+  for await (const { start, weights } of weightChunks(tensor, context)) {
+    let position = Math.floor(start / inner) % size;
+    let left = inner - (start % inner);
+    for (const weight of weights) {
+      sums[position] += weight * weight;
+      if (--left > 0) continue;
+      left = inner;
+      position = (position + 1) % size;
+    }
+  }
+  return sums;
+}
