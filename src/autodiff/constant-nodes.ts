@@ -2,13 +2,12 @@ import { clone, create } from '@bufbuild/protobuf';
 import {
   type AttributeProto,
   type GraphProto,
-  type NodeProto,
   NodeProtoSchema,
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
 } from 'onnx-buf';
-import { innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
+import { innerGraphs, isConstant } from '../formats/onnx/proto-walk.ts';
 
 /** Makes initializers of the Constant nodes of a graph and of those inside it, but for sparse ones. */
 export function constantsToInitializers(main: GraphProto): void {
@@ -30,10 +29,6 @@ export function constantsToInitializers(main: GraphProto): void {
       return [];
     });
   }
-}
-
-export function isConstant(node: NodeProto): boolean {
-  return node.opType === 'Constant' && isStandard(node);
 }
 
 /** The tensor in one of the ways that a Constant can hold it. */

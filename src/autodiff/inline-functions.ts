@@ -137,6 +137,6 @@ function importsAgree(model: ModelProto, body: FunctionProto): boolean {
 function tooLarge(): EmpError {
   return new EmpError(
     'unsupported_model',
-    `the model's functions expand to more than ${MAX_NODES} nodes: gradients are not computed through them`,
+    `the model's functions expand to more than ${MAX_NODES} nodes, which is more than can be looked at`,
   );
 }

@@ -1,22 +1,27 @@
 import { constants } from 'node:fs';
 import { copyFile, type FileHandle, link, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { clearField, create, mergeFromBinary } from '@bufbuild/protobuf';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { create } from '@bufbuild/protobuf';
 import {
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProto_DataLocation,
   TensorProto_DataType,
-  TensorProtoSchema,
 } from 'onnx-buf';
 import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { widen } from '../core/float-format.ts';
 import { readIrregular } from '../formats/irregular.ts';
 import { elementCount, type ModelFiles, type TensorData } from '../formats/model.ts';
+import { holdsNumbers } from '../formats/onnx/element-reader.ts';
 import type { TensorHome } from '../formats/onnx/external-data.ts';
-import { NOTE_FIELD, PAYLOAD_FIELDS, type Payload, payloadOf } from '../formats/onnx/payload.ts';
+import {
+  checkLoadable,
+  clearNumbers,
+  forgetPayload,
+  loadTensor,
+  setRawData,
+} from '../formats/onnx/load-tensor.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 
 /**
@@ -27,16 +32,8 @@ export type Placement = 'linked' | 'copied' | 'inline';
 
 /** Smaller tensors are inline, so that their numbers are at hand: shapes, axes, scales. */
 const MAX_SMALL_BYTES = 1024;
-/** Of one tensor that can be nowhere but inline. */
-const MAX_INLINE_BYTES = 64 * 2 ** 20;
 const CHUNK_BYTES = 2 ** 20;
 const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
-const { dataLocation, externalData } = TensorProtoSchema.field;
-const NUMBER_FIELDS = [
-  dataLocation,
-  externalData,
-  ...TensorProtoSchema.fields.filter(({ number }) => PAYLOAD_FIELDS.has(number)),
-];
 /** Folder of the links, and the file of what was copied or converted. */
 const LINKS = 'source';
 const COPIES = 'tensors.bin';
@@ -73,26 +70,26 @@ export class TensorPlacer implements AsyncDisposable {
     const name = tensor.name || 'of a node';
     const shape = parseShape(tensor.dims, name);
     const data = createTensorData(tensor, name, shape, this.#home);
-    const payload = payloadOf(tensor);
-    tensor.$unknown = tensor.$unknown?.filter(({ no }) => no !== NOTE_FIELD) ?? [];
     const dtype = dtypeOf(tensor);
     const widened = isFloatDtype(dtype) && dtype !== 'float32' ? dtype : null;
-    const isExternal = tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
-    const isWhole = !isExternal && payload.runs.every(({ inline }) => inline);
-
-    if (widened !== null) tensor.dataType = TensorProto_DataType.FLOAT;
-    else if (isWhole) return;
-    if (data === null && (isExternal || elementCount(shape) === 0))
-      return setRawData(tensor, new Uint8Array());
-    if (data === null || (data.encoding === 'varint' && widened === null)) {
-      return await this.#restore(tensor, name, payload);
-    }
     const count = elementCount(shape);
-    const byteLength = widened ? 4 * count : data.runs.reduce((sum, run) => sum + run.byteLength, 0);
+    const byteLength = widened ? 4 * count : (data?.runs ?? []).reduce((sum, run) => sum + run.byteLength, 0);
+    const isInline = byteLength <= MAX_SMALL_BYTES || placement === 'inline';
+    if (widened === null && (isInline || data?.encoding !== 'dense' || holdsNumbers(tensor))) {
+      await loadTensor(tensor, this.#home);
+      return;
+    }
+    forgetPayload(tensor);
+    if (widened !== null) tensor.dataType = TensorProto_DataType.FLOAT;
+    if (data === null) {
+      if (count > 0) throw unplaceable(name, 'its numbers are scattered over too many pieces');
+      setRawData(tensor, new Uint8Array());
+      return;
+    }
     const chunks = widened ? this.#float32(data, widened, count) : this.#read(data, count, 1);
     const [run] = data.runs;
-    if (byteLength <= MAX_SMALL_BYTES || placement === 'inline') {
-      checkInline(name, byteLength);
+    if (isInline) {
+      checkLoadable(name, byteLength);
       setRawData(tensor, await collect(chunks));
     } else if (widened === null && placement === 'linked' && data.runs.length === 1) {
       setExternal(tensor, await this.#link(run.file), run.offset, byteLength);
@@ -103,23 +100,6 @@ export class TensorPlacer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#copies?.close();
-  }
-
-  /** Numbers that have no dense form in the file stay as they are there: lists of integers, texts. */
-  async #restore(tensor: TensorProto, name: string, payload: Payload): Promise<void> {
-    if (!payload.complete) throw unplaceable(name, 'its numbers are scattered over too many pieces');
-    checkInline(
-      name,
-      payload.runs.reduce((sum, run) => sum + run.byteLength, 0),
-    );
-    const { file, files } = this.#home;
-    const writer = new BinaryWriter();
-    for (const { field, offset, byteLength } of payload.runs) {
-      const bytes = await files.get(file)?.read(offset, offset + byteLength);
-      if (bytes) writer.tag(field, WireType.LengthDelimited).bytes(bytes);
-    }
-    clearNumbers(tensor);
-    mergeFromBinary(TensorProtoSchema, tensor, writer.finish());
   }
 
   async *#float32(
@@ -174,16 +154,6 @@ export class TensorPlacer implements AsyncDisposable {
   }
 }
 
-/** Removes whatever holds or locates the numbers; an empty `raw_data` would hold some. */
-function clearNumbers(tensor: TensorProto): void {
-  for (const field of NUMBER_FIELDS) clearField(tensor, field);
-}
-
-function setRawData(tensor: TensorProto, bytes: Uint8Array<ArrayBuffer>): void {
-  clearNumbers(tensor);
-  tensor.rawData = bytes;
-}
-
 function setExternal(tensor: TensorProto, location: string, offset: number, byteLength: number): void {
   clearNumbers(tensor);
   tensor.dataLocation = TensorProto_DataLocation.EXTERNAL;
@@ -207,11 +177,6 @@ function narrow(numbers: Float64Array): Float32Array<ArrayBuffer> {
     }
   }
   return narrowed;
-}
-
-function checkInline(name: string, byteLength: number): void {
-  if (byteLength <= MAX_INLINE_BYTES) return;
-  throw unplaceable(name, `it has ${byteLength} bytes in a place where ${MAX_INLINE_BYTES} are the most`);
 }
 
 function unplaceable(name: string, reason: string): EmpError {

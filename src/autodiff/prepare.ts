@@ -1,19 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
-import {
-  type GraphProto,
-  type ModelProto,
-  ModelProtoSchema,
-  type NodeProto,
-  type TensorProto,
-} from 'onnx-buf';
+import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
-import { innerGraphs } from '../formats/onnx/proto-walk.ts';
-import { constantsToInitializers, isConstant } from './constant-nodes.ts';
+import { type HeldTensor, heldTensors } from '../formats/onnx/proto-walk.ts';
+import { constantsToInitializers } from './constant-nodes.ts';
 import { declareFloat32 } from './float32.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { upgradeOpset } from './opset-upgrade.ts';
@@ -66,7 +60,7 @@ export async function prepareModel(context: PrepareContext): Promise<PreparedMod
   await mkdir(directory, { recursive: true });
   const onnxFile = context.files.find((file) => file.endsWith('.onnx')) ?? '';
   const placer = opened.use(new TensorPlacer(modelDirectory, files, onnxFile, directory, signal));
-  await placeTensors(proto, graph, placer);
+  await placeTensors(proto, placer);
   constantsToInitializers(graph);
   const opset = upgradeOpset(proto);
   const widened = declareFloat32(proto);
@@ -99,37 +93,12 @@ export async function writePrepared(
 }
 
 /** Inner graphs come first: a tensor that the main graph shares with one has to be where inner graphs may have it. */
-async function placeTensors(model: ModelProto, main: GraphProto, placer: TensorPlacer): Promise<void> {
+async function placeTensors(model: ModelProto, placer: TensorPlacer): Promise<void> {
   model.trainingInfo = [];
-  for (const inner of innerGraphs(main.node)) await placeGraph(inner, 'copied', placer);
-  await placeGraph(main, 'linked', placer);
-  for (const { node, attributeProto } of model.functions) {
-    for (const inner of innerGraphs(node)) await placeGraph(inner, 'inline', placer);
-    await placeNodes(node, 'inline', placer);
-    for (const { t } of attributeProto) if (t) await placer.place(t, 'inline');
-  }
+  for (const held of heldTensors(model)) await placer.place(held.tensor, placementOf(held));
 }
 
-async function placeGraph(graph: GraphProto, placement: Placement, placer: TensorPlacer): Promise<void> {
-  for (const tensor of graph.initializer) await placer.place(tensor, placement);
-  for (const part of graph.sparseInitializer.flatMap(partsOf)) await placer.place(part, 'inline');
-  await placeNodes(graph.node, placement, placer);
-}
-
-async function placeNodes(
-  nodes: readonly NodeProto[],
-  placement: Placement,
-  placer: TensorPlacer,
-): Promise<void> {
-  for (const node of nodes) {
-    for (const { t, tensors, sparseTensor, sparseTensors } of node.attribute) {
-      if (t) await placer.place(t, isConstant(node) ? placement : 'inline');
-      const sparse = sparseTensor === undefined ? sparseTensors : [sparseTensor, ...sparseTensors];
-      for (const other of [...tensors, ...sparse.flatMap(partsOf)]) await placer.place(other, 'inline');
-    }
-  }
-}
-
-function partsOf({ values, indices }: { values?: TensorProto; indices?: TensorProto }): TensorProto[] {
-  return [values, indices].filter((part) => part !== undefined);
+function placementOf({ as, within }: HeldTensor): Placement {
+  if (within === 'function' || as === 'part' || as === 'attribute') return 'inline';
+  return within === 'inner' ? 'copied' : 'linked';
 }

@@ -8,7 +8,15 @@ import { inlineIntegers, parseShape } from './tensor-data.ts';
 export type StoredTensor = TensorProto | SparseTensorProto;
 
 /** Operators whose outputs differ from run to run, whatever their inputs. */
-const RANDOM = new Set(['RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial', 'Dropout']);
+export const RANDOM: ReadonlySet<string> = new Set([
+  'RandomNormal',
+  'RandomUniform',
+  'RandomNormalLike',
+  'RandomUniformLike',
+  'Bernoulli',
+  'Multinomial',
+  'Dropout',
+]);
 
 /** The shape of a stored tensor. `label` names one that has no name of its own in errors. */
 export function shapeOfStored(stored: StoredTensor, label: string): number[] {

@@ -22,7 +22,7 @@ interface Parameter {
 }
 
 /** The name of the one `.onnx` file. Throws `invalid_request` for none or several. */
-function onnxFileName(files: ModelFiles): string {
+export function onnxFileName(files: ModelFiles): string {
   const names = [...files.keys()].filter((name) => name.endsWith('.onnx'));
   if (names.length === 1) return names[0];
   throw new EmpError(

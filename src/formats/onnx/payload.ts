@@ -17,12 +17,15 @@ export const PAYLOAD_FIELDS: ReadonlySet<number> = new Set(
 /** A field number no schema uses (the largest there is): in a skeleton it notes where a tensor's numbers are. */
 export const NOTE_FIELD = 2 ** 29 - 1;
 
-/** Runs noted of one tensor; writers use one. An unpacked list, one run an element, is cut off here and not editable. */
+/** Runs noted one by one of a tensor; writers use one. What follows of an unpacked list or of texts, one run an element, is not editable. */
 export const MAX_RUNS = 1024;
+
+/** In a field number's place: the run is a stretch of whole payload fields, tags included, as they follow the first MAX_RUNS. */
+export const WHOLE_FIELDS = 0;
 
 /** One occurrence of a payload field in the model file. */
 export interface PayloadRun {
-  /** The field's number in TensorProto. */
+  /** The field's number in TensorProto, or WHOLE_FIELDS. */
   readonly field: number;
   readonly offset: number;
   readonly byteLength: number;
@@ -34,36 +37,28 @@ export interface PayloadRun {
 export interface Payload {
   /** In file order. Of `raw_data`, which is no list, only the last occurrence counts and is here. */
   readonly runs: readonly PayloadRun[];
-  /** False where there were more than MAX_RUNS. */
+  /** False where there were more than MAX_RUNS, so that some are WHOLE_FIELDS. */
   readonly complete: boolean;
 }
 
-const TRUNCATED = 0; // in a field's place in a note: runs are missing
-
 /** A note's bytes, without tag and length. */
-export function encodeNote(payload: Payload): Uint8Array {
+export function encodeNote(runs: readonly PayloadRun[]): Uint8Array {
   const writer = new BinaryWriter();
-  for (const run of payload.runs) {
+  for (const run of runs) {
     writer.uint32(run.field).bool(run.inline).uint64(run.offset).uint64(run.byteLength);
   }
-  if (!payload.complete) writer.uint32(TRUNCATED);
   return writer.finish();
 }
 
 /** Where the numbers of a skeleton's tensor are. */
 export function payloadOf(tensor: TensorProto): Payload {
   const runs: PayloadRun[] = [];
-  let complete = true;
   for (const { no, data } of tensor.$unknown ?? []) {
     if (no !== NOTE_FIELD) continue;
     const reader = new BinaryReader(data);
     const end = reader.uint32() + reader.pos;
     while (reader.pos < end) {
       const field = reader.uint32();
-      if (field === TRUNCATED) {
-        complete = false;
-        continue;
-      }
       const inline = reader.bool();
       const offset = Number(reader.uint64());
       runs.push({ field, inline, offset, byteLength: Number(reader.uint64()) });
@@ -71,5 +66,8 @@ export function payloadOf(tensor: TensorProto): Payload {
   }
   const raw = TensorProtoSchema.field.rawData.number;
   const lastRaw = runs.findLastIndex((run) => run.field === raw);
-  return { runs: runs.filter((run, index) => run.field !== raw || index === lastRaw), complete };
+  return {
+    runs: runs.filter((run, index) => run.field !== raw || index === lastRaw),
+    complete: runs.every((run) => run.field !== WHOLE_FIELDS),
+  };
 }

@@ -1,4 +1,11 @@
-import type { GraphProto, NodeProto } from 'onnx-buf';
+import type {
+  AttributeProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  SparseTensorProto,
+  TensorProto,
+} from 'onnx-buf';
 
 /** The graphs inside nodes, and inside the nodes of those. */
 export function* innerGraphs(nodes: readonly NodeProto[]): Generator<GraphProto> {
@@ -14,6 +21,59 @@ export function* innerGraphs(nodes: readonly NodeProto[]): Generator<GraphProto>
 
 export function isStandard({ domain }: { readonly domain: string }): boolean {
   return domain === '' || domain === 'ai.onnx';
+}
+
+export function isConstant(node: NodeProto): boolean {
+  return node.opType === 'Constant' && isStandard(node);
+}
+
+/** A tensor that a model holds, and where. */
+export interface HeldTensor {
+  readonly tensor: TensorProto;
+  /** `part` is one of the two of a sparse tensor, `attribute` any but a Constant's. */
+  readonly as: 'initializer' | 'constant' | 'part' | 'attribute';
+  /** `inner` graphs are those in the main graph's nodes. */
+  readonly within: 'main' | 'inner' | 'function';
+}
+
+/** All tensors of a model, those of inner graphs before the main graph's. */
+export function* heldTensors({ graph, functions }: ModelProto): Generator<HeldTensor> {
+  for (const inner of innerGraphs(graph?.node ?? [])) yield* tensorsOfGraph(inner, 'inner');
+  if (graph) yield* tensorsOfGraph(graph, 'main');
+  for (const { node, attributeProto } of functions) {
+    for (const inner of innerGraphs(node)) yield* tensorsOfGraph(inner, 'function');
+    yield* tensorsOfNodes(node, 'function');
+    yield* tensorsOfAttributes(attributeProto, 'attribute', 'function');
+  }
+}
+
+function* tensorsOfGraph(graph: GraphProto, within: HeldTensor['within']): Generator<HeldTensor> {
+  for (const tensor of graph.initializer) yield { tensor, as: 'initializer', within };
+  yield* partsOf(graph.sparseInitializer, within);
+  yield* tensorsOfNodes(graph.node, within);
+}
+
+function* tensorsOfNodes(nodes: readonly NodeProto[], within: HeldTensor['within']): Generator<HeldTensor> {
+  for (const node of nodes) {
+    yield* tensorsOfAttributes(node.attribute, isConstant(node) ? 'constant' : 'attribute', within);
+  }
+}
+
+function* tensorsOfAttributes(
+  attributes: readonly AttributeProto[],
+  as: HeldTensor['as'],
+  within: HeldTensor['within'],
+): Generator<HeldTensor> {
+  for (const { t, tensors, sparseTensor, sparseTensors } of attributes) {
+    for (const tensor of t ? [t, ...tensors] : tensors) yield { tensor, as, within };
+    yield* partsOf(sparseTensor ? [sparseTensor, ...sparseTensors] : sparseTensors, within);
+  }
+}
+
+function* partsOf(sparse: readonly SparseTensorProto[], within: HeldTensor['within']): Generator<HeldTensor> {
+  for (const { values, indices } of sparse) {
+    for (const tensor of [values, indices]) if (tensor) yield { tensor, as: 'part', within };
+  }
 }
 
 /** The names that values have anywhere in a graph. */

@@ -2,7 +2,14 @@ import { type DescMessage, fromBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
-import { encodeNote, MAX_RUNS, NOTE_FIELD, PAYLOAD_FIELDS, type PayloadRun } from './payload.ts';
+import {
+  encodeNote,
+  MAX_RUNS,
+  NOTE_FIELD,
+  PAYLOAD_FIELDS,
+  type PayloadRun,
+  WHOLE_FIELDS,
+} from './payload.ts';
 import { DECODED_ELEMENT_BYTES, SkeletonWriter } from './skeleton-writer.ts';
 import { WIRE, WireReader } from './wire.ts';
 import { type FieldRule, packedWidth, rulesOf } from './wire-schema.ts';
@@ -21,7 +28,6 @@ interface Frame {
   readonly outputStart: number;
   readonly runs: PayloadRun[];
   inlineBytes: number;
-  complete: boolean;
 }
 
 /**
@@ -58,7 +64,10 @@ export async function readSkeletonBytes(source: ByteSource, file: string): Promi
       continue;
     }
     checkPacked(reader, rule, start, end - contents);
-    if (frame.message === TensorProtoSchema && !keepsTensorField(frame, field, contents, end)) {
+    if (
+      frame.message === TensorProtoSchema &&
+      !keepsTensorField(reader, frame, field, [start, contents, end])
+    ) {
       reader.position = end;
       continue;
     }
@@ -77,14 +86,28 @@ export async function readSkeletonBytes(source: ByteSource, file: string): Promi
 }
 
 /** Notes a payload; false for a field that the skeleton leaves out. */
-function keepsTensorField(frame: Frame, field: number, contents: number, end: number): boolean {
+function keepsTensorField(
+  reader: WireReader,
+  frame: Frame,
+  field: number,
+  [start, contents, end]: readonly [number, number, number],
+): boolean {
   if (field === NOTE_FIELD) return false; // only ours may be there
   if (!PAYLOAD_FIELDS.has(field)) return true;
   const byteLength = end - contents;
   const inline = frame.inlineBytes + byteLength <= MAX_INLINE_BYTES;
   if (inline) frame.inlineBytes += byteLength;
-  if (frame.runs.length < MAX_RUNS) frame.runs.push({ field, offset: contents, byteLength, inline });
-  else frame.complete = false;
+  const { runs } = frame;
+  const last = runs.length < MAX_RUNS ? null : runs[runs.length - 1];
+  if (last === null) {
+    runs.push({ field, offset: contents, byteLength, inline });
+  } else if (last.field === WHOLE_FIELDS && last.offset + last.byteLength === start) {
+    runs[runs.length - 1] = { ...last, byteLength: end - last.offset };
+  } else if (runs.length < 2 * MAX_RUNS) {
+    runs.push({ field: WHOLE_FIELDS, offset: start, byteLength: end - start, inline: false });
+  } else {
+    throw reader.error(start, "expected a tensor's numbers one behind the other, found them scattered");
+  }
   return inline;
 }
 
@@ -101,12 +124,12 @@ export async function readSkeleton(source: ByteSource, file: string): Promise<Mo
 }
 
 function createFrame(message: DescMessage, end: number, outputStart: number): Frame {
-  return { rules: rulesOf(message), message, end, outputStart, runs: [], inlineBytes: 0, complete: true };
+  return { rules: rulesOf(message), message, end, outputStart, runs: [], inlineBytes: 0 };
 }
 
 function closeFrame(frame: Frame, output: SkeletonWriter): void {
   if (frame.message === TensorProtoSchema && frame.runs.length > 0) {
-    output.bytesField(NOTE_FIELD, encodeNote(frame), frame.end);
+    output.bytesField(NOTE_FIELD, encodeNote(frame.runs), frame.end);
   }
   if (frame.outputStart > 0) output.endMessage(frame.outputStart);
 }

@@ -54,6 +54,11 @@ export function dtypeOf(tensor: TensorProto): string {
   return TYPES.get(tensor.dataType)?.dtype ?? `onnx_type_${tensor.dataType}`;
 }
 
+/** Bits of an element; null for texts and unknown types. */
+export function elementBits(tensor: TensorProto): number | null {
+  return TYPES.get(tensor.dataType)?.bits ?? null;
+}
+
 /** Dimensions as numbers. Throws `malformed_onnx` where they are negative, too many, or have no exact product. */
 export function parseShape(dims: readonly bigint[], name: string): number[] {
   if (dims.length > MAX_RANK) {

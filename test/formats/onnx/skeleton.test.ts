@@ -3,10 +3,11 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
-import { type ModelProto, ModelProtoSchema, type TensorProto, TensorProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema, type TensorProto, TensorProtoSchema } from 'onnx-buf';
 import { bytesSource } from '../../../src/formats/byte-source.ts';
-import { payloadOf } from '../../../src/formats/onnx/payload.ts';
+import { payloadOf, WHOLE_FIELDS } from '../../../src/formats/onnx/payload.ts';
 import { readSkeleton, readSkeletonBytes } from '../../../src/formats/onnx/skeleton.ts';
+import { anyModel } from './any-model.ts';
 import { encode, floats, graph, model, node, SparseSource } from './build-model.ts';
 
 const rejected = (bytes: Uint8Array, message: RegExp, code = 'malformed_onnx') =>
@@ -22,12 +23,11 @@ function tensorsOf(value: unknown): TensorProto[] {
 
 /** A tensor's payload, decoded anew from the runs that its note names. */
 function withPayload(tensor: TensorProto, file: Uint8Array): TensorProto {
-  const { runs, complete } = payloadOf(tensor);
-  assert.ok(complete);
   const writer = new BinaryWriter();
-  for (const run of runs) {
-    writer.tag(run.field, WireType.LengthDelimited);
-    writer.bytes(file.subarray(run.offset, run.offset + run.byteLength));
+  for (const run of payloadOf(tensor).runs) {
+    const bytes = file.subarray(run.offset, run.offset + run.byteLength);
+    if (run.field === WHOLE_FIELDS) writer.raw(bytes);
+    else writer.tag(run.field, WireType.LengthDelimited).bytes(bytes);
   }
   const payload = fromBinary(TensorProtoSchema, writer.finish());
   const { floatData, doubleData, int32Data, int64Data, uint64Data, stringData } = payload;
@@ -42,40 +42,6 @@ async function assertSkeletonMatches(bytes: Uint8Array): Promise<void> {
   for (const tensor of tensorsOf(skeleton)) withPayload(tensor, bytes);
   assert.deepEqual(skeleton, fromBinary(ModelProtoSchema, bytes));
 }
-
-const count = fc.integer({ min: 0, max: 700 });
-const anyTensor = fc
-  .record({
-    name: fc.string({ maxLength: 5 }),
-    dims: fc.array(fc.bigInt(-2n, 2n ** 40n), { maxLength: 4 }),
-    field: fc.constantFrom('floatData', 'doubleData', 'int32Data', 'int64Data', 'uint64Data', 'rawData'),
-    count,
-    scale: fc.integer({ min: 0, max: 2 ** 30 }),
-  })
-  .map(({ name, dims, field, count, scale }) => {
-    const tensor = create(TensorProtoSchema, { name, dims, dataType: 1 });
-    const numbers = Array.from({ length: count }, (_, index) => (index * scale) % 2 ** 30);
-    if (field === 'rawData') tensor.rawData = Uint8Array.from(numbers);
-    else if (field === 'int64Data' || field === 'uint64Data') tensor[field] = numbers.map(BigInt);
-    else tensor[field] = field === 'floatData' ? numbers.map(Math.fround) : numbers;
-    return tensor;
-  });
-
-const anyModel: fc.Arbitrary<ModelProto> = fc
-  .record({
-    initializers: fc.array(anyTensor, { maxLength: 4 }),
-    attributes: fc.array(anyTensor, { maxLength: 3 }),
-    inner: fc.array(anyTensor, { maxLength: 2 }),
-    text: fc.string({ maxLength: 3000 }),
-  })
-  .map(({ initializers, attributes, inner, text }) => {
-    const nodes = attributes.map((value, index) => node('Constant', [], [`c${index}`], { value }));
-    const branch = graph({ nodes: [], initializers: inner, inputs: [['x', [1, 2]]], outputs: ['y'] });
-    nodes.push(node('If', ['c'], ['y'], { then_branch: branch, axes: [1, -1, 2 ** 40] }));
-    const proto = model({ nodes, initializers, inputs: ['x'] });
-    proto.docString = text;
-    return proto;
-  });
 
 describe('a skeleton with its payloads put back is the model', () => {
   test('of random models', async () => {
@@ -123,18 +89,25 @@ describe('a skeleton with its payloads put back is the model', () => {
   });
 });
 
-test('unpacked lists are noted element by element, up to a limit', async () => {
-  const unpacked = (length: number) => {
-    const writer = new BinaryWriter().tag(2, WireType.Varint).int32(1);
-    for (let index = 0; index < length; index++) writer.tag(4, WireType.Bit32).float(index);
+test('unpacked lists are noted element by element up to a limit, what follows as a whole', async () => {
+  /** After every `stretch` elements the tensor's type again. */
+  const unpacked = (length: number, stretch = length) => {
+    const writer = new BinaryWriter();
+    for (let index = 0; index < length; index++) {
+      if (index % stretch === 0) writer.tag(2, WireType.Varint).int32(1);
+      writer.tag(4, WireType.Bit32).float(index);
+    }
     const initializer = new BinaryWriter().tag(5, WireType.LengthDelimited).bytes(writer.finish()).finish();
     return new BinaryWriter().tag(7, WireType.LengthDelimited).bytes(initializer).finish();
   };
-  await assertSkeletonMatches(unpacked(1000));
+  for (const length of [1000, 1025, 100_000]) await assertSkeletonMatches(unpacked(length));
+  await assertSkeletonMatches(unpacked(5000, 300));
   const skeleton = await readSkeleton(bytesSource(unpacked(100_000)), 'model.onnx');
   const [tensor] = tensorsOf(skeleton);
   assert.equal(payloadOf(tensor).complete, false);
+  assert.equal(payloadOf(tensor).runs.length, 1025);
   assert.ok(tensor.floatData.length <= 256); // 1 KiB
+  await rejected(unpacked(3000, 1), /expected a tensor's numbers one behind the other, found them scattered/);
 });
 
 test('a note that the file itself carries is not believed', async () => {
