@@ -1,3 +1,4 @@
+import { RANDOM } from '../formats/onnx/constants.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
 
 /** Standard operators that make sizes of the numbers that they read, by the first input of which they may. */
@@ -22,13 +23,27 @@ function entries(input: number, operators: readonly string[]): [string, number][
  * of the rest, while a gradient that counts on the wrong size is silently wrong. So the graph decides, and rather names too many than too few.
  */
 export function sizedByContent(graph: OnnxGraph): ReadonlySet<string> {
-  const found: Found = { content: new Set(graph.inputs), sized: new Set() };
+  return namesOf(find(graph, graph.inputs).sized);
+}
+
+/** The names of the values whose numbers or sizes may depend on what is in a sample, on chance, or on numbers of the values named in `unknown`. */
+export function madeOfContent(graph: OnnxGraph, unknown: readonly string[]): ReadonlySet<string> {
+  const values = unknown.map((name) => graph.resolve(name));
+  return namesOf(find(graph, [...graph.inputs, ...values]).content);
+}
+
+function find(graph: OnnxGraph, sources: readonly OnnxValue[]): Found {
+  const found: Found = { content: new Set(sources), sized: new Set() };
   follow(graph, found);
-  return new Set([...found.sized].map(({ name }) => name));
+  return found;
+}
+
+function namesOf(values: ReadonlySet<OnnxValue>): ReadonlySet<string> {
+  return new Set([...values].map(({ name }) => name));
 }
 
 interface Found {
-  /** Values whose numbers depend on what is in a sample, or on how many there are if that depends on it. */
+  /** Values whose numbers depend on what is in a sample, or on how many there are if that depends on it, or on chance. */
   readonly content: Set<OnnxValue>;
   readonly sized: Set<OnnxValue>;
 }
@@ -40,7 +55,8 @@ function follow(graph: OnnxGraph, found: Found): void {
     const isSized =
       operands.some((value) => found.sized.has(value)) ||
       sizingOperandsOf(node, operands).some((value) => found.content.has(value));
-    const readsContent = !readsSizesAlone(node) && operands.some((value) => found.content.has(value));
+    const readsContent =
+      RANDOM.has(node.op) || (!readsSizesAlone(node) && operands.some((value) => found.content.has(value)));
     for (const output of node.outputs) {
       if (output === null) continue;
       if (isSized) found.sized.add(output);

@@ -1,27 +1,13 @@
-import { create } from '@bufbuild/protobuf';
-import {
-  type GraphProto,
-  GraphProtoSchema,
-  type ModelProto,
-  ModelProtoSchema,
-  type TensorProto,
-  TensorProto_DataLocation,
-  type ValueInfoProto,
-  ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
+import type { ModelProto } from 'onnx-buf';
 import { type PreparedModel, writePrepared } from '../autodiff/prepare.ts';
 import type { Size, ValueFacts } from '../autodiff/rule.ts';
 import { elementCount } from '../formats/model.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { sizedByContent } from './content-sizes.ts';
-import { type Feeds, type ModelValue, openSession, type RuntimeSettings } from './session.ts';
-import { isNumberType, toFloat64, viewNumbers } from './tensors.ts';
-
-/** For models that run once or twice. */
-const UNOPTIMIZED = { graphOptimizationLevel: 'disabled', enableMemPattern: false } as const;
+import { type Feeds, type ModelValue, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
+import { numbersOf } from './tensors.ts';
+import { inferValues, NO_TENSOR, type OpenModel, ValueObserver } from './value-observer.ts';
 
 /** What a model and runs of it tell of the values of its main graph. */
 export interface ProbedValues extends ValueFacts {
@@ -46,21 +32,14 @@ export async function probeValues(
 ): Promise<ProbedValues> {
   const { graph } = proto;
   if (graph === undefined) throw new TypeError('a model without a graph');
+  const open = async (made: ModelProto, name: string) =>
+    openSession(await writePrepared(prepared, made, name), settings, UNOPTIMIZED);
   const computed = graph.node.flatMap(({ output }) => output.filter((name) => name !== ''));
-  const dtypes = new Map(graph.initializer.map((tensor) => [tensor.name, dtypeOf(tensor)]));
-  const inferred = new Map<string, ModelValue['dims']>();
-  {
-    const path = await writePrepared(prepared, withOutputs(proto, computed.map(declare)), 'types');
-    await using session = await openSession(path, settings, UNOPTIMIZED);
-    for (const { name, dtype, dims } of [...session.inputs, ...session.outputs]) {
-      dtypes.set(name, dtype);
-      inferred.set(name, dims);
-    }
-  }
+  const inferred = await inferValues(proto, computed, open);
   const values = [...graph.input.map(({ name }) => name), ...computed].filter(
-    (name) => (dtypes.get(name) ?? NO_TENSOR) !== NO_TENSOR,
+    (name) => (inferred.get(name)?.dtype ?? NO_TENSOR) !== NO_TENSOR,
   );
-  const sizes = await runShapes(prepared, proto, values, runs, settings);
+  const sizes = await runShapes(proto, values, runs, open);
   const shapes = new Map(
     graph.initializer.map(({ name, dims }): [string, Size[]] => [name, parseShape(dims, name)]),
   );
@@ -71,15 +50,21 @@ export async function probeValues(
     shapes.set(
       name,
       uncertain.has(name)
-        ? first.map((_, axis) => certainSize(inferred.get(name), first.length, axis))
+        ? first.map((_, axis) => certainSize(inferred.get(name)?.dims, first.length, axis))
         : first.map((size, axis) => (found.every((shape) => shape[axis] === size) ? size : 'varies')),
     );
   }
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
   return {
     shapeOf: (name) => shapes.get(name) ?? null,
-    constantOf: (name) => numbersOf(constants.get(name)),
-    dtypeOf: (name) => dtypes.get(name) ?? null,
+    constantOf(name) {
+      const tensor = constants.get(name);
+      return tensor === undefined ? null : numbersOf(tensor);
+    },
+    dtypeOf(name) {
+      const tensor = constants.get(name);
+      return tensor === undefined ? (inferred.get(name)?.dtype ?? null) : dtypeOf(tensor);
+    },
     elements: runs.map((_, run) =>
       [...sizes.values()].reduce((sum, found) => sum + elementCount(found[run]), 0),
     ),
@@ -92,52 +77,17 @@ function certainSize(dims: ModelValue['dims'] = [], rank: number, axis: number):
   return typeof size === 'number' ? size : null;
 }
 
-/** What `ModelSession` calls what is none. */
-const NO_TENSOR = 'other';
-
 /** The shapes of values, by name, in each of the runs. */
 async function runShapes(
-  prepared: PreparedModel,
   proto: ModelProto,
   values: readonly string[],
   runs: readonly Feeds[],
-  settings: RuntimeSettings,
-): Promise<Map<string, number[][]>> {
-  const added = create(GraphProtoSchema);
-  const builder = new GraphBuilder(added, freePrefix(proto.graph ?? added, 'shape'), prepared.opset);
-  const shapes = values.map((name) => builder.op('Shape', [name]));
-  const path = await writePrepared(prepared, withOutputs(proto, shapes.map(declare), added), 'shapes');
-  await using session = await openSession(path, settings, UNOPTIMIZED);
-  const found = new Map(values.map((name): [string, number[][]] => [name, []]));
+  open: OpenModel,
+): Promise<Map<string, (readonly number[])[]>> {
+  await using observer = await ValueObserver.open(proto, values, [], open);
+  const found = new Map(values.map((name): [string, (readonly number[])[]] => [name, []]));
   for (const feeds of runs) {
-    const results = await session.run(feeds, shapes);
-    for (const [index, name] of values.entries()) {
-      const shape = results.get(shapes[index]);
-      if (shape) found.get(name)?.push([...toFloat64(shape.data)]);
-    }
+    for (const [name, shape] of (await observer.run(feeds)).shapes) found.get(name)?.push(shape);
   }
   return found;
-}
-
-/** The model with other outputs and more nodes, and without what its exporter says of sizes, which nobody checks; it shares what it can. */
-function withOutputs(proto: ModelProto, output: ValueInfoProto[], added?: GraphProto): ModelProto {
-  const own = proto.graph ?? create(GraphProtoSchema);
-  const node = [...own.node, ...(added?.node ?? [])];
-  const graph = create(GraphProtoSchema, { ...own, node, output, valueInfo: [] });
-  return create(ModelProtoSchema, { ...proto, graph });
-}
-
-/** onnxruntime finds types and shapes itself. */
-function declare(name: string): ValueInfoProto {
-  return create(ValueInfoProtoSchema, { name });
-}
-
-/** The numbers of an initializer that holds them itself, as prepared models do where there are few. */
-function numbersOf(tensor: TensorProto | undefined): readonly number[] | null {
-  if (tensor === undefined || tensor.dataLocation === TensorProto_DataLocation.EXTERNAL) return null;
-  const dtype = dtypeOf(tensor);
-  if (!isNumberType(dtype)) return null;
-  const { rawData, floatData, int32Data, int64Data, uint64Data } = tensor;
-  if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice().buffer, dtype))];
-  return [...floatData, ...int32Data, ...int64Data.map(Number), ...uint64Data.map(Number)];
 }

@@ -85,6 +85,9 @@ export class ModelSession implements AsyncDisposable {
   }
 }
 
+/** For graphs that run once or twice. */
+export const UNOPTIMIZED = { graphOptimizationLevel: 'disabled', enableMemPattern: false } as const;
+
 /** How a model is to be opened, where it is no ordinary one. */
 export interface SessionOptions {
   /** False for graphs that grow and shrink a lot, such as those of gradients: a plan of memory made for one batch costs a third more of it. */
@@ -96,20 +99,20 @@ export interface SessionOptions {
 }
 
 /**
- * Opens the `.onnx` file at `path`, its external data beside it.
+ * Opens the `.onnx` file at a path, its external data beside it, or the bytes of one that has no external data.
  * @throws EmpError unsupported_model with onnxruntime's reason, execution_provider_unavailable
  */
 export async function openSession(
-  path: string,
+  model: string | Uint8Array,
   settings: RuntimeSettings,
   options: SessionOptions = {},
 ): Promise<ModelSession> {
   const { InferenceSession } = await loadRuntime();
-  const folder = dirname(resolve(path));
-  const folders = [folder, await realpath(folder)];
+  const folder = typeof model === 'string' ? dirname(resolve(model)) : null;
+  const folders = folder === null ? [] : [folder, await realpath(folder)];
   await refuseUnknownProviders(settings);
   try {
-    const session = await InferenceSession.create(path, createOptions(settings, options));
+    const session = await InferenceSession.create(model as string, createOptions(settings, options));
     return new ModelSession(session, folders);
   } catch (error) {
     await checkProviders(settings);

@@ -1,4 +1,6 @@
+import { type TensorProto, TensorProto_DataLocation } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import { dtypeOf } from '../formats/onnx/tensor-data.ts';
 import type { TensorNumbers } from './session.ts';
 
 /** The element types that data comes in: bytes of one, and the little-endian numbers at the start of a buffer. */
@@ -37,6 +39,16 @@ export function toFloat64(numbers: TensorNumbers): Float64Array {
   return numbers instanceof BigInt64Array || numbers instanceof BigUint64Array
     ? Float64Array.from(numbers, Number)
     : Float64Array.from(numbers);
+}
+
+/** The numbers that a stored tensor itself holds; null for external data and for other types. Integers beyond 2^53 are rounded. */
+export function numbersOf(tensor: TensorProto): readonly number[] | null {
+  if (tensor.dataLocation === TensorProto_DataLocation.EXTERNAL) return null;
+  const dtype = dtypeOf(tensor);
+  if (!isNumberType(dtype)) return null;
+  const { rawData, floatData, int32Data, int64Data, uint64Data } = tensor;
+  if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice().buffer, dtype))];
+  return [...floatData, ...int32Data, ...int64Data.map(Number), ...uint64Data.map(Number)];
 }
 
 function describe(dtype: string) {

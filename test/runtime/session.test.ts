@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -99,6 +99,17 @@ describe('a session', () => {
     const error = await failure(openSession(path, CPU));
     assert.equal(error.code, 'unsupported_model');
     assert.match(error.message, /weights\.bin/);
+  });
+
+  test('opens from bytes as from a file', async () => {
+    const path = await writeModel(directory, 'bytes', {
+      inputs: [value('x', [2])],
+      nodes: [node('Abs', ['x'], ['y'])],
+      outputs: [value('y', [2])],
+    });
+    await using session = await openSession(await readFile(path), CPU);
+    const results = await session.run(floatFeed('x', [2], [-1, 2]), ['y']);
+    assert.deepEqual([...(results.get('y')?.data ?? [])], [1, 2]);
   });
 
   test('cannot be opened from what is no model: unsupported_model with the reason, without the path', async () => {

@@ -1,0 +1,134 @@
+import { toBinary } from '@bufbuild/protobuf';
+import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
+import { EmpError } from '../core/errors.ts';
+import { elementCount, type ModelFiles } from '../formats/model.ts';
+import { type StoredTensor, shapeOfStored } from '../formats/onnx/constants.ts';
+import { OnnxModel } from '../formats/onnx/graph.ts';
+import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
+import { dtypeOf } from '../formats/onnx/tensor-data.ts';
+import { madeOfContent } from './content-sizes.ts';
+import { OpenAxes } from './open-axes.ts';
+import { type Fetched, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
+import { byteWidth, isNumberType, numbersOf, toFloat64, viewNumbers } from './tensors.ts';
+import { type RunSetting, runTwice } from './two-runs.ts';
+import { inferValues, NO_TENSOR, type Observation, ValueObserver } from './value-observer.ts';
+import { createWeightless } from './weightless.ts';
+
+/** What two runs under different sizes of the open axes say of the values of a main graph. */
+export interface ShapeTrace {
+  /** Sizes in each of the two runs; null for what is no tensor or is not in the main graph. */
+  shapesOf(name: string): readonly [first: readonly number[], second: readonly number[]] | null;
+  /** `float32`, `int64`, ...; null as for shapes. */
+  dtypeOf(name: string): string | null;
+  /**
+   * Row-major integers (int64, int32, bool as 0 and 1) of a value that has the same shape and numbers in both runs and does not depend on the inputs' numbers; on their
+   * sizes it may: constants, and shape arithmetic whose result is not open. Null for anything else, and for more than 65,536 of them.
+   */
+  integersOf(name: string): readonly number[] | null;
+}
+
+const INTEGER_DTYPES: ReadonlySet<string | undefined> = new Set(['int64', 'int32', 'bool']);
+/** Tables of positions have as many; more are data. */
+const MAX_INTEGERS = 65_536;
+/** What an input says of itself is not to be trusted. */
+const MAX_FEED_BYTES = 2 ** 28;
+
+/**
+ * Runs a model twice to learn the concrete shapes of all values of its main graph. Its weights are zeros, made when they are needed, and neither read nor kept; nothing is
+ * written to disk. Sizes that depend on what is in a sample are those of zeros and small numbers.
+ * @param files those that the model was read from
+ * @throws EmpError unsupported_model where onnxruntime cannot open the model or run it at any of the sizes tried, and what `createWeightless` throws
+ */
+export async function traceShapes(
+  model: OnnxModel,
+  files: ModelFiles,
+  runtime: RuntimeSettings,
+  signal: AbortSignal,
+): Promise<ShapeTrace> {
+  const { proto, stored, zeroed } = await createWeightless(model, files, signal);
+  const computed = model.graph.nodes.flatMap(({ proto }) =>
+    proto.output.filter((name) => name !== '' && !stored.has(name)),
+  );
+  const open = (made: ModelProto) => openSession(toBinary(ModelProtoSchema, made), runtime, UNOPTIMIZED);
+  const inferred = await inferValues(proto, computed, open);
+  const tensors = computed.filter((name) => (inferred.get(name)?.dtype ?? NO_TENSOR) !== NO_TENSOR);
+  const integers = tensors.filter((name) => INTEGER_DTYPES.has(inferred.get(name)?.dtype));
+  const content = madeOfContent(new OnnxModel(proto).graph, zeroed);
+  const steady = integers.filter((name) => !content.has(name));
+  const inputs = modelInputs(model);
+  for (const input of inputs) checkFeedable(input);
+  await using observer = await ValueObserver.open(proto, tensors, steady, open);
+  const axes = new OpenAxes(inputs);
+  const hasIntegers = inputs.some(({ dtype }) => /int/.test(dtype ?? ''));
+  const run = async ({ sizes, integer }: RunSetting): Promise<Observation> => {
+    const fed = axes.shapes(sizes);
+    const feeds = inputs.map(({ name, dtype }): [string, Fetched] => [
+      name,
+      createFeed(dtype ?? '', fed.get(name) ?? [], integer),
+    ]);
+    const { shapes, values } = await observer.run(new Map(feeds));
+    return { shapes: new Map([...fed, ...shapes]), values };
+  };
+  const runs = await runTwice(axes, hasIntegers, run, signal);
+  const shapesOf = (name: string) => {
+    const tensor = stored.get(name);
+    const shape = tensor && shapeOfStored(tensor, name);
+    const [first, second] = runs.map(({ shapes }) => shape ?? shapes.get(name));
+    return first && second ? ([first, second] as const) : null;
+  };
+  return {
+    shapesOf,
+    dtypeOf(name) {
+      const tensor = stored.get(name);
+      const dtype = tensor ? dtypeOfStored(tensor) : inferred.get(name)?.dtype;
+      return dtype === undefined || dtype === NO_TENSOR ? null : dtype;
+    },
+    integersOf(name) {
+      const tensor = stored.get(name);
+      return tensor ? storedIntegers(tensor) : sameIntegers(runs.map(({ values }) => values.get(name)));
+    },
+  };
+}
+
+function dtypeOfStored(stored: StoredTensor): string | undefined {
+  const tensor = stored.$typeName === 'onnx.TensorProto' ? stored : stored.values;
+  return tensor && dtypeOf(tensor);
+}
+
+function storedIntegers(stored: StoredTensor): readonly number[] | null {
+  if (stored.$typeName !== 'onnx.TensorProto' || !INTEGER_DTYPES.has(dtypeOf(stored))) return null;
+  const isFew = elementCount(shapeOfStored(stored, stored.name)) <= MAX_INTEGERS;
+  return isFew ? numbersOf(stored) : null;
+}
+
+function sameIntegers([first, second]: readonly (Fetched | undefined)[]): readonly number[] | null {
+  if (!first || !second || first.data.length > MAX_INTEGERS) return null;
+  const [numbers, others] = [first, second].map(({ data }) => [...toFloat64(data)]);
+  const isSameShape = first.shape.join() === second.shape.join();
+  return isSameShape && numbers.every((value, index) => value === others[index]) ? numbers : null;
+}
+
+/** Throws `unsupported_model`. */
+function checkFeedable({ name, dtype, dims }: OnnxInput): void {
+  const isKnown = dtype !== null && isNumberType(dtype);
+  if (isKnown && dims !== null) return;
+  const message = isKnown ? 'it does not say how many axes it has' : `it takes ${dtype ?? 'an unknown type'}`;
+  throw new EmpError(
+    'unsupported_model',
+    `the model cannot be run to learn the shapes of its values: nothing can be fed to its input ${JSON.stringify(name)}, ${message}`,
+    [{ path: name, message }],
+  );
+}
+
+/** A wave of floats, everywhere the same integer, or only true. Throws `model_run_failed` where that would be too large. */
+function createFeed(dtype: string, shape: readonly number[], integer: number): Fetched {
+  const byteLength = elementCount(shape) * byteWidth(dtype);
+  if (byteLength > MAX_FEED_BYTES) {
+    throw new EmpError('model_run_failed', `an input of shape [${shape.join(', ')}] is too large to try`);
+  }
+  const data = viewNumbers(new ArrayBuffer(byteLength), dtype);
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) data.fill(BigInt(integer));
+  else if (dtype.startsWith('float')) for (let i = 0; i < data.length; i++) data[i] = Math.sin(i / 3) / 2;
+  else data.fill(dtype === 'bool' ? 1 : integer);
+  return { dtype, shape, data };
+}

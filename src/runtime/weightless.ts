@@ -1,0 +1,137 @@
+import { clone, create } from '@bufbuild/protobuf';
+import {
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+} from 'onnx-buf';
+import { constantsToInitializers } from '../autodiff/constant-nodes.ts';
+import { GraphBuilder } from '../autodiff/graph-builder.ts';
+import { inlineFunctions } from '../autodiff/inline-functions.ts';
+import { isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { elementCount, type ModelFiles } from '../formats/model.ts';
+import type { StoredTensor } from '../formats/onnx/constants.ts';
+import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { loadTensor } from '../formats/onnx/load-tensor.ts';
+import { onnxFileName } from '../formats/onnx/model.ts';
+import { unrollModel } from '../formats/onnx/program.ts';
+import { freePrefix, heldTensors, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
+import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';
+
+/** Fewer numbers may be what sizes are computed of: scales, strides, anchors. */
+const MAX_KEPT_ELEMENTS = 64;
+/** Of all tensors that are kept together: tables of integers, and the weights of old models. */
+const MAX_KEPT_BYTES = 256 * 2 ** 20;
+/** ConstantOfShape is there since. */
+const MIN_OPSET = 9;
+/** For models that import no standard operators. */
+const FALLBACK_OPSET = 17;
+
+/** A model that computes the sizes and integers of another without its weights. */
+export interface WeightlessModel {
+  /** Whole and small: no Constant nodes, no functions but odd ones, no inputs that have defaults. */
+  readonly proto: ModelProto;
+  /** What the main graph stores, by name; weights as they were in the skeleton. */
+  readonly stored: ReadonlyMap<string, StoredTensor>;
+  /** Values of the main graph that may differ from the model's: weights, which are zeros, and the outputs of nodes with weights inside. */
+  readonly zeroed: readonly string[];
+}
+
+/**
+ * A private copy of a model in which the large tensors of floats and bytes are zeros that are made when they are needed (before opset 9 they are what they
+ * were). Everything else is read from `files`, external data too.
+ * @throws EmpError malformed_onnx, missing_file; unsupported_model where more than 256 MiB of numbers have to be kept, and for functions without end
+ */
+export async function createWeightless(
+  model: OnnxModel,
+  files: ModelFiles,
+  signal: AbortSignal,
+): Promise<WeightlessModel> {
+  unrollModel(model); // refuses functions without end
+  const proto = clone(ModelProtoSchema, model.proto);
+  const { graph } = proto;
+  if (graph === undefined) throw new TypeError('a model without a graph');
+  proto.trainingInfo = [];
+  inlineFunctions(proto);
+  constantsToInitializers(graph);
+  const stored = new Map<string, StoredTensor>([
+    ...graph.initializer.map((tensor): [string, StoredTensor] => [tensor.name, tensor]),
+    ...graph.sparseInitializer.map((sparse): [string, StoredTensor] => [sparse.values?.name ?? '', sparse]),
+  ]);
+  graph.input = graph.input.filter(({ name }) => !stored.has(name));
+  if (!proto.opsetImport.some(isStandard)) {
+    proto.opsetImport.push(create(OperatorSetIdProtoSchema, { version: BigInt(FALLBACK_OPSET) }));
+  }
+  const zeroed = zeroWeights(graph, Number(proto.opsetImport.find(isStandard)?.version));
+  await loadTensors(proto, files, signal);
+  return { proto, stored, zeroed };
+}
+
+/** Puts nodes in the place of weights. Returns what of the main graph that changes. */
+function zeroWeights(graph: GraphProto, opset: number): string[] {
+  if (opset < MIN_OPSET) return [];
+  const added = create(GraphProtoSchema);
+  const builder = new GraphBuilder(added, freePrefix(graph, 'zero'), opset);
+  const zero = (holder: GraphProto): string[] => {
+    const last = [...new Map(holder.initializer.map((tensor) => [tensor.name, tensor])).values()];
+    const weights = last.filter(isWeight);
+    holder.initializer = last.filter((tensor) => !weights.includes(tensor));
+    const nodes = weights.map((tensor) =>
+      createZeros(tensor, builder.integers(parseShape(tensor.dims, tensor.name))),
+    );
+    holder.node.unshift(...nodes);
+    return weights.map(({ name }) => name);
+  };
+  const clouded = graph.node.flatMap((node) => {
+    const inner = [...innerGraphs([node])].flatMap(zero);
+    return inner.length > 0 ? node.output : [];
+  });
+  const zeroed = zero(graph);
+  graph.initializer.push(...added.initializer);
+  return [...zeroed, ...clouded];
+}
+
+function isWeight(tensor: TensorProto): boolean {
+  const dtype = dtypeOf(tensor);
+  const isReplaceable = isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
+  return isReplaceable && elementCount(parseShape(tensor.dims, tensor.name)) > MAX_KEPT_ELEMENTS;
+}
+
+/** Makes zeros of the tensor's name, type and shape, where `shape` is the name of its shape. */
+function createZeros(tensor: TensorProto, shape: string): NodeProto {
+  const { name, dataType } = tensor;
+  const rawData = new Uint8Array((elementBits(tensor) ?? 0) / 8);
+  const t = create(TensorProtoSchema, { dims: [1n], dataType, rawData });
+  const value = create(AttributeProtoSchema, { name: 'value', type: AttributeType.TENSOR, t });
+  return create(NodeProtoSchema, {
+    opType: 'ConstantOfShape',
+    name,
+    input: [shape],
+    output: [name],
+    attribute: [value],
+  });
+}
+
+async function loadTensors(proto: ModelProto, files: ModelFiles, signal: AbortSignal): Promise<void> {
+  const home = { file: onnxFileName(files), files, used: new Set<string>() };
+  let byteLength = 0;
+  for (const { tensor } of heldTensors(proto)) {
+    signal.throwIfAborted();
+    byteLength += await loadTensor(tensor, home);
+    if (byteLength <= MAX_KEPT_BYTES) continue;
+    const message = `its integers, and before opset ${MIN_OPSET} its weights, take more than ${MAX_KEPT_BYTES / 2 ** 20} MiB`;
+    throw new EmpError(
+      'unsupported_model',
+      `the model is too large to learn the shapes of its values: ${message}`,
+      [{ path: home.file, message }],
+    );
+  }
+}

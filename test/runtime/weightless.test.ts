@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { toBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema } from 'onnx-buf';
+import { readOnnxModel } from '../../src/formats/onnx/model.ts';
+import { createWeightless } from '../../src/runtime/weightless.ts';
+import { floats, graph, node } from '../formats/onnx/build-model.ts';
+import { build, filesOf, NEVER } from './traced-model.ts';
+
+/** Megabytes of weights in initializers and Constant nodes, of the main graph and of branches. */
+const branch = () =>
+  graph({
+    nodes: [
+      node('Constant', [], ['k'], { value: floats('', [4, 300, 300]) }),
+      node('MatMul', ['x', 'inner'], ['m']),
+      node('MatMul', ['m', 'k'], ['r']),
+    ],
+    initializers: [floats('inner', [4, 300])],
+    outputs: ['r'],
+  });
+const parts = {
+  nodes: [
+    node('Constant', [], ['c'], { value: floats('', [300, 300]) }),
+    node('If', ['yes'], ['h'], { then_branch: branch(), else_branch: branch() }),
+    node('MatMul', ['h', 'c'], ['m']),
+    node('Add', ['m', 'w'], ['a']),
+    node('Mul', ['a', 'scale'], ['y']),
+  ],
+  initializers: [
+    floats('w', [300, 300]),
+    floats('scale', [64]),
+    Object.assign(floats('yes', []), { dataType: 9, rawData: Uint8Array.of(1) }),
+  ],
+};
+
+async function weightless(opset: number) {
+  const proto = build({ ...parts, opset });
+  const files = filesOf(proto);
+  const found = await createWeightless(await readOnnxModel(files), files, NEVER);
+  const byteLength = toBinary(ModelProtoSchema, found.proto).byteLength;
+  return { ...found, byteLength, originalByteLength: toBinary(ModelProtoSchema, proto).byteLength };
+}
+
+test('a model of megabytes becomes one of kilobytes', async () => {
+  const { byteLength, originalByteLength, zeroed, stored } = await weightless(17);
+  assert.ok(originalByteLength > 2 ** 20);
+  assert.ok(byteLength < 4096, `${byteLength} bytes`);
+  assert.deepEqual([...zeroed].sort(), ['c', 'h', 'w']);
+  assert.deepEqual([...stored.keys()].sort(), ['c', 'scale', 'w', 'yes']);
+});
+
+test('before opset 9 a model keeps its weights', async () => {
+  const { byteLength, originalByteLength, zeroed } = await weightless(8);
+  assert.ok(Math.abs(byteLength - originalByteLength) < 1000);
+  assert.deepEqual(zeroed, []);
+});
