@@ -1,0 +1,225 @@
+import type { TensorProto } from 'onnx-buf';
+import { isFloatDtype } from '../core/dtype.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
+import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import type { ShapeTrace } from '../runtime/shape-trace.ts';
+import type { GraphEdit } from './graph-edit.ts';
+import { type LaneAxis, Lanes } from './lanes.ts';
+import { type Contraction, type GraphFacts, type LaneTag, RuleContext, Untraceable } from './rule.ts';
+import { STRUCTURE_RULES } from './rules/registry.ts';
+
+/** What of a graph hangs together. */
+export interface GraphAnalysis {
+  readonly model: OnnxModel;
+  readonly lanes: Lanes;
+  /** Axes of a value of the main graph. */
+  axesOf(name: string): readonly LaneAxis[];
+  /** Stored tensors of the main graph that have axes to shrink, by the value they are. */
+  readonly stored: ReadonlyMap<string, TensorProto>;
+  /** What stands in the graph where something is summed over, for checks. */
+  readonly contractions: readonly Contraction[];
+  /** What nodes need done when something is removed. */
+  readonly changes: readonly ((edit: GraphEdit) => void)[];
+  /** What roots are used as. */
+  readonly tags: ReadonlyMap<number, LaneTag>;
+  /** Outputs of nodes that compute only integers (int64) which are the same whatever the model is fed. */
+  readonly integers: ReadonlyMap<string, KnownIntegers>;
+}
+
+export interface KnownIntegers {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
+/** Numbers of these types are scaled by others that have lanes: weights of quantized models. */
+const QUANTIZED = new Set(['int8', 'uint8']);
+
+/** Goes through the main graph and finds out which positions of which axes can only be removed together, and which not at all. */
+export function analyseGraph(model: OnnxModel, trace: ShapeTrace): GraphAnalysis {
+  const { graph } = model;
+  const lanes = new Lanes();
+  const tensors = storedTensors(graph);
+  const stored = new Map<string, TensorProto>();
+  const axesByName = new Map<string, readonly LaneAxis[]>();
+  const axesOf = (name: string): readonly LaneAxis[] => {
+    const known = axesByName.get(name);
+    if (known) return known;
+    const tensor = tensors.get(name);
+    const axes = tensor ? createAxes(lanes, tensor) : (trace.shapesOf(name)?.[0] ?? []).map(() => null);
+    if (tensor && axes.some((axis) => axis !== null)) stored.set(name, tensor);
+    axesByName.set(name, axes);
+    return axes;
+  };
+  const contractions: Contraction[] = [];
+  const changes: ((edit: GraphEdit) => void)[] = [];
+  const tagged: [LaneAxis, LaneTag][] = [];
+  const integers = knownIntegers(graph, trace);
+  const facts = createFacts(model, trace, tensors, integers);
+  const findings = {
+    lanes,
+    axesOf,
+    contractions,
+    changes,
+    tag: (axis: LaneAxis, tag: LaneTag) => void tagged.push([axis, tag]),
+  };
+  for (const node of graph.nodes) {
+    if (tensors.has(node.outputs[0]?.name ?? '')) continue;
+    const at = new RuleContext(node, facts, findings);
+    const before = contractions.length;
+    const outputs = facts.isFolded(node) ? node.outputs.map((_, i) => at.plain(i)) : applyRule(at);
+    if (!facts.isFolded(node)) freezeLost(at, outputs, contractions.slice(before));
+    for (const [i, value] of node.outputs.entries()) if (value) axesByName.set(value.name, outputs[i] ?? []);
+  }
+  for (const { name } of graph.outputs) {
+    for (const axis of axesOf(name)) {
+      lanes.freezeAxis(axis, { node: name, operator: '', reason: 'is an axis of an output of the model' });
+    }
+  }
+  return {
+    model,
+    lanes,
+    axesOf,
+    stored,
+    contractions,
+    changes,
+    tags: resolveTags(lanes, tagged),
+    integers,
+  };
+}
+
+/** Initializers and tensors of Constant nodes, by the value they are. */
+function storedTensors(graph: OnnxGraph): Map<string, TensorProto> {
+  const tensors = new Map<string, TensorProto>();
+  for (const { name, initializer } of graph.initializers) {
+    if (initializer?.$typeName === 'onnx.TensorProto') tensors.set(name, initializer);
+  }
+  for (const node of graph.nodes) {
+    const tensor = node.op === 'Constant' && node.domain === '' ? node.attribute('value')?.t : undefined;
+    if (tensor && node.outputs[0]) tensors.set(node.outputs[0].name, tensor);
+  }
+  return tensors;
+}
+
+function createAxes(lanes: Lanes, tensor: TensorProto): LaneAxis[] {
+  const dtype = dtypeOf(tensor);
+  const canShrink = isFloatDtype(dtype) || QUANTIZED.has(dtype);
+  return parseShape(tensor.dims, tensor.name).map((size) => (canShrink ? lanes.createAxis(size) : null));
+}
+
+function createFacts(
+  model: OnnxModel,
+  trace: ShapeTrace,
+  tensors: ReadonlyMap<string, TensorProto>,
+  integers: ReadonlyMap<string, KnownIntegers>,
+): GraphFacts {
+  const constants = new Set(tensors.keys());
+  for (const node of model.graph.nodes) {
+    const inputs = node.inputs.filter((input) => input !== null);
+    if (node.subgraphs.length > 0 || !inputs.every(({ name }) => constants.has(name))) continue;
+    for (const output of node.outputs) if (output) constants.add(output.name);
+  }
+  const shapesOf = (name: string) => {
+    const tensor = tensors.get(name);
+    const shape = tensor && parseShape(tensor.dims, name);
+    const shapes = shape ? ([shape, shape] as const) : trace.shapesOf(name);
+    if (shapes === null) throw new Untraceable(name);
+    return shapes;
+  };
+  return {
+    opset: model.opsets.get('') ?? 1,
+    sizesOf: (name) => shapesOf(name)[0],
+    otherSizesOf: (name) => shapesOf(name)[1],
+    integersOf: (name) => trace.integersOf(name),
+    isFolded: ({ outputs: [output] }) => integers.has(output?.name ?? ''),
+    isFloat: (name) => /float/.test(trace.dtypeOf(name) ?? ''),
+    isConstant: (name) => constants.has(name),
+  };
+}
+
+/** What the node's rule says; nothing that a node without one reads can shrink. */
+function applyRule(at: RuleContext): readonly (readonly LaneAxis[])[] {
+  const { node } = at;
+  if (node.subgraphs.length > 0) freezeCaptured(at);
+  const rule = node.domain === '' && node.subgraphs.length === 0 ? STRUCTURE_RULES.get(node.op) : undefined;
+  if (rule === undefined) return at.frozen(`${node.op} has no rule for structures`);
+  try {
+    const outputs = rule(at);
+    const isSound = outputs.every((axes, i) => {
+      if (!node.outputs[i]) return true;
+      const sizes = at.outputSizes(i);
+      return (
+        axes.length === sizes.length && axes.every((axis, k) => axis === null || axis[0].length === sizes[k])
+      );
+    });
+    return isSound ? outputs : at.frozen('comes out in another shape than its rule says');
+  } catch (error) {
+    if (!(error instanceof Untraceable)) throw error;
+    return at.frozen('has shapes that could not be found');
+  }
+}
+
+/** What graphs inside a node read of those around it. */
+function freezeCaptured(at: RuleContext): void {
+  const visit = (inner: OnnxNode) => {
+    for (const { graph } of inner.subgraphs) {
+      const read = [...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs];
+      for (const value of read) {
+        if (value?.graph === at.node.graph)
+          at.fixed(at.axesOf(value.name), 'is read inside a branch or loop');
+      }
+      for (const node of graph.nodes) visit(node);
+    }
+  };
+  visit(at.node);
+}
+
+/** An axis that has lanes and is in no output, nor summed over, is one that the rule has lost sight of. */
+function freezeLost(
+  at: RuleContext,
+  outputs: readonly (readonly LaneAxis[])[],
+  contractions: readonly Contraction[],
+): void {
+  const passed = [...outputs.flat(), ...contractions.map(({ input, axis }) => at.axes(input)[axis])];
+  const isPassed = new Set(passed);
+  const lost = at.givenInputs
+    .flatMap((input) => [...at.axes(input)])
+    .filter((axis) => axis !== null && !isPassed.has(axis) && !at.leftOut.has(axis));
+  if (lost.length === 0) return;
+  const roots = new Set(passed.flatMap((axis) => rootsOf(at.lanes, axis)));
+  for (const root of lost.flatMap((axis) => rootsOf(at.lanes, axis))) {
+    if (!roots.has(root)) at.lanes.freeze(root, at.obstacle('is not passed on'));
+  }
+}
+
+function rootsOf(lanes: Lanes, axis: LaneAxis): number[] {
+  if (axis === null) return [];
+  return Array.from(axis[0].keys()).flatMap((position) => lanes.rootsAt(axis, position));
+}
+
+/** A root that is used as several things is a head before it is a head's width. */
+function resolveTags(lanes: Lanes, tagged: readonly (readonly [LaneAxis, LaneTag])[]): Map<number, LaneTag> {
+  const tags = new Map<number, LaneTag>();
+  for (const [axis, tag] of tagged) {
+    for (const root of rootsOf(lanes, axis)) if (tags.get(root) !== 'head') tags.set(root, tag);
+  }
+  return tags;
+}
+
+/** By the outputs of nodes all of whose outputs are such, and are none of the model's. */
+function knownIntegers({ nodes, outputs }: OnnxGraph, trace: ShapeTrace): Map<string, KnownIntegers> {
+  const known = new Map<string, KnownIntegers>();
+  for (const node of nodes) {
+    const found = node.outputs.map((output): [string, KnownIntegers] | null => {
+      if (output === null || outputs.includes(output) || trace.dtypeOf(output.name) !== 'int64') return null;
+      const [values, shapes] = [trace.integersOf(output.name), trace.shapesOf(output.name)];
+      return values?.every(isExact) && shapes ? [output.name, { shape: shapes[0], values }] : null;
+    });
+    for (const entry of found.includes(null) ? [] : found) if (entry) known.set(...entry);
+  }
+  return known;
+}
+
+/** Beyond 2^53 numbers are rounded; the largest of all stands for the end of an axis. */
+function isExact(value: number): boolean {
+  return Number.isSafeInteger(value) || Math.abs(value) === 2 ** 63;
+}

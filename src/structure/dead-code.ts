@@ -1,0 +1,23 @@
+import type { GraphProto } from 'onnx-buf';
+import { innerGraphs } from '../formats/onnx/proto-walk.ts';
+
+/** Removes nodes whose outputs nobody reads, and stored tensors likewise, until nothing more can go. */
+export function removeDeadCode(graph: GraphProto): void {
+  for (let count = -1; count !== graph.node.length; ) {
+    count = graph.node.length;
+    const read = readNames(graph);
+    graph.node = graph.node.filter(({ output }) => output.some((name) => read.has(name)));
+  }
+  const read = readNames(graph);
+  graph.initializer = graph.initializer.filter(({ name }) => read.has(name));
+  graph.sparseInitializer = graph.sparseInitializer.filter(({ values }) => read.has(values?.name ?? ''));
+}
+
+function readNames(graph: GraphProto): Set<string> {
+  const read = new Set<string>();
+  for (const { node, output } of [graph, ...innerGraphs(graph.node)]) {
+    for (const { input } of node) for (const name of input) read.add(name);
+    for (const { name } of output) read.add(name);
+  }
+  return read;
+}

@@ -1,0 +1,168 @@
+import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { StoredTensor } from '../formats/onnx/constants.ts';
+import type { GraphAnalysis } from './analysis.ts';
+import type { Obstacle } from './lanes.ts';
+import type { LaneTag } from './rule.ts';
+
+/** What structures are; `head_width` (a dimension within every head) and `other` are no granularity of a recipe. */
+export type StructureKind = 'channel' | 'head' | 'kan_node' | 'head_width' | 'other';
+
+/** Positions along one axis of a stored tensor. */
+export interface Site {
+  /** By the name of the model's inventory. */
+  readonly tensor: string;
+  readonly axis: number;
+  /** Ascending. */
+  readonly positions: readonly number[];
+}
+
+/** What can only be removed together. */
+export interface Structure {
+  /** Of the analysis's lanes. */
+  readonly root: number;
+  /** Everywhere it has weights. */
+  readonly sites: readonly Site[];
+  /** Those of the sites that compute it: rows of the layers it comes out of. */
+  readonly producers: readonly Site[];
+  /** Those that read it: columns of the layers it goes into. */
+  readonly consumers: readonly Site[];
+}
+
+/** Structures that lie along the same axes, such as the channels of one convolution, in the order of the first of them. */
+export interface Family {
+  readonly name: string;
+  readonly kind: StructureKind;
+  readonly structures: readonly Structure[];
+}
+
+/** An axis of a stored tensor of which some positions must stay. */
+export interface FrozenAxis extends Obstacle {
+  readonly tensor: string;
+  readonly axis: number;
+}
+
+export interface Structures {
+  readonly families: readonly Family[];
+  readonly frozen: readonly FrozenAxis[];
+}
+
+/** Of these nothing is to be said: nobody expects a kernel to lose a corner. */
+const NO_STRUCTURE = 'is a position of a kernel';
+const SPLINES = /\.spline_weight$/;
+
+/**
+ * Sorts the roots of an analysis into families, and says what is frozen.
+ * @param names of the inventory, by the stored tensors of the analysed model
+ */
+export function findStructures(
+  { lanes, tags, stored, axesOf }: GraphAnalysis,
+  inventory: ModelInventory,
+  names: ReadonlyMap<StoredTensor, string>,
+): Structures {
+  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const sitesByRoot = new Map<number, Map<string, { tensor: string; axis: number; positions: number[] }>>();
+  const frozen: FrozenAxis[] = [];
+  const isWeight = (tensor: string) => tensors.get(tensor)?.role === 'weight';
+  for (const [value, proto] of stored) {
+    const tensor = names.get(proto) ?? value;
+    for (const [axis, own] of axesOf(value).entries()) {
+      if (own === null) continue;
+      let obstacle: Obstacle | null = null;
+      for (const position of own[0].keys()) {
+        for (const root of lanes.rootsAt(own, position)) {
+          const met = lanes.obstacleOf(root);
+          obstacle ??= met;
+          if (met) continue;
+          const sites = sitesByRoot.get(root) ?? new Map();
+          sitesByRoot.set(root, sites);
+          const key = `${tensor}#${axis}`;
+          const site = sites.get(key) ?? { tensor, axis, positions: [] };
+          sites.set(key, site);
+          site.positions.push(position);
+        }
+      }
+      if (obstacle && isWeight(tensor) && obstacle.reason !== NO_STRUCTURE)
+        frozen.push({ tensor, axis, ...obstacle });
+    }
+  }
+  const families = new Map<string, { kind: StructureKind; structures: Structure[] }>();
+  for (const [root, found] of sitesByRoot) {
+    const sites = [...found.values()];
+    const emptied = sites.find(
+      ({ tensor, axis, positions }) => positions.length === tensors.get(tensor)?.shape[axis],
+    );
+    if (emptied) {
+      const { tensor, axis } = emptied;
+      frozen.push({
+        tensor,
+        axis,
+        node: '',
+        operator: '',
+        reason: 'is one structure: nothing would be left of it',
+      });
+      continue;
+    }
+    const weights = sites.filter(({ tensor }) => isWeight(tensor));
+    const isProducer = ({ tensor, axis }: Site) => axis === unitAxis(tensors.get(tensor));
+    const producers = weights.filter(isProducer);
+    const consumers = weights.filter((site) => !isProducer(site));
+    const kind = kindOf(producers, tags.get(root) ?? null);
+    const key = [
+      kind,
+      ...sites.map(({ tensor, axis, positions }) => `${tensor}#${axis}x${positions.length}`),
+    ].join('|');
+    const family = families.get(key) ?? { kind, structures: [] };
+    families.set(key, family);
+    family.structures.push({ root, sites, producers, consumers });
+  }
+  return { families: nameFamilies([...families.values()]), frozen };
+}
+
+/** Sites of all structures of `families`, each tensor and axis once. */
+export function placesOf(
+  families: readonly Family[],
+  sitesOf: (structure: Structure) => readonly Site[],
+): Pick<Site, 'tensor' | 'axis'>[] {
+  const found = new Map<string, Pick<Site, 'tensor' | 'axis'>>();
+  for (const { structures } of families) {
+    for (const { tensor, axis } of structures.flatMap(sitesOf))
+      found.set(`${axis} ${tensor}`, { tensor, axis });
+  }
+  return [...found.values()];
+}
+
+/** The axis of a stored tensor that counts the output units of its layer; null where they lie along none alone. */
+export function unitAxis(tensor: ModelTensor | undefined): number | null {
+  if (!tensor?.rows || tensor.role !== 'weight') return null;
+  const { outer, reduced, units } = tensor.rows;
+  let before = 1;
+  for (const [axis, size] of tensor.shape.entries()) {
+    if (before === outer * reduced && size === units) return axis;
+    before *= size;
+  }
+  return null;
+}
+
+function kindOf(producers: readonly Site[], tag: LaneTag | null): StructureKind {
+  if (tag !== null) return tag;
+  if (producers.length === 0) return 'other';
+  return producers.some(({ tensor }) => SPLINES.test(tensor)) ? 'kan_node' : 'channel';
+}
+
+/** By the first tensor that computes them; of several kinds along one tensor those that are no channels say so. */
+function nameFamilies(families: readonly Omit<Family, 'name'>[]): Family[] {
+  const taken = new Set<string>();
+  return families.map(({ kind, structures }) => {
+    const [{ sites, producers }] = structures;
+    const { tensor, axis } = producers[0] ?? sites[0];
+    const stem = kind === 'head' || kind === 'head_width' ? `${tensor}#${kind}` : tensor;
+    let name = taken.has(stem) ? `${stem}#${axis}` : stem;
+    for (let count = 2; taken.has(name); count++) name = `${stem}#${axis}.${count}`;
+    taken.add(name);
+    return { name, kind, structures: structures.toSorted((a, b) => firstPosition(a) - firstPosition(b)) };
+  });
+}
+
+function firstPosition({ sites, producers }: Structure): number {
+  return (producers[0] ?? sites[0]).positions[0];
+}

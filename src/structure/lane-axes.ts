@@ -1,0 +1,139 @@
+import { elementCount } from '../formats/model.ts';
+import type { LaneAxis, Lanes, Obstacle } from './lanes.ts';
+
+/** The positions `indices` of an axis, in that order. */
+export function pickPositions(axis: LaneAxis, indices: readonly number[]): LaneAxis {
+  if (axis === null || indices.length <= 1) return null;
+  return axis.map((column) => Int32Array.from(indices, (index) => column[index]));
+}
+
+/** Axes one after the other; those that cannot shrink are positions without lanes. */
+export function concatAxes(axes: readonly LaneAxis[], sizes: readonly number[]): LaneAxis {
+  const columns = Math.max(...axes.map((axis) => axis?.length ?? 0));
+  if (columns === 0) return null;
+  const length = sizes.reduce((sum, size) => sum + size, 0);
+  return Array.from({ length: columns }, (_, column) => {
+    const joined = new Int32Array(length).fill(-1);
+    let offset = 0;
+    for (const [i, axis] of axes.entries()) {
+      if (axis?.[column]) joined.set(axis[column], offset);
+      offset += sizes[i];
+    }
+    return joined;
+  });
+}
+
+/** Several axes as one, the last running fastest: a position goes when one of its coordinates goes. */
+export function mergeAxes(axes: readonly LaneAxis[], sizes: readonly number[]): LaneAxis {
+  const length = elementCount(sizes);
+  if (length <= 1 || axes.every((axis) => axis === null)) return null;
+  const columns: Int32Array[] = [];
+  let stride = length;
+  for (const [i, axis] of axes.entries()) {
+    const size = sizes[i];
+    stride /= size;
+    const step = stride;
+    for (const column of axis ?? []) {
+      columns.push(Int32Array.from({ length }, (_, position) => column[Math.floor(position / step) % size]));
+    }
+  }
+  return columns;
+}
+
+/**
+ * One axis as several of `sizes`, the last running fastest: the inverse of `mergeAxes`. Every lane is put down to new lanes of the coordinates that it differs along, so that
+ * `heads x width` positions fall into lanes of heads and lanes of width, neither forced on the other.
+ */
+export function splitAxis(
+  lanes: Lanes,
+  axis: LaneAxis,
+  sizes: readonly number[],
+  obstacle: Obstacle,
+): LaneAxis[] {
+  const parts: Int32Array[][] = sizes.map(() => []);
+  const real = [...sizes.keys()].filter((part) => sizes[part] > 1);
+  if (real.length === 1) return sizes.map((size) => (size > 1 ? axis : null));
+  for (const column of axis === null ? [] : columnsOfRoots(lanes, axis)) {
+    const coordinate = coordinates(sizes);
+    const differing = real.filter((part) => differsAlong(column, coordinate[part]));
+    if (differing.length === 0) {
+      lanes.freezeAxis([column], { ...obstacle, reason: 'one structure covers the whole axis' });
+    } else if (differing.length === 1) {
+      const [part] = differing;
+      const { stride } = coordinate[part];
+      parts[part].push(Int32Array.from({ length: sizes[part] }, (_, i) => column[i * stride]));
+    } else {
+      for (const [part, classes] of splitColumn(lanes, column, differing, coordinate, obstacle)) {
+        parts[part].push(classes);
+      }
+    }
+  }
+  return parts.map((columns) => (columns.length > 0 ? columns : null));
+}
+
+/** One of the sizes that a flat position is made of. */
+interface Coordinate {
+  readonly size: number;
+  readonly stride: number;
+}
+
+function coordinates(sizes: readonly number[]): Coordinate[] {
+  let stride = elementCount(sizes);
+  return sizes.map((size) => {
+    stride /= size;
+    return { size, stride };
+  });
+}
+
+const coordinateAt = (position: number, { size, stride }: Coordinate) => Math.floor(position / stride) % size;
+
+function differsAlong(column: Int32Array, coordinate: Coordinate): boolean {
+  return column.some(
+    (lane, position) => lane !== column[position - coordinateAt(position, coordinate) * coordinate.stride],
+  );
+}
+
+/** Lanes of several coordinates, the same for those of one coordinate whose slices are alike; each lane of the column goes when one of its coordinates' does. */
+function splitColumn(
+  lanes: Lanes,
+  column: Int32Array,
+  differing: readonly number[],
+  coordinate: readonly Coordinate[],
+  obstacle: Obstacle,
+): Map<number, Int32Array> {
+  const found = new Map(differing.map((part) => [part, classesAlong(lanes, column, coordinate[part])]));
+  const known = new Map<number, string>();
+  for (const [position, lane] of column.entries()) {
+    const set = differing.map((part) => found.get(part)?.[coordinateAt(position, coordinate[part])] ?? -1);
+    if (lane < 0) {
+      for (const part of set)
+        lanes.freeze(part, { ...obstacle, reason: 'mixes with positions that cannot be removed' });
+      continue;
+    }
+    if (known.get(lane) === set.join()) continue;
+    known.set(lane, set.join());
+    lanes.equate(lanes.rootsOf(lane), [...new Set(set.flatMap((part) => lanes.rootsOf(part)))], obstacle);
+  }
+  return found;
+}
+
+function classesAlong(lanes: Lanes, column: Int32Array, coordinate: Coordinate): Int32Array {
+  const slices: number[][] = Array.from({ length: coordinate.size }, () => []);
+  for (const [position, lane] of column.entries()) slices[coordinateAt(position, coordinate)].push(lane);
+  const known = new Map<string, number>();
+  return Int32Array.from(slices, (slice) => {
+    const key = slice.join();
+    const lane = known.get(key) ?? lanes.create();
+    known.set(key, lane);
+    return lane;
+  });
+}
+
+/** The axis with roots for lanes: as many columns as a position has. */
+function columnsOfRoots(lanes: Lanes, axis: readonly Int32Array[]): Int32Array[] {
+  const positions = Array.from(axis[0], (_, position) => lanes.rootsAt(axis, position));
+  const columns = Math.max(...positions.map((roots) => roots.length));
+  return Array.from({ length: columns }, (_, column) =>
+    Int32Array.from(positions, (roots) => roots[column] ?? -1),
+  );
+}

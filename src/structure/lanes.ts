@@ -1,0 +1,146 @@
+/** Why something cannot be removed, and the node that says so. */
+export interface Obstacle {
+  readonly node: string;
+  readonly operator: string;
+  readonly reason: string;
+}
+
+/**
+ * What the positions of one axis hang on, as columns of lanes: position p disappears when any of the lanes `column[p]` is removed (-1: none). Null
+ * for an axis that can never shrink.
+ */
+export type LaneAxis = readonly Int32Array[] | null;
+
+/** Freezes what ties unlike things together. */
+const UNLIKE: Obstacle = {
+  node: '',
+  operator: '',
+  reason: 'is tied to a position that cannot be removed',
+};
+
+/**
+ * Lanes are removable indices. Operators state which lanes of their inputs and outputs go together; lanes that do are joined (union-find), and a lane that stands for
+ * several, such as one position of `heads x width` after a reshape, is defined by them: it goes when any of them goes. What is neither joined into another nor
+ * defined by others is a *root*: it can be removed alone, with all that hangs on it.
+ *
+ * Whatever is stated holds for every set of removed roots. A statement that cannot be expressed joins all lanes in it into one, which is sound: all or none.
+ */
+export class Lanes {
+  readonly #parent: number[] = [];
+  readonly #parts = new Map<number, readonly number[]>();
+  readonly #frozen = new Map<number, Obstacle>();
+
+  get count(): number {
+    return this.#parent.length;
+  }
+
+  create(): number {
+    return this.#parent.push(this.#parent.length) - 1;
+  }
+
+  /** A lane of its own for every position; an axis of one position cannot shrink. */
+  createAxis(size: number): LaneAxis {
+    return size > 1 ? [Int32Array.from({ length: size }, () => this.create())] : null;
+  }
+
+  /** The roots that a lane hangs on. */
+  rootsOf(lane: number): number[] {
+    const roots: number[] = [];
+    this.#collect(lane, roots);
+    return roots;
+  }
+
+  /** The roots that a position hangs on, in the order of the axis's columns. */
+  rootsAt(axis: LaneAxis, position: number): number[] {
+    const roots: number[] = [];
+    for (const column of axis ?? []) if (column[position] >= 0) this.#collect(column[position], roots);
+    return roots;
+  }
+
+  /** Why a root must stay; null where it need not. */
+  obstacleOf(root: number): Obstacle | null {
+    return this.#frozen.get(root) ?? null;
+  }
+
+  /** The first obstacle that a root meets is the one that is kept. */
+  freeze(lane: number, obstacle: Obstacle): void {
+    for (const root of this.rootsOf(lane)) if (!this.#frozen.has(root)) this.#frozen.set(root, obstacle);
+  }
+
+  freezeAxis(
+    axis: LaneAxis,
+    obstacle: Obstacle,
+    isAffected: (position: number) => boolean = () => true,
+  ): void {
+    for (const column of axis ?? []) {
+      for (const [position, lane] of column.entries()) {
+        if (lane >= 0 && isAffected(position)) this.freeze(lane, obstacle);
+      }
+    }
+  }
+
+  /** States that the positions of two axes go together, one by one. */
+  tie(a: LaneAxis, b: LaneAxis, obstacle: Obstacle = UNLIKE): void {
+    if (a === b) return;
+    if (a === null || b === null || a[0].length !== b[0].length) {
+      this.freezeAxis(a, obstacle);
+      this.freezeAxis(b, obstacle);
+      return;
+    }
+    for (let position = 0; position < a[0].length; position++) {
+      this.equate(this.rootsAt(a, position), this.rootsAt(b, position), obstacle);
+    }
+  }
+
+  /** States that one of the roots `a` goes exactly when one of the roots `b` does. */
+  equate(a: readonly number[], b: readonly number[], obstacle: Obstacle = UNLIKE): void {
+    const onlyA = a.filter((root) => !b.includes(root));
+    const onlyB = b.filter((root) => !a.includes(root));
+    if (onlyA.length === 0 && onlyB.length === 0) return;
+    if (a.length === 0 || b.length === 0) {
+      for (const root of [...a, ...b]) this.freeze(root, obstacle);
+    } else if (onlyA.length === onlyB.length) {
+      for (const [i, root] of onlyA.entries()) this.#join(root, onlyB[i]);
+    } else if (a.length === 1 && onlyA.length === 1) {
+      this.#define(a[0], b);
+    } else if (b.length === 1 && onlyB.length === 1) {
+      this.#define(b[0], a);
+    } else {
+      const all = [...new Set([...a, ...b])];
+      for (const root of all.slice(1)) this.#join(all[0], root);
+    }
+  }
+
+  /** Joins what may have been joined before. */
+  #join(a: number, b: number): void {
+    const [root, other] = [this.#find(a), this.#find(b)];
+    if (root === other) return;
+    const [kept, gone] = root < other ? [root, other] : [other, root];
+    this.#parent[gone] = kept;
+    const obstacle = this.#frozen.get(kept) ?? this.#frozen.get(gone);
+    if (obstacle) this.#frozen.set(kept, obstacle);
+  }
+
+  #define(root: number, parts: readonly number[]): void {
+    const obstacle = this.#frozen.get(root);
+    this.#parts.set(root, [...parts]);
+    if (obstacle) for (const part of parts) this.freeze(part, obstacle);
+  }
+
+  #find(lane: number): number {
+    const parent = this.#parent;
+    let root = lane;
+    while (parent[root] !== root) {
+      parent[root] = parent[parent[root]];
+      root = parent[root];
+    }
+    return root;
+  }
+
+  #collect(lane: number, roots: number[]): void {
+    const root = this.#find(lane);
+    const parts = this.#parts.get(root);
+    if (parts) for (const part of parts) this.#collect(part, roots);
+    else if (!roots.includes(root)) roots.push(root);
+  }
+}

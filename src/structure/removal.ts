@@ -1,0 +1,199 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  type GraphProto,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from 'onnx-buf';
+import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import type { KeptPositions } from '../formats/onnx/rewrite.ts';
+import type { GraphAnalysis } from './analysis.ts';
+import { removeDeadCode } from './dead-code.ts';
+import { type GraphEdit, OPEN } from './graph-edit.ts';
+import type { LaneAxis } from './lanes.ts';
+
+const MAX_INT64 = 2n ** 63n - 1n;
+
+/**
+ * Removes structures from the graph that was analysed: changes its proto, and returns what stays of every stored tensor that shrinks.
+ * @param removed roots of the analysis's lanes
+ */
+export function removeStructures(
+  { model, lanes, axesOf, changes, stored, integers }: GraphAnalysis,
+  removed: ReadonlySet<number>,
+): Map<TensorProto, KeptPositions> {
+  const graph = model.proto.graph;
+  if (graph === undefined) throw new TypeError('a model without a graph');
+  const edit = new Removal(graph, (axis, position) =>
+    lanes.rootsAt(axis, position).some((root) => removed.has(root)),
+  );
+  // Integers that followed from shapes stay what they were: what has to follow the new shapes is changed below.
+  edit.fold(integers);
+  for (const change of changes) change(edit);
+  edit.finish();
+  const kept = new Map<TensorProto, KeptPositions>();
+  for (const [name, tensor] of stored) {
+    const axes = axesOf(name);
+    if (!axes.some((axis) => edit.shrinks(axis))) continue;
+    kept.set(
+      tensor,
+      axes.map((axis, i) => (edit.shrinks(axis) ? edit.kept(axis, Number(tensor.dims[i])) : null)),
+    );
+  }
+  graph.valueInfo = []; // what it says of shapes is no longer true
+  removeDeadCode(graph);
+  return kept;
+}
+
+class Removal implements GraphEdit {
+  readonly #graph: GraphProto;
+  readonly #prefix: string;
+  readonly #isRemoved: (axis: LaneAxis, position: number) => boolean;
+  readonly #kept = new Map<LaneAxis, readonly number[]>();
+  /** Nodes to be put before and behind others. */
+  readonly #before = new Map<NodeProto, NodeProto[]>();
+  readonly #behind = new Map<NodeProto, NodeProto[]>();
+  #names = 0;
+
+  constructor(graph: GraphProto, isRemoved: (axis: LaneAxis, position: number) => boolean) {
+    this.#graph = graph;
+    this.#prefix = freePrefix(graph, 'pruned_');
+    this.#isRemoved = isRemoved;
+  }
+
+  kept(axis: LaneAxis, size: number): readonly number[] {
+    if (axis === null) return Array.from({ length: size }, (_, position) => position);
+    const known = this.#kept.get(axis);
+    if (known) return known;
+    const kept = Array.from(axis[0].keys()).filter((position) => !this.#isRemoved(axis, position));
+    this.#kept.set(axis, kept);
+    return kept;
+  }
+
+  shrinks(axis: LaneAxis): boolean {
+    return axis !== null && this.kept(axis, axis[0].length).length < axis[0].length;
+  }
+
+  setInteger(node: NodeProto, attribute: string, value: number): void {
+    const found = attributeOf(node, attribute, AttributeProto_AttributeType.INT);
+    found.i = BigInt(value);
+  }
+
+  setIntegers(node: NodeProto, attribute: string, values: readonly number[]): void {
+    const found = attributeOf(node, attribute, AttributeProto_AttributeType.INTS);
+    found.ints = values.map(toInt64);
+  }
+
+  setInput(node: NodeProto, input: number, values: readonly number[], isScalar = false): void {
+    while (node.input.length <= input) node.input.push('');
+    node.input[input] = this.#integers(values, isScalar ? [] : [values.length]);
+  }
+
+  removeAttribute(node: NodeProto, attribute: string): void {
+    node.attribute = node.attribute.filter(({ name }) => name !== attribute);
+  }
+
+  setSizes(node: NodeProto, input: number, sizes: readonly (number | typeof OPEN)[]): void {
+    if (!sizes.includes(OPEN)) {
+      this.setInput(node, input, sizes.map(Number));
+      return;
+    }
+    const where = this.#fill(node.input[input], sizes, this.#fresh('sizes'));
+    this.#before.set(node, [...(this.#before.get(node) ?? []), where]);
+    node.input[input] = where.output[0];
+  }
+
+  setOutputSizes(node: NodeProto, sizes: readonly (number | typeof OPEN)[]): void {
+    const found = this.#fresh('sizes');
+    const where = this.#fill(found, sizes, node.output[0]);
+    this.#behind.set(node, [where, ...(this.#behind.get(node) ?? [])]);
+    node.output[0] = found;
+  }
+
+  /** Puts the sizes that are given in the place of those found. */
+  #fill(found: string, sizes: readonly (number | typeof OPEN)[], output: string): NodeProto {
+    const isGiven = this.#booleans(sizes.map((size) => size !== OPEN));
+    const given = this.#integers(
+      sizes.map((size) => size ?? 0),
+      [sizes.length],
+    );
+    return create(NodeProtoSchema, {
+      opType: 'Where',
+      name: this.#fresh('fill'),
+      input: [isGiven, given, found],
+      output: [output],
+    });
+  }
+
+  /** Nodes that compute only integers which are known become constants. */
+  fold(integers: GraphAnalysis['integers']): void {
+    this.#graph.node = this.#graph.node.filter(({ opType, output }) => {
+      if (opType === 'Constant' || output.length === 0 || !output.every((name) => integers.has(name)))
+        return true;
+      for (const name of output) {
+        const { shape = [], values = [] } = integers.get(name) ?? {};
+        this.#graph.initializer.push(integerTensor(name, values, shape));
+      }
+      return false;
+    });
+  }
+
+  /** Puts the nodes in their places. */
+  finish(): void {
+    this.#graph.node = this.#graph.node.flatMap((node) => [
+      ...(this.#before.get(node) ?? []),
+      node,
+      ...(this.#behind.get(node) ?? []),
+    ]);
+  }
+
+  #fresh(hint: string): string {
+    return `${this.#prefix}${this.#names++}_${hint}`;
+  }
+
+  #integers(values: readonly number[], shape: readonly number[]): string {
+    const name = this.#fresh('integers');
+    this.#graph.initializer.push(integerTensor(name, values, shape));
+    return name;
+  }
+
+  #booleans(values: readonly boolean[]): string {
+    const name = this.#fresh('given');
+    this.#graph.initializer.push(
+      create(TensorProtoSchema, {
+        name,
+        dataType: TensorProto_DataType.BOOL,
+        dims: [BigInt(values.length)],
+        rawData: Uint8Array.from(values, Number),
+      }),
+    );
+    return name;
+  }
+}
+
+function integerTensor(name: string, values: readonly number[], shape: readonly number[]): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dataType: TensorProto_DataType.INT64,
+    dims: shape.map(BigInt),
+    rawData: new Uint8Array(BigInt64Array.from(values, toInt64).buffer),
+  });
+}
+
+/** Ends of a Slice that mean its end are as large as can be, and were rounded up to 2^63. */
+function toInt64(value: number): bigint {
+  return value >= 2 ** 63 ? MAX_INT64 : BigInt(value);
+}
+
+function attributeOf(node: NodeProto, name: string, type: AttributeProto_AttributeType): AttributeProto {
+  const found = node.attribute.find((attribute) => attribute.name === name);
+  if (found) return found;
+  const created = create(AttributeProtoSchema, { name, type });
+  node.attribute.push(created);
+  return created;
+}

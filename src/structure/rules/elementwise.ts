@@ -1,0 +1,46 @@
+import type { LaneAxis } from '../lanes.ts';
+import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+
+/** Inputs are broadcast against each other: their axes go together, counted from the last, but those of size 1. */
+const elementwise: StructureRule = (at) => {
+  const axes = broadcastAxes(at, at.givenInputs);
+  return at.node.outputs.map(() => axes);
+};
+
+export function broadcastAxes(at: RuleContext, inputs: readonly number[]): LaneAxis[] {
+  const rank = Math.max(...inputs.map((input) => at.sizes(input).length));
+  return Array.from({ length: rank }, (_, axis) => {
+    const met = inputs.flatMap((input) => {
+      const own = axis - rank + at.sizes(input).length;
+      return own >= 0 && at.sizes(input)[own] !== 1 ? [at.axes(input)[own]] : [];
+    });
+    for (const other of met.slice(1)) at.tie(met[0], other);
+    return met.every((each) => each !== null) ? (met[0] ?? null) : null;
+  });
+}
+
+/** Only the first input's numbers are passed on; the others are bounds, or say a type. */
+const passing: StructureRule = (at) => at.node.outputs.map(() => at.axes(0));
+
+/** In training what is dropped is drawn anew for every shape. */
+const dropout: StructureRule = (at) => {
+  const isTraining = at.hasInput(2) && at.integersOf(2)?.[0] !== 0;
+  return isTraining ? at.frozen('is dropped at random') : passing(at);
+};
+
+const ELEMENTWISE = [
+  ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Max', 'Min', 'Sum', 'Mean', 'Where', 'PRelu'],
+  ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'And', 'Or', 'Xor', 'Not', 'BitShift'],
+  ...['BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'IsNaN', 'IsInf', 'Sign'],
+  ...['Abs', 'Neg', 'Reciprocal', 'Sqrt', 'Exp', 'Log', 'Erf', 'Floor', 'Ceil', 'Round'],
+  ...['Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Tanh', 'Asinh', 'Acosh', 'Atanh'],
+  ...['Relu', 'LeakyRelu', 'ThresholdedRelu', 'Elu', 'Selu', 'Celu', 'Gelu', 'Mish', 'Swish', 'HardSwish'],
+  ...['Sigmoid', 'HardSigmoid', 'Softplus', 'Softsign', 'Shrink', 'Cast', 'Identity'],
+];
+
+export const ELEMENTWISE_RULES: StructureRules = new Map<string, StructureRule>([
+  ...ELEMENTWISE.map((operator): [string, StructureRule] => [operator, elementwise]),
+  ['Clip', passing],
+  ['CastLike', passing],
+  ['Dropout', dropout],
+]);

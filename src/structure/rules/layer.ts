@@ -1,0 +1,113 @@
+import { mergeAxes, splitAxis } from '../lane-axes.ts';
+import type { LaneAxis } from '../lanes.ts';
+import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+
+const KERNEL = 'is a position of a kernel';
+const SPATIAL = 'is a spatial axis';
+const GROUP = 'is one of several groups';
+
+/** Y[n, o, ...] sums X[n, i, ...] W[o, i, k] over the channels of o's group and the kernel. */
+const conv: StructureRule = (at) => {
+  const [x, w] = [at.axes(0), at.axes(1)];
+  const group = at.integer('group', 1);
+  at.fixed(w.slice(2), KERNEL);
+  if (group === 1) at.tie(x[1], w[1]);
+  else tieGroups(at, group);
+  at.contract(0, 1);
+  if (at.hasInput(2)) at.tie(at.axes(2)[0], w[0]);
+  return [[x[0], w[0], ...at.fixed(x.slice(2), SPATIAL)]];
+};
+
+/** Channels of input and output are `group` x some: groups go as a whole, or what stays must be the same in all of them. */
+function tieGroups(at: RuleContext, group: number): void {
+  const [x, w] = [at.axes(0), at.axes(1)];
+  const [channels, units] = [at.sizes(0)[1], at.sizes(1)[0]];
+  const obstacle = at.obstacle(GROUP);
+  const [unitGroups] = splitAxis(at.lanes, w[0], [group, units / group], obstacle);
+  const [channelGroups, withinGroup] = splitAxis(at.lanes, x[1], [group, channels / group], obstacle);
+  if (x[1] === null) {
+    at.freeze(unitGroups, 'is one of several groups of an input that cannot shrink');
+    at.freeze(w[1], 'belongs to an input that cannot shrink');
+  } else {
+    at.tie(unitGroups, channelGroups);
+    if (channels > group) at.tie(withinGroup, w[1]);
+  }
+  shrinkGroups(at, unitGroups, group);
+}
+
+function shrinkGroups(at: RuleContext, groups: LaneAxis, count: number): void {
+  at.onRemoval((edit) => {
+    if (edit.shrinks(groups)) edit.setInteger(at.node.proto, 'group', edit.kept(groups, count).length);
+  });
+}
+
+/** Y[n, g x o, ...] of X[n, g x i, ...] and W[g x i, o, k]. */
+const convTranspose: StructureRule = (at) => {
+  const [x, w] = [at.axes(0), at.axes(1)];
+  const group = at.integer('group', 1);
+  const [channels, units] = at.sizes(1);
+  at.fixed(w.slice(2), KERNEL);
+  at.tie(x[1], w[0]);
+  at.contract(0, 1);
+  const [groups] = splitAxis(at.lanes, w[0], [group, channels / group], at.obstacle(GROUP));
+  const output = group === 1 ? w[1] : mergeAxes([groups, w[1]], [group, units]);
+  if (at.hasInput(2)) at.tie(at.axes(2)[0], output);
+  shrinkGroups(at, groups, group);
+  return [[x[0], output, ...at.fixed(x.slice(2), SPATIAL)]];
+};
+
+/** Y = op(A) op(B) + C. */
+const gemm: StructureRule = (at) => {
+  const [a, b] = [at.axes(0), at.axes(1)];
+  const [transA, transB] = [at.integer('transA', 0), at.integer('transB', 0)];
+  at.tie(a[transA ? 0 : 1], b[transB ? 1 : 0]);
+  at.contract(0, transA ? 0 : 1);
+  const output = [a[transA ? 1 : 0], b[transB ? 0 : 1]];
+  if (at.hasInput(2)) tieAdded(at, 2, output);
+  return [output];
+};
+
+/** What is broadcast to the output and added to it has the output's lanes. */
+function tieAdded(at: RuleContext, input: number, output: readonly LaneAxis[]): void {
+  const sizes = at.sizes(input);
+  for (const [axis, size] of sizes.entries()) {
+    if (size > 1) at.tie(at.axes(input)[axis], output[axis + output.length - sizes.length]);
+  }
+}
+
+/** Products of matrices, the axes before the last two broadcast. */
+const matMul: StructureRule = (at) => {
+  const [a, b] = [at.axes(0), at.axes(1)];
+  const [rankA, rankB] = [a.length, b.length];
+  const [summedA, summedB] = [a[rankA - 1], b[Math.max(0, rankB - 2)]];
+  at.tie(summedA, summedB);
+  at.contract(0, rankA - 1);
+  const batchRank = Math.max(rankA, rankB, 2) - 2;
+  const batch = Array.from({ length: batchRank }, (_, axis) => batchAxis(at, axis - batchRank));
+  const rows = rankA > 1 ? [a[rankA - 2]] : [];
+  const columns = rankB > 1 ? [b[rankB - 1]] : [];
+  if (!at.facts.isConstant(at.inputName(0)) && !at.facts.isConstant(at.inputName(1))) {
+    for (const axis of batch) at.tag(axis, 'head');
+    for (const axis of [summedA, ...columns]) at.tag(axis, 'head_width');
+  }
+  return [[...batch, ...rows, ...columns]];
+};
+
+/** A batch axis counted from the last of them, -1. */
+function batchAxis(at: RuleContext, fromEnd: number): LaneAxis {
+  const met = [0, 1].flatMap((input) => {
+    const sizes = at.sizes(input);
+    const axis = sizes.length - 2 + fromEnd;
+    return axis >= 0 && sizes[axis] !== 1 ? [at.axes(input)[axis]] : [];
+  });
+  if (met.length === 2) at.tie(met[0], met[1]);
+  return met.includes(null) ? null : (met[0] ?? null);
+}
+
+/** Layers: they sum over an axis of what they are given and have one of their own. */
+export const LAYER_RULES: StructureRules = new Map<string, StructureRule>([
+  ['Conv', conv],
+  ['ConvTranspose', convTranspose],
+  ['Gemm', gemm],
+  ['MatMul', matMul],
+]);

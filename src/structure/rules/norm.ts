@@ -1,0 +1,108 @@
+import type { StructureRule, StructureRules } from '../rule.ts';
+
+const STATISTICS = 'has its mean and variance taken over it';
+
+/** One number of each parameter a channel, and of each mean and variance that comes out. */
+const perChannel: StructureRule = (at) => {
+  const x = at.axes(0);
+  if (x.length < 2) return at.frozen('is normalized without an axis of channels');
+  for (const input of at.givenInputs.slice(1)) at.tie(x[1], at.axes(input)[0]);
+  return at.node.outputs.map((_, output) => (output === 0 ? x : [x[1]]));
+};
+
+/** In training the mean and variance are those of the input. */
+const batchNormalization: StructureRule = (at) => {
+  if (at.integer('training_mode', 0) === 1)
+    at.fixed(
+      at.axes(0).filter((_, axis) => axis !== 1),
+      STATISTICS,
+    );
+  return perChannel(at);
+};
+
+const instanceNormalization: StructureRule = (at) => {
+  at.fixed(at.axes(0).slice(2), STATISTICS);
+  return perChannel(at);
+};
+
+/** Normalizes over `axis` and all after it. */
+const layerNormalization: StructureRule = (at) => {
+  const x = at.axes(0);
+  const first = at.axis('axis', -1, x.length);
+  for (const input of at.givenInputs.slice(1)) {
+    const sizes = at.sizes(input);
+    for (const [axis, size] of sizes.entries()) {
+      if (size > 1) at.tie(x[axis + x.length - sizes.length], at.axes(input)[axis]);
+    }
+  }
+  at.fixed(x.slice(first), STATISTICS);
+  return at.node.outputs.map((_, output) =>
+    output === 0 ? x : x.map((axis, i) => (i >= first ? null : axis)),
+  );
+};
+
+/** Statistics go over the channels of a group. */
+const groupNormalization: StructureRule = (at) => {
+  const x = at.axes(0);
+  at.fixed(x.slice(1), STATISTICS);
+  for (const input of at.givenInputs.slice(1)) at.freeze(at.axes(input)[0], STATISTICS);
+  return [x];
+};
+
+const lrn: StructureRule = (at) => {
+  at.freeze(at.axes(0)[1], 'is normalized across neighbouring channels');
+  return [at.axes(0)];
+};
+
+/** Before version 13 over `axis` and all after it. */
+const softmax: StructureRule = (at) => {
+  const x = at.axes(0);
+  const isOld = at.facts.opset < 13;
+  const over = at.axis('axis', isOld ? 1 : -1, x.length);
+  at.fixed(isOld ? x.slice(over) : [x[over]], 'is normalized over');
+  return [x];
+};
+
+const lpNormalization: StructureRule = (at) => {
+  const x = at.axes(0);
+  at.freeze(x[at.axis('axis', -1, x.length)], STATISTICS);
+  return [x];
+};
+
+const meanVarianceNormalization: StructureRule = (at) => {
+  const x = at.axes(0);
+  const axes = at.integers('axes') ?? [0, 2, 3];
+  at.fixed(
+    axes.map((axis) => x.at(axis) ?? null),
+    STATISTICS,
+  );
+  return [x];
+};
+
+const quantize: StructureRule = (at) => {
+  const x = at.axes(0);
+  const axis = x.length > 0 ? at.axis('axis', 1, x.length) : 0;
+  const parameters = at.givenInputs.slice(1);
+  if (parameters.some((input) => at.sizes(input).length > 1)) return at.frozen('is scaled in blocks');
+  for (const input of parameters) {
+    if (at.sizes(input).some((size) => size > 1)) at.tie(x[axis] ?? null, at.axes(input)[0]);
+  }
+  return [x];
+};
+
+export const NORM_RULES: StructureRules = new Map<string, StructureRule>([
+  ['BatchNormalization', batchNormalization],
+  ['InstanceNormalization', instanceNormalization],
+  ['LayerNormalization', layerNormalization],
+  ['SimplifiedLayerNormalization', layerNormalization],
+  ['RMSNormalization', layerNormalization],
+  ['GroupNormalization', groupNormalization],
+  ['LRN', lrn],
+  ['Softmax', softmax],
+  ['LogSoftmax', softmax],
+  ['Hardmax', softmax],
+  ['LpNormalization', lpNormalization],
+  ['MeanVarianceNormalization', meanVarianceNormalization],
+  ['QuantizeLinear', quantize],
+  ['DequantizeLinear', quantize],
+]);

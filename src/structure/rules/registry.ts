@@ -1,0 +1,25 @@
+import type { StructureRules } from '../rule.ts';
+import { EINSUM_RULES } from './einsum.ts';
+import { ELEMENTWISE_RULES } from './elementwise.ts';
+import { LAYER_RULES } from './layer.ts';
+import { NORM_RULES } from './norm.ts';
+import { RECURRENT_RULES } from './recurrent.ts';
+import { REDUCE_RULES } from './reduce.ts';
+import { RESHAPE_RULES } from './reshape.ts';
+import { SELECTION_RULES } from './selection.ts';
+import { SIZE_RULES } from './sizes.ts';
+
+/** The rules of the standard operators by name. */
+export const STRUCTURE_RULES: StructureRules = new Map(
+  [
+    ELEMENTWISE_RULES,
+    EINSUM_RULES,
+    LAYER_RULES,
+    NORM_RULES,
+    RECURRENT_RULES,
+    REDUCE_RULES,
+    RESHAPE_RULES,
+    SELECTION_RULES,
+    SIZE_RULES,
+  ].flatMap((rules) => [...rules]),
+);

@@ -1,0 +1,147 @@
+import { elementCount } from '../../formats/model.ts';
+import { INFERRED, OPEN } from '../graph-edit.ts';
+import { mergeAxes, splitAxis } from '../lane-axes.ts';
+import type { LaneAxis } from '../lanes.ts';
+import { type RuleContext, type StructureRule, type StructureRules, Untraceable } from '../rule.ts';
+
+/** Axes of the input and of the output that make up the same stretch of numbers. */
+interface Stretch {
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+}
+
+/** The smallest stretches that the sizes of two shapes fall into. */
+function stretchesOf(from: readonly number[], to: readonly number[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  let [i, j] = [0, 0];
+  while (i < from.length && j < to.length) {
+    const [firstFrom, firstTo] = [i, j];
+    let [a, b] = [from[i++], to[j++]];
+    while (a !== b) {
+      if (a < b ? i === from.length : j === to.length) throw new Untraceable('sizes that do not factor');
+      if (a < b) a *= from[i++];
+      else b *= to[j++];
+    }
+    stretches.push({ from: range(firstFrom, i), to: range(firstTo, j) });
+  }
+  return stretches;
+}
+
+function range(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
+}
+
+/** The axes of the output of an operator that keeps the order of the numbers. */
+function reshapedAxes(at: RuleContext): LaneAxis[] {
+  const [from, to, x] = [at.sizes(0), at.outputSizes(), at.axes(0)];
+  const axes: LaneAxis[] = to.map(() => null);
+  if (elementCount(from) === 0) return at.fixed(x, 'is empty').length > 0 ? axes : axes;
+  for (const stretch of stretchesOf(from, to)) {
+    const [own, sizes] = [stretch.from.map((axis) => x[axis]), stretch.from.map((axis) => from[axis])];
+    const merged = own.length === 1 ? own[0] : mergeAxes(own, sizes);
+    const parts =
+      stretch.to.length === 1
+        ? [merged]
+        : splitAxis(
+            at.lanes,
+            merged,
+            stretch.to.map((axis) => to[axis]),
+            at.obstacle('cannot be told apart after a reshape'),
+          );
+    for (const [i, axis] of stretch.to.entries()) axes[axis] = parts[i];
+  }
+  return axes;
+}
+
+const reshape: StructureRule = (at) => {
+  const axes = reshapedAxes(at);
+  const to = at.outputSizes();
+  const inferred = inferredAxis(at, axes);
+  const copiesZeros = at.integer('allowzero', 0) === 0;
+  at.onRemoval((edit) => {
+    if (![...axes, ...at.axes(0)].some((axis) => edit.shrinks(axis))) return;
+    const sizes = to.map((size, axis) => {
+      if (axis === inferred) return INFERRED;
+      if (!at.isOpen(axis)) return edit.kept(axes[axis], size).length;
+      return copiesZeros && at.isInputSize(axis, axis) ? 0 : OPEN;
+    });
+    edit.setSizes(at.node.proto, 1, sizes);
+  });
+  return [axes];
+};
+
+/**
+ * The axis of the output whose size has to be inferred after removal: an open one that shrinks, or the only open one. Null where every open size can be taken from
+ * where the model takes it. Of several open ones that shrink, none can.
+ */
+function inferredAxis(at: RuleContext, axes: readonly LaneAxis[]): number | null {
+  const open = [...axes.keys()].filter((axis) => at.isOpen(axis));
+  const shrinking = open.filter((axis) => axes[axis] !== null);
+  if (shrinking.length === 0) return open.length === 1 ? open[0] : null;
+  const [first] = shrinking;
+  const isInferred = (axis: number) => at.integersOf(1)?.[axis] === -1;
+  if (shrinking.length === 1 && !open.some((axis) => axis !== first && isInferred(axis))) return first;
+  for (const axis of shrinking)
+    at.freeze(axes[axis], 'has a size that depends on the input, beside others that do');
+  return null;
+}
+
+const flatten: StructureRule = (at) => {
+  const [x, sizes] = [at.axes(0), at.sizes(0)];
+  const axis = at.axis('axis', 1, sizes.length);
+  return [[mergeAxes(x.slice(0, axis), sizes.slice(0, axis)), mergeAxes(x.slice(axis), sizes.slice(axis))]];
+};
+
+const squeeze: StructureRule = (at) => {
+  const [x, sizes] = [at.axes(0), at.sizes(0)];
+  const given = at.integers('axes') ?? at.integersOf(1);
+  if (given === null && at.hasInput(1)) return at.frozen('is squeezed by axes that are not constant');
+  const gone = given?.map((axis) => (axis < 0 ? axis + sizes.length : axis));
+  return [x.filter((_, axis) => (gone ? !gone.includes(axis) : sizes[axis] !== 1))];
+};
+
+const unsqueeze: StructureRule = (at) => {
+  const rank = at.outputSizes().length;
+  const given = at.integers('axes') ?? at.integersOf(1);
+  if (given === null) return at.frozen('is unsqueezed by axes that are not constant');
+  const added = given.map((axis) => (axis < 0 ? axis + rank : axis));
+  const rest = [...at.axes(0)];
+  return [range(0, rank).map((axis) => (added.includes(axis) ? null : (rest.shift() ?? null)))];
+};
+
+/** Blocks of channels become places, or places blocks of channels. */
+const depthToSpace: StructureRule = (at) => {
+  const x = at.axes(0);
+  const block = at.integer('blocksize', 1);
+  const channels = at.sizes(0)[1] / (block * block);
+  const isBlockFirst = at.text('mode', 'DCR') === 'DCR';
+  const sizes = isBlockFirst ? [block, block, channels] : [channels, block, block];
+  const parts = splitAxis(at.lanes, x[1], sizes, at.obstacle('becomes a spatial axis'));
+  const kept = parts[isBlockFirst ? 2 : 0];
+  for (const part of parts) if (part !== kept) at.freeze(part, 'becomes a spatial axis');
+  return [[x[0], kept, ...at.fixed(x.slice(2), 'is a spatial axis')]];
+};
+
+const spaceToDepth: StructureRule = (at) => {
+  const x = at.axes(0);
+  const block = at.integer('blocksize', 1);
+  const channels = mergeAxes([null, null, x[1]], [block, block, at.sizes(0)[1]]);
+  return [[x[0], channels, ...at.fixed(x.slice(2), 'is a spatial axis')]];
+};
+
+const transpose: StructureRule = (at) => {
+  const x = at.axes(0);
+  const perm = at.integers('perm') ?? range(0, x.length).reverse();
+  return [perm.map((axis) => x[axis])];
+};
+
+/** Operators that keep every number and only say differently where it is. */
+export const RESHAPE_RULES: StructureRules = new Map<string, StructureRule>([
+  ['Reshape', reshape],
+  ['Flatten', flatten],
+  ['Squeeze', squeeze],
+  ['Unsqueeze', unsqueeze],
+  ['Transpose', transpose],
+  ['DepthToSpace', depthToSpace],
+  ['SpaceToDepth', spaceToDepth],
+]);

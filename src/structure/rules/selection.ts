@@ -1,0 +1,229 @@
+import { OPEN } from '../graph-edit.ts';
+import { concatAxes, pickPositions } from '../lane-axes.ts';
+import type { LaneAxis } from '../lanes.ts';
+import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+
+const concat: StructureRule = (at) => {
+  const inputs = at.givenInputs;
+  const rank = at.outputSizes().length;
+  const along = at.axis('axis', 0, rank);
+  return [
+    Array.from({ length: rank }, (_, axis) => {
+      const own = inputs.map((input) => at.axes(input)[axis]);
+      if (axis === along)
+        return concatAxes(
+          own,
+          inputs.map((input) => at.sizes(input)[axis]),
+        );
+      for (const other of own.slice(1)) at.tie(own[0], other);
+      return own.includes(null) ? null : own[0];
+    }),
+  ];
+};
+
+const split: StructureRule = (at) => {
+  const x = at.axes(0);
+  const along = at.axis('axis', 0, x.length);
+  const sizes = at.node.outputs.map((value, output) => (value ? at.outputSizes(output)[along] : 0));
+  if (at.node.outputs.includes(null)) return at.frozen('is split, and a part is left out');
+  let offset = 0;
+  const parts = sizes.map((size) => {
+    const start = offset;
+    offset += size;
+    if (size === 1) at.freeze(x[along], 'is split into single positions', (position) => position === start);
+    return pickPositions(x[along], range(start, size));
+  });
+  at.onRemoval((edit) => {
+    if (!edit.shrinks(x[along])) return;
+    const kept = sizes.map((size, i) => edit.kept(parts[i], size).length);
+    if (at.facts.opset < 13) edit.setIntegers(at.node.proto, 'split', kept);
+    else edit.setInput(at.node.proto, 1, kept);
+  });
+  return parts.map((part) => x.map((axis, i) => (i === along ? part : axis)));
+};
+
+function range(start: number, length: number): number[] {
+  return Array.from({ length }, (_, i) => start + i);
+}
+
+/** One axis of a Slice. */
+interface SliceRange {
+  /** Its place among starts and ends. */
+  readonly place: number;
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+const slice: StructureRule = (at) => {
+  const [x, sizes] = [at.axes(0), at.sizes(0)];
+  const isOld = at.has('starts');
+  const starts = isOld ? at.integers('starts') : at.integersOf(1);
+  const ends = isOld ? at.integers('ends') : at.integersOf(2);
+  const axes = slicedAxes(at, starts?.length ?? 0, isOld);
+  const steps = at.hasInput(4) ? at.integersOf(4) : [];
+  if (axes === null || steps === null)
+    return at.frozen('is sliced along axes or by steps that are not constant');
+  const output = [...x];
+  const ranges: SliceRange[] = [];
+  for (const [place, axis] of axes.entries()) {
+    const size = sizes[axis];
+    if (x[axis] === null) continue;
+    if (starts === null || ends === null || (steps[place] ?? 1) !== 1) {
+      at.freeze(x[axis], 'is sliced in steps, or by bounds that are not constant');
+      output[axis] = null;
+      continue;
+    }
+    const [start, end] = [clampBound(starts[place], size), clampBound(ends[place], size)];
+    if (end - start === size) continue;
+    const indices = range(start, Math.max(0, end - start));
+    if (indices.length === 1)
+      at.freeze(x[axis], 'is the one position that a slice takes', (p) => p === start);
+    if (indices.length === 0) at.freeze(x[axis], 'is sliced to nothing');
+    at.leaveOut(x[axis]);
+    output[axis] = pickPositions(x[axis], indices);
+    ranges.push({ place, axis, start, end });
+  }
+  at.onRemoval((edit) => {
+    if (starts === null || ends === null || !ranges.some(({ axis }) => edit.shrinks(x[axis]))) return;
+    const [newStarts, newEnds] = [[...starts], [...ends]];
+    for (const { place, axis, start, end } of ranges) {
+      const kept = edit.kept(x[axis], sizes[axis]);
+      newStarts[place] = kept.filter((position) => position < start).length;
+      newEnds[place] = kept.filter((position) => position < end).length;
+    }
+    if (isOld) {
+      edit.setIntegers(at.node.proto, 'starts', newStarts);
+      edit.setIntegers(at.node.proto, 'ends', newEnds);
+    } else {
+      edit.setInput(at.node.proto, 1, newStarts);
+      edit.setInput(at.node.proto, 2, newEnds);
+    }
+  });
+  return [output];
+};
+
+/** Null where they are not constant. */
+function slicedAxes(at: RuleContext, count: number, isOld: boolean): number[] | null {
+  const rank = at.axes(0).length;
+  const given = isOld ? at.integers('axes') : at.hasInput(3) ? at.integersOf(3) : undefined;
+  if (given === null && !isOld) return null;
+  const bounds = count > 0 ? count : (at.facts.sizesOf(at.inputName(1))[0] ?? 0);
+  return (given ?? range(0, bounds)).map((axis) => (axis < 0 ? axis + rank : axis));
+}
+
+function clampBound(bound: number, size: number): number {
+  return Math.min(size, Math.max(0, bound < 0 ? bound + size : bound));
+}
+
+const gather: StructureRule = (at) => {
+  const x = at.axes(0);
+  const along = at.axis('axis', 0, x.length);
+  const size = at.sizes(0)[along];
+  const indexRank = at.sizes(1).length;
+  const given = at.integersOf(1);
+  let picked: LaneAxis[] = at.sizes(1).map(() => null);
+  if (x[along] !== null && (given === null || indexRank > 1)) {
+    at.freeze(x[along], 'is looked up by index');
+  } else if (x[along] !== null && given !== null) {
+    at.leaveOut(x[along]);
+    const indices = given.map((index) => (index < 0 ? index + size : index));
+    if (indices.length === 1) {
+      at.freeze(x[along], 'is the one position that is looked up', (position) => position === indices[0]);
+    } else {
+      picked = [pickPositions(x[along], indices)];
+    }
+    at.onRemoval((edit) => {
+      if (!edit.shrinks(x[along])) return;
+      const kept = edit.kept(x[along], size);
+      const moved = indices.map((index) => kept.indexOf(index)).filter((index) => index >= 0);
+      edit.setInput(at.node.proto, 1, moved, indexRank === 0);
+    });
+  }
+  return [[...x.slice(0, along), ...picked, ...x.slice(along + 1)]];
+};
+
+const expand: StructureRule = (at) => {
+  const [x, sizes, to] = [at.axes(0), at.sizes(0), at.outputSizes()];
+  const added = to.length - sizes.length;
+  const isOwn = (axis: number) => axis >= added && sizes[axis - added] === to[axis];
+  const axes = to.map((_, axis) => (isOwn(axis) ? x[axis - added] : null));
+  at.onRemoval((edit) => {
+    if (!axes.some((axis) => edit.shrinks(axis))) return;
+    // Where the size is the input's own a 1 leaves it as it is.
+    const target = to.map((size, axis) => (isOwn(axis) ? 1 : at.isOpen(axis) ? OPEN : size));
+    edit.setSizes(at.node.proto, 1, target);
+  });
+  return [axes];
+};
+
+const tile: StructureRule = (at) => {
+  const [sizes, to] = [at.sizes(0), at.outputSizes()];
+  return [
+    at.axes(0).map((axis, i) => {
+      const repeats = to[i] / sizes[i];
+      return repeats === 1
+        ? axis
+        : concatAxes(
+            Array.from({ length: repeats }, () => axis),
+            Array.from({ length: repeats }, () => sizes[i]),
+          );
+    }),
+  ];
+};
+
+/** Numbers made up in the shape that is given. */
+const constantOfShape: StructureRule = (at) => {
+  const to = at.outputSizes();
+  if (!at.facts.isFloat(at.outputName())) return [at.plain(0)];
+  const axes = to.map((size, axis) => (at.isOpen(axis) ? null : at.lanes.createAxis(size)));
+  at.onRemoval((edit) => {
+    if (!axes.some((axis) => edit.shrinks(axis))) return;
+    const target = to.map((size, axis) => (at.isOpen(axis) ? OPEN : edit.kept(axes[axis], size).length));
+    edit.setSizes(at.node.proto, 0, target);
+  });
+  return [axes];
+};
+
+const pad: StructureRule = (at) => {
+  const [sizes, to] = [at.sizes(0), at.outputSizes()];
+  const pads = at.integers('pads') ?? (at.hasInput(3) ? null : at.integersOf(1));
+  const isConstant = at.text('mode', 'constant') === 'constant';
+  return [
+    at.axes(0).map((axis, i) => {
+      const before = pads?.[i] ?? 0;
+      if (axis === null || (sizes[i] === to[i] && before === 0)) return axis;
+      if (pads === null || !isConstant || before < 0 || to[i] < sizes[i] + before) {
+        return at.fixed([axis], 'is padded')[0];
+      }
+      return concatAxes([null, axis, null], [before, sizes[i], to[i] - sizes[i] - before]);
+    }),
+  ];
+};
+
+const resize: StructureRule = (at) => {
+  const [sizes, to] = [at.sizes(0), at.outputSizes()];
+  const axes = at
+    .axes(0)
+    .map((axis, i) => (i < 2 && sizes[i] === to[i] ? axis : at.fixed([axis], 'is resized')[0]));
+  at.onRemoval((edit) => {
+    if (!at.hasInput(3) || at.has('axes') || !edit.shrinks(axes[1])) return;
+    const target = to.map((size, axis) => (at.isOpen(axis) ? OPEN : edit.kept(axes[axis], size).length));
+    edit.setSizes(at.node.proto, 3, target);
+  });
+  return [axes];
+};
+
+/** Operators that take some of the numbers, repeat them, or put them beside others. */
+export const SELECTION_RULES: StructureRules = new Map<string, StructureRule>([
+  ['Concat', concat],
+  ['Split', split],
+  ['Slice', slice],
+  ['Gather', gather],
+  ['Expand', expand],
+  ['Tile', tile],
+  ['ConstantOfShape', constantOfShape],
+  ['Pad', pad],
+  ['Resize', resize],
+  ['Upsample', resize],
+]);

@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import { clone } from '@bufbuild/protobuf';
+import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
+import { inlineFunctions } from '../autodiff/inline-functions.ts';
+import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import type { ModelInventory } from '../formats/model.ts';
+import { OnnxModel } from '../formats/onnx/graph.ts';
+import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
+import { unrollModel } from '../formats/onnx/program.ts';
+import { rewriteModel } from '../formats/onnx/rewrite.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
+import { type ShapeTrace, traceShapes } from '../runtime/shape-trace.ts';
+import { analyseGraph } from './analysis.ts';
+import { findStructures, type Structures } from './families.ts';
+import { removeStructures } from './removal.ts';
+import { separateConstants } from './separate-constants.ts';
+
+export interface StructuredModelContext {
+  /** Holds the inventory's files. */
+  readonly modelDirectory: string;
+  readonly inventory: ModelInventory;
+  readonly runtime: RuntimeSettings;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Makes a graph of functions one graph, and of shared small constants several. Changes the model's proto.
+ * @throws EmpError unsupported_model for functions without end
+ */
+export function prepareGraph(model: OnnxModel, { tensors }: ModelInventory): void {
+  const { proto } = model;
+  unrollModel(model); // refuses functions without end
+  inlineFunctions(proto);
+  const weights = tensors.filter(({ role }) => role === 'weight');
+  if (proto.graph) separateConstants(proto.graph, new Set(weights.map(({ name }) => name)));
+}
+
+/** An ONNX model whose structures are known, to be written without some of them. Its weights are never in memory. */
+export class StructuredModel implements AsyncDisposable {
+  readonly structures: Structures;
+  readonly #proto: ModelProto;
+  readonly #trace: ShapeTrace;
+  readonly #opened: AsyncDisposableStack;
+  readonly #files: ReadonlyMap<string, FileSource>;
+
+  private constructor(
+    structures: Structures,
+    proto: ModelProto,
+    trace: ShapeTrace,
+    files: ReadonlyMap<string, FileSource>,
+    opened: AsyncDisposableStack,
+  ) {
+    this.structures = structures;
+    this.#proto = proto;
+    this.#trace = trace;
+    this.#files = files;
+    this.#opened = opened;
+  }
+
+  /**
+   * Finds the structures of a model by running its graph twice, without its weights.
+   * @throws EmpError malformed_onnx, missing_file; unsupported_model for a model that does not run
+   */
+  static async open(context: StructuredModelContext): Promise<StructuredModel> {
+    const { modelDirectory, inventory, runtime, signal } = context;
+    await using opened = new AsyncDisposableStack();
+    const files = new Map<string, FileSource>();
+    for (const file of inventory.files) {
+      files.set(file, opened.use(await openFileSource(join(modelDirectory, file))));
+    }
+    const stored = await readOnnxModel(files);
+    const { proto } = stored;
+    const names = nameStoredTensors(stored);
+    prepareGraph(stored, inventory);
+    const untouched = clone(ModelProtoSchema, proto);
+    const model = new OnnxModel(proto);
+    const trace = await traceShapes(model, files, runtime, signal);
+    const structures = findStructures(analyseGraph(model, trace), inventory, names);
+    return new StructuredModel(structures, untouched, trace, files, opened.move());
+  }
+
+  /**
+   * Writes the model without some structures: smaller tensors, shape arithmetic that follows, and no code that nothing reads any more.
+   * @param removed roots of structures
+   * @returns names of the files written to `targetDirectory`, the `.onnx` file first
+   */
+  async write(removed: ReadonlySet<number>, targetDirectory: string, signal: AbortSignal): Promise<string[]> {
+    // The same graph falls into the same roots.
+    const analysis = analyseGraph(new OnnxModel(clone(ModelProtoSchema, this.#proto)), this.#trace);
+    const kept = removeStructures(analysis, removed);
+    return await rewriteModel(analysis.model.proto, this.#files, kept, targetDirectory, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { concatAxes, mergeAxes, pickPositions, splitAxis } from '../../src/structure/lane-axes.ts';
+import { type LaneAxis, Lanes, type Obstacle } from '../../src/structure/lanes.ts';
+
+const HERE: Obstacle = { node: 'n', operator: 'Op', reason: 'for the test' };
+
+/** Every set of roots that may be removed, as the positions of an axis that go: what must agree is compared under each of them. */
+function removals(lanes: Lanes, seed: number): ((axis: LaneAxis, position: number) => boolean)[] {
+  const roots = new Set(Array.from({ length: lanes.count }, (_, lane) => lanes.rootsOf(lane)).flat());
+  const free = [...roots].filter((root) => lanes.obstacleOf(root) === null);
+  const subsets = Array.from({ length: 8 }, (_, draw) => {
+    const chosen = free.filter((root) => ((root * 2654435761 + seed * 40503 + draw * 7919) >>> 7) % 3 === 0);
+    return new Set(chosen);
+  });
+  const singles = free.map((root) => new Set([root]));
+  return [...subsets, ...singles].map(
+    (removed) => (axis, position) => lanes.rootsAt(axis, position).some((root) => removed.has(root)),
+  );
+}
+
+/** Steps that build an axis of 24 positions out of others. */
+const recipe = fc.record({
+  sizes: fc.constantFrom([24], [4, 6], [6, 4], [2, 3, 4], [8, 3], [2, 12], [1, 24], [4, 1, 6]),
+  fixed: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+  shuffled: fc.boolean(),
+  joined: fc.array(fc.tuple(fc.nat(23), fc.nat(23)), { maxLength: 4 }),
+  halves: fc.boolean(),
+});
+
+function build(
+  lanes: Lanes,
+  { sizes, fixed, shuffled, joined, halves }: typeof recipe extends fc.Arbitrary<infer T> ? T : never,
+): LaneAxis {
+  const axes = sizes.map((size, i) => (fixed[i] && sizes.length > 1 ? null : lanes.createAxis(size)));
+  let axis = mergeAxes(axes, sizes);
+  if (shuffled)
+    axis = pickPositions(
+      axis,
+      Array.from({ length: 24 }, (_, i) => (i * 7) % 24),
+    );
+  if (halves) axis = concatAxes([pickPositions(axis, [...Array(12).keys()]), lanes.createAxis(12)], [12, 12]);
+  for (const [a, b] of joined) lanes.equate(lanes.rootsAt(axis, a), lanes.rootsAt(axis, b), HERE);
+  return axis;
+}
+
+describe('lanes', () => {
+  test('two axes that are tied lose the same positions, whatever is removed', () => {
+    fc.assert(
+      fc.property(recipe, recipe, fc.nat(1000), (first, second, seed) => {
+        const lanes = new Lanes();
+        const [a, b] = [build(lanes, first), build(lanes, second)];
+        lanes.tie(a, b, HERE);
+        for (const isRemoved of removals(lanes, seed)) {
+          for (let position = 0; position < 24; position++) {
+            assert.equal(isRemoved(a, position), isRemoved(b, position), `position ${position}`);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('an axis that is split loses a position exactly when one of its coordinates is lost', () => {
+    fc.assert(
+      fc.property(
+        recipe,
+        fc.constantFrom([4, 6], [6, 4], [2, 3, 4], [3, 8], [24, 1], [2, 2, 6], [1, 24]),
+        fc.nat(1000),
+        (made, sizes, seed) => {
+          const lanes = new Lanes();
+          const axis = build(lanes, made);
+          const parts = splitAxis(lanes, axis, sizes, HERE);
+          const merged = mergeAxes(parts, sizes);
+          for (const isRemoved of removals(lanes, seed)) {
+            for (let position = 0; position < 24; position++) {
+              assert.equal(isRemoved(merged, position), isRemoved(axis, position), `position ${position}`);
+            }
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  test('heads and their widths fall out of a split, and neither forces the other', () => {
+    const lanes = new Lanes();
+    const [heads, widths] = splitAxis(lanes, lanes.createAxis(12), [3, 4], HERE);
+    const roots = (axis: LaneAxis, size: number) =>
+      Array.from({ length: size }, (_, position) => lanes.rootsAt(axis, position));
+    assert.equal(new Set(roots(heads, 3).flat()).size, 3);
+    assert.equal(new Set(roots(widths, 4).flat()).size, 4);
+    assert.equal(new Set([...roots(heads, 3), ...roots(widths, 4)].flat()).size, 7);
+  });
+
+  test('what is tied to an axis that cannot shrink is frozen, and the first reason stays', () => {
+    const lanes = new Lanes();
+    const axis = lanes.createAxis(3);
+    lanes.freezeAxis(axis, HERE, (position) => position === 1);
+    lanes.tie(axis, null, { ...HERE, reason: 'a later one' });
+    assert.deepEqual(
+      [0, 1, 2].map((position) => lanes.obstacleOf(lanes.rootsAt(axis, position)[0])?.reason),
+      ['a later one', 'for the test', 'a later one'],
+    );
+  });
+
+  test('joining takes over what froze either, before and after', () => {
+    const lanes = new Lanes();
+    const [a, b, c] = [lanes.createAxis(2), lanes.createAxis(2), lanes.createAxis(2)];
+    lanes.freezeAxis(b, HERE);
+    lanes.tie(a, b);
+    lanes.tie(c, a);
+    assert.equal(lanes.obstacleOf(lanes.rootsAt(c, 0)[0]), HERE);
+    const parts = splitAxis(lanes, a, [2, 1], HERE);
+    assert.equal(lanes.obstacleOf(lanes.rootsAt(parts[0], 1)[0]), HERE);
+  });
+
+  test('of a frozen product both coordinates are frozen', () => {
+    const lanes = new Lanes();
+    const axis = lanes.createAxis(6);
+    lanes.freezeAxis(axis, HERE, (position) => position === 4);
+    const [rows, columns] = splitAxis(lanes, axis, [2, 3], HERE);
+    const isFrozen = (part: LaneAxis, position: number) =>
+      lanes.rootsAt(part, position).some((root) => lanes.obstacleOf(root) !== null);
+    assert.deepEqual(
+      [0, 1].map((p) => isFrozen(rows, p)),
+      [false, true],
+    );
+    assert.deepEqual(
+      [0, 1, 2].map((p) => isFrozen(columns, p)),
+      [false, true, false],
+    );
+  });
+});
