@@ -6,6 +6,7 @@ import { createApp } from './http/app.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { openJobs } from './jobs/jobs.ts';
+import { StructureAnalyses } from './jobs/structure-analyses.ts';
 import { startWorker } from './jobs/worker.ts';
 import { Store } from './storage/store.ts';
 
@@ -52,7 +53,9 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       opened.push(() => worker.close());
     }
     if (role !== 'worker') {
-      const app = await createApp({ store, jobs, log, maxUploadBytes: config.maxUploadBytes });
+      const analyses = new StructureAnalyses({ store, log });
+      opened.push(() => analyses.close());
+      const app = await createApp({ store, jobs, analyses, log, maxUploadBytes: config.maxUploadBytes });
       opened.push(() => app.close());
       await app.listen({ host: config.host, port: config.port });
       const { port } = app.server.address() as AddressInfo;

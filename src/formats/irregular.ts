@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zeroDropped } from '../core/keep-mask.ts';
 import { openFileSource } from './file-source.ts';
-import type { TensorData } from './model.ts';
+import type { ByteRange, TensorData } from './model.ts';
 import { decodeVarints, zeroVarints } from './onnx/edit.ts';
 
 /**
@@ -24,8 +24,17 @@ export async function zeroIrregular(
   const bytes = await readRuns(directory, data);
   if (data.encoding === 'varint') zeroVarints(bytes, keepMask);
   else zeroDropped(bytes, byteWidth, keepMask);
+  await writeRuns(directory, data.runs, bytes);
+}
+
+/** Writes `bytes`, as many as the runs are long together, over what the files below `directory` have there. */
+export async function writeRuns(
+  directory: string,
+  runs: readonly ByteRange[],
+  bytes: Uint8Array,
+): Promise<void> {
   let done = 0;
-  for (const { file, offset, byteLength } of data.runs) {
+  for (const { file, offset, byteLength } of runs) {
     await using handle = await open(join(directory, file), 'r+');
     await handle.write(bytes, done, byteLength, offset);
     done += byteLength;

@@ -6,6 +6,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import type { Store } from '../storage/store.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
@@ -18,12 +19,14 @@ import { registerJobEvents } from './routes/job-events.ts';
 import { registerJobs } from './routes/jobs.ts';
 import { registerModels } from './routes/models.ts';
 import { registerPages } from './routes/pages.ts';
+import { registerStructures } from './routes/structures.ts';
 import { registerThresholds } from './routes/thresholds.ts';
 import type { App, Services } from './services.ts';
 
 export interface AppOptions {
   readonly store: Store;
   readonly jobs: Jobs;
+  readonly analyses: StructureAnalyses;
   readonly log: FastifyBaseLogger;
   readonly maxUploadBytes: number;
   /** How long closing waits for requests that are under way. */
@@ -40,9 +43,9 @@ const JSON_BODY_BYTES = 1024 * 1024;
 const MAX_PARAM_LENGTH = 4096;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
-/** The HTTP interface over a store and a jobs service, which the caller opens and closes. */
+/** The HTTP interface over a store and the services on it, which the caller opens and closes. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { store, jobs, log, maxUploadBytes, closeGraceMs = CLOSE_GRACE_MS } = options;
+  const { store, jobs, analyses, log, maxUploadBytes, closeGraceMs = CLOSE_GRACE_MS } = options;
   const app: App = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -84,7 +87,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     if (closing.signal.aborted) reply.header('connection', 'close');
   });
 
-  const services: Services = { store, jobs, maxUploadBytes, closing: closing.signal };
+  const services: Services = { store, jobs, analyses, maxUploadBytes, closing: closing.signal };
   registerProblems(app);
   await app.register(multipart);
   await registerDocumentation(app);
@@ -94,6 +97,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     done();
   });
   registerModels(app, services);
+  registerStructures(app, services);
   registerDatasets(app, services);
   registerJobs(app, services);
   registerJobEvents(app, services);

@@ -7,12 +7,14 @@ import type {
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import type { Store } from '../storage/store.ts';
 
 /** What routes work with, handed to each: there is no hidden locator. */
 export interface Services {
   readonly store: Store;
   readonly jobs: Jobs;
+  readonly analyses: StructureAnalyses;
   /** Of one upload's files together. */
   readonly maxUploadBytes: number;
   /** Aborts when the server begins to close, for answers that would otherwise go on. */

@@ -103,10 +103,13 @@ export class Store {
 
   /** Replaces a JSON file of a resource at once and durably. */
   async writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {
-    const path = this.path(kind, id, name);
-    const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
-    await writeDurably(temporary, JSON.stringify(value));
-    await rename(temporary, path);
+    const temporary = await this.#scratchPath();
+    try {
+      await writeDurably(temporary, JSON.stringify(value));
+      await rename(temporary, this.path(kind, id, name));
+    } finally {
+      await rm(temporary, { force: true });
+    }
     await syncDirectory(this.path(kind, id));
   }
 

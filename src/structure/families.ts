@@ -1,4 +1,4 @@
-import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import { elementCount, type ModelInventory, type ModelTensor } from '../formats/model.ts';
 import type { StoredTensor } from '../formats/onnx/constants.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { Obstacle } from './lanes.ts';
@@ -103,7 +103,7 @@ export function findStructures(
       continue;
     }
     const weights = sites.filter(({ tensor }) => isWeight(tensor));
-    const isProducer = ({ tensor, axis }: Site) => axis === unitAxis(tensors.get(tensor));
+    const isProducer = ({ tensor, axis }: Site) => countsUnits(tensors.get(tensor), axis);
     const producers = weights.filter(isProducer);
     const consumers = weights.filter((site) => !isProducer(site));
     const kind = kindOf(producers, tags.get(root) ?? null);
@@ -141,6 +141,16 @@ export function unitAxis(tensor: ModelTensor | undefined): number | null {
     before *= size;
   }
   return null;
+}
+
+/** Whether output units of its layer lie along an axis of a weight, be it one of several such as the directions and gates of an LSTM. */
+function countsUnits(tensor: ModelTensor | undefined, axis: number): boolean {
+  if (!tensor?.rows) return false;
+  const { outer, reduced, units } = tensor.rows;
+  const strides = [0, ...tensor.shape.keys()].map((_, count) => elementCount(tensor.shape.slice(0, count)));
+  const [start, end] = [outer * reduced, outer * reduced * units];
+  const isWhole = strides.includes(start) && strides.includes(end);
+  return isWhole && strides[axis] >= start && strides[axis + 1] <= end;
 }
 
 function kindOf(producers: readonly Site[], tag: LaneTag | null): StructureKind {

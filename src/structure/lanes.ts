@@ -1,3 +1,5 @@
+import { EmpError } from '../core/errors.ts';
+
 /** Why something cannot be removed, and the node that says so. */
 export interface Obstacle {
   readonly node: string;
@@ -10,6 +12,9 @@ export interface Obstacle {
  * for an axis that can never shrink.
  */
 export type LaneAxis = readonly Int32Array[] | null;
+
+/** Half a gigabyte. A language model of eight billion parameters has a few million. */
+const MAX_LANES = 2 ** 25;
 
 /** Freezes what ties unlike things together. */
 const UNLIKE: Obstacle = {
@@ -34,7 +39,13 @@ export class Lanes {
     return this.#parent.length;
   }
 
+  /** @throws EmpError unsupported_model beyond all that a model of any use has */
   create(): number {
+    if (this.#parent.length === MAX_LANES)
+      throw new EmpError(
+        'unsupported_model',
+        `the model's axes have more than ${MAX_LANES} positions together`,
+      );
     return this.#parent.push(this.#parent.length) - 1;
   }
 

@@ -9,9 +9,10 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
 } from 'onnx-buf';
+import type { KeptPositions } from '../formats/gather.ts';
 import { freePrefix } from '../formats/onnx/proto-walk.ts';
-import type { KeptPositions } from '../formats/onnx/rewrite.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import { removeDeadCode } from './dead-code.ts';
 import { type GraphEdit, OPEN } from './graph-edit.ts';
@@ -40,14 +41,29 @@ export function removeStructures(
   for (const [name, tensor] of stored) {
     const axes = axesOf(name);
     if (!axes.some((axis) => edit.shrinks(axis))) continue;
+    const positions = axes.map((axis, i) => edit.kept(axis, Number(tensor.dims[i])));
     kept.set(
       tensor,
-      axes.map((axis, i) => (edit.shrinks(axis) ? edit.kept(axis, Number(tensor.dims[i])) : null)),
+      positions.map((each, i) => (edit.shrinks(axes[i]) ? each : null)),
+    );
+    declareSizes(
+      graph,
+      name,
+      positions.map(({ length }) => length),
     );
   }
   graph.valueInfo = []; // what it says of shapes is no longer true
   removeDeadCode(graph);
   return kept;
+}
+
+/** Old models list their tensors among the inputs too. */
+function declareSizes(graph: GraphProto, name: string, sizes: readonly number[]): void {
+  const type = graph.input.find((input) => input.name === name)?.type?.value;
+  if (type?.case !== 'tensorType' || !type.value.shape) return;
+  type.value.shape.dim = sizes.map((size) =>
+    create(TensorShapeProto_DimensionSchema, { value: { case: 'dimValue', value: BigInt(size) } }),
+  );
 }
 
 class Removal implements GraphEdit {

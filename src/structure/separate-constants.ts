@@ -1,19 +1,31 @@
 import { clone } from '@bufbuild/protobuf';
-import { type GraphProto, TensorProtoSchema } from 'onnx-buf';
+import { type GraphProto, type NodeProto, NodeProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
 import { elementCount } from '../formats/model.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { freePrefix, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 
 /** Initial states, masks and scales have no more; a weight that layers share has to stay one. */
 const MAX_ELEMENTS = 4096;
 
 /**
- * Gives every node of the main graph a copy of its own of the small float constants that several read, such as the zeros that stacked LSTMs start from: one tensor
- * would tie the nodes' structures together. Matrices that are shared are left alone where they are weights.
+ * Gives every node of the main graph a copy of its own of the small float constants that several read, and of the constants that are made in a shape, such as the zeros
+ * that stacked LSTMs start from: one tensor would tie the nodes' structures together. Matrices that are shared are left alone where they are weights.
  * @param weights names of tensors that stay one
  */
 export function separateConstants(graph: GraphProto, weights: ReadonlySet<string>): void {
+  const prefix = freePrefix(graph, 'copy_');
+  let copies = 0;
+  const copyName = (name: string) => `${prefix}${copies++}_${name}`;
+  separateTensors(graph, weights, copyName);
+  separateMade(graph, copyName);
+}
+
+function separateTensors(
+  graph: GraphProto,
+  weights: ReadonlySet<string>,
+  copyName: (name: string) => string,
+): void {
   const small = new Map(
     graph.initializer
       .filter((tensor) => isFloatDtype(dtypeOf(tensor)) && !weights.has(tensor.name))
@@ -23,21 +35,45 @@ export function separateConstants(graph: GraphProto, weights: ReadonlySet<string
       })
       .map((tensor) => [tensor.name, tensor]),
   );
-  const prefix = freePrefix(graph, 'copy_');
-  const used = new Set<string>();
-  let copies = 0;
+  for (const { node, input } of laterReads(graph, small)) {
+    const tensor = small.get(node.input[input]);
+    if (tensor === undefined) continue;
+    const copy = clone(TensorProtoSchema, tensor);
+    copy.name = copyName(tensor.name);
+    graph.initializer.push(copy);
+    node.input[input] = copy.name;
+  }
+}
+
+function separateMade(graph: GraphProto, copyName: (name: string) => string): void {
+  const makers = new Map(
+    graph.node
+      .filter((node) => node.opType === 'ConstantOfShape' && isStandard(node))
+      .map((node) => [node.output[0], node]),
+  );
+  const behind = new Map<NodeProto, NodeProto[]>();
+  for (const { node, input } of laterReads(graph, makers)) {
+    const maker = makers.get(node.input[input]);
+    if (maker === undefined) continue;
+    const copy = clone(NodeProtoSchema, maker);
+    copy.name = copyName(maker.name);
+    copy.output = [copyName(maker.output[0])];
+    behind.set(maker, [...(behind.get(maker) ?? []), copy]);
+    node.input[input] = copy.output[0];
+  }
+  graph.node = graph.node.flatMap((node) => [node, ...(behind.get(node) ?? [])]);
+}
+
+/** Where values are read by the main graph's nodes, but for the first time each. */
+function laterReads(graph: GraphProto, values: ReadonlyMap<string, unknown>) {
+  const read = new Set<string>();
+  const later: { node: NodeProto; input: number }[] = [];
   for (const node of graph.node) {
     for (const [input, name] of node.input.entries()) {
-      const tensor = small.get(name);
-      if (tensor === undefined) continue;
-      if (!used.has(name)) {
-        used.add(name);
-        continue;
-      }
-      const copy = clone(TensorProtoSchema, tensor);
-      copy.name = `${prefix}${copies++}_${name}`;
-      graph.initializer.push(copy);
-      node.input[input] = copy.name;
+      if (!values.has(name)) continue;
+      if (read.has(name)) later.push({ node, input });
+      read.add(name);
     }
   }
+  return later;
 }

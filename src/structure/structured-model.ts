@@ -3,6 +3,7 @@ import { clone } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
@@ -12,6 +13,7 @@ import type { RuntimeSettings } from '../runtime/session.ts';
 import { type ShapeTrace, traceShapes } from '../runtime/shape-trace.ts';
 import { analyseGraph } from './analysis.ts';
 import { findStructures, type Structures } from './families.ts';
+import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
 import { removeStructures } from './removal.ts';
 import { separateConstants } from './separate-constants.ts';
 
@@ -36,9 +38,11 @@ export function prepareGraph(model: OnnxModel, { tensors }: ModelInventory): voi
 }
 
 /** An ONNX model whose structures are known, to be written without some of them. Its weights are never in memory. */
-export class StructuredModel implements AsyncDisposable {
+export class StructuredModel implements ReducibleModel {
   readonly structures: Structures;
   readonly #proto: ModelProto;
+  /** What the inventory calls stored tensors, by the value that they are. */
+  readonly #names: ReadonlyMap<string, string>;
   readonly #trace: ShapeTrace;
   readonly #opened: AsyncDisposableStack;
   readonly #files: ReadonlyMap<string, FileSource>;
@@ -46,12 +50,14 @@ export class StructuredModel implements AsyncDisposable {
   private constructor(
     structures: Structures,
     proto: ModelProto,
+    names: ReadonlyMap<string, string>,
     trace: ShapeTrace,
     files: ReadonlyMap<string, FileSource>,
     opened: AsyncDisposableStack,
   ) {
     this.structures = structures;
     this.#proto = proto;
+    this.#names = names;
     this.#trace = trace;
     this.#files = files;
     this.#opened = opened;
@@ -75,20 +81,33 @@ export class StructuredModel implements AsyncDisposable {
     const untouched = clone(ModelProtoSchema, proto);
     const model = new OnnxModel(proto);
     const trace = await traceShapes(model, files, runtime, signal);
-    const structures = findStructures(analyseGraph(model, trace), inventory, names);
-    return new StructuredModel(structures, untouched, trace, files, opened.move());
+    const analysis = analyseGraph(model, trace);
+    const structures = findStructures(analysis, inventory, names);
+    const values = new Map(
+      [...analysis.stored].map(([value, tensor]) => [value, names.get(tensor) ?? value]),
+    );
+    return new StructuredModel(structures, untouched, values, trace, files, opened.move());
   }
 
   /**
    * Writes the model without some structures: smaller tensors, shape arithmetic that follows, and no code that nothing reads any more.
    * @param removed roots of structures
-   * @returns names of the files written to `targetDirectory`, the `.onnx` file first
+   * @returns the files written to `targetDirectory`, and what is left of every tensor that shrank
    */
-  async write(removed: ReadonlySet<number>, targetDirectory: string, signal: AbortSignal): Promise<string[]> {
+  async write(
+    removed: ReadonlySet<number>,
+    targetDirectory: string,
+    signal: AbortSignal,
+  ): Promise<ReducedModel> {
     // The same graph falls into the same roots.
     const analysis = analyseGraph(new OnnxModel(clone(ModelProtoSchema, this.#proto)), this.#trace);
     const kept = removeStructures(analysis, removed);
-    return await rewriteModel(analysis.model.proto, this.#files, kept, targetDirectory, signal);
+    const files = await rewriteModel(analysis.model.proto, this.#files, kept, targetDirectory, signal);
+    const named = [...analysis.stored].flatMap(([value, tensor]): [string, KeptPositions][] => {
+      const positions = kept.get(tensor);
+      return positions ? [[this.#names.get(value) ?? value, positions]] : [];
+    });
+    return { files, kept: new Map(named) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,8 @@ import { pino } from 'pino';
 import { createApp } from '../../src/http/app.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openJobs } from '../../src/jobs/jobs.ts';
+import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
+import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
 import { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
@@ -29,6 +31,7 @@ export async function openTestService({
   worker = false,
   maxUploadBytes = 64 * 2 ** 20,
   closeGraceMs = 10_000,
+  analysisLimits = {} as Partial<ProcessLimits>,
 } = {}): Promise<TestService> {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-http-'));
   const redis = await startRedis();
@@ -37,7 +40,8 @@ export async function openTestService({
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
   const jobs = await openJobs({ store, backend, log });
   const working = worker ? await startWorker({ store, backend, concurrency: 1, log, graceMs: 100 }) : null;
-  const app = await createApp({ store, jobs, log, maxUploadBytes, closeGraceMs });
+  const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
+  const app = await createApp({ store, jobs, analyses, log, maxUploadBytes, closeGraceMs });
   await app.listen({ host: '127.0.0.1', port: 0 });
   return {
     app,
@@ -55,6 +59,7 @@ export async function openTestService({
     },
     async close() {
       await app.close();
+      await analyses.close();
       await working?.close();
       await jobs.close();
       await backend.close();

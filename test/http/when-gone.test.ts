@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import fastify from 'fastify';
-import { whenGone } from '../../src/http/routes/jobs.ts';
+import { whenGone } from '../../src/http/when-gone.ts';
 
 for (const [when, gone] of [
   ['before the route asks', true],

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { appendFile, chmod, copyFile, link, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -51,23 +51,49 @@ export class GraphAppendix {
     this.#prefix = freePrefix(model.proto.graph ?? this.#graph, 'emp_');
   }
 
-  /** Adds a node; integers are attributes of type INT. Returns the name of its one output. */
-  node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, number>> = {}): string {
+  /**
+   * Adds a node; integers are attributes of type INT, lists of them INTS.
+   * @param copied attributes of another node, as they are there
+   * @returns the name of its one output
+   */
+  node(
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, number | readonly number[]>> = {},
+    copied: readonly AttributeProto[] = [],
+  ): string {
     const list = Object.entries(attributes).map(([name, value]) =>
-      create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) }),
+      typeof value === 'number'
+        ? create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) })
+        : create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) }),
     );
-    return this.#node(op, inputs, list);
+    return this.#node(op, inputs, [...list, ...copied]);
+  }
+
+  /** An input of the model, of any shape, that nothing else has. Returns its name. */
+  input(elemType: TensorProto_DataType): string {
+    const name = this.#fresh();
+    const type = create(TypeProtoSchema, { value: { case: 'tensorType', value: { elemType } } });
+    this.#graph.input.push(create(ValueInfoProtoSchema, { name, type }));
+    return name;
+  }
+
+  /** A constant tensor of float32. */
+  floats(values: Float32Array<ArrayBuffer>, dims: readonly number[]): string {
+    return this.#constant({
+      dims: dims.map(BigInt),
+      dataType: TensorProto_DataType.FLOAT,
+      rawData: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+    });
   }
 
   /** A constant vector of int64. */
   integers(values: readonly number[]): string {
-    const t = create(TensorProtoSchema, {
+    return this.#constant({
       dims: [BigInt(values.length)],
       dataType: TensorProto_DataType.INT64,
       int64Data: values.map(BigInt),
     });
-    const value = create(AttributeProtoSchema, { name: 'value', type: AttributeType.TENSOR, t });
-    return this.#node('Constant', [], [value]); // an initializer would have to be an input in old models
   }
 
   /** Sums over `axes`, which go. */
@@ -85,11 +111,11 @@ export class GraphAppendix {
     );
   }
 
-  /** Makes a value an output of the model. */
-  output(name: string, elemType: TensorProto_DataType, dims: readonly number[]): void {
-    const dim = dims.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
+  /** Makes a value an output of the model; `dims` null leaves its shape open. */
+  output(name: string, elemType: TensorProto_DataType, dims: readonly number[] | null): void {
+    const dim = dims?.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
     const type = create(TypeProtoSchema, {
-      value: { case: 'tensorType', value: { elemType, shape: { dim } } },
+      value: { case: 'tensorType', value: { elemType, ...(dim && { shape: { dim } }) } },
     });
     this.#graph.output.push(create(ValueInfoProtoSchema, { name, type }));
   }
@@ -100,8 +126,19 @@ export class GraphAppendix {
     return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: this.#graph, opsetImport }));
   }
 
+  /** An initializer would have to be an input in old models. */
+  #constant(tensor: MessageInitShape<typeof TensorProtoSchema>): string {
+    const t = create(TensorProtoSchema, tensor);
+    const value = create(AttributeProtoSchema, { name: 'value', type: AttributeType.TENSOR, t });
+    return this.#node('Constant', [], [value]);
+  }
+
+  #fresh(): string {
+    return `${this.#prefix}${this.#names++}`;
+  }
+
   #node(op: string, input: readonly string[], attribute: AttributeProto[]): string {
-    const name = `${this.#prefix}${this.#names++}`;
+    const name = this.#fresh();
     this.#graph.node.push(
       create(NodeProtoSchema, { opType: op, input: [...input], output: [name], attribute }),
     );

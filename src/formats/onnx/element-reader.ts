@@ -1,14 +1,12 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type TensorProto, TensorProto_DataLocation } from 'onnx-buf';
 import { type ByteSource, bytesSource } from '../byte-source.ts';
+import type { ReadElements } from '../gather.ts';
 import { type ByteRange, elementCount, type ModelFiles, type TensorData } from '../model.ts';
 import { malformedTensor, type TensorHome } from './external-data.ts';
 import { payloadOf } from './payload.ts';
 import { createTensorData } from './tensor-data.ts';
 import { VarintElements } from './varint-elements.ts';
-
-/** Bytes `[start, end)` of a tensor's elements, little-endian and back to back; a range may not begin before the end of the last. */
-export type ReadElements = (start: number, end: number) => Promise<Uint8Array>;
 
 /**
  * The elements of a tensor of `byteWidth` bytes each, wherever they are: in the tensor itself, in the file of its skeleton, in external data. Null

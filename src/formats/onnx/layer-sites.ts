@@ -50,7 +50,7 @@ function activationsOf(
 }
 
 /** Every site once; null for too many. */
-function listSites(tree: SiteTree): WeightSite[] | null {
+export function listSites(tree: SiteTree): WeightSite[] | null {
   const sites: WeightSite[] = [];
   const seen = new Set<SiteTree>();
   const open = [tree];

@@ -3,12 +3,12 @@ import { dirname, join } from 'node:path';
 import { clearField, toBinary } from '@bufbuild/protobuf';
 import { type ModelProto, type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
+import { gather, type KeptPositions, keptShape } from '../gather.ts';
 import { elementCount, type ModelFiles } from '../model.ts';
 import { ByteParts, type DeferredBytes, writeParts } from './byte-parts.ts';
 import { createElementReader, holdsNumbers, readRange } from './element-reader.ts';
 import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
 import { ExternalLayout, externalEntries } from './external-layout.ts';
-import { gather, keptShape } from './gather.ts';
 import { copyMessage, fieldHeader, layOutModel } from './message-layout.ts';
 import { onnxFileName } from './model.ts';
 import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
@@ -18,9 +18,6 @@ import { dtypeOf, elementBits, parseShape } from './tensor-data.ts';
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
 const COPY_BYTES = 2 ** 20;
 const NUMBER_FIELDS = TensorProtoSchema.fields.filter(({ number }) => PAYLOAD_FIELDS.has(number));
-
-/** Positions kept along each axis of a stored tensor, ascending; null where all are. */
-export type KeptPositions = readonly (readonly number[] | null)[];
 
 /**
  * Writes an edited skeleton as a model: all that it says, and the numbers of its tensors from the files that it was read from, of those in

@@ -5,7 +5,8 @@ import { viewOfJob } from '../job-view.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
-import { found, whenGone } from './jobs.ts';
+import { whenGone } from '../when-gone.ts';
+import { found } from './jobs.ts';
 
 /** Proxies drop connections on which nothing moves for a minute, some for half of one. */
 const HEARTBEAT_MS = 15_000;

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { Job } from '../../jobs/job.ts';
@@ -8,6 +8,7 @@ import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';
 import { idParamsSchema, jobRequestSchema, jobSchema, pageQuerySchema, pageSchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
+import { whenGone } from '../when-gone.ts';
 
 const { recipe, metadata } = jobRequestSchema.shape;
 
@@ -202,14 +203,6 @@ export function registerJobs(app: App, services: Services): void {
 export function found(job: Job | null, id: string): Job {
   if (job) return job;
   throw noJob(id);
-}
-
-/** Aborts when the client goes away before its answer is complete; has aborted where it has gone by now. */
-export function whenGone({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  if (raw.destroyed) gone.abort();
-  else raw.once('close', () => gone.abort());
-  return gone.signal;
 }
 
 function readIdempotencyKey(request: FastifyRequest): string | undefined {

@@ -34,7 +34,7 @@ const UPLOAD_CONTENT = {
 const LOCATION = { Location: { schema: { type: 'string' }, description: 'The path of the resource.' } };
 
 /** Models: uploaded once, named by content, never changed. */
-export function registerModels(app: App, { store, jobs, maxUploadBytes }: Services): void {
+export function registerModels(app: App, { store, jobs, analyses, maxUploadBytes }: Services): void {
   app.post(
     '/v1/models',
     {
@@ -188,6 +188,7 @@ export function registerModels(app: App, { store, jobs, maxUploadBytes }: Servic
       if (await jobs.isNeeded(id))
         throw new EmpError('conflict', `a queued or running job uses model ${id}: cancel it or wait`);
       if (!(await store.remove('models', id))) throw noModel(id);
+      analyses.end(id);
       return reply.code(204).send(null);
     },
   );

@@ -8,6 +8,7 @@ import { REDUCE_RULES } from './reduce.ts';
 import { RESHAPE_RULES } from './reshape.ts';
 import { SELECTION_RULES } from './selection.ts';
 import { SIZE_RULES } from './sizes.ts';
+import { SPREAD_RULES } from './spread.ts';
 
 /** The rules of the standard operators by name. */
 export const STRUCTURE_RULES: StructureRules = new Map(
@@ -21,5 +22,6 @@ export const STRUCTURE_RULES: StructureRules = new Map(
     RESHAPE_RULES,
     SELECTION_RULES,
     SIZE_RULES,
+    SPREAD_RULES,
   ].flatMap((rules) => [...rules]),
 );

@@ -1,8 +1,9 @@
 import { elementCount } from '../../formats/model.ts';
+import type { OnnxValue } from '../../formats/onnx/graph.ts';
 import { INFERRED, OPEN } from '../graph-edit.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
-import { type RuleContext, type StructureRule, type StructureRules, Untraceable } from '../rule.ts';
+import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
 
 /** Axes of the input and of the output that make up the same stretch of numbers. */
 interface Stretch {
@@ -10,17 +11,22 @@ interface Stretch {
   readonly to: readonly number[];
 }
 
-/** The smallest stretches that the sizes of two shapes fall into. */
-function stretchesOf(from: readonly number[], to: readonly number[]): Stretch[] {
+/** Sizes of the axes of a shape in both runs. */
+type Sizes = readonly (readonly [number, number])[];
+
+/** The smallest stretches that two shapes fall into in both runs; null where they do not. */
+function stretchesOf(from: Sizes, to: Sizes): Stretch[] | null {
   const stretches: Stretch[] = [];
   let [i, j] = [0, 0];
   while (i < from.length && j < to.length) {
     const [firstFrom, firstTo] = [i, j];
-    let [a, b] = [from[i++], to[j++]];
-    while (a !== b) {
-      if (a < b ? i === from.length : j === to.length) throw new Untraceable('sizes that do not factor');
-      if (a < b) a *= from[i++];
-      else b *= to[j++];
+    let [[a, a2], [b, b2]] = [from[i++], to[j++]];
+    while (a !== b || a2 !== b2) {
+      const isShort = a * a2 <= b * b2;
+      if (isShort ? i === from.length : j === to.length) return null;
+      const [size, other] = isShort ? from[i++] : to[j++];
+      if (isShort) [a, a2] = [a * size, a2 * other];
+      else [b, b2] = [b * size, b2 * other];
     }
     stretches.push({ from: range(firstFrom, i), to: range(firstTo, j) });
   }
@@ -31,12 +37,18 @@ function range(start: number, end: number): number[] {
   return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
-/** The axes of the output of an operator that keeps the order of the numbers. */
-function reshapedAxes(at: RuleContext): LaneAxis[] {
+/** The axes of the output of an operator that keeps the order of the numbers; null where sizes do not tell. */
+function reshapedAxes(at: RuleContext): LaneAxis[] | null {
   const [from, to, x] = [at.sizes(0), at.outputSizes(), at.axes(0)];
+  const [others, othersTo] = [at.facts.otherSizesOf(at.inputName(0)), at.facts.otherSizesOf(at.outputName())];
+  if (elementCount(from) === 0 || elementCount(others) === 0) return null;
+  const stretches = stretchesOf(
+    from.map((size, axis) => [size, others[axis]]),
+    to.map((size, axis) => [size, othersTo[axis]]),
+  );
+  if (stretches === null) return null;
   const axes: LaneAxis[] = to.map(() => null);
-  if (elementCount(from) === 0) return at.fixed(x, 'is empty').length > 0 ? axes : axes;
-  for (const stretch of stretchesOf(from, to)) {
+  for (const stretch of stretches) {
     const [own, sizes] = [stretch.from.map((axis) => x[axis]), stretch.from.map((axis) => from[axis])];
     const merged = own.length === 1 ? own[0] : mergeAxes(own, sizes);
     const parts =
@@ -55,6 +67,7 @@ function reshapedAxes(at: RuleContext): LaneAxis[] {
 
 const reshape: StructureRule = (at) => {
   const axes = reshapedAxes(at);
+  if (axes === null) return at.frozen('has sizes that do not say where they go');
   const to = at.outputSizes();
   const inferred = inferredAxis(at, axes);
   const copiesZeros = at.integer('allowzero', 0) === 0;
@@ -63,7 +76,8 @@ const reshape: StructureRule = (at) => {
     const sizes = to.map((size, axis) => {
       if (axis === inferred) return INFERRED;
       if (!at.isOpen(axis)) return edit.kept(axes[axis], size).length;
-      return copiesZeros && at.isInputSize(axis, axis) ? 0 : OPEN;
+      const isCopied = copiesZeros && at.isInputSize(axis, axis) && !edit.shrinks(at.axes(0)[axis]);
+      return isCopied ? 0 : OPEN;
     });
     edit.setSizes(at.node.proto, 1, sizes);
   });
@@ -79,11 +93,21 @@ function inferredAxis(at: RuleContext, axes: readonly LaneAxis[]): number | null
   const shrinking = open.filter((axis) => axes[axis] !== null);
   if (shrinking.length === 0) return open.length === 1 ? open[0] : null;
   const [first] = shrinking;
-  const isInferred = (axis: number) => at.integersOf(1)?.[axis] === -1;
+  const target = at.node.inputs[1] ? knownElements(at, at.node.inputs[1]) : [];
+  const isInferred = (axis: number) => target[axis] === -1;
   if (shrinking.length === 1 && !open.some((axis) => axis !== first && isInferred(axis))) return first;
   for (const axis of shrinking)
     at.freeze(axes[axis], 'has a size that depends on the input, beside others that do');
   return null;
+}
+
+/** The integers of a vector one by one, null where they are not constant: exporters put it together from parts. */
+function knownElements(at: RuleContext, { name, producer }: OnnxValue): readonly (number | null)[] {
+  const known = at.facts.integersOf(name);
+  if (known !== null) return known;
+  const parts = producer?.op === 'Concat' && producer.domain === '' ? producer.inputs : [];
+  if (parts.length > 0) return parts.flatMap((part) => (part ? knownElements(at, part) : []));
+  return Array.from({ length: at.facts.sizesOf(name)[0] ?? 1 }, () => null);
 }
 
 const flatten: StructureRule = (at) => {
@@ -96,8 +120,16 @@ const squeeze: StructureRule = (at) => {
   const [x, sizes] = [at.axes(0), at.sizes(0)];
   const given = at.integers('axes') ?? at.integersOf(1);
   if (given === null && at.hasInput(1)) return at.frozen('is squeezed by axes that are not constant');
-  const gone = given?.map((axis) => (axis < 0 ? axis + sizes.length : axis));
-  return [x.filter((_, axis) => (gone ? !gone.includes(axis) : sizes[axis] !== 1))];
+  const gone =
+    given?.map((axis) => (axis < 0 ? axis + sizes.length : axis)) ??
+    range(0, sizes.length).filter((axis) => sizes[axis] === 1);
+  at.onRemoval((edit) => {
+    // Another axis may be left with one position.
+    if (given !== null || !x.some((axis) => edit.shrinks(axis))) return;
+    if (at.facts.opset < 13) edit.setIntegers(at.node.proto, 'axes', gone);
+    else edit.setInput(at.node.proto, 1, gone);
+  });
+  return [x.filter((_, axis) => !gone.includes(axis))];
 };
 
 const unsqueeze: StructureRule = (at) => {

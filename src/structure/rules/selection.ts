@@ -1,4 +1,3 @@
-import { OPEN } from '../graph-edit.ts';
 import { concatAxes, pickPositions } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
@@ -38,6 +37,7 @@ const split: StructureRule = (at) => {
     const kept = sizes.map((size, i) => edit.kept(parts[i], size).length);
     if (at.facts.opset < 13) edit.setIntegers(at.node.proto, 'split', kept);
     else edit.setInput(at.node.proto, 1, kept);
+    edit.removeAttribute(at.node.proto, 'num_outputs');
   });
   return parts.map((part) => x.map((axis, i) => (i === along ? part : axis)));
 };
@@ -96,8 +96,10 @@ const slice: StructureRule = (at) => {
       edit.setIntegers(at.node.proto, 'starts', newStarts);
       edit.setIntegers(at.node.proto, 'ends', newEnds);
     } else {
-      edit.setInput(at.node.proto, 1, newStarts);
-      edit.setInput(at.node.proto, 2, newEnds);
+      // All of one type, and others than int64 may have been given.
+      for (const [i, values] of [newStarts, newEnds, axes, steps].entries()) {
+        if (values.length > 0) edit.setInput(at.node.proto, i + 1, values);
+      }
     }
   });
   return [output];
@@ -143,87 +145,29 @@ const gather: StructureRule = (at) => {
   return [[...x.slice(0, along), ...picked, ...x.slice(along + 1)]];
 };
 
-const expand: StructureRule = (at) => {
-  const [x, sizes, to] = [at.axes(0), at.sizes(0), at.outputSizes()];
-  const added = to.length - sizes.length;
-  const isOwn = (axis: number) => axis >= added && sizes[axis - added] === to[axis];
-  const axes = to.map((_, axis) => (isOwn(axis) ? x[axis - added] : null));
-  at.onRemoval((edit) => {
-    if (!axes.some((axis) => edit.shrinks(axis))) return;
-    // Where the size is the input's own a 1 leaves it as it is.
-    const target = to.map((size, axis) => (isOwn(axis) ? 1 : at.isOpen(axis) ? OPEN : size));
-    edit.setSizes(at.node.proto, 1, target);
-  });
-  return [axes];
+/** What is kept depends on a condition for every position. */
+const compress: StructureRule = (at) => {
+  const x = at.axes(0);
+  if (!at.has('axis')) return at.frozen('is compressed along all axes');
+  const along = at.axis('axis', 0, x.length);
+  at.freeze(x[along], 'is compressed');
+  return [x.map((axis, i) => (i === along ? null : axis))];
 };
 
-const tile: StructureRule = (at) => {
-  const [sizes, to] = [at.sizes(0), at.outputSizes()];
-  return [
-    at.axes(0).map((axis, i) => {
-      const repeats = to[i] / sizes[i];
-      return repeats === 1
-        ? axis
-        : concatAxes(
-            Array.from({ length: repeats }, () => axis),
-            Array.from({ length: repeats }, () => sizes[i]),
-          );
-    }),
-  ];
+/** Every sequence has a length of its own. */
+const reverseSequence: StructureRule = (at) => {
+  const x = at.axes(0);
+  const [time, batch] = [at.integer('time_axis', 0), at.integer('batch_axis', 1)];
+  at.fixed([x[time], x[batch]], 'is reversed up to a length');
+  return [x];
 };
 
-/** Numbers made up in the shape that is given. */
-const constantOfShape: StructureRule = (at) => {
-  const to = at.outputSizes();
-  if (!at.facts.isFloat(at.outputName())) return [at.plain(0)];
-  const axes = to.map((size, axis) => (at.isOpen(axis) ? null : at.lanes.createAxis(size)));
-  at.onRemoval((edit) => {
-    if (!axes.some((axis) => edit.shrinks(axis))) return;
-    const target = to.map((size, axis) => (at.isOpen(axis) ? OPEN : edit.kept(axes[axis], size).length));
-    edit.setSizes(at.node.proto, 0, target);
-  });
-  return [axes];
-};
-
-const pad: StructureRule = (at) => {
-  const [sizes, to] = [at.sizes(0), at.outputSizes()];
-  const pads = at.integers('pads') ?? (at.hasInput(3) ? null : at.integersOf(1));
-  const isConstant = at.text('mode', 'constant') === 'constant';
-  return [
-    at.axes(0).map((axis, i) => {
-      const before = pads?.[i] ?? 0;
-      if (axis === null || (sizes[i] === to[i] && before === 0)) return axis;
-      if (pads === null || !isConstant || before < 0 || to[i] < sizes[i] + before) {
-        return at.fixed([axis], 'is padded')[0];
-      }
-      return concatAxes([null, axis, null], [before, sizes[i], to[i] - sizes[i] - before]);
-    }),
-  ];
-};
-
-const resize: StructureRule = (at) => {
-  const [sizes, to] = [at.sizes(0), at.outputSizes()];
-  const axes = at
-    .axes(0)
-    .map((axis, i) => (i < 2 && sizes[i] === to[i] ? axis : at.fixed([axis], 'is resized')[0]));
-  at.onRemoval((edit) => {
-    if (!at.hasInput(3) || at.has('axes') || !edit.shrinks(axes[1])) return;
-    const target = to.map((size, axis) => (at.isOpen(axis) ? OPEN : edit.kept(axes[axis], size).length));
-    edit.setSizes(at.node.proto, 3, target);
-  });
-  return [axes];
-};
-
-/** Operators that take some of the numbers, repeat them, or put them beside others. */
+/** Operators that take some of the numbers, or put them beside others. */
 export const SELECTION_RULES: StructureRules = new Map<string, StructureRule>([
   ['Concat', concat],
   ['Split', split],
   ['Slice', slice],
   ['Gather', gather],
-  ['Expand', expand],
-  ['Tile', tile],
-  ['ConstantOfShape', constantOfShape],
-  ['Pad', pad],
-  ['Resize', resize],
-  ['Upsample', resize],
+  ['Compress', compress],
+  ['ReverseSequence', reverseSequence],
 ]);

@@ -6,7 +6,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { type ModelProto, ModelProtoSchema, type TensorProto, TensorProto_DataType as Type } from 'onnx-buf';
-import type { KeptPositions } from '../../../src/formats/onnx/rewrite.ts';
+import type { KeptPositions } from '../../../src/formats/gather.ts';
 import { openSession } from '../../../src/runtime/session.ts';
 import { elements, encode, floats, graph, model, modelFunction, node } from './build-model.ts';
 import { keptOf, pick } from './pick-elements.ts';

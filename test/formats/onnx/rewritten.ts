@@ -14,8 +14,9 @@ import {
   TensorProto_DataType as Type,
 } from 'onnx-buf';
 import { bytesSource } from '../../../src/formats/byte-source.ts';
+import type { KeptPositions } from '../../../src/formats/gather.ts';
 import type { ModelFiles } from '../../../src/formats/model.ts';
-import { type KeptPositions, rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
+import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 import { encode } from './build-model.ts';
 

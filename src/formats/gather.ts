@@ -1,8 +1,10 @@
-import { elementCount } from '../model.ts';
-import type { ReadElements } from './element-reader.ts';
+import { elementCount } from './model.ts';
 
-/** Positions kept along each axis, ascending; null where all are. */
-type Kept = readonly (readonly number[] | null)[];
+/** Bytes `[start, end)` of a tensor's elements, little-endian and back to back; a range may not begin before the end of the last. */
+export type ReadElements = (start: number, end: number) => Promise<Uint8Array>;
+
+/** Positions of a stored tensor kept along each axis, ascending; null where all are. */
+export type KeptPositions = readonly (readonly number[] | null)[];
 
 /** Most bytes that are read at once. */
 const WINDOW_BYTES = 2 ** 20;
@@ -35,7 +37,7 @@ interface Window {
 }
 
 /** The shape of what is kept. Throws RangeError where `kept` does not fit the shape. */
-export function keptShape(shape: readonly number[], kept: Kept): number[] {
+export function keptShape(shape: readonly number[], kept: KeptPositions): number[] {
   if (kept.length !== shape.length) throw new RangeError(`${kept.length} axes kept of ${shape.length}`);
   return shape.map((size, axis) => {
     const positions = kept[axis] ?? null;
@@ -52,7 +54,7 @@ export function keptShape(shape: readonly number[], kept: Kept): number[] {
 export async function* gather(
   read: ReadElements,
   shape: readonly number[],
-  kept: Kept,
+  kept: KeptPositions,
   byteWidth: number,
 ): AsyncGenerator<Uint8Array> {
   if (elementCount(keptShape(shape, kept)) === 0) return;
@@ -64,7 +66,7 @@ export async function* gather(
   }
 }
 
-function createPattern(shape: readonly number[], kept: Kept, elementUnits: number): Pattern {
+function createPattern(shape: readonly number[], kept: KeptPositions, elementUnits: number): Pattern {
   let [starts, ends, period] = [[0], [elementUnits], elementUnits];
   const outer: OuterAxis[] = [];
   for (let axis = shape.length - 1; axis >= 0; axis--) {

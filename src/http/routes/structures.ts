@@ -1,0 +1,44 @@
+import { EmpError } from '../../core/errors.ts';
+import type { ModelRecord } from '../../storage/records.ts';
+import { structureOverviewSchema } from '../../structure/overview.ts';
+import { describeOperation } from '../plugins/operations.ts';
+import { idParamsSchema } from '../schemas.ts';
+import type { App, Services } from '../services.ts';
+import { whenGone } from '../when-gone.ts';
+
+/** What can be removed from a model whole, before any job. */
+export function registerStructures(app: App, { store, analyses, closing }: Services): void {
+  app.get(
+    '/v1/models/:id/structures',
+    {
+      schema: {
+        tags: ['models'],
+        operationId: 'getModelStructures',
+        summary: 'What can be removed from a model: channels, heads, nodes',
+        description:
+          'ONNX only. The first request runs the graph without its weights, which takes about a second, a minute at most; later ones are answered from what it found.',
+        params: idParamsSchema,
+        response: { 200: structureOverviewSchema },
+        ...describeOperation(
+          {},
+          'not_found',
+          'unsupported_model',
+          'malformed_onnx',
+          'missing_file',
+          'not_ready',
+        ),
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      const model = await store.readRecord<ModelRecord>('models', id);
+      if (!model) throw new EmpError('not_found', `there is no model ${id}`);
+      if (model.format !== 'onnx') throw withoutGraph(model);
+      return analyses.of(model, AbortSignal.any([closing, whenGone(reply)]));
+    },
+  );
+}
+
+function withoutGraph({ name, format }: ModelRecord): EmpError {
+  const message = `a ${format} file holds no graph to find structures in: upload the ONNX export`;
+  return new EmpError('unsupported_model', message, [{ path: name, message }]);
+}

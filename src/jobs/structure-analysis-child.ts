@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import type { ModelInventory } from '../formats/model.ts';
+import { describeStructures } from '../structure/overview.ts';
+import { StructuredModel } from '../structure/structured-model.ts';
+import { readChildSettings } from './child-settings.ts';
+import type { AnalysisAnswer } from './structure-analyses.ts';
+
+/** Analyses the model in the folder that is its argument, on one thread: graphs of tiny tensors. Its answer goes to stdout. */
+const [folder] = process.argv.slice(2);
+process.stdout.write(JSON.stringify(await answer()));
+
+async function answer(): Promise<AnalysisAnswer> {
+  const inventory: ModelInventory = JSON.parse(await readFile(join(folder, 'inventory.json'), 'utf8'));
+  const { providers, threads } = readChildSettings();
+  const { signal } = new AbortController();
+  try {
+    await using model = await StructuredModel.open({
+      modelDirectory: join(folder, 'files'),
+      inventory,
+      runtime: { providers, threads },
+      signal,
+    });
+    return { structures: describeStructures(model.structures, inventory) };
+  } catch (error) {
+    if (!(error instanceof EmpError)) throw error;
+    const { code, message, findings } = error;
+    return { refusal: { code, message, findings } };
+  }
+}

@@ -1,0 +1,98 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import type { KeptPositions } from '../formats/gather.ts';
+import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import { rewriteSafetensors } from '../formats/safetensors/rewrite.ts';
+import type { Family, Site, Structures } from './families.ts';
+import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
+
+/** A weight of an efficient-kan layer, `kan.layers.0.spline_weight`. */
+const LAYER = /^(.*?)(\d+)\.spline_weight$/;
+/** Of each layer, tensors `[out, in, ...]`; those behind a hidden node have its inputs on axis 1. */
+const WEIGHTS = ['spline_weight', 'base_weight', 'spline_scaler'];
+/** `[in, knots]`. */
+const GRID = 'grid';
+
+/** An efficient-kan checkpoint as one safetensors file: its hidden nodes are known by the names of its tensors. */
+export class KanCheckpoint implements ReducibleModel {
+  readonly structures: Structures;
+  readonly #inventory: ModelInventory;
+  readonly #source: FileSource;
+
+  private constructor(structures: Structures, inventory: ModelInventory, source: FileSource) {
+    this.structures = structures;
+    this.#inventory = inventory;
+    this.#source = source;
+  }
+
+  /** @throws EmpError unsupported_model for shards */
+  static async open(modelDirectory: string, inventory: ModelInventory): Promise<KanCheckpoint> {
+    const [file, ...others] = inventory.files;
+    if (others.length > 0) {
+      const message = 'structures of a sharded checkpoint are not removed: send it as one .safetensors file';
+      throw new EmpError('unsupported_model', message, [{ path: file, message }]);
+    }
+    const families = hiddenLayers(inventory);
+    return new KanCheckpoint(
+      { families, frozen: [] },
+      inventory,
+      await openFileSource(join(modelDirectory, file)),
+    );
+  }
+
+  async write(
+    removed: ReadonlySet<number>,
+    targetDirectory: string,
+    signal: AbortSignal,
+  ): Promise<ReducedModel> {
+    const shapes = new Map(this.#inventory.tensors.map(({ name, shape }) => [name, shape]));
+    const kept = new Map<string, (readonly number[] | null)[]>();
+    for (const { structures } of this.structures.families) {
+      const left = structures.flatMap(({ root }, node) => (removed.has(root) ? [] : [node]));
+      if (left.length === structures.length) continue;
+      for (const { tensor, axis } of structures[0].sites) {
+        const positions = kept.get(tensor) ?? (shapes.get(tensor) ?? []).map(() => null);
+        kept.set(tensor, positions.with(axis, left));
+      }
+    }
+    const [file] = this.#inventory.files;
+    const path = join(targetDirectory, file);
+    await mkdir(dirname(path), { recursive: true });
+    await rewriteSafetensors(this.#source, kept as ReadonlyMap<string, KeptPositions>, path, signal);
+    return { files: [file], kept };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#source[Symbol.asyncDispose]();
+  }
+}
+
+/** The nodes between each layer and the next. */
+function hiddenLayers({ tensors }: ModelInventory): Family[] {
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  let root = 0;
+  return tensors.flatMap(({ name, shape: [nodes] }): Family[] => {
+    const [, stem, index] = LAYER.exec(name) ?? [];
+    if (stem === undefined) return [];
+    const here = `${stem}${index}.`;
+    const next = `${stem}${Number(index) + 1}.`;
+    if (byName.get(`${next}spline_weight`)?.shape[1] !== nodes) return [];
+    const at = (layer: string, parts: readonly string[], axis: number) =>
+      parts.flatMap((part) => placeOf(byName.get(layer + part), axis, nodes));
+    const producers = at(here, WEIGHTS, 0);
+    const consumers = at(next, WEIGHTS, 1);
+    const sites = [...producers, ...consumers, ...at(next, [GRID], 0)];
+    const structures = Array.from({ length: nodes }, (_, node) => {
+      const own = (places: readonly Omit<Site, 'positions'>[]) =>
+        places.map((place) => ({ ...place, positions: [node] }));
+      return { root: root++, sites: own(sites), producers: own(producers), consumers: own(consumers) };
+    });
+    return [{ name, kind: 'kan_node', structures }];
+  });
+}
+
+function placeOf(tensor: ModelTensor | undefined, axis: number, nodes: number): Omit<Site, 'positions'>[] {
+  return tensor?.shape[axis] === nodes ? [{ tensor: tensor.name, axis }] : [];
+}
