@@ -1,4 +1,4 @@
-/** `npm run bench [-- core|http|pipeline|evaluation|gradients|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|pipeline|evaluation|gradients|structures|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
 import { benchEvaluation } from './evaluation.ts';
@@ -7,6 +7,7 @@ import { benchHttp } from './http.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
 import { benchService } from './service.ts';
+import { benchStructures } from './structures.ts';
 
 const RESULTS = new URL('RESULTS.md', import.meta.url);
 const INTRODUCTION =
@@ -18,6 +19,7 @@ const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string
   pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
   evaluation: { title: 'Evaluation: what a sweep costs', bench: benchEvaluation },
   gradients: { title: 'Gradients: against autograd', bench: benchGradients },
+  structures: { title: 'Structures: a GPT-like model', bench: benchStructures },
   service: { title: 'Service: a gigabyte', bench: benchService },
 };
 

@@ -25,6 +25,10 @@ export interface CriterionContext {
   readonly scores: ReadonlyMap<string, ScoreArray> | null;
   /** What data-driven criteria run the model on. */
   readonly calibration: SampleSet | null;
+  /** See `GradientContext`. */
+  readonly maxBatchSamples?: number;
+  /** Of the numbers that criterion `random` draws. */
+  readonly seed: number;
   readonly runtime: RuntimeSettings;
   readonly signal: AbortSignal;
   /** Called with the number of samples that were run, batch by batch. */

@@ -3,7 +3,8 @@ import type { ModelTensor } from '../formats/model.ts';
 import { accumulateGradients, type GradientStatistic } from '../runtime/gradients.ts';
 import { requireCalibration } from './calibration.ts';
 import type { CriterionContext, ScoreRange } from './criterion.ts';
-import { type FeatureFactors, writeScores, writeValues } from './score-writer.ts';
+import { writeScores, writeValues } from './score-writer.ts';
+import type { FeatureFactors } from './weight-chunks.ts';
 
 interface GradientFormula {
   readonly statistic: GradientStatistic;

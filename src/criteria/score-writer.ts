@@ -1,16 +1,9 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elementCount, type ModelTensor } from '../formats/model.ts';
-import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
+import { spreadValues } from '../formats/onnx/index-map.ts';
 import type { CriterionContext, ScoreRange } from './criterion.ts';
-import { weightChunks } from './weight-chunks.ts';
-
-/** What the weights of a tensor are multiplied by: a factor for every feature. */
-export interface FeatureFactors {
-  readonly factors: Float64Array;
-  /** The feature of every element. */
-  readonly features: NonNullable<IndexMap>;
-}
+import { type FeatureFactors, weightChunks } from './weight-chunks.ts';
 
 /**
  * Writes `|W_ij| * factor` of every weight, computed in float64, to a scratch file named after `index`: as float32, or float64 of float64 weights.

@@ -6,6 +6,7 @@ import { type ByteSource, bytesSource } from '../formats/byte-source.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { readIrregular } from '../formats/irregular.ts';
 import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
+import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
 
 /** A megabyte of float32 at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
@@ -56,20 +57,30 @@ export async function readWeights(tensor: ModelTensor, context: WeightContext): 
   return all;
 }
 
-/** Sums of the squares of a tensor's weights, for every position along an axis. */
+/** What the squares of weights are multiplied by: a factor for every feature. */
+export interface FeatureFactors {
+  readonly factors: Float64Array;
+  /** The feature of every element. */
+  readonly features: NonNullable<IndexMap>;
+}
+
+/** Sums of the squares of a tensor's weights, times the factors of their features where there are any, for every position along an axis. */
 export async function squaresAlong(
   tensor: ModelTensor,
   axis: number,
   context: WeightContext,
+  weighting?: FeatureFactors,
 ): Promise<Float64Array> {
   const size = tensor.shape[axis];
   const inner = elementCount(tensor.shape.slice(axis + 1));
   const sums = new Float64Array(size);
   for await (const { start, weights } of weightChunks(tensor, context)) {
+    const factorOf = new Float64Array(weights.length).fill(1);
+    if (weighting) spreadValues(weighting.features, weighting.factors, start, factorOf);
     let position = Math.floor(start / inner) % size;
     let left = inner - (start % inner);
-    for (const weight of weights) {
-      sums[position] += weight * weight;
+    for (let i = 0; i < weights.length; i++) {
+      sums[position] += weights[i] * weights[i] * factorOf[i];
       if (--left > 0) continue;
       left = inner;
       position = (position + 1) % size;

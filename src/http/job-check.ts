@@ -10,8 +10,13 @@ import type { SampleSet } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import { refuseReservedNames } from '../pipeline/artifact-names.ts';
 import type { Recipe } from '../pipeline/recipe.ts';
-import { selectTensors } from '../pipeline/select-tensors.ts';
+import { prunedWeights } from '../pipeline/select-tensors.ts';
+import { targetWithoutAccuracy } from '../pipeline/target-check.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
+import { declaresSquaredErrors } from '../runtime/measured-output.ts';
+import type { StructureOverview } from '../structure/overview.ts';
+import { refuseUselessRepairs } from './repair-check.ts';
+import { refuseMissingStructures, refuseWithoutBatchNorm, structuresKnown } from './structure-check.ts';
 
 /** A job as it was asked for, with what its ids stand for. */
 export interface JobToCheck {
@@ -19,6 +24,8 @@ export interface JobToCheck {
   readonly inventory: ModelInventory;
   /** Holds the inventory's files. */
   readonly modelDirectory: string;
+  /** What an analysis of the model has found; null where there was none, or none is needed. */
+  readonly structures: StructureOverview | null;
   readonly scores: readonly ScoreArray[] | null;
   readonly calibration: SampleSet | null;
   readonly evaluation: SampleSet | null;
@@ -41,6 +48,11 @@ const CRITERION_DATA = {
   saliency: 'calibration',
   taylor_rms: 'calibration',
   saliency_rms: 'calibration',
+  l2_norm: null,
+  bn_gamma: null,
+  variance: 'calibration',
+  kan_node: null,
+  random: null,
   scores: 'scores',
 } as const satisfies Record<Recipe['criterion'], 'scores' | 'calibration' | null>;
 
@@ -57,18 +69,26 @@ export async function checkJob(job: JobToCheck, fields: JobFields): Promise<void
   refuseUnevaluated(job, fields);
   const { recipe, inventory, scores } = job;
   refuseReservedNames(inventory);
-  const tensors = selectTensors(inventory, recipe);
-  const byName = scores && scoresByName(scores);
-  if (byName) for (const tensor of tensors) uploadedRange(tensor, byName);
-  await refuseMisfits(job, fields, tensors);
+  const weights = prunedWeights(inventory, recipe);
+  if (recipe.granularity === 'weight') {
+    const byName = scores && scoresByName(scores);
+    if (byName) for (const tensor of weights) uploadedRange(tensor, byName);
+  } else {
+    const structures = structuresKnown(inventory, job.structures);
+    if (structures) refuseMissingStructures(structures, recipe, scores);
+  }
+  await refuseMisfits(job, fields, weights);
 }
 
-/** Where the recipe needs the model to run, and by what name. */
+/** Where the recipe needs the model's graph, mostly to run it, and by what name. */
 function reasonsToRun({ recipe, evaluation }: JobToCheck, fields: JobFields): InputFinding[] {
-  const { criterion, target, sweep_betas, hessian_probes } = recipe;
+  const { criterion, granularity, target, sweep_betas, hessian_probes, repair } = recipe;
+  const isInGraph = CRITERION_DATA[criterion] === 'calibration' || criterion === 'bn_gamma';
   const reasons: [boolean, string, string][] = [
-    [CRITERION_DATA[criterion] === 'calibration', '/recipe/criterion', `is ${criterion}`],
+    [granularity === 'channel' || granularity === 'head', '/recipe/granularity', `is ${granularity}`],
+    [isInGraph, '/recipe/criterion', `is ${criterion}`],
     [hessian_probes > 0, '/recipe/hessian_probes', `is ${hessian_probes}`],
+    [repair.length > 0, '/recipe/repair', 'is given'],
     [target !== undefined, '/recipe/target', 'is given'],
     [sweep_betas !== undefined && sweep_betas.length > 0, '/recipe/sweep_betas', 'is given'],
     [evaluation !== null, fields.evaluation, 'is given'],
@@ -86,27 +106,28 @@ function refuseWithoutGraph(job: JobToCheck, fields: JobFields): void {
   throw new EmpError('invalid_request', advice, [...reasons, { path: fields.model, message: advice }]);
 }
 
-/** What of a recipe takes data: the estimate of a trace, or the criterion. */
-function takerOf({ criterion, hessian_probes }: Recipe, kind: 'scores' | 'calibration') {
-  return kind === 'calibration' && hessian_probes > 0
-    ? {
-        path: '/recipe/hessian_probes',
-        name: 'hessian_probes',
-        field: 'hessian_probes',
-        is: `is ${hessian_probes}`,
-      }
-    : {
-        path: '/recipe/criterion',
-        name: `criterion ${criterion}`,
-        field: 'the criterion',
-        is: `is ${criterion}`,
-      };
+/** What of a recipe takes data: the criterion, the estimate of a trace, or repairs; the criterion where nothing does. */
+function takerOf({ criterion, hessian_probes, repair }: Recipe, kind: 'scores' | 'calibration') {
+  const byCriterion = {
+    path: '/recipe/criterion',
+    name: `criterion ${criterion}`,
+    field: 'the criterion',
+    is: `is ${criterion}`,
+  };
+  if (kind === 'scores' || CRITERION_DATA[criterion] === kind) return byCriterion;
+  if (hessian_probes > 0) {
+    const field = 'hessian_probes';
+    return { path: `/recipe/${field}`, name: field, field, is: `is ${hessian_probes}` };
+  }
+  if (repair.length === 0) return byCriterion;
+  return { path: '/recipe/repair', name: 'repair', field: 'repair', is: `is ${repair.join(', ')}` };
 }
 
-/** What a criterion scores by, or a trace is estimated on, comes with it or not at all. */
+/** What a criterion scores by, a trace is estimated on, or models are repaired by, comes with it or not at all. */
 function refuseUnpaired(job: JobToCheck, fields: JobFields, kind: 'scores' | 'calibration'): void {
-  const { criterion, hessian_probes } = job.recipe;
-  const wanted = CRITERION_DATA[criterion] === kind || (kind === 'calibration' && hessian_probes > 0);
+  const { criterion, hessian_probes, repair } = job.recipe;
+  const isRun = hessian_probes > 0 || repair.length > 0;
+  const wanted = CRITERION_DATA[criterion] === kind || (kind === 'calibration' && isRun);
   if (wanted === (job[kind] !== null)) return;
   const what = kind === 'scores' ? 'scores' : 'calibration data';
   const field = fields[kind];
@@ -156,24 +177,30 @@ function refuseUnevaluated({ recipe, evaluation }: JobToCheck, fields: JobFields
   );
 }
 
-/** The data must fit the model's inputs, and the model show what the criterion scores by. */
+/** The data must fit the model's inputs, and the model show what the criterion scores by; which weights that concerns of structures, only their analysis knows. */
 async function refuseMisfits(
   job: JobToCheck,
   fields: JobFields,
-  tensors: readonly ModelTensor[],
+  weights: readonly ModelTensor[],
 ): Promise<void> {
   const { recipe, calibration, evaluation, inventory, modelDirectory } = job;
-  if (!calibration && !evaluation) return;
+  const { criterion, granularity } = recipe;
+  if (!calibration && !evaluation && criterion !== 'bn_gamma') return;
   const model = await readStoredGraph(modelDirectory, inventory);
   const inputs = modelInputs(model);
   if (calibration) checkSamples(calibration, inputs, fields.calibration);
   if (evaluation) checkSamples(evaluation, inputs, fields.evaluation);
-  const { criterion } = recipe;
-  if (criterion === 'wanda' || criterion === 'activation')
-    checkCapturable(criterion, findLayerSites(model), tensors);
-  if (needsGradients(recipe))
+  const needsAccuracy = recipe.target?.max_accuracy_drop !== undefined;
+  if (needsAccuracy && evaluation?.labels && declaresSquaredErrors(model, evaluation.labels))
+    throw targetWithoutAccuracy(fields.evaluation);
+  if (criterion === 'bn_gamma') refuseWithoutBatchNorm(model, fields.model);
+  const isOfWeights = granularity === 'weight';
+  if (isOfWeights && (criterion === 'wanda' || criterion === 'activation'))
+    checkCapturable(criterion, findLayerSites(model), weights);
+  refuseUselessRepairs(recipe.repair, { model, inventory, tensors: weights }, fields.model);
+  if (isOfWeights && needsGradients(recipe))
     checkDifferentiable(
       model,
-      tensors.map(({ name }) => name),
+      weights.map(({ name }) => name),
     );
 }

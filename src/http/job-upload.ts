@@ -45,7 +45,7 @@ const CONTENT_FILES = { scores: 'arrays.json', samples: 'samples.json' };
  * A job on resources that were uploaded before.
  * @throws EmpError `invalid_request` naming the fields, also where a resource is not there
  */
-export async function prepareJob(body: unknown, { store }: Services): Promise<PreparedJob> {
+export async function prepareJob(body: unknown, { store, analyses }: Services): Promise<PreparedJob> {
   const parsed = jobRequestSchema.safeParse(body ?? {});
   if (!parsed.success) throw invalidRequest(parsed.error, '');
   const request = parsed.data;
@@ -56,6 +56,7 @@ export async function prepareJob(body: unknown, { store }: Services): Promise<Pr
     recipe,
     inventory,
     modelDirectory: store.path('models', model_id, 'files'),
+    structures: recipe.granularity === 'weight' ? null : await analyses.known(model_id),
     scores: await readDataset(store, request.scores_dataset_id, 'scores', FIELDS.scores),
     calibration: await readDataset(store, request.calibration_dataset_id, 'samples', FIELDS.calibration),
     evaluation: await readDataset(store, request.evaluation_dataset_id, 'samples', FIELDS.evaluation),
@@ -84,7 +85,7 @@ async function readDataset<K extends keyof DatasetContent>(
  * @throws EmpError naming the parts
  */
 export async function receiveJob(request: FastifyRequest, services: Services): Promise<PreparedJob> {
-  const { store, maxUploadBytes: maxBytes } = services;
+  const { store, analyses, maxUploadBytes: maxBytes } = services;
   const uploads = {
     model: await store.createUpload(),
     scores: await store.createUpload(),
@@ -116,6 +117,7 @@ export async function receiveJob(request: FastifyRequest, services: Services): P
       recipe,
       inventory,
       modelDirectory,
+      structures: recipe.granularity === 'weight' ? null : await analyses.known(model.id),
       scores: scores?.arrays ?? null,
       calibration: calibration?.samples ?? null,
       evaluation: evaluation?.samples ?? null,

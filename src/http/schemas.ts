@@ -162,7 +162,10 @@ export const samplesDatasetSchema = z
     created_at: time,
     n_samples: z.int().describe('The length of axis 0 of every array.'),
     inputs: z.array(array).describe('One per model input.'),
-    labels: array.omit({ name: true }).nullable(),
+    labels: array
+      .omit({ name: true })
+      .nullable()
+      .describe("Class ids, next tokens, or numbers of the output's shape: the job tells them apart."),
   })
   .meta({ id: 'SamplesDataset' });
 
@@ -196,7 +199,7 @@ export const jobRequestSchema = z
       'The samples that data-driven criteria run the model on. `taylor`, `saliency` and their `_rms` variants need labels, others do not use them.',
     ),
     evaluation_dataset_id: datasetId.describe(
-      'The samples that the dense and the pruned model are compared on; for `target` with labels.',
+      'The samples that the dense and the pruned model are compared on; for `target` with labels, for its `max_accuracy_drop` with ones that give an accuracy: not floats for squared errors.',
     ),
     metadata: metadataSchema,
   })
@@ -210,7 +213,9 @@ const job = z.object({
   progress: z.object({
     stage: z
       .string()
-      .describe('`queued`, `inventory`, `score`, `curvature`, `decide`, `apply`, `evaluate` or `report`.'),
+      .describe(
+        '`queued`, `inventory`, `score`, `curvature`, `decide`, `apply`, `repair`, `evaluate` or `report`.',
+      ),
     percent: z.number().describe('0 to 100 over the whole job.'),
   }),
   model_id: z.string(),

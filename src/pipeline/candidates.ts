@@ -2,26 +2,25 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Evaluation } from '../report/report.ts';
 import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
-import { type AppliedTensor, apply } from './apply.ts';
-import { decide, type ScoredModel } from './decide.ts';
-import type { DenseModel } from './dense-model.ts';
 import { type CountRule, countRule } from './passes/count-rule.ts';
 import type { Recipe } from './recipe.ts';
+import type { Repairs } from './repairs.ts';
+import type { Subject } from './subject.ts';
 
 export type Point = NonNullable<Evaluation['uniform']>;
 export type BetaPoint = Evaluation['sweep'][number];
 export type Measured = Measurement & { readonly sparsity: number };
 
 interface CandidateOptions {
-  readonly model: DenseModel;
-  readonly scored: ScoredModel;
+  readonly subject: Subject;
   readonly recipe: Recipe;
   readonly evaluator: Evaluator;
+  readonly repairs: Repairs;
   /** Holds one candidate at a time. */
   readonly directory: string;
 }
 
-/** The model pruned by other amounts than the job's: decided on the same scores, written to a scratch folder, measured, removed. */
+/** The model pruned by other amounts than the job's: decided on the same scores, written to a scratch folder, repaired as the job's model is, measured, removed. */
 export class Candidates {
   readonly #options: CandidateOptions;
   readonly #byBeta = new Map<number, BetaPoint>();
@@ -55,12 +54,14 @@ export class Candidates {
   }
 
   async measure(rule: CountRule, scope: Recipe['scope']): Promise<Measured> {
-    const { model, scored, evaluator, directory } = this.#options;
-    const decision = await decide(scored, rule, scope);
+    const { subject, evaluator, repairs, directory } = this.#options;
     try {
-      const applied = await apply({ model, scored, decision, dryRun: false, outputDirectory: directory });
-      const measurement = await evaluator.measure(join(directory, model.inventory.files[0]));
-      return { ...measurement, sparsity: sparsityOf(scored, applied) };
+      const { inventory, keptUnits, sparsity } = await subject.prune(rule, scope, directory);
+      const path = join(directory, inventory.files[0]);
+      const { measured } = await repairs.apply({ directory, inventory }, keptUnits, () =>
+        evaluator.measure(path),
+      );
+      return { ...measured, sparsity };
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -78,9 +79,4 @@ export function createPoint({
   top1_agreement,
 }: Measured): Point {
   return { sparsity, loss, accuracy, perplexity, relative_l2, cosine, top1_agreement };
-}
-
-export function sparsityOf({ scores }: ScoredModel, applied: readonly AppliedTensor[]): number {
-  const n = scores.reduce((sum, tensor) => sum + tensor.n, 0);
-  return 1 - applied.reduce((sum, { nKeep }) => sum + nKeep, 0) / n;
 }

@@ -17,14 +17,13 @@ import { targetWithoutAccuracy } from './target-check.ts';
 import { sampleWork } from './work.ts';
 
 interface EvaluateInput {
-  readonly model: DenseModel;
   readonly recipe: Recipe;
   readonly evaluator: Evaluator;
   readonly candidates: Candidates;
   /** By which the job's own model was pruned, what became of it, where it lies, and what was measured of it; a dry run has written none. */
   readonly rule: CountRule;
   readonly sparsity: number;
-  readonly outputDirectory: string;
+  readonly path: string;
   readonly own: Measurement | null;
   readonly search: Search | null;
 }
@@ -75,14 +74,15 @@ export async function openEvaluator(
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { model, recipe, evaluator, candidates, rule, sparsity, outputDirectory, own, search } = input;
-  const path = join(outputDirectory, model.inventory.files[0]);
+  const { recipe, evaluator, candidates, rule, sparsity, path, own, search } = input;
   const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(rule, recipe.scope);
   if (rule.beta !== null) candidates.remember(rule.beta, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
   const uniform = await measureUniform(input);
   const latency = recipe.dry_run ? null : await evaluator.latency(path);
+  const extended =
+    recipe.dry_run || recipe.granularity === 'weight' ? null : await evaluator.latency(path, 'extended');
   const { sparsity: _, ...pruned } = measured;
   const { dense } = evaluator;
   return {
@@ -92,8 +92,16 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     n_samples: evaluator.nSamples,
     n_positions: evaluator.nPositions,
     batch_size: latency?.batch_size ?? null,
-    dense: { ...dense, latency_ms: latency?.dense_ms ?? null },
-    pruned: { ...pruned, latency_ms: latency?.pruned_ms ?? null },
+    dense: {
+      ...dense,
+      latency_ms: latency?.dense_ms ?? null,
+      latency_extended_ms: extended?.dense_ms ?? null,
+    },
+    pruned: {
+      ...pruned,
+      latency_ms: latency?.pruned_ms ?? null,
+      latency_extended_ms: extended?.pruned_ms ?? null,
+    },
     beta_1: candidates.known(1),
     uniform,
     sweep,

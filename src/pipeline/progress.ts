@@ -1,5 +1,13 @@
 /** Stages of a job, in order; a search goes through `evaluate` before `decide`, too. */
-export type Stage = 'inventory' | 'score' | 'curvature' | 'decide' | 'apply' | 'evaluate' | 'report';
+export type Stage =
+  | 'inventory'
+  | 'score'
+  | 'curvature'
+  | 'decide'
+  | 'apply'
+  | 'repair'
+  | 'evaluate'
+  | 'report';
 
 export interface ProgressUpdate {
   readonly stage: Stage;
@@ -56,6 +64,7 @@ export class StageClock {
   }
 
   enter(stage: Stage): void {
+    if (stage === this.#stage) return;
     this.#stop();
     this.#stage = stage;
     this.#progress.enter(stage);

@@ -1,10 +1,20 @@
 import { z } from 'zod';
+import { REPAIR_NAMES } from '../repair/repair-names.ts';
 
 /** Matched against every tensor name while the request waits. */
 const MAX_GLOBS = 100;
 const MAX_SWEEP = 20;
 /** Each is a pass over the calibration data; the standard error falls with the square root of their number. */
 const MAX_PROBES = 1000;
+const MAX_ROUND_TO = 1024;
+
+export const GRANULARITIES = ['weight', 'channel', 'head', 'kan_node'] as const;
+/** What can be scored by what. */
+const CRITERIA_OF_STRUCTURES: readonly string[] = [
+  ...['l2_norm', 'bn_gamma', 'activation', 'wanda', 'variance', 'taylor_rms', 'random', 'scores'],
+];
+const CRITERIA_OF_STRUCTURES_ONLY: readonly string[] = ['l2_norm', 'bn_gamma', 'variance', 'kan_node'];
+
 const beta = z.number().positive().max(1e6);
 const globs = z.array(z.string().min(1).max(512)).max(MAX_GLOBS);
 
@@ -21,7 +31,9 @@ const targetSchema = z
       .min(0)
       .lt(1)
       .optional()
-      .describe('Absolute: 0.01 allows one point less than the dense accuracy.'),
+      .describe(
+        'Absolute: 0.01 allows one point less than the dense accuracy. Squared errors have no accuracy.',
+      ),
   })
   .refine((target) => Object.values(target).filter((value) => value !== undefined).length === 1, {
     message: 'give either max_loss_increase or max_accuracy_drop',
@@ -43,11 +55,16 @@ export const recipeSchema = z
         'saliency',
         'taylor_rms',
         'saliency_rms',
+        'l2_norm',
+        'bn_gamma',
+        'variance',
+        'kan_node',
+        'random',
         'scores',
       ])
       .default('magnitude')
       .describe(
-        "`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `taylor`: |W dL/dW|, `saliency`: |dL/dW|, L the mean loss over the calibration data. `taylor_rms`, `saliency_rms`: the same with the root mean square over samples of each sample's gradient, one sample at a time. These four need labels too. `scores`: arrays uploaded as a scores dataset, one per tensor.",
+        "`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `taylor`: |W dL/dW|, `saliency`: |dL/dW|, L the mean loss over the calibration data. `taylor_rms`, `saliency_rms`: the same with the root mean square over samples of each sample's gradient, one sample at a time. These four need labels too. `random`: drawn evenly by `seed`, what the others have to be better than. `scores`: arrays uploaded as a scores dataset, one per tensor. For structures: `l2_norm`: of the rows that compute them. `bn_gamma`: |gamma| of the BatchNormalization behind these. `activation`: mean |output| of the rows. `wanda`: the norm of |W| ||x|| over the weights that read them. `variance`: sum var(x) W^2 over these. `taylor_rms`: rms over samples of sum W dL/dW over these. `kan_node`: the largest spline of a KAN node. `random`, `scores`: one array per family.",
       ),
     scope: z
       .enum(['global', 'layer', 'row'])
@@ -56,9 +73,19 @@ export const recipeSchema = z
         'The set of weights sharing one N_eff: all selected tensors, one tensor, or the weights feeding one output unit.',
       ),
     granularity: z
-      .literal('weight')
+      .enum(GRANULARITIES)
       .default('weight')
-      .describe('What is kept or removed: single weights, zeroed in place.'),
+      .describe(
+        'What is kept or removed. `weight`: single weights, zeroed in place. `channel` (filters, neurons), `head`, `kan_node`: these and all that hangs on them, removed, so that tensors get smaller; ONNX only.',
+      ),
+    round_to: z
+      .int()
+      .min(1)
+      .max(MAX_ROUND_TO)
+      .optional()
+      .describe(
+        'Kept counts of every family of structures are rounded up to a multiple of it: onnxruntime wants channels by fours or eights. Default 8 for channels, 1 for heads and KAN nodes.',
+      ),
     beta: beta.optional().describe('Deployment knob: floor(beta * N_eff) are kept. Default 1.'),
     budget: z
       .strictObject({ sparsity: z.number().min(0).lt(1) })
@@ -92,6 +119,20 @@ export const recipeSchema = z
       .nullable()
       .default(null)
       .describe('That trace where it is known, in place of an estimate. Criterion `magnitude` only.'),
+    repair: z
+      .array(z.enum(REPAIR_NAMES))
+      .max(REPAIR_NAMES.length)
+      .refine((names) => new Set(names).size === names.length, 'must not name a repair twice')
+      .default([])
+      .describe(
+        'What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels): `batch_norm` takes the mean and variance of every BatchNormalization anew, upstream first. `bias` gives each pruned layer with a bias of its own the mean of its dense output back. `least_squares` fits the kept weights of each pruned layer, on the inputs that it gets now, to its dense output. Removed weights stay zero. With evaluation data each is measured and undone where it does not help; every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.',
+      ),
+    seed: z
+      .int()
+      .min(0)
+      .max(2 ** 32 - 1)
+      .default(0)
+      .describe('Of the scores of criterion `random`.'),
     dry_run: z.boolean().default(false).describe('Score and decide; report without writing a model.'),
   })
   .superRefine(({ criterion, hessian_probes, hessian_trace }, context) => {
@@ -103,6 +144,31 @@ export const recipeSchema = z
     if (given.flat().length < 2) return;
     const message = 'give only one of hessian_probes, hessian_trace';
     context.addIssue({ code: 'custom', message, path: ['hessian_trace'] });
+  })
+  .superRefine(({ granularity, criterion, scope, round_to }, context) => {
+    const refuse = (name: string, message: string) =>
+      context.addIssue({ code: 'custom', message, path: [name] });
+    if (granularity === 'weight') {
+      if (CRITERIA_OF_STRUCTURES_ONLY.includes(criterion))
+        refuse('criterion', `${criterion} scores structures, and the granularity is weight`);
+      if (round_to !== undefined)
+        refuse('round_to', 'rounds counts of structures, and the granularity is weight');
+      return;
+    }
+    const criteria =
+      granularity === 'kan_node' ? ['kan_node', ...CRITERIA_OF_STRUCTURES] : CRITERIA_OF_STRUCTURES;
+    if (!criteria.includes(criterion))
+      refuse('criterion', `${criterion} scores no ${granularity}: expected ${criteria.join(', ')}`);
+    if (scope === 'row') refuse('scope', `row is for weights: a ${granularity} goes as a whole`);
+  })
+  .superRefine(({ criterion, seed, repair, dry_run }, context) => {
+    if (seed !== 0 && criterion !== 'random') {
+      const message = `goes with criterion random, which draws by it, not with ${criterion}`;
+      context.addIssue({ code: 'custom', message, path: ['seed'] });
+    }
+    if (repair.length === 0 || !dry_run) return;
+    const message = 'changes the model that is written, and dry_run writes none';
+    context.addIssue({ code: 'custom', message, path: ['repair'] });
   })
   .superRefine(({ beta, budget, target }, context) => {
     const given = Object.entries({ beta, budget, target }).flatMap(([name, value]) =>

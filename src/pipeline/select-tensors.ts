@@ -43,6 +43,12 @@ export function selectTensors(
   return selected;
 }
 
+/** The weights that a recipe may change: of structures, any. Throws as `selectTensors`. */
+export function prunedWeights(inventory: ModelInventory, recipe: Recipe): ModelTensor[] {
+  if (recipe.granularity === 'weight') return selectTensors(inventory, recipe);
+  return inventory.tensors.filter(({ role }) => role === 'weight');
+}
+
 /** Tensors kept in the same bytes, which only `include` can bring together, have no mask each. */
 function refuseShared(tensors: readonly ModelTensor[]): void {
   const runs = tensors

@@ -14,16 +14,19 @@ interface Job {
   readonly evaluation: SampleSet | null;
 }
 
-/** Bytes that a job will go through, roughly: of the model and every candidate, and of the data once for each model that runs on it. */
-export function plannedWork({ model, recipe, calibration, evaluation }: Job): number {
-  const calibrated = calibration
-    ? sampleWork(calibration) * calibration.nSamples * Math.max(1, recipe.hessian_probes)
-    : 0;
-  if (!evaluation) return READINGS * model.sizeBytes + calibrated;
+/**
+ * Bytes that a job will go through, roughly: of the model and every candidate, and of the data once for each model that runs on it.
+ * @param repairPasses over the calibration data, that the repairs of one model take
+ */
+export function plannedWork({ model, recipe, calibration, evaluation }: Job, repairPasses: number): number {
+  const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
+  const calibrated = pass * Math.max(1, recipe.hessian_probes);
+  if (!evaluation) return READINGS * model.sizeBytes + calibrated + pass * repairPasses;
   // The job's own model and the uniform baseline, whatever the recipe.
   const models = 2 + (recipe.sweep_betas?.length ?? 0) + (recipe.target ? MAX_EVALUATIONS - 1 : 0);
   const evaluated = sampleWork(evaluation) * evaluation.nSamples;
-  return models * (READINGS * model.sizeBytes + evaluated) + evaluated + calibrated;
+  const measured = evaluated * (1 + recipe.repair.length) + pass * repairPasses;
+  return models * (READINGS * model.sizeBytes + measured) + evaluated + calibrated;
 }
 
 /** Elements of one sample over all inputs: a measure of work like bytes, whatever the dtype. */

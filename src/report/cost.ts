@@ -1,12 +1,26 @@
 import type { Evaluation } from './report.ts';
 import { count, number, percent, points } from './wording.ts';
 
-export type Metrics = Omit<Evaluation['dense'], 'latency_ms'>;
+type Latencies = 'latency_ms' | 'latency_extended_ms';
+export type Metrics = Omit<Evaluation['dense'], Latencies>;
 
 /** With the standard errors where they are known. */
-export type Measured = Omit<Evaluation['pruned'], 'latency_ms'>;
+export type Measured = Omit<Evaluation['pruned'], Latencies>;
 
 export const isLabeled = ({ dense }: Evaluation): boolean => dense.loss !== null || dense.accuracy !== null;
+
+/** Differences of sparsity that nobody would speak of. */
+const AS_SPARSE = 0.005;
+
+/** The evenly spread model beside the pruned one of a sparsity: counts of structures are rounded up, which may leave it less sparse. */
+export function compareSparsity(
+  uniform: NonNullable<Evaluation['uniform']>,
+  sparsity: number,
+): 'as sparse' | 'less sparse' | 'more sparse' {
+  const difference = uniform.sparsity - sparsity;
+  if (Math.abs(difference) <= AS_SPARSE) return 'as sparse';
+  return difference < 0 ? 'less sparse' : 'more sparse';
+}
 
 /** What texts call the loss. */
 const LOSS_NAMES = {

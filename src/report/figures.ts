@@ -1,11 +1,20 @@
-import type { Report } from './report.ts';
+import type { Granularity, Report, TensorReport } from './report.ts';
+
+/** A tensor, or a family of structures. */
+export type ScoredGroup = Pick<TensorReport, 'name' | 'n' | 'n_keep' | 'n_eff'>;
 
 /** What a verdict is made from. */
-export type Figures = Pick<Report, 'total' | 'tensors' | 'sizes' | 'evaluation'> & {
+export type Figures = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repair' | 'structures'> & {
+  readonly granularity: Granularity;
+  /** What has an N_eff of its own: tensors, or families of structures. */
+  readonly groups: readonly ScoredGroup[];
+
   /** The one that the model was pruned at; null with a budget. */
   readonly beta: number | null;
   /** All-zero rows of each tensor, which are left as they are; tensors without any are not listed. */
   readonly zeroRows: ReadonlyMap<string, number>;
-  /** Tensors that `min_density` kept denser than the global threshold would. */
+  /** Tensors that `min_density` kept denser than the global threshold would; families likewise, or because one structure has to stay. */
   readonly raised: readonly string[];
+  /** Families of structures that were decided on together, for they are small. */
+  readonly pooled: readonly string[];
 };

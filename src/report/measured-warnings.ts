@@ -1,14 +1,17 @@
 import {
+  compareSparsity,
   describeCost,
   describeSamples,
   describeTarget,
   isLabeled,
-  lossShare,
+  lossFormat,
+  lossName,
   type Measured,
   type Metrics,
 } from './cost.ts';
 import type { Figures } from './figures.ts';
 import type { Evaluation } from './report.ts';
+import { describeRatio, isFaster, type Speed, speedsOf } from './speed.ts';
 import { count, number, percent, points } from './wording.ts';
 
 const HARMFUL_ACCURACY_DROP = 0.01;
@@ -17,6 +20,8 @@ const HARMFUL_LOSS_INCREASE = 0.1;
 const HARMFUL_AGREEMENT = 0.9;
 /** By how much spreading evenly must be better to be called so: relative loss, or share of predictions. */
 const HAIR = 0.001;
+/** What onnxruntime wants counts of channels to be a multiple of. */
+const CHANNELS_PER_BLOCK = 8;
 /** A change below this many standard errors may be chance. */
 const ERRORS = 2;
 /** What an evaluation should resolve without a target: relative loss, or accuracy. */
@@ -43,44 +48,48 @@ export function beta1Harmful({ evaluation, beta, total }: Figures): string[] {
     ? ''
     : ' Set target to have the beta searched that stays within it, or a beta above 1.';
   return [
-    `EMP's own answer, beta 1, is measured to be harmful: at ${percent(own.sparsity)} sparsity, ${describeCost(dense, own)}.${advice}`,
+    `EMP's own answer, beta 1, is measured to be harmful: at ${percent(own.sparsity)} sparsity, ${describeCost(evaluation, own)}.${advice}`,
   ];
 }
 
 export function prunedHarmful({ evaluation, beta }: Figures): string[] {
   if (!evaluation || beta === 1 || !isHarmful(evaluation.dense, evaluation.pruned)) return [];
-  const { dense, pruned, search } = evaluation;
+  const { search } = evaluation;
   const knob = beta === null ? 'a smaller budget' : 'a larger beta';
   const advice = search ? '' : ` Set ${knob}, or target to have the beta searched that stays within it.`;
-  return [`The pruned model is measured to be harmed: ${describeCost(dense, pruned)}.${advice}`];
+  return [`The pruned model is measured to be harmed: ${describeCost(evaluation)}.${advice}`];
 }
 
 export function targetNotMet({ evaluation }: Figures): string[] {
   if (!evaluation?.search || evaluation.search.met) return [];
-  const { dense, pruned, search } = evaluation;
+  const { search } = evaluation;
   return [
     `No beta that was tried stays within ${describeTarget(search.target)}; the model is pruned at the nearest, ${number(search.beta)}: ` +
-      `${describeCost(dense, pruned)}. Allow more, or try another criterion or scope.`,
+      `${describeCost(evaluation)}. Allow more, or try another criterion or scope.`,
   ];
 }
 
 /** The standard error of the difference between the two is not measured; that of the pruned model's to the dense one stands for it. */
-export function uniformBetter({ evaluation, total }: Figures): string[] {
+export function uniformBetter({ evaluation, total, granularity }: Figures): string[] {
   if (!evaluation?.uniform) return [];
   const { pruned, uniform } = evaluation;
-  const better = isLabeled(evaluation) ? betterLoss(pruned, uniform) : betterAgreement(pruned, uniform);
+  if (compareSparsity(uniform, total.sparsity) === 'less sparse') return [];
+  const better = isLabeled(evaluation) ? betterLoss(evaluation, uniform) : betterAgreement(pruned, uniform);
   if (better === null) return [];
+  const scope =
+    granularity === 'weight' ? 'scope row where that was asked for and layer otherwise' : 'scope layer';
   return [
-    `The same sparsity spread evenly measures better: ${better}. A budget of sparsity ${number(total.sparsity)}, with scope row where that was asked for and layer otherwise, prunes so.`,
+    `The same sparsity spread evenly measures better: ${better}. A budget of sparsity ${number(total.sparsity)}, with ${scope}, prunes so.`,
   ];
 }
 
-function betterLoss(pruned: Measured, uniform: Metrics): string | null {
+function betterLoss({ pruned, loss_kind }: Evaluation, uniform: Metrics): string | null {
   if (uniform.loss === null) return null;
-  if (pruned.loss === null) return `a loss of ${number(uniform.loss)} against one that is not finite`;
+  const better = `a ${lossName({ loss_kind })} of ${number(uniform.loss)} against`;
+  if (pruned.loss === null) return `${better} one that is not finite`;
   if (!exceeds(pruned.loss - uniform.loss, HAIR * pruned.loss, pruned.loss_increase_standard_error))
     return null;
-  return `a loss of ${number(uniform.loss)} against ${number(pruned.loss)}`;
+  return `${better} ${number(pruned.loss)}`;
 }
 
 function betterAgreement(pruned: Metrics, uniform: Metrics): string | null {
@@ -93,11 +102,11 @@ function betterAgreement(pruned: Metrics, uniform: Metrics): string | null {
 export function evaluationTooSmall({ evaluation }: Figures): string[] {
   if (!evaluation) return [];
   const { n_samples, pruned } = evaluation;
-  if (
-    isLabeled(evaluation) &&
-    pruned.loss_increase_standard_error === null &&
-    pruned.accuracy_drop_standard_error === null
-  )
+  const errors = [
+    pruned.loss === null ? [] : pruned.loss_increase_standard_error,
+    pruned.accuracy === null ? [] : pruned.accuracy_drop_standard_error,
+  ].flat();
+  if (isLabeled(evaluation) && errors.length > 0 && errors.every((error) => error === null))
     return ['A single sample that counts cannot tell what pruning costs: there is no standard error.'];
   const unclear = estimatesOf(evaluation).filter(
     ({ change, error, tolerance }) =>
@@ -127,7 +136,7 @@ interface Estimate {
 }
 
 /** What the target limits, or else all that has a standard error. */
-function estimatesOf({ dense, pruned, search }: Evaluation): Estimate[] {
+function estimatesOf({ dense, pruned, search, loss_kind }: Evaluation): Estimate[] {
   const { max_loss_increase, max_accuracy_drop } = search?.target ?? {
     max_loss_increase: RESOLUTION,
     max_accuracy_drop: RESOLUTION,
@@ -140,13 +149,13 @@ function estimatesOf({ dense, pruned, search }: Evaluation): Estimate[] {
     dense.loss !== null &&
     pruned.loss !== null
   ) {
-    const denseLoss = dense.loss;
+    const change = pruned.loss - dense.loss;
     estimates.push({
-      name: 'loss',
-      change: pruned.loss - denseLoss,
+      name: lossName({ loss_kind }),
+      change,
       error: loss_increase_standard_error,
-      tolerance: max_loss_increase * denseLoss,
-      show: (amount) => lossShare(amount, denseLoss),
+      tolerance: max_loss_increase * dense.loss,
+      show: lossFormat(Math.max(Math.abs(change), loss_increase_standard_error), dense.loss),
     });
   }
   if (
@@ -172,16 +181,37 @@ export function notEvaluated({ evaluation }: Figures): string[] {
 }
 
 /** Only where there are more zeros than before, in a file that was written. */
-export function noSpeedup({ total, sizes, evaluation }: Figures): string[] {
-  if (total.n_keep === total.n || sizes.pruned_bytes === null) return [];
-  const dense = evaluation?.dense.latency_ms ?? null;
-  const pruned = evaluation?.pruned.latency_ms ?? null;
-  const measured =
-    dense === null || pruned === null
-      ? ''
-      : ` Measured in one run: ${number(dense)} ms a batch dense, ${number(pruned)} ms pruned.`;
-  return [`Expect no speed: onnxruntime multiplies zeros in place like any other number.${measured}`];
+export function noSpeedup({ total, sizes, evaluation, granularity }: Figures): string[] {
+  if (granularity !== 'weight' || total.n_keep === total.n || sizes.pruned_bytes === null) return [];
+  const measured = speedsOf(evaluation).map((speed) => ` Measured in one run: ${describeBoth(speed)}.`);
+  return [
+    `Expect no speed: onnxruntime multiplies zeros in place like any other number.${measured.join('')}`,
+  ];
 }
+
+/** By onnxruntime's default level, at which a model runs where nobody says otherwise. */
+export function notFaster({ total, evaluation, granularity, structures }: Figures): string[] {
+  const [byDefault, extended] = speedsOf(evaluation);
+  if (granularity === 'weight' || total.n_keep === total.n || !byDefault || isFaster(byDefault)) return [];
+  const sentences = [`The smaller model is measured to be no faster: ${describeBoth(byDefault)}.`];
+  if (extended) sentences.push(extendedSentence(byDefault, extended));
+  const families = structures?.families ?? [];
+  if (granularity === 'channel' && families.some(({ n_keep }) => n_keep % CHANNELS_PER_BLOCK !== 0))
+    sentences.push(
+      `Counts of channels in multiples of ${CHANNELS_PER_BLOCK} (round_to) suit onnxruntime better.`,
+    );
+  return [sentences.join(' ')];
+}
+
+function extendedSentence(byDefault: Speed, extended: Speed): string {
+  const level = "At onnxruntime's optimization level extended";
+  if (!isFaster(extended)) return `${level} neither: ${describeBoth(extended)}.`;
+  const advice = extended.pruned < byDefault.dense ? '; open it with graphOptimizationLevel extended' : '';
+  return `${level} it is ${describeRatio(extended)}, ${describeBoth(extended)}${advice}.`;
+}
+
+const describeBoth = ({ dense, pruned }: Speed): string =>
+  `${number(dense)} ms a batch dense, ${number(pruned)} ms pruned`;
 
 function isHarmful(dense: Metrics, measured: Measured): boolean {
   if (dense.loss === null && dense.accuracy === null)

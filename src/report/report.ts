@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { REPAIR_NAMES } from '../repair/repair-names.ts';
 import { WARNING_CODES, type WarningCode } from './warning-codes.ts';
 
 const warningCodes = Object.keys(WARNING_CODES) as [WarningCode, ...WarningCode[]];
@@ -42,37 +43,49 @@ const figure = z.number().nullable();
 
 /** What is measured of one model. */
 const metricsSchema = z.object({
-  loss: figure.describe(
-    'Mean cross-entropy over the positions that count; null without labels, or where it is not finite.',
+  loss: figure.describe('Mean over what counts; null without labels, or where it is not finite.'),
+  accuracy: figure.describe(
+    "Top-1, or with binary cross-entropy the share of numbers on their label's side of 0.5 (itself counted as below); null with squared errors and without labels.",
   ),
-  accuracy: figure.describe('Top-1; null without labels.'),
   perplexity: figure.describe('exp(loss), where the output is a sequence of logits.'),
   relative_l2: figure.describe('||y - y_dense|| / ||y_dense||; null with labels.'),
   cosine: figure.describe('Between y and y_dense; null with labels.'),
   top1_agreement: figure.describe("Share of positions with the dense model's top-1; null with labels."),
 });
 
-const latency_ms = z
-  .number()
-  .nullable()
-  .describe('Median of one batch, dense and pruned in turn; null where it was not measured.');
+const latencySchema = z.object({
+  latency_ms: figure.describe(
+    "Median of one batch, dense and pruned in turn, at onnxruntime's default `graphOptimizationLevel`, `all`; null where it was not measured.",
+  ),
+  latency_extended_ms: figure.describe(
+    'The same at level `extended`, where convolutions have no blocked layout; null where the granularity is weight, whose zeros change nothing.',
+  ),
+});
 
 const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape });
 const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
 
 const evaluationSchema = z
   .object({
+    loss_kind: z
+      .enum(['cross_entropy', 'binary_cross_entropy', 'mean_squared_error'])
+      .nullable()
+      .describe(
+        'What `loss` is: cross-entropy of class ids, binary cross-entropy of labels that have the shape of an output made by Sigmoid, squared errors of float labels that have the shape of any other output; the first two in nats. Null without labels.',
+      ),
     metric_names: z
       .array(z.string())
       .describe('The metrics that are not null for the dense model, or drift without labels.'),
     output: z.string().describe('The output of the model that is measured.'),
     n_samples: count,
-    n_positions: count.describe('Of them, or of their positions, those that count.'),
+    n_positions: count.describe(
+      'Of them, or of their positions (numbers, where labels have the shape of the output), those that count.',
+    ),
     batch_size: count.nullable().describe('Samples of the batch that latency was measured with.'),
-    dense: z.object({ ...metricsSchema.shape, latency_ms }),
+    dense: z.object({ ...metricsSchema.shape, ...latencySchema.shape }),
     pruned: z.object({
       ...metricsSchema.shape,
-      latency_ms,
+      ...latencySchema.shape,
       loss_increase_standard_error: figure.describe('Of the paired difference of the losses, over samples.'),
       accuracy_drop_standard_error: figure.describe(
         'Of the paired difference of the accuracies, over samples.',
@@ -81,7 +94,9 @@ const evaluationSchema = z
     beta_1: pointSchema.nullable().describe("EMP's own answer, where it was measured."),
     uniform: pointSchema
       .nullable()
-      .describe('The same criterion and total sparsity spread evenly; null where the recipe does just that.'),
+      .describe(
+        'The same criterion and total sparsity spread evenly (counts of structures are rounded up here too, so that its own `sparsity` may be another); null where the recipe does just that.',
+      ),
     sweep: z.array(betaPointSchema).describe('One point for each of `sweep_betas`.'),
     search: z
       .object({
@@ -113,12 +128,67 @@ const scoresSchema = z
   })
   .describe('How all scores together are distributed.');
 
+const structuresSchema = z
+  .object({
+    families: z
+      .array(
+        z.object({
+          name: z.string(),
+          kind: z.enum(['channel', 'head', 'kan_node', 'head_width', 'other']),
+          n: count.describe('Structures.'),
+          n_keep: count,
+          sparsity: share,
+          n_eff: z
+            .number()
+            .nullable()
+            .describe("The family's own N_eff; null where all its scores are zero."),
+          threshold: z.number().describe('The smallest kept score.'),
+          preserved_mass: share.nullable(),
+          producers: z.array(z.string()).describe('Weights whose rows compute the structures.'),
+          mask_sha256: z.string().describe('SHA-256 of the packed keep mask, one bit a structure.'),
+        }),
+      )
+      .describe('Structures that lie along the same axes, such as the channels of one convolution.'),
+    n_frozen: count,
+    frozen: z
+      .array(
+        z.object({
+          tensor: z.string(),
+          axis: count,
+          node: z.string().nullable(),
+          operator: z.string().nullable(),
+          reason: z.string(),
+        }),
+      )
+      .describe('Axes of which some positions had to stay, and what says so; the first 1,000.'),
+    parameters: z.object({ dense: count, pruned: count.nullable().describe('Null for a dry run.') }),
+  })
+  .describe('Of the structures that were scored.');
+
+const repairSchema = z.object({
+  name: z.enum(REPAIR_NAMES),
+  kept: z
+    .boolean()
+    .describe(
+      'Whether the model has it: without evaluation data always, where there was something to repair.',
+    ),
+  problem: z.string().nullable().describe('Why it was undone; null where it was kept.'),
+  n_repaired: count.describe('Layers, or BatchNormalizations, that were repaired.'),
+  left_out: z
+    .array(z.object({ name: z.string(), reason: z.string() }))
+    .describe('Pruned weights, biases and nodes that it could not repair.'),
+  loss_before: figure.describe('With the repairs before it that were kept; null without labels.'),
+  loss_after: figure.describe('With it; null without labels, or where it changed nothing.'),
+  relative_l2_before: figure.describe('Likewise without labels; null with labels.'),
+  relative_l2_after: figure,
+});
+
 const lossBoundSchema = z
   .object({
     per_trace: z
       .number()
       .describe(
-        "(1 - rho) / (2 N rho) * ||theta - theta'||^2, theta the N selected weights, theta' the pruned ones, rho = n_keep / n.",
+        "(1 - rho) / (2 N rho) * ||theta - theta'||^2, theta the N selected weights, theta' the pruned ones before any repair, rho = n_keep / n.",
       ),
     hessian_trace: figure.describe(
       'Trace of the Hessian of the mean loss at theta: the one given, or the mean over `hessian_probes` random vectors.',
@@ -131,7 +201,7 @@ const lossBoundSchema = z
     'An estimate of the loss change, second-order and asymptotic (arXiv 2306.05857, Lemma 3.1): not a guarantee. The measured change is in `evaluation`.',
   );
 
-/** `report.json`, version 1. Of two runs of the same job only `latency_ms`, and the warning that quotes it, differ. */
+/** `report.json`, version 1. Of two runs of the same job only latencies, and the texts that quote them, differ. */
 export const reportSchema = z.object({
   schema_version: z.literal(1),
   model: z.object({
@@ -150,11 +220,11 @@ export const reportSchema = z.object({
     preserved_mass: share,
     preserved_mass_bound: share,
   }),
-  tensors: z.array(tensorSchema),
+  tensors: z.array(tensorSchema).describe('Empty where structures were removed.'),
   scores: scoresSchema,
   evaluation: evaluationSchema.nullable().describe('Null without evaluation data.'),
-  repair: z.array(z.never()),
-  structures: z.null(),
+  repair: z.array(repairSchema).describe('The repairs of the recipe, in its order.'),
+  structures: structuresSchema.nullable().describe('Null where the granularity is weight.'),
   verdict: z.object({
     text: z.string(),
     warnings: z.array(z.object({ code: z.enum(warningCodes).describe(warningMeanings), text: z.string() })),
@@ -178,4 +248,7 @@ export const reportSchema = z.object({
 
 export type Report = z.output<typeof reportSchema>;
 export type TensorReport = Report['tensors'][number];
+export type FamilyReport = NonNullable<Report['structures']>['families'][number];
+/** What is kept or removed. */
+export type Granularity = 'weight' | 'channel' | 'head' | 'kan_node';
 export type Evaluation = NonNullable<Report['evaluation']>;

@@ -1,22 +1,26 @@
 import { describeCost, describeSamples, describeTarget } from './cost.ts';
 import type { Figures } from './figures.ts';
+import { repairClauses } from './repairs.ts';
 import type { Evaluation, Report } from './report.ts';
+import { describeSpeed, type Speed, speedsOf } from './speed.ts';
 import { warningsOf } from './warnings.ts';
-import { bytes, count, guarantee, number, percent } from './wording.ts';
+import { bytes, count, countUnits, guarantee, number, percent } from './wording.ts';
 
 /** One sentence that sells nothing: how much goes, what is known of the cost, and what gets smaller; and what to beware of. */
 export function createVerdict(figures: Figures): Report['verdict'] {
-  const { total, sizes, evaluation } = figures;
+  const { total, sizes, structures, evaluation, repair, granularity } = figures;
   const removes = sizes.pruned_bytes === null ? 'would remove' : 'removes';
   const clauses =
-    total.n_keep === total.n
-      ? [`${ruleClause(figures)} ${removes} none of ${count(total.n)} weights`]
+    total.n_keep === total.n && !repair.some(({ kept }) => kept)
+      ? [`${ruleClause(figures)} ${removes} none of ${countUnits(total.n, granularity)}`]
       : [
-          `${ruleClause(figures)} ${removes} ${count(total.n - total.n_keep)} of ${count(total.n)} weights (${percent(total.sparsity)})`,
+          `${ruleClause(figures)} ${removes} ${count(total.n - total.n_keep)} of ${countUnits(total.n, granularity)} (${percent(total.sparsity)})`,
           `what stays holds ${percent(total.preserved_mass)} of the importance mass (guaranteed: ${guarantee(total.preserved_mass_bound)})`,
+          ...repairClauses(figures),
           costClause(evaluation),
         ];
-  return { text: `${[...clauses, sizeClause(sizes)].join('; ')}.`, warnings: warningsOf(figures) };
+  const size = structures === null ? sizeClause(sizes) : smallerClause(figures, structures);
+  return { text: `${[...clauses, size].join('; ')}.`, warnings: warningsOf(figures) };
 }
 
 function ruleClause({ beta, evaluation }: Figures): string {
@@ -31,8 +35,28 @@ function ruleClause({ beta, evaluation }: Figures): string {
 
 function costClause(evaluation: Evaluation | null): string {
   if (!evaluation) return 'what that costs in accuracy was not measured';
-  const { dense, pruned } = evaluation;
-  return `measured on ${describeSamples(evaluation)}: ${describeCost(dense, pruned)}`;
+  return `measured on ${describeSamples(evaluation)}: ${describeCost(evaluation)}`;
+}
+
+/** What a model without some of its structures saves. */
+function smallerClause(
+  { total, sizes, evaluation }: Figures,
+  { parameters }: NonNullable<Report['structures']>,
+): string {
+  if (sizes.pruned_bytes === null || parameters.pruned === null)
+    return 'this was a dry run, no model was written';
+  if (total.n_keep === total.n) return `the model keeps its ${count(parameters.dense)} parameters`;
+  const size =
+    `the model goes from ${bytes(sizes.dense_bytes)} to ${bytes(sizes.pruned_bytes)} ` +
+    `(${count(parameters.pruned)} of ${count(parameters.dense)} parameters)`;
+  const speeds = speedsOf(evaluation);
+  if (speeds.length === 0) return `${size}, and whether it is faster was not measured`;
+  return `${size}, and a batch is measured to take ${speeds.map(speedAtLevel).join(', or ')}`;
+}
+
+function speedAtLevel(speed: Speed): string {
+  const level = speed.level === 'all' ? '' : `at onnxruntime's optimization level ${speed.level} `;
+  return `${level}${describeSpeed(speed)}`;
 }
 
 function sizeClause({

@@ -9,6 +9,8 @@ export const WARNING_CODES = {
     'The same total sparsity spread evenly measures better: loss lower by more than 0.1 % and two standard errors, or, without labels, more than 0.1 points more top-1 predictions the same.',
   evaluation_too_small:
     'The measured change is smaller than two standard errors, and these are larger than what `target` allows (without one: 1 % of the loss, 1 point of accuracy).',
+  repair_not_kept:
+    'A repair did not help, or there was nothing that it could repair: the model is without it.',
   not_evaluated: 'There was no evaluation data.',
   heavy_tailed_scores: 'N_eff is under 10 % of N: a few scores hold most of the mass.',
   uniform_scores: 'N_eff is above 95 % of N: almost nothing can go on the grounds of these scores.',
@@ -17,8 +19,13 @@ export const WARNING_CODES = {
   all_zero_tensor: 'All scores of a tensor are zero.',
   all_zero_rows: 'A tensor has rows whose scores are all zero, which are left as they are.',
   min_density_applied: '`min_density` keeps more than the threshold would.',
-  nothing_removed: 'Every weight is kept.',
+  counts_raised:
+    'Structures: `min_density`, or that one of them has to stay, keeps more than the count would.',
+  families_pooled: 'Structures: families of fewer than 8 were decided on together, with scope layer.',
+  nothing_removed: 'Every weight, or structure, is kept.',
   no_speedup: 'The model has more zeros and is not faster for it.',
+  not_faster:
+    "Structures are gone, and the smaller model was measured to be no faster at onnxruntime's default optimization level.",
 } as const;
 
 export type WarningCode = keyof typeof WARNING_CODES;

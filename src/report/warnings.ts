@@ -1,17 +1,18 @@
-import type { Figures } from './figures.ts';
+import type { Figures, ScoredGroup } from './figures.ts';
 import {
   beta1Harmful,
   evaluationTooSmall,
   nonFiniteLoss,
   noSpeedup,
   notEvaluated,
+  notFaster,
   prunedHarmful,
   targetNotMet,
   uniformBetter,
 } from './measured-warnings.ts';
-import type { TensorReport } from './report.ts';
+import { repairNotKept } from './repairs.ts';
 import type { WarningCode } from './warning-codes.ts';
-import { count, percent } from './wording.ts';
+import { count, countUnits, listNames, number, percent, UNITS } from './wording.ts';
 
 const HEAVY_TAILED = 0.1;
 const UNIFORM = 0.95;
@@ -26,6 +27,7 @@ const TEXTS: Readonly<Record<WarningCode, (figures: Figures) => string[]>> = {
   target_not_met: targetNotMet,
   uniform_better: uniformBetter,
   evaluation_too_small: evaluationTooSmall,
+  repair_not_kept: repairNotKept,
   not_evaluated: notEvaluated,
   heavy_tailed_scores: heavyTailedScores,
   uniform_scores: uniformScores,
@@ -34,8 +36,11 @@ const TEXTS: Readonly<Record<WarningCode, (figures: Figures) => string[]>> = {
   all_zero_tensor: allZeroTensor,
   all_zero_rows: allZeroRows,
   min_density_applied: minDensityApplied,
+  counts_raised: countsRaised,
+  families_pooled: familiesPooled,
   nothing_removed: nothingRemoved,
   no_speedup: noSpeedup,
+  not_faster: notFaster,
 };
 
 /** What to beware of. */
@@ -49,9 +54,9 @@ export function warningsOf(figures: Figures): { code: WarningCode; text: string 
  * scale make the whole vector look heavy-tailed without any effect on what is kept. (Of the rows only the decision knows; the sum of
  * their N_eff is never below their tensor's.)
  */
-function effectiveSize({ total, tensors }: Figures): { nEff: number; n: number } {
+function effectiveSize({ total, groups }: Figures): { nEff: number; n: number } {
   if (total.n_eff !== null) return { nEff: total.n_eff, n: total.n };
-  const scored = tensors.filter(isScored);
+  const scored = groups.filter(isScored);
   return {
     nEff: scored.reduce((sum, { n_eff }) => sum + (n_eff ?? 0), 0),
     n: scored.reduce((sum, { n }) => sum + n, 0),
@@ -74,14 +79,17 @@ function uniformScores(figures: Figures): string[] {
   ];
 }
 
-const describeSize = (nEff: number, n: number): string =>
-  `N_eff is ${count(Math.round(nEff))} of ${count(n)} (${percent(Math.min(1, nEff / n))})`;
+/** Of few scores the fraction counts. */
+function describeSize(nEff: number, n: number): string {
+  const size = nEff < 1000 ? number(nEff) : count(Math.round(nEff));
+  return `N_eff is ${size} of ${count(n)} (${percent(Math.min(1, nEff / n))})`;
+}
 
 /** All-zero tensors have a warning of their own. */
-const isScored = ({ n_eff }: TensorReport): boolean => n_eff !== null;
+const isScored = ({ n_eff }: ScoredGroup): boolean => n_eff !== null;
 
-function layerEmptied({ tensors }: Figures): string[] {
-  return tensors
+function layerEmptied({ groups }: Figures): string[] {
+  return groups
     .filter((tensor) => isScored(tensor) && tensor.n_keep === 0)
     .map(
       ({ name, n }) =>
@@ -89,22 +97,22 @@ function layerEmptied({ tensors }: Figures): string[] {
     );
 }
 
-function lowDensity({ tensors }: Figures): string[] {
-  return tensors
+function lowDensity({ groups, granularity }: Figures): string[] {
+  return groups
     .filter((tensor) => isScored(tensor) && tensor.n_keep > 0 && tensor.n_keep / tensor.n < LOW_DENSITY)
     .map(
       ({ name, n, n_keep }) =>
-        `${name} keeps only ${count(n_keep)} of ${count(n)} weights; min_density sets a floor.`,
+        `${name} keeps only ${count(n_keep)} of ${countUnits(n, granularity)}; min_density sets a floor.`,
     );
 }
 
-function allZeroTensor({ tensors }: Figures): string[] {
-  return tensors
+function allZeroTensor({ groups, granularity }: Figures): string[] {
+  return groups
     .filter((tensor) => !isScored(tensor))
     .map(({ name, n, n_keep }) =>
       n_keep === n
         ? `The scores of ${name} are all zero: it has no N_eff and is left as it is.`
-        : `The scores of ${name} are all zero and count for nothing beside those of the other tensors: it keeps ${count(n_keep)} of ${count(n)} weights.`,
+        : `The scores of ${name} are all zero and count for nothing beside those of the others: it keeps ${count(n_keep)} of ${countUnits(n, granularity)}.`,
     );
 }
 
@@ -116,12 +124,28 @@ function allZeroRows({ zeroRows }: Figures): string[] {
   );
 }
 
-function minDensityApplied({ raised }: Figures): string[] {
-  return raised.length === 0
-    ? []
-    : [`min_density keeps more than the threshold would in ${raised.join(', ')}.`];
+function minDensityApplied({ raised, granularity }: Figures): string[] {
+  if (raised.length === 0 || granularity !== 'weight') return [];
+  return [`min_density keeps more than the threshold would in ${listNames(raised)}.`];
 }
 
-function nothingRemoved({ total }: Figures): string[] {
-  return total.n_keep < total.n ? [] : ['Every weight is kept: the scores are flat or beta is large.'];
+function countsRaised({ raised, granularity }: Figures): string[] {
+  if (raised.length === 0 || granularity === 'weight') return [];
+  return [
+    `min_density, or that one ${UNITS[granularity].one} has to stay, keeps more than EMP's count in ${listNames(raised)}.`,
+  ];
+}
+
+function familiesPooled({ pooled, granularity }: Figures): string[] {
+  if (pooled.length === 0) return [];
+  return [
+    `Families of few ${UNITS[granularity].many} share one N_eff, for the floor of their own would remove one of each for next to nothing: ${listNames(pooled)}.`,
+  ];
+}
+
+function nothingRemoved({ total, granularity }: Figures): string[] {
+  if (total.n_keep < total.n) return [];
+  const every = `Every ${UNITS[granularity].one} is kept: the scores are flat`;
+  if (granularity === 'weight') return [`${every} or beta is large.`];
+  return [`${every}, beta is large, or counts were rounded up (round_to).`];
 }

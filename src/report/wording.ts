@@ -1,6 +1,28 @@
 /** Numbers as plain sentences show them. */
+import type { Granularity } from './report.ts';
+
+/** What is kept or removed. */
+export const UNITS: Readonly<Record<Granularity, { readonly one: string; readonly many: string }>> = {
+  weight: { one: 'weight', many: 'weights' },
+  channel: { one: 'channel', many: 'channels' },
+  head: { one: 'head', many: 'heads' },
+  kan_node: { one: 'KAN node', many: 'KAN nodes' },
+};
 
 export const count = (value: number): string => value.toLocaleString('en-US');
+
+export const countUnits = (value: number, granularity: Granularity): string =>
+  `${count(value)} ${value === 1 ? UNITS[granularity].one : UNITS[granularity].many}`;
+
+/** More names than this are counted. */
+const MAX_NAMES = 10;
+
+/** `a, b`, or the first of many and how many more there are. */
+export function listNames(names: readonly string[]): string {
+  const more = names.length - MAX_NAMES;
+  if (more <= 1) return names.join(', ');
+  return `${names.slice(0, MAX_NAMES).join(', ')} and ${count(more)} more`;
+}
 
 /** Four significant digits. */
 export const number = (value: number): string => String(Number(value.toPrecision(4)));

@@ -9,10 +9,17 @@ import type { SampleSet } from '../formats/sample-set.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
 import { type Fetched, openSession, type RuntimeSettings } from './session.ts';
 
-export type Reduction = 'sum_of_squares' | 'sum_of_magnitudes';
+export type Reduction = 'sum' | 'sum_of_squares' | 'sum_of_magnitudes';
+
+/** Activations of any rank whose features are axis 1, `size` positions of it. */
+interface Channels {
+  readonly value: string;
+  readonly size: number;
+  readonly trailing: null;
+}
 
 export interface CaptureRequest {
-  readonly activations: Activations;
+  readonly activations: Activations | Channels;
   readonly reduction: Reduction;
   /** The weight whose layer's activations they are, and which, for errors. */
   readonly tensor: string;
@@ -129,13 +136,17 @@ function appendReduction(appendix: GraphAppendix, { request }: Capture): { sums:
   const { value, size: features, trailing } = request.activations;
   const op = request.reduction === 'sum_of_squares' ? 'ReduceSumSquare' : 'ReduceSum';
   const wide = appendix.node('Cast', [value], { to: TensorProto_DataType.DOUBLE });
-  const terms = op === 'ReduceSum' ? appendix.node('Abs', [wide]) : wide;
-  const rows = (name: string) => appendix.node('Reshape', [name, appendix.integers([-1, features])]);
-  const after = Array.from({ length: trailing }, (_, axis) => axis - trailing);
+  const terms = request.reduction === 'sum_of_magnitudes' ? appendix.node('Abs', [wide]) : wide;
+  const reshape = (name: string, shape: readonly number[]) =>
+    appendix.node('Reshape', [name, appendix.integers(shape)]);
+  const rows = (name: string) => reshape(name, [-1, features]);
+  const after = Array.from({ length: trailing ?? 0 }, (_, axis) => axis - (trailing ?? 0));
   const sums =
-    trailing === 0
-      ? appendix.reduce(op, rows(terms), [0])
-      : appendix.reduce('ReduceSum', rows(appendix.reduce(op, terms, after)), [0]);
+    trailing === null
+      ? appendix.reduce(op, reshape(terms, [0, features, -1]), [0, 2])
+      : trailing === 0
+        ? appendix.reduce(op, rows(terms), [0])
+        : appendix.reduce('ReduceSum', rows(appendix.reduce(op, terms, after)), [0]);
   const size = appendix.node('Size', [value]);
   appendix.output(sums, TensorProto_DataType.DOUBLE, [features]);
   appendix.output(size, TensorProto_DataType.INT64, []);

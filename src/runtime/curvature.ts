@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createCurvatureGraph, createGradientGraph } from '../autodiff/gradient-graph.ts';
 import { writePrepared } from '../autodiff/prepare.ts';
 import { EmpError } from '../core/errors.ts';
+import { RandomWords } from '../core/random-words.ts';
 import { elementCount } from '../formats/model.ts';
 import { readBatches, readFirstBatch, repeatFirst, runBatch } from './batches.ts';
 import {
@@ -16,7 +17,7 @@ import {
   weightShape,
 } from './gradient-setup.ts';
 import { probeValues } from './probe.ts';
-import { RandomWords, rademacher } from './rademacher.ts';
+import { rademacher } from './rademacher.ts';
 import { type Fetched, openSession } from './session.ts';
 
 /** What the random vectors of every estimate are drawn from, so that it comes out the same again. */

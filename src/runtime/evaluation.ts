@@ -17,15 +17,24 @@ import {
   type LabelledOutput,
   openLabelled,
 } from './labelled-output.ts';
-import { measureLatency } from './latency.ts';
+import { type Latency, measureLatency } from './latency.ts';
 import { chooseOutput } from './measured-output.ts';
 import { allFinite, type Floats, type Metrics, NOT_MEASURED } from './metrics.ts';
-import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from './session.ts';
+import {
+  type Fetched,
+  type ModelSession,
+  openSession,
+  type RuntimeSettings,
+  type SessionOptions,
+} from './session.ts';
 
 export type { Metrics } from './metrics.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
 export interface Measurement extends Metrics, StandardErrors {}
+
+/** Of onnxruntime's optimizations, those that models are served with. */
+type LatencyLevel = Exclude<SessionOptions['graphOptimizationLevel'], 'disabled' | undefined>;
 
 /** The least number above 0. */
 const SMALLEST: Readonly<Record<string, number>> = {
@@ -55,7 +64,10 @@ type Reference =
   | { readonly scores: LabelScores; readonly labelled: LabelledOutput }
   | { readonly session: ModelSession };
 
-/** The dense model on the evaluation data, and pruned ones compared with it. At most two models are in memory. */
+/**
+ * The dense model on the evaluation data, and pruned ones compared with it. At most two models are in memory; three while latency is
+ * measured at another level than `all` without labels, where the dense model stays open to be compared with.
+ */
 export class Evaluator implements AsyncDisposable {
   /** All null without labels. */
   readonly dense: Metrics;
@@ -124,15 +136,17 @@ export class Evaluator implements AsyncDisposable {
     return { ...drift.metrics, loss_increase_standard_error: null, accuracy_drop_standard_error: null };
   }
 
-  /** Median milliseconds of one batch, dense and pruned in turn on the same batch. */
-  async latency(prunedPath: string): Promise<{ dense_ms: number; pruned_ms: number; batch_size: number }> {
+  /** Of the first batch, both models at the same level of onnxruntime's optimizations. */
+  async latency(prunedPath: string, graphOptimizationLevel: LatencyLevel = 'all'): Promise<Latency> {
     const { densePath, samples, settings, output, batchSize, signal } = this.#setup;
     await using opened = new AsyncDisposableStack();
+    const open = async (path: string) =>
+      opened.use(await openSession(path, settings, { graphOptimizationLevel }));
     const dense =
-      'session' in this.#reference
+      'session' in this.#reference && graphOptimizationLevel === 'all'
         ? this.#reference.session
-        : opened.use(await openSession(densePath, settings));
-    const pruned = opened.use(await openSession(prunedPath, settings));
+        : await open(densePath);
+    const pruned = await open(prunedPath);
     const batch = await readFirstBatch(samples, batchSize, signal);
     return await measureLatency(dense, pruned, batch, output, signal); // awaited before the sessions go
   }

@@ -63,14 +63,14 @@ export async function* accumulateGradients(
 
 /**
  * Shows the gradient of every sample's own mean loss with respect to each of `weights`, those of one pass sample by sample; where the weights exceed `maxHeldBytes`, in several passes,
- * each for some of them. A weight that the loss does not depend on is not shown. Numbers shown are not kept.
+ * each for some of them: the gradient is `scale * sums`. A weight that the loss does not depend on is not shown. Numbers shown are not kept.
  * @returns how many samples count
  * @throws EmpError as `accumulateGradients`
  */
 export async function visitSampleGradients(
   weights: readonly string[],
   context: GradientContext,
-  visit: (sample: number, weight: string, gradient: Float64Array) => void,
+  visit: (sample: number, weight: string, sums: Float32Array, scale: number) => void,
   maxHeldBytes = MAX_HELD_BYTES,
 ): Promise<number> {
   const directory = await mkdtemp(join(context.scratchDirectory, 'gradients-'));
@@ -85,9 +85,8 @@ export async function visitSampleGradients(
       await runPass(graph, true, setup, (batch, count, gradients) => {
         total += 1;
         for (const [weight, numbers] of gradients) {
-          const gradient = Float64Array.from(numbers, (number) => number / count);
-          if (!gradient.every(Number.isFinite)) throw notFinite(weight, batch);
-          visit(batch.start, weight, gradient);
+          if (!Number.isFinite(sumOf(numbers))) throw notFinite(weight, batch);
+          visit(batch.start, weight, numbers, 1 / count);
         }
       });
     }
@@ -169,6 +168,13 @@ async function addUp(
     for (let i = 0; i < sum.length; i++) sum[i] = isMean ? sum[i] / total : Math.sqrt(sum[i] / total);
   }
   return sums;
+}
+
+/** What is finite only if all terms are. */
+function sumOf(terms: Float32Array): number {
+  let sum = 0;
+  for (const term of terms) sum += term;
+  return sum;
 }
 
 /** Adds `terms` to `sums` and returns what is finite only if all terms are. */

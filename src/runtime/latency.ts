@@ -7,14 +7,21 @@ const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 201;
 const ENOUGH_MS = 1000;
 
-/** Median milliseconds of both sessions on one batch, run in turn so that whatever else the machine does meets both. */
+/** Median milliseconds of two models on one batch. */
+export interface Latency {
+  readonly dense_ms: number;
+  readonly pruned_ms: number;
+  readonly batch_size: number;
+}
+
+/** Runs both sessions in turn on one batch, so that whatever else the machine does meets both. */
 export async function measureLatency(
   dense: ModelSession,
   pruned: ModelSession,
   batch: Batch,
   output: string,
   signal: AbortSignal,
-): Promise<{ dense_ms: number; pruned_ms: number; batch_size: number }> {
+): Promise<Latency> {
   const times: { dense: number[]; pruned: number[] } = { dense: [], pruned: [] };
   const time = async (session: ModelSession) => {
     signal.throwIfAborted();

@@ -92,8 +92,8 @@ export const UNOPTIMIZED = { graphOptimizationLevel: 'disabled', enableMemPatter
 export interface SessionOptions {
   /** False for graphs that grow and shrink a lot, such as those of gradients: a plan of memory made for one batch costs a third more of it. */
   readonly enableMemPattern?: boolean;
-  /** `disabled` for what runs once or twice. */
-  readonly graphOptimizationLevel?: 'disabled' | 'all';
+  /** `all` by default; `extended` is without the blocked layouts of convolutions, `disabled` for what runs once or twice. */
+  readonly graphOptimizationLevel?: 'disabled' | 'extended' | 'all';
   /** Names of onnxruntime's optimizers that are left out. */
   readonly disabledOptimizers?: readonly string[];
 }

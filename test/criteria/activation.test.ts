@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { floats, node } from '../formats/onnx/build-model.ts';
+import { convolve, spread } from './convolve.ts';
 import { scoresOf } from './run-criterion.ts';
 import {
   assertScores,
@@ -18,43 +19,6 @@ const activation = async (t: TestContext, small: SmallModel) =>
 
 const meansOf = (values: ArrayLike<number>, shape: readonly number[], axis: number) =>
   reduceFeatures(values, shape, axis, Math.abs).means;
-
-/** A convolution without padding, one step at a time: `x [n, c, l]`, `w [m, c / groups, k]`, giving `[n, m, l - k + 1]`. */
-function convolve(
-  x: Float32Array,
-  w: Float32Array,
-  { n, c, l, m, k, groups }: Record<'n' | 'c' | 'l' | 'm' | 'k' | 'groups', number>,
-): number[] {
-  const [inGroup, outGroup, length] = [c / groups, m / groups, l - k + 1];
-  const y = Array<number>(n * m * length).fill(0);
-  for (let at = 0; at < y.length; at++) {
-    const [sample, unit, start] = [Math.floor(at / (m * length)), Math.floor(at / length) % m, at % length];
-    for (let i = 0; i < inGroup * k; i++) {
-      const [channel, step] = [Math.floor(i / k), i % k];
-      const from = Math.floor(unit / outGroup) * inGroup + channel;
-      y[at] += x[(sample * c + from) * l + start + step] * w[unit * inGroup * k + i];
-    }
-  }
-  return y;
-}
-
-/** Its opposite: `w [c, m / groups, k]`, giving `[n, m, l + k - 1]`. */
-function spread(
-  x: Float32Array,
-  w: Float32Array,
-  { n, c, l, m, k, groups }: Record<'n' | 'c' | 'l' | 'm' | 'k' | 'groups', number>,
-): number[] {
-  const [inGroup, outGroup, length] = [c / groups, m / groups, l + k - 1];
-  const y = Array<number>(n * m * length).fill(0);
-  for (let at = 0; at < x.length; at++) {
-    const [sample, channel, start] = [Math.floor(at / (c * l)), Math.floor(at / l) % c, at % l];
-    for (let i = 0; i < outGroup * k; i++) {
-      const unit = Math.floor(channel / inGroup) * outGroup + Math.floor(i / k);
-      y[(sample * m + unit) * length + start + (i % k)] += x[at] * w[channel * outGroup * k + i];
-    }
-  }
-  return y;
-}
 
 describe('activation: weight times mean magnitude of the output unit', () => {
   test('MatMul with its bias, MatMul on the left, Gemm with its own bias', async (t) => {

@@ -35,6 +35,7 @@ export async function criterionContext(
     scratchDirectory,
     scores: null,
     calibration,
+    seed: 0,
     runtime: RUNTIME,
     signal: new AbortController().signal,
     onSamples: () => {},

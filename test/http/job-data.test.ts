@@ -71,6 +71,10 @@ const DATASETS = {
     ['inputs', 'x.npy', float(8, 4)],
     ['labels', 'y.npy', int64(8)],
   ],
+  numbered: [
+    ['inputs', 'x.npy', float(8, 4)],
+    ['labels', 'y.npy', float(8, 3)],
+  ],
   six: [['inputs', 'x.npy', float(6, 4)]],
   scores: [['scores', 's.safetensors', createSafetensors({ w: [4, 3] })]],
 } as const satisfies Record<string, readonly Part[]>;
@@ -149,6 +153,29 @@ const REFUSED: [what: string, Request, code: string, [path: string, message: Reg
       ['/recipe/sweep_betas', RUNS],
       ['evaluation', RUNS],
       ['model', NO_GRAPH],
+    ],
+  ],
+  [
+    'channels of a safetensors model, by what its layers read',
+    {
+      model: 'graphless',
+      recipe: { granularity: 'channel', criterion: 'variance' },
+      calibration: 'half',
+    },
+    'invalid_request',
+    [
+      ['/recipe/granularity', /^is channel, and needs a model that runs$/],
+      ['/recipe/criterion', /^is variance, and needs a model that runs$/],
+      ['model', NO_GRAPH],
+    ],
+  ],
+  [
+    'structures by gradients without labels',
+    { model: 'one', recipe: { granularity: 'head', criterion: 'taylor_rms' }, calibration: 'images' },
+    'invalid_request',
+    [
+      ['/recipe/criterion', /^is taylor_rms and needs calibration data with labels, and \S+ has no labels$/],
+      ['calibration', /^has no labels, and the criterion is taylor_rms$/],
     ],
   ],
   [
@@ -243,6 +270,18 @@ const REFUSED: [what: string, Request, code: string, [path: string, message: Reg
     [
       ['/recipe/target', /^needs evaluation data with labels, and \S+ has no labels$/],
       ['evaluation', /^has no labels, and the recipe has target$/],
+    ],
+  ],
+  [
+    'a search for an accuracy where the labels give none',
+    { model: 'odd', recipe: { target: { max_accuracy_drop: 0.01 } }, evaluation: 'numbered' },
+    'invalid_request',
+    [
+      [
+        '/recipe/target/max_accuracy_drop',
+        /^needs an accuracy, and labels that are floats of the output's shape give squared errors alone: give max_loss_increase$/,
+      ],
+      ['evaluation', /^has labels that give no accuracy, and the recipe has max_accuracy_drop$/],
     ],
   ],
   [

@@ -15,6 +15,7 @@ const [scores] = await wanda(inventory.tensors.slice(0, 1), {
   inventory,
   scratchDirectory: mlp.directory,
   scores: null,
+  seed: 0,
   calibration: {
     nSamples: Number(nSamples),
     inputs: [{ name: 'input', dtype: 'float32', shape, path, offset: 0 }],

@@ -6,7 +6,8 @@ import { openFileSource } from '../../src/formats/file-source.ts';
 import { readModelInventory } from '../../src/formats/inventory.ts';
 import type { ModelInventory } from '../../src/formats/model.ts';
 import type { Stage } from '../../src/pipeline/progress.ts';
-import { type PruneInput, type PruneOutcome, prune } from '../../src/pipeline/prune.ts';
+import { type PruneOutcome, prune } from '../../src/pipeline/prune.ts';
+import type { PruneInput } from '../../src/pipeline/prune-job.ts';
 import { recipeSchema } from '../../src/pipeline/recipe.ts';
 import type { Report } from '../../src/report/report.ts';
 

@@ -39,11 +39,15 @@ export const tensor: TensorReport = {
 export const figures: Figures = {
   total,
   sizes,
-  tensors: [tensor],
+  groups: [tensor],
+  granularity: 'weight',
+  structures: null,
   evaluation: null,
+  repair: [],
   beta: 1,
   zeroRows: new Map(),
   raised: [],
+  pooled: [],
 };
 
 export const NO_METRICS: Metrics = {
@@ -57,21 +61,23 @@ export const NO_METRICS: Metrics = {
 
 /** With labels: a dense loss of 0.5 and an accuracy of 90 %, hardly changed. */
 export function labeled(
-  pruned: Partial<Measured & { latency_ms: number }> = {},
+  pruned: Partial<Evaluation['pruned']> = {},
   changed: Partial<Evaluation> = {},
 ): Evaluation {
   return {
+    loss_kind: 'cross_entropy',
     metric_names: ['loss', 'accuracy'],
     output: 'logits',
     n_samples: 1_000,
     n_positions: 1_000,
     batch_size: null,
-    dense: { ...NO_METRICS, loss: 0.5, accuracy: 0.9, latency_ms: null },
+    dense: { ...NO_METRICS, loss: 0.5, accuracy: 0.9, latency_ms: null, latency_extended_ms: null },
     pruned: {
       ...NO_METRICS,
       loss: 0.51,
       accuracy: 0.897,
       latency_ms: null,
+      latency_extended_ms: null,
       loss_increase_standard_error: 0.002,
       accuracy_drop_standard_error: 0.001,
       ...pruned,
@@ -84,13 +90,27 @@ export function labeled(
   };
 }
 
+/** With float labels of the output's shape: a dense loss of 0.5 and no accuracy. */
+export function regressed(pruned: Partial<Measured> = {}, changed: Partial<Evaluation> = {}): Evaluation {
+  const evaluation = labeled({ accuracy: null, accuracy_drop_standard_error: null, ...pruned });
+  return {
+    ...evaluation,
+    loss_kind: 'mean_squared_error',
+    metric_names: ['loss'],
+    n_positions: 3_000,
+    dense: { ...evaluation.dense, accuracy: null },
+    ...changed,
+  };
+}
+
 /** Without labels. */
 export function unlabeled(pruned: Partial<Metrics>, changed: Partial<Evaluation> = {}): Evaluation {
   const missing = { loss_increase_standard_error: null, accuracy_drop_standard_error: null };
   return {
     ...labeled({ ...NO_METRICS, ...missing, ...pruned }),
+    loss_kind: null,
     metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
-    dense: { ...NO_METRICS, latency_ms: null },
+    dense: { ...NO_METRICS, latency_ms: null, latency_extended_ms: null },
     ...changed,
   };
 }

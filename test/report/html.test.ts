@@ -8,7 +8,8 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { preservedMassBoundPaper } from '../../src/core/bounds.ts';
 import { renderReport } from '../../src/report/html/page.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
-import { HOSTILE_NAMES, SAMPLE_REPORTS } from './sample-report.ts';
+import { HOSTILE_NAMES } from './hostile-names.ts';
+import { SAMPLE_REPORTS } from './sample-report.ts';
 
 const SAMPLES: [string, Report][] = Object.entries(SAMPLE_REPORTS);
 const PHONE = { width: 360, height: 740 };

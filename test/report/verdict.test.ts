@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Figures } from '../../src/report/figures.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
-import { figures, labeled, NO_METRICS, search, unlabeled } from './figures.ts';
+import { figures, labeled, NO_METRICS, regressed, search, unlabeled } from './figures.ts';
 
 const textOf = (changed: Partial<Figures>) => createVerdict({ ...figures, ...changed }).text;
 
@@ -91,6 +91,26 @@ describe('the sentence', () => {
     );
   });
 
+  test('of labels that are numbers names the loss, and no accuracy where there is none', () => {
+    assert.match(
+      textOf({ evaluation: regressed() }),
+      /; measured on 1,000 samples \(3,000 numbers\): mean squared error from 0\.5 to 0\.51 \(2\.0 % more, standard error 0\.4 %\); the model keeps/,
+    );
+    assert.match(
+      textOf({ evaluation: regressed({ loss: null, loss_increase_standard_error: null }) }),
+      /: mean squared error from 0\.5 to a value that is not finite; the model keeps/,
+    );
+    const exact = { ...regressed().dense, loss: 0 };
+    assert.match(
+      textOf({ evaluation: regressed({}, { dense: exact }) }),
+      /: mean squared error from 0 to 0\.51 \(0\.51 more, standard error 0\.002\);/,
+    );
+    assert.match(
+      textOf({ evaluation: labeled({}, { loss_kind: 'binary_cross_entropy', n_positions: 5_000 }) }),
+      /\(5,000 numbers\): binary cross-entropy from 0\.5 to 0\.51 .* and accuracy from 90\.00 % to 89\.70 %/,
+    );
+  });
+
   test('without labels gives how far the outputs move', () => {
     const drift = { relative_l2: 0.032, cosine: 0.99999, top1_agreement: 0.98 };
     assert.match(
@@ -117,7 +137,15 @@ describe('the sentence', () => {
     const zero = { ...evaluation, dense: { ...evaluation.dense, loss: 0 } };
     assert.match(textOf({ evaluation: zero }), /loss from 0 to 0\.51 \(0\.51 more, standard error 0\.002\)/);
     const tiny = { ...evaluation, dense: { ...evaluation.dense, loss: 1e-6 } };
-    assert.match(textOf({ evaluation: tiny }), /loss from 0\.000001 to 0\.51 \(0\.51 more,/);
+    assert.match(
+      textOf({ evaluation: tiny }),
+      /loss from 0\.000001 to 0\.51 \(0\.51 more, standard error 0\.002\)/,
+    );
+    const faint = { ...evaluation, dense: { ...evaluation.dense, loss: 0.0001 } };
+    assert.match(
+      textOf({ evaluation: faint }),
+      /loss from 0\.0001 to 0\.51 \(0\.5099 more, standard error 0\.002\)/,
+    );
   });
 
   test('of a search names the target, the beta and whether it was met', () => {
@@ -149,10 +177,11 @@ describe('the sentence', () => {
         pruned: fc.record({ ...metrics, ...drift, ...errors }),
         uniform: fc.option(fc.record({ ...metrics, ...drift }), { nil: null }),
         searched: fc.option(fc.boolean(), { nil: null }),
+        loss_kind: fc.constantFrom('cross_entropy', 'binary_cross_entropy', 'mean_squared_error', null),
       })
-      .map(({ dense, pruned, uniform, searched }) => ({
-        ...labeled(pruned),
-        dense: { ...NO_METRICS, ...dense, latency_ms: 1 },
+      .map(({ dense, pruned, uniform, searched, loss_kind }) => ({
+        ...labeled(pruned, { loss_kind }),
+        dense: { ...NO_METRICS, ...dense, latency_ms: 1, latency_extended_ms: null },
         uniform: uniform && { sparsity: 0.25, ...uniform },
         search: searched === null ? null : search({ max_loss_increase: 0.01 }, searched),
       }));
@@ -166,7 +195,8 @@ describe('the sentence', () => {
           evaluated ? /; measured on 1,000 samples/ : /; what that costs .* was not measured;/,
         );
         assert.match(text, /zeros in place do not make onnxruntime faster\.$/);
-        if (evaluated && evaluated.dense.loss !== null) assert.match(text, /: loss from \S+ to /);
+        if (evaluated && evaluated.dense.loss !== null)
+          assert.match(text, /: (loss|binary cross-entropy|mean squared error) from \S+ to /);
         for (const { code } of warnings) assert.ok(Object.hasOwn(WARNING_CODES, code), code);
       }),
     );

@@ -3,7 +3,8 @@ import { after, describe, test } from 'node:test';
 import type { Figures } from '../../src/report/figures.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
-import { figures, labeled, NO_METRICS, search, tensor, unlabeled } from './figures.ts';
+import { figures, labeled, NO_METRICS, regressed, search, tensor, unlabeled } from './figures.ts';
+import { repairStep, undoneStep } from './repair-step.ts';
 
 const seen = new Set<WarningCode>();
 
@@ -240,9 +241,37 @@ describe('an evaluation set too small to tell', () => {
   test('one sample has no standard error', () => {
     const none = { loss_increase_standard_error: null, accuracy_drop_standard_error: null };
     assert.match(warning('evaluation_too_small', { evaluation: labeled(none) }) ?? '', /^A single sample/);
+    assert.match(warning('evaluation_too_small', { evaluation: regressed(none) }) ?? '', /^A single sample/);
+    const broken = regressed({ ...none, loss: null });
+    assert.equal(warning('evaluation_too_small', { evaluation: broken }), null);
     assert.equal(warning('evaluation_too_small', { evaluation: unlabeled({ relative_l2: 0.1 }) }), null);
     assert.equal(warning('evaluation_too_small', {}), null);
   });
+});
+
+test('of squared errors, where there is no accuracy, every warning names them', () => {
+  const harmful = regressed({ loss: 0.75 }, { uniform: { ...NO_METRICS, sparsity: 0.25, loss: 0.6 } });
+  assert.equal(
+    warning('beta_1_harmful', { evaluation: harmful }),
+    "EMP's own answer, beta 1, is measured to be harmful: at 25.0 % sparsity, mean squared error from 0.5 to 0.75 (50.0 % more, standard error 0.4 %)." +
+      ' Set target to have the beta searched that stays within it, or a beta above 1.',
+  );
+  assert.equal(warning('beta_1_harmful', { evaluation: regressed({ loss: 0.55 }) }), null);
+  assert.match(
+    warning('uniform_better', { evaluation: harmful }) ?? '',
+    /a mean squared error of 0\.6 against 0\.75\./,
+  );
+  assert.match(
+    warning('evaluation_too_small', { evaluation: regressed({ loss_increase_standard_error: 0.01 }) }) ?? '',
+    /^1,000 samples \(3,000 numbers\) are too few to tell: the mean squared error changed by 2\.0 % with a standard error of 2\.0 %\./,
+  );
+  const missed = regressed({}, { search: search({ max_loss_increase: 0.01 }, false) });
+  assert.match(
+    warning('target_not_met', { beta: 0.5, evaluation: missed }) ?? '',
+    /within a loss increase of 1 %; .*: mean squared error from 0\.5 to 0\.51 /,
+  );
+  const broken = regressed({ loss: null, loss_increase_standard_error: null });
+  assert.ok(warning('non_finite_loss', { evaluation: broken }));
 });
 
 test('not evaluated', () => {
@@ -266,7 +295,7 @@ describe('scores', () => {
   const global = (n_eff: number) => ({ total: { ...figures.total, n_eff } });
   const perTensor = (...sizes: (number | null)[]) => ({
     total: { ...figures.total, n_eff: null },
-    tensors: sizes.map((n_eff) => ({ ...tensor, n_eff })),
+    groups: sizes.map((n_eff) => ({ ...tensor, n_eff })),
   });
 
   test('heavy-tailed under 10 %, by the whole vector or by the tensors', () => {
@@ -302,7 +331,7 @@ describe('scores', () => {
 
 describe('tensors', () => {
   const kept = (n_keep: number, n_eff: number | null = 9_000.5) => ({
-    tensors: [{ ...tensor, n_keep, n_eff }],
+    groups: [{ ...tensor, n_keep, n_eff }],
   });
 
   test('emptied', () => {
@@ -331,6 +360,20 @@ describe('tensors', () => {
     assert.equal(warning('all_zero_rows', {}), null);
   });
 
+  test('without a repair', () => {
+    const evaluation = labeled({});
+    const nothing = { n_repaired: 0, problem: 'there is nothing that it could repair', loss_after: null };
+    assert.equal(
+      warning('repair_not_kept', { evaluation, repair: [undoneStep(), repairStep()] }),
+      'The model is without the repair bias: the model is no better with it (loss from 0.6 to 0.7).',
+    );
+    assert.equal(
+      warning('repair_not_kept', { evaluation, repair: [undoneStep(nothing)] }),
+      'The model is without the repair bias: there is nothing that it could repair.',
+    );
+    assert.equal(warning('repair_not_kept', { evaluation, repair: [repairStep()] }), null);
+  });
+
   test('that min_density kept denser', () => {
     assert.match(warning('min_density_applied', { raised: ['a', 'b'] }) ?? '', / in a, b\.$/);
     assert.equal(warning('min_density_applied', {}), null);
@@ -347,7 +390,7 @@ test('the gravest come first', () => {
     { loss: null, accuracy: 0.1 },
     { search: search({ max_loss_increase: 0 }, false) },
   );
-  const codes = warningsOf({ ...figures, evaluation, ...{ tensors: [{ ...tensor, n_keep: 0 }] } });
+  const codes = warningsOf({ ...figures, evaluation, ...{ groups: [{ ...tensor, n_keep: 0 }] } });
   assert.deepEqual(
     codes.map(({ code }) => code),
     ['non_finite_loss', 'beta_1_harmful', 'target_not_met', 'layer_emptied', 'no_speedup'],

@@ -110,7 +110,10 @@ describe("Hutchinson's estimate", () => {
 });
 
 /** A smooth network, `mean tanh(x * k) W`, whose Conv leaves a row and a column of its image unread. */
-async function convolutionContext(t: TestContext, kernel: Float32Array<ArrayBuffer>): Promise<GradientContext> {
+async function convolutionContext(
+  t: TestContext,
+  kernel: Float32Array<ArrayBuffer>,
+): Promise<GradientContext> {
   const [count, size] = [6, 8];
   const image = gaussians(count * size * size, 5);
   const shape = [count, 1, size, size];

@@ -1,8 +1,17 @@
 import { z } from 'zod';
 import { describeTarget } from '../cost.ts';
 import type { Report } from '../report.ts';
-import { formatNumber, formatPercent } from './format.ts';
+import {
+  CRITERIA,
+  GRANULARITIES,
+  REPAIRS,
+  SCOPES,
+  STRUCTURE_SCOPES,
+  structureCriteria,
+} from './asked-words.ts';
+import { formatCount, formatNumber, formatPercent } from './format.ts';
 import { type Content, html, type Markup } from './markup.ts';
+import { capitalized, nounsOf } from './nouns.ts';
 
 /** What of the recipe is said in words; other fields are shown as they are. */
 const askedSchema = z.looseObject({
@@ -18,33 +27,15 @@ const askedSchema = z.looseObject({
   include: z.array(z.string()).optional(),
   exclude: z.array(z.string()).optional(),
   min_density: z.number(),
+  round_to: z.number().optional(),
   hessian_probes: z.number().optional(),
   hessian_trace: z.number().nullable().optional(),
+  repair: z.array(z.string()).optional(),
+  seed: z.number().optional(),
   dry_run: z.boolean(),
 });
 
 type Asked = z.output<typeof askedSchema>;
-
-const CRITERIA: Readonly<Record<string, string>> = {
-  magnitude: 'the weight’s absolute value |W|',
-  wanda: '|W| times the l2 norm of the input feature that it multiplies, over the calibration data',
-  activation: '|W| times the mean |activation| of the output unit that it feeds, over the calibration data',
-  taylor: '|W| times |gradient|, of the mean loss over the calibration data',
-  saliency: '|gradient| of the mean loss over the calibration data',
-  taylor_rms: '|W| times the root mean square of the calibration samples’ gradients',
-  saliency_rms: 'the root mean square of the calibration samples’ gradients',
-  scores: 'as uploaded',
-};
-
-const SCOPES: Readonly<Record<string, string>> = {
-  global: 'all selected tensors share one N_eff and one threshold',
-  layer: 'each tensor has an N_eff and a threshold of its own',
-  row: 'each row (the weights feeding one output unit) has an N_eff and a threshold of its own',
-};
-
-const GRANULARITIES: Readonly<Record<string, string>> = {
-  weight: 'single weights, set to zero in place',
-};
 
 /** The beta that the model was pruned at; null for a fixed budget. */
 export function chosenBeta({ recipe, evaluation }: Report): number | null {
@@ -54,19 +45,41 @@ export function chosenBeta({ recipe, evaluation }: Report): number | null {
 
 /** The recipe in words. */
 export function askedList(report: Report): Markup {
-  const { criterion, scope, granularity, sweep_betas, include, exclude, min_density, dry_run, ...rest } =
-    askedSchema.parse(report.recipe);
-  const { beta: _beta, budget: _budget, target: _target, hessian_probes, hessian_trace, ...other } = rest;
+  const asked = askedSchema.parse(report.recipe);
+  const {
+    criterion,
+    scope,
+    granularity,
+    beta: _beta,
+    budget: _budget,
+    target: _target,
+    sweep_betas,
+    include: _include,
+    exclude: _exclude,
+    min_density,
+    round_to,
+    hessian_probes,
+    hessian_trace,
+    repair,
+    seed,
+    dry_run,
+    ...other
+  } = asked;
+  const { unit, group } = nounsOf(report);
+  const isOfStructures = report.structures !== null;
   return html`<dl class="asked">
-${entry('Criterion', words(criterion, CRITERIA))}
-${entry('Scope', words(scope, SCOPES))}
+${entry('Criterion', words(criterion, isOfStructures ? structureCriteria(unit.one) : CRITERIA))}
+${entry('Scope', words(scope, isOfStructures ? STRUCTURE_SCOPES : SCOPES))}
 ${entry('Granularity', words(granularity, GRANULARITIES))}
-${entry('Amount', amount(rest, report.evaluation))}
-${entry('Tensors', tensorsAsked(include, exclude, report.tensors.length))}
-${min_density > 0 ? entry('Least density', `at least ${formatPercent(min_density)} of every tensor is kept`) : null}
+${entry('Amount', amount(asked, report.evaluation))}
+${round_to === undefined ? null : entry('Rounding', rounding(round_to))}
+${entry(capitalized(group.many), selection(asked, report))}
+${min_density > 0 ? entry('Least density', `at least ${formatPercent(min_density)} of every ${group.one} is kept`) : null}
 ${sweep_betas?.length ? entry('Sweep', `also measured at beta ${sweep_betas.join(', ')}`) : null}
 ${hessian_probes ? entry('Curvature', `trace of the loss’s Hessian estimated from ${hessian_probes} random vectors`) : null}
 ${hessian_trace == null ? null : entry('Curvature', `trace of the loss’s Hessian given as ${formatNumber(hessian_trace)}`)}
+${criterion === 'random' ? entry('Seed', String(seed ?? 0)) : null}
+${(repair ?? []).map((name) => entry('Repair', words(name, REPAIRS)))}
 ${dry_run ? entry('Dry run', 'scored and decided; no model was written') : null}
 ${Object.entries(other).map(([name, value]) => entry(name, html`<code>${JSON.stringify(value)}</code>`))}
 </dl>
@@ -106,14 +119,26 @@ export function formatBeta(beta: number): string {
   return String(Number(beta.toPrecision(4)));
 }
 
-function tensorsAsked(
-  include: readonly string[] = [],
-  exclude: readonly string[] = [],
-  selected: number,
-): Content {
-  const globs = (given: readonly string[]) =>
-    given.map((glob, i) => [i > 0 ? ', ' : null, html`<code>${glob}</code>`]);
-  const included = include.length > 0 ? html`those matching ${globs(include)}` : 'those prunable by default';
-  const excluded = exclude.length > 0 ? html`, without ${globs(exclude)}` : null;
-  return html`${included}${excluded} (${selected} ${selected === 1 ? 'tensor' : 'tensors'})`;
+function rounding(multiple: number): string {
+  return multiple === 1
+    ? 'kept counts of families are not rounded'
+    : `the kept count of every family is rounded up to a multiple of ${multiple}`;
+}
+
+/** Globs are held against tensors, and against the weights that compute a family. */
+function selection({ include = [], exclude = [] }: Asked, report: Report): Content {
+  const { structures, tensors } = report;
+  const { group } = nounsOf(report);
+  const length = structures?.families.length ?? tensors.length;
+  const [matching, all, computed] =
+    structures === null
+      ? ['those matching', 'those prunable by default', '']
+      : ['those computed by weights matching', 'all that can be removed', ' those computed by'];
+  const included = include.length > 0 ? html`${matching} ${globs(include)}` : all;
+  const excluded = exclude.length > 0 ? html`, without${computed} ${globs(exclude)}` : null;
+  return html`${included}${excluded} (${formatCount(length)} ${length === 1 ? group.one : group.many})`;
+}
+
+function globs(given: readonly string[]): Content {
+  return given.map((glob, i) => [i > 0 ? ', ' : null, html`<code>${glob}</code>`]);
 }

@@ -1,4 +1,5 @@
 import * as Plot from '@observablehq/plot';
+import { compareSparsity } from '../cost.ts';
 import { formatBeta } from './asked.ts';
 import {
   chartFigure,
@@ -176,7 +177,10 @@ function legendOf(
   const entries: (LegendEntry | null)[] = [
     { symbol: SYMBOLS.chosen, text: `chosen: ${figureOf(chosen)}` },
     beta1 && { symbol: SYMBOLS.ring, text: `beta 1: ${figureOf(beta1)}` },
-    uniform && { symbol: SYMBOLS.diamond, text: `uniform, as sparse: ${figureOf(uniform)}` },
+    uniform && {
+      symbol: SYMBOLS.diamond,
+      text: `uniform, ${compareSparsity(uniform, chosen.sparsity)}: ${figureOf(uniform)}`,
+    },
     dense === null ? null : { symbol: SYMBOLS.level, text: `dense: ${metric.format(dense)}` },
     limit === null ? null : { symbol: SYMBOLS.dashed, text: `limit: ${metric.format(limit)}` },
     others.some(({ off }) => off === 0) ? { symbol: SYMBOLS.measured, text: 'other betas' } : null,

@@ -1,27 +1,51 @@
 import type { Report } from '../report.ts';
-import { formatBytes, formatCount, formatGuarantee, formatPercent } from './format.ts';
+import { type Speed, speedsOf } from '../speed.ts';
+import { formatBytes, formatCount, formatGuarantee, formatNumber, formatPercent } from './format.ts';
 import { type Content, html, type Markup } from './markup.ts';
 import { formatFigure, mainMetrics } from './metrics.ts';
+import { capitalized, nounsOf } from './nouns.ts';
 
 /** The job in a handful of figures. */
 export function headline(report: Report): Markup {
-  const { total, sizes } = report;
+  const { total, sizes, structures } = report;
+  const { unit } = nounsOf(report);
   return html`<dl class="headline">
 ${item('Sparsity', formatPercent(total.sparsity), `${formatCount(total.n - total.n_keep)} removed`)}
-${item('Weights kept', formatCount(total.n_keep), `of ${formatCount(total.n)}`)}
+${item(`${capitalized(unit.many)} kept`, formatCount(total.n_keep), `of ${formatCount(total.n)}`)}
 ${item('Mass preserved', formatPercent(total.preserved_mass), `guaranteed: ${formatGuarantee(total.preserved_mass_bound)}`)}
 ${measured(report)}
-${
-  sizes.pruned_zstd_bytes === null
-    ? item('Compressed', 'not written', `dry run; dense: ${formatBytes(sizes.dense_zstd_bytes)}`)
-    : item(
-        'Compressed',
-        `${sizes.zstd_estimated ? 'about ' : ''}${formatBytes(sizes.pruned_zstd_bytes)}`,
-        `dense: ${formatBytes(sizes.dense_zstd_bytes)}`,
-      )
-}
+${structures === null ? compressed(sizes) : smaller(report, structures)}
 </dl>
 `;
+}
+
+function compressed({ dense_zstd_bytes, pruned_zstd_bytes, zstd_estimated }: Report['sizes']): Markup {
+  const dense = `dense: ${formatBytes(dense_zstd_bytes)}`;
+  if (pruned_zstd_bytes === null) return item('Compressed', 'not written', `dry run; ${dense}`);
+  return item('Compressed', `${zstd_estimated ? 'about ' : ''}${formatBytes(pruned_zstd_bytes)}`, dense);
+}
+
+/** What a model without some of its structures saves. */
+function smaller({ sizes, evaluation }: Report, { parameters }: NonNullable<Report['structures']>): Markup[] {
+  const [dense, denseBytes] = [formatCount(parameters.dense), formatBytes(sizes.dense_bytes)];
+  if (parameters.pruned === null || sizes.pruned_bytes === null)
+    return [item('Parameters', 'not written', `dry run; dense: ${dense}, ${denseBytes}`)];
+  return [
+    item('Parameters', formatCount(parameters.pruned), `dense: ${dense}`),
+    item('Size', formatBytes(sizes.pruned_bytes), `dense: ${denseBytes}`),
+    ...speed(speedsOf(evaluation)),
+  ];
+}
+
+function speed([byDefault, extended]: readonly Speed[]): Markup[] {
+  if (!byDefault) return [];
+  const times = `${formatNumber(byDefault.dense)} → ${formatNumber(byDefault.pruned)} ms a batch`;
+  const other = extended ? `; ${ratio(extended)} at level extended` : '';
+  return [item('Speed', ratio(byDefault), `${times}${other}`)];
+}
+
+function ratio({ dense, pruned }: Speed): string {
+  return `${(dense / pruned).toFixed(2)}\u00a0×`;
 }
 
 function measured({ evaluation }: Report): Markup[] {

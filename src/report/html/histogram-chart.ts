@@ -1,5 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import type { Report } from '../report.ts';
+import { keepsBelowThreshold } from './below-threshold.ts';
 import { chartFigure, drawChart, INK, KEPT, type LegendEntry, REMOVED, RIMMED, SYMBOLS } from './chart.ts';
 import { formatCompact, formatCount, formatNumber, formatPercent, formatPowerOfTen } from './format.ts';
 import type { Markup } from './markup.ts';
@@ -17,7 +18,8 @@ interface Bar {
 }
 
 /** How the scores spread, and where the one threshold of scope `global` cuts them. */
-export function histogramChart({ scores, total }: Report): Markup | null {
+export function histogramChart(report: Report): Markup | null {
+  const { scores, total } = report;
   const { edges, counts } = scores;
   const first = firstDrawn(counts);
   if (first === null) return null;
@@ -31,9 +33,7 @@ export function histogramChart({ scores, total }: Report): Markup | null {
   const description = [
     `Histogram of ${formatCount(total.n)} importance scores on a logarithmic scale.`,
     `Most scores of one bin, ${formatCount(counts[tallest])}, lie between ${formatNumber(edges[tallest])} and ${formatNumber(edges[tallest + 1])}.`,
-    threshold === null
-      ? `There is no one threshold. Kept: ${formatCount(total.n_keep)}.`
-      : `The threshold is ${formatNumber(threshold)}; above it ${formatCount(total.n_keep)} are kept, below it ${formatCount(total.n - total.n_keep)} are removed (${formatPercent(total.sparsity)}).`,
+    describeThreshold(report),
   ].join(' ');
 
   return chartFigure({
@@ -65,11 +65,11 @@ export function histogramChart({ scores, total }: Report): Markup | null {
         threshold === null ? null : thresholdMark(threshold, domain),
       ],
     }),
-    legend: legendOf(total),
+    legend: legendOf(report),
     note:
       hidden === 0
         ? null
-        : `Not drawn: ${formatCount(hidden)} scores (${formatPercent(hidden / total.n)}) that are zero or further to the left.`,
+        : `Not drawn: ${formatCount(hidden)} ${hidden === 1 ? 'score' : 'scores'} (${formatPercent(hidden / total.n)}), zero or further to the left.`,
   });
 }
 
@@ -111,9 +111,30 @@ function thresholdMark(threshold: number, [from, to]: readonly number[]): Plot.M
   ];
 }
 
-function legendOf({ n, n_keep, threshold }: Report['total']): LegendEntry[] {
+function describeThreshold(report: Report): string {
+  const { n, n_keep, threshold, sparsity } = report.total;
+  const [kept, removed] = [formatCount(n_keep), formatCount(n - n_keep)];
+  if (threshold === null) return `There is no one threshold. Kept: ${kept}.`;
+  const place = `The threshold is ${formatNumber(threshold)};`;
+  return keepsBelowThreshold(report)
+    ? `${place} ${kept} are kept, some of them below it, and ${removed} are removed (${formatPercent(sparsity)}).`
+    : `${place} above it ${kept} are kept, below it ${removed} are removed (${formatPercent(sparsity)}).`;
+}
+
+function legendOf(report: Report): LegendEntry[] {
+  const { n, n_keep, threshold } = report.total;
   if (threshold === null) {
-    return [{ symbol: SYMBOLS.kept, text: 'all scores; each tensor or row has a threshold of its own' }];
+    const owner = report.structures === null ? 'tensor or row' : 'family';
+    return [{ symbol: SYMBOLS.kept, text: `all scores; each ${owner} has a threshold of its own` }];
+  }
+  if (keepsBelowThreshold(report)) {
+    return [
+      { symbol: SYMBOLS.kept, text: 'above the threshold: kept' },
+      {
+        symbol: SYMBOLS.removed,
+        text: 'below it: removed, unless the count of a family was rounded up or raised',
+      },
+    ];
   }
   return [
     { symbol: SYMBOLS.kept, text: `kept: ${formatCount(n_keep)}` },

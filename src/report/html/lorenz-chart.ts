@@ -3,6 +3,7 @@ import { preservedMassBoundPaper } from '../../core/bounds.ts';
 import { keepCount } from '../../core/statistics.ts';
 import type { Report } from '../report.ts';
 import { chosenBeta } from './asked.ts';
+import { keepsBelowThreshold } from './below-threshold.ts';
 import {
   chartFigure,
   drawChart,
@@ -16,6 +17,7 @@ import {
 } from './chart.ts';
 import { formatGuarantee, formatNumber, formatPercent } from './format.ts';
 import type { Markup } from './markup.ts';
+import { nounsOf } from './nouns.ts';
 
 /** How unequal the scores are: what share of the mass the highest of them hold, and what is guaranteed. */
 export function lorenzChart(report: Report): Markup | null {
@@ -24,13 +26,13 @@ export function lorenzChart(report: Report): Markup | null {
   const kept = total.n_keep / total.n;
   const effective = scores.n_eff / total.n;
   const paper = paperBound(report);
-  const isGlobal = total.n_eff !== null;
+  const { unit } = nounsOf(report);
 
   const legend: LegendEntry[] = [
     { symbol: SYMBOLS.line, text: 'mass held by the highest scores (Lorenz curve)' },
     {
       symbol: SYMBOLS.chosen,
-      text: `kept: ${formatPercent(kept)} of the weights hold ${formatPercent(total.preserved_mass)} of the mass`,
+      text: `kept: ${formatPercent(kept)} of the ${unit.many} hold ${formatPercent(total.preserved_mass)} of the mass`,
     },
     { symbol: SYMBOLS.triangle, text: `guaranteed: at least ${formatGuarantee(total.preserved_mass_bound)}` },
     ...(paper === null
@@ -43,8 +45,8 @@ export function lorenzChart(report: Report): Markup | null {
     { symbol: SYMBOLS.dotted, text: 'if all scores were equal' },
   ];
   const description = [
-    'Lorenz curve of the importance scores: share of the mass against share of weights, highest scores first.',
-    `The kept ${formatPercent(kept)} of the weights hold ${formatPercent(total.preserved_mass)} of the mass; at least ${formatGuarantee(total.preserved_mass_bound)} is guaranteed${paper === null ? '' : `, ${formatGuarantee(paper)} by the paper's bound`}.`,
+    `Lorenz curve of the importance scores: share of the mass against share of ${unit.many}, highest scores first.`,
+    `The kept ${formatPercent(kept)} of the ${unit.many} hold ${formatPercent(total.preserved_mass)} of the mass; at least ${formatGuarantee(total.preserved_mass_bound)} is guaranteed${paper === null ? '' : `, ${formatGuarantee(paper)} by the paper's bound`}.`,
     `N_eff of all scores is ${formatPercent(effective)} of their number.`,
   ].join(' ');
 
@@ -59,7 +61,7 @@ export function lorenzChart(report: Report): Markup | null {
       marginLeft: 46,
       marginRight: 18,
       marginBottom: 40,
-      x: { domain: [0, 1], ticks: 5, tickFormat: formatTick, label: 'weights, highest scores first' },
+      x: { domain: [0, 1], ticks: 5, tickFormat: formatTick, label: `${unit.many}, highest scores first` },
       y: { domain: [0, 1], ticks: 5, tickFormat: formatTick, label: 'share of the mass' },
       r: { type: 'identity' },
       marks: [
@@ -86,10 +88,20 @@ export function lorenzChart(report: Report): Markup | null {
       ],
     }),
     legend,
-    note: isGlobal
-      ? null
-      : 'The curve ranks all scores together. Each tensor or row is decided on its own here, so what is kept may lie below it.',
+    note: noteOf(report),
   });
+}
+
+/** Why what is kept may lie below the curve. */
+function noteOf(report: Report): string | null {
+  if (keepsBelowThreshold(report))
+    return 'Some families keep more than their part of the highest scores, for their counts were rounded up or raised: what is kept lies below the curve.';
+  if (report.total.n_eff !== null) return null;
+  const decided =
+    report.structures === null
+      ? 'Each tensor or row is decided on its own here'
+      : 'Each family is decided on its own here, or with other small ones';
+  return `The curve ranks all scores together. ${decided}, so what is kept may lie below it.`;
 }
 
 /** Theorem 4.2 of the paper is about one score vector of which EMP's count of the highest is kept: scope `global`. */

@@ -1,6 +1,7 @@
 import { lossName } from '../cost.ts';
 import type { Evaluation } from '../report.ts';
 import { formatChange, formatNumber, formatPercent, formatPoints, formatRelativeChange } from './format.ts';
+import { capitalized } from './nouns.ts';
 
 type MetricName = 'loss' | 'accuracy' | 'perplexity' | 'relative_l2' | 'cosine' | 'top1_agreement';
 
@@ -51,10 +52,6 @@ export function measuredMetrics(evaluation: Evaluation): Metric[] {
 /** The one or two that say most: loss and accuracy, or drift and agreement. */
 export function mainMetrics(evaluation: Evaluation): Metric[] {
   return measuredMetrics(evaluation).filter(({ name }) => name !== 'perplexity' && name !== 'cosine');
-}
-
-function capitalized(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The figure of a model that was measured: null means that it was not finite. */

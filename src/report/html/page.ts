@@ -2,12 +2,15 @@ import type { Report } from '../report.ts';
 import { askedList } from './asked.ts';
 import { comparisonTable } from './comparison.ts';
 import { curveCharts } from './curve-charts.ts';
+import { familyTable, frozenTable } from './families.ts';
 import { footer } from './footer.ts';
 import { headline } from './headline.ts';
 import { histogramChart } from './histogram-chart.ts';
 import { lorenzChart } from './lorenz-chart.ts';
 import { lossBoundTable } from './loss-bound.ts';
 import { type Content, html, type Markup } from './markup.ts';
+import { nounsOf } from './nouns.ts';
+import { repairTable } from './repairs.ts';
 import { sparsityChart } from './sparsity-chart.ts';
 import { STYLE } from './style.ts';
 import { sizesTable, tensorTable } from './tables.ts';
@@ -48,12 +51,13 @@ ${section(
     ? html`<p>Not measured: give the job an evaluation dataset, and the pruned model is measured beside the dense one.</p>`
     : comparisonTable(report, evaluation),
 )}
+${repairs(report)}
 ${curvature(report)}
 ${section('curve', 'What sparsity costs', curve(report, evaluation))}
-${section('sparsity', 'Where the weights go', sparsityChart(report))}
+${section('sparsity', `Where the ${nounsOf(report).unit.many} go`, sparsityChart(report))}
 ${section('scores', 'The scores', scoreCharts(report))}
 ${section('sizes', 'Sizes', sizesTable(report))}
-${section('tensors', 'Tensors', tensorTable(report))}
+${pruned(report)}
 </main>
 ${footer(report)}
 </body>
@@ -79,9 +83,23 @@ function curve(report: Report, evaluation: Report['evaluation']): Markup {
   );
 }
 
+function repairs(report: Report): Markup | null {
+  return report.repair.length === 0 ? null : section('repair', 'Repair', repairTable(report));
+}
+
 function curvature(report: Report): Markup | null {
   const bound = lossBoundTable(report);
   return bound && section('curvature', 'What curvature says', bound);
+}
+
+function pruned(report: Report): Content {
+  const { structures } = report;
+  if (structures === null) return section('tensors', 'Tensors', tensorTable(report));
+  const frozen = frozenTable(structures);
+  return [
+    section('families', 'Families', familyTable(report, structures)),
+    frozen && section('frozen', 'What is frozen', frozen),
+  ];
 }
 
 function scoreCharts(report: Report): Markup {

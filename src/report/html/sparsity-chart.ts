@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import type { Report, TensorReport } from '../report.ts';
+import type { Report } from '../report.ts';
 import {
   CHART_WIDTH,
   chartFigure,
@@ -13,6 +13,10 @@ import {
 } from './chart.ts';
 import { columnsOfText, formatCount, formatPercent, shortenName, visibleName } from './format.ts';
 import { html, type Markup } from './markup.ts';
+import { nounsOf } from './nouns.ts';
+
+/** A tensor, or a family of structures. */
+type Bar = Pick<Report['tensors'][number], 'name' | 'sparsity'>;
 
 /** More bars than this are no picture any more. */
 const MAX_BARS = 40;
@@ -26,7 +30,7 @@ interface Layout {
   readonly width: number;
   /** Longer names are shortened. */
   readonly nameColumns: number;
-  /** Of one tensor, of which the bar takes the lower part. */
+  /** Of one bar, which takes the lower part of it where its name is above. */
   readonly height: number;
   readonly barHeight: number;
   /** Names stand over the bars or before them. */
@@ -39,13 +43,16 @@ const LAYOUTS: readonly Layout[] = [
   { className: 'wide', width: 760, nameColumns: 40, height: 20, barHeight: 14, isNameAbove: false },
 ];
 
-/** How much of each tensor goes. Of very many tensors those at both ends are drawn, in the order of their sparsity. */
-export function sparsityChart({ tensors, total }: Report): Markup {
-  const all = tensors.length <= MAX_BARS;
-  const drawn = all ? tensors : extremes(tensors);
+/** How much of each tensor or family goes. Of very many those at both ends are drawn, in the order of their sparsity. */
+export function sparsityChart(report: Report): Markup {
+  const { total } = report;
+  const { group } = nounsOf(report);
+  const groups: readonly Bar[] = report.structures?.families ?? report.tensors;
+  const all = groups.length <= MAX_BARS;
+  const drawn = all ? groups : extremes(groups);
   const [densest, sparsest] = [drawn.reduce(denser), drawn.reduce(sparser)];
   const description = [
-    `Sparsity of ${drawn.length === tensors.length ? '' : `${drawn.length} of `}${formatCount(tensors.length)} ${tensors.length === 1 ? 'tensor' : 'tensors'}.`,
+    `Sparsity of ${all ? '' : `${drawn.length} of `}${formatCount(groups.length)} ${groups.length === 1 ? group.one : group.many}.`,
     `Highest: ${visibleName(sparsest.name)} with ${formatPercent(sparsest.sparsity)}. Lowest: ${visibleName(densest.name)} with ${formatPercent(densest.sparsity)}.`,
     `All together: ${formatPercent(total.sparsity)}.`,
   ].join(' ');
@@ -54,7 +61,7 @@ export function sparsityChart({ tensors, total }: Report): Markup {
       html`<div class="${layout.className}">${drawBars(drawn, total.sparsity, description, layout)}</div>`,
   );
   return chartFigure({
-    title: 'Sparsity of each tensor',
+    title: `Sparsity of each ${group.one}`,
     chart: html`${drawings}`,
     legend: [
       { symbol: SYMBOLS.removed, text: 'removed' },
@@ -63,24 +70,24 @@ export function sparsityChart({ tensors, total }: Report): Markup {
     ],
     note: all
       ? null
-      : `The ${MAX_BARS / 2} sparsest and the ${MAX_BARS / 2} densest of ${formatCount(tensors.length)} tensors. The table below lists all.`,
+      : `The ${MAX_BARS / 2} sparsest and the ${MAX_BARS / 2} densest of ${formatCount(groups.length)} ${group.many}. The table below lists all.`,
   });
 }
 
 function drawBars(
-  tensors: readonly TensorReport[],
+  bars: readonly Bar[],
   total: number,
   description: string,
   { width, nameColumns, height, barHeight, isNameAbove }: Layout,
 ): Markup {
-  const names = tensors.map(({ name }) => name);
+  const names = bars.map(({ name }) => name);
   const columns = Math.min(nameColumns, Math.max(...names.map(columnsOfText)));
   const inset = isNameAbove ? { insetTop: height - barHeight } : { inset: (height - barHeight) / 2 };
   const bar = { y: 'name', ...inset, insetLeft: 0, insetRight: 0 } as const;
   const text = { y: 'name', fill: INK, dy: isNameAbove ? -4 : 0 };
   return drawChart(description, {
     width,
-    height: tensors.length * height + 30,
+    height: bars.length * height + 30,
     marginTop: 4,
     marginBottom: 26,
     marginLeft: isNameAbove ? 2 : COLUMN_WIDTH * columns + NAME_GAP + 2,
@@ -88,21 +95,21 @@ function drawBars(
     x: { domain: [0, 1], ticks: 5, tickFormat: formatTick, label: null },
     y: { type: 'band', domain: names, axis: null, padding: 0 },
     marks: [
-      Plot.barX(tensors, { ...bar, x1: 0, x2: 'sparsity', fill: REMOVED }),
-      Plot.barX(tensors, { ...bar, x1: 'sparsity', x2: 1, fill: KEPT }),
-      Plot.tickX(tensors, { ...bar, x: () => total, stroke: INK, strokeWidth: 1.5 }),
-      Plot.text(tensors, {
+      Plot.barX(bars, { ...bar, x1: 0, x2: 'sparsity', fill: REMOVED }),
+      Plot.barX(bars, { ...bar, x1: 'sparsity', x2: 1, fill: KEPT }),
+      Plot.tickX(bars, { ...bar, x: () => total, stroke: INK, strokeWidth: 1.5 }),
+      Plot.text(bars, {
         ...text,
-        text: ({ name }: TensorReport) => shortenName(name, nameColumns),
-        title: ({ name }: TensorReport) => visibleName(name),
+        text: ({ name }: Bar) => shortenName(name, nameColumns),
+        title: ({ name }: Bar) => visibleName(name),
         frameAnchor: 'left',
         textAnchor: isNameAbove ? 'start' : 'end',
         dx: isNameAbove ? 0 : -NAME_GAP,
         ...(isNameAbove ? RIMMED : {}),
       }),
-      Plot.text(tensors, {
+      Plot.text(bars, {
         ...text,
-        text: ({ sparsity }: TensorReport) => formatPercent(sparsity),
+        text: ({ sparsity }: Bar) => formatPercent(sparsity),
         frameAnchor: 'right',
         textAnchor: 'end',
         dx: isNameAbove ? 0 : 54,
@@ -113,10 +120,10 @@ function drawBars(
   });
 }
 
-function extremes(tensors: readonly TensorReport[]): TensorReport[] {
-  const ranked = tensors.toSorted((a, b) => b.sparsity - a.sparsity);
+function extremes(bars: readonly Bar[]): Bar[] {
+  const ranked = bars.toSorted((a, b) => b.sparsity - a.sparsity);
   return [...ranked.slice(0, MAX_BARS / 2), ...ranked.slice(-MAX_BARS / 2)];
 }
 
-const denser = (a: TensorReport, b: TensorReport) => (b.sparsity < a.sparsity ? b : a);
-const sparser = (a: TensorReport, b: TensorReport) => (b.sparsity > a.sparsity ? b : a);
+const denser = (a: Bar, b: Bar) => (b.sparsity < a.sparsity ? b : a);
+const sparser = (a: Bar, b: Bar) => (b.sparsity > a.sparsity ? b : a);

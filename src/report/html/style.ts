@@ -29,7 +29,7 @@ dd{margin:0}
 .warnings li+li{margin-top:.5rem}
 .warnings p{margin:.25rem 0 0}
 .headline{display:grid;grid-template-columns:repeat(2,1fr);gap:1.5rem 1rem}
-@media (min-width:40rem),print{.headline{grid-template-columns:repeat(3,1fr)}.headline:has(>:nth-child(4):last-child){grid-template-columns:repeat(4,1fr)}}
+@media (min-width:40rem),print{.headline{grid-template-columns:repeat(3,1fr)}.headline:has(>:is(:nth-child(4),:nth-child(7),:nth-child(8)):last-child){grid-template-columns:repeat(4,1fr)}}
 .headline dt{font-size:.875rem}
 .headline strong{display:block;font-size:1.5rem;line-height:1.3;font-weight:600;font-variant-numeric:tabular-nums}
 .headline span{font-size:.875rem;color:var(--muted)}
@@ -56,9 +56,13 @@ caption{padding-bottom:.5rem;text-align:left}
 caption span{display:block;max-width:calc(100vw - 2rem)}
 th,td{padding:.4rem 1.25rem .4rem 0;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{font-weight:600}
-th:first-child,.tensors :is(th,td):nth-child(-n+3){text-align:left}
+th:first-child,.tensors :is(th,td):nth-child(-n+3),.families :is(th,td):last-child,.frozen :is(th,td):nth-child(n+3){text-align:left}
+:is(.families,.frozen) td>div{padding-left:.75rem;text-indent:-.75rem}
+.families thead th{white-space:normal;overflow-wrap:break-word}
+.families td:last-child,.frozen td:nth-child(n+3){min-width:13rem;max-width:24rem;white-space:normal}
+td details{margin:0}
 th:last-child,td:last-child{padding-right:0}
-.tensors th[scope=row]{min-width:11rem;max-width:24rem;font-weight:400;white-space:normal}
+:is(.tensors,.families,.frozen) th[scope=row]{min-width:11rem;max-width:24rem;font-weight:400;white-space:normal}
 details{margin-top:1rem}
 summary{cursor:pointer;color:var(--muted)}
 details .scroll{margin-top:.75rem}
@@ -74,7 +78,7 @@ figure,li,tr,.headline div,.asked div,.provenance div{break-inside:avoid}
 .scroll{overflow:visible}
 table{font-size:.8125rem}
 th,td{padding-right:.75rem}
-.tensors th[scope=row]{min-width:0}
+:is(.tensors,.families,.frozen) th[scope=row]{min-width:0}
 .pair{grid-template-columns:1fr 1fr;gap:1.5rem}
 details::details-content{content-visibility:visible}
 }

@@ -9,6 +9,12 @@ interface Table {
   readonly rows: readonly (readonly Content[])[];
 }
 
+/** A tensor's or node's name, broken between its parts where it has to be broken. */
+export function nameOf(name: string): Markup {
+  const parts = name.split(/(?<=[./])/);
+  return html`<bdi>${parts.map((part, i) => [i > 0 ? html`<wbr>` : null, part])}</bdi>`;
+}
+
 /** Scrolls within itself where it is wider than the window, by keyboard too. The first column is text, the others are numbers. */
 export function table({ label, caption, columns, rows }: Table, className = ''): Markup {
   const body = rows.map(

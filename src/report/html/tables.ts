@@ -1,9 +1,11 @@
 import type { Report, TensorReport } from '../report.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from './format.ts';
 import { html, type Markup } from './markup.ts';
-import { table } from './table.ts';
+import { nounsOf } from './nouns.ts';
+import { nameOf, table } from './table.ts';
 
-export function sizesTable({ sizes }: Report): Markup {
+export function sizesTable(report: Report): Markup {
+  const { sizes, structures } = report;
   const about = sizes.zstd_estimated ? 'about ' : '';
   const row = (title: string, dense: number, pruned: number | null, prefix: string) => [
     title,
@@ -16,14 +18,31 @@ export function sizesTable({ sizes }: Report): Markup {
     caption: 'The model’s files',
     columns: ['Size', 'Dense', 'Pruned', 'Pruned / dense'],
     rows: [
+      ...(structures === null ? [] : [parametersRow(structures.parameters)]),
       row('As they are', sizes.dense_bytes, sizes.pruned_bytes, ''),
       row('Compressed by zstd', sizes.dense_zstd_bytes, sizes.pruned_zstd_bytes, about),
     ],
   })}
-<p class="note">Removed weights are zeros in place: the file stays as large until it is compressed. The keep masks take ${formatBytes(sizes.mask_bytes)}.${
+<p class="note">${whatWasRemoved(report)} The keep masks take ${formatBytes(sizes.mask_bytes)}.${
     sizes.zstd_estimated ? ' Compressed sizes of large files are estimated from a sample.' : null
   }</p>
 `;
+}
+
+function parametersRow({ dense, pruned }: NonNullable<Report['structures']>['parameters']): string[] {
+  return [
+    'Parameters',
+    formatCount(dense),
+    pruned === null ? 'not written' : formatCount(pruned),
+    pruned === null ? '–' : formatPercent(pruned / dense),
+  ];
+}
+
+function whatWasRemoved(report: Report): string {
+  if (report.structures === null)
+    return 'Removed weights are zeros in place: the file stays as large until it is compressed.';
+  const { unit } = nounsOf(report);
+  return `Removed ${unit.many} are no zeros in the file but gone from it: tensors lose rows and columns.`;
 }
 
 export function tensorTable({ tensors }: Report): Markup {
@@ -48,7 +67,7 @@ function tensorRow({
   preserved_mass,
 }: TensorReport) {
   return [
-    html`<bdi>${name}</bdi>`,
+    nameOf(name),
     shape.join('\u00a0× '),
     dtype,
     formatCount(n),

@@ -1,0 +1,44 @@
+/** Analyses a model's structures, removes a third of every family, and prints what both took, in a process of its own so that its memory can be measured. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openFileSource } from '../src/formats/file-source.ts';
+import { readModelInventory } from '../src/formats/inventory.ts';
+import { StructuredModel } from '../src/structure/structured-model.ts';
+import { time } from './measure.ts';
+
+const [modelDirectory, targetDirectory] = process.argv.slice(2);
+const { signal } = new AbortController();
+await using opened = new AsyncDisposableStack();
+const sources = new Map();
+for (const file of await readdir(modelDirectory))
+  sources.set(file, opened.use(await openFileSource(join(modelDirectory, file))));
+const inventory = await readModelInventory(sources);
+const runtime = { providers: ['cpu'] as const, threads: 1 };
+
+const start = performance.now();
+await using model = await StructuredModel.open({ modelDirectory, inventory, runtime, signal });
+const analysisMs = performance.now() - start;
+const analysisPeak = await peakBytes();
+const { families } = model.structures;
+const removed = families.flatMap(({ structures }) =>
+  structures.filter((_, i) => i % 3 === 1).map(({ root }) => root),
+);
+const removalMs = await time(() => model.write(new Set(removed), targetDirectory, signal));
+console.log(
+  JSON.stringify({
+    parameters: inventory.nParameters,
+    families: families.length,
+    structures: families.reduce((sum, { structures }) => sum + structures.length, 0),
+    analysisMs,
+    analysisPeak,
+    removalMs,
+    removalPeak: await peakBytes(),
+  }),
+);
+
+/** Not `resourceUsage().maxRSS`: Linux carries over into it what the parent held when it forked. */
+async function peakBytes(): Promise<number | null> {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+}

@@ -1,0 +1,72 @@
+import { EmpError } from '../../core/errors.ts';
+import type { ModelTensor } from '../../formats/model.ts';
+import { readStoredGraph } from '../../formats/onnx/interface.ts';
+import { StoredValues } from '../../repair/stored-values.ts';
+import type { Family } from '../../structure/families.ts';
+import type { CriterionContext } from '../criterion.ts';
+import { squaresAlong } from '../weight-chunks.ts';
+
+/**
+ * `s = |gamma|` of the BatchNormalization behind the layer that computes a structure; of several the root mean square.
+ * @throws EmpError unsupported_model naming the families that have none
+ */
+export async function bnGamma(
+  families: readonly Family[],
+  context: CriterionContext,
+): Promise<Float64Array[]> {
+  const gammasOf = await findGammas(context);
+  const bare = families.filter(
+    ({ structures: [{ producers }] }) => !producers.some(({ tensor }) => gammasOf.has(tensor)),
+  );
+  if (bare.length > 0) {
+    const findings = bare.map(({ name }) => ({
+      path: name,
+      message:
+        'no BatchNormalization follows the layers that compute it; exclude it or use another criterion',
+    }));
+    throw new EmpError(
+      'unsupported_model',
+      `criterion bn_gamma cannot score ${bare[0].name}: ${findings[0].message}`,
+      findings,
+    );
+  }
+  const squares = new Map<string, Float64Array[]>();
+  for (const [producer, gammas] of gammasOf) {
+    const own: Float64Array[] = [];
+    for (const gamma of gammas) own.push(await squaresAlong(gamma, 0, context));
+    squares.set(producer, own);
+  }
+  const shapes = new Map(context.inventory.tensors.map(({ name, shape }) => [name, shape]));
+  return families.map(({ structures }) =>
+    Float64Array.from(structures, ({ producers }) => {
+      const found = producers.flatMap(({ tensor, axis, positions }) => {
+        // A transposed convolution in groups has as many channels for each position as groups.
+        const step = shapes.get(tensor)?.[axis] ?? 1;
+        return (squares.get(tensor) ?? []).flatMap((own) =>
+          [...own].filter((_, channel) => positions.includes(channel % step)),
+        );
+      });
+      return Math.sqrt(found.reduce((sum, square) => sum + square, 0) / found.length);
+    }),
+  );
+}
+
+/** The stored scales of the BatchNormalizations that read a layer's output, by the layer's weight. */
+async function findGammas({
+  modelDirectory,
+  inventory,
+}: CriterionContext): Promise<Map<string, ModelTensor[]>> {
+  const model = await readStoredGraph(modelDirectory, inventory);
+  const stored = new StoredValues(model);
+  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const gammas = new Map<string, ModelTensor[]>();
+  for (const { op, inputs } of model.graph.nodes) {
+    const gamma = op === 'BatchNormalization' ? tensors.get(stored.tensorOf(inputs[1]) ?? '') : undefined;
+    for (const input of inputs[0]?.producer?.inputs ?? []) {
+      const weight = tensors.get(stored.tensorOf(input) ?? '');
+      if (gamma && weight?.role === 'weight')
+        gammas.set(weight.name, [...(gammas.get(weight.name) ?? []), gamma]);
+    }
+  }
+  return gammas;
+}

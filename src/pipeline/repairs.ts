@@ -1,0 +1,125 @@
+import { join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import { readStoredGraph } from '../formats/onnx/interface.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
+import { REPAIRS } from '../repair/registry.ts';
+import type { PlacedModel, RepairContext, RepairWork } from '../repair/repair-context.ts';
+import type { RepairName } from '../repair/repair-names.ts';
+import { TensorEdits } from '../repair/tensor-edits.ts';
+import type { Report } from '../report/report.ts';
+import type { Measurement } from '../runtime/evaluation.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
+import { SCRATCH_FOLDER } from './artifact-names.ts';
+import { namingData } from './data-errors.ts';
+import type { DenseModel } from './dense-model.ts';
+import type { Recipe } from './recipe.ts';
+import { prunedWeights } from './select-tensors.ts';
+
+export type RepairStep = Report['repair'][number];
+
+interface RepairsInput {
+  readonly model: DenseModel;
+  readonly recipe: Recipe;
+  readonly calibration: SampleSet | null;
+  readonly runtime: RuntimeSettings;
+  readonly outputDirectory: string;
+}
+
+/** The repairs of a recipe, the same for the job's model and for every candidate. */
+export class Repairs {
+  readonly #names: readonly RepairName[];
+  readonly #context: Omit<RepairContext, 'pruned' | 'keptUnits'> | null;
+
+  /** Throws EmpError `invalid_request` for repairs without a model that runs or without data to run it on. */
+  constructor(input: RepairsInput, signal: AbortSignal, onSamples: (count: number) => void) {
+    const { model, recipe, calibration, runtime, outputDirectory } = input;
+    this.#names = recipe.repair;
+    this.#context = null;
+    if (recipe.repair.length === 0) return;
+    if (calibration === null || model.inventory.format !== 'onnx') {
+      const message = 'repair needs an ONNX model and calibration data';
+      throw new EmpError('invalid_request', message, [{ path: '/recipe/repair', message }]);
+    }
+    const scratchDirectory = join(outputDirectory, SCRATCH_FOLDER);
+    this.#context = { dense: model, samples: calibration, scratchDirectory, runtime, signal, onSamples };
+  }
+
+  /**
+   * Repairs the pruned model where it lies, one repair after the other. Where it can be measured, a repair stays only if the loss (without labels, the drift) is lower than without it.
+   * @param keptUnits as in `RepairContext`
+   * @param measure measures the model as it is then; gives null without evaluation data
+   * @returns what each repair did, and what was measured last of the model that is left
+   * @throws EmpError what repairs and `measure` throw, but for activations that are not finite, which leave the model without that repair
+   */
+  async apply<M extends Measurement | null>(
+    pruned: PlacedModel,
+    keptUnits: RepairContext['keptUnits'],
+    measure: () => Promise<M>,
+  ): Promise<{ steps: RepairStep[]; measured: M }> {
+    let measured = await measure();
+    const steps: RepairStep[] = [];
+    if (this.#context === null) return { steps, measured };
+    const context = { ...this.#context, pruned, keptUnits };
+    await using edits = new TensorEdits(pruned, context.scratchDirectory);
+    for (const name of this.#names) {
+      const work = await attempt(name, context, edits);
+      const after = work.nRepaired > 0 ? await measure() : null;
+      const problem = work.problem ?? (after && measured && problemOf(measured, after));
+      steps.push({
+        name,
+        kept: problem === null,
+        problem,
+        n_repaired: work.nRepaired,
+        left_out: work.leftOut.map(({ name, reason }) => ({ name, reason })),
+        loss_before: measured?.loss ?? null,
+        loss_after: after?.loss ?? null,
+        relative_l2_before: measured?.relative_l2 ?? null,
+        relative_l2_after: after?.relative_l2 ?? null,
+      });
+      if (problem !== null) {
+        await edits.undo();
+        continue;
+      }
+      await edits.keep();
+      if (after !== null) measured = after;
+    }
+    return { steps, measured };
+  }
+}
+
+/** How many passes over the calibration data the repairs of one model take, about. */
+export async function countPasses({
+  model,
+  recipe,
+}: Pick<RepairsInput, 'model' | 'recipe'>): Promise<number> {
+  if (recipe.repair.length === 0 || model.inventory.format !== 'onnx') return 0;
+  const graph = await readStoredGraph(model.directory, model.inventory);
+  const weights = prunedWeights(model.inventory, recipe).map(({ name }) => name);
+  return recipe.repair.reduce(
+    (sum, name) => sum + REPAIRS[name].plan(graph, model.inventory, weights).nPasses,
+    0,
+  );
+}
+
+async function attempt(
+  name: RepairName,
+  context: RepairContext,
+  edits: TensorEdits,
+): Promise<RepairWork & { readonly problem: string | null }> {
+  try {
+    const work = await namingData('calibration', () => REPAIRS[name].repair(context, edits));
+    return { ...work, problem: work.nRepaired > 0 ? null : 'there is nothing that it could repair' };
+  } catch (error) {
+    if (!(error instanceof EmpError) || error.code !== 'non_finite_activation') throw error;
+    return { nRepaired: 0, leftOut: [], problem: error.message };
+  }
+}
+
+function problemOf(before: Measurement, after: Measurement): string | null {
+  return costOf(after) < costOf(before) ? null : 'the model is no better with it';
+}
+
+/** The loss, or the drift without labels; infinite where it is not finite. */
+function costOf({ loss, relative_l2 }: Measurement): number {
+  return loss ?? relative_l2 ?? Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,68 @@
+import { EmpError, type InputFinding } from '../../core/errors.ts';
+import type { FrozenAxis, StructureKind } from '../../structure/families.ts';
+import { matchesName } from '../name-pattern.ts';
+import type { Recipe } from '../recipe.ts';
+
+const MAX_FINDINGS = 20;
+const MAX_NAMED = 3;
+
+/** A family as an analysis finds it, or as it is shown to clients. */
+interface Selectable {
+  readonly kind: StructureKind;
+}
+
+/** What selection asks of an axis that is frozen. */
+type Frozen = Pick<FrozenAxis, 'tensor' | 'axis' | 'reason'> & {
+  readonly node: string | null;
+  readonly operator: string | null;
+};
+
+interface Selection<F> {
+  readonly families: readonly F[];
+  readonly frozen: readonly Frozen[];
+}
+
+/**
+ * The families that a recipe prunes: those of its granularity, or of them those that `include` names by a weight that computes them, less those that `exclude` names.
+ * @param producersOf the weights that compute a family
+ * @throws EmpError `no_prunable_tensors` where nothing is left, saying what is frozen; `invalid_request` where a glob of `include` matches none
+ */
+export function selectFamilies<F extends Selectable>(
+  { families, frozen }: Selection<F>,
+  { granularity, include, exclude = [] }: Pick<Recipe, 'granularity' | 'include' | 'exclude'>,
+  producersOf: (family: F) => readonly string[],
+): F[] {
+  const candidates = families.filter(({ kind }) => kind === granularity);
+  if (candidates.length === 0) {
+    const kinds = [...new Set(families.map(({ kind }) => kind))].filter((kind) => kind !== 'other');
+    const found = kinds.length > 0 ? `it has ${kinds.join(', ')}` : 'it has no structures';
+    throw nothingSelected(`this model has no ${granularity} that can be removed; ${found}`, frozen);
+  }
+  const isNamed = (family: F, glob: string) => producersOf(family).some((name) => matchesName(name, glob));
+  include?.forEach((glob, i) => {
+    if (candidates.some((family) => isNamed(family, glob))) return;
+    const names = candidates.slice(0, MAX_NAMED).map((family) => producersOf(family)[0]);
+    const message = `matches no weight that computes a ${granularity}`;
+    throw new EmpError('invalid_request', `include: ${JSON.stringify(glob)} ${message}`, [
+      { path: `/recipe/include/${i}`, message: `${message}; such weights are ${names.join(', ')}` },
+    ]);
+  });
+  const selected = candidates.filter(
+    (family) =>
+      (include?.some((glob) => isNamed(family, glob)) ?? true) &&
+      !exclude.some((glob) => isNamed(family, glob)),
+  );
+  if (selected.length > 0) return selected;
+  throw nothingSelected(`exclude leaves no ${granularity} of this model`, []);
+}
+
+function nothingSelected(message: string, frozen: readonly Frozen[]): EmpError {
+  const findings: InputFinding[] = [
+    { path: '/recipe', message },
+    ...frozen.slice(0, MAX_FINDINGS).map(({ tensor, axis, operator, node, reason }) => ({
+      path: tensor,
+      message: `axis ${axis} ${reason}${node ? ` (${[operator, node].filter(Boolean).join(' ')})` : ''}`,
+    })),
+  ];
+  return new EmpError('no_prunable_tensors', message, findings);
+}

@@ -1,0 +1,75 @@
+import { EmpError } from '../../core/errors.ts';
+import { STRUCTURE_CRITERIA } from '../../criteria/structures/registry.ts';
+import { type Family, producersOf } from '../../structure/families.ts';
+import { KanCheckpoint } from '../../structure/kan-checkpoint.ts';
+import type { ReducibleModel } from '../../structure/reducible-model.ts';
+import { StructuredModel } from '../../structure/structured-model.ts';
+import { namingData } from '../data-errors.ts';
+import type { CountRule } from '../passes/count-rule.ts';
+import { criterionContext, type PruneJob } from '../prune-job.ts';
+import type { Recipe } from '../recipe.ts';
+import type { PrunedForGood, PrunedModel, Subject } from '../subject.ts';
+import { selectFamilies } from './select-families.ts';
+import { structureContent } from './structure-content.ts';
+import { pruneStructures, type ScoredStructures, writeStructureMasks } from './structure-pruner.ts';
+
+/** The selected structures of a model, each with a score. */
+export class StructureSubject implements Subject {
+  readonly #job: PruneJob;
+  readonly #scored: ScoredStructures;
+
+  private constructor(job: PruneJob, scored: ScoredStructures) {
+    this.#job = job;
+    this.#scored = scored;
+  }
+
+  /** Finds the structures of the model and scores those that the recipe selects. */
+  static async score(job: PruneJob): Promise<StructureSubject> {
+    const { input, clock, signal } = job;
+    const { inventory } = input.model;
+    const { recipe } = input;
+    await using opened = new AsyncDisposableStack();
+    const model = opened.use(await openModel(job));
+    const families: readonly Family[] = selectFamilies(model.structures, recipe, producersOf);
+    clock.enter('score');
+    const context = criterionContext(job);
+    const criterion = STRUCTURE_CRITERIA[recipe.criterion as keyof typeof STRUCTURE_CRITERIA];
+    const scores = await namingData('calibration', () => criterion(families, context));
+    opened.move(); // the subject keeps the model
+    return new StructureSubject(job, { model, dense: inventory, families, scores, recipe, signal });
+  }
+
+  async prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel> {
+    return await pruneStructures(this.#scored, rule, scope, directory);
+  }
+
+  async pruneForGood(rule: CountRule): Promise<PrunedForGood> {
+    const { input, clock } = this.#job;
+    const { recipe, outputDirectory, model } = input;
+    clock.enter('apply');
+    const directory = recipe.dry_run ? null : outputDirectory;
+    const pruned = await pruneStructures(this.#scored, rule, recipe.scope, directory);
+    await writeStructureMasks(pruned.decision, outputDirectory);
+    const { frozen } = this.#scored.model.structures;
+    return {
+      ...pruned,
+      content: async () =>
+        structureContent(pruned, { frozen, dense: model.inventory, isDryRun: recipe.dry_run }),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scored.model[Symbol.asyncDispose]();
+  }
+}
+
+/** The model with its structures: by its graph, or of a KAN's checkpoint by its names. */
+async function openModel({ input, signal }: PruneJob): Promise<ReducibleModel> {
+  const { model, recipe, runtime } = input;
+  const { directory: modelDirectory, inventory, name } = model;
+  if (inventory.format === 'onnx')
+    return StructuredModel.open({ modelDirectory, inventory, runtime, signal });
+  if (recipe.granularity === 'kan_node') return KanCheckpoint.open(modelDirectory, inventory);
+  const message = `a ${inventory.format} file holds no graph to find a ${recipe.granularity} in: send the ONNX export`;
+  throw new EmpError('invalid_request', `${name}: ${message}`, [{ path: '/model_id', message }]);
+}

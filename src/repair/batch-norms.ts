@@ -1,0 +1,66 @@
+import type { ModelInventory } from '../formats/model.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
+import type { Findings, LeftOut } from './repair-context.ts';
+import { StoredValues } from './stored-values.ts';
+import { reasonNotToEdit } from './tensor-edits.ts';
+
+/** A BatchNormalization of the main graph whose statistics can be written anew. */
+export interface BatchNorm {
+  readonly node: OnnxNode;
+  /** Name of the value that it normalizes: axis 1 counts the channels. */
+  readonly input: string;
+  readonly channels: number;
+  /** Names of the stored tensors, each with one number a channel. */
+  readonly mean: string;
+  readonly variance: string;
+}
+
+/** Before it the operator had a mode of its own for training. */
+const MIN_OPSET = 7;
+
+export function findBatchNorms(model: OnnxModel, inventory: ModelInventory): Findings<BatchNorm> {
+  const stored = new StoredValues(model);
+  const found: BatchNorm[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const graph of [model.graph, ...model.functions, ...bodiesOf(model.graph)]) {
+    for (const node of graph.nodes.filter(isBatchNorm)) {
+      const norm = graph === model.graph ? describe(node, model, stored, inventory) : INSIDE;
+      if (typeof norm === 'string') leftOut.push({ name: node.label, reason: norm });
+      else found.push(norm);
+    }
+  }
+  return { found, leftOut };
+}
+
+const INSIDE = 'stands in a function or in the body of an If, Loop or Scan, where nothing can be measured';
+
+function isBatchNorm({ op, domain }: OnnxNode): boolean {
+  return op === 'BatchNormalization' && domain === '';
+}
+
+function describe(
+  node: OnnxNode,
+  { opsets }: OnnxModel,
+  stored: StoredValues,
+  inventory: ModelInventory,
+): BatchNorm | string {
+  const [input, , , ...statistics] = node.inputs;
+  if ((opsets.get('') ?? MIN_OPSET) < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
+  if (node.attribute('training_mode')?.i) return 'normalizes by the statistics of each batch';
+  if (node.attribute('spatial')?.i === 0n) return 'has statistics for every position';
+  const [mean, variance] = statistics.map((value) => stored.tensorOf(value));
+  if (!input || mean == null || variance == null) return 'computes its statistics';
+  for (const name of [mean, variance]) {
+    const other = stored.otherReader(name, (reader) => reader === node);
+    if (other) return `shares ${name} with node ${other.label}`;
+    const reason = reasonNotToEdit(name, inventory);
+    if (reason) return `has statistics that cannot be written: ${name} ${reason}`;
+  }
+  if (mean === variance) return 'has one tensor for mean and variance';
+  const channels = inventory.tensors.find(({ name }) => name === mean)?.shape[0] ?? 0;
+  return { node, input: input.name, channels, mean, variance };
+}
+
+function bodiesOf({ nodes }: OnnxGraph): OnnxGraph[] {
+  return nodes.flatMap(({ subgraphs }) => subgraphs.flatMap(({ graph }) => [graph, ...bodiesOf(graph)]));
+}

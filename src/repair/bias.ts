@@ -1,0 +1,107 @@
+import type { ModelInventory } from '../formats/model.ts';
+import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { readStoredGraph } from '../formats/onnx/interface.ts';
+import type { Activations } from '../formats/onnx/weights.ts';
+import { type CaptureRequest, captureSums, type FeatureSums } from '../runtime/capture.ts';
+import { findBiases, type LayerBias } from './biases.ts';
+import { findLayers } from './layers.ts';
+import {
+  captureContext,
+  type LeftOut,
+  type PlacedModel,
+  type RepairContext,
+  type RepairPlan,
+  type RepairWork,
+} from './repair-context.ts';
+import { repairOrder } from './repair-order.ts';
+import type { TensorEdits } from './tensor-edits.ts';
+
+/**
+ * Adds to the bias of every pruned layer that has one of its own what the mean of its output, per unit over all samples and positions, has lost: the dense layer's mean less the pruned
+ * one's, which is measured with the layers before it already repaired. One pass over the samples with the dense model, and one for each layer on the longest way through the pruned one.
+ * @throws EmpError as `captureSums`
+ */
+export async function repairBiases(context: RepairContext, edits: TensorEdits): Promise<RepairWork> {
+  const { dense, pruned, keptUnits } = context;
+  const denseModel = await readStoredGraph(dense.directory, dense.inventory);
+  const model = await readStoredGraph(pruned.directory, pruned.inventory);
+  const weights = [...keptUnits.keys()];
+  const { found, leftOut } = findBiases(model, pruned.inventory, weights);
+  const layers = findLayers(denseModel, weights);
+  const outputsOf = ({ places }: LayerBias) =>
+    places.flatMap(({ weight, site }) => layers.get(weight)?.sites[site]?.result ?? []);
+  const comparable = found.filter((bias) => {
+    const outputs = outputsOf(bias);
+    return outputs.length === bias.places.length && outputs.every((output) => typeof output !== 'string');
+  });
+  const targets = await measure(denseModel, dense, comparable, outputsOf, context);
+  for (const biases of orderOf(model, comparable)) {
+    const outputs = ({ places }: LayerBias) => places.map(({ output }) => output);
+    const means = await measure(model, pruned, biases, outputs, context);
+    for (const { tensor, factor, places } of biases) {
+      const kept = keptUnits.get(places[0].weight) ?? null;
+      const [target, mean] = [
+        targets.get(tensor) ?? new Float64Array(),
+        means.get(tensor) ?? new Float64Array(),
+      ];
+      const bias = await edits.read(tensor);
+      await edits.write(
+        tensor,
+        bias.map((value, unit) => value + (target[kept?.[unit] ?? unit] - mean[unit]) / factor),
+      );
+    }
+  }
+  return { nRepaired: comparable.length, leftOut: [...leftOut, ...incomparable(found, comparable)] };
+}
+
+export function planBiases(
+  model: OnnxModel,
+  inventory: ModelInventory,
+  weights: readonly string[],
+): RepairPlan {
+  const { found, leftOut } = findBiases(model, inventory, weights);
+  return { nRepaired: found.length, leftOut, nPasses: 1 + orderOf(model, found).length };
+}
+
+function orderOf({ graph }: OnnxModel, biases: readonly LayerBias[]): LayerBias[][] {
+  return repairOrder(
+    graph,
+    biases.map((bias) => ({ item: bias, nodes: bias.places.map(({ node }) => node) })),
+  );
+}
+
+/** The mean outputs of the layers that have each bias, per unit, by the bias. */
+async function measure(
+  model: OnnxModel,
+  placed: PlacedModel,
+  biases: readonly LayerBias[],
+  outputsOf: (bias: LayerBias) => readonly (Activations | string)[],
+  context: RepairContext,
+): Promise<Map<string, Float64Array>> {
+  const requests = biases.flatMap((bias) =>
+    outputsOf(bias).flatMap((activations): CaptureRequest[] =>
+      typeof activations === 'string'
+        ? []
+        : [{ activations, reduction: 'sum', tensor: bias.tensor, side: 'output' }],
+    ),
+  );
+  const sums = await captureSums(model, requests, captureContext(context, placed));
+  let taken = 0;
+  return new Map(
+    biases.map(({ tensor, places }) => {
+      const own = sums.slice(taken, taken + places.length);
+      taken += places.length;
+      return [tensor, meanOf(own)];
+    }),
+  );
+}
+
+function meanOf(sums: readonly FeatureSums[]): Float64Array {
+  const count = sums.reduce((total, part) => total + part.count, 0);
+  return sums[0].sums.map((_, unit) => sums.reduce((total, part) => total + part.sums[unit], 0) / count);
+}
+
+function incomparable(found: readonly LayerBias[], compared: readonly LayerBias[]): LeftOut[] {
+  const reason = 'has no counterpart in the dense model';
+  return found.filter((bias) => !compared.includes(bias)).map(({ tensor }) => ({ name: tensor, reason }));
+}

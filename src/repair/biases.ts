@@ -1,0 +1,113 @@
+import type { ModelInventory } from '../formats/model.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { Activations, WeightSite } from '../formats/onnx/weights.ts';
+import { findLayers, NO_LAYER } from './layers.ts';
+import type { Findings, LeftOut } from './repair-context.ts';
+import { followsItself } from './repair-order.ts';
+import { StoredValues } from './stored-values.ts';
+import { reasonNotToEdit } from './tensor-edits.ts';
+
+/** A layer that a bias is added in. */
+export interface BiasPlace {
+  readonly weight: string;
+  /** Which of the sites of the weight's layer it is. */
+  readonly site: number;
+  readonly node: OnnxNode;
+  /** What the layer gives, bias included. */
+  readonly output: Activations;
+}
+
+/** A stored bias, one number for each output unit, that pruned layers have for themselves. */
+export interface LayerBias {
+  readonly tensor: string;
+  /** By which it is multiplied before it is added. */
+  readonly factor: number;
+  /** Several where layers share weight and bias. */
+  readonly places: readonly BiasPlace[];
+}
+
+interface Candidate extends BiasPlace {
+  readonly tensor: string;
+  readonly reader: OnnxNode;
+  readonly factor: number;
+}
+
+/** Operators whose third input is a bias. */
+const WITH_BIAS = new Set(['Gemm', 'Conv', 'ConvTranspose']);
+const NO_BIAS = 'has no bias of its own';
+
+/** The biases of the layers of `weights`. */
+export function findBiases(
+  model: OnnxModel,
+  inventory: ModelInventory,
+  weights: readonly string[],
+): Findings<LayerBias> {
+  const stored = new StoredValues(model);
+  const shapes = new Map(inventory.tensors.map(({ name, shape }) => [name, shape]));
+  const layers = findLayers(model, weights);
+  const leftOut: LeftOut[] = [];
+  const byTensor = new Map<string, Candidate[]>();
+  for (const weight of weights) {
+    const layer = layers.get(weight);
+    if (layer === undefined) leftOut.push({ name: weight, reason: NO_LAYER });
+    for (const [site, place] of layer?.sites.entries() ?? []) {
+      const bias = biasOf(place, stored, shapes);
+      if (typeof bias === 'string') leftOut.push({ name: weight, reason: bias });
+      else byTensor.set(bias.tensor, [...(byTensor.get(bias.tensor) ?? []), { weight, site, ...bias }]);
+    }
+  }
+  const found: LayerBias[] = [];
+  for (const [tensor, places] of byTensor) {
+    const reason = reasonToLeaveOut(tensor, places, model, stored, inventory);
+    if (reason === null) found.push({ tensor, factor: places[0].factor, places });
+    else for (const { weight } of places) leftOut.push({ name: weight, reason });
+  }
+  return { found, leftOut };
+}
+
+function biasOf(
+  { node, result }: WeightSite,
+  stored: StoredValues,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Omit<Candidate, 'weight' | 'site'> | string {
+  if (typeof result === 'string') return `is the weight of node ${node.label} (${node.op}), which ${result}`;
+  const { size, trailing } = result;
+  const own = WITH_BIAS.has(node.op) && node.domain === '' ? node.inputs[2] : null;
+  const add = own ? null : addOf(node, result);
+  const tensor = stored.tensorOf(own ?? add?.bias);
+  const shape = shapes.get(tensor ?? '');
+  if (tensor === null || shape === undefined) return NO_BIAS;
+  // A convolution adds its own bias to the channels, whatever comes after them.
+  const behind = own && node.op !== 'Gemm' ? 0 : trailing;
+  const unitAxis = shape.length - 1 - behind;
+  if (unitAxis < 0 || shape.some((length, axis) => length !== (axis === unitAxis ? size : 1))) return NO_BIAS;
+  const factor = own && node.op === 'Gemm' ? (node.attribute('beta')?.f ?? 1) : 1;
+  if (factor === 0) return NO_BIAS;
+  return { tensor, reader: add?.node ?? node, factor, node, output: result };
+}
+
+/** The Add by which the layer's result is its product and a bias. */
+function addOf(node: OnnxNode, result: Activations): { node: OnnxNode; bias: OnnxValue | null } | null {
+  const [product] = node.outputs;
+  const use = product?.uses[0];
+  if (product == null || product.name === result.value || use === undefined) return null;
+  return { node: use.node, bias: use.node.inputs[1 - use.input] };
+}
+
+function reasonToLeaveOut(
+  tensor: string,
+  places: readonly Candidate[],
+  { graph }: OnnxModel,
+  stored: StoredValues,
+  inventory: ModelInventory,
+): string | null {
+  const other = stored.otherReader(tensor, (node) => places.some(({ reader }) => reader === node));
+  if (other) return `shares its bias ${tensor} with node ${other.label} (${other.op})`;
+  const reason = reasonNotToEdit(tensor, inventory);
+  if (reason) return `has a bias that cannot be written: ${tensor} ${reason}`;
+  if (places.some(({ factor }) => factor !== places[0].factor))
+    return `multiplies its bias ${tensor} differently in each place`;
+  if (followsItself(graph, new Set(places.map(({ node }) => node))))
+    return `comes after itself with the bias ${tensor}`;
+  return null;
+}

@@ -1,0 +1,174 @@
+import type { AttributeProto } from 'onnx-buf';
+import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
+import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
+import type { WeightSite } from '../formats/onnx/weights.ts';
+import { findLayers, type Layer, NO_LAYER } from './layers.ts';
+import type { Findings, LeftOut } from './repair-context.ts';
+import { followsItself } from './repair-order.ts';
+import { StoredValues } from './stored-values.ts';
+import { reasonNotToEdit } from './tensor-edits.ts';
+
+/** What a layer multiplies by its matrix: the rows of a value, or the patches that a convolution sees. */
+export type LayerInput =
+  /** The features are the axis before the `trailing` last ones. */
+  | { readonly how: 'rows'; readonly value: string; readonly trailing: number }
+  /** Of axis 1, which counts the channels; `attributes` are the convolution's, without its groups. */
+  | {
+      readonly how: 'patches';
+      readonly value: string;
+      readonly channels: number;
+      readonly kernel: readonly number[];
+      readonly attributes: readonly AttributeProto[];
+    };
+
+/** A layer that is a matrix for each of its groups: `[groups, units, features]`, units and features of one group. */
+export interface FittableLayer {
+  readonly weight: string;
+  readonly groups: number;
+  readonly units: number;
+  readonly features: number;
+  /** Several where layers share the weight. */
+  readonly places: readonly { readonly node: OnnxNode; readonly input: LayerInput }[];
+  /** Where each of the stored elements stands in the matrix; null for where it is stored. */
+  readonly positions: { readonly features: IndexMap; readonly units: IndexMap } | null;
+}
+
+/** Numbers of one Gram matrix, those of all groups together: half a gigabyte of float64. */
+const MAX_GRAM_ELEMENTS = 2 ** 26;
+/** Of a weight, which is in memory as float64 a few times. */
+const MAX_WEIGHT_ELEMENTS = 2 ** 26;
+const CHUNK_ELEMENTS = 2 ** 18;
+const PRODUCTS = new Set(['MatMul', 'Gemm']);
+
+/** The layers of `weights` whose outputs are a stored matrix times what comes in. */
+export function findFittableLayers(
+  model: OnnxModel,
+  inventory: ModelInventory,
+  weights: readonly string[],
+): Findings<FittableLayer> {
+  const stored = new StoredValues(model);
+  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const layers = findLayers(model, weights);
+  const found: FittableLayer[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const name of weights) {
+    const [layer, tensor] = [layers.get(name), tensors.get(name)];
+    const fittable =
+      layer && tensor
+        ? (reasonToLeaveOut(layer, model, stored, inventory) ?? describe(layer, tensor, stored))
+        : NO_LAYER;
+    if (typeof fittable === 'string') leftOut.push({ name, reason: fittable });
+    else found.push(fittable);
+  }
+  return { found, leftOut };
+}
+
+function reasonToLeaveOut(
+  { weight, sites }: Layer,
+  { graph }: OnnxModel,
+  stored: StoredValues,
+  inventory: ModelInventory,
+): string | null {
+  const nodes = new Set(sites.map(({ node }) => node));
+  const other = stored.otherReader(weight, (node) => nodes.has(node));
+  if (other) return `is read by node ${other.label} (${other.op}), not by its layer alone`;
+  if (followsItself(graph, nodes)) return 'is shared by layers that follow each other';
+  return reasonNotToEdit(weight, inventory);
+}
+
+function describe(layer: Layer, { shape }: ModelTensor, stored: StoredValues): FittableLayer | string {
+  const [{ node }] = layer.sites;
+  const isOp = (ops: ReadonlySet<string>) =>
+    layer.sites.every(({ node: { op, domain } }) => domain === '' && ops.has(op));
+  const isProduct = isOp(PRODUCTS);
+  if (!isProduct && !isOp(new Set(['Conv'])))
+    return `is the weight of node ${node.label} (${node.op}), which is no MatMul, Gemm or Conv`;
+  const fittable = isProduct ? asProduct(layer) : asConvolution(layer, shape, stored);
+  if (typeof fittable === 'string') return fittable;
+  const { groups, units, features } = fittable;
+  if (groups * features ** 2 > MAX_GRAM_ELEMENTS)
+    return `has ${groups * features} input features, too many for the memory that their products take`;
+  if (groups * units * features > MAX_WEIGHT_ELEMENTS)
+    return 'has too many weights to be solved for in memory';
+  return fittable;
+}
+
+function asProduct({ weight, sites, features, units }: Layer): FittableLayer | string {
+  const places: { node: OnnxNode; input: LayerInput }[] = [];
+  let [nFeatures, nUnits] = [0, 0];
+  for (const { node, source, result } of sites) {
+    const problem = [source, result].find((side) => typeof side === 'string');
+    if (typeof source === 'string' || typeof result === 'string')
+      return `is the weight of node ${node.label} (${node.op}), which ${problem}`;
+    [nFeatures, nUnits] = [source.size, result.size];
+    places.push({ node, input: { how: 'rows', value: source.value, trailing: source.trailing } });
+  }
+  if (features === null || units === null) return 'is used in parts';
+  return { weight, groups: 1, units: nUnits, features: nFeatures, places, positions: { features, units } };
+}
+
+function asConvolution(
+  { weight, sites }: Layer,
+  [filters, inputs, ...kernel]: readonly number[],
+  stored: StoredValues,
+): FittableLayer | string {
+  const groupsOf = ({ node }: WeightSite) => Number(node.attribute('group')?.i ?? 1);
+  const groups = groupsOf(sites[0]);
+  const places: { node: OnnxNode; input: LayerInput }[] = [];
+  for (const site of sites) {
+    const { node, source } = site;
+    if (typeof source === 'string') return `is the weight of node ${node.label} (Conv), which ${source}`;
+    if (stored.tensorOf(castOf(node)) !== weight || groupsOf(site) !== groups)
+      return `is rearranged before node ${node.label} (Conv)`;
+    const attributes = node.proto.attribute.filter(({ name }) => name !== 'group');
+    places.push({
+      node,
+      input: { how: 'patches', value: source.value, channels: groups * inputs, kernel, attributes },
+    });
+  }
+  const features = kernel.reduce((product, size) => product * size, inputs);
+  return { weight, groups, units: filters / groups, features, places, positions: null };
+}
+
+/** A convolution's filters before they were made another format. */
+function castOf({ inputs }: OnnxNode) {
+  let [, filters] = inputs;
+  while (filters?.producer?.op.startsWith('Cast')) [filters] = filters.producer.inputs;
+  return filters;
+}
+
+/** The matrix of a layer, of its stored elements. */
+export function toMatrix(layer: FittableLayer, elements: Float64Array): Float64Array {
+  if (layer.positions === null) return elements;
+  const matrix = new Float64Array(elements.length);
+  eachPosition(layer, elements.length, (element, position) => {
+    matrix[position] = elements[element];
+  });
+  return matrix;
+}
+
+/** The stored elements of a layer, of its matrix. */
+export function fromMatrix(layer: FittableLayer, matrix: Float64Array): Float64Array {
+  if (layer.positions === null) return matrix;
+  const elements = new Float64Array(matrix.length);
+  eachPosition(layer, matrix.length, (element, position) => {
+    elements[element] = matrix[position];
+  });
+  return elements;
+}
+
+function eachPosition(
+  { positions, units, features }: FittableLayer,
+  n: number,
+  visit: (element: number, position: number) => void,
+): void {
+  const rowStarts = Float64Array.from({ length: units }, (_, unit) => unit * features);
+  const columns = Float64Array.from({ length: features }, (_, feature) => feature);
+  for (let start = 0; start < n; start += CHUNK_ELEMENTS) {
+    const [rows, places] = [0, 1].map(() => new Float64Array(Math.min(CHUNK_ELEMENTS, n - start)));
+    spreadValues(positions?.units ?? [], rowStarts, start, rows);
+    spreadValues(positions?.features ?? [], columns, start, places);
+    for (const [i, row] of rows.entries()) visit(start + i, row + places[i]);
+  }
+}

@@ -1,0 +1,63 @@
+import type { ModelInventory } from '../formats/model.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
+import type { CaptureContext } from '../runtime/capture.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
+
+/** A model's files, and what they hold. */
+export interface PlacedModel {
+  /** Holds the inventory's files. */
+  readonly directory: string;
+  readonly inventory: ModelInventory;
+}
+
+/** What repairs a pruned model, by comparison with the dense one. Weights and layers go by the same names in both; the pruned model's may be smaller. */
+export interface RepairContext {
+  readonly dense: PlacedModel;
+  /** Its files are changed. */
+  readonly pruned: PlacedModel;
+  /**
+   * The weights that were pruned: no layer of another weight is touched. Of each the dense layer's output units that are left, in the pruned layer's
+   * order; null where all are.
+   */
+  readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
+  /** What both models are run on. Labels are not looked at. */
+  readonly samples: SampleSet;
+  /** For files that exist only while a repair runs. */
+  readonly scratchDirectory: string;
+  readonly runtime: RuntimeSettings;
+  readonly signal: AbortSignal;
+  /** Called after every batch of every pass over the samples. */
+  onSamples(count: number): void;
+}
+
+/** A layer that a repair cannot put right. */
+export interface LeftOut {
+  /** A weight, a bias or a node. */
+  readonly name: string;
+  /** With the name as subject. */
+  readonly reason: string;
+}
+
+/** What is to be repaired, and what cannot be. */
+export interface Findings<T> {
+  readonly found: readonly T[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** What a repair has done, or would do: to how many layers, or nodes, and to which not. */
+export interface RepairWork {
+  readonly nRepaired: number;
+  readonly leftOut: readonly LeftOut[];
+}
+
+export interface RepairPlan extends RepairWork {
+  /** Over the samples. */
+  readonly nPasses: number;
+}
+
+export function captureContext(
+  context: RepairContext,
+  { directory, inventory }: PlacedModel,
+): CaptureContext {
+  return { ...context, modelDirectory: directory, files: inventory.files };
+}

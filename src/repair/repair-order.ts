@@ -1,0 +1,62 @@
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+
+/**
+ * Items in groups, to be worked on one after the other: an item comes after all those of which a node lies upstream of one of its own, and items that do not depend on each other
+ * share a group, so that there are as few as possible.
+ * @param entries with nodes of the main graph `graph`, none of two items
+ */
+export function repairOrder<T>(
+  graph: OnnxGraph,
+  entries: readonly { readonly item: T; readonly nodes: readonly OnnxNode[] }[],
+): T[][] {
+  const owners = new Map(entries.flatMap(({ nodes }, owner) => nodes.map((node) => [node, owner])));
+  const levels = entries.map(() => 0);
+  const reads = graph.nodes.map((node) => ({ node, values: valuesRead(node, graph) }));
+  // One sweep does for items of one node; several nodes of one item carry its level on to each other.
+  for (let sweep = 0; sweep <= levels.length; sweep++) {
+    let isSettled = true;
+    const depths = new Map<OnnxValue, number>();
+    for (const { node, values } of reads) {
+      let depth = values.reduce((most, value) => Math.max(most, depths.get(value) ?? 0), 0);
+      const owner = owners.get(node);
+      if (owner !== undefined) {
+        if (depth > levels[owner]) {
+          levels[owner] = depth;
+          isSettled = false;
+        }
+        depth = levels[owner] + 1;
+      }
+      for (const value of node.outputs) if (value !== null) depths.set(value, depth);
+    }
+    if (isSettled) break;
+  }
+  const groups: T[][] = [];
+  for (const [i, { item }] of entries.entries()) {
+    groups[levels[i]] ??= [];
+    groups[levels[i]].push(item);
+  }
+  return groups.filter((group) => group !== undefined);
+}
+
+/** Whether one of the nodes reads what another, or itself, has gone into. */
+export function followsItself(graph: OnnxGraph, nodes: ReadonlySet<OnnxNode>): boolean {
+  if (nodes.size < 2) return false;
+  const reached = new Set<OnnxValue>();
+  for (const node of graph.nodes) {
+    const isReached = valuesRead(node, graph).some((value) => reached.has(value));
+    if (isReached && nodes.has(node)) return true;
+    if (!isReached && !nodes.has(node)) continue;
+    for (const value of node.outputs) if (value !== null) reached.add(value);
+  }
+  return false;
+}
+
+/** The values of `graph` that a node of it reads, in its bodies too. */
+function valuesRead(node: OnnxNode, graph: OnnxGraph): OnnxValue[] {
+  const own = node.inputs.filter((value) => value !== null);
+  const inner = node.subgraphs.flatMap(({ graph: body }) => [
+    ...body.outputs,
+    ...body.nodes.flatMap((each) => valuesRead(each, graph)),
+  ]);
+  return [...own, ...inner].filter((value) => value.graph === graph);
+}

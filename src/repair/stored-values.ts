@@ -1,0 +1,66 @@
+import { type StoredTensor, storedTensor } from '../formats/onnx/constants.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import { nameStoredTensors } from '../formats/onnx/model.ts';
+import { Frame } from '../formats/onnx/program.ts';
+
+/** Operators that give their input's numbers on, some of them in another order or format. */
+const PASSING = new Set([
+  'Identity',
+  'Cast',
+  'CastLike',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Transpose',
+]);
+const MAIN = new Frame(null);
+
+/** The tensors that a model stores, as values of its main graph. */
+export class StoredValues {
+  readonly #names: ReadonlyMap<StoredTensor, string>;
+  readonly #values: ReadonlyMap<string, OnnxValue>;
+
+  constructor(model: OnnxModel) {
+    const { graph } = model;
+    this.#names = nameStoredTensors(model);
+    const constants = graph.nodes.filter(({ op }) => op === 'Constant').flatMap(({ outputs }) => outputs);
+    const named = [...graph.initializers, ...constants].flatMap((value): [string, OnnxValue][] => {
+      const name = value && this.#nameOf(value);
+      return value && name ? [[name, value]] : [];
+    });
+    this.#values = new Map(named);
+  }
+
+  /** The tensor that a value is, passed on by Identity at most; null for what is not stored so. Names are those of the model's inventory. */
+  tensorOf(value: OnnxValue | null | undefined): string | null {
+    let found = value;
+    while (found?.producer?.op === 'Identity' && found.producer.domain === '')
+      [found] = found.producer.inputs;
+    return found ? this.#nameOf(found) : null;
+  }
+
+  /** The first node, of those that read a tensor in the form it is stored in or rearranged, for which `expected` does not hold; null for none. */
+  otherReader(name: string, expected: (node: OnnxNode) => boolean): OnnxNode | null {
+    const value = this.#values.get(name);
+    return value === undefined ? null : otherReader(value, expected);
+  }
+
+  #nameOf(value: OnnxValue): string | null {
+    const stored = storedTensor(MAIN, value);
+    return (stored && this.#names.get(stored)) ?? null;
+  }
+}
+
+function otherReader({ uses, graph }: OnnxValue, expected: (node: OnnxNode) => boolean): OnnxNode | null {
+  for (const { node, input } of uses) {
+    if (expected(node)) continue;
+    const isPassed = node.domain === '' && PASSING.has(node.op) && input === 0;
+    if (!isPassed || node.graph !== graph) return node;
+    for (const output of node.outputs) {
+      const other = output && otherReader(output, expected);
+      if (other) return other;
+    }
+  }
+  return null;
+}

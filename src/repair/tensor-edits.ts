@@ -1,0 +1,106 @@
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isFloatDtype } from '../core/dtype.ts';
+import { narrow, widen } from '../core/float-format.ts';
+import { readIrregular, writeRuns } from '../formats/irregular.ts';
+import { type ByteRange, elementCount, type ModelInventory } from '../formats/model.ts';
+import type { PlacedModel } from './repair-context.ts';
+
+/** Where bytes that were written over are kept. */
+interface Former {
+  readonly range: ByteRange;
+  readonly offset: number;
+}
+
+/** The numbers of a model's tensors, read from its files and changed in them, until `undo`. */
+export class TensorEdits implements AsyncDisposable {
+  readonly #model: PlacedModel;
+  readonly #journalPath: string;
+  #journal: FileHandle | null = null;
+  #journalBytes = 0;
+  #former: Former[] = [];
+
+  constructor(model: PlacedModel, scratchDirectory: string) {
+    this.#model = model;
+    this.#journalPath = join(scratchDirectory, 'repair-journal');
+  }
+
+  /** In the tensor's order. */
+  async read(name: string): Promise<Float64Array> {
+    return await readNumbers(this.#model, name);
+  }
+
+  /** Writes the numbers, rounded to the tensor's dtype, in the place of those that it has; `reasonNotToEdit` must be null. */
+  async write(name: string, numbers: Float64Array): Promise<void> {
+    const tensor = this.#model.inventory.tensors.find((candidate) => candidate.name === name);
+    if (!tensor?.data || !isFloatDtype(tensor.dtype) || numbers.length !== elementCount(tensor.shape)) {
+      throw new TypeError(`${numbers.length} numbers for ${name}`);
+    }
+    const { data, dtype } = tensor;
+    await this.#keep(data.runs, await readIrregular(this.#model.directory, data, numbers.length));
+    await writeRuns(this.#model.directory, data.runs, narrow(numbers, dtype));
+  }
+
+  /** Forgets what was there before: from here on `undo` goes back to what is now. */
+  async keep(): Promise<void> {
+    this.#former = [];
+    this.#journalBytes = 0;
+    await this.#journal?.truncate();
+  }
+
+  /** Puts back what was there at the last `keep`. */
+  async undo(): Promise<void> {
+    for (const { range, offset } of this.#former.reverse()) {
+      const bytes = new Uint8Array(range.byteLength);
+      await this.#journal?.read(bytes, 0, range.byteLength, offset);
+      await writeRuns(this.#model.directory, [range], bytes);
+    }
+    await this.keep();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#journal?.close();
+    await rm(this.#journalPath, { force: true });
+  }
+
+  async #keep(runs: readonly ByteRange[], bytes: Uint8Array): Promise<void> {
+    this.#journal ??= await open(this.#journalPath, 'w+');
+    await this.#journal.write(bytes, 0, bytes.byteLength, this.#journalBytes);
+    for (const range of runs) {
+      this.#former.push({ range, offset: this.#journalBytes });
+      this.#journalBytes += range.byteLength;
+    }
+  }
+}
+
+/** The numbers of a model's float tensor, in its order. */
+export async function readNumbers(
+  { directory, inventory }: PlacedModel,
+  name: string,
+): Promise<Float64Array> {
+  const tensor = inventory.tensors.find((candidate) => candidate.name === name);
+  if (!tensor?.data || !isFloatDtype(tensor.dtype)) throw new TypeError(`no numbers of ${name}`);
+  const { data, dtype, shape } = tensor;
+  const numbers = new Float64Array(elementCount(shape));
+  widen(await readIrregular(directory, data, numbers.length), dtype, numbers);
+  return numbers;
+}
+
+/** Why a tensor cannot be given other numbers, with it as subject; null where it can. */
+export function reasonNotToEdit(name: string, { tensors }: ModelInventory): string | null {
+  const tensor = tensors.find((candidate) => candidate.name === name);
+  if (!tensor?.data || !isFloatDtype(tensor.dtype))
+    return 'is not stored as floats that can be edited in place';
+  if (tensor.data.encoding === 'varint')
+    return 'keeps 16-bit floats as varints, whose length depends on the number';
+  const { runs } = tensor.data;
+  const other = tensors.find(
+    ({ name: otherName, data }) =>
+      otherName !== name && data?.runs.some((run) => runs.some((own) => overlaps(own, run))),
+  );
+  return other ? `shares its bytes with ${other.name}` : null;
+}
+
+function overlaps(a: ByteRange, b: ByteRange): boolean {
+  return a.file === b.file && a.offset < b.offset + b.byteLength && b.offset < a.offset + a.byteLength;
+}

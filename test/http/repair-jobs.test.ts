@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { createNpyOf } from '../formats/npy-bytes.ts';
+import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
+import { createSafetensors } from './safetensors-bytes.ts';
+import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+
+type Part = [part: string, name: string, content: Uint8Array];
+
+const read = (path: string) => readFile(new URL(`../../examples/${path}`, import.meta.url));
+const perceptron: Part = ['model', 'fc2.onnx', await read('fc2-mnist.onnx')];
+const calibration: Part = ['calibration', 'x.npy', await read('mnist/calibration_inputs.npy')];
+const evaluation: Part[] = [
+  ['evaluation', 'x.npy', await read('mnist/evaluation_inputs.npy')],
+  ['evaluation_labels', 'y.npy', await read('mnist/evaluation_labels.npy')],
+];
+/** One layer without a bias, by a weight that goes through a Mul. */
+const scaled: Part = [
+  'model',
+  'scaled.onnx',
+  encode(
+    model({
+      nodes: [node('Mul', ['w', 'scale'], ['k']), node('MatMul', ['x', 'k'], ['y'])],
+      initializers: [floats('w', [4, 3]), floats('scale', [3])],
+      inputs: [['x', [2, 4]]],
+      outputs: [['y', [2, 3]]],
+    }),
+  ),
+];
+const fours: Part = ['calibration', 'x.npy', createNpyOf('<f4', new Float32Array(8), [2, 4])];
+const graphless: Part = ['model', 'm.safetensors', createSafetensors({ 'fc.weight': [4, 4] })];
+
+let service: TestService;
+before(async () => {
+  service = await openTestService({ worker: true });
+});
+after(() => service.close());
+
+function post(parts: readonly Part[], recipe: object): Promise<Response> {
+  const form = new FormData();
+  for (const [part, name, content] of parts) form.append(part, fileOf(content), name);
+  form.append('recipe', JSON.stringify(recipe));
+  return fetch(`${service.url}/v1/jobs`, { method: 'POST', body: form, headers: { prefer: 'wait=60' } });
+}
+
+const REFUSED: [what: string, Part[], recipe: object, [path: string, message: RegExp][]][] = [
+  [
+    'without calibration data',
+    [perceptron],
+    { repair: ['bias', 'least_squares'] },
+    [
+      ['/recipe/repair', /^is bias, least_squares, and calibration is missing$/],
+      ['calibration', /^is missing, and repair is bias, least_squares$/],
+    ],
+  ],
+  [
+    'of a safetensors model',
+    [graphless, calibration],
+    { repair: ['bias'] },
+    [
+      ['/recipe/repair', /^is given, and needs a model that runs$/],
+      ['model', /^a safetensors file holds no graph to run: send the ONNX export$/],
+    ],
+  ],
+  [
+    'of the BatchNormalizations of a model without any',
+    [perceptron, calibration],
+    { repair: ['bias', 'batch_norm'] },
+    [
+      ['/recipe/repair/1', /^repair batch_norm has nothing to repair: the model has no BatchNormalization; /],
+      ['model', /^the model has no BatchNormalization; most exports fold it into the convolutions/],
+    ],
+  ],
+  [
+    'of biases that layers do not have',
+    [scaled, fours],
+    { repair: ['bias'] },
+    [
+      ['/recipe/repair/0', /^repair bias has nothing to repair: w has no bias of its own$/],
+      ['model', /^w has no bias of its own$/],
+    ],
+  ],
+  [
+    'of weights that are changed before they multiply',
+    [scaled, fours],
+    { repair: ['least_squares'] },
+    [
+      [
+        '/recipe/repair/0',
+        /^repair least_squares has nothing to repair: w is read by node Mul_k \(Mul\), not by/,
+      ],
+      ['model', /^w is read by node Mul_k/],
+    ],
+  ],
+  [
+    'in a dry run',
+    [perceptron, calibration],
+    { repair: ['bias'], dry_run: true },
+    [['/recipe/repair', /^changes the model that is written, and dry_run writes none$/]],
+  ],
+  [
+    'twice',
+    [perceptron, calibration],
+    { repair: ['bias', 'bias'] },
+    [['/recipe/repair', /^must not name a repair twice$/]],
+  ],
+  ['that there is not', [perceptron, calibration], { repair: ['tape'] }, [['/recipe/repair/0', /./]]],
+  [
+    'by a seed of another criterion',
+    [perceptron, calibration],
+    { repair: ['bias'], seed: 2 },
+    [['/recipe/seed', /^goes with criterion random, which draws by it, not with magnitude$/]],
+  ],
+];
+
+describe('a repair is refused', () => {
+  for (const [what, parts, recipe, findings] of REFUSED) {
+    test(what, async () => {
+      const before = await service.files();
+      const response = await post(parts, recipe);
+      const problem = await readProblem(response);
+      assert.deepEqual([response.status, problem.code], [422, 'invalid_request'], problem.detail);
+      assert.deepEqual(
+        problem.errors.map(({ path }) => path),
+        findings.map(([path]) => path),
+      );
+      for (const [i, [, message]] of findings.entries())
+        assert.match(problem.errors[i]?.message ?? '', message);
+      assert.deepEqual(await service.files(), before);
+    });
+  }
+});
+
+test('a job with repairs takes calibration data without labels, and reports them', async () => {
+  const recipe = {
+    criterion: 'random',
+    seed: 5,
+    budget: { sparsity: 0.6 },
+    repair: ['bias', 'least_squares'],
+  };
+  const response = await post([perceptron, calibration, ...evaluation], recipe);
+  const job = await readJson(response);
+  assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
+  assert.deepEqual([job.recipe.repair, job.recipe.seed], [recipe.repair, 5]);
+  const report = await readJson(await fetch(`${service.url}/v1/jobs/${job.id}/report`));
+  const [bias, leastSquares] = report.repair;
+  assert.deepEqual([bias.name, leastSquares.name, leastSquares.kept], ['bias', 'least_squares', true]);
+  assert.equal(leastSquares.n_repaired, 2);
+  assert.equal(report.evaluation.pruned.loss, leastSquares.loss_after);
+  assert.ok(leastSquares.loss_after < bias.loss_before);
+  const page = await fetch(`${service.url}/v1/jobs/${job.id}/report`, { headers: { accept: 'text/html' } });
+  assert.match(await page.text(), /<h2 id="repair">/);
+});

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { EmpError } from '../../src/core/errors.ts';
+import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import { reportSchema } from '../../src/report/report.ts';
+import { fixtureSamples, writeArray } from '../runtime/samples.ts';
+import { sharedFixtures } from '../shared.ts';
+import { type Pruned, pruneFiles, sha256Of } from './prune-files.ts';
+import { writeMlp } from './small-mlp.ts';
+
+const fixtures = sharedFixtures();
+const REPAIR = ['least_squares'];
+
+const modelOf = ({ directory }: Pruned, file = 'mlp.onnx') => sha256Of(join(directory, file));
+
+describe('repairs of a job', () => {
+  let mlp: Awaited<ReturnType<typeof writeMlp>>;
+  before(async () => {
+    mlp = await writeMlp([20, 48, 32, 5], 300);
+  });
+  after(() => mlp[Symbol.asyncDispose]());
+
+  type Options = Parameters<typeof pruneFiles>[2];
+  const pruneMlp = (recipe: object, options: Options = {}) =>
+    pruneFiles(mlp.path, recipe, { calibration: mlp.samples, evaluation: mlp.samples, ...options });
+
+  /** Data on which the model does something else than on the evaluation data. */
+  const misleading = async (value: number) => {
+    const numbers = new Float32Array(3 * 20).map((_, i) => value * (i % 20));
+    const inputs = [await writeArray(mlp.directory, `calibration${value}`, 'float32', [3, 20], numbers)];
+    return { nSamples: 3, inputs: [{ ...inputs[0], name: 'input' }], labels: null };
+  };
+
+  test('a repair that helps is kept, measured before and after', async () => {
+    const stages = new Set<string>();
+    const onProgress = (_: number, stage: string) => void stages.add(stage);
+    await using plain = await pruneMlp({ beta: 0.6 }, { calibration: null });
+    await using repaired = await pruneMlp({ beta: 0.6, repair: REPAIR }, { onProgress });
+    const { repair, evaluation, verdict, total } = repaired.report;
+    assert.ok(reportSchema.safeParse(repaired.report).success);
+    const { loss } = evaluation?.pruned ?? assert.fail();
+    assert.deepEqual(repair, [
+      {
+        name: 'least_squares',
+        kept: true,
+        problem: null,
+        n_repaired: 3,
+        left_out: [],
+        loss_before: plain.report.evaluation?.pruned.loss,
+        loss_after: loss,
+        relative_l2_before: null,
+        relative_l2_after: null,
+      },
+    ]);
+    assert.ok(Number(loss) < Number(plain.report.evaluation?.pruned.loss));
+    assert.match(
+      verdict.text,
+      /; repaired by least_squares \(loss from [\d.]+ to [\d.]+\); measured on 300 samples/,
+    );
+    assert.ok(stages.has('repair'));
+    assert.deepEqual(total, plain.report.total);
+    assert.deepEqual(
+      repaired.report.tensors.map(({ mask_sha256 }) => mask_sha256),
+      plain.report.tensors.map(({ mask_sha256 }) => mask_sha256),
+    );
+    assert.notEqual(await modelOf(repaired), await modelOf(plain));
+  });
+
+  test('a repair that hurts is undone, to the byte', async () => {
+    await using plain = await pruneMlp({ beta: 0.8 }, { calibration: null });
+    await using tried = await pruneMlp({ beta: 0.8, repair: REPAIR }, { calibration: await misleading(3) });
+    const [{ kept, problem, loss_before, loss_after }] = tried.report.repair;
+    assert.deepEqual([kept, problem], [false, 'the model is no better with it']);
+    assert.ok(Number(loss_after) > Number(loss_before));
+    assert.equal(tried.report.evaluation?.pruned.loss, loss_before);
+    assert.equal(await modelOf(tried), await modelOf(plain));
+    const { text, warnings } = tried.report.verdict;
+    assert.match(text, /; not repaired by least_squares; measured on/);
+    assert.match(
+      warnings.find(({ code }) => code === 'repair_not_kept')?.text ?? '',
+      /^The model is without the repair least_squares: the model is no better with it \(loss from [\d.]+ to [\d.]+\)\.$/,
+    );
+  });
+
+  test('without labels the drift decides, without evaluation data nothing does', async () => {
+    const evaluation = { ...mlp.samples, labels: null };
+    await using drifted = await pruneMlp({ beta: 0.6, repair: REPAIR }, { evaluation });
+    const [{ kept, loss_before, relative_l2_before, relative_l2_after }] = drifted.report.repair;
+    assert.ok(kept && loss_before === null && Number(relative_l2_after) < Number(relative_l2_before));
+    assert.equal(drifted.report.evaluation?.pruned.relative_l2, relative_l2_after);
+    assert.match(
+      drifted.report.verdict.text,
+      /repaired by least_squares \(drift from [\d.]+ % to [\d.]+ %\)/,
+    );
+
+    await using unmeasured = await pruneMlp({ beta: 0.6, repair: REPAIR }, { evaluation: null });
+    const [step] = unmeasured.report.repair;
+    assert.deepEqual([step.kept, step.loss_before, step.relative_l2_after], [true, null, null]);
+    assert.equal(await modelOf(unmeasured), await modelOf(drifted));
+    assert.match(unmeasured.report.verdict.text, /; repaired by least_squares; what that costs/);
+  });
+
+  test('activations that are not finite leave the model without the repair', async () => {
+    await using plain = await pruneMlp({}, { calibration: null });
+    const calibration = await misleading(Number.MAX_VALUE);
+    await using tried = await pruneMlp({ repair: REPAIR }, { calibration });
+    const [{ kept, problem, n_repaired }] = tried.report.repair;
+    assert.deepEqual([kept, n_repaired], [false, 0]);
+    assert.match(problem ?? '', /^calibration data: fc0\.weight: .* for samples 0 to 2$/);
+    assert.equal(await modelOf(tried), await modelOf(plain));
+  });
+
+  test('a sweep, the uniform baseline and a search repair every candidate', async () => {
+    const recipe = { beta: 0.6, sweep_betas: [0.6, 0.4], repair: REPAIR };
+    await using swept = await pruneMlp(recipe);
+    const { sweep, uniform, pruned } = swept.report.evaluation ?? assert.fail();
+    assert.equal(sweep[0].loss, pruned.loss);
+    await using alone = await pruneMlp({ beta: 0.4, repair: REPAIR });
+    assert.equal(sweep[1].loss, alone.report.evaluation?.pruned.loss);
+    const budget = { sparsity: swept.report.total.sparsity };
+    await using even = await pruneMlp({ scope: 'layer', budget, repair: REPAIR });
+    assert.equal(uniform?.loss, even.report.evaluation?.pruned.loss);
+
+    const target = { max_loss_increase: 0.05 };
+    await using plain = await pruneMlp({ target }, { calibration: null });
+    await using found = await pruneMlp({ target, repair: REPAIR });
+    const { search, dense, ...rest } = found.report.evaluation ?? assert.fail();
+    assert.ok(search?.met && Number(rest.pruned.loss) <= 1.05 * Number(dense.loss));
+    assert.equal(search.evaluations.find(({ beta }) => beta === search.beta)?.loss, rest.pruned.loss);
+    assert.ok(found.report.total.sparsity > plain.report.total.sparsity);
+  });
+
+  test('the same model for 1, 2 and 3 threads', async () => {
+    const hashes = new Set<string>();
+    for (const threads of [1, 2, 3]) {
+      await using repaired = await pruneMlp({ beta: 0.6, repair: REPAIR }, { threads, evaluation: null });
+      hashes.add(await modelOf(repaired));
+    }
+    assert.equal(hashes.size, 1);
+  });
+
+  test('repairs without calibration data, named twice or of a dry run are refused', async () => {
+    await assert.rejects(
+      pruneMlp({ repair: REPAIR }, { calibration: null }),
+      (error) => error instanceof EmpError && error.findings[0].path === '/recipe/repair',
+    );
+    for (const [recipe, message] of [
+      [{ repair: ['bias', 'bias'] }, 'must not name a repair twice'],
+      [{ repair: ['bias'], dry_run: true }, 'changes the model that is written, and dry_run writes none'],
+    ] as const) {
+      const { error } = recipeSchema.safeParse(recipe);
+      assert.deepEqual([error?.issues[0]?.path, error?.issues[0]?.message], [['repair'], message]);
+    }
+  });
+});
+
+interface GoldenRepair {
+  readonly scope: 'global' | 'layer' | 'row';
+  readonly beta: number;
+  readonly sparsity: number;
+  readonly pruned_loss: number;
+  readonly pruned_accuracy: number;
+}
+
+async function pruneFixture(name: string, recipe: object): Promise<Pruned & AsyncDisposable> {
+  const golden = JSON.parse(await readFile(join(fixtures ?? '', name, 'golden.json'), 'utf8'));
+  return await pruneFiles(
+    join(fixtures ?? '', name, 'model.onnx'),
+    { include: Object.keys(golden.prunable), ...recipe },
+    {
+      calibration: await fixtureSamples(name, 'calibration'),
+      evaluation: await fixtureSamples(name, 'eval'),
+    },
+  );
+}
+
+describe('repairs of trained networks', () => {
+  for (const scope of ['global', 'layer', 'row'] as const) {
+    test(`cnn-fashion, batch_norm, scope ${scope}: what independent code re-estimates`, async (t) => {
+      if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+      const path = join(fixtures, 'cnn-fashion', 'golden.json');
+      const golden: GoldenRepair[] = JSON.parse(await readFile(path, 'utf8')).batch_norm_repair;
+      const expected = golden.filter((entry) => entry.scope === scope);
+      const sweep_betas = expected.map(({ beta }) => beta);
+      await using repaired = await pruneFixture('cnn-fashion', {
+        scope,
+        beta: sweep_betas[0],
+        sweep_betas,
+        repair: ['batch_norm'],
+      });
+      const [{ kept, n_repaired }] = repaired.report.repair;
+      assert.deepEqual([kept, n_repaired], [true, 5]);
+      for (const [i, { beta, sparsity, pruned_loss, pruned_accuracy }] of expected.entries()) {
+        const point = repaired.report.evaluation?.sweep[i] ?? assert.fail();
+        const what = `beta ${beta}: ${point.loss}, ${point.accuracy}`;
+        assert.ok(Math.abs(point.sparsity - sparsity) < 1e-4, what);
+        assert.ok(Math.abs(Number(point.loss) / pruned_loss - 1) < 1e-3, what);
+        assert.ok(Math.abs(Number(point.accuracy) - pruned_accuracy) <= 0.001, what);
+      }
+    });
+  }
+
+  test('llama-tiny, least_squares: two thirds of the weights gone, most of the loss back', async (t) => {
+    if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+    await using repaired = await pruneFixture('llama-tiny', { beta: 0.5, repair: ['least_squares'] });
+    const { repair, total, evaluation } = repaired.report;
+    const [{ kept, n_repaired, left_out, loss_before, loss_after }] = repair;
+    assert.deepEqual([kept, n_repaired, left_out], [true, 12, []]);
+    assert.ok(total.sparsity > 0.66 && Math.abs(Number(loss_before) - 1.959) < 1e-3);
+    assert.ok(Number(loss_after) <= 1.83, `${loss_after}`);
+    assert.equal(evaluation?.pruned.loss, loss_after);
+  });
+
+  test('fc5-fashion, bias: worse, and undone', async (t) => {
+    if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+    await using repaired = await pruneFixture('fc5-fashion', {
+      beta: 0.5,
+      repair: ['bias', 'least_squares'],
+    });
+    const [bias, leastSquares] = repaired.report.repair;
+    assert.deepEqual([bias.kept, bias.n_repaired, leastSquares.kept], [false, 5, true]);
+    assert.ok(Number(bias.loss_after) > Number(bias.loss_before));
+    assert.equal(leastSquares.loss_before, bias.loss_before);
+    assert.ok(Number(leastSquares.loss_after) < 0.35);
+  });
+});

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { NodeProto } from 'onnx-buf';
+import { OnnxModel, type OnnxNode } from '../../src/formats/onnx/graph.ts';
+import { followsItself, repairOrder } from '../../src/repair/repair-order.ts';
+import { graph, model, node } from '../formats/onnx/build-model.ts';
+
+function read(nodes: NodeProto[]) {
+  const { graph } = new OnnxModel(model({ nodes, inputs: ['x'], outputs: [] }));
+  const at = (...outputs: string[]): OnnxNode[] =>
+    outputs.flatMap((output) => graph.find(output)?.producer ?? []);
+  return { graph, at };
+}
+
+describe('the order of repairs', () => {
+  test('items that do not depend on each other share a group', () => {
+    const { graph, at } = read([
+      node('Relu', ['x'], ['a']),
+      node('Neg', ['a'], ['b']),
+      node('Relu', ['b'], ['c']),
+      node('Relu', ['x'], ['d']),
+      node('Add', ['c', 'd'], ['e']),
+    ]);
+    const entries = ['a', 'c', 'd', 'e'].map((item) => ({ item, nodes: at(item) }));
+    assert.deepEqual(repairOrder(graph, entries), [['a', 'd'], ['c'], ['e']]);
+    assert.deepEqual(repairOrder(graph, []), []);
+  });
+
+  test('what a body reads counts', () => {
+    const body = graph({ nodes: [node('Neg', ['a'], ['inner'])], outputs: ['inner'] });
+    const through = graph({ nodes: [], outputs: ['a'] });
+    for (const branch of [body, through]) {
+      const { graph: main, at } = read([
+        node('Relu', ['x'], ['a']),
+        node('If', ['x'], ['b'], { then_branch: branch, else_branch: branch }),
+        node('Relu', ['b'], ['c']),
+      ]);
+      const entries = ['a', 'c'].map((item) => ({ item, nodes: at(item) }));
+      assert.deepEqual(repairOrder(main, entries), [['a'], ['c']]);
+    }
+  });
+
+  test('an item of several nodes comes after all that is before any of them', () => {
+    const { graph, at } = read([
+      node('Relu', ['x'], ['shared1']),
+      node('Relu', ['shared1'], ['after']),
+      node('Relu', ['x'], ['a']),
+      node('Relu', ['a'], ['b']),
+      node('Relu', ['b'], ['shared2']),
+    ]);
+    const entries = [
+      { item: 'shared', nodes: at('shared1', 'shared2') },
+      ...['after', 'a', 'b'].map((item) => ({ item, nodes: at(item) })),
+    ];
+    assert.deepEqual(repairOrder(graph, entries), [['a'], ['b'], ['shared'], ['after']]);
+  });
+
+  test('items in a circle end all the same', () => {
+    const { graph, at } = read([
+      node('Relu', ['x'], ['a1']),
+      node('Relu', ['a1'], ['b1']),
+      node('Relu', ['x'], ['b2']),
+      node('Relu', ['b2'], ['a2']),
+    ]);
+    const entries = [
+      { item: 'a', nodes: at('a1', 'a2') },
+      { item: 'b', nodes: at('b1', 'b2') },
+    ];
+    assert.deepEqual(repairOrder(graph, entries).flat().sort(), ['a', 'b']);
+  });
+
+  test('tells nodes of which one reads what another gives', () => {
+    const { graph, at } = read([
+      node('Relu', ['x'], ['a']),
+      node('Neg', ['a'], ['b']),
+      node('Relu', ['b'], ['c']),
+      node('Relu', ['x'], ['d']),
+    ]);
+    assert.equal(followsItself(graph, new Set(at('a', 'c'))), true);
+    assert.equal(followsItself(graph, new Set(at('c', 'd'))), false);
+    assert.equal(followsItself(graph, new Set(at('a'))), false);
+  });
+});
