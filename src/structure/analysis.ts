@@ -3,6 +3,7 @@ import { isFloatDtype } from '../core/dtype.ts';
 import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { ShapeTrace } from '../runtime/shape-trace.ts';
+import { freezeDisagreements } from './agreement.ts';
 import type { GraphEdit } from './graph-edit.ts';
 import { type LaneAxis, Lanes } from './lanes.ts';
 import { type Contraction, type GraphFacts, type LaneTag, RuleContext, Untraceable } from './rule.ts';
@@ -34,8 +35,37 @@ export interface KnownIntegers {
 /** Numbers of these types are scaled by others that have lanes: weights of quantized models. */
 const QUANTIZED = new Set(['int8', 'uint8']);
 
-/** Goes through the main graph and finds out which positions of which axes can only be removed together, and which not at all. */
+/**
+ * Finds out which positions of which axes of the main graph can only be removed together, and which not at all: under the sizes of the first run, and of that what holds
+ * under those of the second as well.
+ */
 export function analyseGraph(model: OnnxModel, trace: ShapeTrace): GraphAnalysis {
+  const analysis = analyseRun(model, trace);
+  const { nodes, initializers } = model.graph;
+  const computed = nodes.flatMap(({ outputs }) => outputs.filter((value) => value !== null));
+  const values = [...new Set([...initializers, ...computed].map(({ name }) => name))];
+  const isOpen = values.some((name) => {
+    const [first, second] = trace.shapesOf(name) ?? [];
+    return first?.join() !== second?.join();
+  });
+  if (isOpen) freezeDisagreements(analysis, analyseRun(model, otherRun(trace)), values);
+  return analysis;
+}
+
+/** The second run in the place of the first. */
+function otherRun(trace: ShapeTrace): ShapeTrace {
+  return {
+    shapesOf(name) {
+      const shapes = trace.shapesOf(name);
+      return shapes && [shapes[1], shapes[0]];
+    },
+    dtypeOf: (name) => trace.dtypeOf(name),
+    integersOf: (name) => trace.integersOf(name),
+  };
+}
+
+/** Goes through the main graph once. */
+function analyseRun(model: OnnxModel, trace: ShapeTrace): GraphAnalysis {
   const { graph } = model;
   const lanes = new Lanes();
   const tensors = storedTensors(graph);

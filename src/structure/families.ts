@@ -118,6 +118,11 @@ export function findStructures(
   return { families: nameFamilies([...families.values()]), frozen };
 }
 
+/** Names of the weights that compute a family. */
+export function producersOf({ structures: [{ producers }] }: Family): string[] {
+  return [...new Set(producers.map(({ tensor }) => tensor))];
+}
+
 /** Sites of all structures of `families`, each tensor and axis once. */
 export function placesOf(
   families: readonly Family[],

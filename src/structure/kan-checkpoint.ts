@@ -34,12 +34,8 @@ export class KanCheckpoint implements ReducibleModel {
       const message = 'structures of a sharded checkpoint are not removed: send it as one .safetensors file';
       throw new EmpError('unsupported_model', message, [{ path: file, message }]);
     }
-    const families = hiddenLayers(inventory);
-    return new KanCheckpoint(
-      { families, frozen: [] },
-      inventory,
-      await openFileSource(join(modelDirectory, file)),
-    );
+    const source = await openFileSource(join(modelDirectory, file));
+    return new KanCheckpoint(kanStructures(inventory), inventory, source);
   }
 
   async write(
@@ -70,10 +66,10 @@ export class KanCheckpoint implements ReducibleModel {
 }
 
 /** The nodes between each layer and the next. */
-function hiddenLayers({ tensors }: ModelInventory): Family[] {
+export function kanStructures({ tensors }: ModelInventory): Structures {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   let root = 0;
-  return tensors.flatMap(({ name, shape: [nodes] }): Family[] => {
+  const families = tensors.flatMap(({ name, shape: [nodes] }): Family[] => {
     const [, stem, index] = LAYER.exec(name) ?? [];
     if (stem === undefined) return [];
     const here = `${stem}${index}.`;
@@ -91,6 +87,7 @@ function hiddenLayers({ tensors }: ModelInventory): Family[] {
     });
     return [{ name, kind: 'kan_node', structures }];
   });
+  return { families, frozen: [] };
 }
 
 function placeOf(tensor: ModelTensor | undefined, axis: number, nodes: number): Omit<Site, 'positions'>[] {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ModelInventory } from '../formats/model.ts';
-import type { Family, FrozenAxis, Site, Structures } from './families.ts';
+import { type Family, type FrozenAxis, producersOf, type Site, type Structures } from './families.ts';
 
 /** A deep network has a few hundred frozen axes; a list of more is no longer read. */
 export const MAX_FROZEN = 1000;
@@ -95,13 +95,11 @@ export function describeStructures(
   };
 }
 
-function describeFamily(
-  { name, kind, structures }: Family,
-  uploaded: ReadonlySet<string>,
-): StructureOverview['families'] {
+function describeFamily(family: Family, uploaded: ReadonlySet<string>): StructureOverview['families'] {
+  const { name, kind, structures } = family;
   if (kind === 'other') return [];
   // All structures of a family have the same sites but for their positions.
-  const [{ producers, sites }] = structures;
+  const [{ sites }] = structures;
   // The analysis makes copies of constants that several nodes share.
   const isUploaded = ({ tensor }: Site) => uploaded.has(tensor);
   return [
@@ -109,7 +107,7 @@ function describeFamily(
       name,
       kind,
       n: structures.length,
-      producers: [...new Set(producers.map(({ tensor }) => tensor))],
+      producers: producersOf(family),
       axes: sites.filter(isUploaded).map(({ tensor, axis, positions }) => ({
         tensor,
         axis,

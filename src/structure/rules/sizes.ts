@@ -1,13 +1,5 @@
-import type { ValueUse } from '../../formats/onnx/graph.ts';
 import { OPEN } from '../graph-edit.ts';
 import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
-
-/** Inputs that are sizes, by operator: its rule gives those that shrink anew. */
-const SIZE_INPUTS: ReadonlyMap<string, number> = new Map([
-  ['Reshape', 1],
-  ['Expand', 1],
-  ['ConstantOfShape', 0],
-]);
 
 /**
  * Whatever is computed of sizes stays what it was in the dense model, `sqrt(d)` and `d / heads` alike: a size that is read, and no constant by then, is reported as
@@ -23,11 +15,9 @@ const shape: StructureRule = (at) => {
     all.slice(start, end),
   );
   const isOpen = (position: number) => sizes[position] !== others[position];
-  const uses = usesThatStay(at);
-  for (const position of positionsRead(at, uses, sizes.length).filter(isOpen))
-    at.freeze(reported[position], 'has a size that follows the input and is computed with');
-  const computedWith = uses?.filter(({ node, input }) => SIZE_INPUTS.get(node.op) !== input) ?? null;
-  const read = positionsRead(at, computedWith, sizes.length);
+  const read = positionsRead(at, sizes.length);
+  for (const position of read.filter(isOpen))
+    at.freeze(reported[position], 'has a size that follows the input and is read');
   at.onRemoval((edit) => {
     if (!read.some((position) => edit.shrinks(reported[position]))) return;
     edit.setOutputSizes(
@@ -38,23 +28,19 @@ const shape: StructureRule = (at) => {
   return [at.plain(0)];
 };
 
-/** Null where anyone may read it. */
-function usesThatStay(at: RuleContext): readonly ValueUse[] | null {
+/** Positions of the output that are read, all where that is not sure. What only makes constants does not count. */
+function positionsRead(at: RuleContext, length: number): number[] {
+  const all = [...Array(length).keys()];
   const [value] = at.node.outputs;
   const { graph } = at.node;
-  if (!value || graph.outputs.includes(value) || value.uses.some(({ node }) => node.graph !== graph))
-    return null;
-  return value.uses.filter(({ node }) => !at.facts.isFolded(node));
-}
-
-/** Positions of a vector that are read; all where that is not sure. */
-function positionsRead(at: RuleContext, uses: readonly ValueUse[] | null, length: number): number[] {
-  const all = [...Array(length).keys()];
-  const read = uses?.flatMap(({ node, input }) => {
-    const indices = node.op === 'Gather' && input === 0 && at.facts.integersOf(node.inputs[1]?.name ?? '');
-    return indices ? indices.map((index) => (index < 0 ? index + length : index)) : all;
+  if (!value || graph.outputs.includes(value)) return all;
+  const uses = value.uses.filter(({ node }) => !at.facts.isFolded(node));
+  const read = uses.flatMap(({ node, input }) => {
+    const isPicked = node.graph === graph && node.op === 'Gather' && input === 0;
+    const indices = isPicked ? at.facts.integersOf(node.inputs[1]?.name ?? '') : null;
+    return indices?.map((index) => (index < 0 ? index + length : index)) ?? all;
   });
-  return [...new Set(read ?? all)];
+  return [...new Set(read)];
 }
 
 /** How many there are would be another number. */

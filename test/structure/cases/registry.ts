@@ -1,0 +1,26 @@
+import type { NodeProto } from 'onnx-buf';
+import { ELEMENTWISE_CASES } from './elementwise.ts';
+import { LAYERS_CASES } from './layers.ts';
+import { NORMS_CASES } from './norms.ts';
+import { RECURRENT_CASES } from './recurrent.ts';
+import { REDUCTIONS_CASES } from './reductions.ts';
+import { RESHAPES_CASES } from './reshapes.ts';
+import type { RuleCase } from './rule-case.ts';
+import { SELECTIONS_CASES } from './selections.ts';
+import { SPREAD_CASES } from './spread.ts';
+
+export const RULE_CASES: readonly RuleCase[] = [
+  ...ELEMENTWISE_CASES,
+  ...LAYERS_CASES,
+  ...NORMS_CASES,
+  ...REDUCTIONS_CASES,
+  ...RESHAPES_CASES,
+  ...SELECTIONS_CASES,
+  ...SPREAD_CASES,
+  ...RECURRENT_CASES,
+];
+
+/** The operators of a case whose rules it tries. */
+export function operatorsOf({ model }: RuleCase): string[] {
+  return [...new Set(model.graph?.node.map(({ opType }: NodeProto) => opType))];
+}

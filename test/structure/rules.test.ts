@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { StructureRule } from '../../src/structure/rule.ts';
+import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
+import { analyseTraced } from './analysed-model.ts';
+import { operatorsOf, RULE_CASES } from './cases/registry.ts';
+import type { RuleCase } from './cases/rule-case.ts';
+import { checkRemoval, type OpenGraph, openGraph } from './conformance.ts';
+import { type Fault, type StatementCounts, withCounts, withFault } from './planted-faults.ts';
+
+const opened = new Map<RuleCase, OpenGraph>();
+
+before(async () => {
+  for (const each of RULE_CASES) opened.set(each, await openGraph(each.model));
+});
+
+describe('what a node leaves of its outputs when structures are removed', () => {
+  for (const each of RULE_CASES) {
+    test(each.name, async () => {
+      const { removals, ...found } = await checkRemoval(opened.get(each)!);
+      const { removable, frozen } = each;
+      assert.deepEqual(found, { failure: null, removable, frozen });
+      assert.equal(removals > 0, removable > 0);
+    });
+  }
+});
+
+describe('rules', () => {
+  test('every one is tried', () => {
+    const tried = new Set(operators().map((operator) => STRUCTURE_RULES.get(operator)));
+    const untried = new Map<StructureRule, string>();
+    for (const [operator, rule] of STRUCTURE_RULES) if (!tried.has(rule)) untried.set(rule, operator);
+    assert.deepEqual([...untried.values()], []);
+  });
+
+  test('a statement that one leaves out, and an axis that one loses, are noticed', async () => {
+    const unnoticed: string[] = [];
+    let planted = 0;
+    for (const fault of listFaults()) {
+      planted++;
+      if (!(await isNoticed(fault))) unnoticed.push(`${fault.operator}: ${fault.kind} ${fault.index}`);
+    }
+    assert.deepEqual(unnoticed, []);
+    assert.ok(planted > 250, `${planted} were planted`);
+  });
+});
+
+/** Those of the cases that have rules. */
+function operators(): string[] {
+  const all = RULE_CASES.flatMap(operatorsOf);
+  return [...new Set(all)].filter((operator) => STRUCTURE_RULES.has(operator));
+}
+
+function casesOf(operator: string): RuleCase[] {
+  return RULE_CASES.filter((each) => operatorsOf(each).includes(operator));
+}
+
+function listFaults(): Fault[] {
+  const counts: StatementCounts = new Map();
+  for (const operator of operators()) {
+    for (const each of casesOf(operator))
+      withCounts(operator, counts, () => analyseTraced(opened.get(each)!));
+  }
+  return [...counts].flatMap(([operator, said]) =>
+    [...said].flatMap(([kind, count]) =>
+      Array.from({ length: count }, (_, index) => ({ operator, kind, index })),
+    ),
+  );
+}
+
+/** Whether a case comes out otherwise than it should. */
+async function isNoticed(fault: Fault): Promise<boolean> {
+  for (const { removable, frozen, ...each } of casesOf(fault.operator)) {
+    const open = opened.get(RULE_CASES.find(({ name }) => name === each.name)!)!;
+    const found = await withFault(fault, () => checkRemoval(open)).catch(() => null);
+    if (found === null || found.failure !== null) return true;
+    if (found.removable !== removable || found.frozen.join() !== frozen.join()) return true;
+  }
+  return false;
+}

@@ -1,0 +1,145 @@
+import type { ModelProto } from 'onnx-buf';
+import { graph, integers, modelFunction, node } from '../formats/onnx/build-model.ts';
+import { value } from '../runtime/runtime-model.ts';
+import { build } from '../runtime/traced-model.ts';
+import { random } from './cases/rule-case.ts';
+
+/** What is expected of a model. */
+export interface Expected {
+  /** `kind count` of every family. */
+  readonly families: readonly string[];
+  /** `operator: reason` of everything frozen, sorted. */
+  readonly frozen: readonly string[];
+}
+
+export interface SmallModel extends Expected {
+  readonly name: string;
+  readonly model: ModelProto;
+}
+
+export const INPUT = 'ties it to an axis that cannot shrink';
+export const OUTPUT = ': is an axis of an output of the model';
+const IMAGE: [string, (number | string)[]] = ['x', ['batch', 3, 6, 6]];
+const ROWS: [string, (number | string)[]] = ['x', ['batch', 4]];
+
+const conv = (input: string, weight: string, output: string) =>
+  node('Conv', [input, weight], [output], { pads: [1, 1, 1, 1] });
+
+/** Models whose structures hang together in ways of their own. */
+export const SMALL_MODELS: readonly SmallModel[] = [
+  {
+    name: 'a residual sum ties what adds to it',
+    families: ['channel 8', 'channel 6'],
+    frozen: [OUTPUT, `Conv: ${INPUT}`],
+    model: build({
+      inputs: [IMAGE],
+      nodes: [
+        conv('x', 'stem', 's'),
+        node('Relu', ['s'], ['r']),
+        conv('r', 'inner', 'i'),
+        node('Relu', ['i'], ['ri']),
+        conv('ri', 'outer', 'o'),
+        node('Add', ['r', 'o'], ['sum']),
+        node('GlobalAveragePool', ['sum'], ['pooled']),
+        node('Flatten', ['pooled'], ['flat']),
+        node('Gemm', ['flat', 'head'], ['y'], { transB: 1 }),
+      ],
+      initializers: [
+        random('stem', [8, 3, 3, 3]),
+        random('inner', [6, 8, 3, 3]),
+        random('outer', [8, 6, 3, 3]),
+        random('head', [5, 8]),
+      ],
+    }),
+  },
+  {
+    name: 'halves that gate each other go in pairs, through an old Split',
+    families: ['channel 6'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: build({
+      inputs: [ROWS],
+      opset: 11,
+      nodes: [
+        node('MatMul', ['x', 'w'], ['h']),
+        node('Split', ['h'], ['a', 'b'], { axis: 1 }),
+        node('Sigmoid', ['b'], ['gate']),
+        node('Mul', ['a', 'gate'], ['g']),
+        node('MatMul', ['g', 'v'], ['y']),
+      ],
+      initializers: [random('w', [4, 12]), random('v', [6, 3])],
+    }),
+  },
+  {
+    // The second GRU's units are what the last layer puts out.
+    name: 'layers that start from the same zeros are apart, the uses of one weight are not',
+    families: ['channel 5', 'other 6'],
+    frozen: [OUTPUT, 'GRU: is a gate', `GRU: ${INPUT}`],
+    model: build({
+      inputs: [['x', [3, 'batch', 4]]],
+      nodes: [
+        node('GRU', ['x', 'w1', 'r1', '', '', 'zeros'], ['y1', ''], { hidden_size: 5 }),
+        node('Squeeze', ['y1', 'direction'], ['s1']),
+        node('GRU', ['s1', 'w2', 'r2', '', '', 'zeros'], ['', 'h2'], { hidden_size: 5 }),
+        node('Squeeze', ['h2', 'zero'], ['s2']),
+        node('Gemm', ['s2', 'up'], ['u'], { transB: 1 }),
+        node('Relu', ['u'], ['r']),
+        node('Gemm', ['r', 'up'], ['y']),
+      ],
+      initializers: [
+        ...[random('w1', [1, 15, 4]), random('r1', [1, 15, 5]), random('zeros', [1, 1, 5])],
+        ...[random('w2', [1, 15, 5]), random('r2', [1, 15, 5]), random('up', [6, 5])],
+        ...[integers('direction', [1]), integers('zero', [0])],
+      ],
+    }),
+  },
+  {
+    name: 'a branch keeps what it reads, and what an unknown operator reads stays',
+    families: ['channel 5'],
+    frozen: [
+      OUTPUT,
+      'FastGelu: FastGelu has no rule for structures',
+      'If: is read inside a branch or loop',
+    ].concat(`MatMul: ${INPUT}`),
+    model: build({
+      inputs: [ROWS, ['c', [1], 'BOOL']],
+      nodes: [
+        node('MatMul', ['x', 'free'], ['f']),
+        node('Relu', ['f'], ['rf']),
+        node('MatMul', ['rf', 'captured'], ['h']),
+        node('If', ['c'], ['t'], {
+          then_branch: graph({ nodes: [node('Abs', ['h'], ['ta'])], outputs: ['ta'] }),
+          else_branch: graph({ nodes: [node('Identity', ['h'], ['tb'])], outputs: ['tb'] }),
+        }),
+        node('MatMul', ['t', 'unknown'], ['u']),
+        node('FastGelu', ['u'], ['g'], {}, 'com.microsoft'),
+        node('MatMul', ['g', 'last'], ['y']),
+      ],
+      initializers: [
+        random('free', [4, 5]),
+        random('captured', [5, 6]),
+        random('unknown', [6, 7]),
+        random('last', [7, 2]),
+      ],
+    }),
+  },
+  {
+    name: 'tensors that are listed among the inputs, and layers inside a function',
+    families: ['channel 6'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: withFunction(),
+  },
+];
+
+function withFunction(): ModelProto {
+  const proto = build({
+    inputs: [ROWS],
+    nodes: [node('layer', ['x', 'w'], ['h'], {}, 'local'), node('layer', ['h', 'v'], ['y'], {}, 'local')],
+    initializers: [random('w', [4, 6]), random('v', [6, 3])],
+  });
+  proto.graph?.input.push(value('w', [4, 6]), value('v', [6, 3]));
+  const body = [node('MatMul', ['a', 'b'], ['ab']), node('Relu', ['ab'], ['c'])];
+  proto.functions.push(modelFunction('layer', ['a', 'b'], ['c'], body));
+  proto.opsetImport.push({ ...proto.opsetImport[0], domain: 'local', version: 1n });
+  proto.opsetImport.push({ ...proto.opsetImport[0], domain: 'com.microsoft', version: 1n });
+  return proto;
+}
