@@ -53,6 +53,11 @@ export class Candidates {
     return known;
   }
 
+  /** See `Subject`. */
+  budgetFor(sparsity: number): number {
+    return this.#options.subject.budgetFor(sparsity);
+  }
+
   async measure(rule: CountRule, scope: Recipe['scope']): Promise<Measured> {
     const { subject, evaluator, repairs, directory } = this.#options;
     try {

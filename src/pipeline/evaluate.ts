@@ -121,7 +121,8 @@ async function measureUniform({
 }: EvaluateInput): Promise<Evaluation['uniform']> {
   if (recipe.budget && recipe.scope !== 'global') return null;
   const scope = recipe.scope === 'row' ? 'row' : 'layer';
-  return createPoint(await candidates.measure({ ...rule, beta: null, sparsity }, scope));
+  const evenly = { ...rule, beta: null, sparsity: candidates.budgetFor(sparsity) };
+  return createPoint(await candidates.measure(evenly, scope));
 }
 
 function metricNames(dense: Metrics): string[] {

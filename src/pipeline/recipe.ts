@@ -64,19 +64,19 @@ export const recipeSchema = z
       ])
       .default('magnitude')
       .describe(
-        "`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `taylor`: |W dL/dW|, `saliency`: |dL/dW|, L the mean loss over the calibration data. `taylor_rms`, `saliency_rms`: the same with the root mean square over samples of each sample's gradient, one sample at a time. These four need labels too. `random`: drawn evenly by `seed`, what the others have to be better than. `scores`: arrays uploaded as a scores dataset, one per tensor. For structures: `l2_norm`: of the rows that compute them. `bn_gamma`: |gamma| of the BatchNormalization behind these. `activation`: mean |output| of the rows. `wanda`: the norm of |W| ||x|| over the weights that read them. `variance`: sum var(x) W^2 over these. `taylor_rms`: rms over samples of sum W dL/dW over these. `kan_node`: the largest spline of a KAN node. `random`, `scores`: one array per family.",
+        "`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `taylor`: |W dL/dW|, `saliency`: |dL/dW|, L the mean loss over the calibration data. `taylor_rms`, `saliency_rms`: the same with the root mean square over samples of each sample's gradient, one sample at a time. These four need labels too. `random`: drawn evenly by `seed`, what the others have to be better than. `scores`: arrays uploaded as a scores dataset, one per tensor. For structures: `l2_norm`: of the rows that compute them. `bn_gamma`: |gamma| of the BatchNormalization behind these. `activation`: mean |output| of the rows. `wanda`: the norm of |W| ||x|| over the weights that read them. `variance`: sum var(x) W^2 over these. `taylor_rms`: rms over samples of sum W dL/dW over these. `kan_node`: the largest spline of a KAN node. `random`; `scores`: one array per family, named like it.",
       ),
     scope: z
       .enum(['global', 'layer', 'row'])
       .default('global')
       .describe(
-        'The set of weights sharing one N_eff: all selected tensors, one tensor, or the weights feeding one output unit.',
+        'What shares one N_eff. `global`: the weights of all selected tensors, or the structures of all selected families. `layer`: those of one tensor, or of one family (families of fewer than 8 together). `row`: the weights feeding one output unit.',
       ),
     granularity: z
       .enum(GRANULARITIES)
       .default('weight')
       .describe(
-        'What is kept or removed. `weight`: single weights, zeroed in place. `channel` (filters, neurons), `head`, `kan_node`: these and all that hangs on them, removed, so that tensors get smaller; ONNX only.',
+        'What is kept or removed. `weight`: single weights, zeroed in place. `channel` (filters, neurons), `head`, `kan_node`: these and all that hangs on them, removed, so that tensors get smaller. ONNX only, but for `kan_node`, which takes an efficient-kan checkpoint too; `GET /v1/models/{id}/structures` shows what a model has.',
       ),
     round_to: z
       .int()
@@ -84,7 +84,7 @@ export const recipeSchema = z
       .max(MAX_ROUND_TO)
       .optional()
       .describe(
-        'Kept counts of every family of structures are rounded up to a multiple of it: onnxruntime wants channels by fours or eights. Default 8 for channels, 1 for heads and KAN nodes.',
+        'Kept counts of every family of structures are rounded up to a multiple of it: onnxruntime computes convolutions in blocks of channels, of 8 with AVX2 and of 16 with AVX-512. Default 8 for channels, 1 for heads and KAN nodes.',
       ),
     beta: beta.optional().describe('Deployment knob: floor(beta * N_eff) are kept. Default 1.'),
     budget: z
@@ -101,10 +101,17 @@ export const recipeSchema = z
     include: globs
       .optional()
       .describe(
-        'Globs on tensor names (`*` any characters, `?` one); given, only matching tensors are scored, prunable by default or not.',
+        'Globs on tensor names (`*` any characters, `?` one); given, only matching tensors are scored, prunable by default or not; of structures, those that a matching weight computes.',
       ),
-    exclude: globs.optional().describe('Globs on tensor names that are left alone.'),
-    min_density: z.number().min(0).max(1).default(0).describe('Least share of weights kept in every tensor.'),
+    exclude: globs
+      .optional()
+      .describe('Globs on tensor names that are left alone, and with them the structures that they compute.'),
+    min_density: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe('Least share kept of the weights of every tensor, or of the structures of every family.'),
     hessian_probes: z
       .int()
       .min(0)

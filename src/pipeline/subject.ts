@@ -26,6 +26,8 @@ export interface PrunedForGood extends PrunedModel {
 
 /** What is pruned of a model, its weights or its structures: scored, and ready to be decided on any number of times. */
 export interface Subject extends AsyncDisposable {
+  /** The fixed budget of each group that leaves about `sparsity` in all where it is spread by scope `layer`, counts being what they can be. */
+  budgetFor(sparsity: number): number;
   /** Decides by `rule` in every group of `scope`, and writes the pruned model to `directory`. */
   prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel>;
   /** Decides by `rule` in every group of the recipe's scope, and writes keep masks and, unless it is a dry run, the pruned model to the job's folder. */

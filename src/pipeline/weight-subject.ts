@@ -62,6 +62,10 @@ export class WeightSubject implements Subject {
     return new WeightSubject(job, { runner, tensors, scores, summary }, threads, hessian);
   }
 
+  budgetFor(sparsity: number): number {
+    return sparsity;
+  }
+
   async prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel> {
     const { model } = this.#job.input;
     const scored = this.#scored;

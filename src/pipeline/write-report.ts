@@ -11,6 +11,7 @@ import { hashRange } from './hash-range.ts';
 import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
+import { roundToOf } from './structures/structure-pruner.ts';
 import type { ReportContent } from './subject.ts';
 
 const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
@@ -64,7 +65,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       format: model.inventory.format,
       size_bytes: model.sizeBytes,
     },
-    recipe: recipe.budget || recipe.target ? recipe : { ...recipe, beta: rule.beta },
+    recipe: filledIn(recipe, rule),
     total,
     tensors,
     scores,
@@ -98,6 +99,15 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   artifacts.push(await describe(input, REPORT_PAGE));
   const { threshold: _, ...summary } = total;
   return { summary, artifacts };
+}
+
+/** The recipe with what it left open. */
+function filledIn(recipe: Recipe, { beta }: CountRule): Report['recipe'] {
+  return {
+    ...recipe,
+    ...(recipe.granularity === 'weight' ? {} : { round_to: roundToOf(recipe) }),
+    ...(recipe.budget || recipe.target ? {} : { beta }),
+  };
 }
 
 async function measureSizes({

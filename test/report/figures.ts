@@ -1,6 +1,6 @@
 import type { Measured, Metrics } from '../../src/report/cost.ts';
 import type { Figures } from '../../src/report/figures.ts';
-import type { Evaluation, TensorReport } from '../../src/report/report.ts';
+import type { Evaluation, FamilyReport, TensorReport } from '../../src/report/report.ts';
 
 const total: Figures['total'] = {
   n: 12_000,
@@ -49,6 +49,43 @@ export const figures: Figures = {
   raised: [],
   pooled: [],
 };
+
+export const family: FamilyReport = {
+  name: 'conv.weight',
+  kind: 'channel',
+  n: 64,
+  n_keep: 48,
+  sparsity: 0.25,
+  n_eff: 48.2,
+  threshold: 0.1,
+  preserved_mass: 0.9377,
+  producers: ['conv.weight'],
+  mask_sha256: '',
+};
+
+/** A job on channels without evaluation, at beta 1. */
+export const channelFigures: Figures = {
+  ...figures,
+  total: { ...total, n: 64, n_keep: 48, n_eff: 48.2 },
+  sizes: { ...sizes, pruned_bytes: 30_000 },
+  groups: [family],
+  granularity: 'channel',
+  structures: {
+    families: [family],
+    n_frozen: 0,
+    frozen: [],
+    parameters: { dense: 12_000, pruned: 7_500 },
+  },
+};
+
+/** Milliseconds of a batch: dense and pruned at level `all`, then at level `extended`. */
+export function timed(evaluation: Evaluation, ...[a, b, c = null, d = null]: (number | null)[]): Evaluation {
+  return {
+    ...evaluation,
+    dense: { ...evaluation.dense, latency_ms: a, latency_extended_ms: c },
+    pruned: { ...evaluation.pruned, latency_ms: b, latency_extended_ms: d },
+  };
+}
 
 export const NO_METRICS: Metrics = {
   loss: null,

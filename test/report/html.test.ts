@@ -239,6 +239,65 @@ describe('report.html', () => {
     assert.doesNotMatch(renderReport(SAMPLE_REPORTS.hostile), /[^\P{Cc}\t\n]/u);
   });
 
+  test('names of families and what freezes axes are text too', async () => {
+    await using opened = await open(SAMPLE_REPORTS.heads);
+    const { page } = opened;
+    assert.equal(await page.locator('script, img, b, i, main style, body title:not(svg title)').count(), 0);
+    const withoutControls = (name: string) => name.replace(/[^\P{Cc}\t\n]/gu, '�');
+    const expected = HOSTILE_NAMES.map(withoutControls);
+    assert.deepEqual(await page.locator('.families th[scope=row]').allTextContents(), expected);
+    assert.deepEqual(await page.locator('.frozen th[scope=row]').allTextContents(), expected);
+    assert.deepEqual(
+      await page.locator('.frozen td:nth-child(3)').allTextContents(),
+      expected.map((name) => `${name} ${name}`),
+    );
+    const axes = await page.locator('.frozen td:nth-child(4)').allTextContents();
+    assert.deepEqual(
+      axes,
+      expected.map((name, axis) => `${name}, axis ${axis}`),
+    );
+  });
+
+  test('of many producers and frozen axes most are folded, none is left out', async () => {
+    const { structures } = SAMPLE_REPORTS.channels;
+    assert.ok(structures);
+    await using opened = await open(SAMPLE_REPORTS.channels);
+    const { page } = opened;
+    const [first] = structures.families;
+    const cell = page.locator('.families tbody tr').first().locator('td').last();
+    assert.deepEqual(await cell.locator('bdi').allTextContents(), first.producers);
+    assert.equal(await cell.locator('details bdi').count(), first.producers.length - 3);
+    const frozen = page.locator('section', { has: page.getByRole('heading', { name: 'What is frozen' }) });
+    const named = await frozen.locator('td:nth-child(4) div').allTextContents();
+    assert.deepEqual(
+      named.sort(),
+      structures.frozen.map(({ tensor, axis }) => `${tensor}, axis ${axis}`).sort(),
+    );
+    assert.equal(await frozen.locator(':scope > .scroll tbody tr').count(), 24);
+    assert.equal(await frozen.locator(':scope > details tbody tr').count(), 16);
+    const text = plain(await frozen.textContent());
+    assertSays(text, ['1,234 axes of weights', 'Of all axes the report lists the first 1,000.', '16 more']);
+  });
+
+  test('charts of structures speak of families and of what is removed', async () => {
+    const report = SAMPLE_REPORTS.channels;
+    const { total } = report;
+    const families = report.structures?.families ?? [];
+    await using opened = await open(report);
+    const { page } = opened;
+    const sparsest = families.reduce((a, b) => (b.sparsity > a.sparsity ? b : a));
+    assertSays(await chartOf(page, 'Sparsity of each family'), [
+      `Sparsity of ${families.length} families.`,
+      `${sparsest.name} with ${percent(sparsest.sparsity)}`,
+      `All together: ${percent(total.sparsity)}.`,
+    ]);
+    assertSays(await chartOf(page, 'Importance scores'), ['There is no one threshold.']);
+    assertSays(await chartOf(page, 'Where the mass is'), [
+      'share of the mass against share of channels',
+      `The kept ${percent(total.n_keep / total.n)} of the channels hold ${percent(total.preserved_mass)}`,
+    ]);
+  });
+
   test('every warning is there, those of one kind below one heading and folded beyond three', async () => {
     const { warnings } = SAMPLE_REPORTS.hostile.verdict;
     await using opened = await open(SAMPLE_REPORTS.hostile);

@@ -4,7 +4,16 @@ import fc from 'fast-check';
 import type { Figures } from '../../src/report/figures.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
-import { figures, labeled, NO_METRICS, regressed, search, unlabeled } from './figures.ts';
+import {
+  channelFigures,
+  figures,
+  labeled,
+  NO_METRICS,
+  regressed,
+  search,
+  timed,
+  unlabeled,
+} from './figures.ts';
 
 const textOf = (changed: Partial<Figures>) => createVerdict({ ...figures, ...changed }).text;
 
@@ -165,6 +174,56 @@ describe('the sentence', () => {
     assert.match(textOf({ beta: 0.5, evaluation: met, sizes: dry }), /2\.5 %, would remove 3,000 /);
   });
 
+  describe('of structures', () => {
+    const { structures } = channelFigures;
+    assert.ok(structures);
+    const structuresText = (changed: Partial<Figures>) => textOf({ ...channelFigures, ...changed });
+
+    test('counts them and says what the smaller model saves', () => {
+      assert.equal(
+        structuresText({}),
+        'EMP removes 16 of 64 channels (25.0 %); what stays holds 93.8 % of the importance mass (guaranteed: 75.9 %); ' +
+          'what that costs in accuracy was not measured; the model goes from 48.0 kB to 30.0 kB (7,500 of 12,000 parameters), ' +
+          'and whether it is faster was not measured.',
+      );
+      assert.match(structuresText({ granularity: 'kan_node' }), /^EMP removes 16 of 64 KAN nodes \(/);
+      assert.match(
+        structuresText({ granularity: 'head', beta: null }),
+        /^The fixed budget removes 16 of 64 heads \(/,
+      );
+    });
+
+    test('gives both latencies, faster or not', () => {
+      assert.match(
+        structuresText({ evaluation: timed(labeled(), 12.4121, 9.5, 19.131, 12) }),
+        /parameters\), and a batch is measured to take 9\.5 ms in place of 12\.41 \(1\.31 x as fast\), or at onnxruntime's optimization level extended 12 ms in place of 19\.13 \(1\.59 x as fast\)\.$/,
+      );
+      assert.match(
+        structuresText({ evaluation: timed(labeled(), 10, 12.5) }),
+        /and a batch is measured to take 12\.5 ms in place of 10 \(0\.80 x as fast\)\.$/,
+      );
+      assert.match(structuresText({ evaluation: labeled() }), /and whether it is faster was not measured\.$/);
+    });
+
+    test('of a dry run, or of a model that keeps all of them, promises no smaller one', () => {
+      const dry = { ...channelFigures.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
+      assert.match(
+        structuresText({
+          sizes: dry,
+          structures: { ...structures, parameters: { dense: 12_000, pruned: null } },
+        }),
+        /^EMP would remove 16 of 64 channels .*; this was a dry run, no model was written\.$/,
+      );
+      assert.equal(
+        structuresText({
+          total: { ...channelFigures.total, n_keep: 64, sparsity: 0 },
+          evaluation: timed(labeled(), 10, 10.1),
+        }),
+        'EMP removes none of 64 channels; the model keeps its 12,000 parameters.',
+      );
+    });
+  });
+
   test('never claims that pruning is free: where weights go it says what that costs, or that nobody knows', () => {
     const figure = fc.option(fc.double({ min: 0, max: 1e6, noNaN: true }), { nil: null });
     const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null });
@@ -180,21 +239,28 @@ describe('the sentence', () => {
         loss_kind: fc.constantFrom('cross_entropy', 'binary_cross_entropy', 'mean_squared_error', null),
       })
       .map(({ dense, pruned, uniform, searched, loss_kind }) => ({
-        ...labeled(pruned, { loss_kind }),
+        ...labeled({ ...pruned, latency_ms: 2 }, { loss_kind }),
         dense: { ...NO_METRICS, ...dense, latency_ms: 1, latency_extended_ms: null },
         uniform: uniform && { sparsity: 0.25, ...uniform },
         search: searched === null ? null : search({ max_loss_increase: 0.01 }, searched),
       }));
+    const subject = fc.constantFrom(figures, channelFigures);
+    const beta = fc.constantFrom(1, 0.5, null);
     fc.assert(
-      fc.property(fc.option(evaluation, { nil: null }), fc.constantFrom(1, 0.5, null), (evaluated, beta) => {
-        const { text, warnings } = createVerdict({ ...figures, evaluation: evaluated, beta });
+      fc.property(subject, fc.option(evaluation, { nil: null }), beta, (base, evaluated, chosen) => {
+        const { text, warnings } = createVerdict({ ...base, evaluation: evaluated, beta: chosen });
         const all = [text, ...warnings.map((warning) => warning.text)].join(' ');
         assert.doesNotMatch(all, /no cost|cost-free|for free|lossless|without loss|harmless|NaN|Infinity/i);
         assert.match(
           text,
           evaluated ? /; measured on 1,000 samples/ : /; what that costs .* was not measured;/,
         );
-        assert.match(text, /zeros in place do not make onnxruntime faster\.$/);
+        assert.match(
+          text,
+          base === figures
+            ? /zeros in place do not make onnxruntime faster\.$/
+            : /a batch is measured to take .* as fast\)\.$|whether it is faster was not measured\.$/,
+        );
         if (evaluated && evaluated.dense.loss !== null)
           assert.match(text, /: (loss|binary cross-entropy|mean squared error) from \S+ to /);
         for (const { code } of warnings) assert.ok(Object.hasOwn(WARNING_CODES, code), code);

@@ -3,7 +3,18 @@ import { after, describe, test } from 'node:test';
 import type { Figures } from '../../src/report/figures.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
-import { figures, labeled, NO_METRICS, regressed, search, tensor, unlabeled } from './figures.ts';
+import {
+  channelFigures,
+  family,
+  figures,
+  labeled,
+  NO_METRICS,
+  regressed,
+  search,
+  tensor,
+  timed,
+  unlabeled,
+} from './figures.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
 
 const seen = new Set<WarningCode>();
@@ -281,14 +292,117 @@ test('not evaluated', () => {
 
 test('no speed is promised where a model with zeros is written, and latencies are told', () => {
   assert.match(warning('no_speedup', {}) ?? '', /^Expect no speed: .* like any other number\.$/);
-  const evaluation = labeled({ latency_ms: 7.8812 });
-  const dense = { ...evaluation.dense, latency_ms: 7.5 };
   assert.match(
-    warning('no_speedup', { evaluation: { ...evaluation, dense } }) ?? '',
+    warning('no_speedup', { evaluation: timed(labeled(), 7.5, 7.8812) }) ?? '',
     /7\.5 ms a batch dense, 7\.881 ms pruned\.$/,
   );
   assert.equal(warning('no_speedup', { total: { ...figures.total, n_keep: 12_000 } }), null);
   assert.equal(warning('no_speedup', { sizes: { ...figures.sizes, pruned_bytes: null } }), null);
+});
+
+describe('structures', () => {
+  const ofChannels = (code: WarningCode, changed: Partial<Figures> = {}) =>
+    warning(code, { ...channelFigures, ...changed });
+  const measured = (...latencies: number[]) => ({ evaluation: timed(labeled(), ...latencies) });
+
+  test('that are gone make no model faster by themselves: what was measured is told', () => {
+    assert.equal(
+      ofChannels('not_faster', measured(10, 9.97)),
+      'The smaller model is measured to be no faster: 10 ms a batch dense, 9.97 ms pruned.',
+    );
+    assert.equal(ofChannels('not_faster', measured(10, 9.9)), null);
+    assert.equal(ofChannels('not_faster', measured(10, 9.9, 10, 11)), null, 'level all is the default');
+    assert.equal(ofChannels('not_faster', { evaluation: labeled() }), null);
+    assert.equal(ofChannels('not_faster'), null);
+    const none = { ...channelFigures.total, n_keep: 64 };
+    assert.equal(ofChannels('not_faster', { ...measured(10, 11), total: none }), null);
+    assert.equal(warning('not_faster', measured(10, 11)), null, 'of weights');
+    assert.equal(ofChannels('no_speedup', measured(10, 11)), null, 'of structures');
+  });
+
+  test('that are no faster by default may be at level extended, which is proposed where it wins', () => {
+    assert.match(
+      ofChannels('not_faster', measured(10, 11, 15, 9)) ?? '',
+      /no faster: 10 ms a batch dense, 11 ms pruned\. At onnxruntime's optimization level extended it is 1\.67 x as fast, 15 ms a batch dense, 9 ms pruned; open it with graphOptimizationLevel extended\.$/,
+    );
+    assert.match(
+      ofChannels('not_faster', measured(10, 11, 15, 10.5)) ?? '',
+      /extended it is 1\.43 x as fast, 15 ms a batch dense, 10\.5 ms pruned\.$/,
+    );
+    assert.match(
+      ofChannels('not_faster', measured(10, 11, 15, 16)) ?? '',
+      /At onnxruntime's optimization level extended neither: 15 ms a batch dense, 16 ms pruned\.$/,
+    );
+  });
+
+  test('of uneven counts are proposed to be rounded, where they are channels', () => {
+    const uneven = {
+      ...measured(10, 11),
+      structures: { ...channelFigures.structures!, families: [family, { ...family, n_keep: 47 }] },
+    };
+    assert.match(
+      ofChannels('not_faster', uneven) ?? '',
+      / multiples of 8 \(round_to\) suit onnxruntime better\.$/,
+    );
+    assert.doesNotMatch(ofChannels('not_faster', { ...uneven, granularity: 'head' }) ?? '', /round_to/);
+  });
+
+  test('whose count was raised', () => {
+    assert.equal(
+      ofChannels('counts_raised', { raised: ['a', 'b'] }),
+      "min_density, or that one channel has to stay, keeps more than EMP's count in a, b.",
+    );
+    assert.equal(ofChannels('min_density_applied', { raised: ['a'] }), null);
+    assert.equal(warning('counts_raised', { raised: ['a'] }), null, 'of weights');
+    assert.equal(ofChannels('counts_raised'), null);
+  });
+
+  test('of small families', () => {
+    const pooled = Array.from({ length: 48 }, (_, i) => `h.${i}`);
+    assert.match(
+      ofChannels('families_pooled', { granularity: 'head', pooled }) ?? '',
+      /^Families of few heads share one N_eff, .*: h\.0, h\.1, .* h\.9 and 38 more\.$/,
+    );
+    assert.match(ofChannels('families_pooled', { pooled: ['a', 'b'] }) ?? '', /few channels .*: a, b\.$/);
+    assert.equal(ofChannels('families_pooled'), null);
+  });
+
+  test('that are all kept', () => {
+    assert.equal(
+      ofChannels('nothing_removed', {
+        granularity: 'kan_node',
+        total: { ...channelFigures.total, n_keep: 64 },
+      }),
+      'Every KAN node is kept: the scores are flat, beta is large, or counts were rounded up (round_to).',
+    );
+    assert.equal(ofChannels('nothing_removed'), null);
+  });
+
+  test('spread evenly are compared where they are as sparse, which rounding may prevent', () => {
+    const against = (sparsity: number) => {
+      const uniform = { ...NO_METRICS, sparsity, loss: 0.4 };
+      return ofChannels('uniform_better', { evaluation: labeled({}, { uniform }) });
+    };
+    assert.match(against(0.25) ?? '', /A budget of sparsity 0\.25, with scope layer, prunes so\.$/);
+    assert.ok(against(0.246));
+    assert.ok(against(0.4));
+    assert.equal(against(0.24), null);
+  });
+
+  test('are counted as what they are, of few the fraction of N_eff too', () => {
+    assert.match(
+      ofChannels('low_density', { groups: [{ ...family, n_keep: 3 }] }) ?? '',
+      /^conv\.weight keeps only 3 of 64 channels; min_density sets a floor\.$/,
+    );
+    assert.match(
+      ofChannels('all_zero_tensor', { groups: [{ ...family, n_keep: 1, n_eff: null }] }) ?? '',
+      /it keeps 1 of 64 channels\.$/,
+    );
+    assert.match(
+      ofChannels('uniform_scores', { total: { ...channelFigures.total, n_eff: 63.4219 } }) ?? '',
+      /^N_eff is 63\.42 of 64 \(99\.1 %\)/,
+    );
+  });
 });
 
 describe('scores', () => {

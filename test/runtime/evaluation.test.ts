@@ -371,16 +371,19 @@ describe('without labels', () => {
 
 describe('latency', () => {
   for (const labels of [labelsOf(70), null]) {
-    test(`of both on the first batch, ${labels ? 'with' : 'without'} labels`, async () => {
+    test(`of both on the first batch at two levels of optimization, ${labels ? 'with' : 'without'} labels`, async () => {
       await using evaluator = await open(
         await linearModel('dense', WEIGHTS),
         await samplesOf(inputsOf(70), labels),
       );
-      const { dense_ms, pruned_ms, batch_size } = await evaluator.latency(
-        await linearModel('pruned', PRUNED),
-      );
-      assert.ok(dense_ms > 0 && pruned_ms > 0);
-      assert.equal(batch_size, 64);
+      const pruned = await linearModel('pruned', PRUNED);
+      for (const level of ['all', 'extended'] as const) {
+        const { dense_ms, pruned_ms, batch_size } = await evaluator.latency(pruned, level);
+        assert.ok(dense_ms > 0 && pruned_ms > 0, level);
+        assert.equal(batch_size, 64);
+      }
+      const { relative_l2, loss } = await evaluator.measure(pruned);
+      assert.ok(labels ? loss : relative_l2, 'the dense model is still there to be compared with');
     });
   }
 });

@@ -30,18 +30,35 @@ export interface PrunedStructures extends PrunedModel {
   readonly decision: StructureDecision;
 }
 
+/** Of a recipe that does not say, by its granularity. */
+export function roundToOf({ round_to, granularity }: Pick<Recipe, 'round_to' | 'granularity'>): number {
+  return round_to ?? (granularity === 'channel' ? ROUND_CHANNELS_TO : 1);
+}
+
+export function decideBy(
+  { families, scores, recipe }: Pick<ScoredStructures, 'families' | 'scores' | 'recipe'>,
+  rule: CountRule,
+  scope: Recipe['scope'],
+): StructureDecision {
+  return decideStructures({ families, scores, rule, scope, roundTo: roundToOf(recipe) });
+}
+
+/** Share of the structures that go. */
+export function sparsityOf({ families }: StructureDecision): number {
+  const n = families.reduce((sum, { kept }) => sum + kept.length, 0);
+  return 1 - families.reduce((sum, { nKeep }) => sum + nKeep, 0) / n;
+}
+
 /** Decides by `rule` and writes the smaller model to `directory`; where that is null nothing is written, and the inventory is the dense model's. */
 export async function pruneStructures(
-  { model, dense, families, scores, recipe, signal }: ScoredStructures,
+  scored: ScoredStructures,
   rule: CountRule,
   scope: Recipe['scope'],
   directory: string | null,
 ): Promise<PrunedStructures> {
-  const roundTo = recipe.round_to ?? (recipe.granularity === 'channel' ? ROUND_CHANNELS_TO : 1);
-  const decision = decideStructures({ families, scores, rule, scope, roundTo });
-  const n = families.reduce((sum, { structures }) => sum + structures.length, 0);
-  const nKeep = decision.families.reduce((sum, family) => sum + family.nKeep, 0);
-  const sparsity = 1 - nKeep / n;
+  const { model, dense, signal } = scored;
+  const decision = decideBy(scored, rule, scope);
+  const sparsity = sparsityOf(decision);
   if (directory === null) return { decision, sparsity, inventory: dense, keptUnits: new Map() };
   const removed = decision.families.flatMap(({ family, kept }) =>
     family.structures.filter((_, i) => !kept[i]).map(({ root }) => root),

@@ -11,7 +11,16 @@ import type { Recipe } from '../recipe.ts';
 import type { PrunedForGood, PrunedModel, Subject } from '../subject.ts';
 import { selectFamilies } from './select-families.ts';
 import { structureContent } from './structure-content.ts';
-import { pruneStructures, type ScoredStructures, writeStructureMasks } from './structure-pruner.ts';
+import {
+  decideBy,
+  pruneStructures,
+  type ScoredStructures,
+  sparsityOf,
+  writeStructureMasks,
+} from './structure-pruner.ts';
+
+/** Fixed budgets that are tried for a given sparsity: rounding leaves few that differ. */
+const BUDGETS = 50;
 
 /** The selected structures of a model, each with a score. */
 export class StructureSubject implements Subject {
@@ -37,6 +46,16 @@ export class StructureSubject implements Subject {
     const scores = await namingData('calibration', () => criterion(families, context));
     opened.move(); // the subject keeps the model
     return new StructureSubject(job, { model, dense: inventory, families, scores, recipe, signal });
+  }
+
+  budgetFor(sparsity: number): number {
+    const { min_density: minDensity } = this.#job.input.recipe;
+    const missOf = (budget: number) => {
+      const rule = { beta: null, sparsity: budget, minDensity };
+      return Math.abs(sparsityOf(decideBy(this.#scored, rule, 'layer')) - sparsity);
+    };
+    const budgets = Array.from({ length: BUDGETS }, (_, i) => i / BUDGETS);
+    return budgets.reduce((best, budget) => (missOf(budget) < missOf(best) ? budget : best), sparsity);
   }
 
   async prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel> {

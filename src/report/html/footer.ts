@@ -1,7 +1,7 @@
 import type { Report } from '../report.ts';
 import { formatBytes } from './format.ts';
 import { html, type Markup } from './markup.ts';
-import { nounsOf } from './nouns.ts';
+import { type Noun, nounsOf } from './nouns.ts';
 
 /** How to read the figures, and what exactly they are of. */
 export function footer(report: Report): Markup {
@@ -29,7 +29,7 @@ ${entry('Software', software(version, onnxruntime, execution_provider), null)}
 </footer>`;
 }
 
-function structuresNote({ one, many }: ReturnType<typeof nounsOf>['unit']): Markup {
+function structuresNote({ one, many }: Noun): Markup {
   return html`<p>A <strong>family</strong> is all ${many} that lie along the same axes of the same weights. A ${one} goes with all that hangs on it, in every weight. An axis is <strong>frozen</strong> where the model could not run, or would not compute the same, without some of its positions.</p>
 `;
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Report } from '../report.ts';
 import { UNITS } from '../wording.ts';
 
-interface Noun {
+export interface Noun {
   readonly one: string;
   readonly many: string;
 }

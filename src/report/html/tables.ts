@@ -42,7 +42,7 @@ function whatWasRemoved(report: Report): string {
   if (report.structures === null)
     return 'Removed weights are zeros in place: the file stays as large until it is compressed.';
   const { unit } = nounsOf(report);
-  return `Removed ${unit.many} are no zeros in the file but gone from it: tensors lose rows and columns.`;
+  return `Removed ${unit.many} are not zeros but gone from the file: tensors lose rows and columns.`;
 }
 
 export function tensorTable({ tensors }: Report): Markup {

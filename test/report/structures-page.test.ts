@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { CRITERIA as WEIGHT_CRITERIA } from '../../src/criteria/registry.ts';
+import { STRUCTURE_CRITERIA } from '../../src/criteria/structures/registry.ts';
+import { GRANULARITIES as RECIPE_GRANULARITIES } from '../../src/pipeline/recipe.ts';
+import { REPAIR_NAMES } from '../../src/repair/repair-names.ts';
+import { CRITERIA, GRANULARITIES, REPAIRS, structureCriteria } from '../../src/report/html/asked-words.ts';
+import { renderReport } from '../../src/report/html/page.ts';
+import { type Report, reportSchema } from '../../src/report/report.ts';
+import { SAMPLE_REPORTS } from './sample-report.ts';
+
+const { channels, heads, kanNodes, searched } = SAMPLE_REPORTS;
+
+/** What is read, tags aside: one line for each. */
+function textOf(report: Report): string {
+  assert.ok(reportSchema.safeParse(report).success);
+  return renderReport(report)
+    .replace(/<(svg|style)[\s\S]*?<\/\1>/g, '')
+    .replace(/<wbr>|<\/?bdi>|<\/?strong>|<\/?code>/g, '')
+    .replace(/<[^>]*>/g, '\n')
+    .replaceAll('\u00a0', ' ')
+    .replace(/\s*\n\s*/g, '\n');
+}
+
+function assertSays(report: Report, ...lines: string[]): void {
+  const text = textOf(report);
+  for (const line of lines) assert.ok(text.includes(`\n${line}\n`), `"${line}" is missing`);
+}
+
+describe('the page on structures', () => {
+  test('has words for every name of a recipe', () => {
+    const names = (words: object) => Object.keys(words).sort();
+    assert.deepEqual(names(structureCriteria('channel')), names(STRUCTURE_CRITERIA));
+    assert.deepEqual(names(CRITERIA), names(WEIGHT_CRITERIA));
+    assert.deepEqual(names(GRANULARITIES), [...RECIPE_GRANULARITIES].sort());
+    assert.deepEqual(names(REPAIRS), [...REPAIR_NAMES].sort());
+  });
+
+  test('says at a glance how much smaller and faster the model is', () => {
+    const { parameters } = channels.structures ?? {};
+    assert.ok(parameters?.pruned);
+    assertSays(
+      channels,
+      'Channels kept',
+      'Parameters',
+      parameters.pruned.toLocaleString('en-US'),
+      'dense: 1,234,567',
+      'Size',
+      'dense: 4.95 MB',
+      'Speed',
+      '0.99 ×',
+      '12.41 → 12.52 ms a batch; 1.60 × at level extended',
+    );
+    assertSays(kanNodes, 'KAN nodes kept', 'not written', 'dry run; dense: 518,336, 2.08 MB');
+    assert.doesNotMatch(textOf(kanNodes), /\nSpeed\n/);
+    assert.doesNotMatch(textOf(searched), /\n(Parameters|Speed)\n/);
+  });
+
+  test('says what was asked of them', () => {
+    assertSays(
+      channels,
+      'variance: the variance of what a channel gives over the calibration data, times W² of the weights that read it, summed',
+      'layer: each family has an N_eff of its own; those of fewer than 8 share one',
+      'the kept count of every family is rounded up to a multiple of 8',
+      'those computed by weights matching layer*, conv1.* (13 families)',
+    );
+    assertSays(
+      { ...heads, recipe: { ...heads.recipe, exclude: ['a*'], min_density: 0.1 } },
+      'l2_norm: the l2 norm of the weights that compute a head, biases aside',
+      'kept counts of families are not rounded',
+      'all that can be removed, without those computed by a* (10 families)',
+      'at least 10.0 % of every family is kept',
+    );
+    assertSays(
+      kanNodes,
+      'global: all selected families share one N_eff and one threshold',
+      'all that can be removed (1 family)',
+    );
+    const { round_to: _, ...recipe } = channels.recipe;
+    assert.doesNotMatch(textOf({ ...channels, recipe }), /\nRounding\n/);
+  });
+
+  test('compares both latencies, and the evenly spread model with its own sparsity', () => {
+    assertSays(channels, 'Latency', 'Latency, extended', '12.41 ms', '19.13 ms', '11.99 ms', '−37.3 %');
+    assertSays(channels, 'Uniform, less sparse');
+    assert.match(
+      textOf(channels),
+      /at onnxruntime’s default level of graph optimization and at level extended/,
+    );
+    assertSays(heads, 'Uniform, as sparse');
+    const { evaluation } = channels;
+    assert.ok(evaluation?.uniform);
+    const uniform = { ...evaluation.uniform, sparsity: 0.9 };
+    assertSays({ ...channels, evaluation: { ...evaluation, uniform } }, 'Uniform, more sparse');
+    assertSays(searched, 'Latency', 'Uniform, as sparse');
+    assert.doesNotMatch(textOf(searched), /extended/);
+  });
+
+  test('says that they are gone from the file', () => {
+    assert.match(textOf(channels), /Removed channels are not zeros but gone from the file/);
+    assert.doesNotMatch(textOf(channels), /zeros in place|Removed weights/);
+    assert.match(textOf(kanNodes), /\nWhere the KAN nodes go\n/);
+    assert.match(textOf(kanNodes), /\nMass is a KAN node’s share of the sum of all scores\./);
+    assert.doesNotMatch(textOf(searched), /frozen|A family/);
+    assert.doesNotMatch(textOf(kanNodes), /What is frozen/);
+  });
+
+  test('does not say that all below the threshold is removed where rounding keeps some of it', () => {
+    const { structures, total } = kanNodes;
+    assert.ok(structures && total.threshold);
+    assertSays(kanNodes, `kept: ${total.n_keep}`, `removed: ${total.n - total.n_keep}`);
+    const families = structures.families.map((family) => ({ ...family, threshold: 0.01 }));
+    const raised = { ...kanNodes, structures: { ...structures, families } };
+    assertSays(raised, 'above the threshold: kept');
+    assert.match(textOf(raised), /what is kept lies below the curve/);
+    assert.match(renderReport(raised), /are kept, some of them below it, and/);
+  });
+});
