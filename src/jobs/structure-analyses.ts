@@ -93,12 +93,16 @@ export class StructureAnalyses {
     return this.#runs.close();
   }
 
+  /** The structures of a model as far as they were asked for before; null where they were not. */
+  async known(id: string): Promise<StructureOverview | null> {
+    const stored = await this.#store.readJson<StoredStructures>('models', id, STORED);
+    if (stored?.version !== packageJson.version) return null;
+    return structureOverviewSchema.safeParse(stored.structures).data ?? null;
+  }
+
   async #find(model: ModelRecord, signal: AbortSignal): Promise<StructureOverview> {
-    const stored = await this.#store.readJson<StoredStructures>('models', model.id, STORED);
-    if (stored?.version === packageJson.version) {
-      const known = structureOverviewSchema.safeParse(stored.structures);
-      if (known.success) return known.data;
-    }
+    const known = await this.known(model.id);
+    if (known) return known;
     try {
       return await this.#analyse(model, signal);
     } catch (error) {

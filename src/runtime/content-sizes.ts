@@ -26,10 +26,18 @@ export function sizedByContent(graph: OnnxGraph): ReadonlySet<string> {
   return namesOf(find(graph, graph.inputs).sized);
 }
 
-/** The names of the values whose numbers or sizes may depend on what is in a sample, on chance, or on numbers of the values named in `unknown`. */
-export function madeOfContent(graph: OnnxGraph, unknown: readonly string[]): ReadonlySet<string> {
+/**
+ * The names of the values whose numbers or sizes may depend on what is in a sample, on chance, or on numbers of the values named in `unknown`.
+ * @param known names of inputs that samples have no part in
+ */
+export function madeOfContent(
+  graph: OnnxGraph,
+  unknown: readonly string[],
+  known: ReadonlySet<string> = new Set(),
+): ReadonlySet<string> {
   const values = unknown.map((name) => graph.resolve(name));
-  return namesOf(find(graph, [...graph.inputs, ...values]).content);
+  const inputs = graph.inputs.filter(({ name }) => !known.has(name));
+  return namesOf(find(graph, [...inputs, ...values]).content);
 }
 
 function find(graph: OnnxGraph, sources: readonly OnnxValue[]): Found {

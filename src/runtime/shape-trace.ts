@@ -2,6 +2,7 @@ import { toBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
+import { capturedValues } from '../formats/onnx/captured.ts';
 import { type StoredTensor, shapeOfStored } from '../formats/onnx/constants.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
@@ -10,7 +11,7 @@ import { madeOfContent } from './content-sizes.ts';
 import { OpenAxes } from './open-axes.ts';
 import { type Fetched, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
 import { byteWidth, isNumberType, numbersOf, toFloat64, viewNumbers } from './tensors.ts';
-import { type RunSetting, runTwice } from './two-runs.ts';
+import { INTEGER, type RunSetting, runTwice } from './two-runs.ts';
 import { inferValues, NO_TENSOR, type Observation, ValueObserver } from './value-observer.ts';
 import { createWeightless } from './weightless.ts';
 
@@ -27,6 +28,23 @@ export interface ShapeTrace {
   integersOf(name: string): readonly number[] | null;
 }
 
+/** What a graph inside the main graph has to be given, to be run by itself as it was seen at work. */
+export interface ObservedTrace extends ShapeTrace {
+  /** What the main graph stores; weights without their numbers. */
+  storedOf(name: string): StoredTensor | null;
+  /** What a value was in each run: an integer, or what an inner graph reads, where it does not depend on the inputs' numbers. Null for anything else. */
+  steadyOf(name: string): SteadyValue | null;
+}
+
+export type SteadyValue = readonly [first: Fetched, second: Fetched];
+
+/** What went into a graph in each of two runs of the one around it. */
+export interface SeenInput {
+  readonly shapes: readonly [first: readonly number[], second: readonly number[]];
+  /** Null where it depended on the numbers in a sample: then any will do. */
+  readonly values: SteadyValue | null;
+}
+
 const INTEGER_DTYPES: ReadonlySet<string | undefined> = new Set(['int64', 'int32', 'bool']);
 /** Tables of positions have as many; more are data. */
 const MAX_INTEGERS = 65_536;
@@ -37,6 +55,7 @@ const MAX_FEED_BYTES = 2 ** 28;
  * Runs a model twice to learn the concrete shapes of all values of its main graph. Its weights are zeros, made when they are needed, and neither read nor kept; nothing is
  * written to disk. Sizes that depend on what is in a sample are those of zeros and small numbers.
  * @param files those that the model was read from
+ * @param seen what every input was, for a graph that was seen at work inside another
  * @throws EmpError unsupported_model where onnxruntime cannot open the model or run it at any of the sizes tried, and what `createWeightless` throws
  */
 export async function traceShapes(
@@ -44,7 +63,8 @@ export async function traceShapes(
   files: ModelFiles,
   runtime: RuntimeSettings,
   signal: AbortSignal,
-): Promise<ShapeTrace> {
+  seen: ReadonlyMap<string, SeenInput> | null = null,
+): Promise<ObservedTrace> {
   const { proto, stored, zeroed } = await createWeightless(model, files, signal);
   const computed = model.graph.nodes.flatMap(({ proto }) =>
     proto.output.filter((name) => name !== '' && !stored.has(name)),
@@ -52,24 +72,37 @@ export async function traceShapes(
   const open = (made: ModelProto) => openSession(toBinary(ModelProtoSchema, made), runtime, UNOPTIMIZED);
   const inferred = await inferValues(proto, computed, open);
   const tensors = computed.filter((name) => (inferred.get(name)?.dtype ?? NO_TENSOR) !== NO_TENSOR);
-  const integers = tensors.filter((name) => INTEGER_DTYPES.has(inferred.get(name)?.dtype));
-  const content = madeOfContent(new OnnxModel(proto).graph, zeroed);
-  const steady = integers.filter((name) => !content.has(name));
+  const { graph } = new OnnxModel(proto);
+  const isSteady = ([, { values }]: [string, SeenInput]) => values !== null;
+  const steadyInputs = new Set([...(seen ?? [])].filter(isSteady).map(([name]) => name));
+  const content = madeOfContent(graph, zeroed, steadyInputs);
+  const captured = new Set(
+    graph.nodes.flatMap((node) => node.subgraphs.flatMap((inner) => capturedValues(inner.graph))),
+  );
+  const isWanted = (name: string) => {
+    const dtype = inferred.get(name)?.dtype ?? NO_TENSOR;
+    return INTEGER_DTYPES.has(dtype) || (isNumberType(dtype) && captured.has(graph.resolve(name)));
+  };
+  const steady = tensors.filter((name) => !content.has(name) && isWanted(name));
   const inputs = modelInputs(model);
   for (const input of inputs) checkFeedable(input);
   await using observer = await ValueObserver.open(proto, tensors, steady, open);
   const axes = new OpenAxes(inputs);
   const hasIntegers = inputs.some(({ dtype }) => /int/.test(dtype ?? ''));
-  const run = async ({ sizes, integer }: RunSetting): Promise<Observation> => {
-    const fed = axes.shapes(sizes);
-    const feeds = inputs.map(({ name, dtype }): [string, Fetched] => [
-      name,
-      createFeed(dtype ?? '', fed.get(name) ?? [], integer),
-    ]);
-    const { shapes, values } = await observer.run(new Map(feeds));
-    return { shapes: new Map([...fed, ...shapes]), values };
+  const run = async (feedOf: (input: OnnxInput) => Fetched): Promise<Observation> => {
+    const feeds = new Map(inputs.map((input) => [input.name, feedOf(input)]));
+    const { shapes, values } = await observer.run(feeds);
+    const fed = [...feeds].map(([name, { shape }]): [string, readonly number[]] => [name, shape]);
+    const given = [...feeds].filter(([name]) => steadyInputs.has(name));
+    return { shapes: new Map([...fed, ...shapes]), values: new Map([...given, ...values]) };
   };
-  const runs = await runTwice(axes, hasIntegers, run, signal);
+  const runOpen = ({ sizes, integer }: RunSetting) => {
+    const fed = axes.shapes(sizes);
+    return run(({ name, dtype }) => createFeed(dtype ?? '', fed.get(name) ?? [], integer));
+  };
+  const runs =
+    (seen && (await runAsSeen(seen, run, steadyInputs.size > 0))) ??
+    (await runTwice(axes, hasIntegers, runOpen, signal));
   const shapesOf = (name: string) => {
     const tensor = stored.get(name);
     const shape = tensor && shapeOfStored(tensor, name);
@@ -87,7 +120,31 @@ export async function traceShapes(
       const tensor = stored.get(name);
       return tensor ? storedIntegers(tensor) : sameIntegers(runs.map(({ values }) => values.get(name)));
     },
+    storedOf: (name) => stored.get(name) ?? null,
+    steadyOf(name) {
+      const [first, second] = runs.map(({ values }) => values.get(name));
+      return first && second ? [first, second] : null;
+    },
   };
+}
+
+/** Both runs under the sizes that were seen; null where the graph does not take them and `mustFit` does not say that no others would do. */
+async function runAsSeen(
+  seen: ReadonlyMap<string, SeenInput>,
+  run: (feedOf: (input: OnnxInput) => Fetched) => Promise<Observation>,
+  mustFit: boolean,
+): Promise<[Observation, Observation] | null> {
+  const feedOf = (index: 0 | 1) => (input: OnnxInput) => {
+    const { shapes, values } = seen.get(input.name) ?? { shapes: [[], []], values: null };
+    return values?.[index] ?? createFeed(input.dtype ?? '', shapes[index], INTEGER);
+  };
+  try {
+    return [await run(feedOf(0)), await run(feedOf(1))];
+  } catch (error) {
+    const isOther = error instanceof EmpError && error.code === 'model_run_failed' && !mustFit;
+    if (!isOther) throw error;
+    return null;
+  }
 }
 
 function dtypeOfStored(stored: StoredTensor): string | undefined {
@@ -102,7 +159,7 @@ function storedIntegers(stored: StoredTensor): readonly number[] | null {
 }
 
 function sameIntegers([first, second]: readonly (Fetched | undefined)[]): readonly number[] | null {
-  if (!first || !second || first.data.length > MAX_INTEGERS) return null;
+  if (!first || !second || first.data.length > MAX_INTEGERS || !INTEGER_DTYPES.has(first.dtype)) return null;
   const [numbers, others] = [first, second].map(({ data }) => [...toFloat64(data)]);
   const isSameShape = first.shape.join() === second.shape.join();
   return isSameShape && numbers.every((value, index) => value === others[index]) ? numbers : null;

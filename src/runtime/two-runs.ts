@@ -8,7 +8,7 @@ export interface RunSetting {
 }
 
 /** Ids, masks and switches are all 1, unless a model takes only 0, with one of its likeliest sizes. */
-const INTEGER = 1;
+export const INTEGER = 1;
 const OTHER_INTEGER = 0;
 const OTHER_INTEGER_TRIES = 4;
 const MAX_FINDINGS = 8;

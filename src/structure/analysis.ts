@@ -38,9 +38,14 @@ const QUANTIZED = new Set(['int8', 'uint8']);
 /**
  * Finds out which positions of which axes of the main graph can only be removed together, and which not at all: under the sizes of the first run, and of that what holds
  * under those of the second as well.
+ * @param whose what the graph's outputs are said to be of
  */
-export function analyseGraph(model: OnnxModel, trace: ShapeTrace): GraphAnalysis {
-  const analysis = analyseRun(model, trace);
+export function analyseGraph(
+  model: OnnxModel,
+  trace: ShapeTrace,
+  whose: 'model' | 'branch' = 'model',
+): GraphAnalysis {
+  const analysis = analyseRun(model, trace, whose);
   const { nodes, initializers } = model.graph;
   const computed = nodes.flatMap(({ outputs }) => outputs.filter((value) => value !== null));
   const values = [...new Set([...initializers, ...computed].map(({ name }) => name))];
@@ -48,7 +53,7 @@ export function analyseGraph(model: OnnxModel, trace: ShapeTrace): GraphAnalysis
     const [first, second] = trace.shapesOf(name) ?? [];
     return first?.join() !== second?.join();
   });
-  if (isOpen) freezeDisagreements(analysis, analyseRun(model, otherRun(trace)), values);
+  if (isOpen) freezeDisagreements(analysis, analyseRun(model, otherRun(trace), whose), values);
   return analysis;
 }
 
@@ -65,7 +70,7 @@ function otherRun(trace: ShapeTrace): ShapeTrace {
 }
 
 /** Goes through the main graph once. */
-function analyseRun(model: OnnxModel, trace: ShapeTrace): GraphAnalysis {
+function analyseRun(model: OnnxModel, trace: ShapeTrace, whose: 'model' | 'branch'): GraphAnalysis {
   const { graph } = model;
   const lanes = new Lanes();
   const tensors = storedTensors(graph);
@@ -102,7 +107,7 @@ function analyseRun(model: OnnxModel, trace: ShapeTrace): GraphAnalysis {
   }
   for (const { name } of graph.outputs) {
     for (const axis of axesOf(name)) {
-      lanes.freezeAxis(axis, { node: name, operator: '', reason: 'is an axis of an output of the model' });
+      lanes.freezeAxis(axis, { node: name, operator: '', reason: `is an axis of an output of the ${whose}` });
     }
   }
   return {

@@ -62,6 +62,7 @@ export function findStructures(
   const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const sitesByRoot = new Map<number, Map<string, { tensor: string; axis: number; positions: number[] }>>();
   const frozen: FrozenAxis[] = [];
+  const units = new Map(inventory.tensors.map((tensor) => [tensor.name, unitAxes(tensor)]));
   const isWeight = (tensor: string) => tensors.get(tensor)?.role === 'weight';
   for (const [value, proto] of stored) {
     const tensor = names.get(proto) ?? value;
@@ -103,7 +104,7 @@ export function findStructures(
       continue;
     }
     const weights = sites.filter(({ tensor }) => isWeight(tensor));
-    const isProducer = ({ tensor, axis }: Site) => countsUnits(tensors.get(tensor), axis);
+    const isProducer = ({ tensor, axis }: Site) => units.get(tensor)?.has(axis) ?? false;
     const producers = weights.filter(isProducer);
     const consumers = weights.filter((site) => !isProducer(site));
     const kind = kindOf(producers, tags.get(root) ?? null);
@@ -148,14 +149,14 @@ export function unitAxis(tensor: ModelTensor | undefined): number | null {
   return null;
 }
 
-/** Whether output units of its layer lie along an axis of a weight, be it one of several such as the directions and gates of an LSTM. */
-function countsUnits(tensor: ModelTensor | undefined, axis: number): boolean {
-  if (!tensor?.rows) return false;
-  const { outer, reduced, units } = tensor.rows;
-  const strides = [0, ...tensor.shape.keys()].map((_, count) => elementCount(tensor.shape.slice(0, count)));
-  const [start, end] = [outer * reduced, outer * reduced * units];
+/** Axes of a weight along which output units of its layer lie: one, or several such as the directions and gates of an LSTM. */
+function unitAxes({ role, rows, shape }: ModelTensor): ReadonlySet<number> {
+  if (!rows || role !== 'weight') return new Set();
+  const strides = [0, ...shape.keys()].map((_, count) => elementCount(shape.slice(0, count)));
+  const [start, end] = [rows.outer * rows.reduced, rows.outer * rows.reduced * rows.units];
   const isWhole = strides.includes(start) && strides.includes(end);
-  return isWhole && strides[axis] >= start && strides[axis + 1] <= end;
+  const axes = [...shape.keys()].filter((axis) => strides[axis] >= start && strides[axis + 1] <= end);
+  return new Set(isWhole ? axes : []);
 }
 
 function kindOf(producers: readonly Site[], tag: LaneTag | null): StructureKind {

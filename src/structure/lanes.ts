@@ -124,7 +124,7 @@ export class Lanes {
 
   /** Joins what may have been joined before. */
   #join(a: number, b: number): void {
-    const [root, other] = [this.#find(a), this.#find(b)];
+    const [root, other] = [this.find(a), this.find(b)];
     if (root === other) return;
     const [kept, gone] = root < other ? [root, other] : [other, root];
     this.#parent[gone] = kept;
@@ -138,7 +138,8 @@ export class Lanes {
     if (obstacle) for (const part of parts) this.freeze(part, obstacle);
   }
 
-  #find(lane: number): number {
+  /** The lane that stands for all that were joined with one. */
+  find(lane: number): number {
     const parent = this.#parent;
     let root = lane;
     while (parent[root] !== root) {
@@ -149,7 +150,7 @@ export class Lanes {
   }
 
   #collect(lane: number, roots: number[]): void {
-    const root = this.#find(lane);
+    const root = this.find(lane);
     const parts = this.#parts.get(root);
     if (parts) for (const part of parts) this.#collect(part, roots);
     else if (!roots.includes(root)) roots.push(root);

@@ -23,14 +23,16 @@ const MAX_INT64 = 2n ** 63n - 1n;
 /**
  * Removes structures from the graph that was analysed: changes its proto, and returns what stays of every stored tensor that shrinks.
  * @param removed roots of the analysis's lanes
+ * @param prefix of the names of what is new, which no graph around this one has either
  */
 export function removeStructures(
   { model, lanes, axesOf, changes, stored, integers }: GraphAnalysis,
   removed: ReadonlySet<number>,
+  prefix?: string,
 ): Map<TensorProto, KeptPositions> {
   const graph = model.proto.graph;
   if (graph === undefined) throw new TypeError('a model without a graph');
-  const edit = new Removal(graph, (axis, position) =>
+  const edit = new Removal(graph, prefix ?? freePrefix(graph, 'pruned_'), (axis, position) =>
     lanes.rootsAt(axis, position).some((root) => removed.has(root)),
   );
   // Integers that followed from shapes stay what they were: what has to follow the new shapes is changed below.
@@ -76,9 +78,9 @@ class Removal implements GraphEdit {
   readonly #behind = new Map<NodeProto, NodeProto[]>();
   #names = 0;
 
-  constructor(graph: GraphProto, isRemoved: (axis: LaneAxis, position: number) => boolean) {
+  constructor(graph: GraphProto, prefix: string, isRemoved: (axis: LaneAxis, position: number) => boolean) {
     this.#graph = graph;
-    this.#prefix = freePrefix(graph, 'pruned_');
+    this.#prefix = prefix;
     this.#isRemoved = isRemoved;
   }
 

@@ -2,33 +2,37 @@ import { clone } from '@bufbuild/protobuf';
 import { type GraphProto, type NodeProto, NodeProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
 import { elementCount } from '../formats/model.ts';
-import { freePrefix, isStandard } from '../formats/onnx/proto-walk.ts';
+import type { StoredTensor } from '../formats/onnx/constants.ts';
+import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 
 /** Initial states, masks and scales have no more; a weight that layers share has to stay one. */
 const MAX_ELEMENTS = 4096;
 
 /**
- * Gives every node of the main graph a copy of its own of the small float constants that several read, and of the constants that are made in a shape, such as the zeros
- * that stacked LSTMs start from: one tensor would tie the nodes' structures together. Matrices that are shared are left alone where they are weights.
- * @param weights names of tensors that stay one
+ * Gives every node of a graph, and of the graphs inside it, a copy of its own of the small float constants of its graph that several read, and of the constants that are
+ * made in a shape, such as the zeros that stacked LSTMs start from: one tensor would tie the nodes' structures together. Matrices that are shared are left alone where
+ * they are weights.
+ * @param weights tensors that stay one
  */
-export function separateConstants(graph: GraphProto, weights: ReadonlySet<string>): void {
-  const prefix = freePrefix(graph, 'copy_');
+export function separateConstants(main: GraphProto, weights: ReadonlySet<StoredTensor>): void {
+  const prefix = freePrefix(main, 'copy_');
   let copies = 0;
   const copyName = (name: string) => `${prefix}${copies++}_${name}`;
-  separateTensors(graph, weights, copyName);
-  separateMade(graph, copyName);
+  for (const graph of [main, ...innerGraphs(main.node)]) {
+    separateTensors(graph, weights, copyName);
+    separateMade(graph, copyName);
+  }
 }
 
 function separateTensors(
   graph: GraphProto,
-  weights: ReadonlySet<string>,
+  weights: ReadonlySet<StoredTensor>,
   copyName: (name: string) => string,
 ): void {
   const small = new Map(
     graph.initializer
-      .filter((tensor) => isFloatDtype(dtypeOf(tensor)) && !weights.has(tensor.name))
+      .filter((tensor) => isFloatDtype(dtypeOf(tensor)) && !weights.has(tensor))
       .filter((tensor) => {
         const count = elementCount(parseShape(tensor.dims, tensor.name));
         return count > 1 && count <= MAX_ELEMENTS;
@@ -64,7 +68,7 @@ function separateMade(graph: GraphProto, copyName: (name: string) => string): vo
   graph.node = graph.node.flatMap((node) => [node, ...(behind.get(node) ?? [])]);
 }
 
-/** Where values are read by the main graph's nodes, but for the first time each. */
+/** Where values are read by a graph's own nodes, but for the first time each. */
 function laterReads(graph: GraphProto, values: ReadonlyMap<string, unknown>) {
   const read = new Set<string>();
   const later: { node: NodeProto; input: number }[] = [];

@@ -10,12 +10,12 @@ import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
 import { rewriteModel } from '../formats/onnx/rewrite.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
-import { type ShapeTrace, traceShapes } from '../runtime/shape-trace.ts';
-import { analyseGraph } from './analysis.ts';
-import { findStructures, type Structures } from './families.ts';
+import { analyseGraphs, findAllStructures, removeFromGraphs } from './analysed-graphs.ts';
+import type { Structures } from './families.ts';
+import { type GraphTrace, traceGraph } from './graph-trace.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
-import { removeStructures } from './removal.ts';
 import { separateConstants } from './separate-constants.ts';
+import { sinkConstants } from './sink-constants.ts';
 
 export interface StructuredModelContext {
   /** Holds the inventory's files. */
@@ -26,32 +26,34 @@ export interface StructuredModelContext {
 }
 
 /**
- * Makes a graph of functions one graph, and of shared small constants several. Changes the model's proto.
+ * Makes a graph of functions one graph, and of shared small constants several, and puts what a single branch reads into it. Changes the model's proto.
  * @throws EmpError unsupported_model for functions without end
  */
 export function prepareGraph(model: OnnxModel, { tensors }: ModelInventory): void {
   const { proto } = model;
   unrollModel(model); // refuses functions without end
+  const roles = new Map(tensors.map(({ name, role }) => [name, role]));
+  const named = [...nameStoredTensors(model)].filter(([, name]) => roles.get(name) === 'weight');
   inlineFunctions(proto);
-  const weights = tensors.filter(({ role }) => role === 'weight');
-  if (proto.graph) separateConstants(proto.graph, new Set(weights.map(({ name }) => name)));
+  sinkConstants(new OnnxModel(proto));
+  if (proto.graph) separateConstants(proto.graph, new Set(named.map(([stored]) => stored)));
 }
 
 /** An ONNX model whose structures are known, to be written without some of them. Its weights are never in memory. */
 export class StructuredModel implements ReducibleModel {
   readonly structures: Structures;
   readonly #proto: ModelProto;
-  /** What the inventory calls stored tensors, by the value that they are. */
-  readonly #names: ReadonlyMap<string, string>;
-  readonly #trace: ShapeTrace;
+  /** What the inventory calls stored tensors, by the value that they are in each graph. */
+  readonly #names: readonly ReadonlyMap<string, string>[];
+  readonly #trace: GraphTrace;
   readonly #opened: AsyncDisposableStack;
   readonly #files: ReadonlyMap<string, FileSource>;
 
   private constructor(
     structures: Structures,
     proto: ModelProto,
-    names: ReadonlyMap<string, string>,
-    trace: ShapeTrace,
+    names: readonly ReadonlyMap<string, string>[],
+    trace: GraphTrace,
     files: ReadonlyMap<string, FileSource>,
     opened: AsyncDisposableStack,
   ) {
@@ -80,11 +82,12 @@ export class StructuredModel implements ReducibleModel {
     prepareGraph(stored, inventory);
     const untouched = clone(ModelProtoSchema, proto);
     const model = new OnnxModel(proto);
-    const trace = await traceShapes(model, files, runtime, signal);
-    const analysis = analyseGraph(model, trace);
-    const structures = findStructures(analysis, inventory, names);
-    const values = new Map(
-      [...analysis.stored].map(([value, tensor]) => [value, names.get(tensor) ?? value]),
+    const trace = await traceGraph(model, { files, runtime, signal });
+    const analysed = analyseGraphs(model, trace);
+    const structures = findAllStructures(analysed, inventory, names);
+    const values = analysed.graphs.map(
+      ({ analysis }) =>
+        new Map([...analysis.stored].map(([value, tensor]) => [value, names.get(tensor) ?? value])),
     );
     return new StructuredModel(structures, untouched, values, trace, files, opened.move());
   }
@@ -100,13 +103,16 @@ export class StructuredModel implements ReducibleModel {
     signal: AbortSignal,
   ): Promise<ReducedModel> {
     // The same graph falls into the same roots.
-    const analysis = analyseGraph(new OnnxModel(clone(ModelProtoSchema, this.#proto)), this.#trace);
-    const kept = removeStructures(analysis, removed);
-    const files = await rewriteModel(analysis.model.proto, this.#files, kept, targetDirectory, signal);
-    const named = [...analysis.stored].flatMap(([value, tensor]): [string, KeptPositions][] => {
-      const positions = kept.get(tensor);
-      return positions ? [[this.#names.get(value) ?? value, positions]] : [];
-    });
+    const proto = clone(ModelProtoSchema, this.#proto);
+    const analysed = analyseGraphs(new OnnxModel(proto), this.#trace);
+    const kept = removeFromGraphs(analysed, removed);
+    const files = await rewriteModel(proto, this.#files, kept, targetDirectory, signal);
+    const named = analysed.graphs.flatMap(({ analysis }, index) =>
+      [...analysis.stored].flatMap(([value, tensor]): [string, KeptPositions][] => {
+        const positions = kept.get(tensor);
+        return positions ? [[this.#names[index].get(value) ?? value, positions]] : [];
+      }),
+    );
     return { files, kept: new Map(named) };
   }
 

@@ -23,15 +23,19 @@ export interface AnalysedModel extends TracedModel {
 
 /** Reads a model of one file. */
 export async function traceBytes(bytes: Uint8Array): Promise<TracedModel> {
+  const { proto, skeleton, files } = await prepareBytes(bytes);
+  return { proto, trace: await traceShapes(skeleton, files, RUNTIME, new AbortController().signal) };
+}
+
+/** A model of one file with and without its numbers, prepared as the service prepares it. */
+export async function prepareBytes(bytes: Uint8Array) {
   const files = new Map([['model.onnx', bytesSource(bytes)]]);
   const inventory = await readOnnxInventory(files);
   const skeleton = await readOnnxModel(files);
   prepareGraph(skeleton, inventory);
-  const prepared = new OnnxModel(skeleton.proto);
-  const trace = await traceShapes(prepared, files, RUNTIME, new AbortController().signal);
   const proto = fromBinary(ModelProtoSchema, bytes);
   prepareGraph(new OnnxModel(proto), inventory);
-  return { proto, trace };
+  return { proto, skeleton: new OnnxModel(skeleton.proto), files };
 }
 
 /** The same roots every time. */

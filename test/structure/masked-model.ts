@@ -31,10 +31,14 @@ export function isGone(
   return lanes.rootsAt(axis, position).some((root) => removed.has(root));
 }
 
-/** The dense model with a factor of 0 where something that is to be removed is summed over, and of 1 elsewhere. */
+/**
+ * The dense model with a factor of 0 where something that is to be removed is summed over, and of 1 elsewhere.
+ * @param prefix of the masks' names
+ */
 export function maskedModel(
   { proto, trace, analysis }: AnalysedModel,
   removed: ReadonlySet<number>,
+  prefix = 'mask',
 ): Uint8Array {
   const graph = proto.graph;
   if (!graph) throw new TypeError('no graph');
@@ -47,7 +51,7 @@ export function maskedModel(
     const factors = Array.from(own[0], (_, position) => Number(!isGone(analysis, removed, own, position)));
     if (!factors.includes(0)) continue;
     const [dataType, numbers] = MASKS[trace.dtypeOf(name) ?? ''](factors);
-    const mask = `mask_${count}`;
+    const mask = `${prefix}_${count}`;
     const dims = axes.slice(axis).map((_, i) => BigInt(i === 0 ? factors.length : 1));
     graph.initializer.push(
       create(TensorProtoSchema, { name: mask, dataType, dims, rawData: new Uint8Array(numbers) }),

@@ -11,10 +11,10 @@ import type { Family, Structures } from '../../src/structure/families.ts';
 import { StructuredModel } from '../../src/structure/structured-model.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
-import { analyseTraced, type TracedModel, traceBytes } from './analysed-model.ts';
+import type { TracedModel } from './analysed-model.ts';
 import { relativeDifference } from './compare-values.ts';
-import { maskedModel, zeroedModel } from './masked-model.ts';
 import { createFeeds } from './model-feeds.ts';
+import { maskedWhole, traceWhole, zeroedWhole } from './whole-model.ts';
 
 /** Batches of other sizes than those that models are traced with. */
 const BATCHES = [1, 5] as const;
@@ -63,11 +63,12 @@ export async function checkRemovalOf(
   const removed = new Set(model.structures.families.flatMap(choose));
   const { files } = await model.write(removed, directory, signal);
   const written = join(directory, files[0]);
-  const traced = await traceBytes(new Uint8Array(await readFile(path)));
+  const whole = await traceWhole(new Uint8Array(await readFile(path)));
+  const traced = { proto: whole.proto, trace: whole.trace.shapes };
   const outputs = comparedValues(traced);
   await using pruned = await openOutputs(new Uint8Array(await readFile(written)), outputs);
-  await using masked = await openOutputs(maskedModel(analyseTraced(traced), removed), outputs);
-  await using zeroed = await openOutputs(zeroedModel(analyseTraced(traced), removed), outputs);
+  await using masked = await openOutputs(maskedWhole(whole, removed), outputs);
+  await using zeroed = await openOutputs(zeroedWhole(whole, removed), outputs);
   const worst = { masked: 0, zeroed: 0 };
   for (const [run, batch] of BATCHES.entries()) {
     const feeds = feedsOf(traced, run, batch);

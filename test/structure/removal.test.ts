@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { fromBinary } from '@bufbuild/protobuf';
+import { type GraphProto, ModelProtoSchema } from 'onnx-buf';
+import { innerGraphs } from '../../src/formats/onnx/proto-walk.ts';
 import { encode } from '../formats/onnx/build-model.ts';
 import { type Choice, checkRemovalOf, structuresOf, THREE_IN_TEN } from './removal-check.ts';
 import { type Expected, INPUT, OUTPUT, SMALL_MODELS } from './small-models.ts';
@@ -87,7 +90,22 @@ async function check(path: string, expected: Expected): Promise<void> {
   for (const choice of [THREE_IN_TEN, ALL_BUT_ONE]) {
     await using checked = await checkRemovalOf(path, choice);
     assert.ok(checked.removed.size > 0);
+    const { graph } = fromBinary(ModelProtoSchema, new Uint8Array(await readFile(checked.path)));
+    assert.deepEqual(graph?.valueInfo, []);
+    assert.deepEqual(graph && unreadNames(graph), []);
     assert.ok(checked.masked <= TOLERANCE, `differs by ${checked.masked} from the masked model`);
     assert.ok(checked.zeroed <= TOLERANCE, `differs by ${checked.zeroed} from the model with zeros`);
   }
+}
+
+/** What a model computes or stores, and nothing in it reads. */
+function unreadNames(graph: GraphProto): string[] {
+  const read = new Set<string>();
+  for (const { node, output } of [graph, ...innerGraphs(graph.node)]) {
+    for (const { input } of node) for (const name of input) read.add(name);
+    for (const { name } of output) read.add(name);
+  }
+  const dead = graph.node.filter(({ output }) => !output.some((name) => read.has(name)));
+  const stored = graph.initializer.map(({ name }) => name).filter((name) => !read.has(name));
+  return [...dead.map(({ output }) => output[0]), ...stored];
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { StructureRule } from '../../src/structure/rule.ts';
 import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
 import { analyseTraced } from './analysed-model.ts';
@@ -8,16 +8,19 @@ import type { RuleCase } from './cases/rule-case.ts';
 import { checkRemoval, type OpenGraph, openGraph } from './conformance.ts';
 import { type Fault, type StatementCounts, withCounts, withFault } from './planted-faults.ts';
 
-const opened = new Map<RuleCase, OpenGraph>();
+const opening = new Map<RuleCase, Promise<OpenGraph>>();
 
-before(async () => {
-  for (const each of RULE_CASES) opened.set(each, await openGraph(each.model));
-});
+/** The graph of a case, traced once. */
+function open(each: RuleCase): Promise<OpenGraph> {
+  const known = opening.get(each) ?? openGraph(each.model);
+  opening.set(each, known);
+  return known;
+}
 
 describe('what a node leaves of its outputs when structures are removed', () => {
   for (const each of RULE_CASES) {
     test(each.name, async () => {
-      const { removals, ...found } = await checkRemoval(opened.get(each)!);
+      const { removals, ...found } = await checkRemoval(await open(each));
       const { removable, frozen } = each;
       assert.deepEqual(found, { failure: null, removable, frozen });
       assert.equal(removals > 0, removable > 0);
@@ -36,7 +39,7 @@ describe('rules', () => {
   test('a statement that one leaves out, and an axis that one loses, are noticed', async () => {
     const unnoticed: string[] = [];
     let planted = 0;
-    for (const fault of listFaults()) {
+    for (const fault of await listFaults()) {
       planted++;
       if (!(await isNoticed(fault))) unnoticed.push(`${fault.operator}: ${fault.kind} ${fault.index}`);
     }
@@ -55,11 +58,13 @@ function casesOf(operator: string): RuleCase[] {
   return RULE_CASES.filter((each) => operatorsOf(each).includes(operator));
 }
 
-function listFaults(): Fault[] {
+async function listFaults(): Promise<Fault[]> {
   const counts: StatementCounts = new Map();
   for (const operator of operators()) {
-    for (const each of casesOf(operator))
-      withCounts(operator, counts, () => analyseTraced(opened.get(each)!));
+    for (const each of casesOf(operator)) {
+      const graph = await open(each);
+      withCounts(operator, counts, () => analyseTraced(graph));
+    }
   }
   return [...counts].flatMap(([operator, said]) =>
     [...said].flatMap(([kind, count]) =>
@@ -70,11 +75,11 @@ function listFaults(): Fault[] {
 
 /** Whether a case comes out otherwise than it should. */
 async function isNoticed(fault: Fault): Promise<boolean> {
-  for (const { removable, frozen, ...each } of casesOf(fault.operator)) {
-    const open = opened.get(RULE_CASES.find(({ name }) => name === each.name)!)!;
-    const found = await withFault(fault, () => checkRemoval(open)).catch(() => null);
-    if (found === null || found.failure !== null) return true;
-    if (found.removable !== removable || found.frozen.join() !== frozen.join()) return true;
+  for (const each of casesOf(fault.operator)) {
+    const graph = await open(each);
+    const found = await withFault(fault, () => checkRemoval(graph)).catch(() => null);
+    if (found === null || found.failure !== null || found.removable !== each.removable) return true;
+    if (found.frozen.join() !== each.frozen.join()) return true;
   }
   return false;
 }

@@ -123,7 +123,22 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     }),
   },
   {
-    name: 'tensors that are listed among the inputs, and layers inside a function',
+    name: 'sizes that the model puts out stay what they were',
+    families: ['channel 8'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: build({
+      inputs: [ROWS],
+      nodes: [
+        node('MatMul', ['x', 'w'], ['h']),
+        node('Shape', ['h'], ['sizes']),
+        node('MatMul', ['h', 'v'], ['y']),
+      ],
+      outputs: ['y', 'sizes'],
+      initializers: [random('w', [4, 8]), random('v', [8, 3])],
+    }),
+  },
+  {
+    name: 'tensors that are listed among the inputs, sizes that are declared, and layers inside a function',
     families: ['channel 6'],
     frozen: [OUTPUT, `MatMul: ${INPUT}`],
     model: withFunction(),
@@ -137,6 +152,7 @@ function withFunction(): ModelProto {
     initializers: [random('w', [4, 6]), random('v', [6, 3])],
   });
   proto.graph?.input.push(value('w', [4, 6]), value('v', [6, 3]));
+  proto.graph?.valueInfo.push(value('h', ['batch', 6]));
   const body = [node('MatMul', ['a', 'b'], ['ab']), node('Relu', ['ab'], ['c'])];
   proto.functions.push(modelFunction('layer', ['a', 'b'], ['c'], body));
   proto.opsetImport.push({ ...proto.opsetImport[0], domain: 'local', version: 1n });

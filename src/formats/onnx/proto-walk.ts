@@ -27,6 +27,12 @@ export function isConstant(node: NodeProto): boolean {
   return node.opType === 'Constant' && isStandard(node);
 }
 
+/** Initializers of a graph, and tensors of its Constant nodes. */
+export function storedTensors({ initializer, node }: GraphProto): TensorProto[] {
+  const constants = node.filter(isConstant);
+  return [...initializer, ...constants.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []))];
+}
+
 /** A tensor that a model holds, and where. */
 export interface HeldTensor {
   readonly tensor: TensorProto;

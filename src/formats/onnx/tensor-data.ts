@@ -54,6 +54,11 @@ export function dtypeOf(tensor: TensorProto): string {
   return TYPES.get(tensor.dataType)?.dtype ?? `onnx_type_${tensor.dataType}`;
 }
 
+/** The number that stands for an element type; null for a name that is none's. */
+export function dataTypeOf(dtype: string): number | null {
+  return [...TYPES].find(([, type]) => type.dtype === dtype)?.[0] ?? null;
+}
+
 /** Bits of an element; null for texts and unknown types. */
 export function elementBits(tensor: TensorProto): number | null {
   return TYPES.get(tensor.dataType)?.bits ?? null;

@@ -40,7 +40,7 @@ function lettersOf(term: string, rank: number): string[] {
 /** The axes of an ellipsis, then what stands once, in the order of the alphabet. */
 function impliedOutput(places: ReadonlyMap<string, readonly Place[]>): string[] {
   const letters = [...places.keys()];
-  const ellipsis = letters.filter((letter) => /^\d/.test(letter)).sort((a, b) => Number(b) - Number(a));
+  const ellipsis = letters.filter((letter) => /^\d/.test(letter));
   const single = letters.filter((letter) => !/^\d/.test(letter) && places.get(letter)?.length === 1);
   return [...ellipsis, ...single.sort()];
 }

@@ -63,15 +63,16 @@ export const ELEMENTWISE_CASES: readonly RuleCase[] = [
     initializers: [random('w', [4, 8]), integers('last', [2], [])],
   }),
   of('Shape from an axis on, cast to float', 8, [TIED], {
-    inputs: [['x', ['batch', 4]]],
+    inputs: [['x', ['batch', 'time', 4]]],
     opset: 15,
     nodes: [
       node('MatMul', ['x', 'w'], ['h']),
-      node('Shape', ['h'], ['sizes'], { start: -1 }),
+      node('Shape', ['h'], ['sizes'], { start: 1 }),
       cast('sizes', 'numbers', TensorProto_DataType.FLOAT),
-      node('Div', ['h', 'numbers'], ['y']),
+      node('Gather', ['numbers', 'last'], ['d']),
+      node('Div', ['h', 'd'], ['y']),
     ],
-    initializers: [random('w', [4, 8])],
+    initializers: [random('w', [4, 8]), integers('last', [-1], [])],
   }),
   of('Size of what shrinks', 0, ['has its positions counted', TIED], {
     inputs: [['x', ['batch', 4]]],

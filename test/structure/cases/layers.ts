@@ -73,9 +73,17 @@ export const LAYERS_CASES: readonly RuleCase[] = [
     nodes: [node('Einsum', ['a', 'b'], ['y'], { equation: 'bij,bjk->bik' })],
     initializers: [random('a', [2, 3, 4]), random('b', [2, 4, 5])],
   }),
-  of('Einsum without an arrow, summed in the second', 12, [], {
-    nodes: [node('Einsum', ['a', 'b'], ['y'], { equation: 'ij, kj' })],
+  of('Einsum without an arrow, letters out of order', 12, [], {
+    nodes: [node('Einsum', ['a', 'b'], ['y'], { equation: 'kj, ij' })],
     initializers: [random('a', [3, 4]), random('b', [5, 4])],
+  }),
+  of('Einsum of several axes behind an ellipsis, without an arrow', 14, [], {
+    nodes: [node('Einsum', ['a', 'b'], ['y'], { equation: '...i,ij' })],
+    initializers: [random('a', [2, 3, 4]), random('b', [4, 5])],
+  }),
+  of('Einsum that broadcasts', 14, [], {
+    nodes: [node('Einsum', ['a', 'b'], ['y'], { equation: '...ij,...jk->...ik' })],
+    initializers: [random('a', [2, 3, 4]), random('b', [1, 4, 5])],
   }),
   of('Einsum of a letter that only the second has', 9, [], {
     nodes: [node('Einsum', ['a', 'b'], ['y'], { equation: 'i,jk->ij' })],

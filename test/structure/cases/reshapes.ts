@@ -71,6 +71,26 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
       ],
     },
   ),
+  of('Shape of heads that the batch is merged with, for another of its sizes', 7, [TIED], {
+    inputs: [['x', ['batch', 'time', 4]]],
+    nodes: [
+      node('MatMul', ['x', 'w'], ['h']),
+      node('Reshape', ['h', 'heads'], ['split']),
+      node('Transpose', ['split'], ['turned'], { perm: [2, 0, 1, 3] }),
+      node('Shape', ['x'], ['sizes']),
+      node('Gather', ['sizes', 'one'], ['length']),
+      node('Concat', ['minus', 'length', 'four'], ['target'], { axis: 0 }),
+      node('Reshape', ['turned', 'target'], ['rows']),
+      node('Shape', ['rows'], ['merged']),
+      node('Gather', ['merged', 'one'], ['time']),
+      node('Concat', ['three', 'minus', 'time', 'four'], ['whole'], { axis: 0 }),
+      node('Reshape', ['rows', 'whole'], ['y']),
+    ],
+    initializers: [
+      ...[random('w', [4, 12]), integers('heads', [0, 0, 3, 4]), integers('one', [1])],
+      ...[integers('minus', [-1]), integers('three', [3]), integers('four', [4])],
+    ],
+  }),
   of('Reshape to the Shape of another', 8, [TIED], {
     inputs: [['x', ['batch', 'time', 4]]],
     nodes: [
@@ -122,7 +142,7 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
       node('Relu', ['u'], ['r']),
       node('Squeeze', ['r', 'old'], ['y']),
     ],
-    initializers: [random('x', [3, 1, 4]), integers('new', [0, -1]), integers('old', [-1, 2])],
+    initializers: [random('x', [3, 1, 4]), integers('new', [0, -2]), integers('old', [-2, 2])],
   }),
   of('Squeeze of all axes of one position, where another comes to have one', 2, [], {
     nodes: [node('Squeeze', ['x'], ['s']), node('Relu', ['s'], ['y'])],

@@ -1,0 +1,142 @@
+import { create } from '@bufbuild/protobuf';
+import { ModelProtoSchema, type TensorProto } from 'onnx-buf';
+import type { KeptPositions } from '../formats/gather.ts';
+import type { ModelInventory } from '../formats/model.ts';
+import type { StoredTensor } from '../formats/onnx/constants.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxNode } from '../formats/onnx/graph.ts';
+import { freePrefix, innerGraphs, storedTensors } from '../formats/onnx/proto-walk.ts';
+import { analyseGraph, type GraphAnalysis } from './analysis.ts';
+import { type Family, type FrozenAxis, findStructures, type Structures } from './families.ts';
+import { type GraphTrace, isIf } from './graph-trace.ts';
+import { removeStructures } from './removal.ts';
+
+/** A graph of a model, analysed by itself: what it reads of the graphs around it cannot shrink there, and what it gives them neither. */
+export interface AnalysedGraph {
+  readonly analysis: GraphAnalysis;
+  /** Added to its roots, which are counted from 0 in every analysis, to tell them from those of other graphs. */
+  readonly firstRoot: number;
+}
+
+/** A graph that is not looked into, and the node that it stands in. */
+interface ClosedGraph {
+  readonly node: OnnxNode;
+  readonly graph: OnnxGraph;
+}
+
+/** All graphs of a model. */
+export interface AnalysedGraphs {
+  /** The main graph first, each before those inside it. */
+  readonly graphs: readonly AnalysedGraph[];
+  readonly closed: readonly ClosedGraph[];
+}
+
+/** Analyses the main graph and every branch that was run. The same model falls into the same roots. */
+export function analyseGraphs(model: OnnxModel, trace: GraphTrace): AnalysedGraphs {
+  const graphs: AnalysedGraph[] = [];
+  const closed: ClosedGraph[] = [];
+  let firstRoot = 0;
+  const visit = (own: OnnxModel, { shapes, inner }: GraphTrace) => {
+    const analysis = analyseGraph(own, shapes, own === model ? 'model' : 'branch');
+    graphs.push({ analysis, firstRoot });
+    firstRoot += analysis.lanes.count;
+    const insides = own.graph.nodes.flatMap((node) => node.subgraphs.map(({ graph }) => ({ node, graph })));
+    for (const [index, { node, graph }] of insides.entries()) {
+      const found = inner[index];
+      if (found === null || isFunction(graph.proto)) closed.push({ node, graph });
+      else visit(new OnnxModel(create(ModelProtoSchema, { ...model.proto, graph: graph.proto })), found);
+    }
+  };
+  visit(model, trace);
+  return { graphs, closed };
+}
+
+/**
+ * Sorts the roots of all graphs into families, and says what is frozen.
+ * @param names of the inventory, by the stored tensors of the analysed model
+ */
+export function findAllStructures(
+  { graphs, closed }: AnalysedGraphs,
+  inventory: ModelInventory,
+  names: ReadonlyMap<StoredTensor, string>,
+): Structures {
+  const found = graphs.map(({ analysis, firstRoot }) => {
+    const { families, frozen } = findStructures(analysis, inventory, names);
+    return { families: families.map((family) => shiftRoots(family, firstRoot)), frozen };
+  });
+  return {
+    families: nameApart(found.flatMap(({ families }) => families)),
+    frozen: [...found.flatMap(({ frozen }) => frozen), ...findClosed(closed, inventory, names)],
+  };
+}
+
+function shiftRoots(family: Family, firstRoot: number): Family {
+  const shift = (structure: Family['structures'][number]) => ({
+    ...structure,
+    root: structure.root + firstRoot,
+  });
+  return { ...family, structures: family.structures.map(shift) };
+}
+
+/** Calls of one function in several graphs share its tensors, and the names of those. */
+function nameApart(families: readonly Family[]): Family[] {
+  const taken = new Set<string>();
+  return families.map((family) => {
+    let { name } = family;
+    for (let count = 2; taken.has(name); count++) name = `${family.name}#${count}`;
+    taken.add(name);
+    return { ...family, name };
+  });
+}
+
+function findClosed(
+  closed: readonly ClosedGraph[],
+  inventory: ModelInventory,
+  names: ReadonlyMap<StoredTensor, string>,
+): FrozenAxis[] {
+  const weights = new Map(
+    inventory.tensors.filter(({ role }) => role === 'weight').map((tensor) => [tensor.name, tensor]),
+  );
+  return closed.flatMap(({ node, graph: { proto } }) => {
+    const reason = isIf(node)
+      ? 'is in a branch that cannot be run by itself'
+      : `is in the body of a ${node.op}`;
+    const graphs = isFunction(proto) ? [] : [proto, ...innerGraphs(proto.node)];
+    return graphs.flatMap(storedTensors).flatMap((stored) => {
+      const { name: tensor, shape } = weights.get(names.get(stored) ?? '') ?? { name: '', shape: [] };
+      const axes = [...shape.keys()].filter((axis) => shape[axis] > 1);
+      return axes.map((axis) => ({ tensor, axis, node: node.label, operator: node.op, reason }));
+    });
+  });
+}
+
+/**
+ * Removes structures from the graphs that were analysed: changes the model's proto, and returns what stays of every stored tensor that shrinks.
+ * @param removed roots of structures, as in `findAllStructures`
+ */
+export function removeFromGraphs(
+  { graphs }: AnalysedGraphs,
+  removed: ReadonlySet<number>,
+): Map<TensorProto, KeptPositions> {
+  const main = graphs[0].analysis.model.proto.graph;
+  if (main === undefined) throw new TypeError('a model without a graph');
+  const prefix = freePrefix(main, 'pruned_');
+  const kept = new Map<TensorProto, KeptPositions>();
+  // Inner graphs first: what these no longer read is dead code in those around them.
+  for (const [index, graph] of [...graphs.entries()].toReversed()) {
+    const own = rootsWithin(graph, removed);
+    if (own.size === 0 && index > 0) continue;
+    const names = index === 0 ? prefix : `${prefix}${index}_`;
+    for (const [tensor, positions] of removeStructures(graph.analysis, own, names))
+      kept.set(tensor, positions);
+  }
+  return kept;
+}
+
+/** Those roots of all graphs that are one graph's, as its analysis counts them. */
+export function rootsWithin(
+  { analysis: { lanes }, firstRoot }: AnalysedGraph,
+  roots: ReadonlySet<number>,
+): Set<number> {
+  const own = [...roots].map((root) => root - firstRoot);
+  return new Set(own.filter((root) => root >= 0 && root < lanes.count));
+}

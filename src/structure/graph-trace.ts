@@ -1,0 +1,83 @@
+import type { TensorProto } from 'onnx-buf';
+import { isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { elementCount, type ModelFiles } from '../formats/model.ts';
+import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from '../formats/onnx/graph.ts';
+import { innerGraphs, storedTensors } from '../formats/onnx/proto-walk.ts';
+import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import type { RuntimeSettings } from '../runtime/session.ts';
+import { type ObservedTrace, type ShapeTrace, traceShapes } from '../runtime/shape-trace.ts';
+import { standaloneBranch } from './standalone-branch.ts';
+
+/** What two runs say of a graph, and of the graphs inside it. */
+export interface GraphTrace {
+  readonly shapes: ShapeTrace;
+  /** Of the graphs inside its nodes, in their order; null for one that is not looked into. */
+  readonly inner: readonly (GraphTrace | null)[];
+}
+
+/** What the branches of a model are run with. */
+interface TraceContext {
+  readonly files: ModelFiles;
+  readonly runtime: RuntimeSettings;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs a model twice, and so every branch of an If that stores something: a run of the model takes one branch of two, and says nothing of what is inside.
+ * @throws EmpError what `traceShapes` throws for the model itself
+ */
+export async function traceGraph(model: OnnxModel, context: TraceContext): Promise<GraphTrace> {
+  const { files, runtime, signal } = context;
+  const shapes = await traceShapes(model, files, runtime, signal);
+  return { shapes, inner: await traceInner(model, shapes, context) };
+}
+
+async function traceInner(
+  model: OnnxModel,
+  outer: ObservedTrace,
+  context: TraceContext,
+): Promise<(GraphTrace | null)[]> {
+  const traces: (GraphTrace | null)[] = [];
+  for (const node of model.graph.nodes) {
+    for (const { graph } of node.subgraphs) {
+      traces.push(isIf(node) && holdsWeights(graph) ? await traceBranch(model, graph, outer, context) : null);
+    }
+  }
+  return traces;
+}
+
+async function traceBranch(
+  model: OnnxModel,
+  branch: OnnxGraph,
+  outer: ObservedTrace,
+  context: TraceContext,
+): Promise<GraphTrace | null> {
+  const { files, runtime, signal } = context;
+  const standalone = standaloneBranch(model, branch, outer);
+  if (standalone === null) return null;
+  try {
+    const shapes = await traceShapes(standalone.model, files, runtime, signal, standalone.seen);
+    return { shapes, inner: await traceInner(standalone.model, shapes, context) };
+  } catch (error) {
+    const cannotRun = ['unsupported_model', 'model_run_failed'];
+    if (error instanceof EmpError && cannotRun.includes(error.code)) return null;
+    throw error;
+  }
+}
+
+export function isIf({ op, domain }: OnnxNode): boolean {
+  return op === 'If' && domain === '';
+}
+
+/** Whether there is anything inside that could shrink. */
+function holdsWeights({ proto }: OnnxGraph): boolean {
+  if (isFunction(proto)) return false;
+  return [proto, ...innerGraphs(proto.node)].some((graph) => storedTensors(graph).some(canShrink));
+}
+
+function canShrink(tensor: TensorProto): boolean {
+  const dtype = dtypeOf(tensor);
+  const isWeight = isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
+  return isWeight && elementCount(parseShape(tensor.dims, tensor.name)) > 1;
+}

@@ -1,0 +1,61 @@
+import { capturedValues } from '../formats/onnx/captured.ts';
+import { isFunction, type OnnxGraph, type OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
+import { innerGraphs } from '../formats/onnx/proto-walk.ts';
+import { isIf } from './graph-trace.ts';
+
+/**
+ * Moves initializers that a single branch reads into it: exporters store the weights of all branches in the main graph, and what a branch reads from outside cannot
+ * shrink. Changes the model's proto; its graph does not follow.
+ */
+export function sinkConstants({ proto, graph }: OnnxModel): void {
+  const counts = new Map<string, number>();
+  for (const { initializer, node } of proto.graph ? [proto.graph, ...innerGraphs(proto.graph.node)] : []) {
+    const names = [...initializer.map(({ name }) => name), ...node.flatMap(({ output }) => output)];
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  // The inventory tells tensors of one name apart by where they stand.
+  sink(graph, [], (value) => counts.get(value.name) === 1);
+}
+
+/** @param received what was moved into the graph */
+function sink(
+  graph: OnnxGraph,
+  received: readonly OnnxValue[],
+  canMove: (value: OnnxValue) => boolean,
+): void {
+  const branches = graph.nodes.filter(isIf).flatMap(({ subgraphs }) => subgraphs.map((inner) => inner.graph));
+  if (branches.length === 0) return;
+  const readers = readersIn(graph);
+  const moved = new Map(branches.map((branch): [OnnxGraph, OnnxValue[]] => [branch, []]));
+  for (const value of [...graph.initializers, ...received].filter(canMove)) {
+    const [reader = null, ...others] = readers.get(value) ?? [];
+    if (reader !== null && others.length === 0) moved.get(reader)?.push(value);
+  }
+  for (const [branch, values] of moved) {
+    move(values, graph, branch);
+    sink(branch, values, canMove);
+  }
+}
+
+/** The branches that read a value; null among them where anything else in the graph does. */
+function readersIn(graph: OnnxGraph): Map<OnnxValue, Set<OnnxGraph | null>> {
+  const readers = new Map<OnnxValue, Set<OnnxGraph | null>>();
+  const read = (value: OnnxValue | null, reader: OnnxGraph | null) => {
+    if (value) readers.set(value, (readers.get(value) ?? new Set()).add(reader));
+  };
+  for (const value of [...graph.inputs, ...graph.outputs]) read(value, null);
+  for (const node of graph.nodes) {
+    for (const value of node.inputs) read(value, null);
+    for (const inner of node.subgraphs) {
+      for (const value of capturedValues(inner.graph)) read(value, isIf(node) ? inner.graph : null);
+    }
+  }
+  return readers;
+}
+
+function move(values: readonly OnnxValue[], { proto: from }: OnnxGraph, { proto: to }: OnnxGraph): void {
+  if (isFunction(from) || isFunction(to)) return;
+  const names = new Set(values.map(({ name }) => name));
+  to.initializer.push(...from.initializer.filter(({ name }) => names.has(name)));
+  from.initializer = from.initializer.filter(({ name }) => !names.has(name));
+}

@@ -1,0 +1,93 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type GraphProto,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from 'onnx-buf';
+import { capturedValues } from '../formats/onnx/captured.ts';
+import { isFunction, type OnnxGraph, OnnxModel } from '../formats/onnx/graph.ts';
+import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
+import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
+import type { Fetched } from '../runtime/session.ts';
+import type { ObservedTrace, SeenInput, SteadyValue } from '../runtime/shape-trace.ts';
+
+/** A branch of an If as a model of its own, with the branch's nodes in their order. */
+export interface StandaloneBranch {
+  readonly model: OnnxModel;
+  /** What each of its inputs was where the model around it ran, by name. */
+  readonly seen: ReadonlyMap<string, SeenInput>;
+}
+
+/**
+ * Cuts a branch out of the graph around it: what it reads from there and is the same in both runs is stored in it, all else goes into it. Null where something that it
+ * reads is no tensor of numbers. Shares what it can with `model`.
+ * @param model whose main graph is around the branch
+ * @param outer what two runs say of that graph
+ */
+export function standaloneBranch(
+  model: OnnxModel,
+  branch: OnnxGraph,
+  outer: ObservedTrace,
+): StandaloneBranch | null {
+  if (isFunction(branch.proto) || branch.proto.input.length > 0) return null;
+  const { name, node, output, initializer, sparseInitializer } = branch.proto;
+  const parts = { initializer: [...initializer], sparseInitializer: [...sparseInitializer] };
+  const graph = create(GraphProtoSchema, { name, node, output, ...parts });
+  const declared = new Map(modelInputs(model).map((input) => [input.name, input]));
+  const seen = new Map<string, SeenInput>();
+  for (const { name } of capturedValues(branch)) {
+    const values = outer.steadyOf(name);
+    if (store(graph, name, outer, values)) continue;
+    const [shapes, dtype] = [outer.shapesOf(name), dataTypeOf(outer.dtypeOf(name) ?? '')];
+    if (shapes === null || dtype === null) return null;
+    graph.input.push(declare(name, dtype, shapes, declared.get(name)));
+    seen.set(name, { shapes, values });
+  }
+  const proto = create(ModelProtoSchema, { ...model.proto, graph, trainingInfo: [] });
+  return { model: new OnnxModel(proto), seen };
+}
+
+/** Whether a value is known, and then stored. */
+function store(graph: GraphProto, name: string, outer: ObservedTrace, values: SteadyValue | null): boolean {
+  const stored = outer.storedOf(name);
+  if (stored?.$typeName === 'onnx.TensorProto') graph.initializer.push(stored);
+  else if (stored) graph.sparseInitializer.push(stored);
+  else if (values && isSame(...values)) graph.initializer.push(tensorOf(name, values[0]));
+  else return false;
+  return true;
+}
+
+function isSame(first: Fetched, second: Fetched): boolean {
+  const isSameShape = first.shape.join() === second.shape.join();
+  return isSameShape && first.data.every((value, index) => Object.is(value, second.data[index]));
+}
+
+function tensorOf(name: string, { dtype, shape, data }: Fetched): TensorProto {
+  const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+  const dims = shape.map(BigInt);
+  return create(TensorProtoSchema, { name, dataType: dataTypeOf(dtype) ?? 0, dims, rawData });
+}
+
+/** An axis is open where the model says so or the runs do; those that had the same sizes have one name. */
+function declare(
+  name: string,
+  elemType: number,
+  [first, second]: SeenInput['shapes'],
+  declared: OnnxInput | undefined,
+): ValueInfoProto {
+  const dim = first.map((size, axis) => {
+    const isFixed = size === second[axis] && (!declared || typeof declared.dims?.[axis] === 'number');
+    return isFixed
+      ? { value: { case: 'dimValue' as const, value: BigInt(size) } }
+      : { value: { case: 'dimParam' as const, value: `open ${size} ${second[axis]}` } };
+  });
+  const type = create(TypeProtoSchema, {
+    value: { case: 'tensorType', value: { elemType, shape: { dim } } },
+  });
+  return create(ValueInfoProtoSchema, { name, type });
+}
