@@ -94,6 +94,18 @@ describe('the examples', () => {
     assert.equal(lines.length, evaluation.search.evaluations.length);
     assert.match(await readFile(join(directory, 'report.html'), 'utf8'), /^<!doctype html>/i);
   });
+
+  test('structures.sh gives a smaller model within the target', async () => {
+    const { structures, evaluation, sizes } = JSON.parse(
+      await runExample('bash', 'structures.sh', MODEL, DATA),
+    );
+    const [{ n, n_keep }] = structures.families;
+    assert.ok(n === 100 && n_keep % 8 === 0 && n_keep <= 80, `${n_keep}`);
+    assert.ok(evaluation.search.met && evaluation.pruned.loss <= 1.1 * evaluation.dense.loss);
+    const { byteLength } = await readFile(join(directory, `pruned-${MODEL}`));
+    assert.equal(byteLength, sizes.pruned_bytes);
+    assert.ok(byteLength < sizes.dense_bytes);
+  });
 });
 
 test("the README's code is the examples' own", async () => {

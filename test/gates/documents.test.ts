@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { SETTINGS } from '../../src/config.ts';
+import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -22,11 +23,18 @@ describe('what is written beside the code', () => {
     assert.deepEqual(listed.sort(), [...RULES.keys()].sort());
   });
 
+  test('docs/structures.md lists every operator with a rule for structures once, and no other', async () => {
+    const rows = (await read('docs/structures.md')).matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm);
+    const listed = [...rows].flatMap(([, cell = '']) => [...cell.matchAll(/\w+/g)].map(([name]) => name));
+    assert.deepEqual(listed.sort(), [...STRUCTURE_RULES.keys()].sort());
+  });
+
   test('links within the documents lead somewhere', async () => {
     for (const [document, folder] of [
       ['README.md', ''],
       ['docs/architecture.md', 'docs/'],
       ['docs/gradients.md', 'docs/'],
+      ['docs/structures.md', 'docs/'],
       ['examples/README.md', 'examples/'],
     ]) {
       for (const [, target = ''] of (await read(document ?? '')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
