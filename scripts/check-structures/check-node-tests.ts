@@ -67,9 +67,17 @@ function reasonOf({ frozen }: Verdict): string {
   return [...new Set(frozen.map((reason) => reason.replace(/^\w+ (has no rule)/, '$1')))].join('; ');
 }
 
-/** What tests have in common. */
+/** What tests that do not run have in common. */
+const REFUSALS: readonly (readonly [RegExp, string])[] = [
+  [/takes (a sequence|an optional value)/, 'an input is no tensor'],
+  [/Could not find an implementation|Unsupported data type/, 'onnxruntime does not do it for the type'],
+  [/Unrecognized attribute|axis == largest/, 'it is of an operator set before 7'],
+  [/layout_ == 0/, 'the batch comes first, which onnxruntime does not do'],
+  [/is not a registered function/, 'it is an optimizer of the training domain'],
+  [/locale/, 'it needs a locale that is not installed'],
+  [/'fetches' cannot be an empty array/, 'its outputs are no tensors'],
+];
+
 function refusalOf(message: string): string {
-  const [, kind] = /takes (a sequence|an optional value)/.exec(message) ?? [];
-  if (kind) return `an input is ${kind}`;
-  return /Could not find an implementation|[^:]*$/.exec(message)?.[0].trim().slice(0, 80) ?? message;
+  return REFUSALS.find(([pattern]) => pattern.test(message))?.[1] ?? message;
 }
