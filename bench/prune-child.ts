@@ -4,6 +4,7 @@ import { openFileSource } from '../src/formats/file-source.ts';
 import { readModelInventory } from '../src/formats/inventory.ts';
 import { prune } from '../src/pipeline/prune.ts';
 import { recipeSchema } from '../src/pipeline/recipe.ts';
+import { peakBytes } from './peak-memory.ts';
 
 const [path, outputDirectory, threads] = process.argv.slice(2);
 const name = basename(path);
@@ -27,4 +28,4 @@ const { timings_ms } = await prune(
   },
   { signal: new AbortController().signal, onProgress: () => {} },
 );
-console.log(JSON.stringify({ timings_ms, peakBytes: process.resourceUsage().maxRSS * 1024 }));
+console.log(JSON.stringify({ timings_ms, peakBytes: await peakBytes() }));

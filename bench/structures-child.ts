@@ -1,10 +1,11 @@
 /** Analyses a model's structures, removes a third of every family, and prints what both took, in a process of its own so that its memory can be measured. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
 import { readModelInventory } from '../src/formats/inventory.ts';
 import { StructuredModel } from '../src/structure/structured-model.ts';
 import { time } from './measure.ts';
+import { peakBytes } from './peak-memory.ts';
 
 const [modelDirectory, targetDirectory] = process.argv.slice(2);
 const { signal } = new AbortController();
@@ -35,10 +36,3 @@ console.log(
     removalPeak: await peakBytes(),
   }),
 );
-
-/** Not `resourceUsage().maxRSS`: Linux carries over into it what the parent held when it forked. */
-async function peakBytes(): Promise<number | null> {
-  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
-}
