@@ -100,8 +100,9 @@ export async function traceShapes(
     const fed = axes.shapes(sizes);
     return run(({ name, dtype }) => createFeed(dtype ?? '', fed.get(name) ?? [], integer));
   };
+  const isVaried = !inputs.some((input) => isHeld(input, seen?.get(input.name)?.shapes ?? null));
   const runs =
-    (seen && (await runAsSeen(seen, run, steadyInputs.size > 0))) ??
+    (seen && isVaried && (await runAsSeen(seen, run, steadyInputs.size > 0))) ||
     (await runTwice(axes, hasIntegers, runOpen, signal));
   const shapesOf = (name: string) => {
     const tensor = stored.get(name);
@@ -126,6 +127,12 @@ export async function traceShapes(
       return first && second ? [first, second] : null;
     },
   };
+}
+
+/** Whether an open axis of an input had the same size in both runs. */
+export function isHeld({ dims }: OnnxInput, shapes: ReturnType<ShapeTrace['shapesOf']>): boolean {
+  const [first, second] = shapes ?? [[], []];
+  return first.some((size, axis) => size === second[axis] && typeof dims?.[axis] !== 'number');
 }
 
 /** Both runs under the sizes that were seen; null where the graph does not take them and `mustFit` does not say that no others would do. */

@@ -32,6 +32,8 @@ const MAX_KEPT_ELEMENTS = 64;
 const MAX_KEPT_BYTES = 256 * 2 ** 20;
 /** ConstantOfShape is there since. */
 const MIN_OPSET = 9;
+/** Initializers need not be inputs since, which those of inner graphs never can be. */
+const MIN_IR_VERSION = 4n;
 /** For models that import no standard operators. */
 const FALLBACK_OPSET = 17;
 
@@ -60,6 +62,7 @@ export async function createWeightless(
   const { graph } = proto;
   if (graph === undefined) throw new TypeError('a model without a graph');
   proto.trainingInfo = [];
+  if (proto.irVersion < MIN_IR_VERSION) proto.irVersion = MIN_IR_VERSION;
   inlineFunctions(proto);
   constantsToInitializers(graph);
   const stored = new Map<string, StoredTensor>([

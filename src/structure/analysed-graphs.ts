@@ -8,6 +8,7 @@ import { freePrefix, innerGraphs, storedTensors } from '../formats/onnx/proto-wa
 import { analyseGraph, type GraphAnalysis } from './analysis.ts';
 import { type Family, type FrozenAxis, findStructures, type Structures } from './families.ts';
 import { type GraphTrace, isIf } from './graph-trace.ts';
+import { INNER_INITIALIZERS_SINCE, initializersToConstants } from './inner-initializers.ts';
 import { removeStructures } from './removal.ts';
 
 /** A graph of a model, analysed by itself: what it reads of the graphs around it cannot shrink there, and what it gives them neither. */
@@ -98,7 +99,7 @@ function findClosed(
   );
   return closed.flatMap(({ node, graph: { proto } }) => {
     const reason = isIf(node)
-      ? 'is in a branch that cannot be run by itself'
+      ? 'is in a branch whose sizes could not be found'
       : `is in the body of a ${node.op}`;
     const graphs = isFunction(proto) ? [] : [proto, ...innerGraphs(proto.node)];
     return graphs.flatMap(storedTensors).flatMap((stored) => {
@@ -117,7 +118,7 @@ export function removeFromGraphs(
   { graphs }: AnalysedGraphs,
   removed: ReadonlySet<number>,
 ): Map<TensorProto, KeptPositions> {
-  const main = graphs[0].analysis.model.proto.graph;
+  const { graph: main, irVersion } = graphs[0].analysis.model.proto;
   if (main === undefined) throw new TypeError('a model without a graph');
   const prefix = freePrefix(main, 'pruned_');
   const kept = new Map<TensorProto, KeptPositions>();
@@ -128,6 +129,8 @@ export function removeFromGraphs(
     const names = index === 0 ? prefix : `${prefix}${index}_`;
     for (const [tensor, positions] of removeStructures(graph.analysis, own, names))
       kept.set(tensor, positions);
+    const inner = index > 0 && graph.analysis.model.proto.graph;
+    if (inner && irVersion < INNER_INITIALIZERS_SINCE) initializersToConstants(inner);
   }
   return kept;
 }

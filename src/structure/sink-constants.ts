@@ -2,12 +2,14 @@ import { capturedValues } from '../formats/onnx/captured.ts';
 import { isFunction, type OnnxGraph, type OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
 import { innerGraphs } from '../formats/onnx/proto-walk.ts';
 import { isIf } from './graph-trace.ts';
+import { INNER_INITIALIZERS_SINCE } from './inner-initializers.ts';
 
 /**
  * Moves initializers that a single branch reads into it: exporters store the weights of all branches in the main graph, and what a branch reads from outside cannot
  * shrink. Changes the model's proto; its graph does not follow.
  */
 export function sinkConstants({ proto, graph }: OnnxModel): void {
+  if (proto.irVersion < INNER_INITIALIZERS_SINCE) return;
   const counts = new Map<string, number>();
   for (const { initializer, node } of proto.graph ? [proto.graph, ...innerGraphs(proto.graph.node)] : []) {
     const names = [...initializer.map(({ name }) => name), ...node.flatMap(({ output }) => output)];

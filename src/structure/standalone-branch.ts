@@ -10,11 +10,11 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { capturedValues } from '../formats/onnx/captured.ts';
-import { isFunction, type OnnxGraph, OnnxModel } from '../formats/onnx/graph.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
 import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
 import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
 import type { Fetched } from '../runtime/session.ts';
-import type { ObservedTrace, SeenInput, SteadyValue } from '../runtime/shape-trace.ts';
+import { isHeld, type ObservedTrace, type SeenInput, type SteadyValue } from '../runtime/shape-trace.ts';
 
 /** A branch of an If as a model of its own, with the branch's nodes in their order. */
 export interface StandaloneBranch {
@@ -25,7 +25,8 @@ export interface StandaloneBranch {
 
 /**
  * Cuts a branch out of the graph around it: what it reads from there and is the same in both runs is stored in it, all else goes into it. Null where something that it
- * reads is no tensor of numbers. Shares what it can with `model`.
+ * reads is no tensor of numbers, or has sizes that are not known: the runs held an open axis, which the branch that they took may have asked for and this one not.
+ * Shares what it can with `model`.
  * @param model whose main graph is around the branch
  * @param outer what two runs say of that graph
  */
@@ -38,9 +39,15 @@ export function standaloneBranch(
   const { name, node, output, initializer, sparseInitializer } = branch.proto;
   const parts = { initializer: [...initializer], sparseInitializer: [...sparseInitializer] };
   const graph = create(GraphProtoSchema, { name, node, output, ...parts });
-  const declared = new Map(modelInputs(model).map((input) => [input.name, input]));
+  const inputs = modelInputs(model);
+  const declared = new Map(inputs.map((input) => [input.name, input]));
+  const unknown = inputs.some((input) => isHeld(input, outer.shapesOf(input.name)))
+    ? madeOfInputs(model.graph)
+    : new Set();
   const seen = new Map<string, SeenInput>();
-  for (const { name } of capturedValues(branch)) {
+  for (const value of capturedValues(branch)) {
+    if (unknown.has(value)) return null;
+    const { name } = value;
     const values = outer.steadyOf(name);
     if (store(graph, name, outer, values)) continue;
     const [shapes, dtype] = [outer.shapesOf(name), dataTypeOf(outer.dtypeOf(name) ?? '')];
@@ -50,6 +57,18 @@ export function standaloneBranch(
   }
   const proto = create(ModelProtoSchema, { ...model.proto, graph, trainingInfo: [] });
   return { model: new OnnxModel(proto), seen };
+}
+
+/** Values that nodes compute of inputs, be it of their sizes alone. */
+function madeOfInputs({ inputs, nodes }: OnnxGraph): Set<OnnxValue> {
+  const made = new Set<OnnxValue>();
+  const isMade = (value: OnnxValue | null) => value !== null && (inputs.includes(value) || made.has(value));
+  for (const node of nodes) {
+    const captured = node.subgraphs.flatMap(({ graph }) => capturedValues(graph));
+    if (![...node.inputs, ...captured].some(isMade)) continue;
+    for (const output of node.outputs) if (output) made.add(output);
+  }
+  return made;
 }
 
 /** Whether a value is known, and then stored. */

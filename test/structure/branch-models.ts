@@ -1,7 +1,21 @@
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
-import { graph, integers, node } from '../formats/onnx/build-model.ts';
-import { value } from '../runtime/runtime-model.ts';
-import { build, type Parts } from '../runtime/traced-model.ts';
+import type { ModelProto } from 'onnx-buf';
+import { integers, node } from '../formats/onnx/build-model.ts';
+import { build } from '../runtime/traced-model.ts';
+import {
+  branch,
+  CONVOLUTION_SIZES,
+  choose,
+  condition,
+  constant,
+  convolution,
+  loopBody,
+  network,
+  networkWeights,
+  ROWS,
+  reshaped,
+  reshapedWeights,
+  withIrVersion,
+} from './branch-parts.ts';
 import { random } from './cases/rule-case.ts';
 
 /** A model with branches, and what is expected of it. */
@@ -16,53 +30,13 @@ export interface BranchModel {
   readonly lengths?: readonly [number, number];
 }
 
-const ROWS: NonNullable<Parts['inputs']>[number] = ['x', ['batch', 4]];
-const condition = (name: string): NonNullable<Parts['inputs']>[number] => [name, [1], 'BOOL'];
-
 const BRANCH_OUTPUT = ': is an axis of an output of the branch';
 const TIED = ': ties it to an axis that cannot shrink';
 const CAPTURED = 'If: is read inside a branch or loop';
 
-/** Two layers, named with `stem`, from `input` to `${stem}_y`; `up` and `down` are their weights. */
-function network(stem: string, input = 'x', up = `${stem}_up`, down = `${stem}_down`): NodeProto[] {
-  return [
-    node('MatMul', [input, up], [`${stem}_h`]),
-    node('Relu', [`${stem}_h`], [`${stem}_r`]),
-    node('MatMul', [`${stem}_r`, down], [`${stem}_y`]),
-  ];
-}
-
-const networkWeights = (stem: string, width: number, inputs = 4) => [
-  random(`${stem}_up`, [inputs, width]),
-  random(`${stem}_down`, [width, 3]),
-];
-
-const branch = (nodes: NodeProto[], initializers: TensorProto[] = []): GraphProto =>
-  graph({ nodes, initializers, outputs: [nodes.at(-1)!.output[0]] });
-
-const choose = (by: string, output: string, whenTrue: GraphProto, whenFalse: GraphProto) =>
-  node('If', [by], [output], { then_branch: whenTrue, else_branch: whenFalse });
-
-/** Two layers with a Reshape to rows of two and back between them, which both name the batch: `count`, computed outside as `two` is, and Shape inside. */
-function reshaped(stem: string): NodeProto[] {
-  return [
-    node('MatMul', ['x', `${stem}_up`], [`${stem}_h`]),
-    node('Concat', ['count', 'two', 'rest'], [`${stem}_to`], { axis: 0 }),
-    node('Reshape', [`${stem}_h`, `${stem}_to`], [`${stem}_p`]),
-    node('Unsqueeze', [`${stem}_p`, 'two'], [`${stem}_u`]),
-    node('Relu', [`${stem}_u`], [`${stem}_r`]),
-    node('Shape', ['x'], [`${stem}_s`]),
-    node('Gather', [`${stem}_s`, 'zero'], [`${stem}_n`]),
-    node('Concat', [`${stem}_n`, `${stem}_whole`], [`${stem}_back`], { axis: 0 }),
-    node('Reshape', [`${stem}_r`, `${stem}_back`], [`${stem}_f`]),
-    node('MatMul', [`${stem}_f`, `${stem}_down`], [`${stem}_y`]),
-  ];
-}
-
-const reshapedWeights = (stem: string, width: number) => [
-  ...networkWeights(stem, width),
-  integers(`${stem}_whole`, [width]),
-];
+/** What is frozen of networks that read what cannot shrink, and whose results are those of branches. */
+const endsOf = (...stems: string[]) =>
+  stems.flatMap((stem) => [`${stem}_down ${BRANCH_OUTPUT}`, `${stem}_up MatMul${TIED}`]);
 
 export const BRANCH_MODELS: readonly BranchModel[] = [
   {
@@ -93,12 +67,7 @@ export const BRANCH_MODELS: readonly BranchModel[] = [
   {
     name: 'weights that a single branch reads are its own, wherever they are stored',
     families: ['then_up 9', 'inner_up 5'],
-    frozen: [
-      `inner_down ${BRANCH_OUTPUT}`,
-      `inner_up MatMul${TIED}`,
-      `then_down ${BRANCH_OUTPUT}`,
-      `then_up MatMul${TIED}`,
-    ],
+    frozen: endsOf('inner', 'then'),
     model: build({
       inputs: [ROWS, condition('c'), condition('d')],
       nodes: [
@@ -126,11 +95,9 @@ export const BRANCH_MODELS: readonly BranchModel[] = [
     name: 'a weight that both branches read stays as it is',
     families: ['then_up 6', 'else_up 5'],
     frozen: [
-      `else_down MatMul${TIED}`,
-      `else_up MatMul${TIED}`,
+      ...['else_down', 'else_up'].map((tensor) => `${tensor} MatMul${TIED}`),
       `shared ${CAPTURED}`,
-      `then_down MatMul${TIED}`,
-      `then_up MatMul${TIED}`,
+      ...['then_down', 'then_up'].map((tensor) => `${tensor} MatMul${TIED}`),
     ],
     model: build({
       inputs: [ROWS, condition('c')],
@@ -215,12 +182,7 @@ export const BRANCH_MODELS: readonly BranchModel[] = [
     name: 'a branch that does not take the sizes that the other takes',
     families: ['then_up 6', 'else_up 9'],
     lengths: [512, 256],
-    frozen: [
-      `else_down ${BRANCH_OUTPUT}`,
-      `else_up MatMul${TIED}`,
-      `then_down ${BRANCH_OUTPUT}`,
-      `then_up MatMul${TIED}`,
-    ],
+    frozen: endsOf('else', 'then'),
     model: build({
       inputs: [['x', ['batch', 'length']], condition('c')],
       nodes: [
@@ -243,10 +205,73 @@ export const BRANCH_MODELS: readonly BranchModel[] = [
     }),
   },
   {
+    name: 'a branch that takes any size beside one that takes a single one',
+    families: ['then_up 6', 'conv 2', 'conv#0 4'],
+    lengths: [300, 256],
+    frozen: [`down ${BRANCH_OUTPUT}`, `then_down ${BRANCH_OUTPUT}`, `then_up MatMul${TIED}`],
+    model: build({
+      inputs: [['x', ['batch', 'length']], condition('c')],
+      nodes: [
+        choose('c', 'y', branch(network('then'), networkWeights('then', 6, 256)), branch(convolution())),
+      ],
+      initializers: [...[random('conv', [8, 1, 3]), random('down', [8, 3]), ...CONVOLUTION_SIZES]],
+    }),
+  },
+  {
+    name: 'what is computed outside of a size that the other branch has asked for',
+    families: ['then_up 6'],
+    lengths: [256, 256],
+    frozen: [
+      ...['conv', 'down'].map((tensor) => `${tensor} If: is in a branch whose sizes could not be found`),
+      ...[`then_down ${BRANCH_OUTPUT}`, `then_up MatMul${TIED}`],
+    ],
+    model: build({
+      inputs: [['x', ['batch', 'length']], condition('c')],
+      nodes: [
+        node('Unsqueeze', ['x', 'one'], ['wide']),
+        choose(
+          'c',
+          'y',
+          branch(network('then'), networkWeights('then', 6, 256)),
+          branch(convolution().slice(1), [random('conv', [8, 1, 3]), random('down', [8, 3])]),
+        ),
+      ],
+      initializers: CONVOLUTION_SIZES,
+    }),
+  },
+  {
+    name: 'branches of old models hold Constant nodes alone',
+    families: ['then_up 2', 'then_up#1 6', 'else_up 2', 'else_up#1 3'],
+    frozen: endsOf('else', 'then'),
+    model: withIrVersion(
+      3n,
+      build({
+        inputs: [ROWS, condition('c')],
+        nodes: [
+          ...[
+            constant(integers('zero', [0])),
+            constant(integers('two', [2])),
+            constant(integers('rest', [-1])),
+          ],
+          node('Shape', ['x'], ['sizes']),
+          node('Gather', ['sizes', 'zero'], ['count']),
+          choose(
+            'c',
+            'y',
+            branch([...reshapedWeights('then', 12).map(constant), ...reshaped('then')]),
+            branch([...reshapedWeights('else', 6).map(constant), ...reshaped('else')]),
+          ),
+        ],
+      }),
+    ),
+  },
+  {
     name: 'what cannot be run by itself, and the body of a Loop, are left as they are',
     families: ['then_up 6'],
     frozen: [
-      ...['odd_down', 'odd_up'].map((tensor) => `${tensor} If: is in a branch that cannot be run by itself`),
+      ...['odd_down', 'odd_up'].map(
+        (tensor) => `${tensor} If: is in a branch whose sizes could not be found`,
+      ),
       'square Loop: is in the body of a Loop',
       `then_down ${BRANCH_OUTPUT}`,
       `then_up MatMul${TIED}`,
@@ -270,13 +295,3 @@ export const BRANCH_MODELS: readonly BranchModel[] = [
     }),
   },
 ];
-
-function loopBody(): GraphProto {
-  const body = graph({
-    nodes: [node('Identity', ['going'], ['on']), node('MatMul', ['state', 'square'], ['next'])],
-    initializers: [random('square', [4, 4])],
-    outputs: ['on', 'next'],
-  });
-  body.input = [value('turn', [], 'INT64'), value('going', [], 'BOOL'), value('state', ['rows', 4])];
-  return body;
-}

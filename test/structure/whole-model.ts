@@ -38,6 +38,7 @@ function changeAll(
   change: (graph: AnalysedModel, removed: ReadonlySet<number>, index: number) => unknown,
 ): Uint8Array {
   const proto = clone(ModelProtoSchema, untouched);
+  proto.irVersion = 8n; // older ones have no initializers in branches, which masks are
   const traces = tracesOf(trace);
   for (const [index, graph] of analyseGraphs(new OnnxModel(proto), trace).graphs.entries()) {
     const { analysis } = graph;
