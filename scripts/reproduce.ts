@@ -1,29 +1,79 @@
 /**
- * `npm run reproduce [-- path/to/fixtures]`: repeats what this machine can of the paper's experiments and writes `docs/reproduction.md`.
- * Without the fixtures only FC2 is there, from `examples/`: the document is then printed and the file left as it is.
+ * `npm run reproduce [-- part ... --fixtures path]`: repeats what this machine can of the paper's experiments and writes `docs/reproduction.md`, and the table that the README has of it.
+ * Parts are `paper` (weights), `structures` and `targets`; without a name all of them run, else the others stay as they are.
+ * Without the fixtures only FC2 is there, from `examples/`: part `paper` of it is then printed, and the files are left as they are.
  */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
 import { sharedFixtures } from '../test/shared.ts';
 import { formatResults } from './reproduce/document.ts';
 import { type Findings, runAll, runProtocol } from './reproduce/experiments.ts';
 import { formatIntroduction } from './reproduce/introduction.ts';
-import { openExample, openFixture } from './reproduce/network.ts';
+import { type Network, openExample, openFixture, openTrained } from './reproduce/network.ts';
+import { type OnePercent, runOnePercent } from './reproduce/one-percent.ts';
+import { formatOnePercent, formatOnePercentTable } from './reproduce/one-percent-section.ts';
+import { formatPart, joinParts, PARTS, type Part, splitParts } from './reproduce/parts.ts';
+import { placeTable } from './reproduce/readme-table.ts';
+import { rememberingRun } from './reproduce/run.ts';
+import { PLANS, runStructures, type StructureFindings, TRAINED } from './reproduce/structures.ts';
+import { formatStructures } from './reproduce/structures-section.ts';
 
 const DOCUMENT = new URL('../docs/reproduction.md', import.meta.url);
+const README = new URL('../README.md', import.meta.url);
 const NETWORKS = ['fc2-mnist', 'fc5-fashion', 'cnn-fashion', 'kan-mnist', 'llama-tiny'];
 
-const fixtures = process.argv[2] ?? sharedFixtures();
-const findings: Findings[] = [];
+const { values, positionals } = parseArgs({
+  options: { fixtures: { type: 'string' } },
+  allowPositionals: true,
+});
+const asked = positionals.length > 0 ? positionals.map(toPart) : PARTS;
+const fixtures = values.fixtures ?? sharedFixtures();
+const run = rememberingRun(console.error);
+
 if (fixtures === null) {
   console.error(
-    'no fixtures: name their folder to repeat more than FC2 (npm run reproduce -- path/to/fixtures)',
+    'no fixtures: only FC2 is repeated, and no structures or targets; name their folder (npm run reproduce -- --fixtures path)',
   );
-  findings.push(await runAll(await openExample(), console.error));
+  console.log(formatPart('paper', await repeatPaper([await openExample()])));
 } else {
-  for (const name of NETWORKS) findings.push(await runAll(await openFixture(fixtures, name), console.error));
+  await writeDocument(fixtures);
 }
-const llama = findings.find(({ network }) => network.name === 'llama-tiny');
-const protocol = llama ? await runProtocol(llama, console.error) : null;
-const document = `${formatIntroduction(findings[0].global)}\n${formatResults(findings, protocol)}`;
-if (fixtures === null) console.log(document);
-else await writeFile(DOCUMENT, document);
+
+function toPart(name: string): Part {
+  const part = PARTS.find((part) => part === name);
+  if (part === undefined) throw new Error(`${name} is no part of the document: expected ${PARTS.join(', ')}`);
+  return part;
+}
+
+/** Part after part, each written when it is there. */
+async function writeDocument(fixtures: string): Promise<void> {
+  const networks = await Promise.all(NETWORKS.map((name) => openFixture(fixtures, name)));
+  const write = async (part: Part, text: string) => {
+    const texts = splitParts(await readFile(DOCUMENT, 'utf8'));
+    await writeFile(DOCUMENT, joinParts({ ...texts, [part]: formatPart(part, text) }));
+  };
+  if (asked.includes('paper')) await write('paper', await repeatPaper(networks));
+  if (asked.includes('structures')) {
+    const findings: StructureFindings[] = [];
+    for (const name of Object.keys(PLANS)) {
+      const open = TRAINED.includes(name) ? openTrained : openFixture;
+      findings.push(...(await runStructures(await open(fixtures, name), run)));
+    }
+    await write('structures', formatStructures(findings));
+  }
+  if (asked.includes('targets')) {
+    const findings: OnePercent[] = [];
+    for (const network of networks) findings.push(...(await runOnePercent(network, run)));
+    await write('targets', formatOnePercent(findings));
+    const readme = await readFile(README, 'utf8');
+    await writeFile(README, placeTable(readme, formatOnePercentTable(findings)));
+  }
+}
+
+async function repeatPaper(networks: readonly Network[]): Promise<string> {
+  const findings: Findings[] = [];
+  for (const network of networks) findings.push(await runAll(network, run));
+  const llama = findings.find(({ network }) => network.name === 'llama-tiny');
+  const protocol = llama ? await runProtocol(llama, run) : null;
+  return `${formatIntroduction(findings[0].global)}\n${formatResults(findings, protocol)}`;
+}

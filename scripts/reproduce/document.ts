@@ -3,23 +3,15 @@ import { findGolden, goldenOf } from './golden.ts';
 import type { Measured } from './network.ts';
 import { PAPER_FC5_SPARSITY, PAPER_LLAMA, type ProtocolRow } from './paper.ts';
 import { change, formatTable, loss, NONE, percent, perplexity, signed } from './table.ts';
+import { titleOf } from './titles.ts';
 
 /** Costs that are marked: of loss, relative; of accuracy, absolute. */
 const HARMFUL_LOSS_INCREASE = 0.05;
 const HARMFUL_ACCURACY_DROP = 0.01;
 
-const TITLES: Readonly<Record<string, string>> = {
-  'fc2-mnist': 'FC2, MNIST',
-  'fc5-fashion': 'FC5, Fashion-MNIST',
-  'cnn-fashion': 'CNN, Fashion-MNIST',
-  'kan-mnist': 'KAN, MNIST',
-  'llama-tiny': 'llama-tiny, text',
-};
-
 const BATCH_NORM =
   'The CNN suffers most where every tensor or row is pruned: its BatchNormalization layers keep the statistics of the dense network.';
 
-const titleOf = ({ network }: Findings) => TITLES[network.name] ?? network.name;
 const isFullyConnected = ({ network }: Findings) => network.name.startsWith('fc');
 
 /** The document's sections that follow from what was measured. */
@@ -45,7 +37,13 @@ function formatFullyConnected(findings: readonly Findings[]): string {
       sparsity: number | undefined,
       losses: readonly (number | null | undefined)[],
       accuracies: readonly (number | null | undefined)[],
-    ) => [titleOf(finding), source, percent(sparsity), ...losses.map(loss), ...accuracies.map(percent)];
+    ) => [
+      titleOf(finding.network),
+      source,
+      percent(sparsity),
+      ...losses.map(loss),
+      ...accuracies.map(percent),
+    ];
     const paper = network.name.startsWith('fc5') ? PAPER_FC5_SPARSITY : undefined;
     return [
       cells('ours', global.total.sparsity, [dense.loss, pruned.loss], [dense.accuracy, pruned.accuracy]),
@@ -76,7 +74,7 @@ function formatSweeps(findings: readonly Findings[]): string {
     return global.evaluation.sweep.map((point) => {
       const golden = findGolden(network.golden, 'magnitude', 'global', point.beta);
       return [
-        titleOf(finding),
+        titleOf(finding.network),
         String(point.beta),
         ...[point.sparsity, golden?.total.sparsity].map(percent),
         ...[point.loss, golden?.pruned_loss].map(loss),
@@ -90,7 +88,7 @@ function formatSweeps(findings: readonly Findings[]): string {
     const costs = sweep
       .filter(({ beta }) => beta <= 1)
       .map((point) => `${increase(point.loss, dense.loss)} % at beta ${point.beta}`);
-    return `${titleOf(finding)}: the loss changes by ${costs.join(', ')}.`;
+    return `${titleOf(finding.network)}: the loss changes by ${costs.join(', ')}.`;
   });
   return [
     formatTable(head, rows),
@@ -159,7 +157,7 @@ function formatScopes(findings: readonly Findings[]): string {
       const { dense, pruned, uniform } = report.evaluation;
       const mark = isHarmful(report) ? '**' : '';
       return [
-        titleOf(finding),
+        titleOf(finding.network),
         nameOf(report),
         percent(report.total.sparsity),
         loss(pruned.loss),
@@ -200,7 +198,7 @@ function formatSearches(findings: readonly Findings[]): string {
     finding.searches.map((report) => {
       const { dense, pruned, search, beta_1 } = report.evaluation;
       return [
-        titleOf(finding),
+        titleOf(finding.network),
         nameOf(report),
         search?.met ? 'yes' : 'no',
         search ? search.beta.toFixed(3) : NONE,

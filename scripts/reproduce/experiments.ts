@@ -1,7 +1,8 @@
-import { type Measured, type Network, pruneNetwork } from './network.ts';
+import type { Measured, Network } from './network.ts';
+import type { Run } from './run.ts';
 
 const SWEEP_BETAS = [0.5, 0.75, 1, 1.25, 1.5, 2];
-const TARGET = { max_loss_increase: 0.01 };
+export const TARGET = { max_loss_increase: 0.01 };
 
 /** Everything that is run on one network. */
 export interface Findings {
@@ -14,17 +15,14 @@ export interface Findings {
   readonly searches: readonly Measured[];
 }
 
-export async function runAll(network: Network, log: (line: string) => void): Promise<Findings> {
-  const run = (recipe: object) => {
-    log(`${network.name}: ${JSON.stringify(recipe)}`);
-    return pruneNetwork(network, recipe);
-  };
+export async function runAll(network: Network, run: Run): Promise<Findings> {
+  const on = (recipe: object) => run(network, recipe);
   const wanda = { criterion: 'wanda', scope: 'row' };
   return {
     network,
-    global: await run({ scope: 'global', sweep_betas: SWEEP_BETAS }),
-    others: [await run({ scope: 'layer' }), await run({ scope: 'row' }), await run(wanda)],
-    searches: [await run({ scope: 'global', target: TARGET }), await run({ ...wanda, target: TARGET })],
+    global: await on({ scope: 'global', sweep_betas: SWEEP_BETAS }),
+    others: [await on({ scope: 'layer' }), await on({ scope: 'row' }), await on(wanda)],
+    searches: [await on({ scope: 'global', target: TARGET }), await on({ ...wanda, target: TARGET })],
   };
 }
 
@@ -36,14 +34,8 @@ export interface Protocol {
   readonly empMagnitude: Measured;
 }
 
-export async function runProtocol(
-  { network, others }: Findings,
-  log: (line: string) => void,
-): Promise<Protocol> {
+export async function runProtocol({ network, others }: Findings, run: Run): Promise<Protocol> {
   const [, empMagnitude, empWanda] = others;
-  const half = (criterion: string) => {
-    log(`${network.name}: ${criterion}, half of every row`);
-    return pruneNetwork(network, { criterion, scope: 'row', budget: { sparsity: 0.5 } });
-  };
+  const half = (criterion: string) => run(network, { criterion, scope: 'row', budget: { sparsity: 0.5 } });
   return { wanda50: await half('wanda'), magnitude50: await half('magnitude'), empWanda, empMagnitude };
 }

@@ -1,13 +1,11 @@
 import type { Measured } from './network.ts';
 
-/** Title, what is compared with what, and what differs from the paper. */
+/** What is compared with what, and what differs from the paper. */
 export function formatIntroduction({ environment, evaluation }: Measured): string {
   const { version, onnxruntime, execution_provider } = environment;
-  return `# Reproduction
-
-Written by \`npm run reproduce\` (version ${version}, onnxruntime ${onnxruntime}, ${execution_provider}). What this machine can repeat of the experiments of Wang, Guralnik, Akbari, Dixon,
+  return `Written by \`npm run reproduce\` (version ${version}, onnxruntime ${onnxruntime}, ${execution_provider}). What this machine can repeat of the experiments of Wang, Guralnik, Akbari, Dixon,
 "Effective Model Pruning" (ICML 2026, [arXiv 2509.25606](https://arxiv.org/abs/2509.25606)), beside two other sources: the paper's own figures, and an oracle, Python code
-on PyTorch that shares nothing with this project and computed its answers once. \`-\`: there is no such figure. Nothing is trained or repaired after pruning.
+on PyTorch that shares nothing with this project and computed its answers once. \`-\`: there is no such figure. Nothing is trained after pruning, and repaired only where that is said.
 
 ## What differs from the paper, and why
 
@@ -18,6 +16,7 @@ on PyTorch that shares nothing with this project and computed its answers once. 
   with bytes for tokens. Its perplexity is per byte and says nothing beside that of a 7B model; what pruning does to it does. Wanda is calibrated on 64 sequences of 128 bytes, the paper's on 128 of 512 tokens.
 - **The paper's LLaMA figures** are those of the run logs in the [authors' repository](https://github.com/noMushroomw/Effective-model-pruning/tree/main/slurm/logs); their means are those of the paper's Table 3.
 - **Exactly \`floor(beta * N_eff)\` weights are kept.** The authors' code keeps one more, and all that tie with it.
-- **Not repeated**: CIFAR, TinyImageNet, GPT-2 and images, for want of the networks and data; the zero-shot tasks; KAN nodes, of which only single weights are pruned here.
+- **VGG, residual networks, GPT-2**: ours are far smaller, on Fashion-MNIST and on bytes, and their structures are removed without training afterwards.
+- **Not repeated**: CIFAR, TinyImageNet, GPT-2 itself and images, for want of the networks and data; the zero-shot tasks.
 `;
 }

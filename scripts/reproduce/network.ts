@@ -14,6 +14,7 @@ import type { Evaluation, Report } from '../../src/report/report.ts';
 import type { Golden } from './golden.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const TRAINED = fileURLToPath(new URL('./networks/', import.meta.url));
 const MODEL = 'model.onnx';
 /** The results do not depend on it. */
 const THREADS = 2;
@@ -35,18 +36,33 @@ export type Measured = Report & { readonly evaluation: Evaluation };
 export async function openFixture(fixtures: string, name: string): Promise<Network> {
   const directory = join(fixtures, name);
   const golden: Golden = JSON.parse(await readFile(join(directory, 'golden.json'), 'utf8'));
-  const input = name === 'llama-tiny' ? 'input_ids' : 'input';
   return {
     name,
     model: await openModel(join(directory, MODEL), MODEL),
-    calibration: await openSamples(join(directory, 'calibration_inputs.npy'), null, input),
-    evaluation: await openSamples(
-      join(directory, 'eval_inputs.npy'),
-      join(directory, 'eval_labels.npy'),
-      input,
-    ),
+    ...(await openFixtureSamples(fixtures, name)),
     golden,
   };
+}
+
+/** One that `train-networks.py` made, on the data of the fixture with the same images or text. */
+export async function openTrained(fixtures: string, name: string): Promise<Network> {
+  const file = `${name}.onnx`;
+  return {
+    name,
+    model: await openModel(join(TRAINED, file), file),
+    ...(await openFixtureSamples(fixtures, name.endsWith('-text') ? 'llama-tiny' : 'cnn-fashion')),
+    golden: null,
+  };
+}
+
+async function openFixtureSamples(
+  fixtures: string,
+  name: string,
+): Promise<Pick<Network, 'calibration' | 'evaluation'>> {
+  const input = name === 'llama-tiny' ? 'input_ids' : 'input';
+  const open = (use: string) =>
+    openSamples(join(fixtures, name, `${use}_inputs.npy`), join(fixtures, name, `${use}_labels.npy`), input);
+  return { calibration: await open('calibration'), evaluation: await open('eval') };
 }
 
 /** The network and the digits that come with the repository. */
@@ -65,18 +81,19 @@ export async function openExample(): Promise<Network> {
   };
 }
 
-/** Runs one job on the network: its scored weights are those that the oracle scored. */
-export async function pruneNetwork(network: Network, recipe: object): Promise<Measured> {
+/** Runs one job on the network: weights that are scored are those that the oracle scored. */
+export async function pruneNetwork(network: Network, given: object): Promise<Measured> {
   const { model, calibration, evaluation, golden } = network;
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-reproduce-'));
   try {
-    const include = golden && { include: Object.keys(golden.prunable) };
+    const recipe = recipeSchema.parse(given);
+    const include = recipe.granularity === 'weight' && golden ? Object.keys(golden.prunable) : undefined;
     const input = {
       model,
       scores: null,
       calibration,
       evaluation,
-      recipe: recipeSchema.parse({ ...include, ...recipe }),
+      recipe: include ? { ...recipe, include } : recipe,
       outputDirectory,
       runtime: { providers: ['cpu' as const], threads: THREADS },
     };

@@ -19,6 +19,7 @@ const orNone = (format: (x: number) => string) => (x: number | null | undefined)
 export const percent = orNone((x) => (100 * x).toFixed(2));
 export const loss = orNone((x) => x.toFixed(4));
 export const perplexity = orNone((x) => x.toFixed(3));
+export const count = orNone((n) => n.toLocaleString('en-US'));
 /** A relative change in percent, with its sign. */
 export const change = orNone((x) => signed(100 * x, 2));
 
@@ -27,4 +28,9 @@ export function signed(x: number, digits: number): string {
   const text = x.toFixed(digits);
   if (Number(text) === 0) return (0).toFixed(digits);
   return x > 0 ? `+${text}` : text;
+}
+
+/** How many times as fast. */
+export function ratio(dense: number | null | undefined, pruned: number | null | undefined): string {
+  return typeof dense === 'number' && typeof pruned === 'number' ? (dense / pruned).toFixed(2) : NONE;
 }

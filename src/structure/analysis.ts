@@ -46,9 +46,9 @@ export function analyseGraph(
   whose: 'model' | 'branch' = 'model',
 ): GraphAnalysis {
   const analysis = analyseRun(model, trace, whose);
-  const { nodes, initializers } = model.graph;
-  const computed = nodes.flatMap(({ outputs }) => outputs.filter((value) => value !== null));
-  const values = [...new Set([...initializers, ...computed].map(({ name }) => name))];
+  // Asking for the axes of a tensor gives it some, which one that no node reads must not have.
+  const used = model.graph.nodes.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]);
+  const values = [...new Set(used.flatMap((value) => value?.name ?? []))];
   const isOpen = values.some((name) => {
     const [first, second] = trace.shapesOf(name) ?? [];
     return first?.join() !== second?.join();
