@@ -5,9 +5,14 @@ import { gaussians } from '../criteria/small-model.ts';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, node } from '../formats/onnx/build-model.ts';
 import { moveOut, runnableModel, value, weights } from '../runtime/runtime-model.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
-
-type Part = [part: string, name: string, content: Uint8Array];
+import {
+  type FilePart,
+  openTestService,
+  postFiles,
+  readJson,
+  readProblem,
+  type TestService,
+} from './test-service.ts';
 
 const [SAMPLES, FEATURES, OUTPUTS] = [80, 6, 4];
 const x = gaussians(SAMPLES * FEATURES, 1);
@@ -44,12 +49,12 @@ function linear(tail: NodeProto, dims: (number | string)[] | null = ['n', OUTPUT
 }
 
 const identity = node('Identity', ['z'], ['y']);
-const regression: Part = ['model', 'regression.onnx', encode(linear(identity))];
-const sigmoid: Part = ['model', 'sigmoid.onnx', encode(linear(node('Sigmoid', ['z'], ['y'])))];
+const regression: FilePart = ['model', 'regression.onnx', encode(linear(identity))];
+const sigmoid: FilePart = ['model', 'sigmoid.onnx', encode(linear(node('Sigmoid', ['z'], ['y'])))];
 const inputs = createNpyOf('<f4', x, [SAMPLES, FEATURES]);
 const targets = createNpyOf('<f4', wanted, [SAMPLES, OUTPUTS]);
 const odds = createNpyOf('<f8', likely, [SAMPLES, OUTPUTS]);
-const labelled = (part: string, labels: Uint8Array): Part[] => [
+const labelled = (part: string, labels: Uint8Array): FilePart[] => [
   [part, 'x.npy', inputs],
   [`${part}_labels`, 'y.npy', labels],
 ];
@@ -60,14 +65,9 @@ before(async () => {
 });
 after(() => service.close());
 
-function post(parts: readonly Part[], recipe: object): Promise<Response> {
-  const form = new FormData();
-  for (const [part, name, content] of parts) form.append(part, fileOf(content), name);
-  form.append('recipe', JSON.stringify(recipe));
-  return fetch(`${service.url}/v1/jobs`, { method: 'POST', body: form, headers: { prefer: 'wait=60' } });
-}
+const post = (parts: readonly FilePart[], recipe: object) => postFiles(service.url, parts, recipe);
 
-async function finished(parts: readonly Part[], recipe: object) {
+async function finished(parts: readonly FilePart[], recipe: object) {
   const response = await post(parts, recipe);
   const text = await response.text();
   assert.equal(response.status, 200, text);
@@ -75,7 +75,7 @@ async function finished(parts: readonly Part[], recipe: object) {
 }
 
 /** The report, and the page's text. */
-async function reportOf(parts: readonly Part[], recipe: object) {
+async function reportOf(parts: readonly FilePart[], recipe: object) {
   const job = await finished(parts, recipe);
   assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
   const url = `${service.url}/v1/jobs/${job.id}/report`;
@@ -181,7 +181,7 @@ describe('evaluation with labels that are numbers', () => {
   test('of a model in a folder, with external data, is the same', async () => {
     const proto = linear(node('Sigmoid', ['z'], ['y']));
     const numbers = moveOut(proto, 'data/w.bin');
-    const files: Part[] = [
+    const files: FilePart[] = [
       ['model', 'net/sigmoid.onnx', encode(proto)],
       ['model', 'net/data/w.bin', numbers],
     ];
@@ -279,7 +279,7 @@ describe('refused', () => {
       ['n', OUTPUTS],
       ['n', 'outputs'],
     ]) {
-      const model: Part = ['model', 'm.onnx', encode(linear(identity, dims))];
+      const model: FilePart = ['model', 'm.onnx', encode(linear(identity, dims))];
       const response = await post([model, ...labelled('evaluation', targets)], target);
       const problem = await readProblem(response);
       assert.deepEqual([response.status, problem.code], [422, 'invalid_request']);
@@ -292,10 +292,10 @@ describe('refused', () => {
     assert.deepEqual(await service.files(), before);
   });
 
-  const bare: Part = ['model', 'bare.onnx', encode(linear(identity, null))];
-  const vague: Part = ['model', 'vague.onnx', encode(linear(identity, ['n', OUTPUTS + 1]))];
+  const bare: FilePart = ['model', 'bare.onnx', encode(linear(identity, null))];
+  const vague: FilePart = ['model', 'vague.onnx', encode(linear(identity, ['n', OUTPUTS + 1]))];
   const odd = (numbers: Float32Array, shape: number[]) => createNpyOf('<f4', numbers, shape);
-  const failing: [string, Part[], object, string, RegExp, string][] = [
+  const failing: [string, FilePart[], object, string, RegExp, string][] = [
     [
       'a search for an accuracy, where only a run tells that there is none',
       [bare, ...labelled('evaluation', targets)],

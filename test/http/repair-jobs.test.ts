@@ -4,19 +4,24 @@ import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
-
-type Part = [part: string, name: string, content: Uint8Array];
+import {
+  type FilePart,
+  openTestService,
+  postFiles,
+  readJson,
+  readProblem,
+  type TestService,
+} from './test-service.ts';
 
 const read = (path: string) => readFile(new URL(`../../examples/${path}`, import.meta.url));
-const perceptron: Part = ['model', 'fc2.onnx', await read('fc2-mnist.onnx')];
-const calibration: Part = ['calibration', 'x.npy', await read('mnist/calibration_inputs.npy')];
-const evaluation: Part[] = [
+const perceptron: FilePart = ['model', 'fc2.onnx', await read('fc2-mnist.onnx')];
+const calibration: FilePart = ['calibration', 'x.npy', await read('mnist/calibration_inputs.npy')];
+const evaluation: FilePart[] = [
   ['evaluation', 'x.npy', await read('mnist/evaluation_inputs.npy')],
   ['evaluation_labels', 'y.npy', await read('mnist/evaluation_labels.npy')],
 ];
 /** One layer without a bias, by a weight that goes through a Mul. */
-const scaled: Part = [
+const scaled: FilePart = [
   'model',
   'scaled.onnx',
   encode(
@@ -28,8 +33,8 @@ const scaled: Part = [
     }),
   ),
 ];
-const fours: Part = ['calibration', 'x.npy', createNpyOf('<f4', new Float32Array(8), [2, 4])];
-const graphless: Part = ['model', 'm.safetensors', createSafetensors({ 'fc.weight': [4, 4] })];
+const fours: FilePart = ['calibration', 'x.npy', createNpyOf('<f4', new Float32Array(8), [2, 4])];
+const graphless: FilePart = ['model', 'm.safetensors', createSafetensors({ 'fc.weight': [4, 4] })];
 
 let service: TestService;
 before(async () => {
@@ -37,14 +42,9 @@ before(async () => {
 });
 after(() => service.close());
 
-function post(parts: readonly Part[], recipe: object): Promise<Response> {
-  const form = new FormData();
-  for (const [part, name, content] of parts) form.append(part, fileOf(content), name);
-  form.append('recipe', JSON.stringify(recipe));
-  return fetch(`${service.url}/v1/jobs`, { method: 'POST', body: form, headers: { prefer: 'wait=60' } });
-}
+const post = (parts: readonly FilePart[], recipe: object) => postFiles(service.url, parts, recipe);
 
-const REFUSED: [what: string, Part[], recipe: object, [path: string, message: RegExp][]][] = [
+const REFUSED: [what: string, FilePart[], recipe: object, [path: string, message: RegExp][]][] = [
   [
     'without calibration data',
     [perceptron],

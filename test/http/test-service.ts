@@ -75,6 +75,16 @@ export function fileOf(content: Uint8Array): Blob {
   return new Blob([new Uint8Array(content)]);
 }
 
+export type FilePart = [part: string, name: string, content: Uint8Array];
+
+/** Posts a job and waits for its end. */
+export function postFiles(url: string, parts: readonly FilePart[], recipe: object): Promise<Response> {
+  const form = new FormData();
+  for (const [part, name, content] of parts) form.append(part, fileOf(content), name);
+  form.append('recipe', JSON.stringify(recipe));
+  return fetch(`${url}/v1/jobs`, { method: 'POST', body: form, headers: { prefer: 'wait=60' } });
+}
+
 /** A JSON body, of a shape that the test knows. */
 export async function readJson(response: Response) {
   return JSON.parse(await response.text());
