@@ -9,7 +9,7 @@ const INTRODUCTION = `Channels (neurons of fully connected layers, in transforme
 Each row: loss and accuracy as removed, then repaired. *Evenly*, repaired: the same scores, of every family the same share; counts are rounded up here too, so that less may go. *Random*, repaired: as many as in the row, drawn once, of every family the same share (small families, which are decided on together, as one), not rounded.
 *Faster*: latency of one batch, dense over repaired, the two run in turn, at onnxruntime's optimization levels \`all\` (the default) and \`extended\`. \`-\`: nothing went.`;
 
-const MAKING = `The VGG-like network (3x3 convolutions of 16, 16, 32, 32, 64, 64 and 64 channels, each with a BatchNormalization that the export keeps apart), the residual one (a stem of 16 channels, a block each of 16, 32 and 64) and the GPT-2-like one (2 blocks of width 64 with 8 heads, learned positions, bytes for tokens)
+const MAKING = `The VGG-like network (3x3 convolutions of 16, 16, 32, 32, 64, 64 and 64 channels, each with a BatchNormalization that the export keeps apart), the residual one (a stem of 16 channels, a block each of 16, 32 and 64) and the GPT-2-like one (2 blocks of width 64 with 8 heads, learned positions, ASCII characters for tokens)
 were trained by [\`scripts/reproduce/train-networks.py\`](../scripts/reproduce/train-networks.py) with PyTorch 1.13, in minutes on a CPU: two epochs of Fashion-MNIST (Debian's \`dataset-fashion-mnist\`) the first two, 2,000 steps of 8 sequences of the King James Bible (Debian's \`bible-kjv\`), less what is measured on, the third.
 They lie in \`scripts/reproduce/networks\` and run on the data of the fixtures \`cnn-fashion\` and \`llama-tiny\`.`;
 
