@@ -1,6 +1,13 @@
 import { clone } from '@bufbuild/protobuf';
-import { type GraphProto, type NodeProto, NodeProtoSchema, TensorProtoSchema } from 'onnx-buf';
+import {
+  type GraphProto,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+} from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
+import type { KeptPositions } from '../formats/gather.ts';
 import { elementCount } from '../formats/model.ts';
 import type { StoredTensor } from '../formats/onnx/constants.ts';
 import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
@@ -14,14 +21,47 @@ const MAX_ELEMENTS = 4096;
  * made in a shape, such as the zeros that stacked LSTMs start from: one tensor would tie the nodes' structures together. Matrices that are shared are left alone where
  * they are weights.
  * @param weights tensors that stay one
+ * @returns what copies were made of, by the copies' names
  */
-export function separateConstants(main: GraphProto, weights: ReadonlySet<StoredTensor>): void {
+export function separateConstants(
+  main: GraphProto,
+  weights: ReadonlySet<StoredTensor>,
+): ReadonlyMap<string, string> {
   const prefix = freePrefix(main, 'copy_');
-  let copies = 0;
-  const copyName = (name: string) => `${prefix}${copies++}_${name}`;
+  const copies = new Map<string, string>();
+  const copyName = (name: string) => {
+    const copy = `${prefix}${copies.size}_${name}`;
+    copies.set(copy, name);
+    return copy;
+  };
   for (const graph of [main, ...innerGraphs(main.node)]) {
     separateTensors(graph, weights, copyName);
     separateMade(graph, copyName);
+  }
+  return copies;
+}
+
+/**
+ * Makes one again of the tensors of which the same is kept, in all graphs.
+ * @param copies as `separateConstants` returned them
+ */
+export function joinConstants(
+  main: GraphProto,
+  copies: ReadonlyMap<string, string>,
+  kept: ReadonlyMap<TensorProto, KeptPositions>,
+): void {
+  for (const graph of [main, ...innerGraphs(main.node)]) {
+    const first = new Map<string, string>();
+    const joined = new Map<string, string>();
+    for (const tensor of graph.initializer) {
+      const { name } = tensor;
+      const left = JSON.stringify([copies.get(name) ?? name, kept.get(tensor) ?? []]);
+      const known = first.get(left);
+      if (known === undefined) first.set(left, name);
+      else joined.set(name, known);
+    }
+    graph.initializer = graph.initializer.filter(({ name }) => !joined.has(name));
+    for (const node of graph.node) node.input = node.input.map((name) => joined.get(name) ?? name);
   }
 }
 

@@ -14,7 +14,7 @@ import { analyseGraphs, findAllStructures, removeFromGraphs } from './analysed-g
 import type { Structures } from './families.ts';
 import { type GraphTrace, traceGraph } from './graph-trace.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
-import { separateConstants } from './separate-constants.ts';
+import { joinConstants, separateConstants } from './separate-constants.ts';
 import { sinkConstants } from './sink-constants.ts';
 
 export interface StructuredModelContext {
@@ -27,22 +27,26 @@ export interface StructuredModelContext {
 
 /**
  * Makes a graph of functions one graph, and of shared small constants several, and puts what a single branch reads into it. Changes the model's proto.
+ * @returns what copies of constants were made of, by the copies' names
  * @throws EmpError unsupported_model for functions without end
  */
-export function prepareGraph(model: OnnxModel, { tensors }: ModelInventory): void {
+export function prepareGraph(model: OnnxModel, { tensors }: ModelInventory): ReadonlyMap<string, string> {
   const { proto } = model;
   unrollModel(model); // refuses functions without end
   const roles = new Map(tensors.map(({ name, role }) => [name, role]));
   const named = [...nameStoredTensors(model)].filter(([, name]) => roles.get(name) === 'weight');
   inlineFunctions(proto);
   sinkConstants(new OnnxModel(proto));
-  if (proto.graph) separateConstants(proto.graph, new Set(named.map(([stored]) => stored)));
+  if (proto.graph === undefined) throw new TypeError('a model without a graph');
+  return separateConstants(proto.graph, new Set(named.map(([stored]) => stored)));
 }
 
 /** An ONNX model whose structures are known, to be written without some of them. Its weights are never in memory. */
 export class StructuredModel implements ReducibleModel {
   readonly structures: Structures;
   readonly #proto: ModelProto;
+  /** Constants that were made several, by the copies' names. */
+  readonly #copies: ReadonlyMap<string, string>;
   /** What the inventory calls stored tensors, by the value that they are in each graph. */
   readonly #names: readonly ReadonlyMap<string, string>[];
   readonly #trace: GraphTrace;
@@ -52,6 +56,7 @@ export class StructuredModel implements ReducibleModel {
   private constructor(
     structures: Structures,
     proto: ModelProto,
+    copies: ReadonlyMap<string, string>,
     names: readonly ReadonlyMap<string, string>[],
     trace: GraphTrace,
     files: ReadonlyMap<string, FileSource>,
@@ -59,6 +64,7 @@ export class StructuredModel implements ReducibleModel {
   ) {
     this.structures = structures;
     this.#proto = proto;
+    this.#copies = copies;
     this.#names = names;
     this.#trace = trace;
     this.#files = files;
@@ -79,7 +85,7 @@ export class StructuredModel implements ReducibleModel {
     const stored = await readOnnxModel(files);
     const { proto } = stored;
     const names = nameStoredTensors(stored);
-    prepareGraph(stored, inventory);
+    const copies = prepareGraph(stored, inventory);
     const untouched = clone(ModelProtoSchema, proto);
     const model = new OnnxModel(proto);
     const trace = await traceGraph(model, { files, runtime, signal });
@@ -89,7 +95,7 @@ export class StructuredModel implements ReducibleModel {
       ({ analysis }) =>
         new Map([...analysis.stored].map(([value, tensor]) => [value, names.get(tensor) ?? value])),
     );
-    return new StructuredModel(structures, untouched, values, trace, files, opened.move());
+    return new StructuredModel(structures, untouched, copies, values, trace, files, opened.move());
   }
 
   /**
@@ -106,6 +112,7 @@ export class StructuredModel implements ReducibleModel {
     const proto = clone(ModelProtoSchema, this.#proto);
     const analysed = analyseGraphs(new OnnxModel(proto), this.#trace);
     const kept = removeFromGraphs(analysed, removed);
+    if (proto.graph) joinConstants(proto.graph, this.#copies, kept);
     const files = await rewriteModel(proto, this.#files, kept, targetDirectory, signal);
     const named = analysed.graphs.flatMap(({ analysis }, index) =>
       [...analysis.stored].flatMap(([value, tensor]): [string, KeptPositions][] => {

@@ -93,6 +93,29 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     }),
   },
   {
+    name: 'a table that is read several times stays one',
+    families: ['channel 6'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: build({
+      inputs: [ROWS],
+      nodes: [
+        node('MatMul', ['x', 'w'], ['h']),
+        node('Unsqueeze', ['h', 'last'], ['column']),
+        node('Sub', ['column', 'knots'], ['d']),
+        node('Mul', ['d', 'knots'], ['e']),
+        node('Add', ['e', 'knots'], ['f']),
+        node('ReduceMax', ['f'], ['m'], { axes: [2], keepdims: 0 }),
+        node('MatMul', ['m', 'v'], ['y']),
+      ],
+      initializers: [
+        random('w', [4, 6]),
+        random('knots', [6, 9]),
+        random('v', [6, 3]),
+        integers('last', [2]),
+      ],
+    }),
+  },
+  {
     name: 'a branch keeps what it reads, and what an unknown operator reads stays',
     families: ['channel 5'],
     frozen: [
