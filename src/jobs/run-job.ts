@@ -39,14 +39,11 @@ export async function createProcessor(work: Work) {
   process.once('disconnect', () => process.exit(1));
   const { storeRoot, threads, providers } = readChildSettings();
   const store = await Store.open(storeRoot);
-  return async (job: SandboxedJob<QueuedJob>, token: string, shutdown: AbortSignal): Promise<void> => {
+  return async (job: SandboxedJob<QueuedJob>, _token: string, shutdown: AbortSignal): Promise<void> => {
     const startedAt = new Date(job.processedOn ?? Date.now()).toISOString();
     const ended = await runJob(job.id, startedAt, { store, threads, providers, shutdown, work });
-    if (!ended) {
-      await job.moveToWait(token);
-      // BullMQ knows by this name that the job has been moved already.
-      throw Object.assign(new Error('returned to the queue'), { name: 'WaitingError' });
-    }
+    // BullMQ knows by this name that the job has been moved already, as the worker did before it told.
+    if (!ended) throw Object.assign(new Error('returned to the queue'), { name: 'WaitingError' });
   };
 }
 

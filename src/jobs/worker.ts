@@ -61,10 +61,16 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
     workerForkOptions: { env, execArgv: [] },
   });
   const settling = new Set<Promise<void>>();
+  const running = new Set<Job<QueuedJob>>();
+  worker.on('active', (job) => running.add(job));
   worker.on('error', (error) => log.warn({ err: error }, 'worker'));
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
-  worker.on('completed', (job) => log.info({ job: job.id }, 'job done'));
+  worker.on('completed', (job) => {
+    running.delete(job);
+    log.info({ job: job.id }, 'job done');
+  });
   worker.on('failed', (job, error) => {
+    if (job) running.delete(job);
     const settled = settle(store, job, error, log)
       .catch((cause) => log.error({ err: cause, job: job?.id }, 'the result could not be written'))
       .finally(() => settling.delete(settled));
@@ -77,7 +83,12 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       const graceMs = settings.graceMs ?? GRACE_MS;
       const timers: NodeJS.Timeout[] = [];
       const abandoned = new Promise<void>((resolve) => {
-        timers.push(setTimeout(() => worker.cancelAllJobs('shutdown'), graceMs));
+        timers.push(
+          setTimeout(async () => {
+            await returnToQueue(running, log);
+            worker.cancelAllJobs('shutdown');
+          }, graceMs),
+        );
         timers.push(setTimeout(resolve, graceMs + ABORT_MS));
       });
       await Promise.race([worker.close(), abandoned]);
@@ -86,6 +97,16 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       process.off('unhandledRejection', ignoreDeadChild);
     },
   };
+}
+
+/** While the worker still has its connection: BullMQ does not wait for a child that returns its job itself. */
+async function returnToQueue(running: ReadonlySet<Job<QueuedJob>>, log: Logger): Promise<void> {
+  await Promise.all(
+    Array.from(running, (job) =>
+      // It may have ended at this moment; what has no lock any more is found by the next worker.
+      job.moveToWait(job.token).catch((error) => log.warn({ err: error, job: job.id }, 'not returned')),
+    ),
+  );
 }
 
 /** Gives a job its result when the queue has given it up; what its child could not write itself. */

@@ -31,7 +31,7 @@ export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilRe
 }
 export interface QueueWorker extends Pick<Worker<QueuedJob>, 'close' | 'cancelAllJobs' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'completed', listener: (job: Job<QueuedJob>) => void): unknown;
+  on(event: 'active' | 'completed', listener: (job: Job<QueuedJob>) => void): unknown;
   on(event: 'failed', listener: (job: Job<QueuedJob> | undefined, error: Error) => void): unknown;
   on(event: 'stalled', listener: (jobId: string) => void): unknown;
 }
