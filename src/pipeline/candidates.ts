@@ -5,7 +5,7 @@ import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
 import { type CountRule, countRule } from './passes/count-rule.ts';
 import type { Recipe } from './recipe.ts';
 import type { Repairs } from './repairs.ts';
-import type { Subject } from './subject.ts';
+import type { PrunedModel, Subject } from './subject.ts';
 
 export type Point = NonNullable<Evaluation['uniform']>;
 export type BetaPoint = Evaluation['sweep'][number];
@@ -24,6 +24,7 @@ interface CandidateOptions {
 export class Candidates {
   readonly #options: CandidateOptions;
   readonly #byBeta = new Map<number, BetaPoint>();
+  readonly #byChoice = new Map<string, Measured>();
 
   constructor(options: CandidateOptions) {
     this.#options = options;
@@ -36,6 +37,11 @@ export class Candidates {
     const { recipe } = this.#options;
     const rule = { ...countRule(recipe, beta), beta, sparsity: null };
     return this.remember(beta, await this.measure(rule, recipe.scope));
+  }
+
+  /** Takes what was measured of a model for all that keep the same. */
+  rememberChoice({ choice }: Pick<PrunedModel, 'choice'>, measured: Measured): void {
+    if (choice !== null) this.#byChoice.set(choice, measured);
   }
 
   /** Takes what was measured of the job's own model for the point at its beta. */
@@ -58,15 +64,21 @@ export class Candidates {
     return this.#options.subject.budgetFor(sparsity);
   }
 
+  /** Rounded counts of structures are often the same ones: what is kept is measured once. */
   async measure(rule: CountRule, scope: Recipe['scope']): Promise<Measured> {
     const { subject, evaluator, repairs, directory } = this.#options;
     try {
-      const { inventory, keptUnits, sparsity } = await subject.prune(rule, scope, directory);
+      const pruned = await subject.prune(rule, scope, directory);
+      const { inventory, keptUnits, sparsity, choice } = pruned;
+      const known = choice === null ? undefined : this.#byChoice.get(choice);
+      if (known) return known;
       const path = join(directory, inventory.files[0]);
       const { measured } = await repairs.apply({ directory, inventory }, keptUnits, () =>
         evaluator.measure(path),
       );
-      return { ...measured, sparsity };
+      const found = { ...measured, sparsity };
+      this.rememberChoice(pruned, found);
+      return found;
     } finally {
       await rm(directory, { recursive: true, force: true });
     }

@@ -13,6 +13,7 @@ import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
 import type { Search } from './search.ts';
+import type { PrunedModel } from './subject.ts';
 import { targetWithoutAccuracy } from './target-check.ts';
 import { sampleWork } from './work.ts';
 
@@ -22,7 +23,7 @@ interface EvaluateInput {
   readonly candidates: Candidates;
   /** By which the job's own model was pruned, what became of it, where it lies, and what was measured of it; a dry run has written none. */
   readonly rule: CountRule;
-  readonly sparsity: number;
+  readonly pruned: PrunedModel;
   readonly path: string;
   readonly own: Measurement | null;
   readonly search: Search | null;
@@ -74,8 +75,11 @@ export async function openEvaluator(
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { recipe, evaluator, candidates, rule, sparsity, path, own, search } = input;
-  const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(rule, recipe.scope);
+  const { recipe, evaluator, candidates, rule, pruned: model, path, own, search } = input;
+  const measured: Measured = own
+    ? { ...own, sparsity: model.sparsity }
+    : await candidates.measure(rule, recipe.scope);
+  candidates.rememberChoice(model, measured);
   if (rule.beta !== null) candidates.remember(rule.beta, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
@@ -116,7 +120,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
 async function measureUniform({
   recipe,
   candidates,
-  sparsity,
+  pruned: { sparsity },
   rule,
 }: EvaluateInput): Promise<Evaluation['uniform']> {
   if (recipe.budget && recipe.scope !== 'global') return null;

@@ -11,6 +11,8 @@ export interface PrunedModel {
   readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
   /** Share of what was scored that is gone. */
   readonly sparsity: number;
+  /** The same text wherever the same is kept; null where that is not told. */
+  readonly choice: string | null;
 }
 
 /** What a report says of scores, decision and pruned model. */

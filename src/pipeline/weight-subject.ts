@@ -105,6 +105,7 @@ export class WeightSubject implements Subject {
       inventory: this.#job.input.model.inventory,
       keptUnits: new Map(tensors.map(({ name }: ModelTensor) => [name, null])),
       sparsity: 1 - applied.reduce((sum, { nKeep }) => sum + nKeep, 0) / n,
+      choice: null,
     };
   }
 
