@@ -7,16 +7,17 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { sharedFixtures } from '../test/shared.ts';
 import { formatResults } from './reproduce/document.ts';
-import { type Findings, runAll, runProtocol } from './reproduce/experiments.ts';
+import { runAll, runProtocol } from './reproduce/experiments.ts';
 import { formatIntroduction } from './reproduce/introduction.ts';
-import { type Network, openExample, openFixture, openTrained } from './reproduce/network.ts';
-import { type OnePercent, runOnePercent } from './reproduce/one-percent.ts';
+import { type Network, openExample, openNetwork } from './reproduce/network.ts';
+import { runOnePercent } from './reproduce/one-percent.ts';
 import { formatOnePercent, formatOnePercentTable } from './reproduce/one-percent-section.ts';
 import { formatPart, joinParts, PARTS, type Part, splitParts } from './reproduce/parts.ts';
 import { placeTable } from './reproduce/readme-table.ts';
 import { rememberingRun } from './reproduce/run.ts';
-import { PLANS, runStructures, type StructureFindings, TRAINED } from './reproduce/structures.ts';
+import { runStructures, STRUCTURED } from './reproduce/structures.ts';
 import { formatStructures } from './reproduce/structures-section.ts';
+import { mapTwoAtATime } from './reproduce/two-at-a-time.ts';
 
 const DOCUMENT = new URL('../docs/reproduction.md', import.meta.url);
 const README = new URL('../README.md', import.meta.url);
@@ -47,23 +48,19 @@ function toPart(name: string): Part {
 
 /** Part after part, each written when it is there. */
 async function writeDocument(fixtures: string): Promise<void> {
-  const networks = await Promise.all(NETWORKS.map((name) => openFixture(fixtures, name)));
+  const openAll = (names: readonly string[]) => Promise.all(names.map((name) => openNetwork(fixtures, name)));
+  const networks = await openAll(NETWORKS);
   const write = async (part: Part, text: string) => {
     const texts = splitParts(await readFile(DOCUMENT, 'utf8'));
     await writeFile(DOCUMENT, joinParts({ ...texts, [part]: formatPart(part, text) }));
   };
   if (asked.includes('paper')) await write('paper', await repeatPaper(networks));
   if (asked.includes('structures')) {
-    const findings: StructureFindings[] = [];
-    for (const name of Object.keys(PLANS)) {
-      const open = TRAINED.includes(name) ? openTrained : openFixture;
-      findings.push(...(await runStructures(await open(fixtures, name), run)));
-    }
-    await write('structures', formatStructures(findings));
+    const removals = await runStructures(await openAll(STRUCTURED), run);
+    await write('structures', formatStructures(removals));
   }
   if (asked.includes('targets')) {
-    const findings: OnePercent[] = [];
-    for (const network of networks) findings.push(...(await runOnePercent(network, run)));
+    const findings = await runOnePercent(networks, run);
     await write('targets', formatOnePercent(findings));
     const readme = await readFile(README, 'utf8');
     await writeFile(README, placeTable(readme, formatOnePercentTable(findings)));
@@ -71,8 +68,7 @@ async function writeDocument(fixtures: string): Promise<void> {
 }
 
 async function repeatPaper(networks: readonly Network[]): Promise<string> {
-  const findings: Findings[] = [];
-  for (const network of networks) findings.push(await runAll(network, run));
+  const findings = await mapTwoAtATime(networks, (network) => runAll(network, run));
   const llama = findings.find(({ network }) => network.name === 'llama-tiny');
   const protocol = llama ? await runProtocol(llama, run) : null;
   return `${formatIntroduction(findings[0].global)}\n${formatResults(findings, protocol)}`;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -33,7 +34,7 @@ export interface Network {
 export type Measured = Report & { readonly evaluation: Evaluation };
 
 /** One folder of the fixtures. */
-export async function openFixture(fixtures: string, name: string): Promise<Network> {
+async function openFixture(fixtures: string, name: string): Promise<Network> {
   const directory = join(fixtures, name);
   const golden: Golden = JSON.parse(await readFile(join(directory, 'golden.json'), 'utf8'));
   return {
@@ -44,9 +45,10 @@ export async function openFixture(fixtures: string, name: string): Promise<Netwo
   };
 }
 
-/** One that `train-networks.py` made, on the data of the fixture with the same images or text. */
-export async function openTrained(fixtures: string, name: string): Promise<Network> {
+/** A fixture, or one that `train-networks.py` made, on the data of the fixture with the same images or text. */
+export async function openNetwork(fixtures: string, name: string): Promise<Network> {
   const file = `${name}.onnx`;
+  if (!existsSync(join(TRAINED, file))) return openFixture(fixtures, name);
   return {
     name,
     model: await openModel(join(TRAINED, file), file),

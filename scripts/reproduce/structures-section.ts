@@ -1,15 +1,15 @@
-import type { Measured } from './network.ts';
-import type { Removal, StructureFindings } from './structures.ts';
+import type { Measured, Network } from './network.ts';
+import type { Removal } from './structures.ts';
 import { count, formatTable, loss, percent, ratio } from './table.ts';
 import { titleOf } from './titles.ts';
 
 const UNITS = { channel: 'channels', head: 'heads', kan_node: 'KAN nodes' } as const;
 
 const INTRODUCTION = `Channels (neurons of fully connected layers, in transformers those of the MLPs), attention heads and KAN nodes removed at beta 1, scope \`layer\`, with the default \`round_to\`: channels are kept by eights.
-Each row: loss and accuracy as removed, then repaired. *Evenly*, repaired: the same scores, of every family the same share; counts are rounded up here too, so that less may go. *Random*, repaired: as many as in the row, drawn once, of every family the same share (small families, which are decided on together, as one), not rounded.
-*Faster*: latency of one batch, dense over repaired, the two run in turn, at onnxruntime's optimization levels \`all\` (the default) and \`extended\`. \`-\`: nothing went.`;
+Each row: loss and accuracy as removed, then repaired. *Evenly*, repaired: the same scores, of every family the same share; counts are rounded up here too, so that less may go. *Random*, repaired: as many as in the row, of every family the same share (small families, which are decided on together, as one), not rounded; of three draws the one with the median loss.
+*Faster*: latency of one batch, dense over repaired, the two run in turn, at onnxruntime's optimization levels \`all\` (the default) and \`extended\`; \`all\` computes convolutions in blocks of channels, 16 with AVX-512 and 8 with AVX2, to which other counts are padded. \`-\`: nothing went.`;
 
-const MAKING = `The VGG-like network (3x3 convolutions of 16, 16, 32, 32, 64, 64 and 64 channels, each with a BatchNormalization that the export keeps apart), the residual one (a stem of 16 channels, a block each of 16, 32 and 64) and the GPT-2-like one (2 blocks of width 64 with 8 heads, learned positions, ASCII characters for tokens)
+const MAKING = `The VGG-like network (3x3 convolutions of 32, 128, 128, 128 and 128 channels, each with a BatchNormalization that the export keeps apart), the residual one (a stem of 16 channels, a block each of 16, 32 and 64) and the GPT-2-like one (2 blocks of width 64 with 8 heads, learned positions, ASCII characters for tokens)
 were trained by [\`scripts/reproduce/train-networks.py\`](../scripts/reproduce/train-networks.py) with PyTorch 1.13, in minutes on a CPU: two epochs of Fashion-MNIST (Debian's \`dataset-fashion-mnist\`) the first two, 2,000 steps of 8 sequences of the King James Bible (Debian's \`bible-kjv\`), less what is measured on, the third.
 They lie in \`scripts/reproduce/networks\` and run on the data of the fixtures \`cnn-fashion\` and \`llama-tiny\`.`;
 
@@ -19,25 +19,31 @@ type Level = 'latency_ms' | 'latency_extended_ms';
 const FASTER = 1.05;
 
 /** The section on structures removed. */
-export function formatStructures(findings: readonly StructureFindings[]): string {
+export function formatStructures(removals: readonly Removal[]): string {
+  const tables = Map.groupBy(removals, ({ network, plan }) => headingOf(network, plan));
   return [
     INTRODUCTION,
-    ...findings.flatMap(formatNetwork),
+    ...[...tables].flatMap(([heading, rows]) => [heading, ...formatTables(rows)]),
     '### What the tables say',
-    formatRemarks(findings.flatMap(({ removals }) => removals)),
+    formatRemarks(removals),
     '### The networks that are not among the fixtures',
     MAKING,
   ].join('\n\n');
 }
 
-function formatNetwork({ network, granularity, repair, removals }: StructureFindings): string[] {
-  const [{ plain }] = removals;
+function headingOf(network: Network, { granularity, repair }: Removal['plan']): string {
+  const repairs = repair.map((name) => `\`${name}\``).join(', ');
+  return `### ${titleOf(network)}: ${UNITS[granularity]}, repaired by ${repairs}`;
+}
+
+/** By one plan for one network. */
+function formatTables(removals: readonly Removal[]): string[] {
+  const [{ plan, plain }] = removals;
   const { families, parameters } = structuresOf(plain);
   const { dense } = plain.evaluation;
-  const dimensions = `${count(plain.total.n)} ${UNITS[granularity]} in ${families.length} ${families.length === 1 ? 'family' : 'families'}, ${count(parameters.dense)} parameters`;
+  const dimensions = `${count(plain.total.n)} ${UNITS[plan.granularity]} in ${families.length} ${families.length === 1 ? 'family' : 'families'}, ${count(parameters.dense)} parameters`;
   return [
-    `### ${titleOf(network)}: ${UNITS[granularity]}`,
-    `${dimensions}, loss ${loss(dense.loss)}, accuracy ${percent(dense.accuracy)} %; repair ${repair.map((name) => `\`${name}\``).join(', ')}.`,
+    `${dimensions}, loss ${loss(dense.loss)}, accuracy ${percent(dense.accuracy)} %.`,
     formatTable(HEAD, removals.map(formatRow)),
   ];
 }
@@ -71,9 +77,7 @@ function formatRow({ criterion, plain, repaired, random }: Removal): string[] {
 }
 
 function formatRemarks(removals: readonly Removal[]): string {
-  const removed = removals.flatMap(({ criterion, plain, repaired, random }) =>
-    repaired ? { criterion, plain, repaired, random } : [],
-  );
+  const removed = removals.flatMap(({ repaired, ...removal }) => (repaired ? { ...removal, repaired } : []));
   const whole = removals.filter(({ repaired }) => repaired === null);
   const flat = [...new Set(whole.map(({ criterion }) => `\`${criterion}\``))];
   const beside = removed.filter(({ random }) => random !== null);

@@ -36,7 +36,7 @@ class Vgg(nn.Module):
     def __init__(self):
         super().__init__()
         layers, inputs = [], 1
-        for outputs in (16, 16, "halve", 32, 32, "halve", 64, 64, 64):
+        for outputs in (32, "halve", 128, 128, "halve", 128, 128):
             if outputs == "halve":
                 layers.append(nn.MaxPool2d(2))
                 continue
