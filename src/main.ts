@@ -89,7 +89,8 @@ async function main(): Promise<void> {
       // A second signal means: now.
       if (stopping) process.exit(1);
       stopping = true;
-      stop().catch(fail);
+      // What does not stop in its time dies with the process.
+      stop().then(() => process.exit(0), fail);
     });
   }
 }

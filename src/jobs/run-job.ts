@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import type { SandboxedJob } from 'bullmq';
 import { EmpError } from '../core/errors.ts';
@@ -83,7 +84,9 @@ async function runJob(id: string, started_at: string, surroundings: Surroundings
       await writeResult(store, id, { status: 'canceled', started_at, error: inputFailure(canceled) });
       return true;
     }
-    if (shutdown.aborted) return false;
+    // Given back already, and the next attempt has cleared away this one's folder before the word to stop came.
+    const isTakenOver = !existsSync(outputDirectory);
+    if (shutdown.aborted || isTakenOver) return false;
     if (!(error instanceof EmpError)) throw error;
     await writeResult(store, id, { status: 'failed', started_at, error: inputFailure(error) });
     return true;

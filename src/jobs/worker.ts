@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import type { ExecutionProvider } from '../runtime/session.ts';
@@ -15,6 +16,8 @@ const STALLED_CHECK_MS = 3000;
 const MAX_STALLED = 3;
 /** Less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
 const GRACE_MS = 10_000;
+/** A queue's server that is there answers in milliseconds. */
+const RETURN_MS = 1000;
 /** A computation returns to its event loop far more often than this; what does not is left to die with the process. */
 const ABORT_MS = 5000;
 
@@ -76,6 +79,15 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       .finally(() => settling.delete(settled));
     settling.add(settled);
   });
+  /** Gives a job back while the worker still has its connection, as BullMQ does not wait for a child that gives it back itself; then ends its child. */
+  const stopJob = async (job: Job<QueuedJob>) => {
+    const returned = job
+      .moveToWait(job.token)
+      // It may have ended at this moment; what stays locked is found by the next worker.
+      .catch((error) => log.warn({ err: error, job: job.id }, 'not returned to the queue'));
+    await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
+    if (job.id) worker.cancelJob(job.id, 'shutdown');
+  };
   await worker.waitUntilReady();
   process.on('unhandledRejection', ignoreDeadChild);
   return {
@@ -85,8 +97,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       const abandoned = new Promise<void>((resolve) => {
         timers.push(
           setTimeout(async () => {
-            await returnToQueue(running, log);
-            worker.cancelAllJobs('shutdown');
+            await Promise.all(Array.from(running, stopJob));
           }, graceMs),
         );
         timers.push(setTimeout(resolve, graceMs + ABORT_MS));
@@ -97,16 +108,6 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       process.off('unhandledRejection', ignoreDeadChild);
     },
   };
-}
-
-/** While the worker still has its connection: BullMQ does not wait for a child that returns its job itself. */
-async function returnToQueue(running: ReadonlySet<Job<QueuedJob>>, log: Logger): Promise<void> {
-  await Promise.all(
-    Array.from(running, (job) =>
-      // It may have ended at this moment; what has no lock any more is found by the next worker.
-      job.moveToWait(job.token).catch((error) => log.warn({ err: error, job: job.id }, 'not returned')),
-    ),
-  );
 }
 
 /** Gives a job its result when the queue has given it up; what its child could not write itself. */

@@ -5,7 +5,7 @@ import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
 import { type CountRule, countRule } from './passes/count-rule.ts';
 import type { Recipe } from './recipe.ts';
 import type { Repairs } from './repairs.ts';
-import type { PrunedModel, Subject } from './subject.ts';
+import type { Subject } from './subject.ts';
 
 export type Point = NonNullable<Evaluation['uniform']>;
 export type BetaPoint = Evaluation['sweep'][number];
@@ -40,7 +40,8 @@ export class Candidates {
   }
 
   /** Takes what was measured of a model for all that keep the same. */
-  rememberChoice({ choice }: Pick<PrunedModel, 'choice'>, measured: Measured): void {
+  rememberChoice(rule: CountRule, scope: Recipe['scope'], measured: Measured): void {
+    const choice = this.#options.subject.choice(rule, scope);
     if (choice !== null) this.#byChoice.set(choice, measured);
   }
 
@@ -67,17 +68,16 @@ export class Candidates {
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
   async measure(rule: CountRule, scope: Recipe['scope']): Promise<Measured> {
     const { subject, evaluator, repairs, directory } = this.#options;
+    const known = this.#byChoice.get(subject.choice(rule, scope) ?? '');
+    if (known) return known;
     try {
-      const pruned = await subject.prune(rule, scope, directory);
-      const { inventory, keptUnits, sparsity, choice } = pruned;
-      const known = choice === null ? undefined : this.#byChoice.get(choice);
-      if (known) return known;
+      const { inventory, keptUnits, sparsity } = await subject.prune(rule, scope, directory);
       const path = join(directory, inventory.files[0]);
       const { measured } = await repairs.apply({ directory, inventory }, keptUnits, () =>
         evaluator.measure(path),
       );
       const found = { ...measured, sparsity };
-      this.rememberChoice(pruned, found);
+      this.rememberChoice(rule, scope, found);
       return found;
     } finally {
       await rm(directory, { recursive: true, force: true });

@@ -13,7 +13,6 @@ import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
 import type { Recipe } from './recipe.ts';
 import type { Search } from './search.ts';
-import type { PrunedModel } from './subject.ts';
 import { targetWithoutAccuracy } from './target-check.ts';
 import { sampleWork } from './work.ts';
 
@@ -23,7 +22,7 @@ interface EvaluateInput {
   readonly candidates: Candidates;
   /** By which the job's own model was pruned, what became of it, where it lies, and what was measured of it; a dry run has written none. */
   readonly rule: CountRule;
-  readonly pruned: PrunedModel;
+  readonly sparsity: number;
   readonly path: string;
   readonly own: Measurement | null;
   readonly search: Search | null;
@@ -75,11 +74,9 @@ export async function openEvaluator(
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { recipe, evaluator, candidates, rule, pruned: model, path, own, search } = input;
-  const measured: Measured = own
-    ? { ...own, sparsity: model.sparsity }
-    : await candidates.measure(rule, recipe.scope);
-  candidates.rememberChoice(model, measured);
+  const { recipe, evaluator, candidates, rule, sparsity, path, own, search } = input;
+  const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(rule, recipe.scope);
+  if (own) candidates.rememberChoice(rule, recipe.scope, measured);
   if (rule.beta !== null) candidates.remember(rule.beta, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
@@ -120,7 +117,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
 async function measureUniform({
   recipe,
   candidates,
-  pruned: { sparsity },
+  sparsity,
   rule,
 }: EvaluateInput): Promise<Evaluation['uniform']> {
   if (recipe.budget && recipe.scope !== 'global') return null;

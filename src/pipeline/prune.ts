@@ -56,7 +56,7 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
 
   const rule = countRule(recipe, search?.beta);
   const pruned = await subject.pruneForGood(rule);
-  const { inventory, keptUnits } = pruned;
+  const { inventory, keptUnits, sparsity } = pruned;
 
   if (recipe.repair.length > 0) clock.enter('repair');
   else if (evaluator) clock.enter('evaluate');
@@ -67,7 +67,7 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
 
   if (evaluator) clock.enter('evaluate');
   const evaluation =
-    candidates && (await evaluate({ recipe, evaluator, candidates, rule, pruned, path, own, search }));
+    candidates && (await evaluate({ recipe, evaluator, candidates, rule, sparsity, path, own, search }));
 
   clock.enter('report');
   const content = await pruned.content();

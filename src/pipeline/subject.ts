@@ -11,8 +11,6 @@ export interface PrunedModel {
   readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
   /** Share of what was scored that is gone. */
   readonly sparsity: number;
-  /** The same text wherever the same is kept; null where that is not told. */
-  readonly choice: string | null;
 }
 
 /** What a report says of scores, decision and pruned model. */
@@ -30,6 +28,8 @@ export interface PrunedForGood extends PrunedModel {
 export interface Subject extends AsyncDisposable {
   /** The fixed budget of each group that leaves about `sparsity` in all where it is spread by scope `layer`, counts being what they can be. */
   budgetFor(sparsity: number): number;
+  /** What `rule` would keep in every group of `scope`, the same text for the same choice; null where to say so takes as long as to prune. */
+  choice(rule: CountRule, scope: Recipe['scope']): string | null;
   /** Decides by `rule` in every group of `scope`, and writes the pruned model to `directory`. */
   prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel>;
   /** Decides by `rule` in every group of the recipe's scope, and writes keep masks and, unless it is a dry run, the pruned model to the job's folder. */

@@ -66,6 +66,10 @@ export class WeightSubject implements Subject {
     return sparsity;
   }
 
+  choice(): null {
+    return null;
+  }
+
   async prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel> {
     const { model } = this.#job.input;
     const scored = this.#scored;
@@ -105,7 +109,6 @@ export class WeightSubject implements Subject {
       inventory: this.#job.input.model.inventory,
       keptUnits: new Map(tensors.map(({ name }: ModelTensor) => [name, null])),
       sparsity: 1 - applied.reduce((sum, { nKeep }) => sum + nKeep, 0) / n,
-      choice: null,
     };
   }
 

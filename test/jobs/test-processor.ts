@@ -8,7 +8,7 @@ import { createProcessor } from '../../src/jobs/run-job.ts';
 
 /**
  * A processor whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
- * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `SIGKILL`, `SIGSEGV`.
+ * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (computes for 7 seconds and hears nothing), `SIGKILL`, `SIGSEGV`.
  */
 export default await createProcessor(async ({ metadata }, { outputDirectory, signal, onProgress }) => {
   const { trace = '', behaviour, trouble = '1', steps = '1', stepMs = '1', seed = '' } = metadata;
@@ -19,8 +19,12 @@ export default await createProcessor(async ({ metadata }, { outputDirectory, sig
     if (behaviour === 'throw') throw new Error(`trouble in ${outputDirectory}`);
     if (behaviour === 'refuse')
       throw new EmpError('malformed_onnx', 'node 3 is cut short', [{ path: 'node/3', message: 'cut' }]);
-    process.kill(process.pid, behaviour);
-    await sleep(60_000);
+    if (behaviour === 'block') {
+      for (const end = Date.now() + 7000; Date.now() < end; );
+    } else {
+      process.kill(process.pid, behaviour);
+      await sleep(60_000);
+    }
   }
   for (let step = 0; step < Number(steps); step++) {
     onProgress({ stage: `step ${step}`, percent: (100 * step) / Number(steps) });

@@ -29,7 +29,7 @@ export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilRe
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'completed' | 'failed', listener: (event: { jobId: string }) => void): unknown;
 }
-export interface QueueWorker extends Pick<Worker<QueuedJob>, 'close' | 'cancelAllJobs' | 'waitUntilReady'> {
+export interface QueueWorker extends Pick<Worker<QueuedJob>, 'close' | 'cancelJob' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'active' | 'completed', listener: (job: Job<QueuedJob>) => void): unknown;
   on(event: 'failed', listener: (job: Job<QueuedJob> | undefined, error: Error) => void): unknown;

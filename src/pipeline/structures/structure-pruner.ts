@@ -59,8 +59,7 @@ export async function pruneStructures(
   const { model, dense, signal } = scored;
   const decision = decideBy(scored, rule, scope);
   const sparsity = sparsityOf(decision);
-  const choice = Buffer.concat(decision.families.map((family) => packMask(family.kept))).toString('base64');
-  if (directory === null) return { decision, sparsity, choice, inventory: dense, keptUnits: new Map() };
+  if (directory === null) return { decision, sparsity, inventory: dense, keptUnits: new Map() };
   const removed = decision.families.flatMap(({ family, kept }) =>
     family.structures.filter((_, i) => !kept[i]).map(({ root }) => root),
   );
@@ -73,7 +72,6 @@ export async function pruneStructures(
   return {
     decision,
     sparsity,
-    choice,
     inventory: await readInventory(directory, files),
     keptUnits: new Map(keptUnits),
   };

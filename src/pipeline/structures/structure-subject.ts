@@ -13,6 +13,7 @@ import { selectFamilies } from './select-families.ts';
 import { structureContent } from './structure-content.ts';
 import {
   decideBy,
+  packMask,
   pruneStructures,
   type ScoredStructures,
   sparsityOf,
@@ -54,8 +55,17 @@ export class StructureSubject implements Subject {
       const rule = { beta: null, sparsity: budget, minDensity };
       return Math.abs(sparsityOf(decideBy(this.#scored, rule, 'layer')) - sparsity);
     };
-    const budgets = Array.from({ length: BUDGETS }, (_, i) => i / BUDGETS);
-    return budgets.reduce((best, budget) => (missOf(budget) < missOf(best) ? budget : best), sparsity);
+    let [best, least] = [sparsity, missOf(sparsity)];
+    for (let i = 0; i < BUDGETS; i++) {
+      const miss = missOf(i / BUDGETS);
+      if (miss < least) [best, least] = [i / BUDGETS, miss];
+    }
+    return best;
+  }
+
+  choice(rule: CountRule, scope: Recipe['scope']): string {
+    const { families } = decideBy(this.#scored, rule, scope);
+    return Buffer.concat(families.map(({ kept }) => packMask(kept))).toString('base64');
   }
 
   async prune(rule: CountRule, scope: Recipe['scope'], directory: string): Promise<PrunedModel> {
