@@ -16,7 +16,7 @@ on PyTorch that shares nothing with this project and computed its answers once. 
   with bytes for tokens. Its perplexity is per byte and says nothing beside that of a 7B model; what pruning does to it does. Wanda is calibrated on 64 sequences of 128 bytes, the paper's on 128 of 512 tokens.
 - **The paper's LLaMA figures** are those of the run logs in the [authors' repository](https://github.com/noMushroomw/Effective-model-pruning/tree/main/slurm/logs); their means are those of the paper's Table 3.
 - **Exactly \`floor(beta * N_eff)\` weights are kept.** The authors' code keeps one more, and all that tie with it.
-- **VGG, residual networks, GPT-2**: ours are far smaller, on Fashion-MNIST and on bytes, and their structures are removed without training afterwards.
+- **VGG, residual networks, GPT-2**: ours are far smaller, on Fashion-MNIST and on ASCII text, and their structures are removed without training afterwards.
 - **Not repeated**: CIFAR, TinyImageNet, GPT-2 itself and images, for want of the networks and data; the zero-shot tasks.
 `;
 }

@@ -6,7 +6,7 @@ import { titleOf } from './titles.ts';
 const UNITS = { channel: 'channels', head: 'heads', kan_node: 'KAN nodes' } as const;
 
 const INTRODUCTION = `Channels (neurons of fully connected layers, in transformers those of the MLPs), attention heads and KAN nodes removed at beta 1, scope \`layer\`, with the default \`round_to\`: channels are kept by eights.
-Each row: loss and accuracy as removed, then repaired. *Evenly*, repaired: the same scores, of every family the same share; counts are rounded up here too, so that less may go. *Random*, repaired: as many as in the row, of every family the same share (small families, which are decided on together, as one), not rounded; of three draws the one with the median loss.
+Each row: loss and accuracy as removed, then repaired. *Evenly*, repaired: the same scores, of every family the same share, as near to the row's total as rounded counts come. *Random*, repaired: as many as in the row or a little less, for of every family goes the same share (small families, which are decided on together, are one), not rounded to eights but down to whole structures; of three draws the one with the median loss.
 *Faster*: latency of one batch, dense over repaired, the two run in turn, at onnxruntime's optimization levels \`all\` (the default) and \`extended\`; \`all\` computes convolutions in blocks of channels, 16 with AVX-512 and 8 with AVX2, to which other counts are padded. \`-\`: nothing went.`;
 
 const MAKING = `The VGG-like network (3x3 convolutions of 32, 128, 128, 128 and 128 channels, each with a BatchNormalization that the export keeps apart), the residual one (a stem of 16 channels, a block each of 16, 32 and 64) and the GPT-2-like one (2 blocks of width 64 with 8 heads, learned positions, ASCII characters for tokens)
@@ -99,8 +99,9 @@ function structuresOf({ structures }: Measured) {
   return structures;
 }
 
+/** As the tables show it. */
 function speedUp({ dense, pruned }: Measured['evaluation'], level: Level): number {
-  return (dense[level] ?? 0) / (pruned[level] ?? Number.POSITIVE_INFINITY);
+  return Number(ratio(dense[level], pruned[level]));
 }
 
 function lossOf(report: Measured | null): number {

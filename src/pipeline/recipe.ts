@@ -41,7 +41,7 @@ const targetSchema = z
   .describe('The smallest beta whose evaluation stays within this of the dense model is searched.');
 
 /**
- * What to prune and how much. Everything has a default. `beta` scales EMP's count, `budget` replaces it by a fixed sparsity per group,
+ * What to prune and how much. Everything has a default, but that of the criterion, `magnitude`, is for weights: structures need one to be named. `beta` scales EMP's count, `budget` replaces it by a fixed sparsity per group,
  * to compare with, `target` searches the beta; at most one of them is given.
  */
 export const recipeSchema = z

@@ -82,7 +82,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     [checkpoint],
     { granularity: 'kan_node', criterion: 'kan_node' },
     'no_prunable_tensors',
-    [['/recipe', /^this model has no kan_node that can be removed; it has no structures$/]],
+    [['/recipe/granularity', /^this model has no kan_node that can be removed; it has no others either$/]],
   ],
   [
     'a criterion of weights',
@@ -171,7 +171,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     { ...CHANNELS, granularity: 'head' },
     'no_prunable_tensors',
     [
-      ['/recipe', /^this model has no head that can be removed; it has channel$/],
+      ['/recipe/granularity', /^this model has no head that can be removed; it has channel$/],
       ['1.weight', /^axis 1 ties it to an axis that cannot shrink \(Gemm /],
       ['3.weight', /^axis 0 is an axis of an output of the model \(logits\)$/],
     ],
@@ -214,10 +214,7 @@ describe('a job on structures that could only fail is refused, and nothing stays
     const recipe = { ...CHANNELS, granularity: 'kan_node' };
     const { status, error } = await finished(await post([attention], recipe));
     assert.equal(status, 'failed');
-    assert.match(
-      error.detail,
-      /^this model has no kan_node that can be removed; it has head, head_width, channel$/,
-    );
+    assert.match(error.detail, /^this model has no kan_node that can be removed; it has channel, head$/);
     await analyse(attention);
     const problem = await readProblem(await post([attention], recipe));
     assert.deepEqual(

@@ -1,7 +1,7 @@
 import { EmpError, type InputFinding } from '../../core/errors.ts';
 import type { FrozenAxis, StructureKind } from '../../structure/families.ts';
 import { matchesName } from '../name-pattern.ts';
-import type { Recipe } from '../recipe.ts';
+import { GRANULARITIES, type Recipe } from '../recipe.ts';
 
 const MAX_FINDINGS = 20;
 const MAX_NAMED = 3;
@@ -34,9 +34,13 @@ export function selectFamilies<F extends Selectable>(
 ): F[] {
   const candidates = families.filter(({ kind }) => kind === granularity);
   if (candidates.length === 0) {
-    const kinds = [...new Set(families.map(({ kind }) => kind))].filter((kind) => kind !== 'other');
-    const found = kinds.length > 0 ? `it has ${kinds.join(', ')}` : 'it has no structures';
-    throw nothingSelected(`this model has no ${granularity} that can be removed; ${found}`, frozen);
+    const others = GRANULARITIES.filter((other) => families.some(({ kind }) => kind === other));
+    const found = others.length > 0 ? `it has ${others.join(', ')}` : 'it has no others either';
+    throw nothingSelected(
+      'granularity',
+      `this model has no ${granularity} that can be removed; ${found}`,
+      frozen,
+    );
   }
   const isNamed = (family: F, glob: string) => producersOf(family).some((name) => matchesName(name, glob));
   include?.forEach((glob, i) => {
@@ -53,12 +57,12 @@ export function selectFamilies<F extends Selectable>(
       !exclude.some((glob) => isNamed(family, glob)),
   );
   if (selected.length > 0) return selected;
-  throw nothingSelected(`exclude leaves no ${granularity} of this model`, []);
+  throw nothingSelected('exclude', `exclude leaves no ${granularity} of this model`, []);
 }
 
-function nothingSelected(message: string, frozen: readonly Frozen[]): EmpError {
+function nothingSelected(field: keyof Recipe, message: string, frozen: readonly Frozen[]): EmpError {
   const findings: InputFinding[] = [
-    { path: '/recipe', message },
+    { path: `/recipe/${field}`, message },
     ...frozen.slice(0, MAX_FINDINGS).map(({ tensor, axis, operator, node, reason }) => ({
       path: tensor,
       message: `axis ${axis} ${reason}${node ? ` (${[operator, node].filter(Boolean).join(' ')})` : ''}`,

@@ -63,14 +63,14 @@ describe('families that a recipe prunes', () => {
       code: 'no_prunable_tensors',
       message,
       findings: [
-        { path: '/recipe', message },
+        { path: '/recipe/granularity', message },
         { path: 'last', message: 'axis 0 is an axis of an output of the model (logits)' },
         { path: 'first', message: 'axis 1 is tied (Conv Conv_0)' },
         { path: 'lone', message: 'axis 0 is one structure' },
       ],
     });
     assert.throws(() => select({ granularity: 'head' }, families.slice(3)), {
-      message: 'this model has no head that can be removed; it has no structures',
+      message: 'this model has no head that can be removed; it has no others either',
     });
   });
 });
