@@ -82,7 +82,12 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     [checkpoint],
     { granularity: 'kan_node', criterion: 'kan_node' },
     'no_prunable_tensors',
-    [['/recipe/granularity', /^this model has no kan_node that can be removed; it has no others either$/]],
+    [
+      [
+        '/recipe/granularity',
+        /^this model has no kan_node that can be removed; it has no others either \(KAN nodes are known by tensors named like layers\.0\.spline_weight\)$/,
+      ],
+    ],
   ],
   [
     'a criterion of weights',
@@ -214,7 +219,10 @@ describe('a job on structures that could only fail is refused, and nothing stays
     const recipe = { ...CHANNELS, granularity: 'kan_node' };
     const { status, error } = await finished(await post([attention], recipe));
     assert.equal(status, 'failed');
-    assert.match(error.detail, /^this model has no kan_node that can be removed; it has channel, head$/);
+    assert.match(
+      error.detail,
+      /^this model has no kan_node that can be removed; it has channel, head \(KAN nodes are known by tensors named like layers\.0\.spline_weight\)$/,
+    );
     await analyse(attention);
     const problem = await readProblem(await post([attention], recipe));
     assert.deepEqual(

@@ -36,9 +36,11 @@ export function selectFamilies<F extends Selectable>(
   if (candidates.length === 0) {
     const others = GRANULARITIES.filter((other) => families.some(({ kind }) => kind === other));
     const found = others.length > 0 ? `it has ${others.join(', ')}` : 'it has no others either';
+    const hint =
+      granularity === 'kan_node' ? ' (KAN nodes are known by tensors named like layers.0.spline_weight)' : '';
     throw nothingSelected(
       'granularity',
-      `this model has no ${granularity} that can be removed; ${found}`,
+      `this model has no ${granularity} that can be removed; ${found}${hint}`,
       frozen,
     );
   }

@@ -58,7 +58,8 @@ describe('families that a recipe prunes', () => {
   });
 
   test('a model without any says what it has, and what is frozen', () => {
-    const message = 'this model has no kan_node that can be removed; it has channel, head';
+    const message =
+      'this model has no kan_node that can be removed; it has channel, head (KAN nodes are known by tensors named like layers.0.spline_weight)';
     assert.throws(() => select({ granularity: 'kan_node', include: ['*'] }), {
       code: 'no_prunable_tensors',
       message,
