@@ -90,7 +90,7 @@ export function describeStructures(
   const uploaded = new Set(tensors.map(({ name }) => name));
   return {
     families: families.flatMap((family) => describeFamily(family, uploaded)),
-    frozen: frozen.slice(0, MAX_FROZEN).map(describeFrozen),
+    frozen: describeFrozen(frozen),
     n_frozen: frozen.length,
   };
 }
@@ -117,6 +117,13 @@ function describeFamily(family: Family, uploaded: ReadonlySet<string>): Structur
   ];
 }
 
-function describeFrozen({ tensor, axis, node, operator, reason }: FrozenAxis) {
-  return { tensor, axis, node: node || null, operator: operator || null, reason };
+/** The first of them. */
+export function describeFrozen(frozen: readonly FrozenAxis[]) {
+  return frozen.slice(0, MAX_FROZEN).map(({ tensor, axis, node, operator, reason }) => ({
+    tensor,
+    axis,
+    node: node || null,
+    operator: operator || null,
+    reason,
+  }));
 }

@@ -162,14 +162,19 @@ function massesOf(scores: readonly Float64Array[]): Float64Array[] {
   return scores.map((own) => own.map((score) => rescale(score, exponent)));
 }
 
-function statisticsOf(scores: Float64Array): ScoreStatistics {
+/** A kernel that holds scores, and room for what it finds of each block. */
+export function loadScores(scores: Float64Array): { kernel: PlainKernel; partials: Float64Array } {
   const blocks = Math.ceil(scores.length / BLOCK);
   const kernel = new PlainKernel(blocks * BLOCK);
   kernel
     .input('float64', scores.length)
     .set(new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength));
   kernel.load('float64', scores.length);
-  const partials = new Float64Array(blocks * BLOCK_PARTIALS);
+  return { kernel, partials: new Float64Array(blocks * BLOCK_PARTIALS) };
+}
+
+function statisticsOf(scores: Float64Array): ScoreStatistics {
+  const { kernel, partials } = loadScores(scores);
   kernel.statistics(partials, 0);
   return statisticsOfBlocks(partials, scores.length);
 }

@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto';
-import { BLOCK, BLOCK_PARTIALS } from '../../core/kernel.ts';
-import { PlainKernel } from '../../core/plain-kernel.ts';
 import { statisticsOfBlocks } from '../../core/statistics.ts';
 import type { ModelInventory } from '../../formats/model.ts';
 import type { FamilyReport, Report } from '../../report/report.ts';
 import { createScoreDistribution } from '../../report/score-distribution.ts';
 import { type FrozenAxis, producersOf } from '../../structure/families.ts';
+import { describeFrozen } from '../../structure/overview.ts';
 import type { ReportContent } from '../subject.ts';
-import type { FamilyDecision } from './decide-structures.ts';
+import { type FamilyDecision, loadScores } from './decide-structures.ts';
 import { type PrunedStructures, packMask } from './structure-pruner.ts';
-
-/** More than this tell nobody more. */
-const MAX_FROZEN = 1000;
 
 interface ContentInput {
   readonly frozen: readonly FrozenAxis[];
@@ -42,13 +38,7 @@ export function structureContent(
     structures: {
       families: reports,
       n_frozen: frozen.length,
-      frozen: frozen.slice(0, MAX_FROZEN).map(({ tensor, axis, node, operator, reason }) => ({
-        tensor,
-        axis,
-        node: node || null,
-        operator: operator || null,
-        reason,
-      })),
+      frozen: describeFrozen(frozen),
       parameters: { dense: dense.nParameters, pruned: isDryRun ? null : inventory.nParameters },
     },
     loss_bound: null,
@@ -78,11 +68,7 @@ function familyReport(decided: FamilyDecision): FamilyReport {
 
 function distributionOf(families: readonly FamilyDecision[]): Report['scores'] {
   const scores = Float64Array.from(families.flatMap((family) => [...family.scores]));
-  const blocks = Math.ceil(scores.length / BLOCK);
-  const kernel = new PlainKernel(blocks * BLOCK);
-  kernel.input('float64', scores.length).set(new Uint8Array(scores.buffer));
-  kernel.load('float64', scores.length);
-  const partials = new Float64Array(blocks * BLOCK_PARTIALS);
+  const { kernel, partials } = loadScores(scores);
   kernel.summarize(partials, 0);
   const histogram = Float64Array.from(kernel.takeHistogram());
   const statistics = statisticsOfBlocks(partials, scores.length);
