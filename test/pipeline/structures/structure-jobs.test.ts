@@ -230,8 +230,8 @@ describe('pruning structures', () => {
     }
     for (const [recipe, code, path] of [
       [{ include: ['fc2*'] }, 'invalid_request', '/recipe/include/0'],
-      [{ exclude: ['*'] }, 'no_prunable_tensors', '/recipe'],
-      [{ granularity: 'head' }, 'no_prunable_tensors', '/recipe'],
+      [{ exclude: ['*'] }, 'no_prunable_tensors', '/recipe/exclude'],
+      [{ granularity: 'head' }, 'no_prunable_tensors', '/recipe/granularity'],
     ] as const) {
       await assert.rejects(prune(recipe), (error: never) => {
         const { code: found, findings } = error as { code: string; findings: { path: string }[] };
