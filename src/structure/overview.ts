@@ -3,7 +3,7 @@ import type { ModelInventory } from '../formats/model.ts';
 import { type Family, type FrozenAxis, producersOf, type Site, type Structures } from './families.ts';
 
 /** A deep network has a few hundred frozen axes; a list of more is no longer read. */
-const MAX_FROZEN = 1000;
+export const MAX_FROZEN = 1000;
 
 const axisSchema = z.object({
   tensor: z.string().describe("By its name in the model's inventory."),
