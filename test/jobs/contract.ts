@@ -245,27 +245,22 @@ export function contract(kind: string, place: Place): void {
     }
   });
 
-  test('a worker that shuts down returns a long job to the queue, for the next', async () => {
-    const { id, trace } = await submit({ steps: '20', stepMs: '100', seed: 'undisturbed' });
-    await untilStarted(trace);
-    await site.worker.close();
-    assert.equal((await site.jobs.get(id))?.status, 'queued');
-    await site.close();
-    site = await openSite(place.settings);
-    assert.equal((await finish(id)).status, 'succeeded');
-    assert.equal((await readTrace(trace)).length, 2);
-  });
-
-  test('a worker that shuts down returns a job whose child hears nothing', async () => {
-    const { id, trace } = await submit({ behaviour: 'block' });
-    await untilStarted(trace);
-    await site.worker.close();
-    assert.equal((await site.jobs.get(id))?.status, 'queued');
-    await site.close();
-    site = await openSite(place.settings);
-    assert.equal((await finish(id)).status, 'succeeded');
-    assert.equal((await readTrace(trace)).length, 2);
-  });
+  const LONG = {
+    'a long job': { steps: '20', stepMs: '100', seed: 'undisturbed' },
+    'a job whose child hears nothing': { behaviour: 'block' },
+  };
+  for (const [name, metadata] of Object.entries(LONG)) {
+    test(`a worker that shuts down returns ${name} to the queue, for the next`, async () => {
+      const { id, trace } = await submit(metadata);
+      await untilStarted(trace);
+      await site.worker.close();
+      assert.equal((await site.jobs.get(id))?.status, 'queued');
+      await site.close();
+      site = await openSite(place.settings);
+      assert.equal((await finish(id)).status, 'succeeded');
+      assert.equal((await readTrace(trace)).length, 2);
+    });
+  }
 
   test('a service killed in the middle of a job: its child ends, the job is taken up, the result is the same', async () => {
     const undisturbed = await finish((await submit({ seed: 'same' })).id);

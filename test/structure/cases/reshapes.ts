@@ -3,13 +3,22 @@ import { of, type RuleCase, random, SPATIAL, TIED } from './rule-case.ts';
 
 const CHANCE = 'hangs together with other positions where the input has another size';
 
+/** Three heads of four, with their axes in another order. */
+const intoHeads = (perm: number[]) => [
+  node('MatMul', ['x', 'w'], ['h']),
+  node('Reshape', ['h', 'heads'], ['split']),
+  node('Transpose', ['split'], ['turned'], { perm }),
+];
+const SIZES = [
+  ...[random('w', [4, 12]), integers('heads', [0, 0, 3, 4]), integers('zero', [0]), integers('one', [1])],
+  ...[integers('minus', [-1]), integers('three', [3]), integers('four', [4])],
+];
+
 export const RESHAPES_CASES: readonly RuleCase[] = [
   of('Reshape into heads and back', 7, [TIED], {
     inputs: [['x', ['batch', 5, 4]]],
     nodes: [
-      node('MatMul', ['x', 'w'], ['h']),
-      node('Reshape', ['h', 'heads'], ['split']),
-      node('Transpose', ['split'], ['turned'], { perm: [0, 2, 1, 3] }),
+      ...intoHeads([0, 2, 1, 3]),
       node('Relu', ['turned'], ['r']),
       node('Transpose', ['r'], ['back'], { perm: [0, 2, 1, 3] }),
       node('Reshape', ['back', 'merged'], ['y']),
@@ -19,9 +28,7 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
   of('Reshape with two open sizes, one of which shrinks', 7, [TIED], {
     inputs: [['x', ['batch', 'time', 4]]],
     nodes: [
-      node('MatMul', ['x', 'w'], ['h']),
-      node('Reshape', ['h', 'heads'], ['split']),
-      node('Transpose', ['split'], ['turned'], { perm: [0, 2, 1, 3] }),
+      ...intoHeads([0, 2, 1, 3]),
       node('Shape', ['x'], ['sizes']),
       node('Gather', ['sizes', 'one'], ['time']),
       node('Concat', ['minus', 'time', 'four'], ['target'], { axis: 0 }),
@@ -31,15 +38,7 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
       node('Concat', ['batch', 'three', 'time', 'four'], ['whole'], { axis: 0 }),
       node('Reshape', ['r', 'whole'], ['y']),
     ],
-    initializers: [
-      random('w', [4, 12]),
-      integers('heads', [0, 0, 3, 4]),
-      integers('zero', [0]),
-      integers('one', [1]),
-      integers('minus', [-1]),
-      integers('three', [3]),
-      integers('four', [4]),
-    ],
+    initializers: SIZES,
   }),
   of(
     'Reshape whose -1 is another open size than the one that shrinks',
@@ -48,9 +47,7 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
     {
       inputs: [['x', ['batch', 'time', 4]]],
       nodes: [
-        node('MatMul', ['x', 'w'], ['h']),
-        node('Reshape', ['h', 'heads'], ['split']),
-        node('Transpose', ['split'], ['turned'], { perm: [0, 2, 1, 3] }),
+        ...intoHeads([0, 2, 1, 3]),
         node('Shape', ['x'], ['sizes']),
         node('Gather', ['sizes', 'zero'], ['batch']),
         node('Mul', ['batch', 'three'], ['merged']),
@@ -60,23 +57,13 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
         node('Concat', ['batch', 'three', 'time', 'four'], ['whole'], { axis: 0 }),
         node('Reshape', ['rows', 'whole'], ['y']),
       ],
-      initializers: [
-        random('w', [4, 12]),
-        integers('heads', [0, 0, 3, 4]),
-        integers('zero', [0]),
-        integers('one', [1]),
-        integers('minus', [-1]),
-        integers('three', [3]),
-        integers('four', [4]),
-      ],
+      initializers: SIZES,
     },
   ),
   of('Shape of heads that the batch is merged with, for another of its sizes', 7, [TIED], {
     inputs: [['x', ['batch', 'time', 4]]],
     nodes: [
-      node('MatMul', ['x', 'w'], ['h']),
-      node('Reshape', ['h', 'heads'], ['split']),
-      node('Transpose', ['split'], ['turned'], { perm: [2, 0, 1, 3] }),
+      ...intoHeads([2, 0, 1, 3]),
       node('Shape', ['x'], ['sizes']),
       node('Gather', ['sizes', 'one'], ['length']),
       node('Concat', ['minus', 'length', 'four'], ['target'], { axis: 0 }),
@@ -121,9 +108,7 @@ export const RESHAPES_CASES: readonly RuleCase[] = [
   of('Reshape of heads and batch that fits by chance', 3, [CHANCE, TIED], {
     inputs: [['x', ['batch', 4]]],
     nodes: [
-      node('MatMul', ['x', 'w'], ['h']),
-      node('Reshape', ['h', 'heads'], ['split']),
-      node('Transpose', ['split'], ['turned'], { perm: [1, 0, 2] }),
+      ...intoHeads([1, 0, 2]),
       node('Reshape', ['turned', 'rows'], ['merged']),
       node('Reshape', ['merged', 'pairs'], ['y']),
     ],
