@@ -9,7 +9,10 @@ export function removeDeadCode(graph: GraphProto): void {
     graph.node = graph.node.filter(({ output }) => output.some((name) => read.has(name)));
   }
   const read = readNames(graph);
-  graph.initializer = graph.initializer.filter(({ name }) => read.has(name));
+  const unread = new Set(graph.initializer.map(({ name }) => name).filter((name) => !read.has(name)));
+  graph.initializer = graph.initializer.filter(({ name }) => !unread.has(name));
+  // Old models list their tensors among the inputs too, where one alone would have to be fed.
+  graph.input = graph.input.filter(({ name }) => !unread.has(name));
   graph.sparseInitializer = graph.sparseInitializer.filter(({ values }) => read.has(values?.name ?? ''));
 }
 

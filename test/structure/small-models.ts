@@ -161,12 +161,32 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     }),
   },
   {
+    name: 'a list of inputs that held a shape, which is another now',
+    families: ['channel 8'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: withShapeListed(),
+  },
+  {
     name: 'tensors that are listed among the inputs, sizes that are declared, and layers inside a function',
     families: ['channel 6'],
     frozen: [OUTPUT, `MatMul: ${INPUT}`],
     model: withFunction(),
   },
 ];
+
+function withShapeListed(): ModelProto {
+  const proto = build({
+    inputs: [ROWS],
+    nodes: [
+      node('MatMul', ['x', 'w'], ['h']),
+      node('Reshape', ['h', 'shape'], ['r']),
+      node('MatMul', ['r', 'v'], ['y']),
+    ],
+    initializers: [random('w', [4, 8]), integers('shape', [-1, 8]), random('v', [8, 3])],
+  });
+  proto.graph?.input.push(value('w', [4, 8]), value('shape', [2], 'INT64'), value('v', [8, 3]));
+  return proto;
+}
 
 function withFunction(): ModelProto {
   const proto = build({
