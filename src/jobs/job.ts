@@ -26,6 +26,12 @@ export interface JobRecord extends StoredRecord, JobRequest {
   readonly request_sha256: string;
 }
 
+/** When an attempt began, from the queue's milliseconds: its server has a clock of its own, which may be behind that of the record. */
+export function startOf({ created_at }: Pick<JobRecord, 'created_at'>, processedOn: number): string {
+  const started_at = new Date(processedOn).toISOString();
+  return started_at < created_at ? created_at : started_at;
+}
+
 export interface JobProgress {
   /** `inventory`, `score`, `decide`, `apply`, `evaluate`, `report`. */
   readonly stage: string;

@@ -7,7 +7,7 @@ import type { Page, Store } from '../storage/store.ts';
 import type { Backend, JobQueue, JobQueueEvents } from './backends/backend.ts';
 import { requestCancellation } from './cancellation.ts';
 import type { Job, JobEvent, JobProgress, JobRecord, JobRequest, JobResult, JobStatus } from './job.ts';
-import { resourcesOf } from './job.ts';
+import { resourcesOf, startOf } from './job.ts';
 import { readLastProgress, readProgress } from './progress-log.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 import { PROGRESS, removeAttempts } from './run-job.ts';
@@ -265,7 +265,7 @@ export class Jobs {
       if (late) return this.#describe(record, late);
     }
     const status: JobStatus = running ? 'running' : 'queued';
-    const started_at = running && queued?.processedOn ? new Date(queued.processedOn).toISOString() : null;
+    const started_at = running && queued?.processedOn ? startOf(record, queued.processedOn) : null;
     const progress = last ?? { stage: 'queued', percent: 0 };
     return {
       ...request,

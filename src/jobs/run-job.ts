@@ -8,7 +8,7 @@ import { Store } from '../storage/store.ts';
 import type { QueuedJob } from './backends/backend.ts';
 import { watchCancellation } from './cancellation.ts';
 import { readChildSettings } from './child-settings.ts';
-import type { JobProgress, JobRecord, JobResult } from './job.ts';
+import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
 import { ProgressWriter } from './progress-log.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 
@@ -41,8 +41,13 @@ export async function createProcessor(work: Work) {
   const { storeRoot, threads, providers } = readChildSettings();
   const store = await Store.open(storeRoot);
   return async (job: SandboxedJob<QueuedJob>, _token: string, shutdown: AbortSignal): Promise<void> => {
-    const startedAt = new Date(job.processedOn ?? Date.now()).toISOString();
-    const ended = await runJob(job.id, startedAt, { store, threads, providers, shutdown, work });
+    const ended = await runJob(job.id, job.processedOn ?? Date.now(), {
+      store,
+      threads,
+      providers,
+      shutdown,
+      work,
+    });
     // BullMQ knows by this name that the job has been moved already, as the worker did before it told.
     if (!ended) throw Object.assign(new Error('returned to the queue'), { name: 'WaitingError' });
   };
@@ -60,11 +65,12 @@ interface Surroundings {
  * Runs a job to its result. True: it has ended one way or another, and `result.json` says how. False: `shutdown` came first. Throws what
  * makes the queue try again. A job that was taken from a dead worker starts anew, in a folder of its own, and gives the same bytes.
  */
-async function runJob(id: string, started_at: string, surroundings: Surroundings): Promise<boolean> {
+async function runJob(id: string, processedOn: number, surroundings: Surroundings): Promise<boolean> {
   const { store, threads, providers, shutdown, work } = surroundings;
   const record = await store.readRecord<JobRecord>('jobs', id);
   // Deleted; or a crash came after the result and before the queue heard of it.
   if (!record || (await readResult(store, id))) return true;
+  const started_at = startOf(record, processedOn);
   await removeAttempts(store, id);
   const outputDirectory = store.path('jobs', id, `${ATTEMPT_PREFIX}${randomBytes(6).toString('hex')}`);
   await mkdir(outputDirectory);
