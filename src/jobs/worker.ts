@@ -5,6 +5,7 @@ import type { ExecutionProvider } from '../runtime/session.ts';
 import type { Store } from '../storage/store.ts';
 import type { Backend, QueuedJob } from './backends/backend.ts';
 import { childEnvironment } from './child-settings.ts';
+import { type JobRecord, startOf } from './job.ts';
 import { requireProviders } from './provider-check.ts';
 import { readResult, serviceFailure, writeResult } from './result.ts';
 
@@ -121,10 +122,11 @@ async function settle(
   const final = job.finishedOn !== undefined;
   log.warn({ err: error, job: job.id, attempt: job.attemptsMade, final }, 'attempt failed');
   if (!final || (await readResult(store, job.id))) return;
-  const started_at = job.processedOn === undefined ? null : new Date(job.processedOn).toISOString();
+  const record = await store.readRecord<JobRecord>('jobs', job.id);
+  if (!record) return;
+  const started_at = job.processedOn === undefined ? null : startOf(record, job.processedOn);
   const failure = serviceFailure(error, job.attemptsMade, store);
-  if (await store.readRecord('jobs', job.id))
-    await writeResult(store, job.id, { status: 'failed', started_at, error: failure });
+  await writeResult(store, job.id, { status: 'failed', started_at, error: failure });
 }
 
 /**

@@ -39,9 +39,10 @@ export class Candidates {
     return this.remember(beta, await this.measure(rule, recipe.scope));
   }
 
-  /** Takes what was measured of a model for all that keep the same. */
-  rememberChoice(rule: CountRule, scope: Recipe['scope'], measured: Measured): void {
-    const choice = this.#options.subject.choice(rule, scope);
+  /** Takes what was measured of the job's own model for all that keep the same. */
+  rememberChoice(rule: CountRule, measured: Measured): void {
+    const { subject, recipe } = this.#options;
+    const choice = subject.choice(rule, recipe.scope);
     if (choice !== null) this.#byChoice.set(choice, measured);
   }
 
@@ -68,7 +69,8 @@ export class Candidates {
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
   async measure(rule: CountRule, scope: Recipe['scope']): Promise<Measured> {
     const { subject, evaluator, repairs, directory } = this.#options;
-    const known = this.#byChoice.get(subject.choice(rule, scope) ?? '');
+    const choice = subject.choice(rule, scope);
+    const known = choice === null ? undefined : this.#byChoice.get(choice);
     if (known) return known;
     try {
       const { inventory, keptUnits, sparsity } = await subject.prune(rule, scope, directory);
@@ -77,7 +79,7 @@ export class Candidates {
         evaluator.measure(path),
       );
       const found = { ...measured, sparsity };
-      this.rememberChoice(rule, scope, found);
+      if (choice !== null) this.#byChoice.set(choice, found);
       return found;
     } finally {
       await rm(directory, { recursive: true, force: true });

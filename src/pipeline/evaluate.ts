@@ -76,7 +76,7 @@ export async function openEvaluator(
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const { recipe, evaluator, candidates, rule, sparsity, path, own, search } = input;
   const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(rule, recipe.scope);
-  if (own) candidates.rememberChoice(rule, recipe.scope, measured);
+  if (own) candidates.rememberChoice(rule, measured);
   if (rule.beta !== null) candidates.remember(rule.beta, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
