@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
 import { readModelInventory } from '../src/formats/inventory.ts';
 import { prune } from '../src/pipeline/prune.ts';
-import { recipeSchema } from '../src/pipeline/recipe.ts';
+import { recipeSchema } from '../src/recipe/recipe.ts';
 import { Evaluator } from '../src/runtime/evaluation.ts';
 import type { RuntimeSettings } from '../src/runtime/session.ts';
 import { writeMlp } from '../test/pipeline/small-mlp.ts';

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
 import { readModelInventory } from '../src/formats/inventory.ts';
 import { prune } from '../src/pipeline/prune.ts';
-import { recipeSchema } from '../src/pipeline/recipe.ts';
+import { recipeSchema } from '../src/recipe/recipe.ts';
 import { peakBytes } from './peak-memory.ts';
 
 const [path, outputDirectory, threads] = process.argv.slice(2);

@@ -12,7 +12,7 @@ import { InferenceSession } from 'onnxruntime-node';
 import { EmpError } from '../src/core/errors.ts';
 import type { ModelInventory } from '../src/formats/model.ts';
 import { prune } from '../src/pipeline/prune.ts';
-import { recipeSchema } from '../src/pipeline/recipe.ts';
+import { recipeSchema } from '../src/recipe/recipe.ts';
 import { installedModels, readInventory } from './model-files.ts';
 
 const counts = new Map<string, number>();

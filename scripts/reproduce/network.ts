@@ -10,7 +10,7 @@ import { readNpyHeader } from '../../src/formats/npy.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import type { DenseModel } from '../../src/pipeline/dense-model.ts';
 import { prune } from '../../src/pipeline/prune.ts';
-import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import { recipeSchema } from '../../src/recipe/recipe.ts';
 import type { Evaluation, Report } from '../../src/report/report.ts';
 import type { Golden } from './golden.ts';
 

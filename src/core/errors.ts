@@ -1,7 +1,17 @@
+/** What a job works on, beside its recipe. */
+export type JobInput = 'model' | 'scores' | 'calibration' | 'evaluation';
+
 /** One finding about bad input: where it is (a JSON pointer, a tensor's name, a file's name) and what would be right. */
 export interface InputFinding {
   readonly path: string;
   readonly message: string;
+  /** Set where `path` is the name of one of a job's inputs, for which a client may have another. */
+  readonly input?: JobInput;
+}
+
+/** A finding about one of a job's inputs as a whole. */
+export function ofInput(input: JobInput, message: string): InputFinding {
+  return { path: input, message, input };
 }
 
 /**

@@ -1,9 +1,9 @@
 import { EmpError } from '../core/errors.ts';
 import type { LayerActivations, LayerSites } from '../formats/onnx/layer-sites.ts';
+import type { Criterion } from '../recipe/criteria.ts';
 
 /** The side of a layer that a criterion looks at. */
-const SIDES = { wanda: 'inputs', activation: 'outputs' } as const;
-export type ActivationCriterion = keyof typeof SIDES;
+export type Side = 'input' | 'output';
 
 /**
  * What has to be captured to score each of the tensors, in their order. Runs nothing.
@@ -11,11 +11,12 @@ export type ActivationCriterion = keyof typeof SIDES;
  * @throws EmpError unsupported_model naming every tensor whose layer's activations cannot be captured, and why
  */
 export function checkCapturable(
-  criterion: ActivationCriterion,
+  criterion: Criterion,
+  side: Side,
   sites: ReadonlyMap<string, LayerSites>,
   tensors: readonly { readonly name: string }[],
 ): LayerActivations[] {
-  const found = tensors.map(({ name }) => sites.get(name)?.[SIDES[criterion]] ?? 'no layer multiplies by it');
+  const found = tensors.map(({ name }) => sites.get(name)?.[`${side}s`] ?? 'no layer multiplies by it');
   const findings = found.flatMap((reason, index) =>
     typeof reason === 'string'
       ? [{ path: tensors[index].name, message: `${reason}; exclude it or use criterion magnitude` }]

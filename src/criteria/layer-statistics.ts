@@ -3,10 +3,10 @@ import { openFileSource } from '../formats/file-source.ts';
 import type { ModelTensor } from '../formats/model.ts';
 import type { LayerActivations } from '../formats/onnx/layer-sites.ts';
 import { findLayerSites, readOnnxModel } from '../formats/onnx/model.ts';
+import type { Criterion } from '../recipe/criteria.ts';
 import { captureSums, type FeatureSums, type Reduction } from '../runtime/capture.ts';
-import { requireCalibration } from './calibration.ts';
-import { type ActivationCriterion, checkCapturable } from './capturable.ts';
-import type { CriterionContext } from './criterion.ts';
+import { checkCapturable, type Side } from './capturable.ts';
+import { type CriterionContext, samplesOf } from './context.ts';
 
 /** Sums over the activations on one side of a layer, per feature, and the feature of each of the weight's elements. */
 export interface LayerStatistics extends FeatureSums {
@@ -15,30 +15,25 @@ export interface LayerStatistics extends FeatureSums {
 
 /**
  * Runs the calibration samples and sums what the layers of all `tensors` get or give, each over all places that share it.
- * @throws EmpError invalid_request without ONNX model or calibration data, and what `checkCapturable` and `captureSums` throw
+ * @throws EmpError what `checkCapturable` and `captureSums` throw
  */
 export async function captureLayers(
-  criterion: ActivationCriterion,
+  criterion: Criterion,
+  side: Side,
   reduction: Reduction,
   tensors: readonly ModelTensor[],
   context: CriterionContext,
 ): Promise<LayerStatistics[]> {
-  const calibration = requireCalibration(criterion, context);
   const { modelDirectory } = context;
   const { files } = context.inventory;
   const [file] = files;
   await using source = await openFileSource(join(modelDirectory, file));
   const model = await readOnnxModel(new Map([[file, source]]));
-  const layers = checkCapturable(criterion, findLayerSites(model), tensors);
+  const layers = checkCapturable(criterion, side, findLayerSites(model), tensors);
   const requests = layers.flatMap(({ values }, index) =>
-    values.map((activations) => ({
-      activations,
-      reduction,
-      tensor: tensors[index].name,
-      side: SIDE[criterion],
-    })),
+    values.map((activations) => ({ activations, reduction, tensor: tensors[index].name, side })),
   );
-  const sums = await captureSums(model, requests, { ...context, files, samples: calibration });
+  const sums = await captureSums(model, requests, { ...context, files, samples: samplesOf(context) });
   let taken = 0;
   return layers.map(({ values, features }) => {
     const places = sums.slice(taken, taken + values.length);
@@ -47,9 +42,8 @@ export async function captureLayers(
   });
 }
 
-const SIDE = { wanda: 'input', activation: 'output' } as const satisfies Record<ActivationCriterion, string>;
-
-function addUp(places: readonly FeatureSums[]): FeatureSums {
+/** Of all places that share a weight. */
+export function addUp(places: readonly FeatureSums[]): FeatureSums {
   if (places.length === 1) return places[0];
   const sums = new Float64Array(places[0].sums.length);
   for (const place of places) for (let i = 0; i < sums.length; i++) sums[i] += place.sums[i];

@@ -1,21 +1,17 @@
-import { activation } from './activation.ts';
-import type { Criterion } from './criterion.ts';
-import { magnitude } from './magnitude.ts';
-import { random } from './random.ts';
-import { saliency, saliencyRms } from './saliency.ts';
-import { taylor, taylorRms } from './taylor.ts';
-import { uploadedScores } from './uploaded-scores.ts';
-import { wanda } from './wanda.ts';
+import type { StructureCriterion, WeightCriterion } from '../recipe/criteria.ts';
+import type { StructureScorer, WeightScorer } from './context.ts';
 
-/** The criteria by their names in a recipe. */
-export const CRITERIA = {
-  magnitude,
-  wanda,
-  activation,
-  taylor,
-  saliency,
-  taylor_rms: taylorRms,
-  saliency_rms: saliencyRms,
-  random,
-  scores: uploadedScores,
-} as const satisfies Record<string, Criterion>;
+/** The code of a criterion of weights: `score` of the file named like its row. */
+export function weightScorer(criterion: WeightCriterion): Promise<WeightScorer<WeightCriterion>> {
+  return load('weights', criterion);
+}
+
+/** Likewise of structures. */
+export function structureScorer(criterion: StructureCriterion): Promise<StructureScorer<StructureCriterion>> {
+  return load('structures', criterion);
+}
+
+async function load(folder: string, criterion: string) {
+  const { score } = await import(`./${folder}/${criterion.replaceAll('_', '-')}.ts`);
+  return score;
+}

@@ -1,5 +1,5 @@
 import type { Job } from '../jobs/job.ts';
-import { createProblem } from './problem.ts';
+import { createProblem, inFields } from './problem.ts';
 import type { JobView } from './schemas.ts';
 
 /** A job as clients see it: its failure as a problem, its artifacts with a place to fetch them. */
@@ -19,7 +19,7 @@ export function viewOfJob(job: Job): JobView {
     created_at: job.created_at,
     started_at: job.started_at,
     finished_at: job.finished_at,
-    error: error && createProblem(error.code, error.detail, path, error.errors),
+    error: error && createProblem(error.code, error.detail, path, inFields(error.errors)),
     summary: job.summary,
     artifacts: job.artifacts.map((artifact) => ({
       ...artifact,

@@ -4,22 +4,14 @@ import { dirname, join } from 'node:path';
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
+import { type FileRule, MAX_FILES, type ReceivedFiles } from '../intake/received-files.ts';
 import type { StoredFile } from '../storage/records.ts';
 import { checkArrayFileName, checkFileName } from './file-name.ts';
 
 /** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
 const MAX_TEXT_BYTES = 1024 * 1024;
-/** Well above the shards of any real model. */
-export const MAX_FILES = 10_000;
 /** Boundaries and part headers. */
 const OVERHEAD_BYTES = 4 * 1024 * 1024;
-
-/** Where the files of a part go. */
-export interface FileRule {
-  readonly directory: string;
-  /** They are stored as `0`, `1`, ... in the order they come, since their names need not be paths. */
-  readonly numbered?: boolean;
-}
 
 export interface MultipartRules {
   /** The parts that are files, by name. */
@@ -31,7 +23,7 @@ export interface MultipartRules {
 }
 
 export interface ReceivedParts {
-  readonly files: ReadonlyMap<string, readonly StoredFile[]>;
+  readonly files: ReceivedFiles;
   readonly texts: ReadonlyMap<string, string>;
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EmpError, type ErrorCode, type InputFinding } from '../core/errors.ts';
+import { EmpError, type ErrorCode, type InputFinding, type JobInput } from '../core/errors.ts';
 
 /** The one table from an error's code to what HTTP says of it. */
 export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
@@ -91,8 +91,28 @@ export function createProblem(
   findings: readonly InputFinding[] = [],
 ): Problem {
   const { status, title } = isErrorCode(code) ? PROBLEMS[code] : PROBLEMS.internal_error;
-  const errors = findings.length > 0 ? { errors: findings.map((finding) => ({ ...finding })) } : {};
+  const errors =
+    findings.length > 0 ? { errors: findings.map(({ path, message }) => ({ path, message })) } : {};
   return { type: `/problems/${code}`, title, status, detail, instance, code, ...errors };
+}
+
+/** What a JSON body calls a job's inputs; a multipart request calls its parts as the job does. */
+const FIELDS: Readonly<Record<JobInput, string>> = {
+  model: '/model_id',
+  scores: '/scores_dataset_id',
+  calibration: '/calibration_dataset_id',
+  evaluation: '/evaluation_dataset_id',
+};
+
+/** Findings about a job's inputs under the names of the fields that name these. */
+export function inFields(findings: readonly InputFinding[]): InputFinding[] {
+  return findings.map(({ input, path, message }) => ({ path: input ? FIELDS[input] : path, message }));
+}
+
+/** An error about a job that came as JSON; other errors as they are. */
+export function namingFields(error: unknown): unknown {
+  if (!(error instanceof EmpError)) return error;
+  return new EmpError(error.code, error.message, inFields(error.findings));
 }
 
 export function isErrorCode(code: string): code is ErrorCode {

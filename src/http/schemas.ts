@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from '../jobs/job.ts';
-import { recipeSchema } from '../pipeline/recipe.ts';
+import { recipeSchema } from '../recipe/recipe.ts';
 import { isCursor } from '../storage/store.ts';
 import { problemSchema } from './problem.ts';
 

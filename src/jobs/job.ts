@@ -1,5 +1,5 @@
 import type { InputFinding } from '../core/errors.ts';
-import type { Recipe } from '../pipeline/recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredRecord } from '../storage/store.ts';
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;

@@ -1,13 +1,11 @@
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import { modelInputs, readStoredGraph } from '../formats/onnx/interface.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import type { DenseModel } from '../pipeline/dense-model.ts';
 import { prune } from '../pipeline/prune.ts';
-import { recipeSchema } from '../pipeline/recipe.ts';
-import { checkSamples } from '../runtime/check-samples.ts';
+import { recipeSchema } from '../recipe/recipe.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
 import { createProcessor } from './run-job.ts';
@@ -20,8 +18,8 @@ export default await createProcessor(
     const input = {
       model,
       scores: scores_dataset_id ? await readScores(store, scores_dataset_id) : null,
-      calibration: calibration_dataset_id ? await readSamples(store, calibration_dataset_id, model) : null,
-      evaluation: evaluation_dataset_id ? await readSamples(store, evaluation_dataset_id, model) : null,
+      calibration: calibration_dataset_id ? await readSamples(store, calibration_dataset_id) : null,
+      evaluation: evaluation_dataset_id ? await readSamples(store, evaluation_dataset_id) : null,
       recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
       outputDirectory,
       runtime: { providers, threads },
@@ -47,14 +45,11 @@ async function readScores(store: Store, id: string): Promise<ScoreArray[]> {
   }));
 }
 
-/** The samples under the names of the model's inputs. */
-async function readSamples(store: Store, id: string, model: DenseModel): Promise<SampleSet> {
-  const stored = await readContent<SampleSet>(store, id, 'samples.json');
-  const expected = modelInputs(await readStoredGraph(model.directory, model.inventory));
-  const { inputs, labels } = checkSamples(stored, expected, id);
+async function readSamples(store: Store, id: string): Promise<SampleSet> {
+  const { nSamples, inputs, labels } = await readContent<SampleSet>(store, id, 'samples.json');
   const files = store.path('datasets', id, 'files');
   return {
-    nSamples: stored.nSamples,
+    nSamples,
     inputs: inputs.map((array) => ({ ...array, path: join(files, array.path) })),
     labels: labels && { ...labels, path: join(files, labels.path) },
   };

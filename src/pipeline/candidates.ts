@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
 import { type CountRule, countRule } from './passes/count-rule.ts';
-import type { Recipe } from './recipe.ts';
 import type { Repairs } from './repairs.ts';
 import type { Subject } from './subject.ts';
 

@@ -1,4 +1,4 @@
-import { EmpError, type ErrorCode } from '../core/errors.ts';
+import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
 
 /** What can be wrong with data only once the model runs on them. */
 const DATA_ERRORS: ReadonlySet<ErrorCode> = new Set([
@@ -15,9 +15,16 @@ export async function namingData<T>(data: 'calibration' | 'evaluation', work: ()
   } catch (error) {
     if (!(error instanceof EmpError) || !DATA_ERRORS.has(error.code)) throw error;
     const { code, message, findings } = error;
-    throw new EmpError(code, `${data} data: ${message}`, [
-      { path: `/${data}_dataset_id`, message },
-      ...findings,
-    ]);
+    throw new EmpError(code, `${data} data: ${message}`, [ofInput(data, message), ...findings]);
   }
+}
+
+/** Why a search within `max_accuracy_drop` cannot be on evaluation data whose loss is of squared errors. */
+export function targetWithoutAccuracy(): EmpError {
+  const reason =
+    "needs an accuracy, and labels that are floats of the output's shape give squared errors alone: give max_loss_increase";
+  return new EmpError('invalid_request', `max_accuracy_drop ${reason}`, [
+    { path: '/recipe/target/max_accuracy_drop', message: reason },
+    ofInput('evaluation', 'has labels that give no accuracy, and the recipe has max_accuracy_drop'),
+  ]);
 }

@@ -8,6 +8,7 @@ import {
   sumOf,
 } from '../core/statistics.ts';
 import type { ModelTensor } from '../formats/model.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { type CountRule, countOf, countWithin, minimumKept } from './passes/count-rule.ts';
 import type { ExponentCounts } from './passes/exponents.ts';
 import {
@@ -20,7 +21,6 @@ import {
 } from './passes/operation.ts';
 import { rowCount, rowGroups } from './passes/rows.ts';
 import { keyDigits, type NamedScores, type PassRunner, type Summary } from './passes/runner.ts';
-import type { Recipe } from './recipe.ts';
 
 /** What a scope decides: of every tensor and of the whole. */
 export interface Decision {

@@ -1,19 +1,17 @@
 import { dirname, join, relative } from 'node:path';
-import { EmpError } from '../core/errors.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
 import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 import { SCRATCH_FOLDER } from './artifact-names.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
-import { namingData } from './data-errors.ts';
+import { namingData, targetWithoutAccuracy } from './data-errors.ts';
 import type { DenseModel } from './dense-model.ts';
 import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
-import type { Recipe } from './recipe.ts';
 import type { Search } from './search.ts';
-import { targetWithoutAccuracy } from './target-check.ts';
 import { sampleWork } from './work.ts';
 
 interface EvaluateInput {
@@ -38,25 +36,14 @@ interface MeasuredInput {
 
 /**
  * The dense model measured on the evaluation data; null where there is none.
- * @throws EmpError `invalid_request` for a recipe that needs such data, or an accuracy that they do not give, or a model that cannot be run
+ * @throws EmpError `invalid_request` for a target of an accuracy that they do not give, or a model that cannot be run
  */
 export async function openEvaluator(
   { model, recipe, evaluation, runtime, outputDirectory }: MeasuredInput,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Evaluator | null> {
-  if (evaluation === null) {
-    const needs = recipe.target ? 'target' : recipe.sweep_betas ? 'sweep_betas' : null;
-    if (needs === null) return null;
-    throw new EmpError('invalid_request', `${needs} needs evaluation data`, [
-      { path: `/recipe/${needs}`, message: 'needs evaluation data to measure pruned models on' },
-    ]);
-  }
-  if (model.inventory.format !== 'onnx') {
-    throw new EmpError('invalid_request', 'a safetensors file holds no graph to run: send the ONNX export', [
-      { path: '/model_id', message: 'must be an ONNX model where there is evaluation data' },
-    ]);
-  }
+  if (evaluation === null) return null;
   const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
   const [file, ...others] = model.inventory.files;
   const context = {
@@ -68,7 +55,7 @@ export async function openEvaluator(
   const path = join(model.directory, file);
   const evaluator = await namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, context));
   if (recipe.target?.max_accuracy_drop !== undefined && evaluator.lossKind === 'mean_squared_error')
-    throw targetWithoutAccuracy('/evaluation_dataset_id');
+    throw targetWithoutAccuracy();
   return evaluator;
 }
 

@@ -1,15 +1,14 @@
-import { EmpError } from '../core/errors.ts';
 import { asymptoticLossChange, lossChangePerTrace } from '../core/loss-bound.ts';
 import { rescale, type ScoreStatistics, sumOf } from '../core/statistics.ts';
 import type { ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { Report } from '../report/report.ts';
 import { estimateTrace } from '../runtime/curvature.ts';
 import type { GradientContext } from '../runtime/gradient-setup.ts';
 import type { AppliedTensor } from './apply.ts';
 import { namingData } from './data-errors.ts';
 import type { DenseModel } from './dense-model.ts';
-import type { Recipe } from './recipe.ts';
 
 /** Trace of the Hessian of the mean loss with respect to the selected weights, before pruning. */
 export interface HessianTrace {
@@ -26,7 +25,7 @@ interface TraceInput {
 
 /**
  * The trace as the recipe gives it, or estimated on the calibration data; null where the recipe asks for neither.
- * @throws EmpError invalid_request without labelled calibration data, and what `estimateTrace` throws
+ * @throws EmpError what `estimateTrace` throws
  */
 export async function hessianTrace(
   { model, recipe, calibration }: TraceInput,
@@ -37,10 +36,7 @@ export async function hessianTrace(
   if (hessian_trace !== null) return { trace: hessian_trace, standardError: null };
   if (hessian_probes === 0) return null;
   const labels = calibration?.labels;
-  if (!labels || model.inventory.format !== 'onnx') {
-    const message = 'hessian_probes needs an ONNX model and calibration data with labels';
-    throw new EmpError('invalid_request', message, [{ path: '/recipe/hessian_probes', message }]);
-  }
+  if (!labels) throw new TypeError('an estimate of curvature without labels');
   const { directory: modelDirectory, inventory } = model;
   const samples = { ...calibration, labels };
   const gradients = { ...context, modelDirectory, files: inventory.files, samples };

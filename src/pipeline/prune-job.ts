@@ -1,11 +1,11 @@
-import type { CriterionContext } from '../criteria/criterion.ts';
+import type { CriterionContext } from '../criteria/context.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import { scoresByName } from '../formats/score-file.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 import type { DenseModel } from './dense-model.ts';
 import type { Progress, StageClock } from './progress.ts';
-import type { Recipe } from './recipe.ts';
 import { sampleWork } from './work.ts';
 
 export interface PruneInput {

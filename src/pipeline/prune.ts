@@ -9,6 +9,7 @@ import { calibrationWork, type PruneInput, type PruneJob } from './prune-job.ts'
 import { countPasses, Repairs } from './repairs.ts';
 import { searchBeta } from './search.ts';
 import { StructureSubject } from './structures/structure-subject.ts';
+import { usedInputs } from './used-inputs.ts';
 import { WeightSubject } from './weight-subject.ts';
 import { plannedWork } from './work.ts';
 import { type Artifact, type Summary, writeReport } from './write-report.ts';
@@ -30,7 +31,8 @@ export interface PruneOutcome {
  * number of threads and the size of chunks.
  * @throws EmpError for what is wrong with the model, the data, the scores or the recipe; the signal's reason when aborted
  */
-export async function prune(input: PruneInput, context: PruneContext): Promise<PruneOutcome> {
+export async function prune(given: PruneInput, context: PruneContext): Promise<PruneOutcome> {
+  const input = await usedInputs(given);
   const { model, recipe, outputDirectory, runtime } = input;
   const { signal } = context;
   refuseReservedNames(model.inventory);
@@ -79,6 +81,7 @@ export async function prune(input: PruneInput, context: PruneContext): Promise<P
     recipe,
     rule,
     content,
+    unused: input.unused,
     prunedFiles: recipe.dry_run ? [] : inventory.files,
     evaluation,
     repair,

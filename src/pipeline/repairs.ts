@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { readStoredGraph } from '../formats/onnx/interface.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import { REPAIRS as REPAIR_ROWS, type RepairName } from '../recipe/terms.ts';
 import { REPAIRS } from '../repair/registry.ts';
 import type { PlacedModel, RepairContext, RepairWork } from '../repair/repair-context.ts';
-import type { RepairName } from '../repair/repair-names.ts';
 import { TensorEdits } from '../repair/tensor-edits.ts';
 import type { Report } from '../report/report.ts';
 import type { Measurement } from '../runtime/evaluation.ts';
@@ -12,7 +13,6 @@ import type { RuntimeSettings } from '../runtime/session.ts';
 import { SCRATCH_FOLDER } from './artifact-names.ts';
 import { namingData } from './data-errors.ts';
 import type { DenseModel } from './dense-model.ts';
-import type { Recipe } from './recipe.ts';
 import { prunedWeights } from './select-tensors.ts';
 
 export type RepairStep = Report['repair'][number];
@@ -30,16 +30,12 @@ export class Repairs {
   readonly #names: readonly RepairName[];
   readonly #context: Omit<RepairContext, 'pruned' | 'keptUnits'> | null;
 
-  /** Throws EmpError `invalid_request` for repairs without a model that runs or without data to run it on. */
   constructor(input: RepairsInput, signal: AbortSignal, onSamples: (count: number) => void) {
     const { model, recipe, calibration, runtime, outputDirectory } = input;
     this.#names = recipe.repair;
     this.#context = null;
     if (recipe.repair.length === 0) return;
-    if (calibration === null || model.inventory.format !== 'onnx') {
-      const message = 'repair needs an ONNX model and calibration data';
-      throw new EmpError('invalid_request', message, [{ path: '/recipe/repair', message }]);
-    }
+    if (calibration === null) throw new TypeError('repairs without calibration data');
     const scratchDirectory = join(outputDirectory, SCRATCH_FOLDER);
     this.#context = { dense: model, samples: calibration, scratchDirectory, runtime, signal, onSamples };
   }
@@ -108,11 +104,18 @@ async function attempt(
 ): Promise<RepairWork & { readonly problem: string | null }> {
   try {
     const work = await namingData('calibration', () => REPAIRS[name].repair(context, edits));
-    return { ...work, problem: work.nRepaired > 0 ? null : 'there is nothing that it could repair' };
+    return { ...work, problem: work.nRepaired > 0 ? null : nothingToRepair(name, work.leftOut) };
   } catch (error) {
     if (!(error instanceof EmpError) || error.code !== 'non_finite_activation') throw error;
     return { nRepaired: 0, leftOut: [], problem: error.message };
   }
+}
+
+/** Skipped, with the reason of the first that it looked at. */
+function nothingToRepair(name: RepairName, [first, ...others]: RepairWork['leftOut']): string {
+  const more = others.length > 0 ? ` (and ${others.length} more)` : '';
+  const reason = first ? `${first.name} ${first.reason}${more}` : REPAIR_ROWS[name].nothing;
+  return `there is nothing that it could repair: ${reason}`;
 }
 
 function problemOf(before: Measurement, after: Measurement): string | null {

@@ -1,7 +1,7 @@
+import type { Target } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Metrics } from '../runtime/evaluation.ts';
 import type { BetaPoint } from './candidates.ts';
-import type { Target } from './recipe.ts';
 
 export type Search = NonNullable<Evaluation['search']>;
 

@@ -1,9 +1,9 @@
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { matchesName } from './name-pattern.ts';
 import { MAX_ROW_ELEMENTS, rowLength } from './passes/rows.ts';
-import type { Recipe } from './recipe.ts';
 
 /**
  * The tensors a recipe scores, in the file's order: the prunable ones, or those that `include` names (any float tensor may be named),

@@ -1,8 +1,8 @@
 import type { ModelInventory } from '../formats/model.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { Figures } from '../report/figures.ts';
 import type { Report } from '../report/report.ts';
 import type { CountRule } from './passes/count-rule.ts';
-import type { Recipe } from './recipe.ts';
 
 /** A model that was pruned. */
 export interface PrunedModel {

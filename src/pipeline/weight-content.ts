@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { commonScale, effectiveSampleSize, rescale, sumOf } from '../core/statistics.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { Report, TensorReport } from '../report/report.ts';
 import { createScoreDistribution } from '../report/score-distribution.ts';
 import type { AppliedTensor } from './apply.ts';
@@ -10,7 +11,6 @@ import { hashRange } from './hash-range.ts';
 import { type HessianTrace, lossBound } from './loss-bound.ts';
 import { KEEP_ALL } from './passes/operation.ts';
 import { keyDigits } from './passes/runner.ts';
-import type { Recipe } from './recipe.ts';
 import type { ReportContent } from './subject.ts';
 
 interface WeightContentInput {

@@ -1,5 +1,7 @@
-import { CRITERIA } from '../criteria/registry.ts';
+import { weightScorer } from '../criteria/registry.ts';
 import type { ModelTensor } from '../formats/model.ts';
+import type { WeightCriterion } from '../recipe/criteria.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { type AppliedTensor, apply } from './apply.ts';
 import { namingData } from './data-errors.ts';
 import { decide, type ScoredModel } from './decide.ts';
@@ -8,7 +10,6 @@ import type { CountRule } from './passes/count-rule.ts';
 import { type NamedScores, PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
 import { criterionContext, type PruneJob } from './prune-job.ts';
-import type { Recipe } from './recipe.ts';
 import { selectTensors } from './select-tensors.ts';
 import type { PrunedForGood, PrunedModel, Subject } from './subject.ts';
 import { weightContent } from './weight-content.ts';
@@ -44,8 +45,8 @@ export class WeightSubject implements Subject {
     const tensors = selectTensors(model.inventory, recipe);
     clock.enter('score');
     const context = criterionContext(job);
-    const criterion = CRITERIA[recipe.criterion as keyof typeof CRITERIA];
-    const ranges = await namingData('calibration', () => criterion(tensors, context));
+    const score = await weightScorer(recipe.criterion as WeightCriterion);
+    const ranges = await namingData('calibration', () => score(tensors, context));
     const scores: NamedScores[] = ranges.map((range, i) => ({ name: tensors[i].name, ...range }));
 
     if (recipe.hessian_probes > 0) clock.enter('curvature');

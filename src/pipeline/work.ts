@@ -1,7 +1,7 @@
 import { elementCount } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { DenseModel } from './dense-model.ts';
-import type { Recipe } from './recipe.ts';
 import { MAX_EVALUATIONS } from './search.ts';
 
 /** Scores are read about twice before they are decided and once to be written, and what was written is hashed. */

@@ -1,7 +1,9 @@
 import { open, stat, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
+import { type Recipe, roundToOf } from '../recipe/recipe.ts';
 import { compressedSize } from '../report/compressed-size.ts';
+import type { Figures } from '../report/figures.ts';
 import type { Evaluation, Report } from '../report/report.ts';
 import { createVerdict } from '../report/verdict.ts';
 import { type RuntimeSettings, runtimeVersion } from '../runtime/session.ts';
@@ -10,8 +12,6 @@ import type { DenseModel } from './dense-model.ts';
 import { hashRange } from './hash-range.ts';
 import type { CountRule } from './passes/count-rule.ts';
 import type { Progress } from './progress.ts';
-import type { Recipe } from './recipe.ts';
-import { roundToOf } from './structures/structure-pruner.ts';
 import type { ReportContent } from './subject.ts';
 
 const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
@@ -38,6 +38,7 @@ interface ReportInput {
   readonly recipe: Recipe;
   readonly rule: CountRule;
   readonly content: ReportContent;
+  readonly unused: Figures['unused'];
   /** Files of the pruned model; none of a dry run. */
   readonly prunedFiles: readonly string[];
   readonly evaluation: Evaluation | null;
@@ -81,6 +82,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       evaluation,
       repair: input.repair,
       beta: rule.beta,
+      unused: input.unused,
     }),
     loss_bound,
     sizes,

@@ -1,10 +1,10 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxModel } from '../formats/onnx/graph.ts';
+import type { RepairName } from '../recipe/terms.ts';
 import { planBatchNorms, repairBatchNorms } from './batch-norm.ts';
 import { planBiases, repairBiases } from './bias.ts';
 import { planLeastSquares, repairByLeastSquares } from './least-squares.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
-import type { RepairName } from './repair-names.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 
 interface Repair {

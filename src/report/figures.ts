@@ -1,4 +1,6 @@
-import type { Granularity, Report, TensorReport } from './report.ts';
+import type { UnusedInput } from '../recipe/needs.ts';
+import type { Granularity } from '../recipe/terms.ts';
+import type { Report, TensorReport } from './report.ts';
 
 /** A tensor, or a family of structures. */
 export type ScoredGroup = Pick<TensorReport, 'name' | 'n' | 'n_keep' | 'n_eff'>;
@@ -17,4 +19,6 @@ export type Figures = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repair' |
   readonly raised: readonly string[];
   /** Families of structures that were decided on together, for they are small. */
   readonly pooled: readonly string[];
+  /** Data that came with a recipe that has no use for them. */
+  readonly unused: readonly UnusedInput[];
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { REPAIR_NAMES } from '../repair/repair-names.ts';
+import { REPAIR_NAMES } from '../recipe/terms.ts';
 import { WARNING_CODES, type WarningCode } from './warning-codes.ts';
 
 const warningCodes = Object.keys(WARNING_CODES) as [WarningCode, ...WarningCode[]];
@@ -249,6 +249,4 @@ export const reportSchema = z.object({
 export type Report = z.output<typeof reportSchema>;
 export type TensorReport = Report['tensors'][number];
 export type FamilyReport = NonNullable<Report['structures']>['families'][number];
-/** What is kept or removed. */
-export type Granularity = 'weight' | 'channel' | 'head' | 'kan_node';
 export type Evaluation = NonNullable<Report['evaluation']>;

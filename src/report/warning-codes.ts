@@ -11,6 +11,7 @@ export const WARNING_CODES = {
     'The measured change is smaller than two standard errors, and these are larger than what `target` allows (without one: 1 % of the loss, 1 point of accuracy).',
   repair_not_kept:
     'A repair did not help, or there was nothing that it could repair: the model is without it.',
+  input_not_used: 'Scores or calibration data came that the recipe has no use for.',
   not_evaluated: 'There was no evaluation data.',
   heavy_tailed_scores: 'N_eff is under 10 % of N: a few scores hold most of the mass.',
   uniform_scores: 'N_eff is above 95 % of N: almost nothing can go on the grounds of these scores.',

@@ -1,3 +1,4 @@
+import { INPUT_WORDS } from '../recipe/needs.ts';
 import type { Figures, ScoredGroup } from './figures.ts';
 import {
   beta1Harmful,
@@ -12,7 +13,7 @@ import {
 } from './measured-warnings.ts';
 import { repairNotKept } from './repairs.ts';
 import type { WarningCode } from './warning-codes.ts';
-import { count, countUnits, listNames, number, percent, UNITS } from './wording.ts';
+import { count, countUnits, listNames, number, percent, unitOf } from './wording.ts';
 
 const HEAVY_TAILED = 0.1;
 const UNIFORM = 0.95;
@@ -28,6 +29,7 @@ const TEXTS: Readonly<Record<WarningCode, (figures: Figures) => string[]>> = {
   uniform_better: uniformBetter,
   evaluation_too_small: evaluationTooSmall,
   repair_not_kept: repairNotKept,
+  input_not_used: inputNotUsed,
   not_evaluated: notEvaluated,
   heavy_tailed_scores: heavyTailedScores,
   uniform_scores: uniformScores,
@@ -116,6 +118,10 @@ function allZeroTensor({ groups, granularity }: Figures): string[] {
     );
 }
 
+function inputNotUsed({ unused }: Figures): string[] {
+  return unused.map(({ input, reason }) => `The ${INPUT_WORDS[input]} that came were not used: ${reason}.`);
+}
+
 function allZeroRows({ zeroRows }: Figures): string[] {
   return [...zeroRows].map(([name, rows]) =>
     rows === 1
@@ -132,20 +138,20 @@ function minDensityApplied({ raised, granularity }: Figures): string[] {
 function countsRaised({ raised, granularity }: Figures): string[] {
   if (raised.length === 0 || granularity === 'weight') return [];
   return [
-    `min_density, or that one ${UNITS[granularity].one} has to stay, keeps more than EMP's count in ${listNames(raised)}.`,
+    `min_density, or that one ${unitOf(granularity).one} has to stay, keeps more than EMP's count in ${listNames(raised)}.`,
   ];
 }
 
 function familiesPooled({ pooled, granularity }: Figures): string[] {
   if (pooled.length === 0) return [];
   return [
-    `Families of few ${UNITS[granularity].many} share one N_eff, for the floor of their own would remove one of each for next to nothing: ${listNames(pooled)}.`,
+    `Families of few ${unitOf(granularity).many} share one N_eff, for the floor of their own would remove one of each for next to nothing: ${listNames(pooled)}.`,
   ];
 }
 
 function nothingRemoved({ total, granularity }: Figures): string[] {
   if (total.n_keep < total.n) return [];
-  const every = `Every ${UNITS[granularity].one} is kept: the scores are flat`;
+  const every = `Every ${unitOf(granularity).one} is kept: the scores are flat`;
   if (granularity === 'weight') return [`${every} or beta is large.`];
   return [`${every}, beta is large, or counts were rounded up (round_to).`];
 }

@@ -1,18 +1,13 @@
 /** Numbers as plain sentences show them. */
-import type { Granularity } from './report.ts';
+import { GRANULARITIES, type Granularity } from '../recipe/terms.ts';
 
 /** What is kept or removed. */
-export const UNITS: Readonly<Record<Granularity, { readonly one: string; readonly many: string }>> = {
-  weight: { one: 'weight', many: 'weights' },
-  channel: { one: 'channel', many: 'channels' },
-  head: { one: 'head', many: 'heads' },
-  kan_node: { one: 'KAN node', many: 'KAN nodes' },
-};
+export const unitOf = (granularity: Granularity) => GRANULARITIES[granularity].unit;
 
 export const count = (value: number): string => value.toLocaleString('en-US');
 
 export const countUnits = (value: number, granularity: Granularity): string =>
-  `${count(value)} ${value === 1 ? UNITS[granularity].one : UNITS[granularity].many}`;
+  `${count(value)} ${value === 1 ? unitOf(granularity).one : unitOf(granularity).many}`;
 
 /** More names than this are counted. */
 const MAX_NAMES = 10;

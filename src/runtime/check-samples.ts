@@ -1,4 +1,4 @@
-import { EmpError, type InputFinding } from '../core/errors.ts';
+import { EmpError, ofInput } from '../core/errors.ts';
 import type { OnnxInput } from '../formats/onnx/interface.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 
@@ -24,23 +24,27 @@ const NUMPY_DTYPES: ReadonlyMap<string, string> = new Map([
 /**
  * Holds the arrays against the model's inputs: names, dtypes, ranks, fixed dimensions, and whether the samples fill whole batches of a fixed
  * size. What the model leaves open is not checked.
- * @param path where the data was given, for the findings
+ * @param input which of the job's data they are, for the findings
  * @returns the samples under the inputs' names: the one array of a model with one input may be called anything
  * @throws EmpError `samples_mismatch` with every misfit
  */
-export function checkSamples(samples: SampleSet, inputs: readonly OnnxInput[], path: string): SampleSet {
+export function checkSamples(
+  samples: SampleSet,
+  inputs: readonly OnnxInput[],
+  input: 'calibration' | 'evaluation',
+): SampleSet {
   const named = nameByInputs(samples, inputs);
   const arrays = new Map(named.inputs.map((array) => [array.name, array]));
   const known = new Set(inputs.map(({ name }) => name));
   const messages = [
-    ...inputs.flatMap((input) => misfits(input, arrays.get(input.name))),
+    ...inputs.flatMap((each) => misfits(each, arrays.get(each.name))),
     ...named.inputs.filter(({ name }) => !known.has(name)).map(({ name }) => unknownInput(name, inputs)),
     ...unevenBatches(inputs),
   ];
   if (messages.length === 0) return named;
-  const findings: InputFinding[] = messages.slice(0, MAX_FINDINGS).map((message) => ({ path, message }));
+  const findings = messages.slice(0, MAX_FINDINGS).map((message) => ofInput(input, message));
   const more = messages.length > 1 ? ` (and ${messages.length - 1} more)` : '';
-  throw new EmpError('samples_mismatch', `${path} does not fit the model: ${messages[0]}${more}`, findings);
+  throw new EmpError('samples_mismatch', `${input} does not fit the model: ${messages[0]}${more}`, findings);
 }
 
 function nameByInputs(samples: SampleSet, inputs: readonly OnnxInput[]): SampleSet {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { CriterionContext } from '../../src/criteria/criterion.ts';
+import type { CriterionContext } from '../../src/criteria/context.ts';
 import { elementCount } from '../../src/formats/model.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { empCount, naiveKeep } from '../pipeline/oracle.ts';

@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
-import type { CriterionContext } from '../../src/criteria/criterion.ts';
-import { CRITERIA } from '../../src/criteria/registry.ts';
+import type { CriterionContext } from '../../src/criteria/context.ts';
+import { score as taylor } from '../../src/criteria/weights/taylor.ts';
 import { node } from '../formats/onnx/build-model.ts';
 import {
   CLASSES,
@@ -64,7 +64,7 @@ describe('criteria by gradient', () => {
       initializers: [wide, ...perceptron.initializers!.slice(1)],
     });
     const tensors = context.inventory.tensors.filter(({ name }) => ['w1', 'w2'].includes(name));
-    const ranges = await CRITERIA.taylor(tensors, context);
+    const ranges = await taylor(tensors, context);
     assert.deepEqual(
       ranges.map(({ dtype, n }) => [dtype, n]),
       [
@@ -99,25 +99,5 @@ describe('criteria by gradient', () => {
       return (Math.abs(meanOf(oracle.w2)[c * HIDDEN + h]) / 2) * Math.fround(tiny);
     });
     assertScores(scores.get('v'), expected, 1e-4);
-  });
-
-  test('are refused without labels, without data and without a graph', async (t) => {
-    const context = await contextOf(t);
-    const { tensors } = context.inventory;
-    assert.ok(context.calibration);
-    const unlabelled = { ...context, calibration: { ...context.calibration, labels: null } };
-    await assert.rejects(CRITERIA.taylor(tensors, unlabelled), {
-      code: 'invalid_request',
-      message: /^criterion taylor needs calibration data with labels/,
-    });
-    await assert.rejects(CRITERIA.saliency(tensors, { ...context, calibration: null }), {
-      code: 'invalid_request',
-      message: /^criterion saliency needs calibration data/,
-    });
-    const inventory = { ...context.inventory, format: 'safetensors' as const };
-    await assert.rejects(CRITERIA.saliency_rms(tensors, { ...context, inventory }), {
-      code: 'invalid_request',
-      message: /^criterion saliency_rms runs the model/,
-    });
   });
 });

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { widen } from '../../src/core/float-format.ts';
-import type { CriterionContext } from '../../src/criteria/criterion.ts';
-import { CRITERIA } from '../../src/criteria/registry.ts';
+import type { CriterionContext } from '../../src/criteria/context.ts';
+import { weightScorer } from '../../src/criteria/registry.ts';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { readModelInventory } from '../../src/formats/inventory.ts';
 import { elementCount, type ModelTensor } from '../../src/formats/model.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
+import type { WeightCriterion } from '../../src/recipe/criteria.ts';
 
 export const RUNTIME = { providers: ['cpu'], threads: 1 } as const;
 
@@ -44,14 +45,14 @@ export async function criterionContext(
 
 /** The scores of all prunable tensors, or of the named ones, by name. */
 export async function scoresOf(
-  criterion: keyof typeof CRITERIA,
+  criterion: WeightCriterion,
   context: CriterionContext,
   names?: readonly string[],
 ): Promise<Map<string, Float64Array>> {
   const tensors = context.inventory.tensors.filter(({ name, prunable }) =>
     names ? names.includes(name) : prunable,
   );
-  const ranges = await CRITERIA[criterion](tensors, context);
+  const ranges = await (await weightScorer(criterion))(tensors, context);
   const scores = new Map<string, Float64Array>();
   for (const [index, { path, offset, dtype, n }] of ranges.entries()) {
     const values = new Float64Array(n);

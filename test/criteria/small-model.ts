@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { type ModelProto, type TensorProto, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
-import type { CriterionContext } from '../../src/criteria/criterion.ts';
+import type { CriterionContext } from '../../src/criteria/context.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
 import { elements, encode, type GraphParts, model } from '../formats/onnx/build-model.ts';
 import { writeArray } from '../runtime/samples.ts';

@@ -351,29 +351,4 @@ describe('what wanda refuses', () => {
       findings: [{ path: 'w', message }],
     });
   });
-
-  test('no calibration data, and weights alone', async (t) => {
-    const context = await smallModelContext(t, {
-      nodes: [node('MatMul', ['x', 'w'], ['y'])],
-      initializers: [floats('w', [2, 2])],
-      outputs: ['y'],
-      xShape: [1, 2],
-      x: gaussians(2, 1),
-    });
-    await assert.rejects(scoresOf('wanda', { ...context, calibration: null }), {
-      code: 'invalid_request',
-      findings: [
-        {
-          path: '/recipe/criterion',
-          message: 'criterion wanda needs calibration data: inputs to run the model on',
-        },
-        { path: '/calibration_dataset_id', message: 'is missing' },
-      ],
-    });
-    const inventory = { ...context.inventory, format: 'safetensors' as const };
-    await assert.rejects(scoresOf('activation', { ...context, inventory }), {
-      code: 'invalid_request',
-      message: /criterion activation runs the model, and a safetensors file holds only its weights/,
-    });
-  });
 });

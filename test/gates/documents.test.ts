@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { renderReadme } from '../../scripts/vocabulary.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { SETTINGS } from '../../src/config.ts';
 import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
@@ -15,6 +16,10 @@ describe('what is written beside the code', () => {
     assert.deepEqual([...listed].map(([, name]) => name).sort(), [...SETTINGS].sort());
     const rows = (await read('README.md')).matchAll(/^\| `([A-Z_]+)`/gm);
     assert.deepEqual([...rows].map(([, name]) => name).sort(), [...SETTINGS].sort());
+  });
+
+  test('the README has the tables of criteria and repairs as the vocabulary has them (npm run vocabulary)', async () => {
+    assert.ok((await renderReadme()) === (await read('README.md')), 'README.md is stale: npm run vocabulary');
   });
 
   test('docs/gradients.md lists every operator with a gradient rule once, and no other', async () => {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { FLOAT, typedInput, typedModel } from '../formats/onnx/typed-model.ts';
+import { createSafetensors } from './safetensors-bytes.ts';
 import { fileOf, openTestService, readJson, type TestService } from './test-service.ts';
 
 type Part = [part: string, name: string, content: Uint8Array];
@@ -181,4 +182,43 @@ describe('a job whose data turn out wrong fails, says where, and leaves no artif
       assert.deepEqual(await service.files(['uploads']), []);
     });
   }
+});
+
+describe('data that a recipe has no use for are passed over, and the report says why', () => {
+  const parts: Part[] = [
+    ['model', 'fc2-mnist.onnx', model],
+    // Of another shape than the model's input: nobody looks at it.
+    ['calibration', 'x.npy', createNpyOf('<f4', new Float32Array(8), [2, 4])],
+    ['scores', 's.safetensors', createSafetensors({ w: [4, 3] })],
+  ];
+  const warnings = [
+    'The scores that came were not used: criterion magnitude takes no scores.',
+    'The calibration data that came were not used: criterion magnitude takes no calibration data.',
+  ];
+  async function unusedOf(job: { id: string; status: string; error: unknown }): Promise<string[]> {
+    assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
+    const report = await readJson(await fetch(`${service.url}/v1/jobs/${job.id}/report`));
+    return report.verdict.warnings
+      .filter(({ code }: { code: string }) => code === 'input_not_used')
+      .map(({ text }: { text: string }) => text);
+  }
+
+  test('sent along, and named by a job', async () => {
+    const job = await finished(await post('/v1/jobs', parts));
+    assert.deepEqual(await unusedOf(job), warnings);
+    const { model_id, calibration_dataset_id, scores_dataset_id } = job;
+    const again = await fetch(`${service.url}/v1/jobs`, {
+      method: 'POST',
+      body: JSON.stringify({ model_id, calibration_dataset_id, scores_dataset_id }),
+      headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+    });
+    assert.deepEqual(await unusedOf(await finished(again)), warnings);
+  });
+
+  test('with a model that has no graph to run them', async () => {
+    const graphless: Part = ['model', 'm.safetensors', createSafetensors({ 'fc.weight': [4, 4] })];
+    const job = await finished(await post('/v1/jobs', [graphless, ...parts.slice(1)]));
+    assert.deepEqual(await unusedOf(job), warnings);
+    assert.equal(job.summary.n, 16);
+  });
 });

@@ -188,24 +188,6 @@ const REFUSED: [what: string, Request, code: string, [path: string, message: Reg
     ],
   ],
   [
-    'calibration data for a criterion that takes none',
-    { model: 'one', calibration: 'images' },
-    'invalid_request',
-    [
-      ['/recipe/criterion', /^is magnitude, and \S+ is given$/],
-      ['calibration', /^is given, and the criterion is magnitude$/],
-    ],
-  ],
-  [
-    'scores for a data-driven criterion',
-    { model: 'one', recipe: WANDA, calibration: 'images', scores: 'scores' },
-    'invalid_request',
-    [
-      ['/recipe/criterion', /^is wanda, and \S+ is given$/],
-      ['scores', /^is given, and the criterion is wanda$/],
-    ],
-  ],
-  [
     'a criterion of gradients without labels',
     { model: 'one', recipe: { criterion: 'saliency_rms' }, calibration: 'images' },
     'invalid_request',

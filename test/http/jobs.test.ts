@@ -316,7 +316,7 @@ describe('one call with the model in it', () => {
       ['invalid_request', { model: [model, 'm.safetensors'], recipe: '{"beta": "1"}' }, '/recipe/beta'],
       [
         'invalid_request',
-        { model: [model, 'm.safetensors'], scores: [scores, 's.safetensors'] },
+        { model: [model, 'm.safetensors'], recipe: '{"criterion": "scores"}' },
         '/recipe/criterion',
       ],
       ['malformed_safetensors', { model: [model.subarray(0, 30), 'm.safetensors'] }, ''],

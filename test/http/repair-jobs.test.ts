@@ -64,36 +64,6 @@ const REFUSED: [what: string, FilePart[], recipe: object, [path: string, message
     ],
   ],
   [
-    'of the BatchNormalizations of a model without any',
-    [perceptron, calibration],
-    { repair: ['bias', 'batch_norm'] },
-    [
-      ['/recipe/repair/1', /^repair batch_norm has nothing to repair: the model has no BatchNormalization; /],
-      ['model', /^the model has no BatchNormalization; most exports fold it into the convolutions/],
-    ],
-  ],
-  [
-    'of biases that layers do not have',
-    [scaled, fours],
-    { repair: ['bias'] },
-    [
-      ['/recipe/repair/0', /^repair bias has nothing to repair: w has no bias of its own$/],
-      ['model', /^w has no bias of its own$/],
-    ],
-  ],
-  [
-    'of weights that are changed before they multiply',
-    [scaled, fours],
-    { repair: ['least_squares'] },
-    [
-      [
-        '/recipe/repair/0',
-        /^repair least_squares has nothing to repair: w is read by node Mul_k \(Mul\), not by/,
-      ],
-      ['model', /^w is read by node Mul_k/],
-    ],
-  ],
-  [
     'in a dry run',
     [perceptron, calibration],
     { repair: ['bias'], dry_run: true },
@@ -151,4 +121,41 @@ test('a job with repairs takes calibration data without labels, and reports them
   assert.ok(leastSquares.loss_after < bias.loss_before);
   const page = await fetch(`${service.url}/v1/jobs/${job.id}/report`, { headers: { accept: 'text/html' } });
   assert.match(await page.text(), /<h2 id="repair">/);
+});
+
+const SKIPPED: [what: string, FilePart[], repair: string[], index: number, problem: RegExp][] = [
+  [
+    'the BatchNormalizations of a model without any',
+    [perceptron, calibration],
+    ['bias', 'batch_norm'],
+    1,
+    /: the model has no BatchNormalization; most exports fold it into the convolutions/,
+  ],
+  ['biases that layers do not have', [scaled, fours], ['bias'], 0, /: w has no bias of its own$/],
+  [
+    'weights that are changed before they multiply',
+    [scaled, fours],
+    ['least_squares'],
+    0,
+    /: w is read by node Mul_k \(Mul\), not by/,
+  ],
+];
+
+describe('a repair that finds nothing to repair is skipped, and the report says why', () => {
+  for (const [what, parts, repair, index, reason] of SKIPPED) {
+    test(what, async () => {
+      const job = await readJson(await post(parts, { repair }));
+      assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
+      const report = await readJson(await fetch(`${service.url}/v1/jobs/${job.id}/report`));
+      const { name, kept, problem, n_repaired } = report.repair[index];
+      assert.deepEqual([name, kept, n_repaired], [repair[index], false, 0]);
+      assert.match(problem, /^there is nothing that it could repair: /);
+      assert.match(problem, reason);
+      const warning = report.verdict.warnings.find(
+        ({ code, text }: { code: string; text: string }) =>
+          code === 'repair_not_kept' && text.includes(repair[index] ?? ''),
+      );
+      assert.ok(warning?.text.includes(problem), JSON.stringify(report.verdict.warnings));
+    });
+  }
 });

@@ -124,16 +124,6 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     ],
   ]),
   [
-    'calibration data for l2_norm',
-    [perceptron, calibration],
-    CHANNELS,
-    'invalid_request',
-    [
-      ['/recipe/criterion', /^is l2_norm, and calibration is given$/],
-      ['calibration', /^is given, and the criterion is l2_norm$/],
-    ],
-  ],
-  [
     'taylor_rms without labels',
     [perceptron, calibration],
     { ...CHANNELS, criterion: 'taylor_rms' },
@@ -161,16 +151,6 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     ],
   ],
   [
-    'a repair that finds nothing',
-    [perceptron, calibration],
-    { ...CHANNELS, repair: ['batch_norm'] },
-    'invalid_request',
-    [
-      ['/recipe/repair/0', /^repair batch_norm has nothing to repair: the model has no BatchNormalization; /],
-      ['model', /^the model has no BatchNormalization/],
-    ],
-  ],
-  [
     'a granularity that an analysed model does not have',
     [perceptron],
     { ...CHANNELS, granularity: 'head' },
@@ -193,7 +173,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     [perceptron, scores({ '1.weight': [10] })],
     { ...CHANNELS, criterion: 'scores' },
     'scores_mismatch',
-    [['/scores_dataset_id', /^expected an array 1\.weight of shape \[100\], one score a structure$/]],
+    [['scores', /^expected an array 1\.weight of shape \[100\], one score a structure$/]],
   ],
 ];
 
@@ -283,4 +263,22 @@ describe('a job on structures', () => {
     const page = await fetch(`${service.url}/v1/jobs/${job.id}/report`, { headers: { accept: 'text/html' } });
     assert.match(await page.text(), /1\.weight/);
   });
+});
+
+test('calibration data for l2_norm and a repair that finds nothing are passed over, and the report says so', async () => {
+  const channels = { granularity: 'channel', criterion: 'l2_norm' };
+  const warningsOf = async (recipe: object): Promise<[string, string][]> => {
+    const job = await readJson(await post([perceptron, calibration], recipe));
+    assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
+    const { verdict } = await readJson(await fetch(`${service.url}/v1/jobs/${job.id}/report`));
+    return verdict.warnings.map(({ code, text }: { code: string; text: string }) => [code, text]);
+  };
+  const unused = new Map(await warningsOf(channels));
+  assert.match(unused.get('input_not_used') ?? '', /: criterion l2_norm takes no calibration data\.$/);
+  const skipped = new Map(await warningsOf({ ...channels, repair: ['batch_norm'] }));
+  assert.match(
+    skipped.get('repair_not_kept') ?? '',
+    /repair batch_norm: .*the model has no BatchNormalization/,
+  );
+  assert.ok(!skipped.has('input_not_used'));
 });

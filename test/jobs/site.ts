@@ -6,7 +6,7 @@ import { type BackendSettings, connectBackend } from '../../src/jobs/backends/co
 import type { JobRequest } from '../../src/jobs/job.ts';
 import { type Jobs, openJobs } from '../../src/jobs/jobs.ts';
 import { type JobWorker, startWorker } from '../../src/jobs/worker.ts';
-import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { Store } from '../../src/storage/store.ts';
 
 export const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });

@@ -140,7 +140,7 @@ describe('evaluation', () => {
         (error: EmpError) =>
           error.code === 'invalid_labels' &&
           /^evaluation data: .*217/.test(error.message) &&
-          error.findings[0].path === '/evaluation_dataset_id',
+          error.findings[0].input === 'evaluation',
       );
       assert.ok(!(await readdir(outputDirectory)).includes('mlp.onnx'));
     } finally {

@@ -1,7 +1,7 @@
 /** Scores a small model by Wanda on data of any size, in a process of its own so that its memory can be measured. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { wanda } from '../../src/criteria/wanda.ts';
+import { score as wanda } from '../../src/criteria/weights/wanda.ts';
 import { inventoryOf } from './prune-files.ts';
 import { writeMlp } from './small-mlp.ts';
 

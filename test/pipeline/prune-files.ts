@@ -8,7 +8,7 @@ import type { ModelInventory } from '../../src/formats/model.ts';
 import type { Stage } from '../../src/pipeline/progress.ts';
 import { type PruneOutcome, prune } from '../../src/pipeline/prune.ts';
 import type { PruneInput } from '../../src/pipeline/prune-job.ts';
-import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import { recipeSchema } from '../../src/recipe/recipe.ts';
 import type { Report } from '../../src/report/report.ts';
 
 export interface Pruned extends PruneOutcome {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { EmpError } from '../../src/core/errors.ts';
-import { recipeSchema } from '../../src/pipeline/recipe.ts';
+import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { reportSchema } from '../../src/report/report.ts';
 import { fixtureSamples, writeArray } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';

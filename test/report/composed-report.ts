@@ -198,6 +198,7 @@ export function judged(report: Report, known: Partial<Figures> = {}): Report {
       zeroRows: new Map(),
       raised: [],
       pooled: [],
+      unused: [],
       ...known,
     }),
   };

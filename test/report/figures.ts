@@ -48,6 +48,7 @@ export const figures: Figures = {
   zeroRows: new Map(),
   raised: [],
   pooled: [],
+  unused: [],
 };
 
 export const family: FamilyReport = {

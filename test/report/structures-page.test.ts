@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { CRITERIA as WEIGHT_CRITERIA } from '../../src/criteria/registry.ts';
-import { STRUCTURE_CRITERIA } from '../../src/criteria/structures/registry.ts';
-import { GRANULARITIES as RECIPE_GRANULARITIES } from '../../src/pipeline/recipe.ts';
-import { REPAIR_NAMES } from '../../src/repair/repair-names.ts';
-import { CRITERIA, GRANULARITIES, REPAIRS, structureCriteria } from '../../src/report/html/asked-words.ts';
+import { criteriaOf } from '../../src/recipe/recipe.ts';
+import { GRANULARITY_NAMES, REPAIR_NAMES, SCOPE_NAMES } from '../../src/recipe/terms.ts';
 import { renderReport } from '../../src/report/html/page.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
 import { SAMPLE_REPORTS } from './sample-report.ts';
@@ -29,11 +26,18 @@ function assertSays(report: Report, ...lines: string[]): void {
 
 describe('the page on structures', () => {
   test('has words for every name of a recipe', () => {
-    const names = (words: object) => Object.keys(words).sort();
-    assert.deepEqual(names(structureCriteria('channel')), names(STRUCTURE_CRITERIA));
-    assert.deepEqual(names(CRITERIA), names(WEIGHT_CRITERIA));
-    assert.deepEqual(names(GRANULARITIES), [...RECIPE_GRANULARITIES].sort());
-    assert.deepEqual(names(REPAIRS), [...REPAIR_NAMES].sort());
+    for (const granularity of GRANULARITY_NAMES) {
+      const report = granularity === 'weight' ? searched : channels;
+      const scopes = granularity === 'weight' ? SCOPE_NAMES : SCOPE_NAMES.filter((name) => name !== 'row');
+      for (const criterion of criteriaOf(granularity)) {
+        for (const scope of scopes) {
+          const recipe = { ...report.recipe, criterion, granularity, scope, repair: REPAIR_NAMES };
+          const text = textOf({ ...report, recipe });
+          for (const name of [criterion, granularity, scope, ...REPAIR_NAMES])
+            assert.match(text, new RegExp(`\\n${name}: \\S`), `no words for ${name}`);
+        }
+      }
+    }
   });
 
   test('says at a glance how much smaller and faster the model is', () => {

@@ -285,6 +285,15 @@ test('of squared errors, where there is no accuracy, every warning names them', 
   assert.ok(warning('non_finite_loss', { evaluation: broken }));
 });
 
+test('data that came and were not used', () => {
+  const reason = 'criterion magnitude takes no calibration data';
+  assert.equal(
+    warning('input_not_used', { unused: [{ input: 'calibration', reason }] }),
+    `The calibration data that came were not used: ${reason}.`,
+  );
+  assert.equal(warning('input_not_used', {}), null);
+});
+
 test('not evaluated', () => {
   assert.match(warning('not_evaluated', {}) ?? '', /Preserved mass is not accuracy/);
   assert.equal(warning('not_evaluated', { evaluation: labeled() }), null);

@@ -16,12 +16,12 @@ function samples(...arrays: [string, string, number[]][]): SampleSet {
 
 function messages(inputs: readonly OnnxInput[], ...arrays: Parameters<typeof samples>): string[] {
   try {
-    checkSamples(samples(...arrays), inputs, '/evaluation_dataset_id');
+    checkSamples(samples(...arrays), inputs, 'evaluation');
     return [];
   } catch (error) {
     const { code, findings } = error as EmpError;
     assert.equal(code, 'samples_mismatch');
-    for (const { path } of findings) assert.equal(path, '/evaluation_dataset_id');
+    for (const { path } of findings) assert.equal(path, 'evaluation');
     return findings.map(({ message }) => message);
   }
 }
@@ -29,7 +29,7 @@ function messages(inputs: readonly OnnxInput[], ...arrays: Parameters<typeof sam
 describe('checkSamples', () => {
   test('takes what fits, and what the model leaves open', () => {
     const fitting = samples(['ids', 'int64', [10, 7]], ['image', 'float32', [10, 1, 28, 28]]);
-    assert.equal(checkSamples(fitting, [IMAGE, IDS], 'x'), fitting);
+    assert.equal(checkSamples(fitting, [IMAGE, IDS], 'evaluation'), fitting);
     const open: OnnxInput = { name: 'x', dtype: null, dims: null };
     for (const dtype of ['bool', 'float16']) assert.deepEqual(messages([open], ['x', dtype, [3, 9, 9]]), []);
     assert.deepEqual(messages([{ ...open, dims: [null, 2] }], ['x', 'int8', [3, 2]]), []);
@@ -37,7 +37,7 @@ describe('checkSamples', () => {
 
   test('gives the one array of a one-input model its name', () => {
     const given = samples(['eval_inputs', 'int64', [10, 7]]);
-    const named = checkSamples(given, [IDS], 'x');
+    const named = checkSamples(given, [IDS], 'evaluation');
     assert.deepEqual(named, { ...given, inputs: [{ ...given.inputs[0], name: 'ids' }] });
   });
 

@@ -2,18 +2,14 @@ import { EmpError } from '../../core/errors.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import { readStoredGraph } from '../../formats/onnx/interface.ts';
 import { StoredValues } from '../../repair/stored-values.ts';
-import type { Family } from '../../structure/families.ts';
-import type { CriterionContext } from '../criterion.ts';
+import type { CriterionContext, StructureScorer } from '../context.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 
 /**
  * `s = |gamma|` of the BatchNormalization behind the layer that computes a structure; of several the root mean square.
  * @throws EmpError unsupported_model naming the families that have none
  */
-export async function bnGamma(
-  families: readonly Family[],
-  context: CriterionContext,
-): Promise<Float64Array[]> {
+export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
   const gammasOf = await findGammas(context);
   const bare = families.filter(
     ({ structures: [{ producers }] }) => !producers.some(({ tensor }) => gammasOf.has(tensor)),
@@ -49,7 +45,7 @@ export async function bnGamma(
       return Math.sqrt(found.reduce((sum, square) => sum + square, 0) / found.length);
     }),
   );
-}
+};
 
 /** The stored scales of the BatchNormalizations that read a layer's output, by the layer's weight. */
 async function findGammas({

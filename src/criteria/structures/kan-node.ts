@@ -1,7 +1,6 @@
 import { EmpError } from '../../core/errors.ts';
 import { elementCount, type ModelTensor } from '../../formats/model.ts';
-import type { Family } from '../../structure/families.ts';
-import type { CriterionContext } from '../criterion.ts';
+import type { CriterionContext, StructureScorer } from '../context.ts';
 import { readWeights } from '../weight-chunks.ts';
 
 const SPLINES = /spline_weight$/;
@@ -11,10 +10,7 @@ const SCALER = 'spline_scaler';
  * `s = max(max_i m_in[node, i], max_o m_out[o, node])`, `m` the mean over spline coefficients of `|spline_weight * spline_scaler|`: what is the largest of a node's incoming and outgoing
  * splines. Weights are efficient-kan's: `spline_weight` [out, in, coefficients], `spline_scaler` [out, in] (1 where there is none).
  */
-export async function kanNode(
-  families: readonly Family[],
-  context: CriterionContext,
-): Promise<Float64Array[]> {
+export const score: StructureScorer<'kan_node'> = async (families, context) => {
   const tensors = new Map(context.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const known = new Map<string, Magnitudes>();
   const scores: Float64Array[] = [];
@@ -34,7 +30,7 @@ export async function kanNode(
     scores.push(family);
   }
   return scores;
-}
+};
 
 /** Of one layer. */
 interface Magnitudes {

@@ -1,13 +1,9 @@
-import type { Family } from '../../structure/families.ts';
-import type { CriterionContext } from '../criterion.ts';
+import type { StructureScorer } from '../context.ts';
+import { sumOverSites } from '../structure-sums.ts';
 import { squaresAlong } from '../weight-chunks.ts';
-import { sumOverSites } from './structure-criterion.ts';
 
 /** `s = ||W||_2` over the rows that compute a structure: a filter, a neuron's input weights, a head's queries, keys and values. Biases do not count. */
-export async function l2Norm(
-  families: readonly Family[],
-  context: CriterionContext,
-): Promise<Float64Array[]> {
+export const score: StructureScorer<'l2_norm'> = async (families, context) => {
   const squares = await sumOverSites(
     families,
     ({ producers }) => producers,
@@ -15,4 +11,4 @@ export async function l2Norm(
     context,
   );
   return squares.map((sums) => sums.map(Math.sqrt));
-}
+};

@@ -1,36 +1,24 @@
-import { EmpError } from '../../core/errors.ts';
 import { elementCount } from '../../formats/model.ts';
 import { visitSampleGradients } from '../../runtime/gradients.ts';
 import { type Family, placesOf, type Site, type Structure } from '../../structure/families.ts';
-import { requireCalibration } from '../calibration.ts';
-import type { CriterionContext } from '../criterion.ts';
+import { type CriterionContext, labelledSamplesOf, type StructureScorer } from '../context.ts';
+import { layersOf } from '../layer-sides.ts';
 import { readWeights } from '../weight-chunks.ts';
-import { layersOf } from './layers.ts';
 
 /**
  * `s = rms_n |sum W dL_n/dW|` over the weights that read a structure (Molchanov et al., arXiv 1906.10771): to first order what each sample's mean loss L_n changes by when nothing of
  * it is read any more, as the root mean square over samples n. The model runs on one sample at a time.
- * @throws EmpError invalid_request without labelled calibration data, and what `visitSampleGradients` throws
+ * @throws EmpError what `visitSampleGradients` throws
  */
-export async function structureTaylorRms(
-  families: readonly Family[],
-  context: CriterionContext,
-): Promise<Float64Array[]> {
-  const samples = requireCalibration('taylor_rms', context);
-  const { labels, nSamples } = samples;
-  if (labels === null) {
-    const message = 'criterion taylor_rms needs calibration data with labels: gradients are those of a loss';
-    throw new EmpError('invalid_request', message, [
-      { path: '/calibration_dataset_id', message: 'has no labels' },
-    ]);
-  }
+export const score: StructureScorer<'taylor_rms'> = async (families, context) => {
+  const samples = labelledSamplesOf(context);
   const { sitesOf } = await layersOf('taylor_rms', 'consumers', families, context);
   const places = await readPlaces(families, sitesOf, context);
   const structures = families.reduce((sum, family) => sum + family.structures.length, 0);
-  const changes = new Float64Array(nSamples * structures);
+  const changes = new Float64Array(samples.nSamples * structures);
   const counted = await visitSampleGradients(
     [...places.keys()],
-    { ...context, files: context.inventory.files, samples: { ...samples, labels } },
+    { ...context, files: context.inventory.files, samples },
     (sample, weight, sums, scale) => {
       const own = changes.subarray(sample * structures, (sample + 1) * structures);
       for (const place of places.get(weight) ?? []) addProducts(place, sums, scale, own);
@@ -46,7 +34,7 @@ export async function structureTaylorRms(
     first += family.structures.length;
     return scores;
   });
-}
+};
 
 /** A weight and one of its axes, along which it reads structures. */
 interface Place {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
+import { prepareSamples, sampleFiles } from '../../intake/samples.ts';
+import { prepareScores, scoreFile } from '../../intake/scores.ts';
 import type { ArrayRecord, DatasetRecord } from '../../storage/records.ts';
 import type { Upload } from '../../storage/store.ts';
 import { type ReceivedParts, receiveParts } from '../multipart.ts';
 import { describeOperation } from '../plugins/operations.ts';
-import { prepareSamples, sampleFiles } from '../sample-upload.ts';
 import { type DatasetView, datasetSchema, idParamsSchema, pageQuerySchema, pageSchema } from '../schemas.ts';
-import { prepareScores, scoreFile } from '../score-upload.ts';
 import type { App, Services } from '../services.ts';
 
 const SAMPLES = { inputs: 'inputs', labels: 'labels' };

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { Job } from '../../jobs/job.ts';
-import { prepareJob, receiveJob } from '../job-upload.ts';
+import { prepareJob, receiveJob } from '../job-request.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';

@@ -4,7 +4,7 @@ import {
   keepCountForSparsity,
   type ScoreStatistics,
 } from '../../core/statistics.ts';
-import type { Recipe } from '../recipe.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
 
 /** How many to keep of a group, in a form that crosses threads. */
 export interface CountRule {

@@ -1,5 +1,5 @@
 import { BLOCK } from '../../core/kernel.ts';
-import type { ScoreRange } from '../../criteria/criterion.ts';
+import type { ScoreRange } from '../../criteria/context.ts';
 import type { RowLayout } from '../../formats/model.ts';
 import type { CountRule } from './count-rule.ts';
 

@@ -5,7 +5,7 @@ import { PlainKernel } from '../../core/plain-kernel.ts';
 import { selectWithin } from '../../core/selection.ts';
 import { rescale, statisticsOfBlocks } from '../../core/statistics.ts';
 import { WasmKernel } from '../../core/wasm-kernel.ts';
-import type { ScoreRange } from '../../criteria/criterion.ts';
+import type { ScoreRange } from '../../criteria/context.ts';
 import type { RowLayout } from '../../formats/model.ts';
 import { type PassControl, takeTurns } from './control.ts';
 import { countWithin } from './count-rule.ts';

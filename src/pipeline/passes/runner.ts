@@ -2,7 +2,7 @@ import { BYTE_WIDTH } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
 import { BLOCK_PARTIALS, RADIX_BINS, significantDigits } from '../../core/kernel.ts';
 import { BlockAccumulator, type ScoreStatistics, statisticsOfBlocks } from '../../core/statistics.ts';
-import type { ScoreRange } from '../../criteria/criterion.ts';
+import type { ScoreRange } from '../../criteria/context.ts';
 import type { Progress } from '../progress.ts';
 import type { CountRule } from './count-rule.ts';
 import type { PassOutcome } from './executor.ts';

@@ -10,9 +10,9 @@ import {
   statisticsOfBlocks,
   sumOf,
 } from '../../core/statistics.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
 import type { Family } from '../../structure/families.ts';
 import { type CountRule, countOf, minimumKept } from '../passes/count-rule.ts';
-import type { Recipe } from '../recipe.ts';
 
 /** With fewer structures the floor of `N_eff` removes one of them for next to nothing: such families are decided on together. */
 const SMALL_FAMILY = 8;

@@ -1,7 +1,8 @@
 import { EmpError, type InputFinding } from '../../core/errors.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import { GRANULARITY_NAMES } from '../../recipe/terms.ts';
 import type { FrozenAxis, StructureKind } from '../../structure/families.ts';
 import { matchesName } from '../name-pattern.ts';
-import { GRANULARITIES, type Recipe } from '../recipe.ts';
 
 const MAX_FINDINGS = 20;
 const MAX_NAMED = 3;
@@ -34,7 +35,7 @@ export function selectFamilies<F extends Selectable>(
 ): F[] {
   const candidates = families.filter(({ kind }) => kind === granularity);
   if (candidates.length === 0) {
-    const others = GRANULARITIES.filter((other) => families.some(({ kind }) => kind === other));
+    const others = GRANULARITY_NAMES.filter((other) => families.some(({ kind }) => kind === other));
     const found = others.length > 0 ? `it has ${others.join(', ')}` : 'it has no others either';
     const hint =
       granularity === 'kan_node' ? ' (KAN nodes are known by tensors named like layers.0.spline_weight)' : '';

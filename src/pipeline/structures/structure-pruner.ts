@@ -4,16 +4,13 @@ import { type FileSource, openFileSource } from '../../formats/file-source.ts';
 import { readModelInventory } from '../../formats/inventory.ts';
 import type { ModelInventory } from '../../formats/model.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
+import { type Recipe, roundToOf } from '../../recipe/recipe.ts';
 import { type Family, unitAxis } from '../../structure/families.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
 import type { CountRule } from '../passes/count-rule.ts';
-import type { Recipe } from '../recipe.ts';
 import type { PrunedModel } from '../subject.ts';
 import { decideStructures, type StructureDecision } from './decide-structures.ts';
-
-/** Kept counts of channels are rounded up to a multiple of this, which onnxruntime's blocked convolutions want. */
-const ROUND_CHANNELS_TO = 8;
 
 /** A model whose structures are scored, to be pruned by any amount. */
 export interface ScoredStructures {
@@ -28,11 +25,6 @@ export interface ScoredStructures {
 /** What is left of a model. */
 export interface PrunedStructures extends PrunedModel {
   readonly decision: StructureDecision;
-}
-
-/** Of a recipe that does not say, by its granularity. */
-export function roundToOf({ round_to, granularity }: Pick<Recipe, 'round_to' | 'granularity'>): number {
-  return round_to ?? (granularity === 'channel' ? ROUND_CHANNELS_TO : 1);
 }
 
 export function decideBy(

@@ -1,5 +1,6 @@
-import { EmpError } from '../../core/errors.ts';
-import { STRUCTURE_CRITERIA } from '../../criteria/structures/registry.ts';
+import { structureScorer } from '../../criteria/registry.ts';
+import type { StructureCriterion } from '../../recipe/criteria.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
 import { type Family, producersOf } from '../../structure/families.ts';
 import { KanCheckpoint } from '../../structure/kan-checkpoint.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
@@ -7,7 +8,6 @@ import { StructuredModel } from '../../structure/structured-model.ts';
 import { namingData } from '../data-errors.ts';
 import type { CountRule } from '../passes/count-rule.ts';
 import { criterionContext, type PruneJob } from '../prune-job.ts';
-import type { Recipe } from '../recipe.ts';
 import type { PrunedForGood, PrunedModel, Subject } from '../subject.ts';
 import { selectFamilies } from './select-families.ts';
 import { structureContent } from './structure-content.ts';
@@ -43,8 +43,8 @@ export class StructureSubject implements Subject {
     const families: readonly Family[] = selectFamilies(model.structures, recipe, producersOf);
     clock.enter('score');
     const context = criterionContext(job);
-    const criterion = STRUCTURE_CRITERIA[recipe.criterion as keyof typeof STRUCTURE_CRITERIA];
-    const scores = await namingData('calibration', () => criterion(families, context));
+    const score = await structureScorer(recipe.criterion as StructureCriterion);
+    const scores = await namingData('calibration', () => score(families, context));
     opened.move(); // the subject keeps the model
     return new StructureSubject(job, { model, dense: inventory, families, scores, recipe, signal });
   }
@@ -95,10 +95,9 @@ export class StructureSubject implements Subject {
 /** The model with its structures: by its graph, or of a KAN's checkpoint by its names. */
 async function openModel({ input, signal }: PruneJob): Promise<ReducibleModel> {
   const { model, recipe, runtime } = input;
-  const { directory: modelDirectory, inventory, name } = model;
+  const { directory: modelDirectory, inventory } = model;
   if (inventory.format === 'onnx')
     return StructuredModel.open({ modelDirectory, inventory, runtime, signal });
   if (recipe.granularity === 'kan_node') return KanCheckpoint.open(modelDirectory, inventory);
-  const message = `a ${inventory.format} file holds no graph to find a ${recipe.granularity} in: send the ONNX export`;
-  throw new EmpError('invalid_request', `${name}: ${message}`, [{ path: '/model_id', message }]);
+  throw new TypeError(`a ${inventory.format} file has no ${recipe.granularity}`);
 }

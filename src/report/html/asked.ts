@@ -1,14 +1,9 @@
 import { z } from 'zod';
+import { CRITERION_NAMES, scoringOf } from '../../recipe/criteria.ts';
+import { GRANULARITIES, REPAIRS, SCOPES } from '../../recipe/terms.ts';
+import { scoreWords } from '../../recipe/words.ts';
 import { describeTarget } from '../cost.ts';
 import type { Report } from '../report.ts';
-import {
-  CRITERIA,
-  GRANULARITIES,
-  REPAIRS,
-  SCOPES,
-  STRUCTURE_SCOPES,
-  structureCriteria,
-} from './asked-words.ts';
 import { formatCount, formatNumber, formatPercent } from './format.ts';
 import { type Content, html, type Markup } from './markup.ts';
 import { capitalized, nounsOf } from './nouns.ts';
@@ -66,11 +61,11 @@ export function askedList(report: Report): Markup {
     ...other
   } = asked;
   const { unit, group } = nounsOf(report);
-  const isOfStructures = report.structures !== null;
+  const kind = report.structures === null ? 'weights' : 'structures';
   return html`<dl class="asked">
-${entry('Criterion', words(criterion, isOfStructures ? structureCriteria(unit.one) : CRITERIA))}
-${entry('Scope', words(scope, isOfStructures ? STRUCTURE_SCOPES : SCOPES))}
-${entry('Granularity', words(granularity, GRANULARITIES))}
+${entry('Criterion', saidOf(criterion, criterionWords(criterion, kind, unit.one)))}
+${entry('Scope', saidOf(scope, rowOf(SCOPES, scope)?.[kind] ?? null))}
+${entry('Granularity', saidOf(granularity, rowOf(GRANULARITIES, granularity)?.meaning ?? null))}
 ${entry('Amount', amount(asked, report.evaluation))}
 ${round_to === undefined ? null : entry('Rounding', rounding(round_to))}
 ${entry(capitalized(group.many), selection(asked, report))}
@@ -79,7 +74,7 @@ ${sweep_betas?.length ? entry('Sweep', `also measured at beta ${sweep_betas.join
 ${hessian_probes ? entry('Curvature', `trace of the loss’s Hessian estimated from ${hessian_probes} random vectors`) : null}
 ${hessian_trace == null ? null : entry('Curvature', `trace of the loss’s Hessian given as ${formatNumber(hessian_trace)}`)}
 ${criterion === 'random' ? entry('Seed', String(seed ?? 0)) : null}
-${(repair ?? []).map((name) => entry('Repair', words(name, REPAIRS)))}
+${(repair ?? []).map((name) => entry('Repair', saidOf(name, rowOf(REPAIRS, name)?.meaning ?? null)))}
 ${dry_run ? entry('Dry run', 'scored and decided; no model was written') : null}
 ${Object.entries(other).map(([name, value]) => entry(name, html`<code>${JSON.stringify(value)}</code>`))}
 </dl>
@@ -91,9 +86,19 @@ function entry(term: string, description: Content): Markup {
 `;
 }
 
-function words(name: string, table: Readonly<Record<string, string>>): Content {
-  const meaning = Object.hasOwn(table, name) ? `: ${table[name]}` : '';
-  return html`<strong>${name}</strong>${meaning}`;
+/** Reports of other versions may have names that this one does not know. */
+function rowOf<T>(rows: Readonly<Record<string, T>>, name: string): T | null {
+  return Object.hasOwn(rows, name) ? rows[name] : null;
+}
+
+function criterionWords(name: string, kind: 'weights' | 'structures', unit: string): string | null {
+  const criterion = CRITERION_NAMES.find((known) => known === name);
+  const scoring = criterion === undefined ? null : scoringOf(criterion, kind);
+  return scoring && scoreWords(scoring, unit);
+}
+
+function saidOf(name: string, meaning: string | null): Content {
+  return html`<strong>${name}</strong>${meaning === null ? '' : `: ${meaning}`}`;
 }
 
 function amount(

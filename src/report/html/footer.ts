@@ -1,7 +1,8 @@
+import type { Noun } from '../../recipe/terms.ts';
 import type { Report } from '../report.ts';
 import { formatBytes } from './format.ts';
 import { html, type Markup } from './markup.ts';
-import { type Noun, nounsOf } from './nouns.ts';
+import { nounsOf } from './nouns.ts';
 
 /** How to read the figures, and what exactly they are of. */
 export function footer(report: Report): Markup {

@@ -1,11 +1,7 @@
 import { z } from 'zod';
+import { GRANULARITY_NAMES, type Noun } from '../../recipe/terms.ts';
 import type { Report } from '../report.ts';
-import { UNITS } from '../wording.ts';
-
-export interface Noun {
-  readonly one: string;
-  readonly many: string;
-}
+import { unitOf } from '../wording.ts';
 
 /** What a page calls things. */
 interface Nouns {
@@ -15,13 +11,13 @@ interface Nouns {
   readonly group: Noun;
 }
 
-const recipeSchema = z.object({ granularity: z.enum(['weight', 'channel', 'head', 'kan_node']) });
+const recipeSchema = z.object({ granularity: z.enum(GRANULARITY_NAMES) });
 
 export function nounsOf({ recipe, structures }: Pick<Report, 'recipe' | 'structures'>): Nouns {
   const { granularity } = recipeSchema.parse(recipe);
   const group =
     structures === null ? { one: 'tensor', many: 'tensors' } : { one: 'family', many: 'families' };
-  return { unit: UNITS[granularity], group };
+  return { unit: unitOf(granularity), group };
 }
 
 /** For the start of a title. */

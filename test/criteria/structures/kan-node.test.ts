@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { kanNode } from '../../../src/criteria/structures/kan-node.ts';
+import { score as kanNode } from '../../../src/criteria/structures/kan-node.ts';
 import type { Family } from '../../../src/structure/families.ts';
 import { integers, node } from '../../formats/onnx/build-model.ts';
 import { assertScores, gaussians, type SmallModel, smallModelContext, tensor } from '../small-model.ts';

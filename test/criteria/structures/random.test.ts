@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { CriterionContext } from '../../../src/criteria/criterion.ts';
-import { randomStructures } from '../../../src/criteria/structures/random.ts';
+import type { CriterionContext } from '../../../src/criteria/context.ts';
+import { score } from '../../../src/criteria/structures/random.ts';
 import { familyOf } from './families.ts';
 
 const draw = (sizes: readonly number[], seed: number) =>
-  randomStructures(
+  score(
     sizes.map((size, i) => familyOf(`family${i}`, size)),
     { seed } as CriterionContext,
   );

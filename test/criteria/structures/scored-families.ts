@@ -1,9 +1,8 @@
-import type { CriterionContext } from '../../../src/criteria/criterion.ts';
-import { STRUCTURE_CRITERIA } from '../../../src/criteria/structures/registry.ts';
+import type { CriterionContext } from '../../../src/criteria/context.ts';
+import { structureScorer } from '../../../src/criteria/registry.ts';
+import type { StructureCriterion } from '../../../src/recipe/criteria.ts';
 import type { Family } from '../../../src/structure/families.ts';
 import { StructuredModel } from '../../../src/structure/structured-model.ts';
-
-export type StructureCriterionName = keyof typeof STRUCTURE_CRITERIA;
 
 /** The families of the ONNX model of a context. */
 export async function familiesOf(context: CriterionContext): Promise<readonly Family[]> {
@@ -13,12 +12,12 @@ export async function familiesOf(context: CriterionContext): Promise<readonly Fa
 
 /** The scores of all families, or of those that `isMeant` names, by name. */
 export async function scoreFamilies(
-  criterion: StructureCriterionName,
+  criterion: StructureCriterion,
   context: CriterionContext,
   isMeant: (family: Family) => boolean = () => true,
 ): Promise<Map<string, Float64Array>> {
   const families = (await familiesOf(context)).filter(isMeant);
-  const scores = await STRUCTURE_CRITERIA[criterion](families, context);
+  const scores = await (await structureScorer(criterion))(families, context);
   return new Map(families.map(({ name }, i) => [name, scores[i]]));
 }
 

@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { FloatDtype } from '../../../src/core/dtype.ts';
-import type { CriterionContext } from '../../../src/criteria/criterion.ts';
-import { uploadedStructureScores } from '../../../src/criteria/structures/uploaded.ts';
+import type { CriterionContext } from '../../../src/criteria/context.ts';
+import { score as uploadedStructureScores } from '../../../src/criteria/structures/scores.ts';
 import type { ScoreArray } from '../../../src/formats/score-file.ts';
 import { encode } from '../../pipeline/small-model.ts';
 import { testFolder } from '../run-criterion.ts';
@@ -84,7 +84,7 @@ describe('uploaded scores of structures', () => {
       await assert.rejects(uploadedStructureScores(FAMILIES, await scoresOf(t, arrays)), {
         code: 'scores_mismatch',
         message: `${problem}: ${advice}`,
-        findings: [{ path: '/scores_dataset_id', message: advice }],
+        findings: [{ path: 'scores', message: advice, input: 'scores' }],
       });
     });
   }

@@ -110,6 +110,8 @@ test('external data is left behind, smaller and under its own name', async () =>
   assert.ok((await stat(join(outside.directory, 'weights.bin'))).size < 6 * 200 * 4);
 });
 
+const NO_GRAPH = 'a safetensors file holds no graph to run: send the ONNX export';
+
 test('a safetensors file has no graph to find channels and heads in', async () => {
   await using model = await writeSmallModel([
     { name: 'fc.weight', dtype: 'float32', shape: [2, 2], values: [1, 2, 3, 4] },
@@ -117,7 +119,11 @@ test('a safetensors file has no graph to find channels and heads in', async () =
   for (const granularity of ['channel', 'head']) {
     await assert.rejects(pruneFiles(model.path, { granularity, criterion: 'l2_norm' }), {
       code: 'invalid_request',
-      message: new RegExp(`holds no graph to find a ${granularity} in: send the ONNX export$`),
+      message: /holds no graph to run: send the ONNX export$/,
+      findings: [
+        { path: '/recipe/granularity', message: `is ${granularity}, and needs a model that runs` },
+        { path: 'model', message: NO_GRAPH, input: 'model' },
+      ],
     });
   }
 });

@@ -1,12 +1,13 @@
-import { EmpError } from '../../core/errors.ts';
-import type { OnnxModel } from '../../formats/onnx/graph.ts';
-import type { IndexMap } from '../../formats/onnx/index-map.ts';
-import { readStoredGraph } from '../../formats/onnx/interface.ts';
-import type { LayerActivations } from '../../formats/onnx/layer-sites.ts';
-import { findLayerSites } from '../../formats/onnx/model.ts';
-import type { Activations } from '../../formats/onnx/weights.ts';
-import { type Family, placesOf, type Site, type Structure } from '../../structure/families.ts';
-import type { CriterionContext } from '../criterion.ts';
+import { EmpError } from '../core/errors.ts';
+import type { OnnxModel } from '../formats/onnx/graph.ts';
+import type { IndexMap } from '../formats/onnx/index-map.ts';
+import { readStoredGraph } from '../formats/onnx/interface.ts';
+import type { LayerActivations } from '../formats/onnx/layer-sites.ts';
+import { findLayerSites } from '../formats/onnx/model.ts';
+import type { Activations } from '../formats/onnx/weights.ts';
+import type { StructureCriterion } from '../recipe/criteria.ts';
+import { type Family, placesOf, type Site, type Structure } from '../structure/families.ts';
+import type { CriterionContext } from './context.ts';
 
 /** One side of the layers that structures come out of, or go into. */
 export interface LayerSide {
@@ -27,7 +28,7 @@ export interface LayerSide {
  * @throws EmpError unsupported_model naming the families of which no layer is left, and why
  */
 export async function layersOf(
-  criterion: string,
+  criterion: StructureCriterion,
   role: 'producers' | 'consumers',
   families: readonly Family[],
   { modelDirectory, inventory }: CriterionContext,

@@ -1,12 +1,6 @@
-import type { ModelTensor } from '../../formats/model.ts';
-import type { Family, Site, Structure } from '../../structure/families.ts';
-import type { CriterionContext } from '../criterion.ts';
-
-/** Scores structures: one array for every family, in their order, its structures' scores in theirs. */
-export type StructureCriterion = (
-  families: readonly Family[],
-  context: CriterionContext,
-) => Promise<readonly Float64Array[]>;
+import type { ModelTensor } from '../formats/model.ts';
+import type { Family, Site, Structure } from '../structure/families.ts';
+import type { CriterionContext } from './context.ts';
 
 /** Figures of a stored tensor's positions along an axis. */
 export type PositionFigures = (tensor: ModelTensor, axis: number) => Promise<Float64Array>;

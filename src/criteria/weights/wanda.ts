@@ -1,21 +1,17 @@
-import type { ModelTensor } from '../formats/model.ts';
-import type { CriterionContext, ScoreRange } from './criterion.ts';
-import { captureLayers } from './layer-statistics.ts';
-import { writeScores } from './score-writer.ts';
+import type { ScoreRange, WeightScorer } from '../context.ts';
+import { captureLayers } from '../layer-statistics.ts';
+import { writeScores } from '../score-writer.ts';
 
 /**
  * `s_ij = |W_ij| * ||X_j||_2` (Sun et al., arXiv 2306.11695): the l2 norm of the input feature that a weight multiplies, over all samples
  * and positions; of a convolution, the norm of the input channel.
  */
-export async function wanda(
-  tensors: readonly ModelTensor[],
-  context: CriterionContext,
-): Promise<ScoreRange[]> {
-  const layers = await captureLayers('wanda', 'sum_of_squares', tensors, context);
+export const score: WeightScorer<'wanda'> = async (tensors, context) => {
+  const layers = await captureLayers('wanda', 'input', 'sum_of_squares', tensors, context);
   const ranges: ScoreRange[] = [];
   for (const [index, { sums, features }] of layers.entries()) {
     const factors = sums.map(Math.sqrt);
     ranges.push(await writeScores(tensors[index], { factors, features }, context, index));
   }
   return ranges;
-}
+};

@@ -9,7 +9,7 @@ import type { ModelInventory } from '../formats/model.ts';
 import { contentId } from '../storage/ids.ts';
 import { byName, type ModelRecord, type StoredFile } from '../storage/records.ts';
 import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
-import { MAX_FILES } from './multipart.ts';
+import { MAX_FILES } from './received-files.ts';
 
 const ARCHIVE = /\.(tar|zip)$/i;
 

@@ -1,25 +1,18 @@
-import { isFloatDtype } from '../core/dtype.ts';
-import { EmpError } from '../core/errors.ts';
-import { elementCount, type ModelTensor } from '../formats/model.ts';
-import type { CriterionContext, ScoreRange } from './criterion.ts';
+import { isFloatDtype } from '../../core/dtype.ts';
+import { EmpError, ofInput } from '../../core/errors.ts';
+import { elementCount, type ModelTensor } from '../../formats/model.ts';
+import type { CriterionContext, ScoreRange, WeightScorer } from '../context.ts';
 
 /** The client's own scores. Throws as `uploadedRange`. */
-export async function uploadedScores(
-  tensors: readonly ModelTensor[],
-  { scores }: CriterionContext,
-): Promise<ScoreRange[]> {
-  return tensors.map((tensor) => uploadedRange(tensor, scores));
-}
+export const score: WeightScorer<'scores'> = async (tensors, { scores }) =>
+  tensors.map((tensor) => uploadedRange(tensor, scores));
 
 /** The uploaded array of the tensor's name and shape. Throws `scores_mismatch`. */
 export function uploadedRange(tensor: ModelTensor, scores: CriterionContext['scores']): ScoreRange {
   const array = scores?.get(tensor.name);
   if (!array) {
     throw new EmpError('scores_mismatch', `the uploaded scores have no array named ${tensor.name}`, [
-      {
-        path: '/scores_dataset_id',
-        message: `expected an array ${tensor.name} of shape ${JSON.stringify(tensor.shape)}`,
-      },
+      ofInput('scores', `expected an array ${tensor.name} of shape ${JSON.stringify(tensor.shape)}`),
     ]);
   }
   const { dtype, shape, range } = array;

@@ -1,23 +1,20 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isFloatDtype } from '../core/dtype.ts';
-import { EmpError } from '../core/errors.ts';
-import { readIrregular } from '../formats/irregular.ts';
-import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
-import type { CriterionContext, ScoreRange } from './criterion.ts';
+import { isFloatDtype } from '../../core/dtype.ts';
+import { EmpError } from '../../core/errors.ts';
+import { readIrregular } from '../../formats/irregular.ts';
+import { denseRange, elementCount, type ModelTensor } from '../../formats/model.ts';
+import type { CriterionContext, ScoreRange, WeightScorer } from '../context.ts';
 
 /** `s_ij = |W_ij|`: the scores are the weights' own bytes, read where they lie. */
-export async function magnitude(
-  tensors: readonly ModelTensor[],
-  context: CriterionContext,
-): Promise<ScoreRange[]> {
+export const score: WeightScorer<'magnitude'> = async (tensors, context) => {
   const ranges: ScoreRange[] = [];
   for (const tensor of tensors) {
     context.signal.throwIfAborted();
     ranges.push(await weightRange(tensor, context));
   }
   return ranges;
-}
+};
 
 async function weightRange(tensor: ModelTensor, context: CriterionContext): Promise<ScoreRange> {
   const { data, dtype, name, shape } = tensor;

@@ -1,21 +1,17 @@
-import type { ModelTensor } from '../formats/model.ts';
-import type { CriterionContext, ScoreRange } from './criterion.ts';
-import { captureLayers } from './layer-statistics.ts';
-import { writeScores } from './score-writer.ts';
+import type { ScoreRange, WeightScorer } from '../context.ts';
+import { captureLayers } from '../layer-statistics.ts';
+import { writeScores } from '../score-writer.ts';
 
 /**
  * `s_ij = |W_ij| * mean |y_i|`: the mean magnitude of the output unit that a weight feeds, its bias included, over all samples and
  * positions; of a convolution, that of the output channel.
  */
-export async function activation(
-  tensors: readonly ModelTensor[],
-  context: CriterionContext,
-): Promise<ScoreRange[]> {
-  const layers = await captureLayers('activation', 'sum_of_magnitudes', tensors, context);
+export const score: WeightScorer<'activation'> = async (tensors, context) => {
+  const layers = await captureLayers('activation', 'output', 'sum_of_magnitudes', tensors, context);
   const ranges: ScoreRange[] = [];
   for (const [index, { sums, count, features }] of layers.entries()) {
     const factors = sums.map((sum) => (count > 0 ? sum / count : 0));
     ranges.push(await writeScores(tensors[index], { factors, features }, context, index));
   }
   return ranges;
-}
+};

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RandomWords } from '../core/random-words.ts';
-import { elementCount, type ModelTensor } from '../formats/model.ts';
-import type { CriterionContext, ScoreRange } from './criterion.ts';
+import { RandomWords } from '../../core/random-words.ts';
+import { elementCount } from '../../formats/model.ts';
+import type { ScoreRange, WeightScorer } from '../context.ts';
 
 /** A megabyte of scores at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
@@ -11,10 +11,7 @@ const CHUNK_ELEMENTS = 2 ** 18;
  * Scores that are drawn evenly from `(0, 1]`, in steps of 2^-24, one after the other in the tensors' order: what every other criterion has to be better than. Their
  * `N_eff` is about three quarters of N, so that beta 1 drops a quarter.
  */
-export async function random(
-  tensors: readonly ModelTensor[],
-  { seed, scratchDirectory, signal }: CriterionContext,
-): Promise<ScoreRange[]> {
+export const score: WeightScorer<'random'> = async (tensors, { seed, scratchDirectory, signal }) => {
   const path = join(scratchDirectory, 'scores-random');
   const words = new RandomWords(seed);
   await using file = await open(path, 'w');
@@ -32,4 +29,4 @@ export async function random(
     }
   }
   return ranges;
-}
+};

@@ -8,7 +8,7 @@ import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { contentId } from '../storage/ids.ts';
 import { byName, type SamplesRecord, type StoredFile } from '../storage/records.ts';
 import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
-import type { FileRule, ReceivedParts } from './multipart.ts';
+import type { FileRule, ReceivedFiles } from './received-files.ts';
 
 const SUFFIX = '.npy';
 /** Folders of their own, since an input may be called `labels`. */
@@ -45,7 +45,7 @@ export function sampleFiles({ directory }: Upload, parts: SampleParts): Record<s
 export async function prepareSamples(
   upload: Upload,
   parts: SampleParts,
-  received: ReceivedParts['files'],
+  received: ReceivedFiles,
 ): Promise<PreparedSamples | null> {
   const inputFiles = received.get(parts.inputs) ?? [];
   const [labelFile, ...otherLabels] = received.get(parts.labels) ?? [];

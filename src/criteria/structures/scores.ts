@@ -1,16 +1,12 @@
 import { BYTE_WIDTH, type FloatDtype, isFloatDtype } from '../../core/dtype.ts';
-import { EmpError } from '../../core/errors.ts';
+import { EmpError, ofInput } from '../../core/errors.ts';
 import { widen } from '../../core/float-format.ts';
 import { openFileSource } from '../../formats/file-source.ts';
 import type { ScoreArray } from '../../formats/score-file.ts';
-import type { Family } from '../../structure/families.ts';
-import type { CriterionContext } from '../criterion.ts';
+import type { CriterionContext, StructureScorer } from '../context.ts';
 
 /** The client's own scores, by absolute value. Throws as `uploadedFamilyScores`. */
-export async function uploadedStructureScores(
-  families: readonly Family[],
-  { scores }: CriterionContext,
-): Promise<Float64Array[]> {
+export const score: StructureScorer<'scores'> = async (families, { scores }) => {
   const found: Float64Array[] = [];
   for (const { name, structures } of families) {
     const { dtype, range } = uploadedFamilyScores({ name, n: structures.length }, scores);
@@ -20,7 +16,7 @@ export async function uploadedStructureScores(
     found.push(values.map(Math.abs));
   }
   return found;
-}
+};
 
 /** The uploaded array of a family: named like it, with a number for each of its `n` structures. Throws `scores_mismatch`. */
 export function uploadedFamilyScores(
@@ -38,7 +34,5 @@ export function uploadedFamilyScores(
 }
 
 function mismatch(message: string, expected: string): EmpError {
-  return new EmpError('scores_mismatch', `${message}: ${expected}`, [
-    { path: '/scores_dataset_id', message: expected },
-  ]);
+  return new EmpError('scores_mismatch', `${message}: ${expected}`, [ofInput('scores', expected)]);
 }

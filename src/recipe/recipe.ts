@@ -1,5 +1,18 @@
 import { z } from 'zod';
-import { REPAIR_NAMES } from '../repair/repair-names.ts';
+import { CRITERIA, CRITERION_NAMES, type Criterion, type CriterionRow, scoringOf } from './criteria.ts';
+import {
+  GRANULARITIES,
+  GRANULARITY_NAMES,
+  type Granularity,
+  kindOf,
+  REPAIR_NAMES,
+  REPAIRS,
+  SCOPE_NAMES,
+  SCOPES,
+  TARGETS,
+  type TargetName,
+} from './terms.ts';
+import { criterionMeanings, listMeanings } from './words.ts';
 
 /** Matched against every tensor name while the request waits. */
 const MAX_GLOBS = 100;
@@ -8,35 +21,22 @@ const MAX_SWEEP = 20;
 const MAX_PROBES = 1000;
 const MAX_ROUND_TO = 1024;
 
-export const GRANULARITIES = ['weight', 'channel', 'head', 'kan_node'] as const;
-/** What can be scored by what. */
-const CRITERIA_OF_STRUCTURES: readonly string[] = [
-  ...['l2_norm', 'bn_gamma', 'activation', 'wanda', 'variance', 'taylor_rms', 'random', 'scores'],
-];
-const CRITERIA_OF_STRUCTURES_ONLY: readonly string[] = ['l2_norm', 'bn_gamma', 'variance', 'kan_node'];
-
 const beta = z.number().positive().max(1e6);
 const globs = z.array(z.string().min(1).max(512)).max(MAX_GLOBS);
 
+function targetValue(name: TargetName) {
+  const { max, isMaxAllowed, meaning } = TARGETS[name];
+  const value = z.number().min(0);
+  return (isMaxAllowed ? value.max(max) : value.lt(max)).optional().describe(meaning);
+}
+
 const targetSchema = z
   .strictObject({
-    max_loss_increase: z
-      .number()
-      .min(0)
-      .max(100)
-      .optional()
-      .describe('Relative to the dense loss: 0.01 allows one percent more.'),
-    max_accuracy_drop: z
-      .number()
-      .min(0)
-      .lt(1)
-      .optional()
-      .describe(
-        'Absolute: 0.01 allows one point less than the dense accuracy. Squared errors have no accuracy.',
-      ),
-  })
+    max_loss_increase: targetValue('max_loss_increase'),
+    max_accuracy_drop: targetValue('max_accuracy_drop'),
+  } satisfies Record<TargetName, z.ZodType>)
   .refine((target) => Object.values(target).filter((value) => value !== undefined).length === 1, {
-    message: 'give either max_loss_increase or max_accuracy_drop',
+    message: `give either ${Object.keys(TARGETS).join(' or ')}`,
   })
   .describe('The smallest beta whose evaluation stays within this of the dense model is searched.');
 
@@ -46,37 +46,18 @@ const targetSchema = z
  */
 export const recipeSchema = z
   .strictObject({
-    criterion: z
-      .enum([
-        'magnitude',
-        'wanda',
-        'activation',
-        'taylor',
-        'saliency',
-        'taylor_rms',
-        'saliency_rms',
-        'l2_norm',
-        'bn_gamma',
-        'variance',
-        'kan_node',
-        'random',
-        'scores',
-      ])
-      .default('magnitude')
-      .describe(
-        "`magnitude`: |W|. `wanda`: |W| times the l2 norm of the input feature it multiplies. `activation`: |W| times the mean |activation| of the output unit it feeds. Both need ONNX and calibration data. `taylor`: |W dL/dW|, `saliency`: |dL/dW|, L the mean loss over the calibration data. `taylor_rms`, `saliency_rms`: the same with the root mean square over samples of each sample's gradient, one sample at a time. These four need labels too. `random`: drawn evenly by `seed`, what the others have to be better than. `scores`: arrays uploaded as a scores dataset, one per tensor. For structures: `l2_norm`: of the rows that compute them. `bn_gamma`: |gamma| of the BatchNormalization behind these. `activation`: mean |output| of the rows. `wanda`: the norm of |W| ||x|| over the weights that read them. `variance`: sum var(x) W^2 over these. `taylor_rms`: rms over samples of sum W dL/dW over these. `kan_node`: the largest spline of a KAN node. `random`; `scores`: one array per family, named like it.",
-      ),
+    criterion: z.enum(CRITERION_NAMES).default('magnitude').describe(criterionMeanings()),
     scope: z
-      .enum(['global', 'layer', 'row'])
+      .enum(SCOPE_NAMES)
       .default('global')
       .describe(
-        'What shares one N_eff. `global`: the weights of all selected tensors, or the structures of all selected families. `layer`: those of one tensor, or of one family (families of fewer than 8 together). `row`: the weights feeding one output unit.',
+        `What shares one N_eff. Of weights: ${listMeanings(SCOPES, ({ weights }) => weights)}. Of structures: ${listMeanings(SCOPES, ({ structures }) => structures)}.`,
       ),
     granularity: z
-      .enum(GRANULARITIES)
+      .enum(GRANULARITY_NAMES)
       .default('weight')
       .describe(
-        'What is kept or removed. `weight`: single weights, zeroed in place. `channel` (filters, neurons), `head`, `kan_node`: these and all that hangs on them, removed, so that tensors get smaller. ONNX only, but for `kan_node`, which takes an efficient-kan checkpoint too; `GET /v1/models/{id}/structures` shows what a model has.',
+        `What is kept or removed. ${listMeanings(GRANULARITIES, ({ meaning }) => meaning)}. ONNX only, but for \`kan_node\`, which takes an efficient-kan checkpoint too; \`GET /v1/models/{id}/structures\` shows what a model has.`,
       ),
     round_to: z
       .int()
@@ -132,7 +113,7 @@ export const recipeSchema = z
       .refine((names) => new Set(names).size === names.length, 'must not name a repair twice')
       .default([])
       .describe(
-        'What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels): `batch_norm` takes the mean and variance of every BatchNormalization anew, upstream first. `bias` gives each pruned layer with a bias of its own the mean of its dense output back. `least_squares` fits the kept weights of each pruned layer, on the inputs that it gets now, to its dense output. Removed weights stay zero. With evaluation data each is measured and undone where it does not help; every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.',
+        `What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels). ${listMeanings(REPAIRS, ({ meaning, advice }) => `${meaning} (${advice})`)}. Removed weights stay zero. With evaluation data each is measured and undone where it does not help; one that finds nothing to repair is skipped, and the report says why. Every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.`,
       ),
     seed: z
       .int()
@@ -155,18 +136,18 @@ export const recipeSchema = z
   .superRefine(({ granularity, criterion, scope, round_to }, context) => {
     const refuse = (name: string, message: string) =>
       context.addIssue({ code: 'custom', message, path: [name] });
+    const criteria = criteriaOf(granularity);
     if (granularity === 'weight') {
-      if (CRITERIA_OF_STRUCTURES_ONLY.includes(criterion))
+      if (!criteria.includes(criterion))
         refuse('criterion', `${criterion} scores structures, and the granularity is weight`);
       if (round_to !== undefined)
         refuse('round_to', 'rounds counts of structures, and the granularity is weight');
       return;
     }
-    const criteria =
-      granularity === 'kan_node' ? ['kan_node', ...CRITERIA_OF_STRUCTURES] : CRITERIA_OF_STRUCTURES;
     if (!criteria.includes(criterion))
       refuse('criterion', `${criterion} scores no ${granularity}: expected ${criteria.join(', ')}`);
-    if (scope === 'row') refuse('scope', `row is for weights: a ${granularity} goes as a whole`);
+    if (SCOPES[scope].structures === null)
+      refuse('scope', `${scope} is for weights: a ${granularity} goes as a whole`);
   })
   .superRefine(({ criterion, seed, repair, dry_run }, context) => {
     if (seed !== 0 && criterion !== 'random') {
@@ -191,3 +172,16 @@ export const recipeSchema = z
 
 export type Recipe = z.output<typeof recipeSchema>;
 export type Target = z.output<typeof targetSchema>;
+
+/** The criteria that score components of a granularity. */
+export function criteriaOf(granularity: Granularity): Criterion[] {
+  return CRITERION_NAMES.filter((name) => {
+    const { only }: CriterionRow = CRITERIA[name];
+    return scoringOf(name, kindOf(granularity)) !== null && (only ?? granularity) === granularity;
+  });
+}
+
+/** The multiple that kept counts of structures are rounded up to. */
+export function roundToOf({ round_to, granularity }: Pick<Recipe, 'round_to' | 'granularity'>): number {
+  return round_to ?? GRANULARITIES[granularity].roundTo ?? 1;
+}

@@ -6,7 +6,7 @@ import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/sc
 import { contentId } from '../storage/ids.ts';
 import type { ScoresRecord, StoredFile } from '../storage/records.ts';
 import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
-import type { FileRule } from './multipart.ts';
+import type { FileRule } from './received-files.ts';
 
 /** Well above the tensors of any real model. */
 const MAX_ARRAYS = 100_000;

@@ -1,0 +1,116 @@
+import { checkDifferentiable } from '../autodiff/differentiable.ts';
+import { EmpError, ofInput } from '../core/errors.ts';
+import { checkCapturable } from '../criteria/capturable.ts';
+import { uploadedFamilyScores } from '../criteria/structures/scores.ts';
+import { uploadedRange } from '../criteria/weights/scores.ts';
+import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { modelInputs, readStoredGraph } from '../formats/onnx/interface.ts';
+import { findLayerSites } from '../formats/onnx/model.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
+import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
+import type { JobRequest } from '../jobs/job.ts';
+import { refuseReservedNames } from '../pipeline/artifact-names.ts';
+import { targetWithoutAccuracy } from '../pipeline/data-errors.ts';
+import { prunedWeights } from '../pipeline/select-tensors.ts';
+import { selectFamilies } from '../pipeline/structures/select-families.ts';
+import { isUsed, needsOf, refuseUnmetNeeds, takesGradients } from '../recipe/needs.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import { checkSamples } from '../runtime/check-samples.ts';
+import { declaresSquaredErrors } from '../runtime/measured-output.ts';
+import { kanStructures } from '../structure/kan-checkpoint.ts';
+import { describeStructures, type StructureOverview } from '../structure/overview.ts';
+
+/** What the ids of a job stand for; null where it has none. */
+export interface JobInputs {
+  readonly model: {
+    readonly id: string;
+    readonly inventory: ModelInventory;
+    /** Holds the inventory's files. */
+    readonly directory: string;
+  };
+  readonly scores: { readonly id: string; readonly content: readonly ScoreArray[] } | null;
+  readonly calibration: { readonly id: string; readonly content: SampleSet } | null;
+  readonly evaluation: { readonly id: string; readonly content: SampleSet } | null;
+}
+
+/**
+ * Makes a job of a recipe and what it is to work on, as it can be queued. One that could only fail is refused before it is acknowledged: nothing to prune, globs that match nothing, scores
+ * or data that are missing or do not fit the model, files named like the job's own.
+ * @param structures what an analysis of the model has found; null where there was none
+ * @throws EmpError naming fields of the recipe, inputs of the job, tensors or nodes
+ */
+export async function planJob(
+  recipe: Recipe,
+  inputs: JobInputs,
+  structures: StructureOverview | null,
+): Promise<Omit<JobRequest, 'metadata'>> {
+  const { model, scores, calibration, evaluation } = inputs;
+  const { inventory } = model;
+  refuseUnmetNeeds(recipe, {
+    inventory,
+    scores,
+    calibration: calibration?.content ?? null,
+    evaluation: evaluation?.content ?? null,
+  });
+  refuseReservedNames(inventory);
+  const weights = prunedWeights(inventory, recipe);
+  const byName = scores && isUsed(recipe, 'scores') ? scoresByName(scores.content) : null;
+  if (recipe.granularity === 'weight') {
+    if (byName) for (const tensor of weights) uploadedRange(tensor, byName);
+  } else {
+    const known = inventory.format === 'onnx' ? structures : structuresOf(inventory);
+    const families = known ? selectFamilies(known, recipe, ({ producers }) => producers) : [];
+    if (byName) for (const family of families) uploadedFamilyScores(family, byName);
+  }
+  await refuseMisfits(recipe, inputs, weights);
+  return {
+    model_id: model.id,
+    scores_dataset_id: scores?.id ?? null,
+    calibration_dataset_id: calibration?.id ?? null,
+    evaluation_dataset_id: evaluation?.id ?? null,
+    recipe,
+  };
+}
+
+/** Of a checkpoint, whose tensors' names tell. */
+function structuresOf(inventory: ModelInventory): StructureOverview {
+  return describeStructures(kanStructures(inventory), inventory);
+}
+
+/** The data must fit the model's inputs, and the model show what the criterion scores by; which weights that concerns of structures, only their analysis knows. */
+async function refuseMisfits(
+  recipe: Recipe,
+  { model: { inventory, directory }, calibration, evaluation }: JobInputs,
+  weights: readonly ModelTensor[],
+): Promise<void> {
+  const { criterion, granularity, target } = recipe;
+  const needs = needsOf(recipe);
+  const used = isUsed(recipe, 'calibration') ? calibration : null;
+  if (!used && !evaluation && !needs.includes('graph')) return;
+  const model = await readStoredGraph(directory, inventory);
+  const expected = modelInputs(model);
+  if (used) checkSamples(used.content, expected, 'calibration');
+  if (evaluation) checkSamples(evaluation.content, expected, 'evaluation');
+  const labels = evaluation?.content.labels;
+  if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(model, labels))
+    throw targetWithoutAccuracy();
+  if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, model);
+  if (granularity !== 'weight') return;
+  for (const side of ['input', 'output'] as const) {
+    if (needs.includes(`layer_${side}s`)) checkCapturable(criterion, side, findLayerSites(model), weights);
+  }
+  if (takesGradients(recipe)) {
+    const names = weights.map(({ name }) => name);
+    checkDifferentiable(model, names);
+  }
+}
+
+function refuseWithoutBatchNorm({ criterion }: Recipe, { graph }: OnnxModel): void {
+  if (graph.nodes.some(({ op }) => op === 'BatchNormalization')) return;
+  const reason = 'the model has no BatchNormalization; most exports fold it into the convolutions';
+  throw new EmpError('unsupported_model', `criterion ${criterion} cannot score anything: ${reason}`, [
+    { path: '/recipe/criterion', message: `is ${criterion}, and ${reason}` },
+    ofInput('model', reason),
+  ]);
+}

@@ -1,0 +1,160 @@
+import { EmpError, type InputFinding, type JobInput, ofInput } from '../core/errors.ts';
+import { type Need, scoringOf } from './criteria.ts';
+import type { Recipe } from './recipe.ts';
+import { GRANULARITIES, kindOf } from './terms.ts';
+
+/** What comes with a recipe, as far as its needs go: null where it did not come. */
+export interface GivenInputs {
+  readonly inventory: { readonly format: 'onnx' | 'safetensors' };
+  readonly scores: object | null;
+  readonly calibration: { readonly labels: object | null } | null;
+  readonly evaluation: { readonly labels: object | null } | null;
+}
+
+/** Data that came with a recipe that has no use for them. */
+export interface UnusedInput {
+  readonly input: 'scores' | 'calibration';
+  /** In a sentence of its own. */
+  readonly reason: string;
+}
+
+/** What of a recipe needs something. */
+interface Taker {
+  readonly field: 'criterion' | 'hessian_probes' | 'repair';
+  /** As the subject of a sentence. */
+  readonly name: string;
+  readonly value: string;
+  readonly needs: readonly Need[];
+}
+
+/** Whether the model is looked at for what a criterion needs of it: its layers, its operators, its BatchNormalizations. */
+export function needsOf({ criterion, granularity }: Recipe): readonly Need[] {
+  return scoringOf(criterion, kindOf(granularity))?.needs ?? [];
+}
+
+/** In the order in which a finding names the first that needs something. */
+function takersOf(recipe: Recipe): Taker[] {
+  const { criterion, hessian_probes, repair } = recipe;
+  const taker = (field: Taker['field'], name: string, value: string, needs: readonly Need[]): Taker => ({
+    field,
+    name,
+    value,
+    needs,
+  });
+  return [
+    taker('criterion', `criterion ${criterion}`, criterion, needsOf(recipe)),
+    ...(hessian_probes > 0
+      ? [taker('hessian_probes', 'hessian_probes', String(hessian_probes), ['calibration', 'labels'])]
+      : []),
+    ...(repair.length > 0 ? [taker('repair', 'repair', repair.join(', '), ['calibration'])] : []),
+  ];
+}
+
+/** Whether anything of a recipe is computed on such data. */
+export function isUsed(recipe: Recipe, input: UnusedInput['input']): boolean {
+  return takersOf(recipe).some(({ needs }) => needs.includes(input));
+}
+
+/** Whether gradients of a loss are taken of the model. */
+export function takesGradients(recipe: Recipe): boolean {
+  return takersOf(recipe).some(({ needs }) => needs.includes('labels'));
+}
+
+/** The data that a recipe has no use for. They are no reason to refuse a job: it runs without them, and says so. */
+export function unusedInputs(
+  recipe: Recipe,
+  given: Pick<GivenInputs, 'scores' | 'calibration'>,
+): UnusedInput[] {
+  const takers = takersOf(recipe).map(({ name }) => name);
+  const who = `${takers.join(' and ')} ${takers.length > 1 ? 'take' : 'takes'}`;
+  return (['scores', 'calibration'] as const).flatMap((input) =>
+    given[input] === null || isUsed(recipe, input)
+      ? []
+      : { input, reason: `${who} no ${INPUT_WORDS[input]}` },
+  );
+}
+
+/** In a sentence. */
+export const INPUT_WORDS = { scores: 'scores', calibration: 'calibration data' } as const;
+
+/**
+ * Refuses a recipe without what it needs: a graph to run, scores, data, labels.
+ * @throws EmpError `invalid_request` naming both the field that needs it and the input that lacks it
+ */
+export function refuseUnmetNeeds(recipe: Recipe, given: GivenInputs): void {
+  refuseWithoutGraph(recipe, given);
+  refuseMissing(recipe, given, 'scores');
+  refuseMissing(recipe, given, 'calibration');
+  refuseUnlabelled(recipe, given);
+  refuseUnevaluated(recipe, given);
+}
+
+function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation }: GivenInputs): void {
+  if (format === 'onnx') return;
+  const { criterion, granularity, target, sweep_betas = [], hessian_probes, repair } = recipe;
+  const isInGraph = needsOf(recipe).some((need) => need === 'calibration' || need === 'graph');
+  const found: InputFinding[] = [];
+  const because = (applies: boolean, field: keyof Recipe, says: string) => {
+    if (applies) found.push({ path: `/recipe/${field}`, message: `${says}, and needs a model that runs` });
+  };
+  because(GRANULARITIES[granularity].needsGraph, 'granularity', `is ${granularity}`);
+  because(isInGraph, 'criterion', `is ${criterion}`);
+  because(hessian_probes > 0, 'hessian_probes', `is ${hessian_probes}`);
+  because(repair.length > 0, 'repair', 'is given');
+  because(target !== undefined, 'target', 'is given');
+  because(sweep_betas.length > 0, 'sweep_betas', 'is given');
+  if (evaluation !== null) found.push(ofInput('evaluation', 'is given, and needs a model that runs'));
+  if (found.length === 0) return;
+  const advice = `a ${format} file holds no graph to run: send the ONNX export`;
+  throw new EmpError('invalid_request', advice, [...found, ofInput('model', advice)]);
+}
+
+function refuseMissing(recipe: Recipe, given: GivenInputs, input: 'scores' | 'calibration'): void {
+  const taker = takersOf(recipe).find(({ needs }) => needs.includes(input));
+  if (taker === undefined || given[input] !== null) return;
+  throw unmet(taker, `needs ${INPUT_WORDS[input]}`, input, 'is missing', `is ${taker.value}`);
+}
+
+/** Gradients and curvature are those of a loss. */
+function refuseUnlabelled(recipe: Recipe, { calibration }: GivenInputs): void {
+  const taker = takersOf(recipe).find(({ needs }) => needs.includes('labels'));
+  if (taker === undefined || calibration?.labels) return;
+  const needs = 'needs calibration data with labels';
+  throw unmet(taker, needs, 'calibration', 'has no labels', `is ${taker.value} and ${needs}`);
+}
+
+function unmet(
+  { field, name, value }: Taker,
+  needs: string,
+  input: JobInput,
+  lacks: string,
+  says: string,
+): EmpError {
+  const taker = field === 'criterion' ? 'the criterion' : field;
+  return new EmpError('invalid_request', `${name} ${needs}: ${input} ${lacks}`, [
+    { path: `/recipe/${field}`, message: `${says}, and ${input} ${lacks}` },
+    ofInput(input, `${lacks}, and ${taker} is ${value}`),
+  ]);
+}
+
+/** A search and a sweep measure; a search measures what labels are needed for. */
+function refuseUnevaluated({ target, sweep_betas = [] }: Recipe, { evaluation }: GivenInputs): void {
+  const asked = [target ? 'target' : [], sweep_betas.length > 0 ? 'sweep_betas' : []].flat();
+  if (asked.length === 0) return;
+  const lacks = !evaluation ? 'is missing' : target && !evaluation.labels ? 'has no labels' : null;
+  if (lacks === null) return;
+  const who = evaluation ? ['target'] : asked;
+  const needs = evaluation ? 'evaluation data with labels' : 'evaluation data';
+  const names = who.join(' and ');
+  throw new EmpError(
+    'invalid_request',
+    `${names} ${who.length > 1 ? 'need' : 'needs'} ${needs}: evaluation ${lacks}`,
+    [
+      ...who.map((name) => ({
+        path: `/recipe/${name}`,
+        message: `needs ${needs}, and evaluation ${lacks}`,
+      })),
+      ofInput('evaluation', `${lacks}, and the recipe has ${names}`),
+    ],
+  );
+}

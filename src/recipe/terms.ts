@@ -1,0 +1,178 @@
+/** What one and what several of something are called. */
+export interface Noun {
+  readonly one: string;
+  readonly many: string;
+}
+
+interface GranularityRow {
+  /** What is kept or removed. */
+  readonly unit: Noun;
+  readonly meaning: string;
+  /** Kept counts of a family are rounded up to a multiple of this where a recipe does not say; null: counts are not rounded. */
+  readonly roundTo: number | null;
+  /** Whether it is found in a graph alone, not by the tensors' names. */
+  readonly needsGraph: boolean;
+}
+
+/** Kept counts of channels go by the blocks that onnxruntime computes convolutions in. */
+const CHANNEL_BLOCK = 8;
+
+export const GRANULARITIES = {
+  weight: {
+    unit: { one: 'weight', many: 'weights' },
+    meaning: 'single weights, set to zero in place',
+    roundTo: null,
+    needsGraph: false,
+  },
+  channel: {
+    unit: { one: 'channel', many: 'channels' },
+    meaning: 'filters and neurons, removed with all that hangs on them, so that tensors get smaller',
+    roundTo: CHANNEL_BLOCK,
+    needsGraph: true,
+  },
+  head: {
+    unit: { one: 'head', many: 'heads' },
+    meaning:
+      'attention heads, removed with their queries, keys and values and what reads them, so that tensors get smaller',
+    roundTo: 1,
+    needsGraph: true,
+  },
+  kan_node: {
+    unit: { one: 'KAN node', many: 'KAN nodes' },
+    meaning:
+      'nodes of KAN layers, removed with the splines into and out of them, so that tensors get smaller',
+    roundTo: 1,
+    needsGraph: false,
+  },
+} as const satisfies Readonly<Record<string, GranularityRow>>;
+export type Granularity = keyof typeof GRANULARITIES;
+/** Those of structures. */
+export type StructureGranularity = Exclude<Granularity, 'weight'>;
+export const GRANULARITY_NAMES = Object.keys(GRANULARITIES) as [Granularity, ...Granularity[]];
+
+interface ScopeRow {
+  readonly weights: string;
+  /** Null: structures have no such scope. */
+  readonly structures: string | null;
+}
+
+/** What shares one `N_eff`. */
+export const SCOPES = {
+  global: {
+    weights: 'all selected tensors share one N_eff and one threshold',
+    structures: 'all selected families share one N_eff and one threshold',
+  },
+  layer: {
+    weights: 'each tensor has an N_eff and a threshold of its own',
+    structures: 'each family has an N_eff of its own; those of fewer than 8 share one',
+  },
+  row: {
+    weights: 'each row (the weights feeding one output unit) has an N_eff and a threshold of its own',
+    structures: null,
+  },
+} as const satisfies Readonly<Record<string, ScopeRow>>;
+export type Scope = keyof typeof SCOPES;
+export const SCOPE_NAMES = Object.keys(SCOPES) as [Scope, ...Scope[]];
+
+interface RepairRow {
+  readonly meaning: string;
+  /** Said of a model that has nothing of what it looks at. */
+  readonly nothing: string;
+  /** When to use it, or what it leaves out. */
+  readonly advice: string;
+}
+
+/** By forward passes over calibration data, on ONNX models. */
+export const REPAIRS = {
+  batch_norm: {
+    meaning: 'means and variances of every BatchNormalization taken anew on the calibration data',
+    nothing:
+      'the model has no BatchNormalization; most exports fold it into the convolutions, for which there are bias and least_squares',
+    advice:
+      'upstream first; most exports fold BatchNormalization into the convolutions, and then there is none',
+  },
+  bias: {
+    meaning: 'the dense layer’s mean output given back by the bias of every pruned layer',
+    nothing: 'no layer of the model was pruned',
+    advice: 'where the layer has a bias of its own',
+  },
+  least_squares: {
+    meaning: 'the kept weights of every pruned layer fitted to the dense layer’s output',
+    nothing: 'no layer of the model was pruned',
+    advice:
+      'of each MatMul, Gemm and Conv, on the inputs that it gets now; give it before `batch_norm`, whose statistics it changes',
+  },
+} as const satisfies Readonly<Record<string, RepairRow>>;
+export type RepairName = keyof typeof REPAIRS;
+export const REPAIR_NAMES = Object.keys(REPAIRS) as [RepairName, ...RepairName[]];
+
+interface TargetRow {
+  /** The largest value that makes sense, and whether it is one. */
+  readonly max: number;
+  readonly isMaxAllowed: boolean;
+  readonly meaning: string;
+  /** The metric that it bounds. */
+  readonly metric: 'loss' | 'accuracy';
+}
+
+/** The smallest beta within a target is searched. */
+export const TARGETS = {
+  max_loss_increase: {
+    max: 100,
+    isMaxAllowed: true,
+    meaning: 'Relative to the dense loss: 0.01 allows one percent more.',
+    metric: 'loss',
+  },
+  max_accuracy_drop: {
+    max: 1,
+    isMaxAllowed: false,
+    meaning: 'Absolute: 0.01 allows one point less than the dense accuracy. Squared errors have no accuracy.',
+    metric: 'accuracy',
+  },
+} as const satisfies Readonly<Record<string, TargetRow>>;
+export type TargetName = keyof typeof TARGETS;
+
+interface MetricRow {
+  readonly title: string;
+  readonly meaning: string;
+  /** Whether it compares outputs with labels, or else with the dense model's outputs. */
+  readonly isLabelled: boolean;
+}
+
+/** What is measured of a model on evaluation data, in the order in which it is shown. */
+export const METRICS = {
+  loss: {
+    title: 'Loss',
+    meaning: 'Mean over what counts; null without labels, or where it is not finite.',
+    isLabelled: true,
+  },
+  accuracy: {
+    title: 'Accuracy',
+    meaning:
+      "Top-1, or with binary cross-entropy the share of numbers on their label's side of 0.5 (itself counted as below); null with squared errors and without labels.",
+    isLabelled: true,
+  },
+  perplexity: {
+    title: 'Perplexity',
+    meaning: 'exp(loss), where the output is a sequence of logits.',
+    isLabelled: true,
+  },
+  relative_l2: {
+    title: 'Relative L2 drift',
+    meaning: '||y - y_dense|| / ||y_dense||; null with labels.',
+    isLabelled: false,
+  },
+  cosine: { title: 'Cosine', meaning: 'Between y and y_dense; null with labels.', isLabelled: false },
+  top1_agreement: {
+    title: 'Top-1 agreement',
+    meaning: "Share of positions with the dense model's top-1; null with labels.",
+    isLabelled: false,
+  },
+} as const satisfies Readonly<Record<string, MetricRow>>;
+export type MetricName = keyof typeof METRICS;
+export const METRIC_NAMES = Object.keys(METRICS) as [MetricName, ...MetricName[]];
+
+/** Which kind of component a granularity is of: criteria score the two by different formulas. */
+export function kindOf(granularity: Granularity): 'weights' | 'structures' {
+  return granularity === 'weight' ? 'weights' : 'structures';
+}
