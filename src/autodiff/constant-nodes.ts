@@ -7,7 +7,7 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from 'onnx-buf';
-import { innerGraphs, isConstant } from '../formats/onnx/proto-walk.ts';
+import { innerGraphs, isConstant } from '../graph/proto-walk.ts';
 
 /** Makes initializers of the Constant nodes of a graph and of those inside it, but for sparse ones. */
 export function constantsToInitializers(main: GraphProto): void {

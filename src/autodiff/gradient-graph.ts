@@ -8,8 +8,8 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { OnnxModel } from '../formats/onnx/graph.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { OnnxModel } from '../graph/onnx-model.ts';
+import { freePrefix } from '../graph/proto-walk.ts';
 import type { Labels } from '../runtime/label-layout.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import { appendLoss, type LossHead } from './loss.ts';

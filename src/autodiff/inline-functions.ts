@@ -13,7 +13,7 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { freePrefix } from '../graph/proto-walk.ts';
 
 /** Calls of calls multiply. */
 const MAX_NODES = 100_000;

@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { TensorProto_DataType, TypeProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { isFunction, type OnnxGraph, type OnnxNode } from '../formats/onnx/graph.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
+import { isFunction, type OnnxGraph, type OnnxNode } from '../graph/onnx-model.ts';
 import { chooseLoss, type Labels, type LossKind } from '../runtime/label-layout.ts';
 import { finalNode } from '../runtime/measured-output.ts';
 import type { GraphBuilder } from './graph-builder.ts';

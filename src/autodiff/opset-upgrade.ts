@@ -9,7 +9,7 @@ import {
   OperatorSetIdProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
+import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
 import { GraphBuilder } from './graph-builder.ts';
 
 /** The version that gradient rules are written for. */

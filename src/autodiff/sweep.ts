@@ -1,4 +1,4 @@
-import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 import {
   type GradientRule,

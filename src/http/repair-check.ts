@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import { REPAIRS } from '../repair/registry.ts';
 import type { RepairName } from '../repair/repair-names.ts';
 

@@ -1,8 +1,8 @@
 import { EmpError } from '../core/errors.ts';
 import { uploadedFamilyScores } from '../criteria/structures/uploaded.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { Recipe } from '../pipeline/recipe.ts';
 import { selectFamilies } from '../pipeline/structures/select-families.ts';
 import { kanStructures } from '../structure/kan-checkpoint.ts';

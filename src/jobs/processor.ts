@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import { modelInputs, readStoredGraph } from '../formats/onnx/interface.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
+import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import type { DenseModel } from '../pipeline/dense-model.ts';
 import { prune } from '../pipeline/prune.ts';
 import { recipeSchema } from '../pipeline/recipe.ts';

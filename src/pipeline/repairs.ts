@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import { readStoredGraph } from '../graph/interface.ts';
 import { REPAIRS } from '../repair/registry.ts';
 import type { PlacedModel, RepairContext, RepairWork } from '../repair/repair-context.ts';
 import type { RepairName } from '../repair/repair-names.ts';

@@ -1,5 +1,5 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { StoredValues } from './stored-values.ts';
 import { reasonNotToEdit } from './tensor-edits.ts';

@@ -1,6 +1,6 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
-import type { Activations, WeightSite } from '../formats/onnx/weights.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import type { Activations, WeightSite } from '../graph/weights/weights.ts';
 import { findLayers, NO_LAYER } from './layers.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { followsItself } from './repair-order.ts';

@@ -1,7 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { findBiases, type LayerBias } from './biases.ts';
 import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { GraphAppendix, writeAppended } from '../formats/onnx/append.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
-import type { Activations } from '../formats/onnx/weights.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { Activations } from '../graph/weights/weights.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
 import { type Fetched, openSession, type RuntimeSettings } from './session.ts';
 

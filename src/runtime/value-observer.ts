@@ -8,7 +8,7 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { GraphBuilder } from '../autodiff/graph-builder.ts';
-import { freePrefix, isStandard } from '../formats/onnx/proto-walk.ts';
+import { freePrefix, isStandard } from '../graph/proto-walk.ts';
 import type { Feeds, Fetched, ModelSession, ModelValue } from './session.ts';
 import { toFloat64 } from './tensors.ts';
 

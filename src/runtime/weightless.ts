@@ -18,13 +18,13 @@ import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
-import type { StoredTensor } from '../formats/onnx/constants.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { homeOf } from '../formats/onnx/external-data.ts';
 import { loadTensor } from '../formats/onnx/load-tensor.ts';
-import { onnxFileName } from '../formats/onnx/model.ts';
-import { unrollModel } from '../formats/onnx/program.ts';
-import { freePrefix, heldTensors, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
+import { unrollModel } from '../graph/program.ts';
+import { freePrefix, heldTensors, innerGraphs, isStandard } from '../graph/proto-walk.ts';
+import type { StoredTensor } from '../graph/weights/constants.ts';
 
 /** Fewer numbers may be what sizes are computed of: scales, strides, anchors. */
 const MAX_KEPT_ELEMENTS = 64;
@@ -124,7 +124,7 @@ function createZeros(tensor: TensorProto, shape: string): NodeProto {
 }
 
 async function loadTensors(proto: ModelProto, files: ModelFiles, signal: AbortSignal): Promise<void> {
-  const home = { file: onnxFileName(files), files, used: new Set<string>() };
+  const home = homeOf(files);
   let byteLength = 0;
   for (const { tensor } of heldTensors(proto)) {
     signal.throwIfAborted();

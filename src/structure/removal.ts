@@ -12,7 +12,7 @@ import {
   TensorShapeProto_DimensionSchema,
 } from 'onnx-buf';
 import type { KeptPositions } from '../formats/gather.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { freePrefix } from '../graph/proto-walk.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import { removeDeadCode } from './dead-code.ts';
 import { type GraphEdit, OPEN } from './graph-edit.ts';

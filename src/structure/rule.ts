@@ -1,4 +1,4 @@
-import type { OnnxNode } from '../formats/onnx/graph.ts';
+import type { OnnxNode } from '../graph/onnx-model.ts';
 import type { GraphEdit } from './graph-edit.ts';
 import type { LaneAxis, Lanes, Obstacle } from './lanes.ts';
 

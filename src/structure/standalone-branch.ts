@@ -9,10 +9,10 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { capturedValues } from '../formats/onnx/captured.ts';
-import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
-import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
 import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
+import { modelInputs, type OnnxInput } from '../graph/interface.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../graph/onnx-model.ts';
+import { capturedValues } from '../graph/reads.ts';
 import type { Fetched } from '../runtime/session.ts';
 import { isHeld, type ObservedTrace, type SeenInput, type SteadyValue } from '../runtime/shape-trace.ts';
 

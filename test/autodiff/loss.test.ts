@@ -7,7 +7,7 @@ import { ModelProtoSchema, type NodeProto, ValueInfoProtoSchema } from 'onnx-buf
 import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import { appendLoss, type LossHead } from '../../src/autodiff/loss.ts';
 import type { Size, ValueFacts } from '../../src/autodiff/rule.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { readBatches } from '../../src/runtime/batches.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
 import type { Fetched } from '../../src/runtime/session.ts';

@@ -6,7 +6,7 @@ import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
 import type { GradientRules } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { EmpError } from '../../src/core/errors.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { floats, graph, model, node } from '../formats/onnx/build-model.ts';
 
 const branch = graph({ nodes: [node('MatMul', ['gated', 'inner'], ['b'])], outputs: ['b'] });

@@ -7,7 +7,7 @@ import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import type { GradientRules, ValueFacts } from '../../src/autodiff/rule.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { value } from '../runtime/runtime-model.ts';
 import {
   buildGradients,

@@ -1,4 +1,4 @@
-import type { OnnxNode } from '../../formats/onnx/graph.ts';
+import type { OnnxNode } from '../../graph/onnx-model.ts';
 import type { GradientRules } from '../rule.ts';
 import { ACTIVATION_RULES } from './activation.ts';
 import { ARITHMETIC_RULES } from './arithmetic.ts';

@@ -1,5 +1,5 @@
 import { elementCount, type ModelTensor } from '../../formats/model.ts';
-import { type IndexMap, spreadValues } from '../../formats/onnx/index-map.ts';
+import { type IndexMap, spreadValues } from '../../graph/weights/index-map.ts';
 import { captureSums, type FeatureSums, type Reduction } from '../../runtime/capture.ts';
 import type { Family } from '../../structure/families.ts';
 import { requireCalibration } from '../calibration.ts';

@@ -1,5 +1,5 @@
 import { elementCount } from '../../formats/model.ts';
-import type { OnnxValue } from '../../formats/onnx/graph.ts';
+import type { OnnxValue } from '../../graph/onnx-model.ts';
 import { INFERRED, OPEN } from '../graph-edit.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';

@@ -1,8 +1,8 @@
 import type { SparseTensorProto, TensorProto } from 'onnx-buf';
+import { inlineIntegers, parseShape } from '../../formats/onnx/tensor-data.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../onnx-model.ts';
+import type { Frame, Step } from '../program.ts';
 import { CONSTANT_RULES, type Constant, type ConstantNode, type Shape } from './constant-rules.ts';
-import type { OnnxGraph, OnnxNode, OnnxValue } from './graph.ts';
-import type { Frame, Step } from './program.ts';
-import { inlineIntegers, parseShape } from './tensor-data.ts';
 
 /** A tensor as the model file holds it. */
 export type StoredTensor = TensorProto | SparseTensorProto;

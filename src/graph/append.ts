@@ -16,8 +16,8 @@ import {
   TypeProtoSchema,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { EmpError } from '../../core/errors.ts';
-import type { OnnxModel } from './graph.ts';
+import { EmpError } from '../core/errors.ts';
+import type { OnnxModel } from './onnx-model.ts';
 import { freePrefix } from './proto-walk.ts';
 
 /** Standard operators for a model that imports none. */

@@ -1,9 +1,9 @@
-import { elementCount } from '../model.ts';
+import { elementCount } from '../../formats/model.ts';
+import type { OnnxNode } from '../onnx-model.ts';
+import type { Frame } from '../program.ts';
 import type { Shape } from './constant-rules.ts';
-import { einsumLayout } from './einsum.ts';
-import type { OnnxNode } from './graph.ts';
+import { einsumLayout } from './einsum-weights.ts';
 import { createIndexMap } from './index-map.ts';
-import type { Frame } from './program.ts';
 import { type AxisRole, createRoles } from './row-layout.ts';
 import { type SlotLayout, unknownLayout } from './slot-layout.ts';
 

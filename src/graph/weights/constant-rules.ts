@@ -1,8 +1,8 @@
-import { elementCount } from '../model.ts';
-import type { OnnxNode } from './graph.ts';
-import type { Move } from './moves.ts';
-import type { Frame } from './program.ts';
-import { MAX_RANK } from './tensor-data.ts';
+import { elementCount } from '../../formats/model.ts';
+import { MAX_RANK } from '../../formats/onnx/tensor-data.ts';
+import type { OnnxNode } from '../onnx-model.ts';
+import type { Frame } from '../program.ts';
+import type { Move } from './element-moves.ts';
 
 export type Shape = readonly number[] | null;
 
