@@ -6,9 +6,9 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
-  OperatorSetIdProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import { standardOpset } from '../graph/opset.ts';
 import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
 import { GraphBuilder } from './graph-builder.ts';
 
@@ -16,8 +16,6 @@ import { GraphBuilder } from './graph-builder.ts';
 const TARGET = 16;
 /** onnxruntime runs next to nothing of older models. */
 const OLDEST = 6;
-/** Standard operators for a model that imports none. */
-const FALLBACK = 17;
 /** protobuf format of models whose initializers need not be inputs, and can be external. */
 const IR_VERSION = 8n;
 
@@ -28,12 +26,8 @@ const IR_VERSION = 8n;
  */
 export function upgradeOpset(model: ModelProto): number {
   const { graph, opsetImport } = model;
-  const standard = opsetImport.filter(isStandard);
-  if (standard.length === 0) {
-    opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(FALLBACK) }));
-  }
   if (model.irVersion < IR_VERSION) model.irVersion = IR_VERSION;
-  const version = Number(standard[0]?.version ?? FALLBACK);
+  const version = standardOpset(model);
   if (graph === undefined || version >= TARGET) return version;
   if (version < OLDEST) {
     throw new EmpError(
@@ -45,7 +39,7 @@ export function upgradeOpset(model: ModelProto): number {
   for (const [index, each] of [graph, ...innerGraphs(graph.node)].entries()) {
     upgradeGraph(each, version, `${prefix}${index}_`);
   }
-  for (const entry of standard) entry.version = BigInt(TARGET);
+  for (const entry of opsetImport.filter(isStandard)) entry.version = BigInt(TARGET);
   return TARGET;
 }
 

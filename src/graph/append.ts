@@ -10,7 +10,6 @@ import {
   GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
-  OperatorSetIdProtoSchema,
   TensorProto_DataType,
   TensorProtoSchema,
   TypeProtoSchema,
@@ -20,8 +19,6 @@ import { EmpError } from '../core/errors.ts';
 import type { OnnxModel } from './onnx-model.ts';
 import { freePrefix } from './proto-walk.ts';
 
-/** Standard operators for a model that imports none. */
-const FALLBACK_OPSET = 17;
 /** Before it, Cast took the name of a type and Reshape its shape as an attribute. */
 const MIN_OPSET = 6;
 /** Since these versions a reduction takes its axes as an input. */
@@ -32,7 +29,6 @@ const AXES_INPUT_SINCE = { ReduceSum: 13, ReduceSumSquare: 18 } as const;
  * that follow each other, so that these bytes behind the `.onnx` file's are the whole edit, however large the file is.
  */
 export class GraphAppendix {
-  readonly #model: OnnxModel;
   readonly #graph: GraphProto = create(GraphProtoSchema);
   readonly #opset: number;
   readonly #prefix: string;
@@ -40,8 +36,7 @@ export class GraphAppendix {
 
   /** Throws `unsupported_model` for standard operators older than version 6. */
   constructor(model: OnnxModel) {
-    this.#model = model;
-    this.#opset = model.opsets.get('') ?? FALLBACK_OPSET;
+    this.#opset = model.opset;
     if (this.#opset < MIN_OPSET) {
       throw new EmpError(
         'unsupported_model',
@@ -121,9 +116,7 @@ export class GraphAppendix {
   }
 
   toBytes(): Uint8Array {
-    const version = BigInt(FALLBACK_OPSET);
-    const opsetImport = this.#model.opsets.has('') ? [] : [create(OperatorSetIdProtoSchema, { version })];
-    return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: this.#graph, opsetImport }));
+    return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: this.#graph }));
   }
 
   /** An initializer would have to be an input in old models. */

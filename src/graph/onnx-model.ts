@@ -7,6 +7,7 @@ import type {
   SparseTensorProto,
   TensorProto,
 } from 'onnx-buf';
+import { standardOpset } from './opset.ts';
 
 /** A place where a value is read. */
 export interface ValueUse {
@@ -154,8 +155,8 @@ export class OnnxModel {
   readonly graph: OnnxGraph;
   /** Bodies of the model's own functions, in the file's order. */
   readonly functions: readonly OnnxGraph[];
-  /** Version by domain, '' being the standard operators. */
-  readonly opsets: ReadonlyMap<string, number>;
+  /** Version of the standard operators. */
+  readonly opset: number;
   readonly #functionsByName = new Map<string, OnnxGraph>();
 
   /** `proto` must hold a graph. */
@@ -168,9 +169,7 @@ export class OnnxModel {
       this.#functionsByName.set(functionKey(body.domain, body.name, body.overload), graph);
       return graph;
     });
-    this.opsets = new Map(
-      proto.opsetImport.map((entry) => [normalizeDomain(entry.domain), Number(entry.version)]),
-    );
+    this.opset = standardOpset(proto);
   }
 
   /** The body of the function that a node calls, or null for an operator. */
@@ -184,7 +183,8 @@ export function isFunction(proto: GraphProto | FunctionProto): proto is Function
   return proto.$typeName === 'onnx.FunctionProto';
 }
 
-function normalizeDomain(domain: string): string {
+/** Empty for the standard operators. */
+export function normalizeDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
 }
 

@@ -40,12 +40,12 @@ function isBatchNorm({ op, domain }: OnnxNode): boolean {
 
 function describe(
   node: OnnxNode,
-  { opsets }: OnnxModel,
+  { opset }: OnnxModel,
   stored: StoredValues,
   inventory: ModelInventory,
 ): BatchNorm | string {
   const [input, , , ...statistics] = node.inputs;
-  if ((opsets.get('') ?? MIN_OPSET) < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
+  if (opset < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
   if (node.attribute('training_mode')?.i) return 'normalizes by the statistics of each batch';
   if (node.attribute('spatial')?.i === 0n) return 'has statistics for every position';
   const [mean, variance] = statistics.map((value) => stored.tensorOf(value));

@@ -8,7 +8,6 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
-  OperatorSetIdProtoSchema,
   type TensorProto,
   TensorProtoSchema,
 } from 'onnx-buf';
@@ -22,8 +21,9 @@ import { homeOf } from '../formats/onnx/external-data.ts';
 import { loadTensor } from '../formats/onnx/load-tensor.ts';
 import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
+import { standardOpset } from '../graph/opset.ts';
 import { unrollModel } from '../graph/program.ts';
-import { freePrefix, heldTensors, innerGraphs, isStandard } from '../graph/proto-walk.ts';
+import { freePrefix, heldTensors, innerGraphs } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
 
 /** Fewer numbers may be what sizes are computed of: scales, strides, anchors. */
@@ -34,8 +34,6 @@ const MAX_KEPT_BYTES = 256 * 2 ** 20;
 const MIN_OPSET = 9;
 /** Initializers need not be inputs since, which those of inner graphs never can be. */
 const MIN_IR_VERSION = 4n;
-/** For models that import no standard operators. */
-const FALLBACK_OPSET = 17;
 
 /** A model that computes the sizes and integers of another without its weights. */
 export interface WeightlessModel {
@@ -70,10 +68,7 @@ export async function createWeightless(
     ...graph.sparseInitializer.map((sparse): [string, StoredTensor] => [sparse.values?.name ?? '', sparse]),
   ]);
   graph.input = graph.input.filter(({ name }) => !stored.has(name));
-  if (!proto.opsetImport.some(isStandard)) {
-    proto.opsetImport.push(create(OperatorSetIdProtoSchema, { version: BigInt(FALLBACK_OPSET) }));
-  }
-  const zeroed = zeroWeights(graph, Number(proto.opsetImport.find(isStandard)?.version));
+  const zeroed = zeroWeights(graph, standardOpset(proto));
   await loadTensors(proto, files, signal);
   return { proto, stored, zeroed };
 }

@@ -161,7 +161,7 @@ function createFacts(
     return shapes;
   };
   return {
-    opset: model.opsets.get('') ?? 1,
+    opset: model.opset,
     sizesOf: (name) => shapesOf(name)[0],
     otherSizesOf: (name) => shapesOf(name)[1],
     integersOf: (name) => trace.integersOf(name),
