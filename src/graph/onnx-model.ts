@@ -7,6 +7,7 @@ import type {
   SparseTensorProto,
   TensorProto,
 } from 'onnx-buf';
+import { AttributeReader } from './attribute-reader.ts';
 import { standardOpset } from './opset.ts';
 
 /** A place where a value is read. */
@@ -38,7 +39,7 @@ export interface Subgraph {
   readonly graph: OnnxGraph;
 }
 
-export class OnnxNode {
+export class OnnxNode extends AttributeReader {
   readonly proto: NodeProto;
   readonly graph: OnnxGraph;
   /** Null where an optional input is left out. */
@@ -47,6 +48,7 @@ export class OnnxNode {
   readonly subgraphs: Subgraph[] = [];
 
   constructor(proto: NodeProto, graph: OnnxGraph) {
+    super();
     this.proto = proto;
     this.graph = graph;
   }

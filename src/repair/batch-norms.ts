@@ -46,8 +46,8 @@ function describe(
 ): BatchNorm | string {
   const [input, , , ...statistics] = node.inputs;
   if (opset < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
-  if (node.attribute('training_mode')?.i) return 'normalizes by the statistics of each batch';
-  if (node.attribute('spatial')?.i === 0n) return 'has statistics for every position';
+  if (node.integer('training_mode', 0) !== 0) return 'normalizes by the statistics of each batch';
+  if (node.integer('spatial', 1) === 0) return 'has statistics for every position';
   const [mean, variance] = statistics.map((value) => stored.tensorOf(value));
   if (!input || mean == null || variance == null) return 'computes its statistics';
   for (const name of [mean, variance]) {

@@ -113,7 +113,7 @@ function asConvolution(
   [filters, inputs, ...kernel]: readonly number[],
   stored: StoredValues,
 ): FittableLayer | string {
-  const groupsOf = ({ node }: WeightSite) => Number(node.attribute('group')?.i ?? 1);
+  const groupsOf = ({ node }: WeightSite) => node.integer('group', 1);
   const groups = groupsOf(sites[0]);
   const places: { node: OnnxNode; input: LayerInput }[] = [];
   for (const site of sites) {

@@ -180,7 +180,7 @@ async function offsetsOf(
 ): Promise<Float64Array> {
   if (bias === null) return new Float64Array(groups * units);
   const [{ node }] = places;
-  const scale = bias.factor / (node.op === 'Gemm' ? (node.attribute('alpha')?.f ?? 1) : 1);
+  const scale = bias.factor / (node.op === 'Gemm' ? node.float('alpha', 1) : 1);
   const before = await readNumbers(dense, bias.tensor);
   const now = await edits.read(bias.tensor);
   return now.map((value, unit) => scale * (before[keptUnits?.[unit] ?? unit] - value));

@@ -85,8 +85,8 @@ function readingLogits(
     );
   }
   const appendix = new GraphAppendix(model);
-  const fetched = appendix.node('Cast', [logits.name], { to: TensorProto_DataType.DOUBLE });
-  appendix.output(fetched, TensorProto_DataType.DOUBLE, null);
+  const fetched = appendix.op('Cast', [logits.name], { to: TensorProto_DataType.DOUBLE });
+  appendix.output(fetched, TensorProto_DataType.DOUBLE);
   const title = `what output '${name}' is the Sigmoid of`;
   return { layout, fetched, title, isProbabilities: false, appendix: appendix.toBytes() };
 }

@@ -7,7 +7,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
 import { standardOpset } from '../graph/opset.ts';
 import { freePrefix } from '../graph/proto-walk.ts';
 import type { Feeds, Fetched, ModelSession, ModelValue } from './session.ts';

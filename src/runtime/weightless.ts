@@ -1,18 +1,13 @@
 import { clone, create } from '@bufbuild/protobuf';
 import {
-  AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
   type GraphProto,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
   type NodeProto,
-  NodeProtoSchema,
   type TensorProto,
-  TensorProtoSchema,
 } from 'onnx-buf';
 import { constantsToInitializers } from '../autodiff/constant-nodes.ts';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
@@ -20,6 +15,8 @@ import { elementCount, type ModelFiles } from '../formats/model.ts';
 import { homeOf } from '../formats/onnx/external-data.ts';
 import { loadTensor } from '../formats/onnx/load-tensor.ts';
 import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
+import { createNode, createTensor } from '../graph/messages.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { standardOpset } from '../graph/opset.ts';
 import { unrollModel } from '../graph/program.ts';
@@ -107,15 +104,8 @@ function isWeight(tensor: TensorProto): boolean {
 function createZeros(tensor: TensorProto, shape: string): NodeProto {
   const { name, dataType } = tensor;
   const rawData = new Uint8Array((elementBits(tensor) ?? 0) / 8);
-  const t = create(TensorProtoSchema, { dims: [1n], dataType, rawData });
-  const value = create(AttributeProtoSchema, { name: 'value', type: AttributeType.TENSOR, t });
-  return create(NodeProtoSchema, {
-    opType: 'ConstantOfShape',
-    name,
-    input: [shape],
-    output: [name],
-    attribute: [value],
-  });
+  const value = { tensor: createTensor('', dataType, [1], rawData) };
+  return createNode('ConstantOfShape', [shape], [name], { value }, name);
 }
 
 async function loadTensors(proto: ModelProto, files: ModelFiles, signal: AbortSignal): Promise<void> {
