@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
-import { readModelInventory } from '../src/formats/inventory.ts';
+import { readModelInventory } from '../src/graph/inventory.ts';
 import { prune } from '../src/pipeline/prune.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { Evaluator } from '../src/runtime/evaluation.ts';

@@ -1,7 +1,7 @@
 /** One job as a computing child does it, in a process of its own so that its memory can be measured. */
 import { basename, dirname } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
-import { readModelInventory } from '../src/formats/inventory.ts';
+import { readModelInventory } from '../src/graph/inventory.ts';
 import { prune } from '../src/pipeline/prune.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { peakBytes } from './peak-memory.ts';

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
-import { readModelInventory } from '../src/formats/inventory.ts';
+import { readModelInventory } from '../src/graph/inventory.ts';
 import { StructuredModel } from '../src/structure/structured-model.ts';
 import { time } from './measure.ts';
 import { peakBytes } from './peak-memory.ts';

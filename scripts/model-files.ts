@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openFileSource } from '../src/formats/file-source.ts';
 import type { ModelInventory } from '../src/formats/model.ts';
-import { readOnnxInventory } from '../src/formats/onnx/model.ts';
+import { readOnnxInventory } from '../src/graph/onnx-inventory.ts';
 
 /** The models of Debian's libonnx-testdata. */
 export function installedModels(): string[] {

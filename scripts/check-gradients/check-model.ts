@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { type PreparedModel, prepareModel, writePrepared } from '../../src/autodiff/prepare.ts';
 import { isFloatDtype } from '../../src/core/dtype.ts';
 import { elementCount, type ModelInventory } from '../../src/formats/model.ts';
-import { modelInputs } from '../../src/formats/onnx/interface.ts';
+import { modelInputs } from '../../src/graph/interface.ts';
 import { finalNode } from '../../src/runtime/measured-output.ts';
 import { type ProbedValues, probeValues } from '../../src/runtime/probe.ts';
 import { type Feeds, type Fetched, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';

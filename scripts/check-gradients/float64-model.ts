@@ -11,11 +11,11 @@ import {
   TypeProtoSchema,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import type { PreparedModel } from '../../src/autodiff/prepare.ts';
 import { RuleContext, type ValueFacts } from '../../src/autodiff/rule.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
-import { freePrefix } from '../../src/formats/onnx/proto-walk.ts';
+import { GraphBuilder } from '../../src/graph/graph-builder.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
+import { freePrefix } from '../../src/graph/proto-walk.ts';
 import { FLOAT64_FORMS } from './float64-forms.ts';
 
 const { FLOAT, DOUBLE } = TensorProto_DataType;

@@ -8,13 +8,13 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { targetsOf } from '../../src/autodiff/gradient-graph.ts';
-import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
 import { type PreparedModel, writePrepared } from '../../src/autodiff/prepare.ts';
 import type { ValueFacts } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
-import { freePrefix } from '../../src/formats/onnx/proto-walk.ts';
+import { GraphBuilder } from '../../src/graph/graph-builder.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
+import { freePrefix } from '../../src/graph/proto-walk.ts';
 import { GRADIENT_SESSION } from '../../src/runtime/gradient-setup.ts';
 import { type Feeds, type Fetched, openSession, type RuntimeSettings } from '../../src/runtime/session.ts';
 

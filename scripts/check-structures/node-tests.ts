@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema, TensorProtoSchema, type ValueInfoProto } from 'onnx-buf';
-import { isStandard } from '../../src/formats/onnx/proto-walk.ts';
+import { isStandard } from '../../src/graph/proto-walk.ts';
 import { installedModels } from '../model-files.ts';
 
 /** Before it Mul, which masks, is not what it is now. What of older models another version takes for something else, it refuses. */

@@ -2,12 +2,12 @@ import { clone, create } from '@bufbuild/protobuf';
 import {
   type AttributeProto,
   type GraphProto,
-  NodeProtoSchema,
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
 } from 'onnx-buf';
-import { innerGraphs, isConstant } from '../formats/onnx/proto-walk.ts';
+import { createNode } from '../graph/messages.ts';
+import { innerGraphs, isConstant } from '../graph/proto-walk.ts';
 
 /** Makes initializers of the Constant nodes of a graph and of those inside it, but for sparse ones. */
 export function constantsToInitializers(main: GraphProto): void {
@@ -20,7 +20,7 @@ export function constantsToInitializers(main: GraphProto): void {
       const holder = holders.get(tensor);
       if (holder === graph) {
         // Copies of a function's body share its tensors.
-        return [create(NodeProtoSchema, { opType: 'Identity', input: [tensor.name], output: [name] })];
+        return [createNode('Identity', [tensor.name], [name])];
       }
       const own = holder === undefined ? tensor : clone(TensorProtoSchema, tensor);
       own.name = name;

@@ -1,9 +1,9 @@
 import { clone } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from 'onnx-buf';
-import { OnnxModel } from '../formats/onnx/graph.ts';
-import { modelOutputs } from '../formats/onnx/interface.ts';
-import { nameStoredTensors } from '../formats/onnx/model.ts';
-import { unrollModel } from '../formats/onnx/program.ts';
+import { modelOutputs } from '../graph/interface.ts';
+import { nameStoredTensors } from '../graph/onnx-inventory.ts';
+import { OnnxModel } from '../graph/onnx-model.ts';
+import { unrollModel } from '../graph/program.ts';
 import { chooseOutput } from '../runtime/measured-output.ts';
 import { constantsToInitializers } from './constant-nodes.ts';
 import { declareFloat32 } from './float32.ts';

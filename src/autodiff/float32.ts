@@ -6,7 +6,7 @@ import {
   type TypeProto,
   type ValueInfoProto,
 } from 'onnx-buf';
-import { innerGraphs } from '../formats/onnx/proto-walk.ts';
+import { innerGraphs } from '../graph/proto-walk.ts';
 
 const { FLOAT, FLOAT16, BFLOAT16, DOUBLE } = TensorProto_DataType;
 const OTHER_FLOATS: ReadonlySet<number> = new Set([FLOAT16, BFLOAT16, DOUBLE]);

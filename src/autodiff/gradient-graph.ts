@@ -1,17 +1,10 @@
-import { clone, create } from '@bufbuild/protobuf';
-import {
-  type GraphProto,
-  type ModelProto,
-  ModelProtoSchema,
-  TensorProto_DataType,
-  TypeProtoSchema,
-  ValueInfoProtoSchema,
-} from 'onnx-buf';
+import { clone } from '@bufbuild/protobuf';
+import { type GraphProto, type ModelProto, ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { OnnxModel } from '../formats/onnx/graph.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
+import { OnnxModel } from '../graph/onnx-model.ts';
+import { freePrefix } from '../graph/proto-walk.ts';
 import type { Labels } from '../runtime/label-layout.ts';
-import { GraphBuilder } from './graph-builder.ts';
 import { appendLoss, type LossHead } from './loss.ts';
 import { refuseObstacles } from './obstacles.ts';
 import type { PreparedModel } from './prepare.ts';
@@ -63,7 +56,7 @@ export function createGradientGraph(
     // Weights that are added to each other have one gradient, and outputs are two.
     gradients.set(
       weight,
-      gradient && addOutput(own, builder.op('Identity', [gradient]), TensorProto_DataType.FLOAT),
+      gradient && builder.output(builder.op('Identity', [gradient]), TensorProto_DataType.FLOAT),
     );
   }
   return { proto, loss, gradients };
@@ -90,13 +83,11 @@ export function createCurvatureGraph(
   const own = graphOf(proto);
   own.output = own.output.filter(({ name }) => name === loss.count);
   const builder = new GraphBuilder(own, freePrefix(own, 'curvature'), prepared.opset);
-  const vectors = new Map(reached.map(([weight]) => [weight, builder.fresh('vector')]));
+  const vectors = new Map(
+    reached.map(([weight]) => [weight, builder.input('vector', TensorProto_DataType.FLOAT)]),
+  );
   const seeds = new Map<string, string>();
-  for (const [weight, gradient] of reached) {
-    const vector = vectors.get(weight) ?? '';
-    own.input.push(declare(vector, TensorProto_DataType.FLOAT));
-    seeds.set(gradient, vector);
-  }
+  for (const [weight, gradient] of reached) seeds.set(gradient, vectors.get(weight) ?? '');
   const found = differentiate(graph, builder, facts, seeds, [...targets.values()]);
   if ('obstacles' in found) refuseObstacles(found.obstacles, graph, targets);
   const products = reached.flatMap(([weight]) => {
@@ -107,7 +98,7 @@ export function createCurvatureGraph(
     return [builder.op('ReduceSum', [wide], { keepdims: 0 })];
   });
   const total = products.length > 1 ? builder.op('Sum', products) : (products[0] ?? null);
-  return { proto, vectors, curvature: total && addOutput(own, total, TensorProto_DataType.DOUBLE) };
+  return { proto, vectors, curvature: total && builder.output(total, TensorProto_DataType.DOUBLE) };
 }
 
 /**
@@ -136,15 +127,4 @@ export function targetsOf(
 function graphOf({ graph }: ModelProto): GraphProto {
   if (graph === undefined) throw new TypeError('a model without a graph');
   return graph;
-}
-
-function addOutput(graph: GraphProto, name: string, elemType: TensorProto_DataType): string {
-  graph.output.push(declare(name, elemType));
-  return name;
-}
-
-/** Of any shape. */
-function declare(name: string, elemType: TensorProto_DataType) {
-  const type = create(TypeProtoSchema, { value: { case: 'tensorType', value: { elemType } } });
-  return create(ValueInfoProtoSchema, { name, type });
 }

@@ -13,7 +13,8 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { normalizeDomain } from '../graph/onnx-model.ts';
+import { freePrefix, isStandard } from '../graph/proto-walk.ts';
 
 /** Calls of calls multiply. */
 const MAX_NODES = 100_000;
@@ -124,13 +125,13 @@ class Call {
 
 /** A call and the function that it means have the same. */
 function keyOf({ domain, overload }: NodeProto | FunctionProto, name: string): string {
-  return JSON.stringify([domain === 'ai.onnx' ? '' : domain, name, overload]);
+  return JSON.stringify([normalizeDomain(domain), name, overload]);
 }
 
 function importsAgree(model: ModelProto, body: FunctionProto): boolean {
   return body.opsetImport.every(({ domain, version }) => {
-    const own = model.opsetImport.find((entry) => entry.domain === domain);
-    return own === undefined ? domain !== '' : own.version === version;
+    const own = model.opsetImport.find((entry) => normalizeDomain(entry.domain) === normalizeDomain(domain));
+    return own === undefined ? !isStandard({ domain }) : own.version === version;
   });
 }
 

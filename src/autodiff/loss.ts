@@ -1,11 +1,10 @@
-import { create } from '@bufbuild/protobuf';
-import { TensorProto_DataType, TypeProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from 'onnx-buf';
+import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { isFunction, type OnnxGraph, type OnnxNode } from '../formats/onnx/graph.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
+import type { GraphBuilder } from '../graph/graph-builder.ts';
+import type { OnnxGraph, OnnxNode } from '../graph/onnx-model.ts';
 import { chooseLoss, type Labels, type LossKind } from '../runtime/label-layout.ts';
 import { finalNode } from '../runtime/measured-output.ts';
-import type { GraphBuilder } from './graph-builder.ts';
 import type { ValueFacts } from './rule.ts';
 
 const { DOUBLE, FLOAT, INT64 } = TensorProto_DataType;
@@ -41,19 +40,18 @@ export function appendLoss(
   if (shape === null) throw unsupported(output, 'has no known rank');
   const final = finalNode(graph.resolve(output));
   const kind = chooseLoss({ name: output, shape, finalOp: final?.op ?? null }, labels);
+  const dims = labels.shape.map(() => null);
   if (kind !== 'cross_entropy') {
-    const labelsInput = addLabels(graph, builder, FLOAT, labels.shape.length);
-    const head =
-      kind === 'binary_cross_entropy' && final !== null
-        ? binaryCrossEntropy(builder, inputOf(final), labelsInput)
-        : squaredError(builder, output, labelsInput);
-    return addOutputs(graph, head);
+    const labelsInput = builder.input('labels', FLOAT, dims);
+    return kind === 'binary_cross_entropy' && final !== null
+      ? binaryCrossEntropy(builder, inputOf(final), labelsInput)
+      : squaredError(builder, output, labelsInput);
   }
   const classes = shape[shape.length - 1];
   if (typeof classes !== 'number') throw unsupported(output, 'has a last axis of no fixed size');
   const logits = final?.op === 'Softmax' ? logitsOf(final, facts, output, classes) : output;
-  const labelsInput = addLabels(graph, builder, INT64, labels.shape.length);
-  return addOutputs(graph, crossEntropy(builder, logits, classes, labelsInput));
+  const labelsInput = builder.input('labels', INT64, dims);
+  return crossEntropy(builder, logits, classes, labelsInput);
 }
 
 /** `log sum exp z - z[label]`, gradient `softmax z - onehot`. */
@@ -116,14 +114,15 @@ function squaredError(b: GraphBuilder, output: string, labelsInput: string): Los
     labelsInput,
     labelsDtype: 'float32',
     loss: sum(b, b.op('Mul', [difference, difference])),
-    count: b.op('Cast', [b.op('Size', [output])], { to: DOUBLE }),
+    count: b.output(b.op('Cast', [b.op('Size', [output])], { to: DOUBLE }), DOUBLE, []),
     seeds: seed(b, output, b.op('Mul', [difference, b.scalar(2)])),
   };
 }
 
-/** In float64, of all elements. */
+/** In float64, of all elements; an output of the graph. */
 function sum(b: GraphBuilder, terms: string): string {
-  return b.op('ReduceSum', [b.op('Cast', [terms], { to: DOUBLE })], { keepdims: 0 });
+  const total = b.op('ReduceSum', [b.op('Cast', [terms], { to: DOUBLE })], { keepdims: 0 });
+  return b.output(total, DOUBLE, []);
 }
 
 function seed(b: GraphBuilder, value: string, flat: string): ReadonlyMap<string, string> {
@@ -134,7 +133,7 @@ function seed(b: GraphBuilder, value: string, flat: string): ReadonlyMap<string,
 function logitsOf(softmax: OnnxNode, facts: ValueFacts, output: string, classes: number): string {
   const logits = inputOf(softmax);
   const shape = facts.shapeOf(logits);
-  const axis = Number(softmax.attribute('axis')?.i ?? -1);
+  const axis = softmax.integer('axis', -1);
   if (shape !== null && shape.at(-1) === classes && (axis === -1 || axis === shape.length - 1)) return logits;
   throw unsupported(output, `holds probabilities of ${softmax.label}, a Softmax over another axis`);
 }
@@ -143,35 +142,6 @@ function inputOf(node: OnnxNode): string {
   const [value] = node.inputs;
   if (!value) throw new TypeError(`${node.label} without input`);
   return value.name;
-}
-
-function addLabels(
-  graph: OnnxGraph,
-  builder: GraphBuilder,
-  dtype: TensorProto_DataType,
-  rank: number,
-): string {
-  const name = builder.fresh('labels');
-  protoOf(graph).input.push(declare(name, dtype, rank));
-  return name;
-}
-
-function addOutputs(graph: OnnxGraph, head: LossHead): LossHead {
-  protoOf(graph).output.push(declare(head.loss, DOUBLE, 0), declare(head.count, DOUBLE, 0));
-  return head;
-}
-
-function declare(name: string, elemType: TensorProto_DataType, rank: number): ValueInfoProto {
-  const dim = Array.from({ length: rank }, () => ({}));
-  const type = create(TypeProtoSchema, {
-    value: { case: 'tensorType', value: { elemType, shape: { dim } } },
-  });
-  return create(ValueInfoProtoSchema, { name, type });
-}
-
-function protoOf({ proto }: OnnxGraph) {
-  if (isFunction(proto)) throw new TypeError('a loss belongs to a graph');
-  return proto;
 }
 
 function unsupported(output: string, reason: string): EmpError {

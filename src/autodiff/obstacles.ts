@@ -1,5 +1,5 @@
 import { EmpError } from '../core/errors.ts';
-import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import type { Obstacle } from './sweep.ts';
 
 /** More tell nobody more. */

@@ -1,23 +1,14 @@
-import { create } from '@bufbuild/protobuf';
-import {
-  type AttributeProto,
-  AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
-  type GraphProto,
-  type ModelProto,
-  type NodeProto,
-  OperatorSetIdProtoSchema,
-} from 'onnx-buf';
+import type { GraphProto, ModelProto, NodeProto } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
-import { GraphBuilder } from './graph-builder.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
+import { createAttribute, takeAttribute } from '../graph/messages.ts';
+import { standardOpset } from '../graph/opset.ts';
+import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
 
 /** The version that gradient rules are written for. */
 const TARGET = 16;
 /** onnxruntime runs next to nothing of older models. */
 const OLDEST = 6;
-/** Standard operators for a model that imports none. */
-const FALLBACK = 17;
 /** protobuf format of models whose initializers need not be inputs, and can be external. */
 const IR_VERSION = 8n;
 
@@ -28,12 +19,8 @@ const IR_VERSION = 8n;
  */
 export function upgradeOpset(model: ModelProto): number {
   const { graph, opsetImport } = model;
-  const standard = opsetImport.filter(isStandard);
-  if (standard.length === 0) {
-    opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(FALLBACK) }));
-  }
   if (model.irVersion < IR_VERSION) model.irVersion = IR_VERSION;
-  const version = Number(standard[0]?.version ?? FALLBACK);
+  const version = standardOpset(model);
   if (graph === undefined || version >= TARGET) return version;
   if (version < OLDEST) {
     throw new EmpError(
@@ -45,7 +32,7 @@ export function upgradeOpset(model: ModelProto): number {
   for (const [index, each] of [graph, ...innerGraphs(graph.node)].entries()) {
     upgradeGraph(each, version, `${prefix}${index}_`);
   }
-  for (const entry of standard) entry.version = BigInt(TARGET);
+  for (const entry of opsetImport.filter(isStandard)) entry.version = BigInt(TARGET);
   return TARGET;
 }
 
@@ -102,12 +89,12 @@ function axesToInput(old: Old): void {
 }
 
 function integersToInput({ node, builder }: Old, name: string): void {
-  const values = take(node, name)?.ints.map(Number) ?? [];
+  const values = takeAttribute(node, name)?.ints.map(Number) ?? [];
   if (values.length > 0) node.input.push(builder.integers(values));
 }
 
 function floatsToInputs({ node, builder }: Old, names: readonly string[]): void {
-  const values = names.map((name) => take(node, name)?.f);
+  const values = names.map((name) => takeAttribute(node, name)?.f);
   node.input.push(...values.map((value) => (value === undefined ? '' : builder.scalar(value))));
 }
 
@@ -117,20 +104,22 @@ function padToInputs(old: Old): void {
 }
 
 function sliceToInputs({ node, builder }: Old): void {
-  const [starts, ends, axes] = ['starts', 'ends', 'axes'].map((name) => take(node, name)?.ints.map(Number));
+  const [starts, ends, axes] = ['starts', 'ends', 'axes'].map((name) =>
+    takeAttribute(node, name)?.ints.map(Number),
+  );
   if (!starts || !ends) refuse(node, 'Slice without starts and ends');
   node.input.push(...[starts, ends, axes ?? [...starts.keys()]].map((values) => builder.integers(values)));
 }
 
 function topKToInput({ node, builder }: Old): void {
-  node.input.push(builder.integers([Number(take(node, 'k')?.i ?? 1)]));
+  node.input.push(builder.integers([Number(takeAttribute(node, 'k')?.i ?? 1)]));
 }
 
 /** Until opset 12 the axes from `axis` on were one. */
 function uncoerce({ node, builder, ranks }: Old): void {
-  const axis = Number(take(node, 'axis')?.i ?? 1);
+  const axis = Number(takeAttribute(node, 'axis')?.i ?? 1);
   const rank = ranks.get(node.input[0]);
-  const attribute = createInteger('axis', -1);
+  const attribute = createAttribute('axis', -1);
   if (axis === -1 || (rank !== undefined && (axis + rank) % rank === rank - 1)) {
     node.attribute.push(attribute);
     return;
@@ -142,7 +131,7 @@ function uncoerce({ node, builder, ranks }: Old): void {
 }
 
 function upsampleToResize(old: Old): void {
-  const scales = take(old.node, 'scales');
+  const scales = takeAttribute(old.node, 'scales');
   toResize(old, scales ? old.builder.floats(scales.floats, [scales.floats.length]) : old.node.input[1]);
 }
 
@@ -155,14 +144,14 @@ function toResize({ node, graph }: Old, scales: string): void {
   node.opType = 'Resize';
   node.input = [node.input[0], '', scales];
   node.attribute.push(
-    createText('coordinate_transformation_mode', 'asymmetric'),
-    createText('nearest_mode', isSmaller ? 'ceil' : 'floor'),
+    createAttribute('coordinate_transformation_mode', 'asymmetric'),
+    createAttribute('nearest_mode', isSmaller ? 'ceil' : 'floor'),
   );
 }
 
 function keepRoiCoordinates({ node }: Old): void {
   if (node.attribute.some(({ name }) => name === 'coordinate_transformation_mode')) return;
-  node.attribute.push(createText('coordinate_transformation_mode', 'output_half_pixel'));
+  node.attribute.push(createAttribute('coordinate_transformation_mode', 'output_half_pixel'));
 }
 
 function renameScatter({ node }: Old): void {
@@ -171,28 +160,12 @@ function renameScatter({ node }: Old): void {
 
 /** The other outputs had a meaning in training. */
 function inferenceOnly({ node }: Old): void {
-  if (take(node, 'spatial')?.i === 0n) refuse(node, 'BatchNormalization with spatial = 0');
+  if (takeAttribute(node, 'spatial')?.i === 0n) refuse(node, 'BatchNormalization with spatial = 0');
   node.output = node.output.slice(0, 1);
 }
 
 function dropoutOff({ node }: Old): void {
-  take(node, 'ratio');
-}
-
-/** Removes an attribute and returns it. */
-function take(node: NodeProto, name: string): AttributeProto | undefined {
-  const found = node.attribute.find((attribute) => attribute.name === name);
-  node.attribute = node.attribute.filter((attribute) => attribute !== found);
-  return found;
-}
-
-function createInteger(name: string, value: number): AttributeProto {
-  return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
-}
-
-function createText(name: string, text: string): AttributeProto {
-  const s = new TextEncoder().encode(text);
-  return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s });
+  takeAttribute(node, 'ratio');
 }
 
 /** Of values that the graph declares. */

@@ -1,6 +1,8 @@
 import type { AttributeProto } from 'onnx-buf';
-import type { OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
-import type { AttributeValue, GraphBuilder } from './graph-builder.ts';
+import { AttributeReader } from '../graph/attribute-reader.ts';
+import type { GraphBuilder } from '../graph/graph-builder.ts';
+import type { AttributeValues } from '../graph/messages.ts';
+import type { OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 
 /** A size of a value: a number; `varies` where it follows the batch, and is never 1; null where nothing is known of it. */
 export type Size = number | 'varies' | null;
@@ -28,7 +30,7 @@ export class Undifferentiable extends Error {
 }
 
 /** A node under differentiation: what a rule reads, and shorthands for what it emits. All numbers are float32. */
-export class RuleContext {
+export class RuleContext extends AttributeReader {
   readonly node: OnnxNode;
   readonly builder: GraphBuilder;
   readonly #facts: ValueFacts;
@@ -42,11 +44,16 @@ export class RuleContext {
     gradients: readonly (string | null)[],
     needs: readonly boolean[],
   ) {
+    super();
     this.node = node;
     this.builder = builder;
     this.#facts = facts;
     this.#gradients = gradients;
     this.#needs = needs;
+  }
+
+  attribute(name: string): AttributeProto | undefined {
+    return this.node.attribute(name);
   }
 
   /** Inputs given, left-out ones at the end not counted. */
@@ -91,28 +98,6 @@ export class RuleContext {
     return this.#needs[index] ?? false;
   }
 
-  has(attribute: string): boolean {
-    return this.#attribute(attribute) !== undefined;
-  }
-
-  integer(attribute: string, fallback: number): number {
-    const found = this.#attribute(attribute);
-    return found === undefined ? fallback : Number(found.i);
-  }
-
-  integers(attribute: string): number[] | null {
-    return this.#attribute(attribute)?.ints.map(Number) ?? null;
-  }
-
-  float(attribute: string, fallback: number): number {
-    return this.#attribute(attribute)?.f ?? fallback;
-  }
-
-  text(attribute: string, fallback: string): string {
-    const found = this.#attribute(attribute);
-    return found === undefined ? fallback : new TextDecoder().decode(found.s);
-  }
-
   shape(name: string): readonly Size[] | null {
     return this.#facts.shapeOf(name);
   }
@@ -144,11 +129,7 @@ export class RuleContext {
   }
 
   /** Adds a node of one output. Null inputs are left out, and at the end not written: older operators have fewer. */
-  op(
-    op: string,
-    inputs: readonly (string | null)[],
-    attributes: Readonly<Record<string, AttributeValue | undefined>> = {},
-  ): string {
+  op(op: string, inputs: readonly (string | null)[], attributes: AttributeValues = {}): string {
     const given = inputs.slice(0, inputs.findLastIndex((name) => name !== null) + 1);
     return this.builder.op(op, given, attributes);
   }
@@ -268,10 +249,6 @@ export class RuleContext {
     const differs = this.op('Not', [this.op('Equal', [padded, from])]);
     const axes = this.reshape(this.op('NonZero', [differs]), [-1]);
     return this.reshape(this.op('ReduceSum', [gradient, axes], { keepdims: 1, noop_with_empty_axes: 1 }), to);
-  }
-
-  #attribute(name: string): AttributeProto | undefined {
-    return this.node.attribute(name);
   }
 }
 

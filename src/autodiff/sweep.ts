@@ -1,5 +1,5 @@
-import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
-import type { GraphBuilder } from './graph-builder.ts';
+import type { GraphBuilder } from '../graph/graph-builder.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import {
   type GradientRule,
   type GradientRules,

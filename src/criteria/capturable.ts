@@ -1,5 +1,5 @@
 import { EmpError } from '../core/errors.ts';
-import type { LayerActivations, LayerSites } from '../formats/onnx/layer-sites.ts';
+import type { LayerActivations, LayerSites } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
 
 /** The side of a layer that a criterion looks at. */

@@ -1,10 +1,10 @@
 import { EmpError } from '../core/errors.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
-import type { IndexMap } from '../formats/onnx/index-map.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
-import type { LayerActivations } from '../formats/onnx/layer-sites.ts';
-import { findLayerSites } from '../formats/onnx/model.ts';
-import type { Activations } from '../formats/onnx/weights.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import { findLayerSites } from '../graph/onnx-inventory.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { IndexMap } from '../graph/weights/index-map.ts';
+import type { LayerActivations } from '../graph/weights/layer-sites.ts';
+import type { Activations } from '../graph/weights/weights.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
 import { type Family, placesOf, type Site, type Structure } from '../structure/families.ts';
 import type { CriterionContext } from './context.ts';

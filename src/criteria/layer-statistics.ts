@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { openFileSource } from '../formats/file-source.ts';
 import type { ModelTensor } from '../formats/model.ts';
-import type { LayerActivations } from '../formats/onnx/layer-sites.ts';
-import { findLayerSites, readOnnxModel } from '../formats/onnx/model.ts';
+import { findLayerSites, readOnnxModel } from '../graph/onnx-inventory.ts';
+import type { LayerActivations } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
 import { captureSums, type FeatureSums, type Reduction } from '../runtime/capture.ts';
 import { checkCapturable, type Side } from './capturable.ts';

@@ -1,7 +1,7 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elementCount, type ModelTensor } from '../formats/model.ts';
-import { spreadValues } from '../formats/onnx/index-map.ts';
+import { spreadValues } from '../graph/weights/index-map.ts';
 import type { CriterionContext, ScoreRange } from './context.ts';
 import { type FeatureFactors, weightChunks } from './weight-chunks.ts';
 

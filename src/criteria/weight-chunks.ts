@@ -6,7 +6,7 @@ import { type ByteSource, bytesSource } from '../formats/byte-source.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { readIrregular } from '../formats/irregular.ts';
 import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
-import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
+import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 
 /** A megabyte of float32 at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;

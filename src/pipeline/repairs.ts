@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import { readStoredGraph } from '../graph/interface.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { REPAIRS as REPAIR_ROWS, type RepairName } from '../recipe/terms.ts';
 import { REPAIRS } from '../repair/registry.ts';

@@ -1,4 +1,4 @@
-import { modelInputs, readStoredGraph } from '../formats/onnx/interface.ts';
+import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { isUsed, refuseUnmetNeeds, type UnusedInput, unusedInputs } from '../recipe/needs.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
 import type { PruneInput } from './prune-job.ts';

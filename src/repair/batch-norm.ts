@@ -1,6 +1,6 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import { type CaptureRequest, captureSums, type Reduction } from '../runtime/capture.ts';
 import { type BatchNorm, findBatchNorms } from './batch-norms.ts';
 import {

@@ -1,5 +1,5 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { StoredValues } from './stored-values.ts';
 import { reasonNotToEdit } from './tensor-edits.ts';
@@ -40,14 +40,14 @@ function isBatchNorm({ op, domain }: OnnxNode): boolean {
 
 function describe(
   node: OnnxNode,
-  { opsets }: OnnxModel,
+  { opset }: OnnxModel,
   stored: StoredValues,
   inventory: ModelInventory,
 ): BatchNorm | string {
   const [input, , , ...statistics] = node.inputs;
-  if ((opsets.get('') ?? MIN_OPSET) < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
-  if (node.attribute('training_mode')?.i) return 'normalizes by the statistics of each batch';
-  if (node.attribute('spatial')?.i === 0n) return 'has statistics for every position';
+  if (opset < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
+  if (node.integer('training_mode', 0) !== 0) return 'normalizes by the statistics of each batch';
+  if (node.integer('spatial', 1) === 0) return 'has statistics for every position';
   const [mean, variance] = statistics.map((value) => stored.tensorOf(value));
   if (!input || mean == null || variance == null) return 'computes its statistics';
   for (const name of [mean, variance]) {

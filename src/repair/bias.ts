@@ -1,7 +1,7 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
-import type { Activations } from '../formats/onnx/weights.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { Activations } from '../graph/weights/weights.ts';
 import { type CaptureRequest, captureSums, type FeatureSums } from '../runtime/capture.ts';
 import { findBiases, type LayerBias } from './biases.ts';
 import { findLayers } from './layers.ts';

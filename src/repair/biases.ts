@@ -1,6 +1,6 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
-import type { Activations, WeightSite } from '../formats/onnx/weights.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import type { Activations, WeightSite } from '../graph/weights/weights.ts';
 import { findLayers, NO_LAYER } from './layers.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { followsItself } from './repair-order.ts';
@@ -81,7 +81,7 @@ function biasOf(
   const behind = own && node.op !== 'Gemm' ? 0 : trailing;
   const unitAxis = shape.length - 1 - behind;
   if (unitAxis < 0 || shape.some((length, axis) => length !== (axis === unitAxis ? size : 1))) return NO_BIAS;
-  const factor = own && node.op === 'Gemm' ? (node.attribute('beta')?.f ?? 1) : 1;
+  const factor = own && node.op === 'Gemm' ? node.float('beta', 1) : 1;
   if (factor === 0) return NO_BIAS;
   return { tensor, reader: add?.node ?? node, factor, node, output: result };
 }

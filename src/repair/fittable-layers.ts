@@ -1,8 +1,8 @@
 import type { AttributeProto } from 'onnx-buf';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
-import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
-import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
-import type { WeightSite } from '../formats/onnx/weights.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
+import type { WeightSite } from '../graph/weights/weights.ts';
 import { findLayers, type Layer, NO_LAYER } from './layers.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { followsItself } from './repair-order.ts';
@@ -113,7 +113,7 @@ function asConvolution(
   [filters, inputs, ...kernel]: readonly number[],
   stored: StoredValues,
 ): FittableLayer | string {
-  const groupsOf = ({ node }: WeightSite) => Number(node.attribute('group')?.i ?? 1);
+  const groupsOf = ({ node }: WeightSite) => node.integer('group', 1);
   const groups = groupsOf(sites[0]);
   const places: { node: OnnxNode; input: LayerInput }[] = [];
   for (const site of sites) {

@@ -1,6 +1,6 @@
 import { TensorProto_DataType } from 'onnx-buf';
 import { elementCount } from '../formats/model.ts';
-import type { GraphAppendix } from '../formats/onnx/append.ts';
+import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { LayerInput } from './fittable-layers.ts';
 
 /** The inputs of one layer in both models, in as many places as share its weight. */
@@ -42,78 +42,75 @@ const { DOUBLE, FLOAT } = TensorProto_DataType;
 
 /** Makes inputs of a layer outputs of the dense model, as float32. Returns the outputs by the value. */
 export function appendActivations(
-  appendix: GraphAppendix,
+  appendix: GraphBuilder,
   requests: readonly GramRequest[],
 ): Map<string, string> {
   const values = new Set(requests.flatMap(({ dense }) => dense.inputs.map(({ value }) => value)));
   return new Map(
     [...values].map((value): [string, string] => {
-      const output = appendix.node('Cast', [value], { to: FLOAT });
-      appendix.output(output, FLOAT, null);
-      return [value, output];
+      const output = appendix.op('Cast', [value], { to: FLOAT });
+      return [value, appendix.output(output, FLOAT)];
     }),
   );
 }
 
 /** Adds to the pruned model what adds up the products of a layer's inputs. */
-export function appendGrams(appendix: GraphAppendix, request: GramRequest): GramGraph {
+export function appendGrams(appendix: GraphBuilder, request: GramRequest): GramGraph {
   const { groups, dense, pruned } = request;
   const activations = new Map<string, string>();
   const terms = pruned.inputs.map((input, place) => {
     const denseInput = dense.inputs[place];
-    const fed = activations.get(denseInput.value) ?? appendix.input(FLOAT);
+    const fed = activations.get(denseInput.value) ?? appendix.input('dense', FLOAT);
     activations.set(denseInput.value, fed);
-    const own = appendix.node('Cast', [input.value], { to: FLOAT });
+    const own = appendix.op('Cast', [input.value], { to: FLOAT });
     const rows = appendRows(appendix, own, input, groups, pruned.features);
-    const columns = appendix.node('Transpose', [rows], { perm: [0, 2, 1] });
+    const columns = appendix.op('Transpose', [rows], { perm: [0, 2, 1] });
     const denseRows = appendRows(appendix, fed, denseInput, groups, dense.features);
     return {
-      gram: appendix.node('MatMul', [columns, rows]),
-      cross: appendix.node('MatMul', [columns, denseRows]),
-      sums: appendix.reduce('ReduceSum', rows, [1]),
+      gram: appendix.op('MatMul', [columns, rows]),
+      cross: appendix.op('MatMul', [columns, denseRows]),
+      sums: appendix.reduce('ReduceSum', rows, [1], false),
     };
   });
   const accumulate = (sum: 'gram' | 'cross' | 'sums', shape: readonly number[]): Accumulator => {
-    const input = appendix.input(DOUBLE);
-    const output = appendix.node('Sum', [input, ...terms.map((term) => term[sum])]);
-    appendix.output(output, DOUBLE, null);
-    return { input, output, shape };
+    const input = appendix.input(sum, DOUBLE);
+    const total = appendix.op('Sum', [input, ...terms.map((term) => term[sum])]);
+    return { input, output: appendix.output(total, DOUBLE), shape };
   };
   const gram = accumulate('gram', [groups, pruned.features, pruned.features]);
   const cross = accumulate('cross', [groups, pruned.features, dense.features]);
   const sums = accumulate('sums', [groups, pruned.features]);
-  const totals = [gram, cross].map(({ output }) => appendix.reduce('ReduceSum', output, [0, 1, 2]));
-  const check = appendix.node('Sum', totals);
-  appendix.output(check, DOUBLE, null);
+  const totals = [gram, cross].map(({ output }) => appendix.reduce('ReduceSum', output, [0, 1, 2], false));
+  const check = appendix.output(appendix.op('Sum', totals), DOUBLE);
   return { request, activations, gram, cross, sums, check };
 }
 
 /** The float64 value `[groups, positions, features]` that a layer's matrix multiplies, of its input `value`. */
 function appendRows(
-  appendix: GraphAppendix,
+  appendix: GraphBuilder,
   value: string,
   input: LayerInput,
   groups: number,
   features: number,
 ): string {
   const reshape = (name: string, shape: readonly number[]) =>
-    appendix.node('Reshape', [name, appendix.integers(shape)]);
+    appendix.op('Reshape', [name, appendix.integers(shape)]);
   const arrange = () => {
     if (input.how === 'patches') {
       const { channels, kernel, attributes } = input;
       const shape = [channels * elementCount(kernel), 1, ...kernel];
       const selector = appendix.floats(oneOfEach(channels, elementCount(kernel)), shape);
-      const patches = appendix.node('Conv', [value, selector], { group: channels }, attributes);
-      return appendix.node('Transpose', [reshape(patches, [0, groups, features, -1])], {
+      const patches = appendix.op('Conv', [value, selector], { group: channels }, attributes);
+      return appendix.op('Transpose', [reshape(patches, [0, groups, features, -1])], {
         perm: [1, 0, 3, 2],
       });
     }
     if (input.trailing === 0) return value;
     // The rank is not known: reversed, the features are axis 1 whatever comes before them.
-    const reversed = reshape(appendix.node('Transpose', [value]), [0, features, -1]);
-    return appendix.node('Transpose', [reversed], { perm: [0, 2, 1] });
+    const reversed = reshape(appendix.op('Transpose', [value]), [0, features, -1]);
+    return appendix.op('Transpose', [reversed], { perm: [0, 2, 1] });
   };
-  return appendix.node('Cast', [reshape(arrange(), [groups, -1, features])], { to: DOUBLE });
+  return appendix.op('Cast', [reshape(arrange(), [groups, -1, features])], { to: DOUBLE });
 }
 
 /** Filters `[channels * positions, 1, positions]` that each take the number at one position of one channel. */

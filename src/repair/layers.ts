@@ -1,8 +1,8 @@
-import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
-import type { IndexMap } from '../formats/onnx/index-map.ts';
-import { listSites } from '../formats/onnx/layer-sites.ts';
-import { nameStoredTensors } from '../formats/onnx/model.ts';
-import { findWeights, type WeightSite } from '../formats/onnx/weights.ts';
+import { nameStoredTensors } from '../graph/onnx-inventory.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import type { IndexMap } from '../graph/weights/index-map.ts';
+import { listSites } from '../graph/weights/layer-sites.ts';
+import { findWeights, type WeightSite } from '../graph/weights/weights.ts';
 
 /** The nodes that multiply by one weight. */
 export interface Layer {

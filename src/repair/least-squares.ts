@@ -1,7 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
-import { readStoredGraph } from '../formats/onnx/interface.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { findBiases, type LayerBias } from './biases.ts';
 import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
@@ -180,7 +180,7 @@ async function offsetsOf(
 ): Promise<Float64Array> {
   if (bias === null) return new Float64Array(groups * units);
   const [{ node }] = places;
-  const scale = bias.factor / (node.op === 'Gemm' ? (node.attribute('alpha')?.f ?? 1) : 1);
+  const scale = bias.factor / (node.op === 'Gemm' ? node.float('alpha', 1) : 1);
   const before = await readNumbers(dense, bias.tensor);
   const now = await edits.read(bias.tensor);
   return now.map((value, unit) => scale * (before[keptUnits?.[unit] ?? unit] - value));

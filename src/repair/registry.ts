@@ -1,5 +1,5 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { RepairName } from '../recipe/terms.ts';
 import { planBatchNorms, repairBatchNorms } from './batch-norm.ts';
 import { planBiases, repairBiases } from './bias.ts';

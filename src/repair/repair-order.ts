@@ -1,4 +1,4 @@
-import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 
 /**
  * Items in groups, to be worked on one after the other: an item comes after all those of which a node lies upstream of one of its own, and items that do not depend on each other

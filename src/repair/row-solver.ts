@@ -5,13 +5,11 @@ import {
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
-  NodeProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
-  TypeProtoSchema,
-  ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
+import { createNode, declareTensor } from '../graph/messages.ts';
 import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
 
 /** What many rows are fitted to. Every array is row-major, and a matrix of its own for each group. */
@@ -185,20 +183,15 @@ function next(name: string): string {
 }
 
 function declareInputs(graph: GraphProto, names: readonly string[]): void {
-  graph.input = names.map(declare);
+  graph.input = names.map((name) => declareTensor(name, DOUBLE));
 }
 
 /** Gives values the names that they are fetched by. */
 function addOutputs(graph: GraphProto, values: Readonly<Record<string, string>>): void {
   for (const [output, value] of Object.entries(values)) {
-    graph.node.push(create(NodeProtoSchema, { opType: 'Identity', input: [value], output: [output] }));
-    graph.output.push(declare(output));
+    graph.node.push(createNode('Identity', [value], [output]));
+    graph.output.push(declareTensor(output, DOUBLE));
   }
-}
-
-function declare(name: string) {
-  const type = create(TypeProtoSchema, { value: { case: 'tensorType', value: { elemType: DOUBLE } } });
-  return create(ValueInfoProtoSchema, { name, type });
 }
 
 function float64(data: Float64Array, shape: readonly number[]): Fetched {

@@ -1,7 +1,7 @@
-import { type StoredTensor, storedTensor } from '../formats/onnx/constants.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
-import { nameStoredTensors } from '../formats/onnx/model.ts';
-import { Frame } from '../formats/onnx/program.ts';
+import { nameStoredTensors } from '../graph/onnx-inventory.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import { Frame } from '../graph/program.ts';
+import { type StoredTensor, storedTensor } from '../graph/weights/constants.ts';
 
 /** Operators that give their input's numbers on, some of them in another order or format. */
 const PASSING = new Set([

@@ -1,7 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
-import type { OnnxInput } from '../formats/onnx/interface.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import type { OnnxInput } from '../graph/interface.ts';
 import type { Feeds, Fetched, ModelSession } from './session.ts';
 import { byteWidth, toFloat64, viewNumbers } from './tensors.ts';
 

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
-import { GraphAppendix, writeAppended } from '../formats/onnx/append.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
-import type { Activations } from '../formats/onnx/weights.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { Activations } from '../graph/weights/weights.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
 import { type Fetched, openSession, type RuntimeSettings } from './session.ts';
 
@@ -135,19 +135,19 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
 function appendReduction(appendix: GraphAppendix, { request }: Capture): { sums: string; size: string } {
   const { value, size: features, trailing } = request.activations;
   const op = request.reduction === 'sum_of_squares' ? 'ReduceSumSquare' : 'ReduceSum';
-  const wide = appendix.node('Cast', [value], { to: TensorProto_DataType.DOUBLE });
-  const terms = request.reduction === 'sum_of_magnitudes' ? appendix.node('Abs', [wide]) : wide;
+  const wide = appendix.op('Cast', [value], { to: TensorProto_DataType.DOUBLE });
+  const terms = request.reduction === 'sum_of_magnitudes' ? appendix.op('Abs', [wide]) : wide;
   const reshape = (name: string, shape: readonly number[]) =>
-    appendix.node('Reshape', [name, appendix.integers(shape)]);
+    appendix.op('Reshape', [name, appendix.integers(shape)]);
   const rows = (name: string) => reshape(name, [-1, features]);
   const after = Array.from({ length: trailing ?? 0 }, (_, axis) => axis - (trailing ?? 0));
   const sums =
     trailing === null
-      ? appendix.reduce(op, reshape(terms, [0, features, -1]), [0, 2])
+      ? appendix.reduce(op, reshape(terms, [0, features, -1]), [0, 2], false)
       : trailing === 0
-        ? appendix.reduce(op, rows(terms), [0])
-        : appendix.reduce('ReduceSum', rows(appendix.reduce(op, terms, after)), [0]);
-  const size = appendix.node('Size', [value]);
+        ? appendix.reduce(op, rows(terms), [0], false)
+        : appendix.reduce('ReduceSum', rows(appendix.reduce(op, terms, after, false)), [0], false);
+  const size = appendix.op('Size', [value]);
   appendix.output(sums, TensorProto_DataType.DOUBLE, [features]);
   appendix.output(size, TensorProto_DataType.INT64, []);
   return { sums, size };

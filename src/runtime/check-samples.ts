@@ -1,6 +1,6 @@
 import { EmpError, ofInput } from '../core/errors.ts';
-import type { OnnxInput } from '../formats/onnx/interface.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import type { OnnxInput } from '../graph/interface.ts';
 
 /** More tell nobody more. */
 const MAX_FINDINGS = 20;

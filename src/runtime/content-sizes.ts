@@ -1,5 +1,5 @@
-import { RANDOM } from '../formats/onnx/constants.ts';
-import type { OnnxGraph, OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import { RANDOM } from '../graph/weights/constants.ts';
 
 /** Standard operators that make sizes of the numbers that they read, by the first input of which they may. */
 const SIZING_SINCE: ReadonlyMap<string, number> = new Map([

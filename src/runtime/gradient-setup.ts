@@ -1,8 +1,8 @@
 import type { LossHead } from '../autodiff/loss.ts';
 import { type PreparedModel, prepareModel } from '../autodiff/prepare.ts';
 import { EmpError } from '../core/errors.ts';
-import { modelInputs } from '../formats/onnx/interface.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import { modelInputs } from '../graph/interface.ts';
 import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from './batches.ts';
 import { checkLabels } from './label-checks.ts';
 import { layOut } from './label-layout.ts';

@@ -3,9 +3,9 @@ import { basename, dirname, join } from 'node:path';
 import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
-import { GraphAppendix, writeAppended } from '../formats/onnx/append.ts';
-import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
-import { readOnnxModel } from '../formats/onnx/model.ts';
+import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import { readOnnxModel } from '../graph/onnx-inventory.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { chooseLoss, type LabelLayout, type Labels, layOut } from './label-layout.ts';
 import { findFinalNode } from './measured-output.ts';
 import { type ModelSession, openSession, type RuntimeSettings } from './session.ts';
@@ -85,8 +85,8 @@ function readingLogits(
     );
   }
   const appendix = new GraphAppendix(model);
-  const fetched = appendix.node('Cast', [logits.name], { to: TensorProto_DataType.DOUBLE });
-  appendix.output(fetched, TensorProto_DataType.DOUBLE, null);
+  const fetched = appendix.op('Cast', [logits.name], { to: TensorProto_DataType.DOUBLE });
+  appendix.output(fetched, TensorProto_DataType.DOUBLE);
   const title = `what output '${name}' is the Sigmoid of`;
   return { layout, fetched, title, isProbabilities: false, appendix: appendix.toBytes() };
 }

@@ -1,4 +1,4 @@
-import type { OnnxInput } from '../formats/onnx/interface.ts';
+import type { OnnxInput } from '../graph/interface.ts';
 
 /** What an open axis counts, as far as its place and its name tell. */
 type AxisKind = 'batch' | 'sequence' | 'image';

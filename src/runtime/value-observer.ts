@@ -7,8 +7,9 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
-import { freePrefix, isStandard } from '../formats/onnx/proto-walk.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
+import { standardOpset } from '../graph/opset.ts';
+import { freePrefix } from '../graph/proto-walk.ts';
 import type { Feeds, Fetched, ModelSession, ModelValue } from './session.ts';
 import { toFloat64 } from './tensors.ts';
 
@@ -62,8 +63,7 @@ export class ValueObserver implements AsyncDisposable {
     open: OpenModel,
   ): Promise<ValueObserver> {
     const added = create(GraphProtoSchema);
-    const opset = Number(proto.opsetImport.find(isStandard)?.version);
-    const builder = new GraphBuilder(added, freePrefix(proto.graph ?? added, 'shape'), opset);
+    const builder = new GraphBuilder(added, freePrefix(proto.graph ?? added, 'shape'), standardOpset(proto));
     // onnxruntime runs what is listed last first, with all that it needs: so every value is freed when its own consumers have run.
     const names = shaped.toReversed().map((name): [string, string] => [name, builder.op('Shape', [name])]);
     const outputs = [...names.map(([, shape]) => shape), ...fetched].map(declare);

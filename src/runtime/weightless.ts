@@ -1,30 +1,27 @@
 import { clone, create } from '@bufbuild/protobuf';
 import {
-  AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
   type GraphProto,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
   type NodeProto,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
   type TensorProto,
-  TensorProtoSchema,
 } from 'onnx-buf';
 import { constantsToInitializers } from '../autodiff/constant-nodes.ts';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
-import type { StoredTensor } from '../formats/onnx/constants.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { homeOf } from '../formats/onnx/external-data.ts';
 import { loadTensor } from '../formats/onnx/load-tensor.ts';
-import { onnxFileName } from '../formats/onnx/model.ts';
-import { unrollModel } from '../formats/onnx/program.ts';
-import { freePrefix, heldTensors, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';
+import { GraphBuilder } from '../graph/graph-builder.ts';
+import { createNode, createTensor } from '../graph/messages.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
+import { standardOpset } from '../graph/opset.ts';
+import { unrollModel } from '../graph/program.ts';
+import { freePrefix, heldTensors, innerGraphs } from '../graph/proto-walk.ts';
+import type { StoredTensor } from '../graph/weights/constants.ts';
 
 /** Fewer numbers may be what sizes are computed of: scales, strides, anchors. */
 const MAX_KEPT_ELEMENTS = 64;
@@ -34,8 +31,6 @@ const MAX_KEPT_BYTES = 256 * 2 ** 20;
 const MIN_OPSET = 9;
 /** Initializers need not be inputs since, which those of inner graphs never can be. */
 const MIN_IR_VERSION = 4n;
-/** For models that import no standard operators. */
-const FALLBACK_OPSET = 17;
 
 /** A model that computes the sizes and integers of another without its weights. */
 export interface WeightlessModel {
@@ -70,10 +65,7 @@ export async function createWeightless(
     ...graph.sparseInitializer.map((sparse): [string, StoredTensor] => [sparse.values?.name ?? '', sparse]),
   ]);
   graph.input = graph.input.filter(({ name }) => !stored.has(name));
-  if (!proto.opsetImport.some(isStandard)) {
-    proto.opsetImport.push(create(OperatorSetIdProtoSchema, { version: BigInt(FALLBACK_OPSET) }));
-  }
-  const zeroed = zeroWeights(graph, Number(proto.opsetImport.find(isStandard)?.version));
+  const zeroed = zeroWeights(graph, standardOpset(proto));
   await loadTensors(proto, files, signal);
   return { proto, stored, zeroed };
 }
@@ -112,19 +104,12 @@ function isWeight(tensor: TensorProto): boolean {
 function createZeros(tensor: TensorProto, shape: string): NodeProto {
   const { name, dataType } = tensor;
   const rawData = new Uint8Array((elementBits(tensor) ?? 0) / 8);
-  const t = create(TensorProtoSchema, { dims: [1n], dataType, rawData });
-  const value = create(AttributeProtoSchema, { name: 'value', type: AttributeType.TENSOR, t });
-  return create(NodeProtoSchema, {
-    opType: 'ConstantOfShape',
-    name,
-    input: [shape],
-    output: [name],
-    attribute: [value],
-  });
+  const value = { tensor: createTensor('', dataType, [1], rawData) };
+  return createNode('ConstantOfShape', [shape], [name], { value }, name);
 }
 
 async function loadTensors(proto: ModelProto, files: ModelFiles, signal: AbortSignal): Promise<void> {
-  const home = { file: onnxFileName(files), files, used: new Set<string>() };
+  const home = homeOf(files);
   let byteLength = 0;
   for (const { tensor } of heldTensors(proto)) {
     signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import type { TensorProto } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
-import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { ShapeTrace } from '../runtime/shape-trace.ts';
 import { freezeDisagreements } from './agreement.ts';
 import type { GraphEdit } from './graph-edit.ts';
@@ -161,7 +161,7 @@ function createFacts(
     return shapes;
   };
   return {
-    opset: model.opsets.get('') ?? 1,
+    opset: model.opset,
     sizesOf: (name) => shapesOf(name)[0],
     otherSizesOf: (name) => shapesOf(name)[1],
     integersOf: (name) => trace.integersOf(name),

@@ -1,5 +1,5 @@
 import type { GraphProto } from 'onnx-buf';
-import { innerGraphs } from '../formats/onnx/proto-walk.ts';
+import { innerGraphs } from '../graph/proto-walk.ts';
 
 /** Removes nodes whose outputs nobody reads, and stored tensors likewise, until nothing more can go. */
 export function removeDeadCode(graph: GraphProto): void {

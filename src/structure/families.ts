@@ -1,5 +1,5 @@
 import { elementCount, type ModelInventory, type ModelTensor } from '../formats/model.ts';
-import type { StoredTensor } from '../formats/onnx/constants.ts';
+import type { StoredTensor } from '../graph/weights/constants.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { Obstacle } from './lanes.ts';
 import type { LaneTag } from './rule.ts';

@@ -12,9 +12,6 @@ export interface GraphEdit {
   kept(axis: LaneAxis, size: number): readonly number[];
   /** Whether an axis shrinks. */
   shrinks(axis: LaneAxis): boolean;
-  setInteger(node: NodeProto, attribute: string, value: number): void;
-  setIntegers(node: NodeProto, attribute: string, values: readonly number[]): void;
-  removeAttribute(node: NodeProto, attribute: string): void;
   /** Gives an input constant integers: a vector, or a scalar where a single one is meant so. */
   setInput(node: NodeProto, input: number, values: readonly number[], isScalar?: boolean): void;
   /** Gives an input sizes. */

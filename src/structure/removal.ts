@@ -1,24 +1,18 @@
 import { create } from '@bufbuild/protobuf';
 import {
-  type AttributeProto,
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
   type GraphProto,
   type NodeProto,
-  NodeProtoSchema,
   type TensorProto,
   TensorProto_DataType,
-  TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
 } from 'onnx-buf';
 import type { KeptPositions } from '../formats/gather.ts';
-import { freePrefix } from '../formats/onnx/proto-walk.ts';
+import { createNode, createTensor, integerTensor } from '../graph/messages.ts';
+import { freePrefix } from '../graph/proto-walk.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import { removeDeadCode } from './dead-code.ts';
 import { type GraphEdit, OPEN } from './graph-edit.ts';
 import type { LaneAxis } from './lanes.ts';
-
-const MAX_INT64 = 2n ** 63n - 1n;
 
 /**
  * Removes structures from the graph that was analysed: changes its proto, and returns what stays of every stored tensor that shrinks.
@@ -97,23 +91,9 @@ class Removal implements GraphEdit {
     return axis !== null && this.kept(axis, axis[0].length).length < axis[0].length;
   }
 
-  setInteger(node: NodeProto, attribute: string, value: number): void {
-    const found = attributeOf(node, attribute, AttributeProto_AttributeType.INT);
-    found.i = BigInt(value);
-  }
-
-  setIntegers(node: NodeProto, attribute: string, values: readonly number[]): void {
-    const found = attributeOf(node, attribute, AttributeProto_AttributeType.INTS);
-    found.ints = values.map(toInt64);
-  }
-
   setInput(node: NodeProto, input: number, values: readonly number[], isScalar = false): void {
     while (node.input.length <= input) node.input.push('');
     node.input[input] = this.#integers(values, isScalar ? [] : [values.length]);
-  }
-
-  removeAttribute(node: NodeProto, attribute: string): void {
-    node.attribute = node.attribute.filter(({ name }) => name !== attribute);
   }
 
   setSizes(node: NodeProto, input: number, sizes: readonly (number | typeof OPEN)[]): void {
@@ -140,12 +120,7 @@ class Removal implements GraphEdit {
       sizes.map((size) => size ?? 0),
       [sizes.length],
     );
-    return create(NodeProtoSchema, {
-      opType: 'Where',
-      name: this.#fresh('fill'),
-      input: [isGiven, given, found],
-      output: [output],
-    });
+    return createNode('Where', [isGiven, given, found], [output], {}, this.#fresh('fill'));
   }
 
   /** Nodes that compute only integers which are known become constants. */
@@ -182,36 +157,8 @@ class Removal implements GraphEdit {
 
   #booleans(values: readonly boolean[]): string {
     const name = this.#fresh('given');
-    this.#graph.initializer.push(
-      create(TensorProtoSchema, {
-        name,
-        dataType: TensorProto_DataType.BOOL,
-        dims: [BigInt(values.length)],
-        rawData: Uint8Array.from(values, Number),
-      }),
-    );
+    const { BOOL } = TensorProto_DataType;
+    this.#graph.initializer.push(createTensor(name, BOOL, [values.length], Uint8Array.from(values, Number)));
     return name;
   }
-}
-
-function integerTensor(name: string, values: readonly number[], shape: readonly number[]): TensorProto {
-  return create(TensorProtoSchema, {
-    name,
-    dataType: TensorProto_DataType.INT64,
-    dims: shape.map(BigInt),
-    rawData: new Uint8Array(BigInt64Array.from(values, toInt64).buffer),
-  });
-}
-
-/** Ends of a Slice that mean its end are as large as can be, and were rounded up to 2^63. */
-function toInt64(value: number): bigint {
-  return value >= 2 ** 63 ? MAX_INT64 : BigInt(value);
-}
-
-function attributeOf(node: NodeProto, name: string, type: AttributeProto_AttributeType): AttributeProto {
-  const found = node.attribute.find((attribute) => attribute.name === name);
-  if (found) return found;
-  const created = create(AttributeProtoSchema, { name, type });
-  node.attribute.push(created);
-  return created;
 }

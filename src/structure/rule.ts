@@ -1,4 +1,6 @@
-import type { OnnxNode } from '../formats/onnx/graph.ts';
+import type { AttributeProto } from 'onnx-buf';
+import { AttributeReader } from '../graph/attribute-reader.ts';
+import type { OnnxNode } from '../graph/onnx-model.ts';
 import type { GraphEdit } from './graph-edit.ts';
 import type { LaneAxis, Lanes, Obstacle } from './lanes.ts';
 
@@ -55,7 +57,7 @@ export interface Findings {
 }
 
 /** A node under analysis. Inputs and outputs are given by position. */
-export class RuleContext {
+export class RuleContext extends AttributeReader {
   readonly node: OnnxNode;
   readonly facts: GraphFacts;
   /** Axes that the rule has left out. */
@@ -63,9 +65,14 @@ export class RuleContext {
   readonly #findings: Findings;
 
   constructor(node: OnnxNode, facts: GraphFacts, findings: Findings) {
+    super();
     this.node = node;
     this.facts = facts;
     this.#findings = findings;
+  }
+
+  attribute(name: string): AttributeProto | undefined {
+    return this.node.attribute(name);
   }
 
   get lanes(): Lanes {
@@ -129,24 +136,6 @@ export class RuleContext {
   /** The integers of an input that is the same whatever the model is fed; null for any other. */
   integersOf(input: number): readonly number[] | null {
     return this.hasInput(input) ? this.facts.integersOf(this.inputName(input)) : null;
-  }
-
-  has(attribute: string): boolean {
-    return this.node.attribute(attribute) !== undefined;
-  }
-
-  integer(attribute: string, fallback: number): number {
-    const found = this.node.attribute(attribute);
-    return found === undefined ? fallback : Number(found.i);
-  }
-
-  integers(attribute: string): number[] | null {
-    return this.node.attribute(attribute)?.ints.map(Number) ?? null;
-  }
-
-  text(attribute: string, fallback: string): string {
-    const found = this.node.attribute(attribute);
-    return found === undefined ? fallback : new TextDecoder().decode(found.s);
   }
 
   /** An attribute that names one of `rank` axes, counted from the front. */

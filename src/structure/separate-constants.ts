@@ -9,9 +9,9 @@ import {
 import { isFloatDtype } from '../core/dtype.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import { elementCount } from '../formats/model.ts';
-import type { StoredTensor } from '../formats/onnx/constants.ts';
-import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
+import type { StoredTensor } from '../graph/weights/constants.ts';
 
 /** Initial states, masks and scales have no more; a weight that layers share has to stay one. */
 const MAX_ELEMENTS = 4096;

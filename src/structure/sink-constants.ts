@@ -1,6 +1,6 @@
-import { capturedValues } from '../formats/onnx/captured.ts';
-import { isFunction, type OnnxGraph, type OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
-import { innerGraphs } from '../formats/onnx/proto-walk.ts';
+import { isFunction, type OnnxGraph, type OnnxModel, type OnnxValue } from '../graph/onnx-model.ts';
+import { innerGraphs } from '../graph/proto-walk.ts';
+import { capturedValues } from '../graph/reads.ts';
 import { isIf } from './graph-trace.ts';
 import { INNER_INITIALIZERS_SINCE } from './inner-initializers.ts';
 

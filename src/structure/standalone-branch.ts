@@ -4,15 +4,13 @@ import {
   GraphProtoSchema,
   ModelProtoSchema,
   type TensorProto,
-  TensorProtoSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { capturedValues } from '../formats/onnx/captured.ts';
-import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
-import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
 import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
+import { modelInputs, type OnnxInput } from '../graph/interface.ts';
+import { createTensor, declareTensor } from '../graph/messages.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../graph/onnx-model.ts';
+import { capturedValues } from '../graph/reads.ts';
 import type { Fetched } from '../runtime/session.ts';
 import { isHeld, type ObservedTrace, type SeenInput, type SteadyValue } from '../runtime/shape-trace.ts';
 
@@ -88,8 +86,7 @@ function isSame(first: Fetched, second: Fetched): boolean {
 
 function tensorOf(name: string, { dtype, shape, data }: Fetched): TensorProto {
   const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-  const dims = shape.map(BigInt);
-  return create(TensorProtoSchema, { name, dataType: dataTypeOf(dtype) ?? 0, dims, rawData });
+  return createTensor(name, dataTypeOf(dtype) ?? 0, shape, rawData);
 }
 
 /** An axis is open where the model says so or the runs do; those that had the same sizes have one name. */
@@ -99,14 +96,9 @@ function declare(
   [first, second]: SeenInput['shapes'],
   declared: OnnxInput | undefined,
 ): ValueInfoProto {
-  const dim = first.map((size, axis) => {
+  const dims = first.map((size, axis) => {
     const isFixed = size === second[axis] && (!declared || typeof declared.dims?.[axis] === 'number');
-    return isFixed
-      ? { value: { case: 'dimValue' as const, value: BigInt(size) } }
-      : { value: { case: 'dimParam' as const, value: `open ${size} ${second[axis]}` } };
+    return isFixed ? size : `open ${size} ${second[axis]}`;
   });
-  const type = create(TypeProtoSchema, {
-    value: { case: 'tensorType', value: { elemType, shape: { dim } } },
-  });
-  return create(ValueInfoProtoSchema, { name, type });
+  return declareTensor(name, elemType, dims);
 }

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { checkDifferentiable } from '../../src/autodiff/differentiable.ts';
 import { EmpError } from '../../src/core/errors.ts';
 import { bytesSource } from '../../src/formats/byte-source.ts';
-import { readOnnxModel } from '../../src/formats/onnx/model.ts';
+import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import {
   encode,
   floats,

@@ -16,7 +16,7 @@ import {
 } from 'onnx-buf';
 import { EmpError } from '../../src/core/errors.ts';
 import { bytesSource } from '../../src/formats/byte-source.ts';
-import { readOnnxInventory } from '../../src/formats/onnx/model.ts';
+import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 import type { Feeds, Fetched } from '../../src/runtime/session.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';

@@ -9,10 +9,11 @@ import {
   TensorProtoSchema,
 } from 'onnx-buf';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { type AttributeValue, GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { GraphBuilder } from '../../src/graph/graph-builder.ts';
+import type { AttributeValue } from '../../src/graph/messages.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { value } from '../runtime/runtime-model.ts';
 import { createRandom, declareOutputs, dot, float32, openModel, sizeOf } from './run-model.ts';
 

@@ -6,9 +6,9 @@ import { widen } from '../../src/core/float-format.ts';
 import type { CriterionContext } from '../../src/criteria/context.ts';
 import { weightScorer } from '../../src/criteria/registry.ts';
 import { openFileSource } from '../../src/formats/file-source.ts';
-import { readModelInventory } from '../../src/formats/inventory.ts';
 import { elementCount, type ModelTensor } from '../../src/formats/model.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
+import { readModelInventory } from '../../src/graph/inventory.ts';
 import type { WeightCriterion } from '../../src/recipe/criteria.ts';
 
 export const RUNTIME = { providers: ['cpu'], threads: 1 } as const;

@@ -13,24 +13,25 @@ const BIOME = join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   formats: ['core'],
+  graph: ['formats', 'core'],
   storage: ['core'],
-  runtime: ['autodiff', 'formats', 'core'],
-  autodiff: ['runtime', 'formats', 'core'],
-  criteria: ['repair', 'structure', 'report', 'runtime', 'autodiff', 'formats', 'core'],
-  repair: ['criteria', 'structure', 'report', 'runtime', 'autodiff', 'formats', 'core'],
-  structure: ['criteria', 'repair', 'report', 'runtime', 'autodiff', 'formats', 'core'],
-  report: ['criteria', 'repair', 'structure', 'runtime', 'autodiff', 'formats', 'core'],
+  runtime: ['autodiff', 'graph', 'formats', 'core'],
+  autodiff: ['runtime', 'graph', 'formats', 'core'],
+  criteria: ['repair', 'structure', 'report', 'runtime', 'autodiff', 'graph', 'formats', 'core'],
+  repair: ['criteria', 'structure', 'report', 'runtime', 'autodiff', 'graph', 'formats', 'core'],
+  structure: ['criteria', 'repair', 'report', 'runtime', 'autodiff', 'graph', 'formats', 'core'],
+  report: ['criteria', 'repair', 'structure', 'runtime', 'autodiff', 'graph', 'formats', 'core'],
   pipeline: [
     ...['storage', 'criteria', 'repair', 'structure', 'report'],
-    ...['runtime', 'autodiff', 'formats', 'core'],
+    ...['runtime', 'autodiff', 'graph', 'formats', 'core'],
   ],
   jobs: [
     ...['pipeline', 'storage', 'criteria', 'repair', 'structure', 'report'],
-    ...['runtime', 'autodiff', 'formats', 'core'],
+    ...['runtime', 'autodiff', 'graph', 'formats', 'core'],
   ],
   http: [
     ...['jobs', 'pipeline', 'storage', 'criteria', 'repair', 'structure', 'report'],
-    ...['runtime', 'autodiff', 'formats', 'core'],
+    ...['runtime', 'autodiff', 'graph', 'formats', 'core'],
   ],
 };
 const LAYERS = Object.keys(MAY_IMPORT);

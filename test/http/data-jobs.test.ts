@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { FLOAT, typedInput, typedModel } from '../formats/onnx/typed-model.ts';
+import { FLOAT, typedInput, typedModel } from '../graph/typed-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
 import { fileOf, openTestService, readJson, type TestService } from './test-service.ts';
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
-import { FLOAT, INT64, inputOfType, typedInput, typedModel } from '../formats/onnx/typed-model.ts';
+import { FLOAT, INT64, inputOfType, typedInput, typedModel } from '../graph/typed-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
 import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openFileSource } from '../../src/formats/file-source.ts';
-import { readModelInventory } from '../../src/formats/inventory.ts';
+import { readModelInventory } from '../../src/graph/inventory.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openJobs } from '../../src/jobs/jobs.ts';
 import { startWorker } from '../../src/jobs/worker.ts';

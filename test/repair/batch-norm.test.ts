@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBatchNorms } from '../../src/repair/batch-norm.ts';
 import { findBatchNorms } from '../../src/repair/batch-norms.ts';
 import { gaussians, multiply, type SmallModel, tensor } from '../criteria/small-model.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findBiases } from '../../src/repair/biases.ts';
 import { gaussians, multiply, reduceFeatures, type SmallModel, tensor } from '../criteria/small-model.ts';

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { GraphAppendix } from '../../src/formats/onnx/append.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { GraphAppendix } from '../../src/graph/append.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { type CaptureRequest, captureSums, type Reduction } from '../../src/runtime/capture.ts';
 import { scoresOf } from '../criteria/run-criterion.ts';
 import {

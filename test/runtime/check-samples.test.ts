@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { EmpError } from '../../src/core/errors.ts';
-import type { OnnxInput } from '../../src/formats/onnx/interface.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
+import type { OnnxInput } from '../../src/graph/interface.ts';
 import { checkSamples } from '../../src/runtime/check-samples.ts';
 
 const IMAGE: OnnxInput = { name: 'image', dtype: 'float32', dims: ['batch', 1, 28, 28] };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { sizedByContent } from '../../src/runtime/content-sizes.ts';
 import { accumulateGradients } from '../../src/runtime/gradients.ts';
 import { smallModel, tensor } from '../criteria/small-model.ts';

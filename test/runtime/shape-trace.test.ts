@@ -16,7 +16,7 @@ import {
   TensorProto_DataType as Type,
 } from 'onnx-buf';
 import { EmpError } from '../../src/core/errors.ts';
-import { readOnnxModel } from '../../src/formats/onnx/model.ts';
+import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { type Fetched, openSession } from '../../src/runtime/session.ts';
 import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';
 import { byteWidth, viewNumbers } from '../../src/runtime/tensors.ts';

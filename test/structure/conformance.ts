@@ -10,8 +10,8 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { RandomWords } from '../../src/core/random-words.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
-import { modelInputs } from '../../src/formats/onnx/interface.ts';
+import { modelInputs } from '../../src/graph/interface.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { madeOfContent } from '../../src/runtime/content-sizes.ts';
 import { type Feeds, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';

@@ -1,6 +1,6 @@
 import { RandomWords } from '../../src/core/random-words.ts';
 import { elementCount } from '../../src/formats/model.ts';
-import type { OnnxInput } from '../../src/formats/onnx/interface.ts';
+import type { OnnxInput } from '../../src/graph/interface.ts';
 import type { Feeds, Fetched } from '../../src/runtime/session.ts';
 import { byteWidth, viewNumbers } from '../../src/runtime/tensors.ts';
 

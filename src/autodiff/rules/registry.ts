@@ -1,4 +1,4 @@
-import type { OnnxNode } from '../../formats/onnx/graph.ts';
+import type { OnnxNode } from '../../graph/onnx-model.ts';
 import type { GradientRules } from '../rule.ts';
 import { ACTIVATION_RULES } from './activation.ts';
 import { ARITHMETIC_RULES } from './arithmetic.ts';
@@ -48,7 +48,7 @@ export const RULES: GradientRules = new Map(
 /** Whether no gradient goes through a node, whatever it reads. */
 export function carriesNoGradient(node: OnnxNode): boolean {
   if (node.domain !== '') return false;
-  if (node.op === 'Cast') return !FLOAT_TYPES.has(Number(node.attribute('to')?.i ?? 1));
+  if (node.op === 'Cast') return !FLOAT_TYPES.has(node.integer('to', 1));
   return WITHOUT_GRADIENT.has(node.op);
 }
 

@@ -1,5 +1,5 @@
 import { elementCount, type ModelTensor } from '../../formats/model.ts';
-import { type IndexMap, spreadValues } from '../../formats/onnx/index-map.ts';
+import { type IndexMap, spreadValues } from '../../graph/weights/index-map.ts';
 import { captureSides } from '../captured-sides.ts';
 import type { StructureScorer } from '../context.ts';
 import { sumOverSites } from '../structure-sums.ts';

@@ -3,13 +3,32 @@ import type { TensorProto } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteRange, ModelFiles } from '../model.ts';
 
+const MAX_FINDINGS = 20;
+
 /** The file that a tensor stands in, and the files around it. */
 export interface TensorHome {
   /** The `.onnx` file's name among `files`. */
   readonly file: string;
   readonly files: ModelFiles;
-  /** Files that tensors were found to stand in, in the order of first use; `externalRange` adds to it. */
+  /** The `.onnx` file and those that tensors were found to stand in, in the order of first use; `externalRange` adds to it. */
   readonly used: Set<string>;
+}
+
+/** The name of the one `.onnx` file. Throws `invalid_request` for none or several. */
+export function onnxFileName(files: ModelFiles): string {
+  const names = [...files.keys()].filter((name) => name.endsWith('.onnx'));
+  if (names.length === 1) return names[0];
+  throw new EmpError(
+    'invalid_request',
+    `expected one .onnx file and its external data, found ${names.length} .onnx files`,
+    names.slice(0, MAX_FINDINGS).map((path) => ({ path, message: 'one .onnx file is a model' })),
+  );
+}
+
+/** The home of an `.onnx` file's tensors, Throws as `onnxFileName`. */
+export function homeOf(files: ModelFiles): TensorHome {
+  const file = onnxFileName(files);
+  return { file, files, used: new Set([file]) };
 }
 
 /**

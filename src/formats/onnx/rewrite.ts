@@ -7,10 +7,9 @@ import { gather, type KeptPositions, keptShape } from '../gather.ts';
 import { elementCount, type ModelFiles } from '../model.ts';
 import { ByteParts, type DeferredBytes, writeParts } from './byte-parts.ts';
 import { createElementReader, holdsNumbers, readRange } from './element-reader.ts';
-import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
+import { externalRange, homeOf, malformedTensor, type TensorHome } from './external-data.ts';
 import { ExternalLayout, externalEntries } from './external-layout.ts';
 import { copyMessage, fieldHeader, layOutModel } from './message-layout.ts';
-import { onnxFileName } from './model.ts';
 import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { dtypeOf, elementBits, parseShape } from './tensor-data.ts';
 
@@ -39,7 +38,7 @@ export async function rewriteModel(
   targetDirectory: string,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const home = { file: onnxFileName(files), files, used: new Set<string>() };
+  const home = homeOf(files);
   const external = new ExternalLayout(files);
   const model = layOutModel(proto, (tensor) =>
     layOutTensor(tensor, kept.get(tensor) ?? null, home, external),

@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FileSource, openFileSource } from '../../formats/file-source.ts';
-import { readModelInventory } from '../../formats/inventory.ts';
 import type { ModelInventory } from '../../formats/model.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
+import { readModelInventory } from '../../graph/inventory.ts';
 import { type Recipe, roundToOf } from '../../recipe/recipe.ts';
 import { type Family, unitAxis } from '../../structure/families.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';

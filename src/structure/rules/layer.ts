@@ -1,3 +1,4 @@
+import { setIntegers } from '../../graph/messages.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
@@ -37,7 +38,7 @@ function tieGroups(at: RuleContext, group: number): void {
 
 function shrinkGroups(at: RuleContext, groups: LaneAxis, count: number): void {
   at.onRemoval((edit) => {
-    if (edit.shrinks(groups)) edit.setInteger(at.node.proto, 'group', edit.kept(groups, count).length);
+    if (edit.shrinks(groups)) setIntegers(at.node.proto, 'group', edit.kept(groups, count).length);
   });
 }
 

@@ -1,3 +1,4 @@
+import { setIntegers } from '../../graph/messages.ts';
 import { splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
@@ -28,7 +29,7 @@ const recurrent =
     at.freeze(x[0], 'is a step of a sequence');
     if (at.hasInput(LENGTHS)) at.freeze(x[1], 'is a sequence of a length of its own');
     at.onRemoval((edit) => {
-      if (edit.shrinks(r[2])) edit.setInteger(at.node.proto, 'hidden_size', edit.kept(r[2], hidden).length);
+      if (edit.shrinks(r[2])) setIntegers(at.node.proto, 'hidden_size', edit.kept(r[2], hidden).length);
     });
     return at.node.outputs.map((_, output) => (output === 0 ? [x[0], null, x[1], r[2]] : [null, x[1], r[2]]));
   };

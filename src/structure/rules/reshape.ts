@@ -1,5 +1,6 @@
 import { elementCount } from '../../formats/model.ts';
-import type { OnnxValue } from '../../formats/onnx/graph.ts';
+import { setIntegers } from '../../graph/messages.ts';
+import type { OnnxValue } from '../../graph/onnx-model.ts';
 import { INFERRED, OPEN } from '../graph-edit.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
@@ -126,7 +127,7 @@ const squeeze: StructureRule = (at) => {
   at.onRemoval((edit) => {
     // Another axis may be left with one position.
     if (given !== null || !x.some((axis) => edit.shrinks(axis))) return;
-    if (at.facts.opset < 13) edit.setIntegers(at.node.proto, 'axes', gone);
+    if (at.facts.opset < 13) setIntegers(at.node.proto, 'axes', gone);
     else edit.setInput(at.node.proto, 1, gone);
   });
   return [x.filter((_, axis) => !gone.includes(axis))];

@@ -1,3 +1,4 @@
+import { setIntegers, takeAttribute } from '../../graph/messages.ts';
 import { concatAxes, pickPositions } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
@@ -35,9 +36,9 @@ const split: StructureRule = (at) => {
   at.onRemoval((edit) => {
     if (!edit.shrinks(x[along])) return;
     const kept = sizes.map((size, i) => edit.kept(parts[i], size).length);
-    if (at.facts.opset < 13) edit.setIntegers(at.node.proto, 'split', kept);
+    if (at.facts.opset < 13) setIntegers(at.node.proto, 'split', kept);
     else edit.setInput(at.node.proto, 1, kept);
-    edit.removeAttribute(at.node.proto, 'num_outputs');
+    takeAttribute(at.node.proto, 'num_outputs');
   });
   return parts.map((part) => x.map((axis, i) => (i === along ? part : axis)));
 };
@@ -93,8 +94,8 @@ const slice: StructureRule = (at) => {
       newEnds[place] = kept.filter((position) => position < end).length;
     }
     if (isOld) {
-      edit.setIntegers(at.node.proto, 'starts', newStarts);
-      edit.setIntegers(at.node.proto, 'ends', newEnds);
+      setIntegers(at.node.proto, 'starts', newStarts);
+      setIntegers(at.node.proto, 'ends', newEnds);
     } else {
       // All of one type, and others than int64 may have been given.
       for (const [i, values] of [newStarts, newEnds, axes, steps].entries()) {

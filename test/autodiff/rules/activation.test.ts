@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AttributeValue } from '../../../src/autodiff/graph-builder.ts';
 import { ACTIVATION_RULES } from '../../../src/autodiff/rules/activation.ts';
+import type { AttributeValue } from '../../../src/graph/messages.ts';
 import { describeRules, gradientsAt, type RuleCase } from '../rule-check.ts';
 import { describeSecondOrder } from '../second-order-check.ts';
 

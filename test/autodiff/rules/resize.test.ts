@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { AttributeValue } from '../../../src/autodiff/graph-builder.ts';
 import { RESIZE_RULES } from '../../../src/autodiff/rules/resize.ts';
+import type { AttributeValue } from '../../../src/graph/messages.ts';
 import { checkRule, describeRules, type RuleCase } from '../rule-check.ts';
 import { describeSecondOrder } from '../second-order-check.ts';
 import { withoutConstants } from './hidden-constants.ts';

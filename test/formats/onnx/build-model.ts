@@ -20,7 +20,7 @@ import {
 } from 'onnx-buf';
 import { type ByteSource, bytesSource } from '../../../src/formats/byte-source.ts';
 import type { ModelInventory, ModelTensor } from '../../../src/formats/model.ts';
-import { readOnnxInventory } from '../../../src/formats/onnx/model.ts';
+import { readOnnxInventory } from '../../../src/graph/onnx-inventory.ts';
 
 export type AttributeValue = number | string | number[] | TensorProto | GraphProto | { ref: string };
 

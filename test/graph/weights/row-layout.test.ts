@@ -8,7 +8,7 @@ import {
   createRowLayout,
   sliceRoles,
   transposeRoles,
-} from '../../../src/formats/onnx/row-layout.ts';
+} from '../../../src/graph/weights/row-layout.ts';
 import { coordinates, flatIndex, follow, size, storedTensor } from './indexed.ts';
 
 const chain = fc.record({

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { bytesSource } from '../../../src/formats/byte-source.ts';
-import { modelInputs } from '../../../src/formats/onnx/interface.ts';
-import { readOnnxModel } from '../../../src/formats/onnx/model.ts';
+import { bytesSource } from '../../src/formats/byte-source.ts';
+import { modelInputs } from '../../src/graph/interface.ts';
+import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { BFLOAT16, FLOAT, INT64, inputOfType, STRING, typedInput, typedModel } from './typed-model.ts';
 
 async function inputsOf(...inputs: Parameters<typeof typedModel>) {

@@ -5,11 +5,10 @@ import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { SparseTensorProtoSchema } from 'onnx-buf';
-import { EmpError } from '../../../src/core/errors.ts';
-import { bytesSource } from '../../../src/formats/byte-source.ts';
-import { openFileSource } from '../../../src/formats/file-source.ts';
-import { readOnnxInventory } from '../../../src/formats/onnx/model.ts';
-import { sharedFixtures } from '../../shared.ts';
+import { EmpError } from '../../src/core/errors.ts';
+import { bytesSource } from '../../src/formats/byte-source.ts';
+import { openFileSource } from '../../src/formats/file-source.ts';
+import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 import {
   encode,
   floats,
@@ -20,7 +19,8 @@ import {
   modelFunction,
   node,
   rowsOf,
-} from './build-model.ts';
+} from '../formats/onnx/build-model.ts';
+import { sharedFixtures } from '../shared.ts';
 
 describe('the inventory', () => {
   test('lists parameters in the order of the file', async () => {

@@ -1,4 +1,6 @@
-import { elementCount, type RowLayout } from '../model.ts';
+import { elementCount, type RowLayout } from '../../formats/model.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from '../onnx-model.ts';
+import { CalledNode, type Frame, type Step, unrollModel } from '../program.ts';
 import type { Constant } from './constant-rules.ts';
 import {
   constantNode,
@@ -9,10 +11,8 @@ import {
   storedTensor,
   ValueMap,
 } from './constants.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from './graph.ts';
+import { type Move, moveMap, moveRoles } from './element-moves.ts';
 import { type IndexMap, sameMap } from './index-map.ts';
-import { type Move, moveMap, moveRoles } from './moves.ts';
-import { type Frame, type Step, unrollModel } from './program.ts';
 import { type AxisRoles, createRowLayout, sameRoles } from './row-layout.ts';
 import type { FeatureAxis, SlotLayout } from './slot-layout.ts';
 import { weightSlotsOf } from './weight-slots.ts';
@@ -126,7 +126,7 @@ function reachSlots(step: Step, constants: ValueMap<Constant>, reach: Reach): vo
     const value = node.inputs[input] ?? null;
     const constant = value === null ? undefined : constants.get(frame, value);
     if (constant === undefined) continue;
-    const found = layout(constant.shape, { node, frame });
+    const found = layout(constant.shape, new CalledNode(node, frame));
     if (found === undefined) continue;
     const { roles, source, result } = found;
     reach(frame, value, {

@@ -7,6 +7,8 @@ import type {
   SparseTensorProto,
   TensorProto,
 } from 'onnx-buf';
+import { AttributeReader } from './attribute-reader.ts';
+import { standardOpset } from './opset.ts';
 
 /** A place where a value is read. */
 export interface ValueUse {
@@ -37,7 +39,7 @@ export interface Subgraph {
   readonly graph: OnnxGraph;
 }
 
-export class OnnxNode {
+export class OnnxNode extends AttributeReader {
   readonly proto: NodeProto;
   readonly graph: OnnxGraph;
   /** Null where an optional input is left out. */
@@ -46,6 +48,7 @@ export class OnnxNode {
   readonly subgraphs: Subgraph[] = [];
 
   constructor(proto: NodeProto, graph: OnnxGraph) {
+    super();
     this.proto = proto;
     this.graph = graph;
   }
@@ -154,8 +157,8 @@ export class OnnxModel {
   readonly graph: OnnxGraph;
   /** Bodies of the model's own functions, in the file's order. */
   readonly functions: readonly OnnxGraph[];
-  /** Version by domain, '' being the standard operators. */
-  readonly opsets: ReadonlyMap<string, number>;
+  /** Version of the standard operators. */
+  readonly opset: number;
   readonly #functionsByName = new Map<string, OnnxGraph>();
 
   /** `proto` must hold a graph. */
@@ -168,9 +171,7 @@ export class OnnxModel {
       this.#functionsByName.set(functionKey(body.domain, body.name, body.overload), graph);
       return graph;
     });
-    this.opsets = new Map(
-      proto.opsetImport.map((entry) => [normalizeDomain(entry.domain), Number(entry.version)]),
-    );
+    this.opset = standardOpset(proto);
   }
 
   /** The body of the function that a node calls, or null for an operator. */
@@ -184,7 +185,8 @@ export function isFunction(proto: GraphProto | FunctionProto): proto is Function
   return proto.$typeName === 'onnx.FunctionProto';
 }
 
-function normalizeDomain(domain: string): string {
+/** Empty for the standard operators. */
+export function normalizeDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
 }
 

@@ -8,7 +8,7 @@ import {
   type IndexMap,
   spreadValues,
   transposeMap,
-} from '../../../src/formats/onnx/index-map.ts';
+} from '../../../src/graph/weights/index-map.ts';
 import { coordinates, follow, size, storedTensor } from './indexed.ts';
 
 /** The number of every element. */

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { NodeProto, TensorProto } from 'onnx-buf';
-import { OnnxModel } from '../../../src/formats/onnx/graph.ts';
-import { spreadValues } from '../../../src/formats/onnx/index-map.ts';
-import type { LayerActivations } from '../../../src/formats/onnx/layer-sites.ts';
-import { findLayerSites } from '../../../src/formats/onnx/model.ts';
-import { elements, floats, graph, integers, model, modelFunction, node } from './build-model.ts';
+import { findLayerSites } from '../../../src/graph/onnx-inventory.ts';
+import { OnnxModel } from '../../../src/graph/onnx-model.ts';
+import { spreadValues } from '../../../src/graph/weights/index-map.ts';
+import type { LayerActivations } from '../../../src/graph/weights/layer-sites.ts';
+import {
+  elements,
+  floats,
+  graph,
+  integers,
+  model,
+  modelFunction,
+  node,
+} from '../../formats/onnx/build-model.ts';
 
 type Parts = Parameters<typeof model>;
 

@@ -1,4 +1,4 @@
-import type { OnnxGraph, OnnxValue } from './graph.ts';
+import type { OnnxGraph, OnnxValue } from './onnx-model.ts';
 
 /** Values of enclosing graphs that are read in a graph, or in graphs inside it, each once. */
 export function capturedValues(graph: OnnxGraph): OnnxValue[] {

@@ -1,13 +1,13 @@
-import { isFloatDtype } from '../../core/dtype.ts';
-import { EmpError } from '../../core/errors.ts';
-import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../model.ts';
-import { type StoredTensor, shapeOfStored } from './constants.ts';
-import type { TensorHome } from './external-data.ts';
-import { type OnnxGraph, OnnxModel, type OnnxNode } from './graph.ts';
-import { type LayerSites, layerSitesOf } from './layer-sites.ts';
-import { readSkeleton } from './skeleton.ts';
-import { createTensorData, dtypeOf, parseShape } from './tensor-data.ts';
-import { findWeights, type Weight } from './weights.ts';
+import { isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../formats/model.ts';
+import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
+import { readSkeleton } from '../formats/onnx/skeleton.ts';
+import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
+import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
+import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
+import { findWeights, type Weight } from './weights/weights.ts';
 
 const MAX_FINDINGS = 20;
 
@@ -19,17 +19,6 @@ interface Parameter {
   /** Where it stands, for names that occur in several graphs: `loop/body/`. Empty in the main graph. */
   readonly scope: string;
   readonly place: 'initializer' | 'Constant' | 'attribute';
-}
-
-/** The name of the one `.onnx` file. Throws `invalid_request` for none or several. */
-export function onnxFileName(files: ModelFiles): string {
-  const names = [...files.keys()].filter((name) => name.endsWith('.onnx'));
-  if (names.length === 1) return names[0];
-  throw new EmpError(
-    'invalid_request',
-    `expected one .onnx file and its external data, found ${names.length} .onnx files`,
-    names.slice(0, MAX_FINDINGS).map((path) => ({ path, message: 'one .onnx file is a model' })),
-  );
 }
 
 /** The graph model over the skeleton of the `.onnx` file, tensors' numbers left out. Throws `malformed_onnx`, `unsupported_model`. */
@@ -47,8 +36,7 @@ export async function readOnnxModel(files: ModelFiles): Promise<OnnxModel> {
  */
 export async function readOnnxInventory(files: ModelFiles): Promise<ModelInventory> {
   const model = await readOnnxModel(files);
-  const file = onnxFileName(files);
-  const home = { file, files, used: new Set([file]) };
+  const home = homeOf(files);
   const weights = findWeights(model);
   const parameters = listParameters(model);
   const names = nameParameters(parameters);

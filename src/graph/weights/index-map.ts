@@ -1,4 +1,4 @@
-import { type AtomKind, cutAtoms, joinAtoms, transposeAtoms } from './atoms.ts';
+import { type AtomKind, cutAtoms, joinAtoms, transposeAtoms } from './stretches.ts';
 
 /** A stretch of an axis, and how far the number goes on from one position to the next. */
 interface Stride {

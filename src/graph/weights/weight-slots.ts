@@ -1,20 +1,14 @@
-import { elementCount } from '../model.ts';
+import { elementCount } from '../../formats/model.ts';
+import type { AttributeReader } from '../attribute-reader.ts';
+import type { OnnxNode } from '../onnx-model.ts';
 import type { Shape } from './constant-rules.ts';
-import { einsumLayout } from './einsum.ts';
-import type { OnnxNode } from './graph.ts';
+import { einsumLayout } from './einsum-weights.ts';
 import { createIndexMap } from './index-map.ts';
-import type { Frame } from './program.ts';
 import { type AxisRole, createRoles } from './row-layout.ts';
 import { type SlotLayout, unknownLayout } from './slot-layout.ts';
 
-/** An operator with weights, as it stands in the model. */
-interface Consumer {
-  readonly node: OnnxNode;
-  readonly frame: Frame;
-}
-
-/** What a constant in a slot is; `undefined` where it is no weight after all. */
-type Layout = (shape: Shape, consumer: Consumer) => SlotLayout | undefined;
+/** What a constant in a slot of an operator is; `undefined` where it is no weight after all. */
+type Layout = (shape: Shape, operator: AttributeReader) => SlotLayout | undefined;
 
 /** An input of an operator that a constant is a weight in. */
 export interface WeightSlot {
@@ -68,8 +62,8 @@ function matrix(shape: Shape, order: 'rows' | 'columns', sides: Sides): SlotLayo
 function product(left: number, right: number): WeightSlot[] {
   const of =
     (side: 'left' | 'right'): Layout =>
-    (shape, { node, frame }) => {
-      const [turnsLeft, turnsRight] = ['transA', 'transB'].map((name) => frame.integer(node, name, 0) !== 0);
+    (shape, operator) => {
+      const [turnsLeft, turnsRight] = ['transA', 'transB'].map((name) => operator.integer(name, 0) !== 0);
       return side === 'left'
         ? matrix(shape, turnsLeft ? 'columns' : 'rows', {
             operand: right,
@@ -90,13 +84,13 @@ const columns = (operand: number): Layout => {
 };
 
 /** `[units, in / groups, ...kernel]`: a convolution's filters. */
-const filters: Layout = (shape, { node, frame }) => {
+const filters: Layout = (shape, operator) => {
   if (shape === null) return unknownLayout(null, NO_SHAPE);
   const roles = createRoles(
     shape,
     shape.map((_, axis) => (axis === 0 ? 'unit' : 'sum')),
   );
-  const groups = frame.integer(node, 'group', 1);
+  const groups = operator.integer('group', 1);
   const [units, inputs, ...kernel] = shape;
   if (shape.length < 3 || groups < 1 || units % groups !== 0) {
     return unknownLayout(roles, UNGROUPED);
@@ -117,8 +111,8 @@ const filters: Layout = (shape, { node, frame }) => {
 };
 
 /** `[groups * in, out / groups, ...kernel]`. */
-const transposedFilters: Layout = (shape, { node, frame }) => {
-  const groups = frame.integer(node, 'group', 1);
+const transposedFilters: Layout = (shape, operator) => {
+  const groups = operator.integer('group', 1);
   if (shape === null || shape.length < 3 || groups < 1 || shape[0] % groups !== 0) {
     return unknownLayout(null, shape === null ? NO_SHAPE : UNGROUPED);
   }
@@ -154,8 +148,8 @@ const slot = (input: number, layout: Layout): WeightSlot => ({ input, layout });
 /** Slots whose source or result is not what another operator's would be. */
 const except = (slots: readonly WeightSlot[], other: Partial<Pick<SlotLayout, 'source' | 'result'>>) =>
   slots.map(({ input, layout }) =>
-    slot(input, (shape, consumer) => {
-      const found = layout(shape, consumer);
+    slot(input, (shape, operator) => {
+      const found = layout(shape, operator);
       return found && { ...found, ...other };
     }),
   );
@@ -166,15 +160,12 @@ const recurrent = [
   ...except([slot(2, gates)], { source: 'keeps the hidden state inside the operator' }),
 ];
 const einsum = (input: number) =>
-  slot(input, (shape, { node, frame }) =>
-    einsumLayout(shape, new TextDecoder().decode(frame.attribute(node, 'equation')?.s), input),
-  );
+  slot(input, (shape, operator) => einsumLayout(shape, operator.text('equation', ''), input));
 /** Its `transBatchA` and `transBatchB` move further axes. */
 const fusedProduct = product(0, 1).map(({ input, layout }) =>
-  slot(input, (shape, consumer) => {
-    const { node, frame } = consumer;
-    const found = layout(shape, consumer);
-    const isMoved = ['transBatchA', 'transBatchB'].some((name) => frame.integer(node, name, 0) !== 0);
+  slot(input, (shape, operator) => {
+    const found = layout(shape, operator);
+    const isMoved = ['transBatchA', 'transBatchB'].some((name) => operator.integer(name, 0) !== 0);
     return found && isMoved ? unknownLayout(found.roles, BATCHED) : found;
   }),
 );

@@ -1,5 +1,5 @@
-import type { RowLayout } from '../model.ts';
-import { type AtomKind, cutAtoms, joinAtoms, transposeAtoms } from './atoms.ts';
+import type { RowLayout } from '../../formats/model.ts';
+import { type AtomKind, cutAtoms, joinAtoms, transposeAtoms } from './stretches.ts';
 
 /** What an axis of a weight does in its layer: tells output units apart, or is summed over within one. */
 export type AxisRole = 'unit' | 'sum';

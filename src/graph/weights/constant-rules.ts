@@ -1,8 +1,7 @@
-import { elementCount } from '../model.ts';
-import type { OnnxNode } from './graph.ts';
-import type { Move } from './moves.ts';
-import type { Frame } from './program.ts';
-import { MAX_RANK } from './tensor-data.ts';
+import { elementCount } from '../../formats/model.ts';
+import { MAX_RANK } from '../../formats/onnx/tensor-data.ts';
+import { CalledNode } from '../program.ts';
+import type { Move } from './element-moves.ts';
 
 export type Shape = readonly number[] | null;
 
@@ -14,11 +13,19 @@ export interface Constant {
 }
 
 /** A node all of whose inputs are constants. */
-export interface ConstantNode {
-  readonly node: OnnxNode;
-  readonly frame: Frame;
+export class ConstantNode extends CalledNode {
   readonly inputs: readonly (Constant | null)[];
   readonly outputs: readonly (Constant | null)[];
+
+  constructor(
+    { node, frame }: CalledNode,
+    inputs: readonly (Constant | null)[],
+    outputs: readonly (Constant | null)[],
+  ) {
+    super(node, frame);
+    this.inputs = inputs;
+    this.outputs = outputs;
+  }
 }
 
 /** How an operator makes constants of constants. */
@@ -153,9 +160,9 @@ function broadcastShape(shapes: readonly Shape[]): Shape {
 
 function reshapedShape(at: ConstantNode): Shape {
   const shape = first(at);
-  const target = at.frame.integers(at.node, 'shape') ?? at.inputs[1]?.integers ?? null;
+  const target = at.integers('shape') ?? at.inputs[1]?.integers ?? null;
   if (shape === null || target === null) return null;
-  const keepsZero = at.frame.integer(at.node, 'allowzero', 0) !== 0;
+  const keepsZero = at.integer('allowzero', 0) !== 0;
   const sizes = target.map((size, axis) => (size === 0 && !keepsZero ? (shape[axis] ?? 0) : size));
   const known = elementCount(sizes.filter((size) => size !== -1));
   const resolved = sizes.map((size) => (size === -1 ? elementCount(shape) / known : size));
@@ -183,7 +190,7 @@ function squeezedShape(at: ConstantNode): Shape {
 
 function unsqueezedShape(at: ConstantNode): Shape {
   const shape = first(at);
-  const given = at.frame.integers(at.node, 'axes') ?? at.inputs[1]?.integers ?? null;
+  const given = at.integers('axes') ?? at.inputs[1]?.integers ?? null;
   if (shape === null || given === null || shape.length + given.length > MAX_RANK) return null;
   const rank = shape.length + given.length;
   const axes = axesOf(at, rank);
@@ -198,7 +205,7 @@ function reducedShape(at: ConstantNode): Shape {
   const axes = axesOf(at, shape.length);
   if (axes === null && at.inputs[1]) return null;
   const isReduced = (axis: number) => axes === null || axes.size === 0 || axes.has(axis);
-  if (at.frame.integer(at.node, 'keepdims', 1) === 0) return shape.filter((_, axis) => !isReduced(axis));
+  if (at.integer('keepdims', 1) === 0) return shape.filter((_, axis) => !isReduced(axis));
   return shape.map((size, axis) => (isReduced(axis) ? 1 : size));
 }
 
@@ -218,7 +225,7 @@ function splitShape(at: ConstantNode, output: number): Shape {
   const shape = first(at);
   const axis = axisOf(at, 'axis', 0);
   if (shape === null || axis === null) return null;
-  const sizes = at.frame.integers(at.node, 'split') ?? at.inputs[1]?.integers ?? null;
+  const sizes = at.integers('split') ?? at.inputs[1]?.integers ?? null;
   if (sizes !== null) return output < sizes.length ? shape.with(axis, sizes[output]) : null;
   if (at.inputs[1]) return null;
   const parts = at.node.outputs.length;
@@ -228,8 +235,7 @@ function splitShape(at: ConstantNode, output: number): Shape {
 
 function slicedShape(at: ConstantNode): Shape {
   const shape = first(at);
-  const list = (name: string, input: number) =>
-    at.frame.integers(at.node, name) ?? at.inputs[input]?.integers ?? null;
+  const list = (name: string, input: number) => at.integers(name) ?? at.inputs[input]?.integers ?? null;
   const [starts, ends, axes, steps] = [list('starts', 1), list('ends', 2), list('axes', 3), list('steps', 4)];
   if (shape === null || starts === null || ends?.length !== starts.length) return null;
   if ((at.inputs[3] && axes === null) || (at.inputs[4] && steps === null)) return null;
@@ -268,8 +274,7 @@ function productShape(at: ConstantNode): Shape {
 function permutation(at: ConstantNode): readonly number[] | null {
   const rank = first(at)?.length;
   if (rank === undefined) return null;
-  const perm =
-    at.frame.integers(at.node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+  const perm = at.integers('perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
   const isWhole = perm.length === rank && new Set(perm).size === rank;
   return isWhole && perm.every((axis) => axis >= 0 && axis < rank) ? perm : null;
 }
@@ -278,13 +283,13 @@ function permutation(at: ConstantNode): readonly number[] | null {
 function axisOf(at: ConstantNode, attribute: string, fallback: number, extra = 0): number | null {
   const rank = first(at)?.length;
   if (rank === undefined) return null;
-  const axis = at.frame.integer(at.node, attribute, fallback);
+  const axis = at.integer(attribute, fallback);
   return axis === rank && extra > 0 ? axis : normalizeAxis(axis, rank);
 }
 
 /** Axes given as attribute or second input. */
 function axesOf(at: ConstantNode, rank: number): ReadonlySet<number> | null {
-  const axes = at.frame.integers(at.node, 'axes') ?? at.inputs[1]?.integers ?? null;
+  const axes = at.integers('axes') ?? at.inputs[1]?.integers ?? null;
   if (axes === null) return null;
   const normalized = axes.map((axis) => normalizeAxis(axis, rank)).filter((axis) => axis !== null);
   return normalized.length === axes.length ? new Set(normalized) : null;

@@ -1,8 +1,8 @@
 import type { SparseTensorProto, TensorProto } from 'onnx-buf';
-import { CONSTANT_RULES, type Constant, type ConstantNode, type Shape } from './constant-rules.ts';
-import type { OnnxGraph, OnnxNode, OnnxValue } from './graph.ts';
-import type { Frame, Step } from './program.ts';
-import { inlineIntegers, parseShape } from './tensor-data.ts';
+import { inlineIntegers, parseShape } from '../../formats/onnx/tensor-data.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from '../onnx-model.ts';
+import { CalledNode, type Frame, type Step } from '../program.ts';
+import { CONSTANT_RULES, type Constant, ConstantNode, type Shape } from './constant-rules.ts';
 
 /** A tensor as the model file holds it. */
 export type StoredTensor = TensorProto | SparseTensorProto;
@@ -76,9 +76,10 @@ function outputConstant(
     return { shape: agree ? result.shape : null, integers: null };
   }
   if (node.op === 'Constant' && node.domain === '') {
-    const integers = frame.integers(node, 'value_ints');
+    const called = new CalledNode(node, frame);
+    const integers = called.integers('value_ints');
     if (integers !== null && integers.length > 0) return { shape: [integers.length], integers };
-    const integer = frame.attribute(node, 'value_int');
+    const integer = called.attribute('value_int');
     return integer === undefined
       ? { shape: null, integers: null }
       : { shape: [], integers: [Number(integer.i)] };
@@ -101,7 +102,12 @@ export function constantNode(
   const inputs = node.inputs.map((value) => (value === null ? null : constants.get(frame, value)));
   if (inputs.includes(undefined) || inputs.every((input) => input === null)) return null;
   const outputs = node.outputs.map((value) => (value && constants.get(frame, value)) ?? null);
-  return { node, frame, inputs: inputs.map((input) => input ?? null), outputs };
+  const called = new CalledNode(node, frame);
+  return new ConstantNode(
+    called,
+    inputs.map((input) => input ?? null),
+    outputs,
+  );
 }
 
 export function ruleOf(node: OnnxNode) {
@@ -113,7 +119,8 @@ export function storedTensor(frame: Frame, value: OnnxValue): StoredTensor | nul
   if (value.initializer !== null) return value.initializer;
   const node = value.producer;
   if (node?.op !== 'Constant' || node.domain !== '') return null;
-  return frame.attribute(node, 'value')?.t ?? frame.attribute(node, 'sparse_value')?.sparseTensor ?? null;
+  const at = new CalledNode(node, frame);
+  return at.attribute('value')?.t ?? at.attribute('sparse_value')?.sparseTensor ?? null;
 }
 
 /** A value that goes into a body or comes out of it under another name. */
@@ -138,14 +145,15 @@ export function passages({ kind, node, frame, body, bodyFrame }: Step): Passage[
     }
     return found;
   }
-  const scanned = node.op === 'Scan' ? body.inputs.length - frame.integer(node, 'num_scan_inputs', 0) : 0;
+  const called = new CalledNode(node, frame);
+  const scanned = node.op === 'Scan' ? body.inputs.length - called.integer('num_scan_inputs', 0) : 0;
   if (node.op === 'Scan' && node.inputs.length !== body.inputs.length) return []; // opset 8 had another signature
   for (const [index, from] of node.inputs.entries()) {
     const to = body.inputs[index];
     if (!from || !to) continue;
     const isScanned = !isCall && node.op === 'Scan' && index >= scanned;
     if (!isCall && !isScanned && !isLoopInvariant(node, body, index)) continue;
-    const scanAxis = isScanned ? (frame.integers(node, 'scan_input_axes')?.[index - scanned] ?? 0) : null;
+    const scanAxis = isScanned ? (called.integers('scan_input_axes')?.[index - scanned] ?? 0) : null;
     if (scanAxis !== null && scanAxis < 0) continue;
     found.push({ from, fromFrame: frame, to, toFrame: bodyFrame, scanAxis });
   }

@@ -1,7 +1,7 @@
 import { EmpError } from '../core/errors.ts';
-import type { ModelFiles, ModelInventory } from './model.ts';
-import { readOnnxInventory } from './onnx/model.ts';
-import { readSafetensorsInventory } from './safetensors/model.ts';
+import type { ModelFiles, ModelInventory } from '../formats/model.ts';
+import { readSafetensorsInventory } from '../formats/safetensors/model.ts';
+import { readOnnxInventory } from './onnx-inventory.ts';
 
 const SAFETENSORS = /\.safetensors(\.index\.json)?$/;
 /** Formats whose loading runs code that comes with the file, named so that the refusal says what to do. */

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { TensorProtoSchema, type TensorShapeProto_Dimension, type TypeProto } from 'onnx-buf';
-import { EmpError } from '../../core/errors.ts';
-import { openFileSource } from '../file-source.ts';
-import type { ModelInventory } from '../model.ts';
-import type { OnnxModel } from './graph.ts';
-import { readOnnxModel } from './model.ts';
-import { dtypeOf } from './tensor-data.ts';
+import { EmpError } from '../core/errors.ts';
+import { openFileSource } from '../formats/file-source.ts';
+import type { ModelInventory } from '../formats/model.ts';
+import { dtypeOf } from '../formats/onnx/tensor-data.ts';
+import { readOnnxModel } from './onnx-inventory.ts';
+import type { OnnxModel } from './onnx-model.ts';
 
 /** What has to be fed to a model under one name. */
 export interface OnnxInput {

@@ -1,6 +1,7 @@
 import type { AttributeProto } from 'onnx-buf';
-import { EmpError } from '../../core/errors.ts';
-import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from './graph.ts';
+import { EmpError } from '../core/errors.ts';
+import { AttributeReader } from './attribute-reader.ts';
+import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from './onnx-model.ts';
 
 /** Nodes, inputs, outputs and attributes after every call is replaced by its function's body: calls of calls multiply. */
 const MAX_UNROLLED_PARTS = 10_000_000;
@@ -17,24 +18,27 @@ export class Frame {
     this.call = call;
     this.depth = call === null ? 0 : call.frame.depth + 1;
   }
+}
 
-  /** A node's attribute, followed through references to the calling node's attributes. */
-  attribute(node: OnnxNode, name: string): AttributeProto | undefined {
-    const attribute = node.attribute(name);
-    if (!attribute?.refAttrName || this.call === null) return attribute;
-    const { body, frame } = this.call;
+/** A node in one call: attributes are followed through references to the calling node's. */
+export class CalledNode extends AttributeReader {
+  readonly node: OnnxNode;
+  readonly frame: Frame;
+
+  constructor(node: OnnxNode, frame: Frame) {
+    super();
+    this.node = node;
+    this.frame = frame;
+  }
+
+  attribute(name: string): AttributeProto | undefined {
+    const attribute = this.node.attribute(name);
+    const { call } = this.frame;
+    if (!attribute?.refAttrName || call === null) return attribute;
     const reference = attribute.refAttrName;
-    const defaults = isFunction(body.proto) ? body.proto.attributeProto : [];
-    return frame.attribute(this.call.node, reference) ?? defaults.find(({ name }) => name === reference);
-  }
-
-  integer(node: OnnxNode, name: string, fallback: number): number {
-    const attribute = this.attribute(node, name);
-    return attribute === undefined ? fallback : Number(attribute.i);
-  }
-
-  integers(node: OnnxNode, name: string): number[] | null {
-    return this.attribute(node, name)?.ints.map(Number) ?? null;
+    const defaults = isFunction(call.body.proto) ? call.body.proto.attributeProto : [];
+    const given = new CalledNode(call.node, call.frame).attribute(reference);
+    return given ?? defaults.find(({ name }) => name === reference);
   }
 }
 

@@ -1,0 +1,60 @@
+import { constants } from 'node:fs';
+import { appendFile, chmod, copyFile, link, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { EmpError } from '../core/errors.ts';
+import { GraphBuilder } from './graph-builder.ts';
+import type { OnnxModel } from './onnx-model.ts';
+import { freePrefix } from './proto-walk.ts';
+
+/** Before it, Cast took the name of a type and Reshape its shape as an attribute. */
+const MIN_OPSET = 6;
+
+/**
+ * Nodes, inputs and outputs to be added to a model's main graph, in standard operators of the model's own version. Protobuf merges messages
+ * that follow each other, so that these bytes behind the `.onnx` file's are the whole edit, however large the file is.
+ */
+export class GraphAppendix extends GraphBuilder {
+  /** Throws `unsupported_model` for standard operators older than version 6. */
+  constructor({ proto, opset }: OnnxModel) {
+    if (opset < MIN_OPSET) {
+      throw new EmpError(
+        'unsupported_model',
+        `the model uses ONNX operators of version ${opset}: its activations can be captured from version ${MIN_OPSET} on; export it again`,
+      );
+    }
+    const graph = create(GraphProtoSchema);
+    super(graph, freePrefix(proto.graph ?? graph, 'emp_'), opset, 'nodes');
+  }
+
+  toBytes(): Uint8Array {
+    return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: this.graph }));
+  }
+}
+
+/**
+ * Writes the model below `target` with `appendix` behind its `.onnx` file; files of external data are linked, or copied where links are not
+ * possible. Returns the `.onnx` file's path.
+ */
+export async function writeAppended(
+  directory: string,
+  files: readonly string[],
+  appendix: Uint8Array,
+  target: string,
+): Promise<string> {
+  let path = '';
+  for (const file of files) {
+    const [from, to] = [join(directory, file), join(target, file)];
+    await mkdir(dirname(to), { recursive: true });
+    if (!file.endsWith('.onnx')) {
+      await link(from, to).catch(() => copyFile(from, to, constants.COPYFILE_FICLONE));
+      continue;
+    }
+    await copyFile(from, to, constants.COPYFILE_FICLONE);
+    await chmod(to, 0o600); // a copy of a read-only file is read-only
+    await appendFile(to, appendix);
+    path = to;
+  }
+  return path;
+}
