@@ -1,4 +1,8 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
+import type { PreparedModel } from '../../src/autodiff/prepare.ts';
+import { RuleContext, type ValueFacts } from '../../src/autodiff/rule.ts';
+import { OnnxModel } from '../../src/formats/onnx/graph.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -10,11 +14,7 @@ import {
   TensorProtoSchema,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
-import type { PreparedModel } from '../../src/autodiff/prepare.ts';
-import { RuleContext, type ValueFacts } from '../../src/autodiff/rule.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { freePrefix } from '../../src/formats/onnx/proto-walk.ts';
 import { FLOAT64_FORMS } from './float64-forms.ts';
 

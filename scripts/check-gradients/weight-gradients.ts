@@ -1,12 +1,4 @@
 import { clone, create } from '@bufbuild/protobuf';
-import {
-  type ModelProto,
-  ModelProtoSchema,
-  TensorProto_DataType,
-  TypeProtoSchema,
-  type ValueInfoProto,
-  ValueInfoProtoSchema,
-} from 'onnx-buf';
 import { targetsOf } from '../../src/autodiff/gradient-graph.ts';
 import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
@@ -14,6 +6,14 @@ import { type PreparedModel, writePrepared } from '../../src/autodiff/prepare.ts
 import type { ValueFacts } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import {
+  type ModelProto,
+  ModelProtoSchema,
+  TensorProto_DataType,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { freePrefix } from '../../src/formats/onnx/proto-walk.ts';
 import { GRADIENT_SESSION } from '../../src/runtime/gradient-setup.ts';
 import { type Feeds, type Fetched, openSession, type RuntimeSettings } from '../../src/runtime/session.ts';

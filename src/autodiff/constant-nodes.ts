@@ -6,7 +6,7 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { innerGraphs, isConstant } from '../formats/onnx/proto-walk.ts';
 
 /** Makes initializers of the Constant nodes of a graph and of those inside it, but for sparse ones. */

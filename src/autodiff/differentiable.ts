@@ -1,8 +1,8 @@
 import { clone } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { modelOutputs } from '../formats/onnx/interface.ts';
 import { nameStoredTensors } from '../formats/onnx/model.ts';
+import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
 import { chooseOutput } from '../runtime/measured-output.ts';
 import { constantsToInitializers } from './constant-nodes.ts';

@@ -1,4 +1,6 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { EmpError } from '../core/errors.ts';
+import { OnnxModel } from '../formats/onnx/graph.ts';
 import {
   type GraphProto,
   type ModelProto,
@@ -6,9 +8,7 @@ import {
   TensorProto_DataType,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { EmpError } from '../core/errors.ts';
-import { OnnxModel } from '../formats/onnx/graph.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { freePrefix } from '../formats/onnx/proto-walk.ts';
 import type { Labels } from '../runtime/label-layout.ts';
 import { GraphBuilder } from './graph-builder.ts';

@@ -7,7 +7,7 @@ import {
   NodeProtoSchema,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 
 /** An attribute to be written: whole numbers are INT, lists INTS, text STRING; a float must say that it is one. */
 export type AttributeValue =

@@ -1,7 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import { TensorProto_DataType, TypeProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { isFunction, type OnnxGraph, type OnnxNode } from '../formats/onnx/graph.ts';
+import {
+  TensorProto_DataType,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from '../formats/onnx/onnx-schema.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
 import { chooseLoss, type Labels, type LossKind } from '../runtime/label-layout.ts';
 import { finalNode } from '../runtime/measured-output.ts';

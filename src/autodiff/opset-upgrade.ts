@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { EmpError } from '../core/errors.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -7,8 +8,7 @@ import {
   type ModelProto,
   type NodeProto,
   OperatorSetIdProtoSchema,
-} from 'onnx-buf';
-import { EmpError } from '../core/errors.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { GraphBuilder } from './graph-builder.ts';
 

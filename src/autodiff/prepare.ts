@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
+import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
 import { type HeldTensor, heldTensors } from '../formats/onnx/proto-walk.ts';
 import { constantsToInitializers } from './constant-nodes.ts';

@@ -1,5 +1,5 @@
-import type { AttributeProto } from 'onnx-buf';
 import type { OnnxNode, OnnxValue } from '../formats/onnx/graph.ts';
+import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import type { AttributeValue, GraphBuilder } from './graph-builder.ts';
 
 /** A size of a value: a number; `varies` where it follows the batch, and is never 1; null where nothing is known of it. */

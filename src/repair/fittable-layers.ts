@@ -1,7 +1,7 @@
-import type { AttributeProto } from 'onnx-buf';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
 import { type IndexMap, spreadValues } from '../formats/onnx/index-map.ts';
+import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import type { WeightSite } from '../formats/onnx/weights.ts';
 import { findLayers, type Layer, NO_LAYER } from './layers.ts';
 import type { Findings, LeftOut } from './repair-context.ts';

@@ -1,6 +1,6 @@
-import { TensorProto_DataType } from 'onnx-buf';
 import { elementCount } from '../formats/model.ts';
 import type { GraphAppendix } from '../formats/onnx/append.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { LayerInput } from './fittable-layers.ts';
 
 /** The inputs of one layer in both models, in as many places as share its weight. */

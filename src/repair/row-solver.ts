@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { GraphBuilder } from '../autodiff/graph-builder.ts';
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -10,8 +11,7 @@ import {
   TensorProto_DataType,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
 
 /** What many rows are fitted to. Every array is row-major, and a matrix of its own for each group. */

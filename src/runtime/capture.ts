@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { GraphAppendix, writeAppended } from '../formats/onnx/append.ts';
 import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { Activations } from '../formats/onnx/weights.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { GraphAppendix, writeAppended } from '../formats/onnx/append.ts';
 import type { OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
 import { readOnnxModel } from '../formats/onnx/model.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { chooseLoss, type LabelLayout, type Labels, layOut } from './label-layout.ts';
 import { findFinalNode } from './measured-output.ts';
 import { type ModelSession, openSession, type RuntimeSettings } from './session.ts';

@@ -1,9 +1,9 @@
 import { clone } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { EmpError } from '../core/errors.ts';
 import { OnnxModel, type OnnxNode, type OnnxValue } from '../formats/onnx/graph.ts';
 import { modelOutputs } from '../formats/onnx/interface.ts';
+import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
 import { chooseLoss, type Labels } from './label-layout.ts';
 import type { ModelValue } from './session.ts';

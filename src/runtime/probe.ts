@@ -1,8 +1,8 @@
-import type { ModelProto } from 'onnx-buf';
 import { type PreparedModel, writePrepared } from '../autodiff/prepare.ts';
 import type { Size, ValueFacts } from '../autodiff/rule.ts';
 import { elementCount } from '../formats/model.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
+import type { ModelProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { sizedByContent } from './content-sizes.ts';
 import { type Feeds, type ModelValue, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';

@@ -1,11 +1,11 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
 import { capturedValues } from '../formats/onnx/captured.ts';
 import { type StoredTensor, shapeOfStored } from '../formats/onnx/constants.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
+import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../formats/onnx/tensor-data.ts';
 import { madeOfContent } from './content-sizes.ts';
 import { OpenAxes } from './open-axes.ts';

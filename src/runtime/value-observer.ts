@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { GraphBuilder } from '../autodiff/graph-builder.ts';
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -6,8 +7,7 @@ import {
   ModelProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { freePrefix, isStandard } from '../formats/onnx/proto-walk.ts';
 import type { Feeds, Fetched, ModelSession, ModelValue } from './session.ts';
 import { toFloat64 } from './tensors.ts';

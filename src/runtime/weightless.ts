@@ -1,4 +1,14 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { constantsToInitializers } from '../autodiff/constant-nodes.ts';
+import { GraphBuilder } from '../autodiff/graph-builder.ts';
+import { inlineFunctions } from '../autodiff/inline-functions.ts';
+import { isFloatDtype } from '../core/dtype.ts';
+import { EmpError } from '../core/errors.ts';
+import { elementCount, type ModelFiles } from '../formats/model.ts';
+import type { StoredTensor } from '../formats/onnx/constants.ts';
+import type { OnnxModel } from '../formats/onnx/graph.ts';
+import { loadTensor } from '../formats/onnx/load-tensor.ts';
+import { onnxFileName } from '../formats/onnx/model.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -11,17 +21,7 @@ import {
   OperatorSetIdProtoSchema,
   type TensorProto,
   TensorProtoSchema,
-} from 'onnx-buf';
-import { constantsToInitializers } from '../autodiff/constant-nodes.ts';
-import { GraphBuilder } from '../autodiff/graph-builder.ts';
-import { inlineFunctions } from '../autodiff/inline-functions.ts';
-import { isFloatDtype } from '../core/dtype.ts';
-import { EmpError } from '../core/errors.ts';
-import { elementCount, type ModelFiles } from '../formats/model.ts';
-import type { StoredTensor } from '../formats/onnx/constants.ts';
-import type { OnnxModel } from '../formats/onnx/graph.ts';
-import { loadTensor } from '../formats/onnx/load-tensor.ts';
-import { onnxFileName } from '../formats/onnx/model.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
 import { freePrefix, heldTensors, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';

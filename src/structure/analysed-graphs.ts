@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
-import { ModelProtoSchema, type TensorProto } from 'onnx-buf';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { StoredTensor } from '../formats/onnx/constants.ts';
 import { isFunction, type OnnxGraph, OnnxModel, type OnnxNode } from '../formats/onnx/graph.ts';
+import { ModelProtoSchema, type TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { freePrefix, innerGraphs, storedTensors } from '../formats/onnx/proto-walk.ts';
 import { analyseGraph, type GraphAnalysis } from './analysis.ts';
 import { type Family, type FrozenAxis, findStructures, type Structures } from './families.ts';

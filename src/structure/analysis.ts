@@ -1,6 +1,6 @@
-import type { TensorProto } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
 import type { OnnxGraph, OnnxModel, OnnxNode } from '../formats/onnx/graph.ts';
+import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { ShapeTrace } from '../runtime/shape-trace.ts';
 import { freezeDisagreements } from './agreement.ts';

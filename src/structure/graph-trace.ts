@@ -1,8 +1,8 @@
-import type { TensorProto } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
 import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from '../formats/onnx/graph.ts';
+import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { innerGraphs, storedTensors } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';

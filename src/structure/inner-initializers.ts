@@ -5,7 +5,7 @@ import {
   type GraphProto,
   NodeProtoSchema,
   type TensorProto,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 
 /** Before this `ir_version` an initializer had to be an input too, which a branch has none of. */
 export const INNER_INITIALIZERS_SINCE = 4n;

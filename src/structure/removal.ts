@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { KeptPositions } from '../formats/gather.ts';
 import {
   type AttributeProto,
   AttributeProto_AttributeType,
@@ -10,8 +11,7 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
-} from 'onnx-buf';
-import type { KeptPositions } from '../formats/gather.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { freePrefix } from '../formats/onnx/proto-walk.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import { removeDeadCode } from './dead-code.ts';

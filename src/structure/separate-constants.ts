@@ -1,15 +1,15 @@
 import { clone } from '@bufbuild/protobuf';
+import { isFloatDtype } from '../core/dtype.ts';
+import type { KeptPositions } from '../formats/gather.ts';
+import { elementCount } from '../formats/model.ts';
+import type { StoredTensor } from '../formats/onnx/constants.ts';
 import {
   type GraphProto,
   type NodeProto,
   NodeProtoSchema,
   type TensorProto,
   TensorProtoSchema,
-} from 'onnx-buf';
-import { isFloatDtype } from '../core/dtype.ts';
-import type { KeptPositions } from '../formats/gather.ts';
-import { elementCount } from '../formats/model.ts';
-import type { StoredTensor } from '../formats/onnx/constants.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { freePrefix, innerGraphs, isStandard } from '../formats/onnx/proto-walk.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 

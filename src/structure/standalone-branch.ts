@@ -1,4 +1,7 @@
 import { create } from '@bufbuild/protobuf';
+import { capturedValues } from '../formats/onnx/captured.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
+import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -8,10 +11,7 @@ import {
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { capturedValues } from '../formats/onnx/captured.ts';
-import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../formats/onnx/graph.ts';
-import { modelInputs, type OnnxInput } from '../formats/onnx/interface.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
 import type { Fetched } from '../runtime/session.ts';
 import { isHeld, type ObservedTrace, type SeenInput, type SteadyValue } from '../runtime/shape-trace.ts';

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { clone } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { OnnxModel } from '../formats/onnx/graph.ts';
 import { nameStoredTensors, readOnnxModel } from '../formats/onnx/model.ts';
+import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { unrollModel } from '../formats/onnx/program.ts';
 import { rewriteModel } from '../formats/onnx/rewrite.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';

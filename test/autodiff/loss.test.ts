@@ -3,11 +3,15 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema, type NodeProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import { appendLoss, type LossHead } from '../../src/autodiff/loss.ts';
 import type { Size, ValueFacts } from '../../src/autodiff/rule.ts';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import {
+  ModelProtoSchema,
+  type NodeProto,
+  ValueInfoProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { readBatches } from '../../src/runtime/batches.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
 import type { Fetched } from '../../src/runtime/session.ts';

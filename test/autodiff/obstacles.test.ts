@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NodeProto } from 'onnx-buf';
 import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
 import type { GradientRules } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { EmpError } from '../../src/core/errors.ts';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { floats, graph, model, node } from '../formats/onnx/build-model.ts';
 
 const branch = graph({ nodes: [node('MatMul', ['gated', 'inner'], ['b'])], outputs: ['b'] });

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { type AttributeValue, GraphBuilder } from '../../src/autodiff/graph-builder.ts';
+import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
+import { differentiate } from '../../src/autodiff/sweep.ts';
+import { OnnxModel } from '../../src/formats/onnx/graph.ts';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { type AttributeValue, GraphBuilder } from '../../src/autodiff/graph-builder.ts';
-import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
-import { differentiate } from '../../src/autodiff/sweep.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { value } from '../runtime/runtime-model.ts';
 import { createRandom, declareOutputs, dot, float32, openModel, sizeOf } from './run-model.ts';
 

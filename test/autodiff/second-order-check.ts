@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
-import { type GraphProto, type ModelProto, ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
 import type { Tensor } from 'onnxruntime-node';
 import { GraphBuilder } from '../../src/autodiff/graph-builder.ts';
 import type { GradientRules, ValueFacts } from '../../src/autodiff/rule.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import {
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  TensorProto_DataType,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { value } from '../runtime/runtime-model.ts';
 import {
   buildGradients,

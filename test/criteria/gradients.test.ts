@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import type { CriterionContext } from '../../src/criteria/criterion.ts';
 import { CRITERIA } from '../../src/criteria/registry.ts';
+import { TensorProto_DataType, TensorProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { node } from '../formats/onnx/build-model.ts';
 import {
   CLASSES,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { AttributeProto_AttributeType, AttributeProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findBiases } from '../../src/repair/biases.ts';
 import { gaussians, multiply, reduceFeatures, type SmallModel, tensor } from '../criteria/small-model.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { TensorProto_DataType } from 'onnx-buf';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { TensorProto_DataType } from '../../src/formats/onnx/onnx-schema.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findFittableLayers } from '../../src/repair/fittable-layers.ts';
 import { repairByLeastSquares } from '../../src/repair/least-squares.ts';

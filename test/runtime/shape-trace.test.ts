@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { EmpError } from '../../src/core/errors.ts';
+import { readOnnxModel } from '../../src/formats/onnx/model.ts';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
@@ -14,9 +16,7 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
   TensorProto_DataType as Type,
-} from 'onnx-buf';
-import { EmpError } from '../../src/core/errors.ts';
-import { readOnnxModel } from '../../src/formats/onnx/model.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { type Fetched, openSession } from '../../src/runtime/session.ts';
 import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';
 import { byteWidth, viewNumbers } from '../../src/runtime/tensors.ts';

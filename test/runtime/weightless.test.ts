@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
 import { readOnnxModel } from '../../src/formats/onnx/model.ts';
+import { ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { createWeightless } from '../../src/runtime/weightless.ts';
 import { floats, graph, node } from '../formats/onnx/build-model.ts';
 import { build, filesOf, NEVER } from './traced-model.ts';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { clone, fromBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { bytesSource } from '../../src/formats/byte-source.ts';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
 import { readOnnxInventory, readOnnxModel } from '../../src/formats/onnx/model.ts';
+import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';
 import { analyseGraph, type GraphAnalysis } from '../../src/structure/analysis.ts';
 import { prepareGraph } from '../../src/structure/structured-model.ts';

@@ -1,4 +1,7 @@
 import { clone, create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { RandomWords } from '../../src/core/random-words.ts';
+import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { modelInputs } from '../../src/formats/onnx/interface.ts';
 import {
   AttributeProto_AttributeType,
   type ModelProto,
@@ -8,10 +11,7 @@ import {
   TensorProto_DataType,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { RandomWords } from '../../src/core/random-words.ts';
-import { OnnxModel } from '../../src/formats/onnx/graph.ts';
-import { modelInputs } from '../../src/formats/onnx/interface.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { madeOfContent } from '../../src/runtime/content-sizes.ts';
 import { type Feeds, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';

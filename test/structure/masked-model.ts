@@ -1,4 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { elementCount } from '../../src/formats/model.ts';
+import type { OnnxGraph, OnnxValue } from '../../src/formats/onnx/graph.ts';
 import {
   ModelProtoSchema,
   type NodeProto,
@@ -6,9 +8,7 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
-import { elementCount } from '../../src/formats/model.ts';
-import type { OnnxGraph, OnnxValue } from '../../src/formats/onnx/graph.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
 import { byteWidth } from '../../src/runtime/tensors.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';

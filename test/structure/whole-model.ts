@@ -1,6 +1,6 @@
 import { clone, toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { OnnxModel } from '../../src/formats/onnx/graph.ts';
+import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import type { ShapeTrace } from '../../src/runtime/shape-trace.ts';
 import { analyseGraphs, rootsWithin } from '../../src/structure/analysed-graphs.ts';
 import { type GraphTrace, traceGraph } from '../../src/structure/graph-trace.ts';

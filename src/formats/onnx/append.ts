@@ -2,6 +2,8 @@ import { constants } from 'node:fs';
 import { appendFile, chmod, copyFile, link, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { EmpError } from '../../core/errors.ts';
+import type { OnnxModel } from './graph.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -15,9 +17,7 @@ import {
   TensorProtoSchema,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { EmpError } from '../../core/errors.ts';
-import type { OnnxModel } from './graph.ts';
+} from './onnx-schema.ts';
 import { freePrefix } from './proto-walk.ts';
 
 /** Standard operators for a model that imports none. */

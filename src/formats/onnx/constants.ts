@@ -1,6 +1,6 @@
-import type { SparseTensorProto, TensorProto } from 'onnx-buf';
 import { CONSTANT_RULES, type Constant, type ConstantNode, type Shape } from './constant-rules.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from './graph.ts';
+import type { SparseTensorProto, TensorProto } from './onnx-schema.ts';
 import type { Frame, Step } from './program.ts';
 import { inlineIntegers, parseShape } from './tensor-data.ts';
 

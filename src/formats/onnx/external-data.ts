@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
-import type { TensorProto } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteRange, ModelFiles } from '../model.ts';
+import type { TensorProto } from './onnx-schema.ts';
 
 /** The file that a tensor stands in, and the files around it. */
 export interface TensorHome {

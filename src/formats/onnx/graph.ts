@@ -6,7 +6,7 @@ import type {
   NodeProto,
   SparseTensorProto,
   TensorProto,
-} from 'onnx-buf';
+} from './onnx-schema.ts';
 
 /** A place where a value is read. */
 export interface ValueUse {

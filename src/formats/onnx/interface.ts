@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { TensorProtoSchema, type TensorShapeProto_Dimension, type TypeProto } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import { openFileSource } from '../file-source.ts';
 import type { ModelInventory } from '../model.ts';
 import type { OnnxModel } from './graph.ts';
 import { readOnnxModel } from './model.ts';
+import { TensorProtoSchema, type TensorShapeProto_Dimension, type TypeProto } from './onnx-schema.ts';
 import { dtypeOf } from './tensor-data.ts';
 
 /** What has to be fed to a model under one name. */

@@ -1,6 +1,6 @@
-import type { AttributeProto } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from './graph.ts';
+import type { AttributeProto } from './onnx-schema.ts';
 
 /** Nodes, inputs, outputs and attributes after every call is replaced by its function's body: calls of calls multiply. */
 const MAX_UNROLLED_PARTS = 10_000_000;

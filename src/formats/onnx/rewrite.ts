@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { clearField, toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import { gather, type KeptPositions, keptShape } from '../gather.ts';
 import { elementCount, type ModelFiles } from '../model.ts';
@@ -11,6 +10,12 @@ import { externalRange, malformedTensor, type TensorHome } from './external-data
 import { ExternalLayout, externalEntries } from './external-layout.ts';
 import { copyMessage, fieldHeader, layOutModel } from './message-layout.ts';
 import { onnxFileName } from './model.ts';
+import {
+  type ModelProto,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+} from './onnx-schema.ts';
 import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { dtypeOf, elementBits, parseShape } from './tensor-data.ts';
 

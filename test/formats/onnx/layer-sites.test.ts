@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { NodeProto, TensorProto } from 'onnx-buf';
 import { OnnxModel } from '../../../src/formats/onnx/graph.ts';
 import { spreadValues } from '../../../src/formats/onnx/index-map.ts';
 import type { LayerActivations } from '../../../src/formats/onnx/layer-sites.ts';
 import { findLayerSites } from '../../../src/formats/onnx/model.ts';
+import type { NodeProto, TensorProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { elements, floats, graph, integers, model, modelFunction, node } from './build-model.ts';
 
 type Parts = Parameters<typeof model>;

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { SparseTensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../../src/core/errors.ts';
 import { bytesSource } from '../../../src/formats/byte-source.ts';
 import { openFileSource } from '../../../src/formats/file-source.ts';
 import { readOnnxInventory } from '../../../src/formats/onnx/model.ts';
+import { SparseTensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { sharedFixtures } from '../../shared.ts';
 import {
   encode,
