@@ -9,7 +9,7 @@ import {
   TensorProto_DataLocation,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
+} from '../src/formats/onnx/onnx-schema.ts';
 import { floats, integers, node } from '../test/formats/onnx/build-model.ts';
 import { runnableModel, value } from '../test/runtime/runtime-model.ts';
 import { createGaussian } from './gaussian.ts';

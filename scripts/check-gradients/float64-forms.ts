@@ -1,6 +1,6 @@
-import { TensorProto_DataType } from 'onnx-buf';
 import type { RuleContext } from '../../src/autodiff/rule.ts';
 import { type Sliding, slidingBack, slidingOver } from '../../src/autodiff/rules/convolution.ts';
+import { TensorProto_DataType } from '../../src/formats/onnx/onnx-schema.ts';
 
 const { FLOAT, DOUBLE } = TensorProto_DataType;
 

@@ -1,4 +1,6 @@
 import { clone, create } from '@bufbuild/protobuf';
+import type { PreparedModel } from '../../src/autodiff/prepare.ts';
+import { RuleContext, type ValueFacts } from '../../src/autodiff/rule.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -10,9 +12,7 @@ import {
   TensorProtoSchema,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import type { PreparedModel } from '../../src/autodiff/prepare.ts';
-import { RuleContext, type ValueFacts } from '../../src/autodiff/rule.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { freePrefix } from '../../src/graph/proto-walk.ts';

@@ -1,4 +1,9 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { targetsOf } from '../../src/autodiff/gradient-graph.ts';
+import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
+import { type PreparedModel, writePrepared } from '../../src/autodiff/prepare.ts';
+import type { ValueFacts } from '../../src/autodiff/rule.ts';
+import { differentiate } from '../../src/autodiff/sweep.ts';
 import {
   type ModelProto,
   ModelProtoSchema,
@@ -6,12 +11,7 @@ import {
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { targetsOf } from '../../src/autodiff/gradient-graph.ts';
-import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
-import { type PreparedModel, writePrepared } from '../../src/autodiff/prepare.ts';
-import type { ValueFacts } from '../../src/autodiff/rule.ts';
-import { differentiate } from '../../src/autodiff/sweep.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { freePrefix } from '../../src/graph/proto-walk.ts';

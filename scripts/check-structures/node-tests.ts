@@ -2,7 +2,12 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema, TensorProtoSchema, type ValueInfoProto } from 'onnx-buf';
+import {
+  type ModelProto,
+  ModelProtoSchema,
+  TensorProtoSchema,
+  type ValueInfoProto,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { isStandard } from '../../src/graph/proto-walk.ts';
 import { installedModels } from '../model-files.ts';
 

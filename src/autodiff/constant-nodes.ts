@@ -5,7 +5,7 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { createNode } from '../graph/messages.ts';
 import { innerGraphs, isConstant } from '../graph/proto-walk.ts';
 

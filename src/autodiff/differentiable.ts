@@ -1,5 +1,5 @@
 import { clone } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { modelOutputs } from '../graph/interface.ts';
 import { nameStoredTensors } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';

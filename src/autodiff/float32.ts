@@ -5,7 +5,7 @@ import {
   TensorProto_DataType,
   type TypeProto,
   type ValueInfoProto,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { innerGraphs } from '../graph/proto-walk.ts';
 
 const { FLOAT, FLOAT16, BFLOAT16, DOUBLE } = TensorProto_DataType;

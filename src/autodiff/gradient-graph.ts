@@ -1,6 +1,11 @@
 import { clone } from '@bufbuild/protobuf';
-import { type GraphProto, type ModelProto, ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import {
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  TensorProto_DataType,
+} from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { freePrefix } from '../graph/proto-walk.ts';

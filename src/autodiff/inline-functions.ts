@@ -1,4 +1,5 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { EmpError } from '../core/errors.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -11,8 +12,7 @@ import {
   SparseTensorProtoSchema,
   TensorProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { EmpError } from '../core/errors.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { normalizeDomain } from '../graph/onnx-model.ts';
 import { freePrefix, isStandard } from '../graph/proto-walk.ts';
 

@@ -1,5 +1,5 @@
-import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { OnnxGraph, OnnxNode } from '../graph/onnx-model.ts';

@@ -1,5 +1,5 @@
-import type { GraphProto, ModelProto, NodeProto } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import type { GraphProto, ModelProto, NodeProto } from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { createAttribute, takeAttribute } from '../graph/messages.ts';
 import { standardOpset } from '../graph/opset.ts';

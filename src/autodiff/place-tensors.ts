@@ -2,12 +2,6 @@ import { constants } from 'node:fs';
 import { copyFile, type FileHandle, link, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import {
-  StringStringEntryProtoSchema,
-  type TensorProto,
-  TensorProto_DataLocation,
-  TensorProto_DataType,
-} from 'onnx-buf';
 import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { widen } from '../core/float-format.ts';
@@ -22,6 +16,12 @@ import {
   loadTensor,
   setRawData,
 } from '../formats/onnx/load-tensor.ts';
+import {
+  StringStringEntryProtoSchema,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+} from '../formats/onnx/onnx-schema.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 
 /**

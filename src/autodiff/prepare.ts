@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { unrollModel } from '../graph/program.ts';

@@ -1,4 +1,4 @@
-import type { AttributeProto } from 'onnx-buf';
+import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import { AttributeReader } from '../graph/attribute-reader.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { AttributeValues } from '../graph/messages.ts';

@@ -1,4 +1,4 @@
-import type { AttributeProto } from 'onnx-buf';
+import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 
 /** Reads a node's attributes by name; a fallback stands for one that is not given. */
 export abstract class AttributeReader {

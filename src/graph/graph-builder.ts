@@ -1,4 +1,4 @@
-import { type AttributeProto, type GraphProto, TensorProto_DataType } from 'onnx-buf';
+import { type AttributeProto, type GraphProto, TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { type AttributeValues, createNode, createTensor, declareTensor, integerTensor } from './messages.ts';
 
 /** Slice ends and the like beyond this mean "to the end", and larger numbers lose their last digits. */

@@ -1,9 +1,13 @@
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { TensorProtoSchema, type TensorShapeProto_Dimension, type TypeProto } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import type { ModelInventory } from '../formats/model.ts';
+import {
+  TensorProtoSchema,
+  type TensorShapeProto_Dimension,
+  type TypeProto,
+} from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../formats/onnx/tensor-data.ts';
 import { readOnnxModel } from './onnx-inventory.ts';
 import type { OnnxModel } from './onnx-model.ts';

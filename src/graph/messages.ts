@@ -11,7 +11,7 @@ import {
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 
 /** An attribute to be written: whole numbers are INT, lists INTS, text STRING; a float must say that it is one. */
 export type AttributeValue =
@@ -71,7 +71,7 @@ export function takeAttribute(node: NodeProto, name: string): AttributeProto | u
 /** A tensor that holds the bytes of its numbers, little-endian. */
 export function createTensor(
   name: string,
-  dataType: TensorProto_DataType,
+  dataType: number,
   dims: readonly number[],
   rawData: Uint8Array<ArrayBuffer>,
 ): TensorProto {
@@ -90,7 +90,7 @@ export function integerTensor(name: string, values: readonly number[], dims: rea
  */
 export function declareTensor(
   name: string,
-  elemType: TensorProto_DataType,
+  elemType: number,
   dims: readonly (number | string | null)[] | null = null,
 ): ValueInfoProto {
   const shape = dims && { dim: dims.map((size) => ({ value: dimension(size) })) };

@@ -6,7 +6,7 @@ import type {
   NodeProto,
   SparseTensorProto,
   TensorProto,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { AttributeReader } from './attribute-reader.ts';
 import { standardOpset } from './opset.ts';
 

@@ -1,4 +1,4 @@
-import type { ModelProto } from 'onnx-buf';
+import type { ModelProto } from '../formats/onnx/onnx-schema.ts';
 import { isStandard } from './proto-walk.ts';
 
 /** The newest version that onnxruntime 1.30 takes. */

@@ -1,5 +1,5 @@
-import type { AttributeProto } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import { AttributeReader } from './attribute-reader.ts';
 import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from './onnx-model.ts';
 

@@ -5,7 +5,7 @@ import type {
   NodeProto,
   SparseTensorProto,
   TensorProto,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 
 /** The graphs inside nodes, and inside the nodes of those. */
 export function* innerGraphs(nodes: readonly NodeProto[]): Generator<GraphProto> {

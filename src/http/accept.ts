@@ -1,7 +1,8 @@
 import { EmpError } from '../core/errors.ts';
 
 /**
- * The media type of `offered` that an `Accept` header likes best (RFC 9110, 12.5.1); of equals the first offered.
+ * The media type of `offered` that an `Accept` header likes best (RFC 9110, 12.5.1); of equals the first offered. Parameters other than `q`
+ * are passed over: `negotiator`, and `accepts` on it, would refuse `application/json; charset=utf-8`, which many clients send.
  * @throws EmpError `not_acceptable` where it wants none of them
  */
 export function preferredMediaType<T extends string>(accept: string | undefined, offered: readonly T[]): T {

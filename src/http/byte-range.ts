@@ -1,23 +1,17 @@
-/** Bytes `[start, end]`, both inclusive as in HTTP. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
+import { combineRanges, parse, type Range } from 'range-parser';
 
 /**
- * One `bytes` range of a `Range` header (RFC 9110, 14.1.2). Null where the header is to be ignored: another unit, several ranges, or not
- * understood, which the RFC lets a server answer with the whole. `unsatisfiable` where it lies outside the file.
+ * The stretch of bytes that a `Range` header asks for (RFC 9110, 14.1.2), both ends inclusive. Of several ranges those outside the file do
+ * not count, and those that join are one. Null where the header is to be ignored: another unit, several stretches, or not understood, which
+ * the RFC lets a server answer with the whole. `unsatisfiable` where no byte of it is in the file.
  */
-export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
-  const match = /^bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))$/i.exec(header?.replaceAll(' ', '') ?? '');
-  if (!match) return null;
-  const [, first, last, suffix] = match;
-  if (suffix !== undefined) {
-    const length = Math.min(Number(suffix), size);
-    return length === 0 ? 'unsatisfiable' : { start: size - length, end: size - 1 };
-  }
-  const start = Number(first);
-  const end = last ? Number(last) : size - 1;
-  if (last && end < start) return null;
-  return start >= size ? 'unsatisfiable' : { start, end: Math.min(end, size - 1) };
+export function parseRange(header: string | undefined, size: number): Range | 'unsatisfiable' | null {
+  if (header === undefined) return null;
+  const { code, type, ranges } = parse(size, header);
+  const malformed = (code & 1) === 1;
+  if (type !== 'bytes' || malformed) return null;
+  // The last bytes of an empty file are there, all none of them.
+  if (ranges.length === 0) return code === 0 ? null : 'unsatisfiable';
+  const [{ start, end }, ...others] = combineRanges(ranges);
+  return others.length === 0 ? { start, end } : null;
 }

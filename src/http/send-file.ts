@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { encodeExtended } from 'content-disposition';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
 import { parseRange } from './byte-range.ts';
@@ -49,15 +50,11 @@ export function sendFile(request: FastifyRequest, reply: FastifyReply, file: Fil
   return reply.send(createReadStream(file.path, { start, end, highWaterMark: READ_BYTES }));
 }
 
-/** RFC 6266: the plain name for old clients, the exact one for the rest. */
+/** RFC 6266: the plain name for old clients, the exact one for the rest. Plain names are quoted, as clients with a pattern of their own expect. */
 export function contentDisposition(name: string): string {
   const last = name.split('/').at(-1) ?? name;
   const ascii = last.replaceAll(/[^\x20-\x7e]|["\\%]/g, '_');
-  const exact = encodeURIComponent(last).replaceAll(
-    /['()*]/g,
-    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return `attachment; filename="${ascii}"${ascii === last ? '' : `; filename*=UTF-8''${exact}`}`;
+  return `attachment; filename="${ascii}"${ascii === last ? '' : `; filename*=${encodeExtended(last)}`}`;
 }
 
 function matchesEtag(header: string | undefined, etag: string): boolean {

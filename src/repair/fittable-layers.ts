@@ -1,5 +1,5 @@
-import type { AttributeProto } from 'onnx-buf';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 import type { WeightSite } from '../graph/weights/weights.ts';

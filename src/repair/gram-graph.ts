@@ -1,5 +1,5 @@
-import { TensorProto_DataType } from 'onnx-buf';
 import { elementCount } from '../formats/model.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { LayerInput } from './fittable-layers.ts';
 

@@ -7,7 +7,7 @@ import {
   ModelProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { createNode, declareTensor } from '../graph/messages.ts';
 import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';

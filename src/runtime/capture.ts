@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { GraphAppendix, writeAppended } from '../graph/append.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { TensorProto_DataType } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { GraphAppendix, writeAppended } from '../graph/append.ts';
 import { readOnnxModel } from '../graph/onnx-inventory.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';

@@ -1,7 +1,7 @@
 import { clone } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { EmpError } from '../core/errors.ts';
+import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { modelOutputs } from '../graph/interface.ts';
 import { OnnxModel, type OnnxNode, type OnnxValue } from '../graph/onnx-model.ts';
 import { unrollModel } from '../graph/program.ts';

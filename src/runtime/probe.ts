@@ -1,7 +1,7 @@
-import type { ModelProto } from 'onnx-buf';
 import { type PreparedModel, writePrepared } from '../autodiff/prepare.ts';
 import type { Size, ValueFacts } from '../autodiff/rule.ts';
 import { elementCount } from '../formats/model.ts';
+import type { ModelProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { sizedByContent } from './content-sizes.ts';

@@ -1,7 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
+import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../formats/onnx/tensor-data.ts';
 import { modelInputs, type OnnxInput } from '../graph/interface.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';

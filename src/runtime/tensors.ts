@@ -1,5 +1,5 @@
-import { type TensorProto, TensorProto_DataLocation } from 'onnx-buf';
 import { EmpError } from '../core/errors.ts';
+import { type TensorProto, TensorProto_DataLocation } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../formats/onnx/tensor-data.ts';
 import type { TensorNumbers } from './session.ts';
 

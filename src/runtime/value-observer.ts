@@ -6,7 +6,7 @@ import {
   ModelProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { standardOpset } from '../graph/opset.ts';
 import { freePrefix } from '../graph/proto-walk.ts';

@@ -1,12 +1,4 @@
 import { clone, create } from '@bufbuild/protobuf';
-import {
-  type GraphProto,
-  GraphProtoSchema,
-  type ModelProto,
-  ModelProtoSchema,
-  type NodeProto,
-  type TensorProto,
-} from 'onnx-buf';
 import { constantsToInitializers } from '../autodiff/constant-nodes.ts';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { isFloatDtype } from '../core/dtype.ts';
@@ -14,6 +6,14 @@ import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
 import { homeOf } from '../formats/onnx/external-data.ts';
 import { loadTensor } from '../formats/onnx/load-tensor.ts';
+import {
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  type TensorProto,
+} from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, elementBits, parseShape } from '../formats/onnx/tensor-data.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { createNode, createTensor } from '../graph/messages.ts';

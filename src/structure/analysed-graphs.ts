@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { ModelProtoSchema, type TensorProto } from 'onnx-buf';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
+import { ModelProtoSchema, type TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { isFunction, type OnnxGraph, OnnxModel, type OnnxNode } from '../graph/onnx-model.ts';
 import { freePrefix, innerGraphs, storedTensors } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';

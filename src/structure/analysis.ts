@@ -1,5 +1,5 @@
-import type { TensorProto } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
+import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { ShapeTrace } from '../runtime/shape-trace.ts';

@@ -1,4 +1,4 @@
-import type { GraphProto } from 'onnx-buf';
+import type { GraphProto } from '../formats/onnx/onnx-schema.ts';
 import { innerGraphs } from '../graph/proto-walk.ts';
 
 /** Removes nodes whose outputs nobody reads, and stored tensors likewise, until nothing more can go. */

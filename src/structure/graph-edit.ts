@@ -1,4 +1,4 @@
-import type { NodeProto } from 'onnx-buf';
+import type { NodeProto } from '../formats/onnx/onnx-schema.ts';
 import type { LaneAxis } from './lanes.ts';
 
 /** A size that follows an open axis of the model: it is computed as before. */

@@ -1,7 +1,7 @@
-import type { TensorProto } from 'onnx-buf';
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
+import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from '../graph/onnx-model.ts';
 import { innerGraphs, storedTensors } from '../graph/proto-walk.ts';

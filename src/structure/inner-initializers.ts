@@ -1,4 +1,4 @@
-import type { GraphProto } from 'onnx-buf';
+import type { GraphProto } from '../formats/onnx/onnx-schema.ts';
 import { createNode } from '../graph/messages.ts';
 
 /** Before this `ir_version` an initializer had to be an input too, which a branch has none of. */

@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
+import type { KeptPositions } from '../formats/gather.ts';
 import {
   type GraphProto,
   type NodeProto,
   type TensorProto,
   TensorProto_DataType,
   TensorShapeProto_DimensionSchema,
-} from 'onnx-buf';
-import type { KeptPositions } from '../formats/gather.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { createNode, createTensor, integerTensor } from '../graph/messages.ts';
 import { freePrefix } from '../graph/proto-walk.ts';
 import type { GraphAnalysis } from './analysis.ts';

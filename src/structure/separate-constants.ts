@@ -1,14 +1,14 @@
 import { clone } from '@bufbuild/protobuf';
+import { isFloatDtype } from '../core/dtype.ts';
+import type { KeptPositions } from '../formats/gather.ts';
+import { elementCount } from '../formats/model.ts';
 import {
   type GraphProto,
   type NodeProto,
   NodeProtoSchema,
   type TensorProto,
   TensorProtoSchema,
-} from 'onnx-buf';
-import { isFloatDtype } from '../core/dtype.ts';
-import type { KeptPositions } from '../formats/gather.ts';
-import { elementCount } from '../formats/model.ts';
+} from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';

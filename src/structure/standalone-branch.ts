@@ -5,7 +5,7 @@ import {
   ModelProtoSchema,
   type TensorProto,
   type ValueInfoProto,
-} from 'onnx-buf';
+} from '../formats/onnx/onnx-schema.ts';
 import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
 import { modelInputs, type OnnxInput } from '../graph/interface.ts';
 import { createTensor, declareTensor } from '../graph/messages.ts';

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { clone } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
+import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { rewriteModel } from '../formats/onnx/rewrite.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';

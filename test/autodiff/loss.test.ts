@@ -3,9 +3,13 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema, type NodeProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { appendLoss, type LossHead } from '../../src/autodiff/loss.ts';
 import type { Size, ValueFacts } from '../../src/autodiff/rule.ts';
+import {
+  ModelProtoSchema,
+  type NodeProto,
+  ValueInfoProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { readBatches } from '../../src/runtime/batches.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { NodeProto } from 'onnx-buf';
 import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
 import type { GradientRules } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { EmpError } from '../../src/core/errors.ts';
+import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { floats, graph, model, node } from '../formats/onnx/build-model.ts';

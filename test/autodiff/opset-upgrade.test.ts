@@ -6,7 +6,7 @@ import {
   AttributeProto_AttributeType as AttributeType,
   type NodeProto,
   type TensorProto,
-} from 'onnx-buf';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { integers, node } from '../formats/onnx/build-model.ts';
 import { assertSameOutputs, float32, prepareFiles } from './prepared.ts';

@@ -3,6 +3,8 @@ import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { EmpError } from '../../src/core/errors.ts';
+import { bytesSource } from '../../src/formats/byte-source.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -13,9 +15,7 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
   TensorProto_DataType as Type,
-} from 'onnx-buf';
-import { EmpError } from '../../src/core/errors.ts';
-import { bytesSource } from '../../src/formats/byte-source.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 import type { Feeds, Fetched } from '../../src/runtime/session.ts';
 import { testFolder } from '../criteria/run-criterion.ts';

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
+import { differentiate } from '../../src/autodiff/sweep.ts';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
-import { differentiate } from '../../src/autodiff/sweep.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import type { AttributeValue } from '../../src/graph/messages.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';

@@ -1,12 +1,12 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import {
   type GraphProto,
   type ModelProto,
   ModelProtoSchema,
   TensorProto_DataType,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+} from '../../src/formats/onnx/onnx-schema.ts';
 
 /** onnxruntime finds the outputs' shapes itself. */
 export function declareOutputs(

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import type { CriterionContext } from '../../src/criteria/context.ts';
 import { score as taylor } from '../../src/criteria/weights/taylor.ts';
+import { TensorProto_DataType, TensorProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { node } from '../formats/onnx/build-model.ts';
 import {
   CLASSES,

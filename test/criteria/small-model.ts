@@ -3,8 +3,13 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { type ModelProto, type TensorProto, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import type { CriterionContext } from '../../src/criteria/context.ts';
+import {
+  type ModelProto,
+  type TensorProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
 import { elements, encode, type GraphParts, model } from '../formats/onnx/build-model.ts';
 import { writeArray } from '../runtime/samples.ts';

@@ -8,7 +8,7 @@ import {
   TensorProto_DataLocation,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { encode, floats, graph, integers, modelFunction, node } from '../formats/onnx/build-model.ts';
 import { writeArray } from '../runtime/samples.ts';
 import { criterionContext, scoresOf, testFolder } from './run-criterion.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { GraphProtoSchema, TensorProto_DataType } from 'onnx-buf';
+import { GraphProtoSchema, TensorProto_DataType } from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { createAttribute, createNode, setIntegers, takeAttribute } from '../../src/graph/messages.ts';
 import { OnnxGraph } from '../../src/graph/onnx-model.ts';

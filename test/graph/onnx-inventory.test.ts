@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { SparseTensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../src/core/errors.ts';
 import { bytesSource } from '../../src/formats/byte-source.ts';
 import { openFileSource } from '../../src/formats/file-source.ts';
+import { SparseTensorProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 import {
   encode,

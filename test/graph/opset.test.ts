@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
+import {
+  type ModelProto,
+  ModelProtoSchema,
+  OperatorSetIdProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { standardOpset } from '../../src/graph/opset.ts';
 import { captureSums } from '../../src/runtime/capture.ts';

@@ -5,7 +5,7 @@ import {
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { encode, floats, graph, model, node } from '../formats/onnx/build-model.ts';
 
 export const { FLOAT, INT64, BFLOAT16, STRING } = TensorProto_DataType;

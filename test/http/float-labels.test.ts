@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { ModelProto, NodeProto } from 'onnx-buf';
+import type { ModelProto, NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { gaussians } from '../criteria/small-model.ts';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, node } from '../formats/onnx/build-model.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parse } from 'content-disposition';
 import { preferredMediaType } from '../../src/http/accept.ts';
 import { parseRange } from '../../src/http/byte-range.ts';
 import { parsePreferWait } from '../../src/http/prefer.ts';
@@ -15,10 +16,16 @@ describe('Accept', () => {
     ['TEXT/HTML; q=0.5, application/json;q=0.4', 'text/html'],
     ['application/json;q=0, */*', 'text/html'],
     ['text/html,application/xhtml+xml,*/*;q=0.8', 'text/html'],
+    ['application/json; charset=utf-8', 'application/json'],
+    ['application/json;odata=verbose, text/plain', 'application/json'],
+    ['text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2', 'text/html'],
+    ['text/html;q=0.4;level="1", application/json;q=0.5', 'application/json'],
+    ['text/html, application/json', 'application/json'],
+    ['', 'application/json'],
   ] as const) {
     test(`${header}`, () => assert.equal(preferredMediaType(header, offered), want));
   }
-  for (const header of ['image/png', 'application/json;q=0', 'text/html;q=0, text/*;q=0']) {
+  for (const header of ['image/png', 'application/json;q=0', 'text/html;q=0, text/*;q=0', 'text/html;q=x']) {
     test(`${header} cannot be met`, () =>
       assert.throws(() => preferredMediaType(header, offered), { code: 'not_acceptable' }));
   }
@@ -37,11 +44,22 @@ describe('Range', () => {
     ['bytes=0-1,3-4', null],
     ['lines=1-2', null],
     ['bytes=-', null],
+    ['bytes=0-1,2-4', { start: 0, end: 4 }],
+    ['bytes=5-, 0-5', { start: 0, end: 9 }],
+    ['bytes=0-1,20-', { start: 0, end: 1 }],
+    ['bytes=0-1,5-4', null],
+    ['bytes=10-11,20-', 'unsatisfiable'],
+    ['bytes=2-99999999999999999999', { start: 2, end: 9 }],
+    ['bytes=99999999999999999999-', 'unsatisfiable'],
+    ['bytes=0x1-2', null],
+    ['bytes', null],
+    ['', null],
     [undefined, null],
   ] as const) {
     test(`${header} of 10 bytes`, () => assert.deepEqual(parseRange(header, 10), want));
   }
   test('an empty file satisfies none', () => assert.equal(parseRange('bytes=0-', 0), 'unsatisfiable'));
+  test('the last bytes of an empty file are the file', () => assert.equal(parseRange('bytes=-5', 0), null));
 });
 
 describe('Prefer: wait', () => {
@@ -71,4 +89,14 @@ describe('Content-Disposition', () => {
       `attachment; filename="_'__"; filename*=UTF-8''%C3%BC%27%0D%0A`,
     );
   });
+
+  for (const name of [
+    '模型 (final) 100%.onnx',
+    "it's *new*; v=2, \\ok\\.onnx",
+    '🙂.onnx',
+    'plain name.onnx',
+  ]) {
+    test(`${name} comes back whole`, () =>
+      assert.equal(parse(contentDisposition(name)).parameters.filename, name));
+  }
 });

@@ -1,5 +1,9 @@
 import { create } from '@bufbuild/protobuf';
-import { type NodeProto, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
+import {
+  type NodeProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { encode, floats, graph, integers, node } from '../formats/onnx/build-model.ts';
 import { runnableModel, value } from '../runtime/runtime-model.ts';
 

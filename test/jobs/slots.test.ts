@@ -29,3 +29,15 @@ test('slots go to those who wait, in order, but for those who have left', async 
   (await slots.take(NEVER))[Symbol.dispose]();
   await assert.rejects(slots.take(impatient.signal), /gone/);
 });
+
+test('a slot is not given away while the one who has it is being ended', async () => {
+  const slots = new Slots(1);
+  const ended = new AbortController();
+  const first = await slots.take(ended.signal);
+  const second = slots.take(NEVER);
+  const before = Promise.race([second.then(() => 'taken'), turn('waiting')]);
+  ended.abort();
+  assert.equal(await before, 'waiting');
+  first[Symbol.dispose]();
+  (await second)[Symbol.dispose]();
+});

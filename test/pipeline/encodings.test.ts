@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { FloatDtype } from '../../src/core/dtype.ts';
 import {
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProtoSchema,
   TensorProto_DataType as Type,
-} from 'onnx-buf';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { FloatDtype } from '../../src/core/dtype.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
 import { encode as encodeModel, graph, model, modelFunction, node } from '../formats/onnx/build-model.ts';
 import { empCount, naiveKeep, naiveRows } from './oracle.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
+import { AttributeProto_AttributeType, AttributeProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findBiases } from '../../src/repair/biases.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { TensorProto_DataType } from 'onnx-buf';
+import { TensorProto_DataType } from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findFittableLayers } from '../../src/repair/fittable-layers.ts';

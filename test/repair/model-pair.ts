@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { TensorProto } from 'onnx-buf';
+import type { TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import type { RepairContext } from '../../src/repair/repair-context.ts';
 import { readNumbers, TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { NodeProto } from 'onnx-buf';
+import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel, type OnnxNode } from '../../src/graph/onnx-model.ts';
 import { followsItself, repairOrder } from '../../src/repair/repair-order.ts';
 import { graph, model, node } from '../formats/onnx/build-model.ts';

@@ -9,7 +9,7 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { reasonNotToEdit, TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
 import { encode, floats, model, node } from '../formats/onnx/build-model.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { NodeProto, TensorProto } from 'onnx-buf';
+import type { NodeProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
 import { integers, node } from '../formats/onnx/build-model.ts';

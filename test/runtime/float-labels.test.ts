@@ -4,9 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema, type NodeProto, TensorProto_DataType } from 'onnx-buf';
 import { createGradientGraph } from '../../src/autodiff/gradient-graph.ts';
 import { writePrepared } from '../../src/autodiff/prepare.ts';
+import {
+  ModelProtoSchema,
+  type NodeProto,
+  TensorProto_DataType,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { readBatches } from '../../src/runtime/batches.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';

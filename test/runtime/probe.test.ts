@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { type NodeProto, type TensorProto, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
+import {
+  type NodeProto,
+  type TensorProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { probeValues } from '../../src/runtime/probe.ts';
 import { prepareFiles } from '../autodiff/prepared.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';

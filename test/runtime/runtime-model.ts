@@ -15,7 +15,7 @@ import {
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
+} from '../../src/formats/onnx/onnx-schema.ts';
 
 type DtypeName = Exclude<keyof typeof TensorProto_DataType, number>;
 

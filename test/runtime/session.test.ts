@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
+import { EmpError } from '../../src/core/errors.ts';
 import {
   StringStringEntryProtoSchema,
   TensorProto_DataLocation,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
-import { EmpError } from '../../src/core/errors.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import {
   checkProviders,
   type ExecutionProvider,

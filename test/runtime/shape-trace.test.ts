@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { EmpError } from '../../src/core/errors.ts';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
@@ -14,8 +15,7 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
   TensorProto_DataType as Type,
-} from 'onnx-buf';
-import { EmpError } from '../../src/core/errors.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { type Fetched, openSession } from '../../src/runtime/session.ts';
 import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';

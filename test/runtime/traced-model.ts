@@ -1,7 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import { type ModelProto, type NodeProto, type TensorProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { type ByteSource, bytesSource } from '../../src/formats/byte-source.ts';
 import type { ModelFiles } from '../../src/formats/model.ts';
+import {
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  ValueInfoProtoSchema,
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';

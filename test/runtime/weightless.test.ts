@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { createWeightless } from '../../src/runtime/weightless.ts';
 import { floats, graph, node } from '../formats/onnx/build-model.ts';

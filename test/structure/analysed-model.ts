@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { clone, fromBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { bytesSource } from '../../src/formats/byte-source.ts';
+import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxInventory, readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';

@@ -1,4 +1,4 @@
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { graph, integers, node } from '../formats/onnx/build-model.ts';
 import { value } from '../runtime/runtime-model.ts';
 import type { Parts } from '../runtime/traced-model.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
+import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { innerGraphs } from '../../src/graph/proto-walk.ts';

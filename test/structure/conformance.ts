@@ -1,4 +1,5 @@
 import { clone, create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { RandomWords } from '../../src/core/random-words.ts';
 import {
   AttributeProto_AttributeType,
   type ModelProto,
@@ -8,8 +9,7 @@ import {
   TensorProto_DataType,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { RandomWords } from '../../src/core/random-words.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { madeOfContent } from '../../src/runtime/content-sizes.ts';

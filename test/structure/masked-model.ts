@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { elementCount } from '../../src/formats/model.ts';
 import {
   ModelProtoSchema,
   type NodeProto,
@@ -6,8 +7,7 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-} from 'onnx-buf';
-import { elementCount } from '../../src/formats/model.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxValue } from '../../src/graph/onnx-model.ts';
 import { byteWidth } from '../../src/runtime/tensors.ts';

@@ -1,7 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema, type TensorProto } from 'onnx-buf';
 import { gather, type KeptPositions, keptShape } from '../../src/formats/gather.ts';
 import { createElementReader } from '../../src/formats/onnx/element-reader.ts';
+import { ModelProtoSchema, type TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
 import { byteWidth } from '../../src/runtime/tensors.ts';
 import { removeStructures } from '../../src/structure/removal.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema, ValueInfoProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema, ValueInfoProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { finalNode } from '../../src/runtime/measured-output.ts';

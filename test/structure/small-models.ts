@@ -1,4 +1,4 @@
-import type { ModelProto } from 'onnx-buf';
+import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { graph, integers, modelFunction, node } from '../formats/onnx/build-model.ts';
 import { value } from '../runtime/runtime-model.ts';
 import { build } from '../runtime/traced-model.ts';

@@ -1,5 +1,5 @@
 import { clone, toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
+import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import type { ShapeTrace } from '../../src/runtime/shape-trace.ts';
 import { analyseGraphs, rootsWithin } from '../../src/structure/analysed-graphs.ts';

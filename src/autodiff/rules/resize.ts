@@ -1,4 +1,4 @@
-import { TensorProto_DataType } from 'onnx-buf';
+import { TensorProto_DataType } from '../../formats/onnx/onnx-schema.ts';
 import {
   type GradientRule,
   type GradientRules,

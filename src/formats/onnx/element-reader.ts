@@ -1,9 +1,9 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { type TensorProto, TensorProto_DataLocation } from 'onnx-buf';
 import { type ByteSource, bytesSource } from '../byte-source.ts';
 import type { ReadElements } from '../gather.ts';
 import { type ByteRange, elementCount, type ModelFiles, type TensorData } from '../model.ts';
 import { malformedTensor, type TensorHome } from './external-data.ts';
+import { type TensorProto, TensorProto_DataLocation } from './onnx-schema.ts';
 import { payloadOf } from './payload.ts';
 import { createTensorData } from './tensor-data.ts';
 import { VarintElements } from './varint-elements.ts';

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
-import type { TensorProto } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteRange, ModelFiles } from '../model.ts';
+import type { TensorProto } from './onnx-schema.ts';
 
 const MAX_FINDINGS = 20;
 

@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
-import { StringStringEntryProtoSchema, type TensorProto } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteRange, ModelFiles } from '../model.ts';
 import { ByteParts, type DeferredBytes } from './byte-parts.ts';
+import { StringStringEntryProtoSchema, type TensorProto } from './onnx-schema.ts';
 
 /** What fills a page begins on one, so that it can be mapped alone, as ONNX advises; in between a cache line, lest thousands of vectors take a page each. */
 const PAGE_BYTES = 4096;

@@ -1,9 +1,9 @@
 import { clearField, mergeFromBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import { holdsNumbers, readRange } from './element-reader.ts';
 import type { TensorHome } from './external-data.ts';
+import { type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from './onnx-schema.ts';
 import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { createTensorData, parseShape } from './tensor-data.ts';
 

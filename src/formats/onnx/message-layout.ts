@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { type ModelProto, ModelProtoSchema, type TensorProto, TensorProtoSchema } from 'onnx-buf';
 import { ByteParts } from './byte-parts.ts';
+import { type ModelProto, ModelProtoSchema, type TensorProto, TensorProtoSchema } from './onnx-schema.ts';
 
 /** Fields through which a message can hold tensors, by message. */
 const holdersByMessage = new Map<DescMessage, readonly (DescField & { message: DescMessage })[]>();

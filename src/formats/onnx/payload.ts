@@ -1,5 +1,5 @@
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import { type TensorProto, TensorProtoSchema } from 'onnx-buf';
+import { type TensorProto, TensorProtoSchema } from './onnx-schema.ts';
 
 /** The fields of a TensorProto that hold its numbers. */
 export const PAYLOAD_FIELDS: ReadonlySet<number> = new Set(

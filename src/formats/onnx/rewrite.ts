@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { clearField, toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import { gather, type KeptPositions, keptShape } from '../gather.ts';
 import { elementCount, type ModelFiles } from '../model.ts';
@@ -10,6 +9,12 @@ import { createElementReader, holdsNumbers, readRange } from './element-reader.t
 import { externalRange, homeOf, malformedTensor, type TensorHome } from './external-data.ts';
 import { ExternalLayout, externalEntries } from './external-layout.ts';
 import { copyMessage, fieldHeader, layOutModel } from './message-layout.ts';
+import {
+  type ModelProto,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+} from './onnx-schema.ts';
 import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { dtypeOf, elementBits, parseShape } from './tensor-data.ts';
 

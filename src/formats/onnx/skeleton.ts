@@ -1,7 +1,7 @@
 import { type DescMessage, fromBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
+import { type ModelProto, ModelProtoSchema, TensorProtoSchema } from './onnx-schema.ts';
 import {
   encodeNote,
   MAX_RUNS,

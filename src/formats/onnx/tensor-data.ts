@@ -1,11 +1,11 @@
+import { elementCount, type TensorData } from '../model.ts';
+import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
 import {
   type TensorProto,
   TensorProto_DataLocation,
   TensorProtoSchema,
   TensorProto_DataType as Type,
-} from 'onnx-buf';
-import { elementCount, type TensorData } from '../model.ts';
-import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
+} from './onnx-schema.ts';
 import { MAX_RUNS, payloadOf } from './payload.ts';
 
 /** Dimensions of a tensor; numpy allows 64. */

@@ -1,4 +1,4 @@
-import type { SparseTensorProto, TensorProto } from 'onnx-buf';
+import type { SparseTensorProto, TensorProto } from '../../formats/onnx/onnx-schema.ts';
 import { inlineIntegers, parseShape } from '../../formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../onnx-model.ts';
 import { CalledNode, type Frame, type Step } from '../program.ts';

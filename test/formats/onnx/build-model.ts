@@ -1,4 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { type ByteSource, bytesSource } from '../../../src/formats/byte-source.ts';
+import type { ModelInventory, ModelTensor } from '../../../src/formats/model.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -17,9 +19,7 @@ import {
   TensorProtoSchema,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from 'onnx-buf';
-import { type ByteSource, bytesSource } from '../../../src/formats/byte-source.ts';
-import type { ModelInventory, ModelTensor } from '../../../src/formats/model.ts';
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxInventory } from '../../../src/graph/onnx-inventory.ts';
 
 export type AttributeValue = number | string | number[] | TensorProto | GraphProto | { ref: string };

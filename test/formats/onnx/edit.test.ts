@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
-import { TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeVarints, zeroVarints } from '../../../src/formats/onnx/edit.ts';
+import { TensorProto_DataType, TensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { encode, inventoryOf, model, node } from './build-model.ts';
 
 const patterns = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 50 });

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { TensorProtoSchema } from 'onnx-buf';
 import { openFileSource } from '../../../src/formats/file-source.ts';
 import type { KeptPositions } from '../../../src/formats/gather.ts';
+import { TensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 

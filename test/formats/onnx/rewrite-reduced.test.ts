@@ -5,8 +5,13 @@ import { describe, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
-import { type ModelProto, ModelProtoSchema, type TensorProto, TensorProto_DataType as Type } from 'onnx-buf';
 import type { KeptPositions } from '../../../src/formats/gather.ts';
+import {
+  type ModelProto,
+  ModelProtoSchema,
+  type TensorProto,
+  TensorProto_DataType as Type,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { openSession } from '../../../src/runtime/session.ts';
 import { elements, encode, floats, graph, model, modelFunction, node } from './build-model.ts';
 import { keptOf, pick } from './pick-elements.ts';

@@ -6,17 +6,17 @@ import { describe, test } from 'node:test';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
-import {
-  ModelProtoSchema,
-  SparseTensorProtoSchema,
-  type TensorProto,
-  TensorProto_DataType as Type,
-} from 'onnx-buf';
 import { installedModels } from '../../../scripts/model-files.ts';
 import { bytesSource } from '../../../src/formats/byte-source.ts';
 import { openFileSource } from '../../../src/formats/file-source.ts';
 import type { KeptPositions } from '../../../src/formats/gather.ts';
 import { ByteParts, writeParts } from '../../../src/formats/onnx/byte-parts.ts';
+import {
+  ModelProtoSchema,
+  SparseTensorProtoSchema,
+  type TensorProto,
+  TensorProto_DataType as Type,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { NOTE_FIELD } from '../../../src/formats/onnx/payload.ts';
 import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';

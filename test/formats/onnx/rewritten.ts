@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { create, createRegistry, equals, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { bytesSource } from '../../../src/formats/byte-source.ts';
+import type { KeptPositions } from '../../../src/formats/gather.ts';
+import type { ModelFiles } from '../../../src/formats/model.ts';
 import {
   type ModelProto,
   ModelProtoSchema,
@@ -12,10 +15,7 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
   TensorProto_DataType as Type,
-} from 'onnx-buf';
-import { bytesSource } from '../../../src/formats/byte-source.ts';
-import type { KeptPositions } from '../../../src/formats/gather.ts';
-import type { ModelFiles } from '../../../src/formats/model.ts';
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 import { encode } from './build-model.ts';

@@ -3,8 +3,12 @@ import { describe, test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
-import { ModelProtoSchema, type TensorProto, TensorProtoSchema } from 'onnx-buf';
 import { bytesSource } from '../../../src/formats/byte-source.ts';
+import {
+  ModelProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { payloadOf, WHOLE_FIELDS } from '../../../src/formats/onnx/payload.ts';
 import { readSkeleton, readSkeletonBytes } from '../../../src/formats/onnx/skeleton.ts';
 import { anyModel } from './any-model.ts';

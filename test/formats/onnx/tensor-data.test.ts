@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { TensorProto_DataLocation, TensorProtoSchema, TensorProto_DataType as Type } from 'onnx-buf';
+import {
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  TensorProto_DataType as Type,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { encode, inventoryOf, model, node } from './build-model.ts';
 
 type TensorParts = MessageInitShape<typeof TensorProtoSchema>;

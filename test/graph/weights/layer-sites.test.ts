@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { NodeProto, TensorProto } from 'onnx-buf';
+import type { NodeProto, TensorProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { findLayerSites } from '../../../src/graph/onnx-inventory.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
 import { spreadValues } from '../../../src/graph/weights/index-map.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../../../src/formats/sample-set.ts';
 import { modelInputs } from '../../../src/graph/interface.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';

@@ -1,4 +1,4 @@
-import { TensorProto_DataType } from 'onnx-buf';
+import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
 import { floats, graph, integers, node } from '../../formats/onnx/build-model.ts';
 import { cast, int64, of, type RuleCase, random, scalar, TIED, typed } from './rule-case.ts';
 

@@ -1,4 +1,4 @@
-import { TensorProto_DataType } from 'onnx-buf';
+import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
 import { floats, node } from '../../formats/onnx/build-model.ts';
 import { of, type RuleCase, random, STATISTICS, typed, uint8 } from './rule-case.ts';
 

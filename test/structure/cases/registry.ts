@@ -1,4 +1,4 @@
-import type { NodeProto } from 'onnx-buf';
+import type { NodeProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { ELEMENTWISE_CASES } from './elementwise.ts';
 import { LAYERS_CASES } from './layers.ts';
 import { NORMS_CASES } from './norms.ts';

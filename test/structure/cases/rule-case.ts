@@ -1,7 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import { type ModelProto, type TensorProto, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import { RandomWords } from '../../../src/core/random-words.ts';
 import { elementCount } from '../../../src/formats/model.ts';
+import {
+  type ModelProto,
+  type TensorProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { node } from '../../formats/onnx/build-model.ts';
 import { weights } from '../../runtime/runtime-model.ts';
 import { build, type Parts } from '../../runtime/traced-model.ts';

@@ -1,4 +1,4 @@
-import { TensorProto_DataType } from 'onnx-buf';
+import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
 import { integers, node } from '../../formats/onnx/build-model.ts';
 import { INT64_MAX, int32, int64, of, type RuleCase, random, TIED, typed } from './rule-case.ts';
 
