@@ -48,6 +48,12 @@ async function refused(response: Response, status: number, code: string) {
   return problem;
 }
 
+/** What was uploaded may look like a page to a browser, and must not act as one of this site. */
+function assertNoPage(headers: Headers): void {
+  assert.equal(headers.get('x-content-type-options'), 'nosniff');
+  assert.equal(headers.get('content-security-policy'), "sandbox; default-src 'none'");
+}
+
 describe('POST /v1/models', () => {
   test('an ONNX model: its inventory, and its bytes again', async () => {
     const model = await stored(await upload(['fc2-mnist.onnx', onnx]));
@@ -71,6 +77,7 @@ describe('POST /v1/models', () => {
 
     const content = await fetch(`${service.url}/v1/models/${model.id}/content`);
     assert.equal(content.headers.get('etag'), `"${sha256(onnx)}"`);
+    assertNoPage(content.headers);
     assert.match(content.headers.get('content-disposition') ?? '', /^attachment; filename="fc2-mnist.onnx"$/);
     assert.deepEqual(Buffer.from(await content.arrayBuffer()), onnx);
   });
@@ -108,6 +115,7 @@ describe('POST /v1/models', () => {
 
     const response = await fetch(`${service.url}/v1/models/${model.id}/content`);
     assert.equal(response.headers.get('content-type'), 'application/x-tar');
+    assertNoPage(response.headers);
     const archive = extract();
     archive.end(Buffer.from(await response.arrayBuffer()));
     const got: [string, string][] = [];
