@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { FLOAT, typedInput, typedModel } from '../formats/onnx/typed-model.ts';
-import { fileOf, openTestService, readJson, type TestService } from './test-service.ts';
+import { fileOf, readJson } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 type Part = [part: string, name: string, content: Uint8Array];
 
