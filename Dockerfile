@@ -6,7 +6,7 @@ ARG BASE=node:24-slim
 FROM node:24-slim AS dependencies
 ARG ONNXRUNTIME_NODE_INSTALL=skip
 WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json ./
 # The image brings its own Node, and onnxruntime's libraries for other systems weigh more than all the rest.
 RUN npm ci --omit=dev \
   && node node_modules/onnxruntime-node/script/install.js \

@@ -1,8 +1,4 @@
-/**
- * `npm run demo [-- model.onnx]`: the whole way of one job, seen from a client. Starts the service on the embedded queue,
- * uploads a model, prunes it with the default recipe, shows the report and keeps what came out under `demo-output/`. The network of the
- * examples comes with data, so that it is also measured.
- */
+/** The whole way of one job, seen from a client. The network of the examples comes with data, so that it is also measured. */
 import { createWriteStream, openAsBlob } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
@@ -10,8 +6,23 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import type { Report } from '../src/report/report.ts';
+import { createNewFolder, refuseFullFolder } from './output-folder.ts';
 import { SERVICE, startServer } from './start-server.ts';
+
+const USAGE = `Usage: npm run demo [-- [--output FOLDER] MODEL...]
+
+Starts the service on the embedded queue, uploads a model, prunes it with the
+default recipe, shows the report and keeps what came out.
+
+  MODEL            an ONNX or safetensors file; several files are one model with
+                   external data or shards. Without one the network of the
+                   examples is taken, with digits to measure it on.
+  --output FOLDER  where to write, a new or an empty folder. Without it a new
+                   one under demo-output/ is made at every run.
+  --help           prints this.
+`;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DEFAULT_MODEL = join(ROOT, 'examples/fc2-mnist.onnx');
@@ -158,7 +169,14 @@ function formatTable({ tensors, total }: Report): string {
   return table.map((cells) => `  ${cells.map(pad).join('  ')}`).join('\n');
 }
 
-async function main(paths: readonly string[]): Promise<void> {
+async function main(args: string[]): Promise<void> {
+  const { values, positionals: paths } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { output: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help) return console.log(USAGE);
+  if (values.output !== undefined) await refuseFullFolder(values.output);
   const files = paths.length > 0 ? paths : [DEFAULT_MODEL];
   const name = basename(files[0] ?? '');
   for (const path of files) await access(path);
@@ -178,7 +196,8 @@ async function main(paths: readonly string[]): Promise<void> {
   });
   console.log(`\n${formatTable(report)}\n\n${report.verdict.text}\n`);
   for (const warning of report.verdict.warnings) console.log(`note: ${warning.text}`);
-  const directory = join(ROOT, 'demo-output', basename(name, extname(name)));
+  const directory =
+    values.output ?? (await createNewFolder(join(ROOT, 'demo-output', basename(name, extname(name)))));
   for (const path of await download(service.baseUrl, job, directory))
     console.log(`wrote ${relative(process.cwd(), path)}`);
   console.log(

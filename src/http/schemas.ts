@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from '../jobs/job.ts';
+import { STAGES } from '../pipeline/progress.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
 import { isCursor } from '../storage/store.ts';
 import { problemSchema } from './problem.ts';
@@ -214,7 +215,7 @@ const job = z.object({
     stage: z
       .string()
       .describe(
-        '`queued`, `inventory`, `score`, `curvature`, `decide`, `apply`, `repair`, `evaluate` or `report`.',
+        `In this order, each at most once: ${['queued', ...STAGES].map((stage) => `\`${stage}\``).join(', ')}.`,
       ),
     percent: z.number().describe('0 to 100 over the whole job.'),
   }),

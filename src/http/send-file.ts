@@ -3,6 +3,7 @@ import { encodeExtended } from 'content-disposition';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
 import { parseRange } from './byte-range.ts';
+import { UPLOADED_CONTENT } from './content-headers.ts';
 
 /** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
 const READ_BYTES = 1024 * 1024;
@@ -28,9 +29,7 @@ export function sendFile(request: FastifyRequest, reply: FastifyReply, file: Fil
     'accept-ranges': 'bytes',
     'cache-control': 'private, max-age=31536000, immutable',
     'content-disposition': contentDisposition(file.name),
-    // Uploaded content is never a page of this site, whatever a browser takes it for.
-    'x-content-type-options': 'nosniff',
-    'content-security-policy': "sandbox; default-src 'none'",
+    ...UPLOADED_CONTENT,
   });
   if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send();
   const ifRange = request.headers['if-range'];

@@ -1,15 +1,18 @@
-/** Stages of a job, in order; a search goes through `evaluate` before `decide`, too. */
-export type Stage =
-  | 'inventory'
-  | 'score'
-  | 'curvature'
-  | 'decide'
-  | 'apply'
-  | 'repair'
-  | 'evaluate'
-  | 'report';
+/** Stages of a job, in the order in which its progress names them. */
+export const STAGES = [
+  'inventory',
+  'score',
+  'curvature',
+  'decide',
+  'apply',
+  'repair',
+  'evaluate',
+  'report',
+] as const;
+export type Stage = (typeof STAGES)[number];
 
 export interface ProgressUpdate {
+  /** Never one before the last in `STAGES`. */
   readonly stage: Stage;
   /** 0 to 100 over the whole job; never falls. */
   readonly percent: number;
@@ -32,7 +35,11 @@ export class Progress {
     this.#emit({ stage: 'inventory', percent: 0 });
   }
 
-  enter(stage: Stage): void {
+  /** Names the stage, unless the job has been there: candidates take turns in being repaired and evaluated. */
+  enter(entered: Stage): void {
+    // What is measured before the first change to a model is there to decide how much.
+    const stage = entered === 'evaluate' && isBefore(this.#stage, 'apply') ? 'decide' : entered;
+    if (!isBefore(this.#stage, stage)) return;
     this.#stage = stage;
     this.#emit({ stage, percent: this.#percent });
   }
@@ -50,6 +57,10 @@ export class Progress {
     this.#percent = percent;
     this.#emit({ stage: this.#stage, percent });
   }
+}
+
+function isBefore(one: Stage, other: Stage): boolean {
+  return STAGES.indexOf(one) < STAGES.indexOf(other);
 }
 
 /** What each stage takes in all, as often as it is entered. */

@@ -92,4 +92,11 @@ describe('what is written beside the code', () => {
       [],
     );
   });
+
+  test('no npm runs the install script of onnxruntime-node, which needs a host besides the registry', async () => {
+    // npm 11 and newer ask `allowScripts`; npm 10 asks the lock, where an update of the package brings `hasInstallScript` back: delete it.
+    assert.equal(JSON.parse(await read('package.json')).allowScripts['onnxruntime-node'], false);
+    const { packages } = JSON.parse(await read('package-lock.json'));
+    assert.equal(packages['node_modules/onnxruntime-node'].hasInstallScript, undefined);
+  });
 });

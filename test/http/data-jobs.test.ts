@@ -4,7 +4,8 @@ import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { FLOAT, typedInput, typedModel } from '../graph/typed-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, type TestService } from './test-service.ts';
+import { fileOf, readJson } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 type Part = [part: string, name: string, content: Uint8Array];
 

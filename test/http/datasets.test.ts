@@ -3,23 +3,23 @@ import { after, afterEach, before, test } from 'node:test';
 import { createZip } from '../formats/archive-bytes.ts';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
-let service: TestService;
+let service: TestApp;
 before(async () => {
-  service = await openTestService({ maxUploadBytes: 100_000 });
+  service = await openTestApp({ maxUploadBytes: 100_000 });
 });
 after(() => service.close());
 afterEach(async () => {
-  const { data } = await readJson(await fetch(`${service.url}/v1/datasets`));
-  for (const { id } of data) await fetch(`${service.url}/v1/datasets/${id}`, { method: 'DELETE' });
+  const { data } = await readJson(await service.fetch('/v1/datasets'));
+  for (const { id } of data) await service.fetch(`/v1/datasets/${id}`, { method: 'DELETE' });
   assert.deepEqual(await service.files(), []);
 });
 
 function upload(part: string, name: string, content: Uint8Array): Promise<Response> {
   const form = new FormData();
   form.append(part, fileOf(content), name);
-  return fetch(`${service.url}/v1/datasets`, { method: 'POST', body: form });
+  return service.fetch('/v1/datasets', { method: 'POST', body: form });
 }
 
 const npz = createZip([
@@ -48,7 +48,7 @@ test('safetensors and npz give one array per tensor', async () => {
     const dataset = await readJson(response);
     assert.equal(response.headers.get('location'), `/v1/datasets/${dataset.id}`);
     assert.deepEqual([dataset.kind, dataset.arrays, dataset.size_bytes], ['scores', arrays, content.length]);
-    assert.deepEqual(await readJson(await fetch(`${service.url}/v1/datasets/${dataset.id}`)), dataset);
+    assert.deepEqual(await readJson(await service.fetch(`/v1/datasets/${dataset.id}`)), dataset);
     const again = await upload('scores', name, content);
     assert.equal(again.status, 200);
     assert.deepEqual(await readJson(again), dataset);

@@ -5,14 +5,8 @@ import { gaussians } from '../criteria/small-model.ts';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, node } from '../formats/onnx/build-model.ts';
 import { moveOut, runnableModel, value, weights } from '../runtime/runtime-model.ts';
-import {
-  type FilePart,
-  openTestService,
-  postFiles,
-  readJson,
-  readProblem,
-  type TestService,
-} from './test-service.ts';
+import { readJson, readProblem } from './test-app.ts';
+import { type FilePart, openTestService, postFiles, type TestService } from './test-service.ts';
 
 const [SAMPLES, FEATURES, OUTPUTS] = [80, 6, 4];
 const x = gaussians(SAMPLES * FEATURES, 1);

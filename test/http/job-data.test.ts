@@ -5,7 +5,8 @@ import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
 import { FLOAT, INT64, inputOfType, typedInput, typedModel } from '../graph/typed-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, readJson, readProblem } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 type Part = [part: string, name: string, content: Uint8Array];
 

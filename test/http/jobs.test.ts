@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, readJson, readProblem } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 let service: TestService;
 let modelId: string;

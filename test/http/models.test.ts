@@ -9,17 +9,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { extract } from 'tar-stream';
 import { createZip } from '../formats/archive-bytes.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 const MAX_UPLOAD_BYTES = 1_000_000;
-let service: TestService;
+let service: TestApp;
 before(async () => {
-  service = await openTestService({ maxUploadBytes: MAX_UPLOAD_BYTES });
+  service = await openTestApp({ maxUploadBytes: MAX_UPLOAD_BYTES });
 });
 after(() => service.close());
 afterEach(async () => {
-  const { data } = await readJson(await fetch(`${service.url}/v1/models?limit=100`));
-  for (const { id } of data) await fetch(`${service.url}/v1/models/${id}`, { method: 'DELETE' });
+  const { data } = await readJson(await service.fetch('/v1/models?limit=100'));
+  for (const { id } of data) await service.fetch(`/v1/models/${id}`, { method: 'DELETE' });
   assert.deepEqual(await service.files(), []);
 });
 
@@ -30,7 +30,7 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 function upload(...files: [name: string, content: Uint8Array][]): Promise<Response> {
   const form = new FormData();
   for (const [name, content] of files) form.append('file', fileOf(content), name);
-  return fetch(`${service.url}/v1/models`, { method: 'POST', body: form });
+  return service.fetch('/v1/models', { method: 'POST', body: form });
 }
 
 async function stored(response: Response) {
@@ -46,6 +46,12 @@ async function refused(response: Response, status: number, code: string) {
   assert.deepEqual([response.status, problem.code], [status, code], problem.detail);
   assert.deepEqual(await service.files(), []);
   return problem;
+}
+
+/** What was uploaded may look like a page to a browser, and must not act as one of this site. */
+function assertNoPage(headers: Headers): void {
+  assert.equal(headers.get('x-content-type-options'), 'nosniff');
+  assert.equal(headers.get('content-security-policy'), "sandbox; default-src 'none'");
 }
 
 describe('POST /v1/models', () => {
@@ -67,10 +73,11 @@ describe('POST /v1/models', () => {
       ],
     );
     assert.deepEqual(Object.keys(model.tensors[0]).sort(), ['dtype', 'name', 'prunable', 'role', 'shape']);
-    assert.deepEqual(await readJson(await fetch(`${service.url}/v1/models/${model.id}`)), model);
+    assert.deepEqual(await readJson(await service.fetch(`/v1/models/${model.id}`)), model);
 
-    const content = await fetch(`${service.url}/v1/models/${model.id}/content`);
+    const content = await service.fetch(`/v1/models/${model.id}/content`);
     assert.equal(content.headers.get('etag'), `"${sha256(onnx)}"`);
+    assertNoPage(content.headers);
     assert.match(content.headers.get('content-disposition') ?? '', /^attachment; filename="fc2-mnist.onnx"$/);
     assert.deepEqual(Buffer.from(await content.arrayBuffer()), onnx);
   });
@@ -106,8 +113,9 @@ describe('POST /v1/models', () => {
     assert.equal(packed.status, 200);
     assert.deepEqual(await packed.json(), model);
 
-    const response = await fetch(`${service.url}/v1/models/${model.id}/content`);
+    const response = await service.fetch(`/v1/models/${model.id}/content`);
     assert.equal(response.headers.get('content-type'), 'application/x-tar');
+    assertNoPage(response.headers);
     const archive = extract();
     archive.end(Buffer.from(await response.arrayBuffer()));
     const got: [string, string][] = [];
@@ -154,7 +162,7 @@ describe('POST /v1/models', () => {
   test('parts that the request does not have are refused by name', async () => {
     const form = new FormData();
     form.append('model', fileOf(small), 'model.safetensors');
-    const response = await fetch(`${service.url}/v1/models`, { method: 'POST', body: form });
+    const response = await service.fetch('/v1/models', { method: 'POST', body: form });
     const { detail, errors } = await refused(response, 422, 'invalid_request');
     assert.equal(errors[0]?.path, 'model');
     assert.match(detail, /file/);
@@ -163,19 +171,15 @@ describe('POST /v1/models', () => {
   test('a part without a file name, no part, and no multipart at all', async () => {
     const form = new FormData();
     form.append('file', 'text');
+    await refused(await service.fetch('/v1/models', { method: 'POST', body: form }), 422, 'invalid_request');
     await refused(
-      await fetch(`${service.url}/v1/models`, { method: 'POST', body: form }),
+      await service.fetch('/v1/models', { method: 'POST', body: new FormData() }),
       422,
       'invalid_request',
     );
-    await refused(
-      await fetch(`${service.url}/v1/models`, { method: 'POST', body: new FormData() }),
-      422,
-      'invalid_request',
-    );
-    await refused(await fetch(`${service.url}/v1/models`, { method: 'POST' }), 415, 'unsupported_media_type');
+    await refused(await service.fetch('/v1/models', { method: 'POST' }), 415, 'unsupported_media_type');
     const json = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
-    await refused(await fetch(`${service.url}/v1/models`, json), 415, 'unsupported_media_type');
+    await refused(await service.fetch('/v1/models', json), 415, 'unsupported_media_type');
   });
 
   test('an upload beyond the limit: announced, counted, in sum, and unpacked', async () => {
@@ -201,7 +205,7 @@ describe('POST /v1/models', () => {
     ],
   ]) {
     test(`a connection cut ${where} leaves no file`, async () => {
-      const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+      const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');
       await once(socket, 'connect');
       const head =
         'POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=cut\r\nContent-Length: 500000\r\n\r\n';
@@ -218,7 +222,7 @@ describe('POST /v1/models', () => {
       '--cut\r\nContent-Disposition: form-data; name="file"; filename="model.onnx"\r\n\r\nonly so much';
     const headers = { 'content-type': 'multipart/form-data; boundary=cut' };
     await refused(
-      await fetch(`${service.url}/v1/models`, { method: 'POST', body, headers }),
+      await service.fetch('/v1/models', { method: 'POST', body, headers }),
       400,
       'malformed_body',
     );
@@ -247,10 +251,8 @@ describe('models', () => {
       ids.unshift((await stored(await upload([`${name}.safetensors`, small]))).id);
       await sleep(2);
     }
-    const first = await readJson(await fetch(`${service.url}/v1/models?limit=2`));
-    const second = await readJson(
-      await fetch(`${service.url}/v1/models?limit=2&cursor=${first.next_cursor}`),
-    );
+    const first = await readJson(await service.fetch('/v1/models?limit=2'));
+    const second = await readJson(await service.fetch(`/v1/models?limit=2&cursor=${first.next_cursor}`));
     assert.deepEqual(
       [...first.data, ...second.data].map(({ id }) => id),
       ids,
@@ -258,7 +260,7 @@ describe('models', () => {
     assert.equal(second.next_cursor, null);
     assert.equal(first.data[0].tensors, undefined);
     for (const query of ['?limit=0', '?limit=x', '?limit=1000', '?page=2']) {
-      const problem = await readProblem(await fetch(`${service.url}/v1/models${query}`));
+      const problem = await readProblem(await service.fetch(`/v1/models${query}`));
       assert.equal(problem.code, 'invalid_request');
       assert.match(problem.errors[0]?.path ?? '', /^\?(limit|page)$/);
     }
@@ -267,36 +269,36 @@ describe('models', () => {
   test('that are not there', async () => {
     for (const id of ['mdl_0123456789', 'nothing', '..%2f..', 'job_0123456789']) {
       for (const path of [`/v1/models/${id}`, `/v1/models/${id}/content`]) {
-        const response = await fetch(service.url + path);
+        const response = await service.fetch(path);
         assert.deepEqual([response.status, (await readProblem(response)).code], [404, 'not_found']);
       }
-      assert.equal((await fetch(`${service.url}/v1/models/${id}`, { method: 'DELETE' })).status, 404);
+      assert.equal((await service.fetch(`/v1/models/${id}`, { method: 'DELETE' })).status, 404);
     }
   });
 
   test('are deleted', async () => {
     const { id } = await stored(await upload(['a.safetensors', small]));
-    assert.equal((await fetch(`${service.url}/v1/models/${id}`, { method: 'DELETE' })).status, 204);
-    assert.equal((await fetch(`${service.url}/v1/models/${id}`)).status, 404);
+    assert.equal((await service.fetch(`/v1/models/${id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await service.fetch(`/v1/models/${id}`)).status, 404);
   });
 
   test('content by range', async () => {
     const { id } = await stored(await upload(['a.safetensors', small]));
-    const url = `${service.url}/v1/models/${id}/content`;
-    const part = await fetch(url, { headers: { range: 'bytes=4-7' } });
+    const path = `/v1/models/${id}/content`;
+    const part = await service.fetch(path, { headers: { range: 'bytes=4-7' } });
     assert.equal(part.status, 206);
     assert.equal(part.headers.get('content-range'), `bytes 4-7/${small.length}`);
     assert.deepEqual(Buffer.from(await part.arrayBuffer()), small.subarray(4, 8));
-    const beyond = await fetch(url, { headers: { range: `bytes=${small.length}-` } });
+    const beyond = await service.fetch(path, { headers: { range: `bytes=${small.length}-` } });
     assert.equal(beyond.headers.get('content-range'), `bytes */${small.length}`);
     assert.deepEqual([beyond.status, (await readProblem(beyond)).code], [416, 'range_not_satisfiable']);
     const etag = part.headers.get('etag') ?? '';
-    const known = await fetch(url, { headers: { 'if-none-match': `"x", ${etag}` } });
+    const known = await service.fetch(path, { headers: { 'if-none-match': `"x", ${etag}` } });
     assert.deepEqual([known.status, await known.text()], [304, '']);
-    const changed = await fetch(url, { headers: { range: 'bytes=4-7', 'if-range': '"other"' } });
+    const changed = await service.fetch(path, { headers: { range: 'bytes=4-7', 'if-range': '"other"' } });
     assert.equal(changed.status, 200);
     assert.equal((await changed.arrayBuffer()).byteLength, small.length);
-    const head = await fetch(url, { method: 'HEAD' });
+    const head = await service.fetch(path, { method: 'HEAD' });
     assert.deepEqual([head.status, head.headers.get('content-length')], [200, String(small.length)]);
   });
 });

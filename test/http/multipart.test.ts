@@ -5,19 +5,19 @@ import { connect } from 'node:net';
 import { join, sep } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openTestService, readProblem, type TestService } from './test-service.ts';
+import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 
 const MAX_UPLOAD_BYTES = 100_000;
-let service: TestService;
+let service: TestApp;
 before(async () => {
-  service = await openTestService({ maxUploadBytes: MAX_UPLOAD_BYTES });
+  service = await openTestApp({ maxUploadBytes: MAX_UPLOAD_BYTES });
 });
 after(() => service.close());
 
 const HEADERS = { 'content-type': 'multipart/form-data; boundary=cut' };
 
 function post(path: string, body: string): Promise<Response> {
-  return fetch(service.url + path, { method: 'POST', headers: HEADERS, body });
+  return service.fetch(path, { method: 'POST', headers: HEADERS, body });
 }
 
 /** What lies in the folder of every process that receives uploads. */
@@ -29,7 +29,7 @@ async function uploads(): Promise<string[]> {
 for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
   describe(path, () => {
     test('a client that has gone before its body is read leaves no folder', async () => {
-      const port = Number(new URL(service.url).port);
+      const port = Number(new URL(await service.listen()).port);
       for (let i = 0; i < 10; i++) {
         const socket = connect(port, '127.0.0.1');
         await once(socket, 'connect');
@@ -46,7 +46,7 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
 
     test('a file over the limit is refused as it comes, before its end', async () => {
       const field = { '/v1/models': 'file', '/v1/datasets': 'inputs', '/v1/jobs': 'model' }[path];
-      const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+      const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');
       await once(socket, 'connect');
       const head = `--cut\r\nContent-Disposition: form-data; name="${field}"; filename="x.npy"\r\n\r\n`;
       const content = head + ' '.repeat(MAX_UPLOAD_BYTES + 1);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { readJson, readProblem } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 /** A job as it was stored before there were data to measure with: no such ids, a shorter report, no page. */
 const JOB = {

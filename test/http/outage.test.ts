@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, readJson, readProblem } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 function formOf(part: string): FormData {
   const form = new FormData();
@@ -50,6 +52,14 @@ describe('while the queue is away', () => {
     const model = await readJson(await send('POST', '/v1/models', formOf('file')));
     assert.equal((await send('DELETE', `/v1/models/${model.id}`)).status, 204);
     assert.equal((await send('DELETE', `/v1/models/${queued.model_id}`)).status, 409);
+  });
+
+  test('structures are found, and found again', async () => {
+    const content = await readFile(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
+    const form = new FormData();
+    form.append('file', fileOf(content), 'fc2-mnist.onnx');
+    const { id } = await readJson(await send('POST', '/v1/models', form));
+    for (let i = 0; i < 2; i++) assert.equal((await send('GET', `/v1/models/${id}/structures`)).status, 200);
   });
 
   test('metrics tell of everything else', async () => {

@@ -4,11 +4,11 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { PROBLEMS } from '../../src/http/problem.ts';
-import { openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
-let service: TestService;
+let service: TestApp;
 before(async () => {
-  service = await openTestService();
+  service = await openTestApp();
 });
 after(() => service.close());
 
@@ -48,19 +48,19 @@ describe('every failure is a problem', () => {
   ];
   for (const [path, init, status, code] of cases) {
     test(`${init.method ?? 'GET'} ${path}`, async () => {
-      const response = await fetch(service.url + path, init);
+      const response = await service.fetch(path, init);
       assert.deepEqual([response.status, (await readProblem(response)).code], [status, code]);
     });
   }
 
   test('a wrong method is told the right ones', async () => {
-    const response = await fetch(`${service.url}/v1/models/x`, { method: 'PATCH' });
+    const response = await service.fetch('/v1/models/x', { method: 'PATCH' });
     assert.equal(response.headers.get('allow'), 'DELETE, GET, HEAD');
     await response.text();
   });
 
   test('a query parameter is named in the detail too', async () => {
-    const { detail, errors } = await readProblem(await fetch(`${service.url}/v1/jobs?limit=0`));
+    const { detail, errors } = await readProblem(await service.fetch('/v1/jobs?limit=0'));
     assert.match(detail, /^\?limit /);
     assert.equal(errors[0]?.path, '?limit');
   });
@@ -70,7 +70,7 @@ describe('every failure is a problem', () => {
     ['a header of 20 kB', `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}`, 431, 'headers_too_large'],
   ] as const) {
     test(what, async () => {
-      const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+      const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');
       await once(socket, 'connect');
       socket.write(`${request}\r\n\r\n`);
       const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
@@ -80,10 +80,10 @@ describe('every failure is a problem', () => {
   }
 
   test('a fault of ours: no stack trace, no message, and the id to find it by', async () => {
-    const broken = await openTestService();
+    const broken = await openTestApp();
     try {
       broken.store.listRecords = () => Promise.reject(new Error('secret /path'));
-      const response = await fetch(`${broken.url}/v1/models`, { headers: { 'x-request-id': 'find-me' } });
+      const response = await broken.fetch('/v1/models', { headers: { 'x-request-id': 'find-me' } });
       const { code, detail } = await readProblem(response);
       assert.deepEqual([response.status, code], [500, 'internal_error']);
       assert.match(detail, /find-me/);
@@ -95,22 +95,22 @@ describe('every failure is a problem', () => {
 
   test('every code says what it means', async () => {
     for (const [code, problem] of Object.entries(PROBLEMS)) {
-      assert.deepEqual(await readJson(await fetch(`${service.url}/problems/${code}`)), { code, ...problem });
+      assert.deepEqual(await readJson(await service.fetch(`/problems/${code}`)), { code, ...problem });
     }
-    assert.equal((await fetch(`${service.url}/problems/other`)).status, 404);
+    assert.equal((await service.fetch('/problems/other')).status, 404);
   });
 });
 
 test('HEAD answers as GET does, without the body', async () => {
-  const url = `${service.url}/openapi.json`;
-  const [get, head] = [await fetch(url), await fetch(url, { method: 'HEAD' })];
+  const path = '/openapi.json';
+  const [get, head] = [await service.fetch(path), await service.fetch(path, { method: 'HEAD' })];
   assert.equal(head.status, 200);
   assert.equal(Number(head.headers.get('content-length')), (await get.arrayBuffer()).byteLength);
 });
 
 describe('X-Request-Id', () => {
   const idOf = async (given?: string) => {
-    const response = await fetch(`${service.url}/healthz`, {
+    const response = await service.fetch('/healthz', {
       headers: given === undefined ? {} : { 'x-request-id': given },
     });
     await response.text();

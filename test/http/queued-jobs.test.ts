@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, readJson, readProblem } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
 
 // Without a worker, jobs stay queued.
 let service: TestService;

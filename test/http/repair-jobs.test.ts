@@ -4,14 +4,8 @@ import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import {
-  type FilePart,
-  openTestService,
-  postFiles,
-  readJson,
-  readProblem,
-  type TestService,
-} from './test-service.ts';
+import { readJson, readProblem } from './test-app.ts';
+import { type FilePart, openTestService, postFiles, type TestService } from './test-service.ts';
 
 const read = (path: string) => readFile(new URL(`../../examples/${path}`, import.meta.url));
 const perceptron: FilePart = ['model', 'fc2.onnx', await read('fc2-mnist.onnx')];

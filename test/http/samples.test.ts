@@ -5,17 +5,17 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { createNpy, createNpyOf } from '../formats/npy-bytes.ts';
 import { createSafetensors } from './safetensors-bytes.ts';
-import { fileOf, openTestService, readJson, readProblem, type TestService } from './test-service.ts';
+import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
-let service: TestService;
+let service: TestApp;
 before(async () => {
-  service = await openTestService();
+  service = await openTestApp();
 });
 after(() => service.close());
 afterEach(async () => {
-  const { data } = await readJson(await fetch(`${service.url}/v1/datasets`));
+  const { data } = await readJson(await service.fetch('/v1/datasets'));
   for (const { id } of data)
-    assert.equal((await fetch(`${service.url}/v1/datasets/${id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await service.fetch(`/v1/datasets/${id}`, { method: 'DELETE' })).status, 204);
   assert.deepEqual(await service.files(), []);
 });
 
@@ -24,7 +24,7 @@ type Part = [part: string, name: string, content: Uint8Array];
 function upload(...parts: Part[]): Promise<Response> {
   const form = new FormData();
   for (const [part, name, content] of parts) form.append(part, fileOf(content), name);
-  return fetch(`${service.url}/v1/datasets`, { method: 'POST', body: form });
+  return service.fetch('/v1/datasets', { method: 'POST', body: form });
 }
 
 async function stored(response: Response, status = 201) {
@@ -64,9 +64,9 @@ describe('samples', () => {
       ],
       labels: { shape: [3], dtype: 'uint8' },
     });
-    assert.deepEqual(await readJson(await fetch(`${service.url}/v1/datasets/${id}`)), dataset);
+    assert.deepEqual(await readJson(await service.fetch(`/v1/datasets/${id}`)), dataset);
     assert.deepEqual(await stored(await upload(...parts.toReversed()), 200), dataset);
-    const listed = await readJson(await fetch(`${service.url}/v1/datasets`));
+    const listed = await readJson(await service.fetch('/v1/datasets'));
     assert.deepEqual(listed, { data: [dataset], next_cursor: null });
   });
 

@@ -5,11 +5,11 @@ import { thresholdRequestSchema, thresholdSchema } from '../../src/http/schemas.
 import { assertClose, createRandom, decideBySorting } from '../core/oracle.ts';
 import vectors from '../core/vectors.json' with { type: 'json' };
 import { createFloatNpy, createNpy } from '../formats/npy-bytes.ts';
-import { openTestService, readProblem, type TestService } from './test-service.ts';
+import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 
-let service: TestService;
+let service: TestApp;
 before(async () => {
-  service = await openTestService();
+  service = await openTestApp();
 });
 after(() => service.close());
 
@@ -23,7 +23,7 @@ function post(
   query = '',
   headers: Record<string, string> = {},
 ): Promise<Response> {
-  return fetch(`${service.url}/v1/thresholds${query}`, {
+  return service.fetch(`/v1/thresholds${query}`, {
     method: 'POST',
     body: body as string,
     headers: { 'content-type': type, ...headers },
@@ -297,7 +297,7 @@ describe('an octet-stream', () => {
   }
 
   test('a body beyond the limit is refused before it is sent', async () => {
-    const response = await fetch(`${service.url}/v1/thresholds`, {
+    const response = await service.fetch('/v1/thresholds', {
       method: 'POST',
       headers: { 'content-type': JSON_TYPE },
       body: Buffer.alloc(33 * 2 ** 20, ' '),
@@ -360,14 +360,17 @@ describe('a .npy file', () => {
 
 test('health is answered while a large vector is decided on', async () => {
   const body = new Uint8Array(new Float32Array(20_000_000).fill(1).buffer);
+  // Over sockets: a loop without them would keep the event loop to itself.
+  const url = await service.listen();
   let done = false;
-  const deciding = post(RAW_TYPE, body).finally(() => {
+  const headers = { 'content-type': RAW_TYPE };
+  const deciding = fetch(`${url}/v1/thresholds`, { method: 'POST', body, headers }).finally(() => {
     done = true;
   });
   const waits: number[] = [];
   while (!done) {
     const start = performance.now();
-    assert.equal((await fetch(`${service.url}/healthz`)).status, 200);
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
     waits.push(performance.now() - start);
   }
   assert.equal((await deciding).status, 200);

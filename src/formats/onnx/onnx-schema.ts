@@ -1,5 +1,5 @@
 // Made of onnx.proto by `npm run build:onnx-schema`; a test makes it again and compares. Not edited by hand.
-// It is longer than a file of ours may be: a line for every field of ONNX. What they mean is said in onnx.proto.
+// Over 250 lines: a line for every field of ONNX. What they mean is said in onnx.proto.
 
 import type { Message } from '@bufbuild/protobuf';
 import type { GenEnum, GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2';

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { DOCUMENTATION_POLICY } from '../content-headers.ts';
 import type { App } from '../services.ts';
 import { completeDocument } from './operations.ts';
 
@@ -40,14 +41,7 @@ export async function registerDocumentation(app: App): Promise<void> {
       tryItOutEnabled: true,
       validatorUrl: null,
     },
-    staticCSP: {
-      'default-src': "'self'",
-      'img-src': "'self' data:",
-      'style-src': "'self' 'unsafe-inline'",
-      'base-uri': "'self'",
-      'object-src': "'none'",
-      'frame-ancestors': "'none'",
-    },
+    staticCSP: DOCUMENTATION_POLICY,
   });
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
-import { prepareSamples, sampleFiles } from '../../intake/samples.ts';
-import { prepareScores, scoreFile } from '../../intake/scores.ts';
+import { prepareSamples, sampleFiles } from '../../intake/prepare-samples.ts';
+import { prepareScores, scoreFile } from '../../intake/prepare-scores.ts';
 import type { ArrayRecord, DatasetRecord } from '../../storage/records.ts';
 import type { Upload } from '../../storage/store.ts';
 import { type ReceivedParts, receiveParts } from '../multipart.ts';

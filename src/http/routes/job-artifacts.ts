@@ -7,6 +7,7 @@ import { ARTIFACTS } from '../../jobs/run-job.ts';
 import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
 import { preferredMediaType } from '../accept.ts';
+import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema } from '../schemas.ts';
 import { sendFile } from '../send-file.ts';
@@ -19,10 +20,6 @@ const reportViewSchema = reportSchema
 
 const JSON_TYPE = 'application/json';
 const PAGE_TYPE = 'text/html';
-
-/** The page holds its styles and charts itself, and no script. */
-const PAGE_POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /** What a finished job made. */
 export function registerJobArtifacts(app: App, { jobs, store }: Services): void {
@@ -121,11 +118,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
   });
 
   function sendPage(reply: FastifyReply, id: string, page: JobArtifact): FastifyReply {
-    reply.headers({
-      'content-length': page.size_bytes,
-      'content-security-policy': PAGE_POLICY,
-      'x-content-type-options': 'nosniff',
-    });
+    reply.headers({ 'content-length': page.size_bytes, ...REPORT_PAGE_CONTENT });
     const path = store.path('jobs', id, ARTIFACTS, page.name);
     return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(createReadStream(path));
   }

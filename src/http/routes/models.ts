@@ -6,8 +6,9 @@ import { pack } from 'tar-stream';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory } from '../../formats/model.ts';
-import { prepareModel } from '../../intake/models.ts';
+import { prepareModel } from '../../intake/prepare-model.ts';
 import type { ModelRecord } from '../../storage/records.ts';
+import { UPLOADED_CONTENT } from '../content-headers.ts';
 import { receiveParts } from '../multipart.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema, modelSchema, modelSummarySchema, pageQuerySchema, pageSchema } from '../schemas.ts';
@@ -204,7 +205,7 @@ export function registerModels(app: App, { store, jobs, analyses, maxUploadBytes
     reply.type('application/x-tar').headers({
       etag: `"${record.sha256}-tar"`,
       'content-disposition': contentDisposition(name),
-      'x-content-type-options': 'nosniff',
+      ...UPLOADED_CONTENT,
     });
     if (method === 'HEAD') return reply.send();
     const archive = pack();

@@ -1,0 +1,125 @@
+import { EventEmitter } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { type Logger, pino } from 'pino';
+import { createApp } from '../../src/http/app.ts';
+import { Jobs } from '../../src/jobs/jobs.ts';
+import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
+import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
+import { Store } from '../../src/storage/store.ts';
+
+export interface TestApp {
+  readonly app: FastifyInstance;
+  readonly store: Store;
+  /** As the global one, on a path, and answered without a socket. */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** Serves on a real socket as well, from the first call on. Resolves to `http://127.0.0.1:PORT`. */
+  listen(): Promise<string>;
+  /** Files of the data directory's resources and uploads, as relative paths. */
+  files(kinds?: readonly string[]): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+export interface TestAppOptions {
+  readonly maxUploadBytes?: number;
+  readonly closeGraceMs?: number;
+  readonly analysisLimits?: Partial<ProcessLimits>;
+}
+
+/** What the app stands on: the jobs, and how they are closed. */
+export interface Place {
+  readonly dataDirectory: string;
+  readonly store: Store;
+  readonly log: Logger;
+}
+
+/** The app on a data directory of its own. Without `openJobs` there is no queue, and a request that asks one fails. */
+export async function openTestApp(
+  { maxUploadBytes = 64 * 2 ** 20, closeGraceMs = 10_000, analysisLimits = {} }: TestAppOptions = {},
+  openJobs: (place: Place) => Promise<{ jobs: Jobs; close(): Promise<void> }> = withoutQueue,
+): Promise<TestApp> {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-http-'));
+  const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
+  const store = await Store.open(dataDirectory);
+  const opened = await openJobs({ dataDirectory, store, log });
+  const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
+  const app = await createApp({ store, jobs: opened.jobs, analyses, log, maxUploadBytes, closeGraceMs });
+  return {
+    app,
+    store,
+    fetch: (path, init) => inject(app, path, init),
+    async listen() {
+      if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
+      return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+    },
+    async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'uploads']) {
+      const found: string[] = [];
+      for (const kind of kinds) {
+        const entries = await readdir(join(dataDirectory, kind), { recursive: true, withFileTypes: true });
+        for (const entry of entries)
+          if (entry.isFile()) found.push(join(entry.parentPath, entry.name).slice(dataDirectory.length + 1));
+      }
+      return found.sort();
+    },
+    async close() {
+      await app.close();
+      await analyses.close();
+      await opened.close();
+      await store.close();
+      await rm(dataDirectory, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** Jobs as the store knows them: they can be read, and keep what they need from being removed. None can be submitted. */
+async function withoutQueue({ store, log }: Place): Promise<{ jobs: Jobs; close(): Promise<void> }> {
+  const none = new EventEmitter() as never;
+  return { jobs: new Jobs({ store, log, backend: none }, none, none), close: async () => {} };
+}
+
+/** A request as `fetch` would send it, handed to the app, and its answer as `fetch` would give it. */
+async function inject(app: FastifyInstance, path: string, init: RequestInit = {}): Promise<Response> {
+  const request = new Request(new URL(path, 'http://localhost'), init);
+  const payload = Buffer.from(await request.arrayBuffer());
+  const { statusCode, headers, rawPayload } = await app.inject({
+    method: request.method as NonNullable<InjectOptions['method']>,
+    url: path,
+    headers: Object.fromEntries(request.headers),
+    ...(payload.byteLength > 0 && { payload }),
+  });
+  const pairs = Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().map((one): [string, string] => [name, String(one)]),
+  );
+  const body = [204, 205, 304].includes(statusCode) ? null : new Uint8Array(rawPayload);
+  return new Response(body, { status: statusCode, headers: pairs });
+}
+
+/** A body as a file of a form. */
+export function fileOf(content: Uint8Array): Blob {
+  return new Blob([new Uint8Array(content)]);
+}
+
+/** A JSON body, of a shape that the test knows. */
+export async function readJson(response: Response) {
+  return JSON.parse(await response.text());
+}
+
+/** What a problem must always have, and its parts for a closer look. */
+export async function readProblem(
+  response: Response,
+): Promise<{ code: string; detail: string; errors: { path: string; message: string }[] }> {
+  const problem = (await response.json()) as Record<string, unknown>;
+  if (!response.headers.get('content-type')?.startsWith('application/problem+json'))
+    throw new Error(`not a problem: ${response.status} ${JSON.stringify(problem)}`);
+  if (problem.status !== response.status)
+    throw new Error(`status ${response.status}, in the problem ${problem.status}`);
+  if (problem.type !== `/problems/${problem.code}`) throw new Error(`type ${problem.type}`);
+  if (problem.request_id !== response.headers.get('x-request-id'))
+    throw new Error(`request_id ${problem.request_id}`);
+  if (/\bat .*:\d+:\d+|\/src\//.test(JSON.stringify(problem))) throw new Error('shows a stack trace');
+  for (const name of ['title', 'detail', 'instance']) if (!problem[name]) throw new Error(`no ${name}`);
+  return { errors: [], ...problem } as never;
+}
