@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
@@ -52,10 +51,11 @@ export async function prepareJob(body: unknown, { store, analyses }: Services): 
   const { model_id, recipe } = request;
   const inventory = await store.readJson<ModelInventory>('models', model_id, 'inventory.json');
   if (!inventory) throw refused(FIELDS.model, `there is no model ${model_id}`);
+  await using model = await store.checkOut('models', model_id);
   const job = {
     recipe,
     inventory,
-    modelDirectory: store.path('models', model_id, 'files'),
+    modelDirectory: model.directory,
     structures: recipe.granularity === 'weight' ? null : await analyses.known(model_id),
     scores: await readDataset(store, request.scores_dataset_id, 'scores', FIELDS.scores),
     calibration: await readDataset(store, request.calibration_dataset_id, 'samples', FIELDS.calibration),
@@ -96,7 +96,7 @@ export async function receiveJob(request: FastifyRequest, services: Services): P
     await Promise.all(Object.values(uploads).map((upload) => upload.discard()));
   };
   try {
-    const modelDirectory = join(uploads.model.directory, 'files');
+    const modelDirectory = uploads.model.files;
     const { files, texts } = await receiveParts(request, {
       files: {
         [PARTS.model]: { directory: modelDirectory },

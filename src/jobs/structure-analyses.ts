@@ -115,8 +115,10 @@ export class StructureAnalyses {
     using _slot = await this.#takeSlot(signal);
     const start = performance.now();
     const env = childEnvironment({ storeRoot: this.#store.root, threads: 1, providers: ['cpu'] });
-    const folder = this.#store.path('models', model.id);
-    const end = await runLimited(CHILD, [folder], env, this.#limits, signal);
+    await using files = await this.#store.checkOut('models', model.id);
+    const inventory = await this.#store.readJson('models', model.id, 'inventory.json');
+    const input = JSON.stringify(inventory);
+    const end = await runLimited(CHILD, [files.directory], env, this.#limits, signal, input);
     const ms = Math.round(performance.now() - start);
     this.#log.info({ model: model.id, ms, how: end.how }, 'structure analysis ended');
     signal.throwIfAborted();

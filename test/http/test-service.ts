@@ -10,7 +10,8 @@ import { openJobs } from '../../src/jobs/jobs.ts';
 import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
 import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
-import { Store } from '../../src/storage/store.ts';
+import { FolderStore } from '../../src/storage/folder-store.ts';
+import type { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
 
@@ -36,7 +37,7 @@ export async function openTestService({
   const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-http-'));
   const redis = await startRedis();
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-  const store = await Store.open(dataDirectory);
+  const store = await FolderStore.open(dataDirectory);
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
   const jobs = await openJobs({ store, backend, log });
   const working = worker ? await startWorker({ store, backend, concurrency: 1, log, graceMs: 100 }) : null;
@@ -48,7 +49,7 @@ export async function openTestService({
     store,
     redis,
     url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`,
-    async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'uploads']) {
+    async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'index', 'uploads']) {
       const found: string[] = [];
       for (const kind of kinds) {
         const entries = await readdir(join(dataDirectory, kind), { recursive: true, withFileTypes: true });
