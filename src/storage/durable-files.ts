@@ -29,11 +29,12 @@ export async function sync(path: string): Promise<void> {
   await handle.sync();
 }
 
-/** Syncs a folder and all that is in it. */
-export async function syncTree(directory: string): Promise<void> {
+/** Syncs a folder and all that is in it; of files that are all empty, only the names. */
+export async function syncTree(directory: string, areEmpty = false): Promise<void> {
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
-    await (entry.isDirectory() ? syncTree(path) : sync(path));
+    if (entry.isDirectory()) await syncTree(path, areEmpty);
+    else if (!areEmpty) await sync(path);
   }
   await sync(directory);
 }

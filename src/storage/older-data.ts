@@ -33,7 +33,7 @@ export async function indexOlderData(root: string, scratch: string): Promise<voi
       await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
     }
   }
-  await syncTree(scratch);
+  await syncTree(scratch, true);
   try {
     await rename(scratch, join(root, INDEX));
     await sync(root);
