@@ -1,9 +1,10 @@
-/** `npm run bench [-- core|http|pipeline|evaluation|gradients|structures|service]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|pipeline|evaluation|gradients|structures|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
 import { benchEvaluation } from './evaluation.ts';
 import { benchGradients } from './gradients.ts';
 import { benchHttp } from './http.ts';
+import { benchLists } from './lists.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
 import { benchService } from './service.ts';
@@ -21,6 +22,7 @@ const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string
   gradients: { title: 'Gradients: against autograd', bench: benchGradients },
   structures: { title: 'Structures: a GPT-like model', bench: benchStructures },
   service: { title: 'Service: a gigabyte', bench: benchService },
+  lists: { title: 'Lists: 5,000 jobs', bench: benchLists },
 };
 
 /** The sections of an earlier run by title, to keep those that are not measured now. */

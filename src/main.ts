@@ -8,7 +8,7 @@ import { connectBackend } from './jobs/backends/connect.ts';
 import { openJobs } from './jobs/jobs.ts';
 import { StructureAnalyses } from './jobs/structure-analyses.ts';
 import { startWorker } from './jobs/worker.ts';
-import { Store } from './storage/store.ts';
+import { FolderStore } from './storage/folder-store.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 type Role = (typeof ROLES)[number];
@@ -35,7 +35,7 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
     for (const close of opened.splice(0).reverse()) await close();
   };
   try {
-    const store = await Store.open(dataDirectory);
+    const store = await FolderStore.open(dataDirectory);
     opened.push(() => store.close());
     const { redisUrl, databaseUrl } = config;
     const backend = await connectBackend({ redisUrl, databaseUrl, dataDirectory, log });

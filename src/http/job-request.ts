@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { EmpError, ofInput } from '../core/errors.ts';
@@ -34,7 +33,7 @@ export async function prepareJob(body: unknown, { store, analyses }: Services): 
   if (!parsed.success) throw invalidRequest(parsed.error, '');
   const { recipe, metadata, ...ids } = parsed.data;
   try {
-    const inputs = await readJobInputs(store, ids);
+    await using inputs = await readJobInputs(store, ids);
     const structures = recipe.granularity === 'weight' ? null : await analyses.known(ids.model_id);
     const planned = await planJob(recipe, inputs, structures);
     return {
@@ -63,7 +62,7 @@ export async function receiveJob(request: FastifyRequest, services: Services): P
     await Promise.all(Object.values(uploads).map((upload) => upload.discard()));
   };
   try {
-    const directory = join(uploads.model.directory, 'files');
+    const directory = uploads.model.files;
     const { files, texts } = await receiveParts(request, {
       files: {
         model: { directory },

@@ -117,7 +117,6 @@ async function storeFile(
     hash.update(chunk);
     await handle.write(chunk);
   }
-  await handle.sync();
   return { name, size_bytes: size, sha256: hash.digest('hex') };
 }
 

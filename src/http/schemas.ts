@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { JOB_STATUSES } from '../jobs/job.ts';
 import { STAGES } from '../pipeline/progress.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
-import { isCursor } from '../storage/store.ts';
+import { parseCursor } from '../storage/ids.ts';
 import { problemSchema } from './problem.ts';
 
 const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC.' });
@@ -93,7 +93,7 @@ export const pageQuerySchema = z.strictObject({
   cursor: z
     .string()
     .max(200)
-    .refine(isCursor, 'must be the next_cursor of a page')
+    .refine((text) => parseCursor(text) !== null, 'must be the next_cursor of a page')
     .optional()
     .describe('`next_cursor` of the page before.'),
 });

@@ -1,15 +1,13 @@
-import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { encodeExtended } from 'content-disposition';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
+import type { FileRange } from '../storage/store.ts';
 import { parseRange } from './byte-range.ts';
 import { UPLOADED_CONTENT } from './content-headers.ts';
 
-/** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
-const READ_BYTES = 1024 * 1024;
-
 export interface FileToSend {
-  readonly path: string;
+  read(range: FileRange): Readable;
   /** Its last segment is what a browser saves it as. */
   readonly name: string;
   readonly mediaType: string;
@@ -46,7 +44,7 @@ export function sendFile(request: FastifyRequest, reply: FastifyReply, file: Fil
   if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
   reply.type(file.mediaType).header('content-length', end - start + 1);
   if (request.method === 'HEAD' || file.size === 0) return reply.send();
-  return reply.send(createReadStream(file.path, { start, end, highWaterMark: READ_BYTES }));
+  return reply.send(file.read({ start, end }));
 }
 
 /** RFC 6266: the plain name for old clients, the exact one for the rest. Plain names are quoted, as clients with a pattern of their own expect. */

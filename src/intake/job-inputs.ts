@@ -15,21 +15,26 @@ interface DatasetContent {
 const CONTENT_FILES = { scores: 'arrays.json', samples: 'samples.json' };
 
 /**
- * Reads what the ids of a job stand for.
+ * Reads what the ids of a job stand for. The model's files are checked out until it is disposed of.
  * @throws EmpError `invalid_request` where one is not there, or is of another kind
  */
 export async function readJobInputs(
   store: Store,
   ids: Omit<JobRequest, 'recipe' | 'metadata'>,
-): Promise<JobInputs> {
+): Promise<JobInputs & AsyncDisposable> {
   const { model_id: id } = ids;
   const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
   if (!inventory) throw refused('model', `there is no model ${id}`);
+  const scores = await readDataset(store, ids.scores_dataset_id, 'scores', 'scores');
+  const calibration = await readDataset(store, ids.calibration_dataset_id, 'samples', 'calibration');
+  const evaluation = await readDataset(store, ids.evaluation_dataset_id, 'samples', 'evaluation');
+  const checkout = await store.checkOut('models', id);
   return {
-    model: { id, inventory, directory: store.path('models', id, 'files') },
-    scores: await readDataset(store, ids.scores_dataset_id, 'scores', 'scores'),
-    calibration: await readDataset(store, ids.calibration_dataset_id, 'samples', 'calibration'),
-    evaluation: await readDataset(store, ids.evaluation_dataset_id, 'samples', 'evaluation'),
+    model: { id, inventory, directory: checkout.directory },
+    scores,
+    calibration,
+    evaluation,
+    [Symbol.asyncDispose]: () => checkout[Symbol.asyncDispose](),
   };
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { extractArchive } from '../formats/archive.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
@@ -8,7 +8,7 @@ import type { ModelInventory } from '../formats/model.ts';
 import { readModelInventory } from '../graph/inventory.ts';
 import { contentId } from '../storage/ids.ts';
 import { byName, type ModelRecord, type StoredFile } from '../storage/records.ts';
-import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+import type { Upload } from '../storage/store.ts';
 import { MAX_FILES } from './received-files.ts';
 
 const ARCHIVE = /\.(tar|zip)$/i;
@@ -19,8 +19,8 @@ export interface PreparedModel {
 }
 
 /**
- * Turns the files received under `upload.directory/files` into a model ready to be published: unpacks an archive, reads the inventory and writes
- * it beside the files, all of it synced to disk.
+ * Turns the files received under `upload.files` into a model ready to be published: unpacks an archive, reads the inventory and adds it
+ * as a document.
  * @throws EmpError for files that are no model
  */
 export async function prepareModel(
@@ -28,15 +28,12 @@ export async function prepareModel(
   received: readonly StoredFile[],
   maxBytes: number,
 ): Promise<PreparedModel> {
-  const folder = join(upload.directory, 'files');
+  const folder = upload.files;
   const [only] = received;
   const packed = only && received.length === 1 && ARCHIVE.test(only.name);
   const files = (packed ? await unpack(folder, only.name, maxBytes) : [...received]).sort(byName);
   const inventory = await readInventory(folder, files);
-  await writeDurably(join(upload.directory, 'inventory.json'), JSON.stringify(inventory));
-  for (const directory of new Set(files.map(({ name }) => dirname(join(folder, name)))))
-    await syncDirectory(directory);
-  await syncDirectory(folder);
+  await upload.writeJson('inventory.json', inventory);
   const manifest = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).join('');
   const [single] = files;
   const record: ModelRecord = {
@@ -98,7 +95,5 @@ async function hashFile(path: string): Promise<Omit<StoredFile, 'name'>> {
     hash.update(chunk);
     size += chunk.length;
   }
-  await using handle = await open(path, 'r+');
-  await handle.sync();
   return { size_bytes: size, sha256: hash.digest('hex') };
 }

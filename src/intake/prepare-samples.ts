@@ -7,7 +7,7 @@ import { readNpyHeader } from '../formats/npy.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { contentId } from '../storage/ids.ts';
 import { byName, type SamplesRecord, type StoredFile } from '../storage/records.ts';
-import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+import type { Upload } from '../storage/store.ts';
 import type { FileRule, ReceivedFiles } from './received-files.ts';
 
 const SUFFIX = '.npy';
@@ -30,15 +30,15 @@ export interface PreparedSamples {
 }
 
 /** Where the `.npy` files of the two parts are to be received. */
-export function sampleFiles({ directory }: Upload, parts: SampleParts): Record<string, FileRule> {
+export function sampleFiles(upload: Upload, parts: SampleParts): Record<string, FileRule> {
   return {
-    [parts.inputs]: { directory: join(directory, 'files', INPUTS), numbered: true },
-    [parts.labels]: { directory: join(directory, 'files', LABELS), numbered: true },
+    [parts.inputs]: { directory: join(upload.files, INPUTS), numbered: true },
+    [parts.labels]: { directory: join(upload.files, LABELS), numbered: true },
   };
 }
 
 /**
- * Turns the arrays received where `sampleFiles` says into a dataset ready to be published, `samples.json` written and all of it synced to disk.
+ * Turns the arrays received where `sampleFiles` says into a dataset ready to be published, `samples.json` added.
  * @returns null where neither part came
  * @throws EmpError for arrays that make no set of samples, naming the parts
  */
@@ -55,7 +55,7 @@ export async function prepareSamples(
   }
   if (otherLabels.length > 0) throw refused(parts.labels, `must be one file, got ${otherLabels.length + 1}`);
 
-  const root = join(upload.directory, 'files');
+  const root = upload.files;
   const inputs: ArrayFile[] = [];
   for (const [i, file] of inputFiles.entries())
     inputs.push(await readArray(root, `${INPUTS}/${i}`, file, parts.inputs));
@@ -65,10 +65,7 @@ export async function prepareSamples(
   refuseUneven(samples, parts);
   if (labels) refuseUnusable(labels, parts.labels);
 
-  await writeDurably(join(upload.directory, 'samples.json'), JSON.stringify(samples));
-  if (labelFile) await syncDirectory(join(root, LABELS));
-  await syncDirectory(join(root, INPUTS));
-  await syncDirectory(root);
+  await upload.writeJson('samples.json', samples);
   return { record: createRecord(samples, inputFiles, labelFile), samples };
 }
 

@@ -1,11 +1,11 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { extractNpz } from '../formats/npz.ts';
 import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/score-file.ts';
 import { contentId } from '../storage/ids.ts';
 import type { ScoresRecord, StoredFile } from '../storage/records.ts';
-import { syncDirectory, type Upload, writeDurably } from '../storage/store.ts';
+import type { Upload } from '../storage/store.ts';
 import type { FileRule } from './received-files.ts';
 
 /** Well above the tensors of any real model. */
@@ -18,13 +18,13 @@ export interface PreparedScores {
 }
 
 /** Where the score file is to be received. */
-export function scoreFile({ directory }: Upload): FileRule {
-  return { directory: join(directory, 'files', 'scores') };
+export function scoreFile({ files }: Upload): FileRule {
+  return { directory: join(files, 'scores') };
 }
 
 /**
  * Turns the score file received where `scoreFile` says into a dataset ready to be published: an `.npz` is unpacked, the arrays' places
- * are written to `arrays.json`, all of it synced to disk.
+ * are added as `arrays.json`.
  * @throws EmpError for a file that holds no score arrays
  */
 export async function prepareScores(
@@ -40,7 +40,7 @@ export async function prepareScores(
       [{ path: 'scores', message: `must be one file, got ${received.length}` }],
     );
   }
-  const root = join(upload.directory, 'files');
+  const root = upload.files;
   const { directory: folder } = scoreFile(upload);
   const found = await readScoreArrays(await openScores(upload, folder, file, maxBytes));
   if (found.length === 0) {
@@ -52,9 +52,7 @@ export async function prepareScores(
     ...array,
     range: { ...array.range, path: relative(root, array.range.path) },
   }));
-  await writeDurably(join(upload.directory, 'arrays.json'), JSON.stringify(arrays));
-  await syncDirectory(folder);
-  await syncDirectory(root);
+  await upload.writeJson('arrays.json', arrays);
   const record: ScoresRecord = {
     id: contentId('dat', `scores\n${file.sha256}  ${file.name}\n`),
     created_at: new Date().toISOString(),
@@ -85,9 +83,5 @@ async function openScores(
   await mkdir(folder);
   const paths = await extractNpz(packed, folder, { maxBytes, maxFiles: MAX_ARRAYS });
   await rm(packed);
-  for (const array of paths.values()) {
-    await using handle = await open(array, 'r+');
-    await handle.sync();
-  }
   return { format: 'npy', paths };
 }

@@ -10,7 +10,7 @@ import type { Job, JobEvent, JobProgress, JobRecord, JobRequest, JobResult, JobS
 import { resourcesOf, startOf } from './job.ts';
 import { readLastProgress, readProgress } from './progress-log.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
-import { PROGRESS, removeAttempts } from './run-job.ts';
+import { PROGRESS } from './run-job.ts';
 import { Wakeups } from './wakeups.ts';
 
 /** How soon a watcher of a job sees its progress; its end it hears of from the queue. */
@@ -81,7 +81,8 @@ export class Jobs {
     await this.#ask(this.#backend.ping());
     const request_sha256 = sha256(canonicalJson(request));
     let id = freshId('job');
-    if (idempotencyKey !== undefined) id = await this.#store.bindIdempotencyKey(sha256(idempotencyKey), id);
+    if (idempotencyKey !== undefined)
+      id = await this.#store.decideOnce({ kind: 'idempotency', id: sha256(idempotencyKey) }, id);
     const existing = await this.#store.readRecord<JobRecord>('jobs', id);
     if (!existing) await publish();
     const { record, created } = existing
@@ -97,7 +98,10 @@ export class Jobs {
       if (created || !(await readResult(this.#store, id))) await this.#enqueue(record);
     } catch (error) {
       // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
-      if (created && idempotencyKey === undefined) await this.#store.remove('jobs', id);
+      if (created && idempotencyKey === undefined) {
+        await this.#store.remove('jobs', id);
+        await this.#store.removeUnfinished(id);
+      }
       throw error;
     }
     return { job: await this.#describe(record), created };
@@ -134,6 +138,7 @@ export class Jobs {
     if (!(await this.#store.readRecord('jobs', id))) return false;
     if (!(await readResult(this.#store, id)))
       throw new EmpError('conflict', `job ${id} has not finished: cancel it first`);
+    await this.#store.removeUnfinished(id);
     return this.#store.remove('jobs', id);
   }
 
@@ -179,10 +184,10 @@ export class Jobs {
 
   /** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
   async isNeeded(resourceId: string): Promise<boolean> {
-    const { data } = await this.#store.listRecords<JobRecord>('jobs', Number.POSITIVE_INFINITY);
-    for (const record of data) {
-      if (!resourcesOf(record).includes(resourceId)) continue;
-      if (!(await readResult(this.#store, record.id))) return true;
+    for (const id of await this.#store.listUnfinished()) {
+      const record = await this.#store.readRecord<JobRecord>('jobs', id);
+      if (!record || !resourcesOf(record).includes(resourceId)) continue;
+      if (!(await readResult(this.#store, id))) return true;
     }
     return false;
   }
@@ -201,13 +206,15 @@ export class Jobs {
   }
 
   /**
-   * Queues again what a crash, here or of the queue's server, left unfinished and unqueued, and removes half-made artifacts. To be called
-   * on start, by any number of processes: the queue takes an id once.
+   * Queues again what a crash, here or of the queue's server, left unfinished and unqueued. To be called on start, by any number of
+   * processes: the queue takes an id once.
    */
   async recover(): Promise<void> {
-    const { data } = await this.#store.listRecords<JobRecord>('jobs', Number.POSITIVE_INFINITY);
-    for (const record of data.reverse()) {
-      if (await readResult(this.#store, record.id)) await removeAttempts(this.#store, record.id);
+    for (const id of await this.#store.listUnfinished()) {
+      const record = await this.#store.readRecord<JobRecord>('jobs', id);
+      // Without a record it may be about to be published, by another process.
+      if (!record) continue;
+      if (await readResult(this.#store, id)) await this.#store.removeUnfinished(id);
       else await this.#enqueue(record);
     }
   }
@@ -223,6 +230,7 @@ export class Jobs {
   async #publish(record: JobRecord): Promise<{ record: JobRecord; created: boolean }> {
     const upload = await this.#store.createUpload();
     try {
+      await this.#store.addUnfinished(record.id);
       return await this.#store.publish('jobs', upload, record);
     } catch (error) {
       await upload.discard();

@@ -38,6 +38,7 @@ exec "$@"`;
  * Runs a program of this Node in a process of its own, within limits. Resolves when the process is gone, whatever ended it.
  * @param env all of the process's environment
  * @param signal ends it at once
+ * @param input what it reads from stdin
  */
 export async function runLimited(
   program: string,
@@ -45,6 +46,7 @@ export async function runLimited(
   env: NodeJS.ProcessEnv,
   limits: ProcessLimits,
   signal: AbortSignal,
+  input = '',
 ): Promise<ProcessEnd> {
   const { timeMs, heapMebibytes, memoryMebibytes, outputBytes } = limits;
   const nothing = { code: null, signal: null, stdout: '', stderr: '' };
@@ -64,6 +66,8 @@ export async function runLimited(
     const how = signal.aborted ? 'aborted' : error.killed ? 'out_of_time' : 'crashed';
     resolve({ ...said, how, code: error.code ?? null, signal: error.signal ?? null });
   });
+  // One that ends before it has read all has said by its end what there is to say.
+  child.stdin?.on('error', () => {}).end(input);
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill, { once: true });
   try {

@@ -7,19 +7,20 @@ import type { DenseModel } from '../pipeline/dense-model.ts';
 import { prune } from '../pipeline/prune.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
 import type { ModelRecord } from '../storage/records.ts';
-import type { Store } from '../storage/store.ts';
+import type { Kind, Store } from '../storage/store.ts';
 import { createProcessor } from './run-job.ts';
 
 /** The child process of a worker: one job after the other, from the store into the store. It never speaks to the queue's server. */
 export default await createProcessor(
   async (record, { store, outputDirectory, threads, providers, signal, onProgress }) => {
     const { recipe, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = record;
-    const model = await readModel(store, record.model_id);
+    await using resources = new Resources(store);
+    const model = await resources.model(record.model_id);
     const input = {
       model,
-      scores: scores_dataset_id ? await readScores(store, scores_dataset_id) : null,
-      calibration: calibration_dataset_id ? await readSamples(store, calibration_dataset_id) : null,
-      evaluation: evaluation_dataset_id ? await readSamples(store, evaluation_dataset_id) : null,
+      scores: scores_dataset_id ? await resources.scores(scores_dataset_id) : null,
+      calibration: calibration_dataset_id ? await resources.samples(calibration_dataset_id) : null,
+      evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
       recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
       outputDirectory,
       runtime: { providers, threads },
@@ -28,35 +29,53 @@ export default await createProcessor(
   },
 );
 
-async function readModel(store: Store, id: string): Promise<DenseModel> {
-  const record = await store.readRecord<ModelRecord>('models', id);
-  const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
-  if (!record || !inventory) throw new EmpError('not_found', `model ${id} was deleted before the job ran`);
-  const { name, sha256, size_bytes } = record;
-  return { name, sha256, sizeBytes: size_bytes, directory: store.path('models', id, 'files'), inventory };
-}
+/** What a job reads, with local files: checked out until it is disposed of. @throws EmpError not_found for what was deleted */
+class Resources implements AsyncDisposable {
+  readonly #store: Store;
+  readonly #checkouts = new AsyncDisposableStack();
 
-async function readScores(store: Store, id: string): Promise<ScoreArray[]> {
-  const arrays = await readContent<ScoreArray[]>(store, id, 'arrays.json');
-  const files = store.path('datasets', id, 'files');
-  return arrays.map((array) => ({
-    ...array,
-    range: { ...array.range, path: join(files, array.range.path) },
-  }));
-}
+  constructor(store: Store) {
+    this.#store = store;
+  }
 
-async function readSamples(store: Store, id: string): Promise<SampleSet> {
-  const { nSamples, inputs, labels } = await readContent<SampleSet>(store, id, 'samples.json');
-  const files = store.path('datasets', id, 'files');
-  return {
-    nSamples,
-    inputs: inputs.map((array) => ({ ...array, path: join(files, array.path) })),
-    labels: labels && { ...labels, path: join(files, labels.path) },
-  };
-}
+  async model(id: string): Promise<DenseModel> {
+    const record = await this.#store.readRecord<ModelRecord>('models', id);
+    const inventory = await this.#store.readJson<ModelInventory>('models', id, 'inventory.json');
+    if (!record || !inventory) throw new EmpError('not_found', `model ${id} was deleted before the job ran`);
+    const { name, sha256, size_bytes } = record;
+    return { name, sha256, sizeBytes: size_bytes, directory: await this.#checkOut('models', id), inventory };
+  }
 
-async function readContent<T>(store: Store, id: string, name: string): Promise<T> {
-  const content = await store.readJson<T>('datasets', id, name);
-  if (!content) throw new EmpError('not_found', `dataset ${id} was deleted before the job ran`);
-  return content;
+  async scores(id: string): Promise<ScoreArray[]> {
+    const arrays = await this.#content<ScoreArray[]>(id, 'arrays.json');
+    const files = await this.#checkOut('datasets', id);
+    return arrays.map((array) => ({
+      ...array,
+      range: { ...array.range, path: join(files, array.range.path) },
+    }));
+  }
+
+  async samples(id: string): Promise<SampleSet> {
+    const { nSamples, inputs, labels } = await this.#content<SampleSet>(id, 'samples.json');
+    const files = await this.#checkOut('datasets', id);
+    return {
+      nSamples,
+      inputs: inputs.map((array) => ({ ...array, path: join(files, array.path) })),
+      labels: labels && { ...labels, path: join(files, labels.path) },
+    };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#checkouts.disposeAsync();
+  }
+
+  async #checkOut(kind: Kind, id: string): Promise<string> {
+    return this.#checkouts.use(await this.#store.checkOut(kind, id)).directory;
+  }
+
+  async #content<T>(id: string, name: string): Promise<T> {
+    const content = await this.#store.readJson<T>('datasets', id, name);
+    if (!content) throw new EmpError('not_found', `dataset ${id} was deleted before the job ran`);
+    return content;
+  }
 }

@@ -11,17 +11,18 @@ export function readResult(store: Store, id: string): Promise<JobResult | null> 
 
 /**
  * Settles how a job ended. A job ends once: of several that say so (a cancellation, a worker that lost the job and did not notice) the
- * first is heard. Returns whether this one was.
+ * first is heard.
  */
-export function writeResult(
+export async function writeResult(
   store: Store,
   id: string,
   outcome: Pick<JobResult, 'status' | 'started_at'> & Partial<JobResult>,
-): Promise<boolean> {
+): Promise<void> {
   const finished_at = new Date().toISOString();
   const nothing = { error: null, summary: null, artifacts: [], timings_ms: null };
   const result: JobResult = { finished_at, ...nothing, ...outcome };
-  return store.writeJsonOnce('jobs', id, RESULT, result);
+  await store.decideOnce({ kind: 'jobs', id, name: RESULT }, JSON.stringify(result));
+  await store.removeUnfinished(id);
 }
 
 /** What a client is told of a failure that its input caused. */

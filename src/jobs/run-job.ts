@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import type { SandboxedJob } from 'bullmq';
 import { EmpError } from '../core/errors.ts';
 import type { ExecutionProvider } from '../runtime/session.ts';
-import { Store } from '../storage/store.ts';
+import { FolderStore } from '../storage/folder-store.ts';
+import type { Store } from '../storage/store.ts';
 import type { QueuedJob } from './backends/backend.ts';
 import { watchCancellation } from './cancellation.ts';
 import { readChildSettings } from './child-settings.ts';
@@ -13,8 +11,6 @@ import { ProgressWriter } from './progress-log.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 
 export const PROGRESS = 'progress.ndjson';
-export const ARTIFACTS = 'artifacts';
-const ATTEMPT_PREFIX = 'attempt-';
 
 export interface WorkContext {
   readonly store: Store;
@@ -39,7 +35,7 @@ export async function createProcessor(work: Work) {
   // The parent is gone, and with it the lock on the job: another worker will take it up.
   process.once('disconnect', () => process.exit(1));
   const { storeRoot, threads, providers } = readChildSettings();
-  const store = await Store.open(storeRoot);
+  const store = await FolderStore.open(storeRoot);
   return async (job: SandboxedJob<QueuedJob>, _token: string, shutdown: AbortSignal): Promise<void> => {
     const ended = await runJob(job.id, job.processedOn ?? Date.now(), {
       store,
@@ -71,9 +67,8 @@ async function runJob(id: string, processedOn: number, surroundings: Surrounding
   // Deleted; or a crash came after the result and before the queue heard of it.
   if (!record || (await readResult(store, id))) return true;
   const started_at = startOf(record, processedOn);
-  await removeAttempts(store, id);
-  const outputDirectory = store.path('jobs', id, `${ATTEMPT_PREFIX}${randomBytes(6).toString('hex')}`);
-  await mkdir(outputDirectory);
+  const output = await store.createUpload();
+  const outputDirectory = output.files;
   using cancellation = await watchCancellation(store, id);
   using progress = new ProgressWriter(store.path('jobs', id, PROGRESS));
   const signal = AbortSignal.any([shutdown, cancellation.signal]);
@@ -81,7 +76,8 @@ async function runJob(id: string, processedOn: number, surroundings: Surrounding
   try {
     signal.throwIfAborted();
     const outcome = await work(record, { store, outputDirectory, threads, providers, signal, onProgress });
-    await publishArtifacts(store, id, outputDirectory);
+    // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
+    if (!(await readResult(store, id))) await store.publishFiles('jobs', id, output);
     await writeResult(store, id, { status: 'succeeded', started_at, ...outcome });
     return true;
   } catch (error) {
@@ -90,31 +86,17 @@ async function runJob(id: string, processedOn: number, surroundings: Surrounding
       await writeResult(store, id, { status: 'canceled', started_at, error: inputFailure(canceled) });
       return true;
     }
-    // Given back already, and the next attempt has cleared away this one's folder before the word to stop came.
-    const isTakenOver = !existsSync(outputDirectory);
-    if (shutdown.aborted || isTakenOver) return false;
-    if (!(error instanceof EmpError)) throw error;
+    if (shutdown.aborted) return false;
+    if (!(error instanceof EmpError)) throw withoutPath(error, outputDirectory);
     await writeResult(store, id, { status: 'failed', started_at, error: inputFailure(error) });
     return true;
   } finally {
-    await rm(outputDirectory, { recursive: true, force: true });
+    await output.discard();
   }
 }
 
-/** Makes an attempt's output the job's artifacts, in place of those of an attempt that did not get to its result. */
-async function publishArtifacts(store: Store, id: string, outputDirectory: string): Promise<void> {
-  // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
-  if (await readResult(store, id)) return;
-  const artifacts = store.path('jobs', id, ARTIFACTS);
-  await rm(artifacts, { recursive: true, force: true });
-  await rename(outputDirectory, artifacts);
-}
-
-/** Removes what earlier attempts, ended with their process, left behind. */
-export async function removeAttempts(store: Store, id: string): Promise<void> {
-  const directory = store.path('jobs', id);
-  for (const name of await readdir(directory)) {
-    if (name.startsWith(ATTEMPT_PREFIX))
-      await rm(store.path('jobs', id, name), { recursive: true, force: true });
-  }
+/** What went wrong as a client may read it: where this process works is nobody's business. */
+function withoutPath(error: unknown, directory: string): unknown {
+  if (error instanceof Error) error.message = error.message.replaceAll(directory, '');
+  return error;
 }

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { describeStructures } from '../structure/overview.ts';
@@ -7,17 +6,20 @@ import { StructuredModel } from '../structure/structured-model.ts';
 import { readChildSettings } from './child-settings.ts';
 import type { AnalysisAnswer } from './structure-analyses.ts';
 
-/** Analyses the model in the folder that is its argument, on one thread: graphs of tiny tensors. Its answer goes to stdout. */
-const [folder] = process.argv.slice(2);
+/**
+ * Analyses the model whose files lie in the folder that is its argument and whose inventory comes by stdin, on one thread: graphs of tiny
+ * tensors. Its answer goes to stdout.
+ */
+const [modelDirectory] = process.argv.slice(2);
 process.stdout.write(JSON.stringify(await answer()));
 
 async function answer(): Promise<AnalysisAnswer> {
-  const inventory: ModelInventory = JSON.parse(await readFile(join(folder, 'inventory.json'), 'utf8'));
+  const inventory = (await json(process.stdin)) as ModelInventory;
   const { providers, threads } = readChildSettings();
   const { signal } = new AbortController();
   try {
     await using model = await StructuredModel.open({
-      modelDirectory: join(folder, 'files'),
+      modelDirectory,
       inventory,
       runtime: { providers, threads },
       signal,

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { StoredRecord } from './store.ts';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
@@ -18,4 +19,20 @@ export function contentId(prefix: 'mdl' | 'dat', manifest: string): string {
 export function freshId(prefix: 'job'): string {
   const random = BigInt(`0x${randomBytes(10).toString('hex')}`);
   return `${prefix}_${base32((BigInt(Date.now()) << 80n) | random, 26)}`;
+}
+
+/** Ids become names of folders: nothing that a path could be made of. */
+export function isId(id: string): boolean {
+  return /^[a-z]{3}_[a-z0-9]{10,40}$/.test(id);
+}
+
+/** The `next_cursor` of a page that ends with this record. */
+export function cursorAfter({ created_at, id }: StoredRecord): string {
+  return Buffer.from(`${created_at} ${id}`).toString('base64url');
+}
+
+/** The time and id of the record that a page ended with; null for a text that is no cursor. */
+export function parseCursor(text: string): StoredRecord | null {
+  const [created_at = '', id = '', ...rest] = Buffer.from(text, 'base64url').toString().split(' ');
+  return Number.isNaN(Date.parse(created_at)) || !isId(id) || rest.length > 0 ? null : { created_at, id };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { readJson, readProblem } from './test-app.ts';
@@ -36,10 +36,8 @@ before(async () => {
   service = await openTestService();
   url = `${service.url}/v1/jobs/${JOB.id}`;
   const upload = await service.store.createUpload();
-  const artifacts = join(upload.directory, 'artifacts');
-  await mkdir(artifacts);
-  await writeFile(join(artifacts, 'report.json'), JSON.stringify(REPORT));
-  await writeFile(join(upload.directory, 'result.json'), JSON.stringify(RESULT));
+  await writeFile(join(upload.files, 'report.json'), JSON.stringify(REPORT));
+  await upload.writeJson('result.json', RESULT);
   await service.store.publish('jobs', upload, JOB);
 });
 after(() => service.close());

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { createNpy, createNpyOf } from '../formats/npy-bytes.ts';
@@ -87,7 +87,7 @@ describe('samples', () => {
     const samples = await service.store.readJson<SampleSet>('datasets', id, 'samples.json');
     assert.ok(samples?.labels);
     const numbersOf = async ({ path, offset }: { path: string; offset: number }) => {
-      const bytes = await readFile(service.store.path('datasets', id, 'files', path));
+      const bytes = await buffer(service.store.readFile('datasets', id, path));
       return bytes.subarray(offset);
     };
     assert.equal(samples.nSamples, 2);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSafetensors } from './safetensors-bytes.ts';
@@ -132,14 +133,19 @@ describe('GET /v1/models/{id}/structures', () => {
     const id = await upload('fc2-mnist.onnx', perceptron);
     const first = await readJson(await ask(service, id));
     assert.ok((await service.files()).includes(`models/${id}/structures.json`));
-    await rm(service.store.path('models', id, 'files', 'fc2-mnist.onnx'));
+    await rm(join(service.store.root, 'models', id, 'files', 'fc2-mnist.onnx'));
     assert.deepEqual(await readJson(await ask(service, id)), first);
   });
 
-  test('what another version of the program found is found again', async () => {
+  test('what other rules found is found again', async () => {
     const id = await upload('fc2-mnist.onnx', perceptron);
     const nothing = { families: [], frozen: [], n_frozen: 0 };
-    for (const stored of [{ version: '0.0.0', structures: nothing }, { structures: {} }, null]) {
+    for (const stored of [
+      { source: '0'.repeat(64), structures: nothing },
+      { version: '0.1.0', structures: nothing },
+      { structures: {} },
+      null,
+    ]) {
       await service.store.writeJson('models', id, 'structures.json', stored);
       assert.equal((await readJson(await ask(service, id))).families.length, 1);
     }
@@ -153,7 +159,7 @@ describe('GET /v1/models/{id}/structures', () => {
     await refused(await ask(service, id), 404, 'not_found');
     assert.equal(await upload('transformer.onnx', transformer()), id);
     assert.deepEqual(
-      (await service.files()).map((path) => path.split('/').at(-1)),
+      (await service.files(['models'])).map((path) => path.split('/').at(-1)),
       ['transformer.onnx', 'inventory.json', 'record.json'],
     );
     assert.equal((await ask(service, id)).status, 200);

@@ -9,7 +9,8 @@ import { createApp } from '../../src/http/app.ts';
 import { Jobs } from '../../src/jobs/jobs.ts';
 import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
 import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
-import { Store } from '../../src/storage/store.ts';
+import { FolderStore } from '../../src/storage/folder-store.ts';
+import type { Store } from '../../src/storage/store.ts';
 
 export interface TestApp {
   readonly app: FastifyInstance;
@@ -43,7 +44,7 @@ export async function openTestApp(
 ): Promise<TestApp> {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-http-'));
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-  const store = await Store.open(dataDirectory);
+  const store = await FolderStore.open(dataDirectory);
   const opened = await openJobs({ dataDirectory, store, log });
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
   const app = await createApp({ store, jobs: opened.jobs, analyses, log, maxUploadBytes, closeGraceMs });
@@ -55,7 +56,7 @@ export async function openTestApp(
       if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
       return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
     },
-    async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'uploads']) {
+    async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'index', 'uploads']) {
       const found: string[] = [];
       for (const kind of kinds) {
         const entries = await readdir(join(dataDirectory, kind), { recursive: true, withFileTypes: true });

@@ -12,7 +12,7 @@ import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { lockDirectory } from '../../src/jobs/backends/directory-lock.ts';
 import { openJobs } from '../../src/jobs/jobs.ts';
-import { Store } from '../../src/storage/store.ts';
+import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startRedis } from '../services/redis.ts';
 import { log, request } from './site.ts';
 
@@ -51,7 +51,7 @@ test('a Redis that evicts keys is warned about', async () => {
 
 test('without its queue the service refuses a job, leaves nothing behind, and can be closed', async () => {
   const redis = await startRedis();
-  const store = await Store.open(join(directory, 'outage'));
+  const store = await FolderStore.open(join(directory, 'outage'));
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
   const jobs = await openJobs({ store, backend, log });
   await redis.stop();
@@ -65,7 +65,7 @@ test('without its queue the service refuses a job, leaves nothing behind, and ca
 
 test('a Redis that comes back without its memory is told the unfinished jobs again', async () => {
   const redis = await startRedis();
-  const store = await Store.open(join(directory, 'forgotten'));
+  const store = await FolderStore.open(join(directory, 'forgotten'));
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
   const jobs = await openJobs({ store, backend, log });
   const operator = new Redis(redis.url);
@@ -90,7 +90,7 @@ test('a Redis that comes back without its memory is told the unfinished jobs aga
 
 test('a Redis that hangs does not make requests hang', { timeout: 30_000 }, async () => {
   const redis = await startRedis();
-  const store = await Store.open(join(directory, 'hung'));
+  const store = await FolderStore.open(join(directory, 'hung'));
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
   const jobs = await openJobs({ store, backend, log });
   const operator = new Redis(redis.url);

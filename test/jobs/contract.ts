@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -70,7 +72,7 @@ export function contract(kind: string, place: Place): void {
     assert.ok(done.started_at <= done.finished_at);
     assert.deepEqual(await site.jobs.get(job.id), done);
     const [artifact] = done.artifacts;
-    const content = await readFile(site.store.path('jobs', job.id, 'artifacts', artifact?.name ?? ''));
+    const content = await buffer(site.store.readFile('jobs', job.id, artifact?.name ?? ''));
     assert.equal(content.byteLength, artifact?.size_bytes);
     assert.deepEqual((await site.jobs.list(1)).data, [done]);
     assert.equal(await site.jobs.get(freshId('job')), null);
@@ -121,8 +123,7 @@ export function contract(kind: string, place: Place): void {
     const job = await finish(id);
     assert.equal(job.status, 'failed');
     assert.equal(job.error?.code, 'internal_error');
-    assert.match(job.error.detail, /in each of 3 attempts: trouble in \/jobs\//);
-    assert.ok(!job.error.detail.includes(place.directory));
+    assert.match(job.error.detail, /in each of 3 attempts: trouble in $/);
     assert.equal((await readTrace(trace)).length, RETRY.attempts);
   });
 
@@ -167,8 +168,12 @@ export function contract(kind: string, place: Place): void {
     assert.equal(canceled?.status, 'canceled');
     assert.equal(canceled?.error?.code, 'canceled');
     assert.deepEqual(await readTrace(waiting.trace), []);
-    const files = await readdir(site.store.path('jobs', running.id));
-    assert.ok(!files.some((name) => /attempt|artifacts/.test(name)), files.join(' '));
+    assert.deepEqual(await readdir(join(site.store.root, 'jobs', running.id, 'artifacts')), []);
+    const left = await readdir(join(site.store.root, 'uploads'), { recursive: true });
+    assert.deepEqual(
+      left.filter((path) => path.includes('files')),
+      [],
+    );
     const done = await finish((await submit({})).id);
     assert.deepEqual(await site.jobs.cancel(done.id), done);
     assert.equal(await site.jobs.cancel(freshId('job')), null);
@@ -210,6 +215,7 @@ export function contract(kind: string, place: Place): void {
       ...request({ trace }),
       request_sha256: '',
     };
+    await site.store.addUnfinished(id);
     await site.store.publish('jobs', upload, record);
     assert.equal((await site.jobs.get(id))?.status, 'queued');
     await Promise.all([site.jobs.recover(), site.jobs.recover()]);

@@ -9,8 +9,9 @@ import { readModelInventory } from '../../src/graph/inventory.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openJobs } from '../../src/jobs/jobs.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
+import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { ModelRecord } from '../../src/storage/records.ts';
-import { Store } from '../../src/storage/store.ts';
+import type { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
 import { log, request } from './site.ts';
 
@@ -34,11 +35,11 @@ async function storeModel(store: Store): Promise<ModelRecord> {
   const upload = await store.createUpload();
   const bytes = safetensors();
   const name = 'tiny.safetensors';
-  const path = join(upload.directory, 'files', name);
+  const path = join(upload.files, name);
   await writeFile(path, bytes);
   await using source = await openFileSource(path);
   const inventory = await readModelInventory(new Map([[name, source]]));
-  await writeFile(join(upload.directory, 'inventory.json'), JSON.stringify(inventory));
+  await upload.writeJson('inventory.json', inventory);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const file = { name, size_bytes: bytes.byteLength, sha256 };
   const { record } = await store.publish<ModelRecord>('models', upload, {
@@ -54,7 +55,7 @@ async function storeModel(store: Store): Promise<ModelRecord> {
 
 test('the real processor prunes a stored model into the artifacts its result names', async () => {
   const redis = await startRedis();
-  const store = await Store.open(join(directory, 'data'));
+  const store = await FolderStore.open(join(directory, 'data'));
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
   const jobs = await openJobs({ store, backend, log });
   const worker = await startWorker({ store, backend, concurrency: 1, log });
@@ -66,7 +67,7 @@ test('the real processor prunes a stored model into the artifacts its result nam
     // N_eff of four ones and a half, as a distribution over five: (4.5)^2 / 4.25 = 4.76.
     assert.equal(done.summary?.n, 8);
     assert.equal(done.summary.n_keep, 4);
-    const folder = store.path('jobs', job.id, 'artifacts');
+    const folder = join(store.root, 'jobs', job.id, 'artifacts');
     assert.deepEqual((await readdir(folder)).sort(), done.artifacts.map(({ name }) => name).sort());
     for (const { name, size_bytes, sha256 } of done.artifacts) {
       const bytes = await readFile(join(folder, name));

@@ -7,7 +7,8 @@ import type { JobRequest } from '../../src/jobs/job.ts';
 import { type Jobs, openJobs } from '../../src/jobs/jobs.ts';
 import { type JobWorker, startWorker } from '../../src/jobs/worker.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
-import { Store } from '../../src/storage/store.ts';
+import { FolderStore } from '../../src/storage/folder-store.ts';
+import type { Store } from '../../src/storage/store.ts';
 
 export const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
 export const RETRY = { attempts: 3, backoffMs: 100 };
@@ -22,7 +23,7 @@ export interface Site {
 }
 
 export async function openSite(settings: BackendSettings): Promise<Site> {
-  const store = await Store.open(settings.dataDirectory);
+  const store = await FolderStore.open(settings.dataDirectory);
   const backend = await connectBackend(settings);
   const jobs = await openJobs({ store, backend, log, retry: RETRY });
   await jobs.recover();

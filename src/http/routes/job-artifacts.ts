@@ -1,9 +1,8 @@
-import { createReadStream } from 'node:fs';
+import { json } from 'node:stream/consumers';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { Job, JobArtifact } from '../../jobs/job.ts';
-import { ARTIFACTS } from '../../jobs/run-job.ts';
 import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
 import { preferredMediaType } from '../accept.ts';
@@ -60,8 +59,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
       const page = job.artifacts.find(({ name }) => name === REPORT_PAGE);
       const type = preferredMediaType(request.headers.accept, page ? [JSON_TYPE, PAGE_TYPE] : [JSON_TYPE]);
       if (page && type === PAGE_TYPE) return sendPage(reply, job.id, page);
-      const report = await store.readJson<Report>('jobs', job.id, `${ARTIFACTS}/${REPORT_FILE}`);
-      if (!report) throw new EmpError('not_found', `the report of job ${job.id} is gone`);
+      const report = await readReport(job.id);
       // As it was written: an earlier version's lacks what the schema has gained.
       reply.serializer(JSON.stringify).type(`${JSON_TYPE}; charset=utf-8`);
       return reply.send({ ...report, timings_ms: job.timings_ms ?? {} });
@@ -117,17 +115,25 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
   });
 
+  async function readReport(id: string): Promise<Report> {
+    try {
+      return (await json(store.readFile('jobs', id, REPORT_FILE))) as Report;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      throw new EmpError('not_found', `the report of job ${id} is gone`);
+    }
+  }
+
   function sendPage(reply: FastifyReply, id: string, page: JobArtifact): FastifyReply {
     reply.headers({ 'content-length': page.size_bytes, ...REPORT_PAGE_CONTENT });
-    const path = store.path('jobs', id, ARTIFACTS, page.name);
-    return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(createReadStream(path));
+    return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(store.readFile('jobs', id, page.name));
   }
 
   function sendArtifact(request: FastifyRequest, reply: FastifyReply, job: Job, name: string): FastifyReply {
     const artifact = job.artifacts.find((candidate) => candidate.name === name);
     if (!artifact) throw new EmpError('not_found', `job ${job.id} (${job.status}) has no artifact ${name}`);
     return sendFile(request, reply, {
-      path: store.path('jobs', job.id, ARTIFACTS, artifact.name),
+      read: (range) => store.readFile('jobs', job.id, name, range),
       name,
       mediaType: artifact.media_type,
       size: artifact.size_bytes,

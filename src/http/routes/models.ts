@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyReply } from 'fastify';
 import { pack } from 'tar-stream';
@@ -71,7 +69,7 @@ export function registerModels(app: App, { store, jobs, analyses, maxUploadBytes
       const upload = await store.createUpload();
       try {
         const { files } = await receiveParts(request, {
-          files: { file: { directory: join(upload.directory, 'files') } },
+          files: { file: { directory: upload.files } },
           texts: [],
           maxBytes: maxUploadBytes,
         });
@@ -162,7 +160,7 @@ export function registerModels(app: App, { store, jobs, analyses, maxUploadBytes
       if (!file) throw noModel(id);
       if (others.length > 0) return sendTar(request.method, reply, record);
       return sendFile(request, reply, {
-        path: store.path('models', id, 'files', file.name),
+        read: (range) => store.readFile('models', id, file.name, range),
         name: file.name,
         mediaType: 'application/octet-stream',
         size: file.size_bytes,
@@ -213,7 +211,7 @@ export function registerModels(app: App, { store, jobs, analyses, maxUploadBytes
       for (const file of record.files) {
         // The time is left out, so that the same model gives the same bytes.
         const entry = archive.entry({ name: file.name, size: file.size_bytes, mtime: new Date(0) });
-        await pipeline(createReadStream(store.path('models', record.id, 'files', file.name)), entry);
+        await pipeline(store.readFile('models', record.id, file.name), entry);
       }
       archive.finalize();
     };

@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+import type { Kind } from './store.ts';
+
+/** `<kind>/<id>/`: the record, other documents, and in a folder the files; of a job, what it made. */
+export const FILES: Readonly<Record<Kind, string>> = {
+  models: 'files',
+  datasets: 'files',
+  jobs: 'artifacts',
+};
+export const KINDS = Object.keys(FILES) as Kind[];
+export const RECORD = 'record.json';
+
+/** One file a key, holding the id of its job. */
+export const IDEMPOTENCY = 'idempotency';
+/** A folder a process, for what it has not published. */
+export const UPLOADS = 'uploads';
+/** `index/<kind>` as a `TimeIndex`, and `index/unfinished/<id>` an empty file a job. */
+export const INDEX = 'index';
+export const UNFINISHED = join(INDEX, 'unfinished');

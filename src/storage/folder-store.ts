@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream, type ReadStream } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createDurably, isCode, sync, syncTree, writeDurably } from './durable-files.ts';
+import { FILES, IDEMPOTENCY, INDEX, KINDS, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
+import { cursorAfter, isId, parseCursor } from './ids.ts';
+import { indexOlderData } from './older-data.ts';
+import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
+import { TimeIndex, touch } from './time-index.ts';
+import { ownUploadsName, sweepUploads } from './uploads.ts';
+
+/** Reading a record is one small file; more at once only crowds the thread pool. */
+const CONCURRENT_READS = 16;
+/** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
+ * complete resource or none, and a crash leaves only folders that `sweep` knows to be nobody's.
+ */
+export class FolderStore implements Store {
+  readonly root: string;
+  readonly #ownName = ownUploadsName();
+  readonly #indexes: Readonly<Record<Kind, TimeIndex>>;
+
+  private constructor(root: string) {
+    this.root = root;
+    const indexOf = (kind: Kind) => new TimeIndex(join(root, INDEX, kind));
+    this.#indexes = { models: indexOf('models'), datasets: indexOf('datasets'), jobs: indexOf('jobs') };
+  }
+
+  /** Opens the data directory, creating what is missing, and sweeps what crashed processes left. */
+  static async open(root: string): Promise<FolderStore> {
+    const store = new FolderStore(root);
+    for (const folder of [...KINDS, IDEMPOTENCY]) await mkdir(join(root, folder), { recursive: true });
+    const scratch = await store.#scratchPath();
+    await store.sweep();
+    await indexOlderData(root, scratch);
+    return store;
+  }
+
+  async createUpload(): Promise<Upload> {
+    const directory = await this.#scratchPath();
+    const files = join(directory, 'files');
+    await mkdir(files, { recursive: true });
+    return {
+      directory,
+      files,
+      writeJson: (name, value) => writeDurably(join(directory, name), JSON.stringify(value)),
+      discard: () => rm(directory, { recursive: true, force: true }),
+    };
+  }
+
+  async publish<T extends StoredRecord>(
+    kind: Kind,
+    upload: Upload,
+    record: T,
+  ): Promise<{ record: T; created: boolean }> {
+    const index = this.#indexes[kind];
+    await rename(upload.files, join(upload.directory, FILES[kind]));
+    await upload.writeJson(RECORD, record);
+    await syncTree(upload.directory);
+    await index.add(record);
+    try {
+      await rename(upload.directory, this.#path(kind, record.id));
+    } catch (error) {
+      if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+      await upload.discard();
+      const existing = await this.readRecord<T>(kind, record.id);
+      if (existing?.created_at !== record.created_at) await index.remove(record);
+      if (existing) return { record: existing, created: false };
+      throw error;
+    }
+    await sync(join(this.root, kind));
+    return { record, created: true };
+  }
+
+  async publishFiles(kind: Kind, id: string, upload: Upload): Promise<void> {
+    const files = this.#path(kind, id, FILES[kind]);
+    await syncTree(upload.files);
+    await rm(files, { recursive: true, force: true });
+    await rename(upload.files, files);
+    await sync(this.#path(kind, id));
+    await upload.discard();
+  }
+
+  async remove(kind: Kind, id: string): Promise<boolean> {
+    if (!isId(id)) return false;
+    const grave = await this.#scratchPath();
+    const record = await this.readRecord(kind, id);
+    try {
+      await rename(this.#path(kind, id), grave);
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return false;
+      throw error;
+    }
+    await sync(join(this.root, kind));
+    if (record) await this.#indexes[kind].remove(record);
+    await rm(grave, { recursive: true, force: true });
+    return true;
+  }
+
+  readRecord<T extends StoredRecord>(kind: Kind, id: string): Promise<T | null> {
+    return this.readJson<T>(kind, id, RECORD);
+  }
+
+  async listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor = ''): Promise<Page<T>> {
+    const entries = this.#indexes[kind].newestFirst(parseCursor(cursor) ?? undefined);
+    const data: T[] = [];
+    for (let done = false; !done && data.length <= limit; ) {
+      const batch: StoredRecord[] = [];
+      while (!done && batch.length < Math.min(CONCURRENT_READS, limit + 1 - data.length)) {
+        const next = await entries.next();
+        if (next.value) batch.push(next.value);
+        done = next.done === true;
+      }
+      const records = await Promise.all(batch.map(({ id }) => this.readRecord<T>(kind, id)));
+      // A crash may have left an entry of nothing, or of a time that is not the record's.
+      for (const [i, record] of records.entries())
+        if (record?.created_at === batch[i]?.created_at) data.push(record as T);
+    }
+    const page = data.slice(0, limit);
+    const last = page.at(-1);
+    return { data: page, next_cursor: last && data.length > limit ? cursorAfter(last) : null };
+  }
+
+  async readJson<T>(kind: Kind, id: string, name: string): Promise<T | null> {
+    if (!isId(id)) return null;
+    try {
+      return JSON.parse(await readFile(this.#path(kind, id, name), 'utf8')) as T;
+    } catch (error) {
+      if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
+      throw error;
+    }
+  }
+
+  async writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {
+    const temporary = await this.#scratchPath();
+    try {
+      await writeDurably(temporary, JSON.stringify(value));
+      await rename(temporary, this.#path(kind, id, name));
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    await sync(this.#path(kind, id));
+  }
+
+  async decideOnce(question: Question, answer: string): Promise<string> {
+    const path =
+      question.kind === 'jobs'
+        ? this.#path('jobs', question.id, question.name)
+        : join(this.root, IDEMPOTENCY, question.id);
+    const isFirst = await createDurably(path, answer, await this.#scratchPath());
+    return isFirst ? answer : await readFile(path, 'utf8');
+  }
+
+  readFile(kind: Kind, id: string, name: string, range?: FileRange): ReadStream {
+    const path = this.#path(kind, id, FILES[kind], name);
+    return createReadStream(path, { ...range, highWaterMark: READ_BYTES });
+  }
+
+  async checkOut(kind: Kind, id: string): Promise<Checkout> {
+    return { directory: this.#path(kind, id, FILES[kind]), [Symbol.asyncDispose]: async () => {} };
+  }
+
+  async addUnfinished(id: string): Promise<void> {
+    await touch(join(this.root, UNFINISHED, id));
+    await sync(join(this.root, UNFINISHED));
+  }
+
+  async removeUnfinished(id: string): Promise<void> {
+    await rm(join(this.root, UNFINISHED, id), { force: true });
+  }
+
+  async listUnfinished(): Promise<string[]> {
+    return (await readdir(join(this.root, UNFINISHED))).filter(isId).sort();
+  }
+
+  async ping(): Promise<void> {
+    const path = await this.#scratchPath();
+    await writeDurably(path, '');
+    await rm(path);
+  }
+
+  /** Removes the uploads of processes that are gone, and what a crash left half-written. */
+  sweep(): Promise<void> {
+    return sweepUploads(join(this.root, UPLOADS), this.#ownName);
+  }
+
+  async close(): Promise<void> {
+    await rm(join(this.root, UPLOADS, this.#ownName), { recursive: true, force: true });
+  }
+
+  path(kind: Kind, id: string, name: string): string {
+    return this.#path(kind, id, name);
+  }
+
+  #path(kind: Kind, id: string, ...segments: string[]): string {
+    return join(this.root, kind, id, ...segments);
+  }
+
+  /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead. */
+  async #scratchPath(): Promise<string> {
+    const own = join(this.root, UPLOADS, this.#ownName);
+    await mkdir(own, { recursive: true });
+    return join(own, randomBytes(8).toString('hex'));
+  }
+}

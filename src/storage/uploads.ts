@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { isCode } from './durable-files.ts';
+
+/** Uploads of another host are given a day: its processes cannot be asked. */
+const FOREIGN_UPLOAD_AGE_MS = 24 * 3600 * 1000;
+
+/** A name for the folder of this process's uploads, that tells other processes whose it is. */
+export function ownUploadsName(): string {
+  return `${hostname()}~${process.pid}~${randomBytes(4).toString('hex')}`;
+}
+
+/** Removes the uploads of processes that are gone. */
+export async function sweepUploads(directory: string, ownName: string): Promise<void> {
+  for (const owner of await readdir(directory)) {
+    const path = join(directory, owner);
+    if (owner !== ownName && !(await isAlive(owner, path))) await rm(path, { recursive: true, force: true });
+  }
+}
+
+async function isAlive(owner: string, path: string): Promise<boolean> {
+  const [host, pid] = owner.split('~');
+  if (host !== hostname()) return Date.now() - (await stat(path)).mtimeMs < FOREIGN_UPLOAD_AGE_MS;
+  try {
+    process.kill(Number(pid), 0);
+    return Number(pid) !== process.pid;
+  } catch (error) {
+    return isCode(error, 'EPERM');
+  }
+}

@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, describe, test } from 'node:test';
+import { freshId, parseCursor } from '../../src/storage/ids.ts';
+import type { Kind, Store, StoredRecord } from '../../src/storage/store.ts';
+
+export interface NamedRecord extends StoredRecord {
+  readonly name: string;
+}
+
+let made = 0;
+/** A record of an id of its own, of a time that is given or now. */
+export function recordOf(kind: Kind, created_at = new Date().toISOString()): NamedRecord {
+  const prefix = { models: 'mdl', datasets: 'dat', jobs: 'job' }[kind];
+  return { id: `${prefix}_${String(made++).padStart(10, '0')}`, created_at, name: `number ${made}` };
+}
+
+/** Publishes a resource with the files given by name. */
+export async function publish<T extends StoredRecord>(
+  store: Store,
+  kind: Kind,
+  record: T,
+  files: Record<string, string> = {},
+) {
+  const upload = await store.createUpload();
+  await fill(upload.files, files);
+  return store.publish(kind, upload, record);
+}
+
+async function fill(directory: string, files: Record<string, string>): Promise<void> {
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await writeFile(join(directory, name), content);
+  }
+}
+
+/**
+ * What every store promises.
+ * @param open opens the same store anew each time, as another process would; the first time it is empty
+ */
+export function storeConformance(open: () => Promise<Store>): void {
+  let store: Store;
+  let other: Store;
+  before(async () => {
+    store = await open();
+    other = await open();
+  });
+  after(async () => {
+    await store.close();
+    await other.close();
+  });
+  const kinds: readonly Kind[] = ['models', 'datasets', 'jobs'];
+
+  for (const kind of kinds) {
+    describe(`of ${kind}`, () => {
+      test('an upload becomes visible whole, to every process', async () => {
+        const upload = await store.createUpload();
+        await fill(upload.files, { 'a.bin': 'content', 'deep/down.bin': '' });
+        await upload.writeJson('inventory.json', { n: 1 });
+        const record = recordOf(kind);
+        assert.equal(await other.readRecord(kind, record.id), null);
+        assert.equal(await other.readJson(kind, record.id, 'inventory.json'), null);
+        assert.deepEqual(await store.publish(kind, upload, record), { record, created: true });
+        assert.deepEqual(await other.readRecord(kind, record.id), record);
+        assert.deepEqual(await other.readJson(kind, record.id, 'inventory.json'), { n: 1 });
+        assert.equal(await text(other.readFile(kind, record.id, 'a.bin')), 'content');
+        assert.equal(await text(other.readFile(kind, record.id, 'deep/down.bin')), '');
+        await upload.discard();
+        assert.equal(await text(other.readFile(kind, record.id, 'a.bin')), 'content');
+      });
+
+      test('what is discarded never was', async () => {
+        const upload = await store.createUpload();
+        await fill(upload.files, { 'a.bin': 'content' });
+        await upload.discard();
+        await assert.rejects(readFile(join(upload.files, 'a.bin')), { code: 'ENOENT' });
+      });
+
+      test('the first of an id stays, with its time and its place in the list', async () => {
+        const record = recordOf(kind, '2030-01-01T00:00:00.000Z');
+        await publish(store, kind, record, { 'a.bin': 'first' });
+        for (const created_at of [record.created_at, '2031-01-01T00:00:00.000Z']) {
+          const again = await publish(other, kind, { ...record, created_at, name: 'again' }, { 'b.bin': '' });
+          assert.deepEqual(again, { record, created: false });
+        }
+        assert.equal(await text(store.readFile(kind, record.id, 'a.bin')), 'first');
+        await assert.rejects(text(store.readFile(kind, record.id, 'b.bin')), { code: 'ENOENT' });
+        const { data } = await store.listRecords<NamedRecord>(kind, 100);
+        assert.deepEqual(
+          data.filter(({ id }) => id === record.id),
+          [record],
+        );
+      });
+
+      test('of many who publish an id at once, one does', async () => {
+        const record = recordOf(kind, '2030-02-01T00:00:00.000Z');
+        const all = await Promise.all(
+          Array.from({ length: 8 }, (_, i) => {
+            const created_at = `2030-02-01T00:00:00.00${i % 4}Z`;
+            return publish(i % 2 ? store : other, kind, { ...record, created_at }, { 'a.bin': 'same' });
+          }),
+        );
+        assert.equal(all.filter(({ created }) => created).length, 1);
+        const first = await store.readRecord(kind, record.id);
+        for (const published of all) assert.deepEqual(published.record, first);
+        const { data } = await other.listRecords(kind, 100);
+        assert.deepEqual(
+          data.filter(({ id }) => id === record.id),
+          [first],
+        );
+      });
+
+      test('a file is read whole or by range', async () => {
+        const record = recordOf(kind);
+        await publish(store, kind, record, { 'a.bin': '0123456789' });
+        assert.equal(await text(store.readFile(kind, record.id, 'a.bin', { start: 0, end: 0 })), '0');
+        assert.equal(await text(store.readFile(kind, record.id, 'a.bin', { start: 3, end: 6 })), '3456');
+        await assert.rejects(text(store.readFile(kind, record.id, 'b.bin')), { code: 'ENOENT' });
+      });
+
+      test('files are checked out as a folder', async () => {
+        const record = recordOf(kind);
+        await publish(store, kind, record, { 'deep/a.bin': 'content' });
+        await using checkout = await other.checkOut(kind, record.id);
+        assert.equal(await readFile(join(checkout.directory, 'deep/a.bin'), 'utf8'), 'content');
+      });
+
+      test('a document is replaced whole, and goes with its resource', async () => {
+        const record = recordOf(kind);
+        await publish(store, kind, record);
+        assert.equal(await store.readJson(kind, record.id, 'more.json'), null);
+        await store.writeJson(kind, record.id, 'more.json', { a: [1] });
+        await other.writeJson(kind, record.id, 'more.json', null);
+        assert.equal(await store.readJson(kind, record.id, 'more.json'), null);
+        await other.writeJson(kind, record.id, 'more.json', { b: 2 });
+        assert.deepEqual(await store.readJson(kind, record.id, 'more.json'), { b: 2 });
+        await store.remove(kind, record.id);
+        assert.equal(await store.readJson(kind, record.id, 'more.json'), null);
+        await assert.rejects(store.writeJson(kind, record.id, 'more.json', {}));
+      });
+
+      test('what is removed is gone at once, and may come again', async () => {
+        const record = recordOf(kind, '2030-03-01T00:00:00.000Z');
+        await publish(store, kind, record, { 'a.bin': 'first' });
+        assert.equal(await other.remove(kind, record.id), true);
+        assert.equal(await store.remove(kind, record.id), false);
+        assert.equal(await store.readRecord(kind, record.id), null);
+        await assert.rejects(text(store.readFile(kind, record.id, 'a.bin')), { code: 'ENOENT' });
+        const later = { ...record, created_at: '2030-03-02T00:00:00.000Z' };
+        assert.equal((await publish(other, kind, later, { 'a.bin': 'second' })).created, true);
+        assert.equal(await text(store.readFile(kind, record.id, 'a.bin')), 'second');
+        const { data } = await store.listRecords(kind, 100);
+        assert.deepEqual(
+          data.filter(({ id }) => id === record.id),
+          [later],
+        );
+      });
+
+      test('records are listed by page, the newest first, whatever comes and goes meanwhile', async () => {
+        const times = [
+          '2040-02-01T00:00:00.001Z',
+          '2040-02-01T00:00:00.000Z',
+          '2040-02-01T00:00:00.000Z',
+          '2040-01-31T23:59:59.999Z',
+          '2040-01-31T22:00:00.000Z',
+          '2040-01-01T05:00:00.000Z',
+          '2039-12-31T23:00:00.000Z',
+        ];
+        const records = times.map((time) => recordOf(kind, time));
+        // Of two of the same time the higher id is the newer.
+        [records[1], records[2]] = [records[2]!, records[1]!];
+        for (const i of [3, 0, 6, 1, 4, 2, 5]) await publish(store, kind, records[i]!);
+        const older = await other.listRecords(kind, 100);
+        assert.deepEqual(older.data.slice(0, 7), records);
+        assert.equal(older.next_cursor, null);
+
+        const seen: StoredRecord[] = [];
+        let cursor: string | undefined;
+        do {
+          const page = await store.listRecords(kind, 2, cursor);
+          seen.push(...page.data);
+          cursor = page.next_cursor ?? undefined;
+          if (seen.length === 4) {
+            await other.remove(kind, records[3]!.id);
+            await other.remove(kind, records[4]!.id);
+            await publish(other, kind, recordOf(kind, '2041-01-01T00:00:00.000Z'));
+          }
+        } while (cursor);
+        assert.deepEqual(
+          seen.map(({ id }) => id),
+          older.data.map(({ id }) => id).filter((id) => id !== records[4]!.id),
+        );
+        assert.deepEqual((await store.listRecords(kind, 0)).data, []);
+      });
+
+      test('an id that is none names nothing', async () => {
+        for (const id of ['', '..', '../models', 'mdl_', 'mdl_0000000000/..', 'MDL_0000000000']) {
+          assert.equal(await store.readRecord(kind, id), null);
+          assert.equal(await store.remove(kind, id), false);
+        }
+      });
+    });
+  }
+
+  test('an attempt’s files take the place of those of one before', async () => {
+    const record = recordOf('jobs');
+    await publish(store, 'jobs', record);
+    for (const files of [{ 'model.bin': 'half', 'left.bin': '' }, { 'model.bin': 'whole' }]) {
+      const attempt = await other.createUpload();
+      await fill(attempt.files, files);
+      await other.publishFiles('jobs', record.id, attempt);
+      await assert.rejects(readFile(attempt.files), { code: 'ENOENT' });
+    }
+    assert.equal(await text(store.readFile('jobs', record.id, 'model.bin')), 'whole');
+    await assert.rejects(text(store.readFile('jobs', record.id, 'left.bin')), { code: 'ENOENT' });
+    assert.deepEqual(await store.readRecord('jobs', record.id), record);
+  });
+
+  test('of many who answer a question at once, one is heard, for good', async () => {
+    const record = recordOf('jobs');
+    await publish(store, 'jobs', record);
+    for (const question of [
+      { kind: 'jobs', id: record.id, name: 'result.json' },
+      { kind: 'idempotency', id: '00ff' },
+    ] as const) {
+      const answers = Array.from({ length: 16 }, (_, i) => JSON.stringify({ i }));
+      const heard = await Promise.all(
+        answers.map((answer, i) => (i % 2 ? store : other).decideOnce(question, answer)),
+      );
+      assert.equal(new Set(heard).size, 1);
+      assert.ok(answers.includes(heard[0]!));
+      assert.equal(await store.decideOnce(question, 'late'), heard[0]);
+    }
+    assert.equal(typeof (await other.readJson<{ i: number }>('jobs', record.id, 'result.json'))?.i, 'number');
+  });
+
+  test('unfinished jobs are listed from the oldest, and forgotten', async () => {
+    const [first, second] = [freshId('job'), freshId('job')].sort();
+    assert.ok(first && second);
+    await store.addUnfinished(second);
+    await other.addUnfinished(first);
+    await other.addUnfinished(second);
+    assert.deepEqual(await store.listUnfinished(), [first, second]);
+    await store.removeUnfinished(second);
+    await store.removeUnfinished(second);
+    assert.deepEqual(await other.listUnfinished(), [first]);
+    await other.removeUnfinished(first);
+    assert.deepEqual(await store.listUnfinished(), []);
+  });
+
+  test('a cursor is what a page gives, nothing else', async () => {
+    for (const _ of [1, 2]) await publish(store, 'jobs', recordOf('jobs'));
+    const cursor = (await store.listRecords('jobs', 1)).next_cursor ?? '';
+    assert.ok(parseCursor(cursor));
+    for (const wrong of ['', 'zzz', cursor.slice(4), Buffer.from('2026 ../../x').toString('base64url')])
+      assert.equal(parseCursor(wrong), null, wrong);
+  });
+
+  test('answers when it can be written', async () => {
+    await store.ping();
+  });
+}
