@@ -22,19 +22,15 @@ export async function benchEvaluation(): Promise<string> {
   await using mlp = await writeMlp(LAYERS, SAMPLES);
   await using source = await openFileSource(mlp.path);
   const inventory = await readModelInventory(new Map([['mlp.onnx', source]]));
-  const model = {
-    name: 'mlp.onnx',
-    sha256: '',
-    sizeBytes: source.byteLength,
-    directory: mlp.directory,
-    inventory,
-  };
+  const model = { directory: mlp.directory, inventory };
+  const identity = { name: 'mlp.onnx', sha256: '', sizeBytes: source.byteLength };
   const context = { signal: new AbortController().signal, onProgress: () => {} };
   const job = async (recipe: object, withData: boolean) => {
     const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-bench-'));
     const data = withData ? mlp.samples : null;
     const input = {
       model,
+      identity,
       scores: null,
       calibration: null,
       evaluation: data,

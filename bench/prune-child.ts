@@ -12,13 +12,8 @@ await using source = await openFileSource(path);
 const inventory = await readModelInventory(new Map([[name, source]]));
 const { timings_ms } = await prune(
   {
-    model: {
-      name,
-      sha256: '0'.repeat(64),
-      sizeBytes: source.byteLength,
-      directory: dirname(path),
-      inventory,
-    },
+    model: { directory: dirname(path), inventory },
+    identity: { name, sha256: '0'.repeat(64), sizeBytes: source.byteLength },
     scores: null,
     calibration: null,
     evaluation: null,

@@ -57,9 +57,9 @@ async function readOrRefuse(path: string): Promise<ModelInventory | null> {
 async function pruneAndLoad(path: string, inventory: ModelInventory): Promise<void> {
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-testdata-'));
   try {
-    const model = { name: basename(path), sha256: '', sizeBytes: 1, directory: dirname(path), inventory };
     const input = {
-      model,
+      model: { directory: dirname(path), inventory },
+      identity: { name: basename(path), sha256: '', sizeBytes: 1 },
       scores: null,
       calibration: null,
       evaluation: null,

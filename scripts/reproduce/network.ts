@@ -8,14 +8,14 @@ import { openFileSource } from '../../src/formats/file-source.ts';
 import { readNpyHeader } from '../../src/formats/npy.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { readModelInventory } from '../../src/graph/inventory.ts';
-import type { DenseModel } from '../../src/pipeline/dense-model.ts';
 import { prune } from '../../src/pipeline/prune.ts';
+import type { PruneInput } from '../../src/pipeline/prune-job.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import type { Evaluation, Report } from '../../src/report/report.ts';
 import type { Golden } from './golden.ts';
 
-const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
-const TRAINED = fileURLToPath(new URL('./networks/', import.meta.url));
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+const TRAINED = fileURLToPath(new URL('./networks', import.meta.url));
 const MODEL = 'model.onnx';
 /** The results do not depend on it. */
 const THREADS = 2;
@@ -23,7 +23,8 @@ const THREADS = 2;
 /** A trained network with the data to run it on. */
 export interface Network {
   readonly name: string;
-  readonly model: DenseModel;
+  readonly model: PruneInput['model'];
+  readonly identity: PruneInput['identity'];
   readonly calibration: SampleSet;
   readonly evaluation: SampleSet;
   /** The oracle's answers; null without the fixtures. */
@@ -39,7 +40,7 @@ async function openFixture(fixtures: string, name: string): Promise<Network> {
   const golden: Golden = JSON.parse(await readFile(join(directory, 'golden.json'), 'utf8'));
   return {
     name,
-    model: await openModel(join(directory, MODEL), MODEL),
+    ...(await openModel(join(directory, MODEL), MODEL)),
     ...(await openFixtureSamples(fixtures, name)),
     golden,
   };
@@ -51,7 +52,7 @@ export async function openNetwork(fixtures: string, name: string): Promise<Netwo
   if (!existsSync(join(TRAINED, file))) return openFixture(fixtures, name);
   return {
     name,
-    model: await openModel(join(TRAINED, file), file),
+    ...(await openModel(join(TRAINED, file), file)),
     ...(await openFixtureSamples(fixtures, name.endsWith('-text') ? 'llama-tiny' : 'cnn-fashion')),
     golden: null,
   };
@@ -72,7 +73,7 @@ export async function openExample(): Promise<Network> {
   const data = join(EXAMPLES, 'mnist');
   return {
     name: 'fc2-mnist',
-    model: await openModel(join(EXAMPLES, 'fc2-mnist.onnx'), 'fc2-mnist.onnx'),
+    ...(await openModel(join(EXAMPLES, 'fc2-mnist.onnx'), 'fc2-mnist.onnx')),
     calibration: await openSamples(join(data, 'calibration_inputs.npy'), null, 'input'),
     evaluation: await openSamples(
       join(data, 'evaluation_inputs.npy'),
@@ -85,13 +86,14 @@ export async function openExample(): Promise<Network> {
 
 /** Runs one job on the network: weights that are scored are those that the oracle scored. */
 export async function pruneNetwork(network: Network, given: object): Promise<Measured> {
-  const { model, calibration, evaluation, golden } = network;
+  const { model, identity, calibration, evaluation, golden } = network;
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-reproduce-'));
   try {
     const recipe = recipeSchema.parse(given);
     const include = recipe.granularity === 'weight' && golden ? Object.keys(golden.prunable) : undefined;
     const input = {
       model,
+      identity,
       scores: null,
       calibration,
       evaluation,
@@ -108,16 +110,17 @@ export async function pruneNetwork(network: Network, given: object): Promise<Mea
   }
 }
 
-async function openModel(path: string, name: string): Promise<DenseModel> {
+async function openModel(path: string, name: string): Promise<Pick<PruneInput, 'model' | 'identity'>> {
   await using source = await openFileSource(path);
+  const sha256 = createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
   return {
-    name,
-    sha256: createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex'),
-    sizeBytes: source.byteLength,
-    directory: dirname(path),
-    inventory: await readModelInventory(new Map([[name, source]])),
+    model: {
+      directory: dirname(path),
+      inventory: await readModelInventory(new Map([[name, source]])),
+    },
+    identity: { name, sha256, sizeBytes: source.byteLength },
   };
 }
 

@@ -11,6 +11,8 @@ import type { Family } from '../structure/families.ts';
  * chunk, any number of times; a criterion that computes its scores writes them to a scratch file once. They count by absolute value.
  */
 export interface ScoreRange {
+  /** The tensor's. */
+  readonly name: string;
   readonly path: string;
   readonly offset: number;
   readonly dtype: FloatDtype;

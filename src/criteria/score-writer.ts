@@ -15,7 +15,7 @@ export async function writeScores(
   context: Pick<CriterionContext, 'modelDirectory' | 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
-  const { dtype, shape } = tensor;
+  const { name, dtype, shape } = tensor;
   const n = elementCount(shape);
   const path = join(context.scratchDirectory, `scores-${index}`);
   await using target = await open(path, 'w');
@@ -26,12 +26,12 @@ export async function writeScores(
     for (let i = 0; i < weights.length; i++) scores[i] = Math.abs(weights[i]) * factorOf[i];
     await target.writeFile(scores);
   }
-  return { path, offset: 0, dtype: dtype === 'float64' ? 'float64' : 'float32', n };
+  return { name, path, offset: 0, dtype: dtype === 'float64' ? 'float64' : 'float32', n };
 }
 
 /** Likewise the scores themselves, one for every weight. */
 export async function writeValues(
-  { dtype, shape }: ModelTensor,
+  { name, dtype, shape }: ModelTensor,
   values: Float64Array,
   context: Pick<CriterionContext, 'scratchDirectory' | 'signal'>,
   index: number,
@@ -39,5 +39,5 @@ export async function writeValues(
   const path = join(context.scratchDirectory, `scores-${index}`);
   const isWide = dtype === 'float64';
   await writeFile(path, isWide ? values : new Float32Array(values), { signal: context.signal });
-  return { path, offset: 0, dtype: isWide ? 'float64' : 'float32', n: elementCount(shape) };
+  return { name, path, offset: 0, dtype: isWide ? 'float64' : 'float32', n: elementCount(shape) };
 }

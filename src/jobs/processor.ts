@@ -3,8 +3,8 @@ import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
-import type { DenseModel } from '../pipeline/dense-model.ts';
 import { prune } from '../pipeline/prune.ts';
+import type { PruneInput } from '../pipeline/prune-job.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Kind, Store } from '../storage/store.ts';
@@ -15,9 +15,8 @@ export default await createProcessor(
   async (record, { store, outputDirectory, threads, providers, signal, onProgress }) => {
     const { recipe, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = record;
     await using resources = new Resources(store);
-    const model = await resources.model(record.model_id);
     const input = {
-      model,
+      ...(await resources.model(record.model_id)),
       scores: scores_dataset_id ? await resources.scores(scores_dataset_id) : null,
       calibration: calibration_dataset_id ? await resources.samples(calibration_dataset_id) : null,
       evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
@@ -38,12 +37,15 @@ class Resources implements AsyncDisposable {
     this.#store = store;
   }
 
-  async model(id: string): Promise<DenseModel> {
+  async model(id: string): Promise<Pick<PruneInput, 'model' | 'identity'>> {
     const record = await this.#store.readRecord<ModelRecord>('models', id);
     const inventory = await this.#store.readJson<ModelInventory>('models', id, 'inventory.json');
     if (!record || !inventory) throw new EmpError('not_found', `model ${id} was deleted before the job ran`);
     const { name, sha256, size_bytes } = record;
-    return { name, sha256, sizeBytes: size_bytes, directory: await this.#checkOut('models', id), inventory };
+    return {
+      model: { directory: await this.#checkOut('models', id), inventory },
+      identity: { name, sha256, sizeBytes: size_bytes },
+    };
   }
 
   async scores(id: string): Promise<ScoreArray[]> {

@@ -3,46 +3,48 @@ import { join } from 'node:path';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
-import { type CountRule, countRule } from './passes/count-rule.ts';
+import { type Amount, amountOf } from './amount.ts';
+import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
-import type { Subject } from './subject.ts';
+import type { Decided, Scored } from './scored.ts';
 
 export type Point = NonNullable<Evaluation['uniform']>;
 export type BetaPoint = Evaluation['sweep'][number];
 export type Measured = Measurement & { readonly sparsity: number };
 
 interface CandidateOptions {
-  readonly subject: Subject;
-  readonly recipe: Recipe;
+  readonly job: PruneJob;
+  readonly scored: Scored;
   readonly evaluator: Evaluator;
   readonly repairs: Repairs;
-  /** Holds one candidate at a time. */
-  readonly directory: string;
 }
 
 /** The model pruned by other amounts than the job's: decided on the same scores, written to a scratch folder, repaired as the job's model is, measured, removed. */
 export class Candidates {
+  readonly evaluator: Evaluator;
   readonly #options: CandidateOptions;
+  /** Holds one candidate at a time. */
+  readonly #directory: string;
   readonly #byBeta = new Map<number, BetaPoint>();
   readonly #byChoice = new Map<string, Measured>();
 
   constructor(options: CandidateOptions) {
+    this.evaluator = options.evaluator;
     this.#options = options;
+    this.#directory = join(options.job.scratchDirectory, 'candidate');
   }
 
   /** EMP at `beta`, measured once. */
   async at(beta: number): Promise<BetaPoint> {
     const known = this.#byBeta.get(beta);
     if (known) return known;
-    const { recipe } = this.#options;
-    const rule = { ...countRule(recipe, beta), beta, sparsity: null };
-    return this.remember(beta, await this.measure(rule, recipe.scope));
+    const { recipe } = this.#options.job.input;
+    const amount = { ...amountOf(recipe, beta), beta, sparsity: null };
+    return this.remember(beta, await this.measure(amount, recipe.scope));
   }
 
   /** Takes what was measured of the job's own model for all that keep the same. */
-  rememberChoice(rule: CountRule, measured: Measured): void {
-    const { subject, recipe } = this.#options;
-    const choice = subject.choice(rule, recipe.scope);
+  rememberChoice({ choice }: Decided, measured: Measured): void {
     if (choice !== null) this.#byChoice.set(choice, measured);
   }
 
@@ -61,24 +63,25 @@ export class Candidates {
     return known;
   }
 
-  /** See `Subject`. */
-  budgetFor(sparsity: number): number {
-    return this.#options.subject.budgetFor(sparsity);
+  /** The model at the sparsity of the job's own, spread evenly by `scope`. */
+  async evenly(sparsity: number, { minDensity }: Amount, scope: Recipe['scope']): Promise<Measured> {
+    const budget = this.#options.scored.budgetFor(sparsity);
+    return await this.measure({ beta: null, sparsity: budget, minDensity }, scope);
   }
 
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
-  async measure(rule: CountRule, scope: Recipe['scope']): Promise<Measured> {
-    const { subject, evaluator, repairs, directory } = this.#options;
-    const choice = subject.choice(rule, scope);
+  async measure(amount: Amount, scope: Recipe['scope']): Promise<Measured> {
+    const { scored, evaluator, repairs } = this.#options;
+    const directory = this.#directory;
+    const decided = await scored.decide(amount, scope);
+    const { choice } = decided;
     const known = choice === null ? undefined : this.#byChoice.get(choice);
     if (known) return known;
     try {
-      const { inventory, keptUnits, sparsity } = await subject.prune(rule, scope, directory);
-      const path = join(directory, inventory.files[0]);
-      const { measured } = await repairs.apply({ directory, inventory }, keptUnits, () =>
-        evaluator.measure(path),
-      );
-      const found = { ...measured, sparsity };
+      const pruned = await decided.write(directory);
+      const path = join(directory, pruned.model.inventory.files[0]);
+      const { measured } = await repairs.apply(pruned, () => evaluator.measure(path));
+      const found = { ...measured, sparsity: pruned.sparsity };
       if (choice !== null) this.#byChoice.set(choice, found);
       return found;
     } finally {

@@ -1,58 +1,45 @@
 import { dirname, join, relative } from 'node:path';
-import type { SampleSet } from '../formats/sample-set.ts';
-import type { Recipe } from '../recipe/recipe.ts';
+import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/metrics.ts';
-import type { RuntimeSettings } from '../runtime/session.ts';
-import { SCRATCH_FOLDER } from './artifact-names.ts';
+import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
 import { namingData, targetWithoutAccuracy } from './data-errors.ts';
-import type { DenseModel } from './dense-model.ts';
-import type { CountRule } from './passes/count-rule.ts';
-import type { Progress } from './progress.ts';
+import { sampleWork } from './planned-work.ts';
+import type { PruneJob } from './prune-job.ts';
+import type { Decided, PrunedModel } from './scored.ts';
 import type { Search } from './search.ts';
-import { sampleWork } from './work.ts';
 
 interface EvaluateInput {
-  readonly recipe: Recipe;
-  readonly evaluator: Evaluator;
+  readonly job: PruneJob;
   readonly candidates: Candidates;
-  /** By which the job's own model was pruned, what became of it, where it lies, and what was measured of it; a dry run has written none. */
-  readonly rule: CountRule;
-  readonly sparsity: number;
-  readonly path: string;
-  readonly own: Measurement | null;
+  /** By which the job's own model was pruned. */
+  readonly amount: Amount;
+  readonly decided: Decided;
+  readonly pruned: PrunedModel;
+  /** Of the job's own model; null of a dry run, which has written none. */
+  readonly measured: Measurement | null;
   readonly search: Search | null;
-}
-
-interface MeasuredInput {
-  readonly model: DenseModel;
-  readonly recipe: Recipe;
-  readonly evaluation: SampleSet | null;
-  readonly runtime: RuntimeSettings;
-  readonly outputDirectory: string;
 }
 
 /**
  * The dense model measured on the evaluation data; null where there is none.
  * @throws EmpError `invalid_request` for a target of an accuracy that they do not give, or a model that cannot be run
  */
-export async function openEvaluator(
-  { model, recipe, evaluation, runtime, outputDirectory }: MeasuredInput,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<Evaluator | null> {
+export async function openEvaluator({
+  input,
+  scratchDirectory,
+  progress,
+  signal,
+}: PruneJob): Promise<Evaluator | null> {
+  const { model, recipe, evaluation, runtime } = input;
   if (evaluation === null) return null;
   const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
   const [file, ...others] = model.inventory.files;
-  const context = {
-    scratchDirectory: join(outputDirectory, SCRATCH_FOLDER),
-    externalFiles: others.map((other) => relative(dirname(file), other)),
-    signal,
-    onSamples,
-  };
+  const externalFiles = others.map((other) => relative(dirname(file), other));
   const path = join(model.directory, file);
+  const context = { scratchDirectory, externalFiles, signal, onSamples };
   const evaluator = await namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, context));
   if (recipe.target?.max_accuracy_drop !== undefined && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
@@ -61,17 +48,21 @@ export async function openEvaluator(
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { recipe, evaluator, candidates, rule, sparsity, path, own, search } = input;
-  const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(rule, recipe.scope);
-  if (own) candidates.rememberChoice(rule, measured);
-  if (rule.beta !== null) candidates.remember(rule.beta, measured);
+  const { job, candidates, amount, decided, pruned, measured: own, search } = input;
+  const { recipe, outputDirectory } = job.input;
+  const { evaluator } = candidates;
+  const { sparsity } = pruned;
+  const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(amount, recipe.scope);
+  if (own) candidates.rememberChoice(decided, measured);
+  if (amount.beta !== null) candidates.remember(amount.beta, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
   const uniform = await measureUniform(input);
+  const path = join(outputDirectory, pruned.model.inventory.files[0]);
   const latency = recipe.dry_run ? null : await evaluator.latency(path);
   const extended =
     recipe.dry_run || recipe.granularity === 'weight' ? null : await evaluator.latency(path, 'extended');
-  const { sparsity: _, ...pruned } = measured;
+  const { sparsity: _, ...figures } = measured;
   const { dense } = evaluator;
   return {
     loss_kind: evaluator.lossKind,
@@ -86,7 +77,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
       latency_extended_ms: extended?.dense_ms ?? null,
     },
     pruned: {
-      ...pruned,
+      ...figures,
       latency_ms: latency?.pruned_ms ?? null,
       latency_extended_ms: extended?.pruned_ms ?? null,
     },
@@ -102,18 +93,20 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
  * be better than. Null for a budget that is spread that way itself.
  */
 async function measureUniform({
-  recipe,
+  job,
   candidates,
-  sparsity,
-  rule,
+  pruned,
+  amount,
 }: EvaluateInput): Promise<Evaluation['uniform']> {
-  if (recipe.budget && recipe.scope !== 'global') return null;
-  const scope = recipe.scope === 'row' ? 'row' : 'layer';
-  const evenly = { ...rule, beta: null, sparsity: candidates.budgetFor(sparsity) };
-  return createPoint(await candidates.measure(evenly, scope));
+  const { budget, scope } = job.input.recipe;
+  if (budget && scope !== 'global') return null;
+  const evenly = scope === 'row' ? 'row' : 'layer';
+  return createPoint(await candidates.evenly(pruned.sparsity, amount, evenly));
 }
 
 function metricNames(dense: Metrics): string[] {
-  if (dense.loss === null) return ['relative_l2', 'cosine', 'top1_agreement'];
-  return (['loss', 'accuracy', 'perplexity'] as const).filter((name) => dense[name] !== null);
+  const isLabelled = dense.loss !== null;
+  return METRIC_NAMES.filter(
+    (name) => METRICS[name].isLabelled === isLabelled && (!isLabelled || dense[name] !== null),
+  );
 }

@@ -1,15 +1,15 @@
 import type { CriterionContext } from '../criteria/context.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
-import type { ScoreArray } from '../formats/score-file.ts';
-import { scoresByName } from '../formats/score-file.ts';
+import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
+import type { UnusedInput } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
-import type { DenseModel } from './dense-model.ts';
 import type { Progress, StageClock } from './progress.ts';
-import { sampleWork } from './work.ts';
 
 export interface PruneInput {
-  readonly model: DenseModel;
+  readonly model: StoredModel;
+  readonly identity: ModelIdentity;
   /** The client's arrays, of criterion `scores`. */
   readonly scores: readonly ScoreArray[] | null;
   /** What data-driven criteria run the model on. */
@@ -25,17 +25,31 @@ export interface PruneInput {
   readonly chunkElements?: number;
 }
 
+/** What a report calls the model. */
+export interface ModelIdentity {
+  /** The file's own name, which the pruned model gets too. */
+  readonly name: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
 /** A job under way. */
 export interface PruneJob {
+  /** Without what the recipe has no use for. */
   readonly input: PruneInput;
+  readonly unused: readonly UnusedInput[];
+  /** For files that exist only while the job runs. */
   readonly scratchDirectory: string;
   readonly progress: Progress;
   readonly clock: StageClock;
   readonly signal: AbortSignal;
+  /** To be called with the number of calibration samples that were run, batch by batch. */
+  onCalibration(count: number): void;
 }
 
 /** What criteria score by. */
-export function criterionContext({ input, scratchDirectory, progress, signal }: PruneJob): CriterionContext {
+export function criterionContext(job: PruneJob): CriterionContext {
+  const { input, scratchDirectory, signal, onCalibration: onSamples } = job;
   const { model, recipe, scores, calibration, runtime } = input;
   return {
     modelDirectory: model.directory,
@@ -46,11 +60,6 @@ export function criterionContext({ input, scratchDirectory, progress, signal }: 
     seed: recipe.seed,
     runtime,
     signal,
-    onSamples: (count) => progress.advance(count * calibrationWork(input)),
+    onSamples,
   };
-}
-
-/** Of one sample. */
-export function calibrationWork({ calibration }: PruneInput): number {
-  return calibration ? sampleWork(calibration) : 0;
 }

@@ -1,55 +1,55 @@
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import type { Recipe } from '../recipe/recipe.ts';
 import { REPAIRS as REPAIR_ROWS, type RepairName } from '../recipe/terms.ts';
 import { REPAIRS } from '../repair/registry.ts';
-import type { PlacedModel, RepairContext, RepairWork } from '../repair/repair-context.ts';
+import type { RepairContext, RepairWork } from '../repair/repair-context.ts';
 import { TensorEdits } from '../repair/tensor-edits.ts';
 import type { Report } from '../report/report.ts';
-import type { Measurement } from '../runtime/evaluation.ts';
-import type { RuntimeSettings } from '../runtime/session.ts';
-import { SCRATCH_FOLDER } from './artifact-names.ts';
+import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
 import { namingData } from './data-errors.ts';
-import type { DenseModel } from './dense-model.ts';
-import { prunedWeights } from './select-tensors.ts';
+import type { PruneInput, PruneJob } from './prune-job.ts';
+import type { PrunedModel } from './scored.ts';
+import { prunedWeights } from './weights/select.ts';
 
 export type RepairStep = Report['repair'][number];
 
-interface RepairsInput {
-  readonly model: DenseModel;
-  readonly recipe: Recipe;
-  readonly calibration: SampleSet | null;
-  readonly runtime: RuntimeSettings;
-  readonly outputDirectory: string;
-}
-
 /** The repairs of a recipe, the same for the job's model and for every candidate. */
 export class Repairs {
-  readonly #names: readonly RepairName[];
+  readonly #job: PruneJob;
   readonly #context: Omit<RepairContext, 'pruned' | 'keptUnits'> | null;
 
-  constructor(input: RepairsInput, signal: AbortSignal, onSamples: (count: number) => void) {
-    const { model, recipe, calibration, runtime, outputDirectory } = input;
-    this.#names = recipe.repair;
+  constructor(job: PruneJob) {
+    const { input, scratchDirectory, signal, onCalibration: onSamples } = job;
+    const { model: dense, recipe, calibration: samples, runtime } = input;
+    this.#job = job;
     this.#context = null;
     if (recipe.repair.length === 0) return;
-    if (calibration === null) throw new TypeError('repairs without calibration data');
-    const scratchDirectory = join(outputDirectory, SCRATCH_FOLDER);
-    this.#context = { dense: model, samples: calibration, scratchDirectory, runtime, signal, onSamples };
+    if (samples === null) throw new TypeError('repairs without calibration data');
+    this.#context = { dense, samples, scratchDirectory, runtime, signal, onSamples };
+  }
+
+  /** `apply` to the job's own model; a dry run has written none to be measured. */
+  async applyForGood(
+    pruned: PrunedModel,
+    evaluator: Evaluator | null,
+  ): Promise<{ steps: RepairStep[]; measured: Measurement | null }> {
+    const { recipe } = this.#job.input;
+    const { directory, inventory } = pruned.model;
+    const path = join(directory, inventory.files[0]);
+    return await this.apply(pruned, async () =>
+      evaluator && !recipe.dry_run ? await evaluator.measure(path) : null,
+    );
   }
 
   /**
    * Repairs the pruned model where it lies, one repair after the other. Where it can be measured, a repair stays only if the loss (without labels, the drift) is lower than without it.
-   * @param keptUnits as in `RepairContext`
    * @param measure measures the model as it is then; gives null without evaluation data
    * @returns what each repair did, and what was measured last of the model that is left
    * @throws EmpError what repairs and `measure` throw, but for activations that are not finite, which leave the model without that repair
    */
   async apply<M extends Measurement | null>(
-    pruned: PlacedModel,
-    keptUnits: RepairContext['keptUnits'],
+    { model: pruned, keptUnits }: PrunedModel,
     measure: () => Promise<M>,
   ): Promise<{ steps: RepairStep[]; measured: M }> {
     let measured = await measure();
@@ -57,7 +57,7 @@ export class Repairs {
     if (this.#context === null) return { steps, measured };
     const context = { ...this.#context, pruned, keptUnits };
     await using edits = new TensorEdits(pruned, context.scratchDirectory);
-    for (const name of this.#names) {
+    for (const name of this.#job.input.recipe.repair) {
       const work = await attempt(name, context, edits);
       const after = work.nRepaired > 0 ? await measure() : null;
       const problem = work.problem ?? (after && measured && problemOf(measured, after));
@@ -84,10 +84,7 @@ export class Repairs {
 }
 
 /** How many passes over the calibration data the repairs of one model take, about. */
-export async function countPasses({
-  model,
-  recipe,
-}: Pick<RepairsInput, 'model' | 'recipe'>): Promise<number> {
+export async function countPasses({ model, recipe }: PruneInput): Promise<number> {
   if (recipe.repair.length === 0 || model.inventory.format !== 'onnx') return 0;
   const graph = await readStoredGraph(model.directory, model.inventory);
   const weights = prunedWeights(model.inventory, recipe).map(({ name }) => name);

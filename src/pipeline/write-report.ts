@@ -3,16 +3,14 @@ import { extname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type Recipe, roundToOf } from '../recipe/recipe.ts';
 import { compressedSize } from '../report/compressed-size.ts';
-import type { Figures } from '../report/figures.ts';
 import type { Evaluation, Report } from '../report/report.ts';
 import { createVerdict } from '../report/verdict.ts';
-import { type RuntimeSettings, runtimeVersion } from '../runtime/session.ts';
+import { runtimeVersion } from '../runtime/session.ts';
+import type { Amount } from './amount.ts';
 import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
-import type { DenseModel } from './dense-model.ts';
 import { hashRange } from './hash-range.ts';
-import type { CountRule } from './passes/count-rule.ts';
-import type { Progress } from './progress.ts';
-import type { ReportContent } from './subject.ts';
+import type { PruneJob } from './prune-job.ts';
+import type { PrunedModel, ReportContent } from './scored.ts';
 
 const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
   ['.json', 'application/json'],
@@ -34,44 +32,38 @@ export type Summary = Pick<
 >;
 
 interface ReportInput {
-  readonly model: DenseModel;
-  readonly recipe: Recipe;
-  readonly rule: CountRule;
+  readonly job: PruneJob;
+  readonly amount: Amount;
+  readonly pruned: PrunedModel;
   readonly content: ReportContent;
-  readonly unused: Figures['unused'];
-  /** Files of the pruned model; none of a dry run. */
-  readonly prunedFiles: readonly string[];
   readonly evaluation: Evaluation | null;
   readonly repair: Report['repair'];
-  /** What the model was run with; null where it was not run. */
-  readonly runtime: RuntimeSettings | null;
-  readonly outputDirectory: string;
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
 }
 
 /** Hashes what was written, measures sizes, and writes `report.json` and `report.html`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { model, recipe, rule, content, evaluation, outputDirectory } = input;
+  const { job, amount, content, evaluation, repair } = input;
+  const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
-  for (const file of [...input.prunedFiles, MASKS_FILE]) artifacts.push(await describe(input, file));
+  for (const file of [...prunedFiles(input), MASKS_FILE]) artifacts.push(await describe(job, file));
 
   const { total, tensors, scores, structures, loss_bound, ...figures } = content;
   const sizes = await measureSizes(input);
+  const isRun = evaluation !== null || calibration !== null || recipe.granularity !== 'weight';
   const report: Report = {
     schema_version: 1,
     model: {
-      name: model.name,
-      sha256: model.sha256,
+      name: identity.name,
+      sha256: identity.sha256,
       format: model.inventory.format,
-      size_bytes: model.sizeBytes,
+      size_bytes: identity.sizeBytes,
     },
-    recipe: filledIn(recipe, rule),
+    recipe: filledIn(recipe, amount),
     total,
     tensors,
     scores,
     evaluation,
-    repair: [...input.repair],
+    repair: [...repair],
     structures,
     verdict: createVerdict({
       ...figures,
@@ -80,31 +72,31 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       structures,
       granularity: recipe.granularity,
       evaluation,
-      repair: input.repair,
-      beta: rule.beta,
-      unused: input.unused,
+      repair,
+      beta: amount.beta,
+      unused: job.unused,
     }),
     loss_bound,
     sizes,
     artifacts: artifacts.map(({ name, sha256 }) => ({ name, sha256 })),
     environment: {
       version: packageJson.version,
-      onnxruntime: input.runtime && (await runtimeVersion()),
-      execution_provider: input.runtime?.providers.join(', ') ?? null,
+      onnxruntime: isRun ? await runtimeVersion() : null,
+      execution_provider: isRun ? runtime.providers.join(', ') : null,
     },
   };
   await writeFile(join(outputDirectory, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
-  artifacts.push(await describe(input, REPORT_FILE));
+  artifacts.push(await describe(job, REPORT_FILE));
   // Charts take a tenth of a second to load, which a process that only prunes need not spend at its start.
   const { renderReport } = await import('../report/html/page.ts');
   await writeFile(join(outputDirectory, REPORT_PAGE), renderReport(report));
-  artifacts.push(await describe(input, REPORT_PAGE));
+  artifacts.push(await describe(job, REPORT_PAGE));
   const { threshold: _, ...summary } = total;
   return { summary, artifacts };
 }
 
 /** The recipe with what it left open. */
-function filledIn(recipe: Recipe, { beta }: CountRule): Report['recipe'] {
+function filledIn(recipe: Recipe, { beta }: Amount): Report['recipe'] {
   return {
     ...recipe,
     ...(recipe.granularity === 'weight' ? {} : { round_to: roundToOf(recipe) }),
@@ -112,14 +104,19 @@ function filledIn(recipe: Recipe, { beta }: CountRule): Report['recipe'] {
   };
 }
 
-async function measureSizes({
-  model,
-  prunedFiles,
-  outputDirectory,
-  signal,
-}: ReportInput): Promise<Report['sizes']> {
+/** None of a dry run. */
+function prunedFiles({ job, pruned }: ReportInput): readonly string[] {
+  return job.input.recipe.dry_run ? [] : pruned.model.inventory.files;
+}
+
+async function measureSizes(input: ReportInput): Promise<Report['sizes']> {
+  const {
+    input: { model, outputDirectory },
+    signal,
+  } = input.job;
+  const files = prunedFiles(input);
   const dense = await sizeOf(model.directory, model.inventory.files, signal);
-  const pruned = prunedFiles.length === 0 ? null : await sizeOf(outputDirectory, prunedFiles, signal);
+  const pruned = files.length === 0 ? null : await sizeOf(outputDirectory, files, signal);
   return {
     dense_bytes: dense.bytes,
     pruned_bytes: pruned?.bytes ?? null,
@@ -142,8 +139,8 @@ async function sizeOf(directory: string, files: readonly string[], signal: Abort
   return total;
 }
 
-async function describe({ outputDirectory, progress, signal }: ReportInput, name: string): Promise<Artifact> {
-  await using handle = await open(join(outputDirectory, name));
+async function describe({ input, progress, signal }: PruneJob, name: string): Promise<Artifact> {
+  await using handle = await open(join(input.outputDirectory, name));
   const { size } = await handle.stat();
   const sha256 = await hashRange(handle, { offset: 0, byteLength: size }, signal, progress);
   const media_type = MEDIA_TYPES.get(extname(name)) ?? 'application/octet-stream';

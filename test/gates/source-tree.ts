@@ -23,11 +23,11 @@ const MAP = 'docs/architecture.md';
 const LONGEST = 250;
 /** A file that reads one file, the kernel beside it, in a room that imports nothing else. */
 const READS_THE_KERNEL = 'src/core/kernel/kernel-module.ts';
-/** Names that a room repeats by rule: the table of what it has, one rule an operator family, one file a criterion of weights or structures, and the kernel's source, a program of its own. */
+/** Names that a room repeats by rule: the table of what it has, one rule an operator family, one file a criterion of weights or structures, one a step of the pipeline for both, and the kernel's source, a program of its own. */
 const REPEATED_BY_RULE = [
   /\/registry\.ts$/,
   /\/rules\/[^/]+$/,
-  /^src\/criteria\/(weights|structures)\//,
+  /^src\/(criteria|pipeline)\/(weights|structures)\/[^/]+$/,
   /^src\/core\/kernel\/assembly\//,
 ];
 

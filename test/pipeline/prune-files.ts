@@ -20,7 +20,7 @@ export interface Pruned extends PruneOutcome {
 export async function pruneFiles(
   path: string,
   recipe: object,
-  options: Partial<Omit<PruneInput, 'model' | 'runtime'>> & {
+  options: Partial<Omit<PruneInput, 'model' | 'identity' | 'runtime'>> & {
     threads?: number;
     inventory?: ModelInventory;
     signal?: AbortSignal;
@@ -33,13 +33,8 @@ export async function pruneFiles(
   const { inventory, signal = new AbortController().signal, onProgress, threads = 2, ...input } = options;
   const outcome = await prune(
     {
-      model: {
-        name: basename(path),
-        sha256: 'not used here',
-        sizeBytes: 1,
-        directory,
-        inventory: inventory ?? (await inventoryOf(directory, names)),
-      },
+      model: { directory, inventory: inventory ?? (await inventoryOf(directory, names)) },
+      identity: { name: basename(path), sha256: 'not used here', sizeBytes: 1 },
       scores: null,
       calibration: null,
       evaluation: null,

@@ -17,9 +17,9 @@ export const score: WeightScorer<'random'> = async (tensors, { seed, scratchDire
   await using file = await open(path, 'w');
   const ranges: ScoreRange[] = [];
   let offset = 0;
-  for (const { shape } of tensors) {
+  for (const { name, shape } of tensors) {
     const n = elementCount(shape);
-    ranges.push({ path, offset, dtype: 'float32', n });
+    ranges.push({ name, path, offset, dtype: 'float32', n });
     for (let start = 0; start < n; start += CHUNK_ELEMENTS) {
       signal.throwIfAborted();
       const scores = new Float32Array(Math.min(CHUNK_ELEMENTS, n - start));

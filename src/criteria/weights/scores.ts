@@ -28,5 +28,5 @@ export function uploadedRange(tensor: ModelTensor, scores: CriterionContext['sco
       `scores of ${tensor.name} have shape ${JSON.stringify(shape)}, the tensor has ${JSON.stringify(tensor.shape)}`,
     );
   }
-  return { path: range.path, offset: range.offset, dtype, n: elementCount(shape) };
+  return { name: tensor.name, path: range.path, offset: range.offset, dtype, n: elementCount(shape) };
 }

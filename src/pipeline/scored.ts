@@ -1,0 +1,43 @@
+import type { StoredModel } from '../formats/stored-model.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import type { Figures } from '../report/figures.ts';
+import type { Report } from '../report/report.ts';
+import type { Amount } from './amount.ts';
+
+/** What is kept or removed of a model, its weights or its structures: scored, and ready to be decided on any number of times. */
+export interface Scored extends AsyncDisposable {
+  /** What to keep by `amount` in every group of `scope`. */
+  decide(amount: Amount, scope: Recipe['scope']): Promise<Decided>;
+  /** The fixed budget of each group that leaves about `sparsity` in all where it is spread by scope `layer`, counts being what they can be. */
+  budgetFor(sparsity: number): number;
+}
+
+/** What is to be kept. */
+export interface Decided {
+  /** The same text for the same choice; null where to tell takes as long as to prune. */
+  readonly choice: string | null;
+  /** Writes the pruned model to `directory`, as a candidate that is measured. */
+  write(directory: string): Promise<PrunedModel>;
+  /** Writes keep masks and, unless it is a dry run, the pruned model to the job's folder. */
+  writeForGood(): Promise<PrunedForGood>;
+}
+
+/** A model that was pruned; of a dry run, the dense one. */
+export interface PrunedModel {
+  readonly model: StoredModel;
+  /** Of every weight that was pruned, the dense layer's output units that are left; null where all are. */
+  readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
+  /** Share of what was scored that is gone. */
+  readonly sparsity: number;
+}
+
+/** The job's own pruned model. */
+export interface PrunedForGood extends PrunedModel {
+  /** Once repairs are done with the model's files. */
+  content(): Promise<ReportContent>;
+}
+
+/** What a report says of scores, decision and pruned model. */
+export interface ReportContent
+  extends Pick<Report, 'total' | 'tensors' | 'scores' | 'structures' | 'loss_bound'>,
+    Pick<Figures, 'groups' | 'zeroRows' | 'raised' | 'pooled'> {}

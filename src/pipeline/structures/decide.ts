@@ -1,0 +1,204 @@
+import { preservedMassBound } from '../../core/bounds.ts';
+import { EmpError } from '../../core/errors.ts';
+import { BLOCK, BLOCK_PARTIALS } from '../../core/kernel.ts';
+import { PlainKernel } from '../../core/plain-kernel.ts';
+import {
+  effectiveSampleSize,
+  rescale,
+  type ScoreStatistics,
+  scaleExponent,
+  statisticsOfBlocks,
+  sumOf,
+} from '../../core/statistics.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import type { Family } from '../../structure/families.ts';
+import { type Amount, countOf, minimumKept } from '../amount.ts';
+
+/** With fewer structures the floor of `N_eff` removes one of them for next to nothing: such families are decided on together. */
+const SMALL_FAMILY = 8;
+
+/** Scores that share one `N_eff`: positions of families among those given. */
+type Group = readonly number[];
+
+/** What is decided of one family. */
+export interface FamilyDecision {
+  readonly family: Family;
+  /** In the order of its structures. */
+  readonly scores: Float64Array;
+  readonly kept: readonly boolean[];
+  readonly nKeep: number;
+  /** Of the family's own scores; null where all are zero. */
+  readonly nEff: number | null;
+  /** The smallest kept score. */
+  readonly threshold: number;
+  /** Kept share of the family's own mass; null where all scores are zero. */
+  readonly preservedMass: number | null;
+  /** Whether `min_density`, or that one has to stay, kept more than the count of its group would, rounding aside. */
+  readonly isRaised: boolean;
+}
+
+export interface StructureDecision {
+  readonly families: readonly FamilyDecision[];
+  /** The one `N_eff` and threshold of scope `global`. */
+  readonly global: { readonly nEff: number; readonly threshold: number } | null;
+  /** Kept share of the mass of all families. */
+  readonly preservedMass: number;
+  readonly preservedMassBound: number;
+  /** Names of families that were decided on together, for they are small. */
+  readonly pooled: readonly string[];
+  /** Share of the structures that go. */
+  readonly sparsity: number;
+}
+
+interface DecideInput {
+  readonly families: readonly Family[];
+  readonly scores: readonly Float64Array[];
+  readonly amount: Amount;
+  readonly scope: Recipe['scope'];
+  /** Kept counts are rounded up to a multiple of it. */
+  readonly roundTo: number;
+}
+
+/**
+ * EMP on structures: each group keeps its `floor(beta * N_eff)` highest scores (equal ones in the families' order), and then every family as many more of its own, highest first, as
+ * rounding and `min_density` ask for: one at least, for nothing passes through an empty axis.
+ */
+export function decideStructures(input: DecideInput): StructureDecision {
+  const { families, scores, amount, scope, roundTo } = input;
+  refuseNonFinite(families, scores);
+  const groups = groupsOf(families, scope);
+  const kept = families.map(({ structures }) => structures.map(() => true));
+  const masses = massesOf(scores);
+  let [mass, guaranteed] = [0, 0];
+  let global: StructureDecision['global'] = null;
+  for (const group of groups) {
+    const ranked = rank(group, scores);
+    const statistics = statisticsOf(Float64Array.from(ranked, ({ score }) => score));
+    if (statistics.max === 0) continue; // has no N_eff: it is left as it is
+    const nEff = effectiveSampleSize(statistics);
+    const nKeep = countOf(amount, statistics);
+    const total = group.reduce((sum, family) => sum + sumOf(masses[family]), 0);
+    for (const { family, index } of ranked.slice(nKeep)) kept[family][index] = false;
+    mass += total;
+    guaranteed += total * preservedMassBound(ranked.length, nEff, nKeep);
+    if (scope === 'global') global = { nEff, threshold: ranked[nKeep - 1].score };
+  }
+  const decided = families.map((family, i) =>
+    completeFamily(family, scores[i], masses[i], kept[i], roundTo, amount.minDensity),
+  );
+  const preserved = masses.reduce(
+    (sum, own, family) => sum + sumOf(own.filter((_, i) => kept[family][i])),
+    0,
+  );
+  const pooled = groups.filter((group) => scope === 'layer' && group.length > 1).flat();
+  return {
+    families: decided,
+    global,
+    preservedMass: mass > 0 ? Math.min(1, preserved / mass) : 1,
+    preservedMassBound: mass > 0 ? Math.min(1, guaranteed / mass) : 1,
+    pooled: pooled.map((family) => families[family].name),
+    sparsity: sparsityOf(decided),
+  };
+}
+
+function sparsityOf(families: readonly FamilyDecision[]): number {
+  const n = families.reduce((sum, { kept }) => sum + kept.length, 0);
+  return 1 - families.reduce((sum, { nKeep }) => sum + nKeep, 0) / n;
+}
+
+/** Bit `i & 7` of byte `i >> 3` says whether structure i is kept. */
+export function packMask(kept: readonly boolean[]): Uint8Array {
+  const mask = new Uint8Array(Math.ceil(kept.length / 8));
+  for (const [i, keep] of kept.entries()) mask[i >> 3] |= Number(keep) << (i & 7);
+  return mask;
+}
+
+function groupsOf(families: readonly Family[], scope: Recipe['scope']): Group[] {
+  const all = [...families.keys()];
+  if (scope === 'global') return [all];
+  const isSmall = (family: number) => families[family].structures.length < SMALL_FAMILY;
+  const small = all.filter(isSmall);
+  const single = all.filter((family) => !isSmall(family)).map((family) => [family]);
+  return small.length > 0 ? [...single, small] : single;
+}
+
+interface Ranked {
+  readonly family: number;
+  readonly index: number;
+  readonly score: number;
+}
+
+/** Highest first, equal ones in order. */
+function rank(group: Group, scores: readonly Float64Array[]): Ranked[] {
+  return group
+    .flatMap((family) => Array.from(scores[family], (score, index) => ({ family, index, score })))
+    .sort((a, b) => b.score - a.score || a.family - b.family || a.index - b.index);
+}
+
+function completeFamily(
+  family: Family,
+  scores: Float64Array,
+  masses: Float64Array,
+  kept: boolean[],
+  roundTo: number,
+  minDensity: number,
+): FamilyDecision {
+  const n = scores.length;
+  const counted = kept.filter(Boolean).length;
+  const nLeast = Math.max(1, counted, minimumKept(n, minDensity));
+  const nKeep = Math.min(n, Math.ceil(nLeast / roundTo) * roundTo);
+  const order = rank([0], [scores]);
+  let missing = nKeep - counted;
+  for (const { index } of order) {
+    if (missing > 0 && !kept[index]) {
+      kept[index] = true;
+      missing--;
+    }
+  }
+  const mass = sumOf(masses);
+  const isKept = (_: number, index: number) => kept[index];
+  return {
+    family,
+    scores,
+    kept,
+    nKeep,
+    nEff: mass > 0 ? effectiveSampleSize(statisticsOf(scores)) : null,
+    threshold: scores
+      .filter(isKept)
+      .reduce((least, score) => Math.min(least, score), Number.POSITIVE_INFINITY),
+    preservedMass: mass > 0 ? Math.min(1, sumOf(masses.filter(isKept)) / mass) : null,
+    isRaised: nLeast > counted,
+  };
+}
+
+/** Scores at one scale, by which neither their sums overflow nor those that matter underflow. */
+function massesOf(scores: readonly Float64Array[]): Float64Array[] {
+  const exponent = scaleExponent(scores.reduce((most, own) => own.reduce((a, b) => Math.max(a, b), most), 0));
+  return scores.map((own) => own.map((score) => rescale(score, exponent)));
+}
+
+/** A kernel that holds scores, and room for what it finds of each block. */
+export function loadScores(scores: Float64Array): { kernel: PlainKernel; partials: Float64Array } {
+  const blocks = Math.ceil(scores.length / BLOCK);
+  const kernel = new PlainKernel(blocks * BLOCK);
+  kernel
+    .input('float64', scores.length)
+    .set(new Uint8Array(scores.buffer, scores.byteOffset, scores.byteLength));
+  kernel.load('float64', scores.length);
+  return { kernel, partials: new Float64Array(blocks * BLOCK_PARTIALS) };
+}
+
+function statisticsOf(scores: Float64Array): ScoreStatistics {
+  const { kernel, partials } = loadScores(scores);
+  kernel.statistics(partials, 0);
+  return statisticsOfBlocks(partials, scores.length);
+}
+
+function refuseNonFinite(families: readonly Family[], scores: readonly Float64Array[]): void {
+  for (const [i, { name }] of families.entries()) {
+    const index = scores[i].findIndex((score) => !Number.isFinite(score));
+    if (index < 0) continue;
+    const message = `structure ${index} has the score ${scores[i][index]}`;
+    throw new EmpError('non_finite_score', `${name}: ${message}`, [{ path: name, message }]);
+  }
+}

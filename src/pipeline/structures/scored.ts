@@ -1,0 +1,115 @@
+import { structureScorer } from '../../criteria/registry.ts';
+import type { StructureCriterion } from '../../recipe/criteria.ts';
+import { type Recipe, roundToOf } from '../../recipe/recipe.ts';
+import { type Family, producersOf } from '../../structure/families.ts';
+import { KanCheckpoint } from '../../structure/kan-checkpoint.ts';
+import type { ReducibleModel } from '../../structure/reducible-model.ts';
+import { StructuredModel } from '../../structure/structured-model.ts';
+import type { Amount } from '../amount.ts';
+import { namingData } from '../data-errors.ts';
+import { criterionContext, type PruneJob } from '../prune-job.ts';
+import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
+import { structureContent } from './content.ts';
+import { decideStructures, packMask, type StructureDecision } from './decide.ts';
+import { selectFamilies } from './select.ts';
+import { removeStructures, writeStructureMasks } from './write.ts';
+
+/** Fixed budgets that are tried for a given sparsity: rounding leaves few that differ. */
+const BUDGETS = 50;
+
+/** The selected structures of a model, each with a score. */
+export class ScoredStructures implements Scored {
+  readonly #job: PruneJob;
+  readonly #model: ReducibleModel;
+  readonly #families: readonly Family[];
+  /** Of each family. */
+  readonly #scores: readonly Float64Array[];
+
+  private constructor(
+    job: PruneJob,
+    model: ReducibleModel,
+    families: readonly Family[],
+    scores: readonly Float64Array[],
+  ) {
+    this.#job = job;
+    this.#model = model;
+    this.#families = families;
+    this.#scores = scores;
+  }
+
+  /** Finds the structures of the model and scores those that the recipe selects. */
+  static async score(job: PruneJob): Promise<ScoredStructures> {
+    const { input, clock } = job;
+    const { recipe } = input;
+    await using opened = new AsyncDisposableStack();
+    const model = opened.use(await openModel(job));
+    const families = selectFamilies(model.structures, recipe, producersOf);
+    clock.enter('score');
+    const context = criterionContext(job);
+    const score = await structureScorer(recipe.criterion as StructureCriterion);
+    const scores = await namingData('calibration', () => score(families, context));
+    opened.move(); // what is scored keeps the model
+    return new ScoredStructures(job, model, families, scores);
+  }
+
+  budgetFor(sparsity: number): number {
+    const { min_density: minDensity } = this.#job.input.recipe;
+    const missOf = (budget: number) => {
+      const amount = { beta: null, sparsity: budget, minDensity };
+      return Math.abs(this.#decide(amount, 'layer').sparsity - sparsity);
+    };
+    let [best, least] = [sparsity, missOf(sparsity)];
+    for (let i = 0; i < BUDGETS; i++) {
+      const miss = missOf(i / BUDGETS);
+      if (miss < least) [best, least] = [i / BUDGETS, miss];
+    }
+    return best;
+  }
+
+  async decide(amount: Amount, scope: Recipe['scope']): Promise<Decided> {
+    const decision = this.#decide(amount, scope);
+    return {
+      choice: Buffer.concat(decision.families.map(({ kept }) => packMask(kept))).toString('base64'),
+      write: (directory) => this.#write(decision, directory),
+      writeForGood: () => this.#writeForGood(decision),
+    };
+  }
+
+  #decide(amount: Amount, scope: Recipe['scope']): StructureDecision {
+    const roundTo = roundToOf(this.#job.input.recipe);
+    return decideStructures({ families: this.#families, scores: this.#scores, amount, scope, roundTo });
+  }
+
+  async #write(decision: StructureDecision, directory: string): Promise<PrunedModel> {
+    const { input, signal } = this.#job;
+    return await removeStructures(this.#model, input.model, decision, directory, signal);
+  }
+
+  async #writeForGood(decision: StructureDecision): Promise<PrunedForGood> {
+    const { recipe, outputDirectory, model: dense } = this.#job.input;
+    const pruned = recipe.dry_run
+      ? { model: dense, sparsity: decision.sparsity, keptUnits: new Map() }
+      : await this.#write(decision, outputDirectory);
+    await writeStructureMasks(decision, outputDirectory);
+    const { frozen } = this.#model.structures;
+    const parameters = {
+      dense: dense.inventory.nParameters,
+      pruned: recipe.dry_run ? null : pruned.model.inventory.nParameters,
+    };
+    return { ...pruned, content: async () => structureContent(decision, frozen, parameters) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#model[Symbol.asyncDispose]();
+  }
+}
+
+/** The model with its structures: by its graph, or of a KAN's checkpoint by its names. */
+async function openModel({ input, signal }: PruneJob): Promise<ReducibleModel> {
+  const { model, recipe, runtime } = input;
+  const { directory: modelDirectory, inventory } = model;
+  if (inventory.format === 'onnx')
+    return StructuredModel.open({ modelDirectory, inventory, runtime, signal });
+  if (recipe.granularity === 'kan_node') return KanCheckpoint.open(modelDirectory, inventory);
+  throw new TypeError(`a ${inventory.format} file has no ${recipe.granularity}`);
+}

@@ -1,0 +1,56 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type FileSource, openFileSource } from '../../formats/file-source.ts';
+import type { ModelInventory } from '../../formats/model.ts';
+import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
+import type { StoredModel } from '../../formats/stored-model.ts';
+import { readModelInventory } from '../../graph/inventory.ts';
+import { unitAxis } from '../../structure/families.ts';
+import type { ReducibleModel } from '../../structure/reducible-model.ts';
+import { MASKS_FILE } from '../artifact-names.ts';
+import type { PrunedModel } from '../scored.ts';
+import { packMask, type StructureDecision } from './decide.ts';
+
+/** Writes the model without the structures that are not kept to `directory`. */
+export async function removeStructures(
+  model: ReducibleModel,
+  dense: StoredModel,
+  { families, sparsity }: StructureDecision,
+  directory: string,
+  signal: AbortSignal,
+): Promise<PrunedModel> {
+  const removed = families.flatMap(({ family, kept }) =>
+    family.structures.filter((_, i) => !kept[i]).map(({ root }) => root),
+  );
+  const { files, kept } = await model.write(new Set(removed), directory, signal);
+  const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const keptUnits = [...kept].flatMap(([name, positions]): [string, readonly number[] | null][] => {
+    const axis = unitAxis(tensors.get(name));
+    return axis === null ? [] : [[name, positions[axis]]];
+  });
+  const inventory = await readInventory(directory, files);
+  return { model: { directory, inventory }, sparsity, keptUnits: new Map(keptUnits) };
+}
+
+/** Writes `masks.safetensors`: of every family one bit a structure, 1 = keep, as `keepMask` packs them. */
+export async function writeStructureMasks({ families }: StructureDecision, directory: string): Promise<void> {
+  const layout = createSafetensorsLayout(
+    families.map(({ family: { name }, kept }) => ({
+      name,
+      dtype: 'uint8',
+      shape: [Math.ceil(kept.length / 8)],
+    })),
+  );
+  await using file = await open(join(directory, MASKS_FILE), 'w');
+  await file.writeFile(layout.header);
+  for (const [i, { kept }] of families.entries())
+    await file.write(packMask(kept), 0, null, layout.tensors[i].offset);
+  await file.truncate(layout.fileByteLength);
+}
+
+async function readInventory(directory: string, files: readonly string[]): Promise<ModelInventory> {
+  await using opened = new AsyncDisposableStack();
+  const sources = new Map<string, FileSource>();
+  for (const file of files) sources.set(file, opened.use(await openFileSource(join(directory, file))));
+  return await readModelInventory(sources);
+}

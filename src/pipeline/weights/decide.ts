@@ -1,0 +1,246 @@
+import { preservedMassBound } from '../../core/bounds.ts';
+import { distributeTies, type Selection, selectThreshold } from '../../core/selection.ts';
+import {
+  commonScale,
+  effectiveSampleSize,
+  rescale,
+  type ScoreStatistics,
+  sumOf,
+} from '../../core/statistics.ts';
+import type { ScoreRange } from '../../criteria/context.ts';
+import type { ModelTensor } from '../../formats/model.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import { type Amount, countOf, countWithin, minimumKept } from '../amount.ts';
+import type { ExponentCounts } from './passes/exponents.ts';
+import {
+  chunksOf,
+  KEEP_ALL,
+  type Ranks,
+  type RowDecisions,
+  sharedFloats,
+  type TensorDecisions,
+} from './passes/operation.ts';
+import { rowCount, rowGroups } from './passes/rows.ts';
+import { keyDigits, type PassRunner, type Summary } from './passes/runner.ts';
+
+/** What a scope decides: of every tensor and of the whole. */
+export interface Decision {
+  readonly decisions: TensorDecisions | RowDecisions;
+  /** Per tensor. */
+  readonly statistics: readonly ScoreStatistics[];
+  /** Per tensor. */
+  readonly exponents: readonly ExponentCounts[];
+  /** The one threshold and N_eff of scope `global`. */
+  readonly global: { readonly nEff: number; readonly threshold: number } | null;
+  /** Guaranteed share of the whole mass that is kept. */
+  readonly preservedMassBound: number;
+  /** Tensors that `min_density` kept denser than the global threshold would. */
+  readonly raised: readonly string[];
+  /** Per tensor, rows of zeros left as they are. */
+  readonly zeroRows: ReadonlyMap<string, number>;
+}
+
+/** The scores of tensors, ready to be decided on any number of times. */
+export interface TensorScores {
+  readonly runner: PassRunner;
+  readonly tensors: readonly ModelTensor[];
+  /** Of each tensor. */
+  readonly ranges: readonly ScoreRange[];
+  readonly summary: Summary;
+}
+
+const ALL_TIES = Number.MAX_SAFE_INTEGER;
+
+/** What to keep by `amount` in every group of `scope`. */
+export function decideWeights(
+  scores: TensorScores,
+  amount: Amount,
+  scope: Recipe['scope'],
+): Promise<Decision> {
+  switch (scope) {
+    case 'global':
+      return decideGlobally(scores, amount);
+    case 'layer':
+      return decideByLayer(scores, amount);
+    case 'row':
+      return decideByRow(scores, amount);
+  }
+}
+
+/** One score vector over all tensors: one N_eff, one threshold. */
+async function decideGlobally({ runner, ranges, summary }: TensorScores, amount: Amount): Promise<Decision> {
+  const tiesKept = new Float64Array(chunksOf(ranges, runner.chunkElements).length).fill(ALL_TIES);
+  const thresholds = new Float64Array(ranges.length).fill(KEEP_ALL);
+  const raised: string[] = [];
+  const decided = {
+    statistics: summary.bySource,
+    exponents: summary.exponents,
+    raised,
+    zeroRows: new Map(),
+  };
+  const decisions: TensorDecisions = { by: 'tensor', thresholds, tiesKept };
+  const selection = await selectGroup(runner, ranges, summary, (statistics) => countOf(amount, statistics));
+  if (selection === null) return { ...decided, decisions, global: null, preservedMassBound: 1 };
+
+  thresholds.fill(selection.threshold);
+  if (selection.tiesKept < selection.tied || amount.minDensity > 0) {
+    const ranks = await runner.rank(ranges, selection.threshold);
+    tiesKept.set(distributeTies(ranks.tied, selection.tiesKept));
+    raised.push(...(await raiseSparseTensors(runner, ranges, amount, ranks, decisions)));
+  }
+  const { n, nEff, nKeep, threshold } = selection;
+  return {
+    ...decided,
+    decisions,
+    global: { nEff, threshold },
+    preservedMassBound: preservedMassBound(n, nEff, nKeep),
+  };
+}
+
+/** Gives tensors that the global threshold leaves below `minDensity` a threshold of their own. Returns their names. */
+async function raiseSparseTensors(
+  runner: PassRunner,
+  ranges: readonly ScoreRange[],
+  { minDensity }: Amount,
+  ranks: Ranks,
+  { thresholds, tiesKept }: TensorDecisions,
+): Promise<string[]> {
+  const kept = new Float64Array(ranges.length);
+  const firstChunk: number[] = [];
+  chunksOf(ranges, runner.chunkElements).forEach(({ source }, i) => {
+    kept[source] += ranks.above[i] + tiesKept[i];
+    firstChunk[source] ??= i;
+  });
+  const isSparse = ({ n }: ScoreRange, source: number) => kept[source] < minimumKept(n, minDensity);
+  const sparse = [...ranges.keys()].filter((source) => isSparse(ranges[source], source));
+  const raised = sparse.map((source) => ranges[source]);
+  const own = await decideEach(runner, raised, { beta: null, sparsity: null, minDensity });
+  let chunk = 0;
+  for (const [i, source] of sparse.entries()) {
+    const chunks = chunksOf([ranges[source]], runner.chunkElements).length;
+    thresholds[source] = own.thresholds[i];
+    tiesKept.set(own.tiesKept.subarray(chunk, chunk + chunks), firstChunk[source]);
+    chunk += chunks;
+  }
+  return raised.map(({ name }) => name);
+}
+
+/** One score vector per tensor. */
+async function decideByLayer({ runner, ranges }: TensorScores, amount: Amount): Promise<Decision> {
+  const { thresholds, tiesKept, statistics, exponents } = await decideEach(runner, ranges, amount);
+  const scale = commonScale(statistics);
+  const mass = Float64Array.from(statistics, ({ sum, scaleExponent }) => rescale(sum, scale - scaleExponent));
+  const guaranteed = mass.map((sum, i) => {
+    const { n, max } = statistics[i];
+    if (max === 0) return 0;
+    return (
+      sum * preservedMassBound(n, effectiveSampleSize(statistics[i]), countWithin(amount, statistics[i]))
+    );
+  });
+  return {
+    decisions: { by: 'tensor', thresholds, tiesKept },
+    statistics,
+    exponents,
+    global: null,
+    preservedMassBound: share(guaranteed, mass),
+    raised: [],
+    zeroRows: new Map(),
+  };
+}
+
+/** Every tensor a group of its own: those of one chunk all in one pass, longer ones one after the other. */
+async function decideEach(runner: PassRunner, ranges: readonly ScoreRange[], amount: Amount) {
+  const isSmall = ({ n }: ScoreRange) => n <= runner.chunkElements;
+  const small = await runner.decideSmall(ranges.filter(isSmall), amount);
+  const thresholds = new Float64Array(ranges.length).fill(KEEP_ALL);
+  const tiesKept = new Float64Array(chunksOf(ranges, runner.chunkElements).length).fill(ALL_TIES);
+  const statistics: ScoreStatistics[] = [];
+  const exponents: ExponentCounts[] = [];
+  let chunk = 0;
+  let taken = 0;
+  for (const [i, range] of ranges.entries()) {
+    if (isSmall(range)) {
+      thresholds[i] = small.thresholds[taken];
+      tiesKept[chunk++] = small.tiesKept[taken];
+      statistics.push(small.bySource[taken]);
+      exponents.push(small.exponents[taken++]);
+      continue;
+    }
+    const summary = await runner.summarize([range]);
+    const selection = await selectGroup(runner, [range], summary, (whole) => countWithin(amount, whole));
+    const chunks = chunksOf([range], runner.chunkElements).length;
+    thresholds[i] = selection?.threshold ?? KEEP_ALL;
+    if (selection && selection.tiesKept < selection.tied) {
+      const { tied } = await runner.rank([range], selection.threshold);
+      tiesKept.set(distributeTies(tied, selection.tiesKept), chunk);
+    }
+    statistics.push(summary.statistics);
+    exponents.push(...summary.exponents);
+    chunk += chunks;
+  }
+  return { thresholds, tiesKept, statistics, exponents };
+}
+
+/** One score vector per row: per output unit. */
+async function decideByRow(
+  { runner, ranges, summary, tensors }: TensorScores,
+  amount: Amount,
+): Promise<Decision> {
+  const { statistics, bySource, exponents } = summary;
+  const layouts = tensors.flatMap(({ rows }) => rows ?? []);
+  const firstRow: number[] = [];
+  let count = 0;
+  for (const layout of layouts) {
+    firstRow.push(count);
+    count += rowCount(layout);
+  }
+  const rows: RowDecisions = {
+    by: 'row',
+    layouts,
+    firstRow,
+    threshold: sharedFloats(count),
+    tieEnd: new Uint32Array(new SharedArrayBuffer(count * 4)),
+  };
+  const groups = rowGroups(layouts).length;
+  const [mass, guaranteed] = [sharedFloats(groups), sharedFloats(groups)];
+  const { scaleExponent } = statistics;
+  await runner.decideRows(ranges, { amount, rows, scaleExponent, mass, guaranteed });
+  const zeroRows = new Map<string, number>();
+  ranges.forEach(({ name }, i) => {
+    const end = firstRow[i] + rowCount(layouts[i]);
+    let zero = 0;
+    for (let row = firstRow[i]; row < end; row++) zero += Number(rows.threshold[row] === KEEP_ALL);
+    if (zero > 0) zeroRows.set(name, zero);
+  });
+  return {
+    decisions: rows,
+    statistics: bySource,
+    exponents,
+    global: null,
+    preservedMassBound: share(guaranteed, mass),
+    raised: [],
+    zeroRows,
+  };
+}
+
+function selectGroup(
+  runner: PassRunner,
+  group: readonly ScoreRange[],
+  summary: Summary,
+  keep: (statistics: ScoreStatistics) => number,
+): Promise<Selection | null> {
+  return selectThreshold(
+    {
+      ...keyDigits(group),
+      summarize: async () => summary,
+      refine: (digit, prefix) => runner.refine(group, digit, prefix),
+    },
+    keep,
+  );
+}
+
+/** The guaranteed part of a mass given in pieces; 1 where there is no mass. */
+function share(guaranteed: Float64Array, mass: Float64Array): number {
+  const total = sumOf(mass);
+  return total > 0 ? sumOf(guaranteed) / total : 1;
+}

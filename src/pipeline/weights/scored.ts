@@ -1,0 +1,114 @@
+import { weightScorer } from '../../criteria/registry.ts';
+import type { WeightCriterion } from '../../recipe/criteria.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import type { Amount } from '../amount.ts';
+import { namingData } from '../data-errors.ts';
+import { criterionContext, type PruneJob } from '../prune-job.ts';
+import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
+import { weightContent } from './content.ts';
+import { type Decision, decideWeights, type TensorScores } from './decide.ts';
+import { type HessianTrace, hessianTrace } from './loss-change.ts';
+import { PassRunner } from './passes/runner.ts';
+import { PassThreads } from './passes/threads.ts';
+import { selectTensors } from './select.ts';
+import { type WrittenTensor, writeWeights } from './write.ts';
+
+/** Below this many weights starting threads costs more than they bring. */
+const THREADS_FROM = 1_000_000;
+/** A megabyte of float32: what a kernel takes at a time. */
+const CHUNK_ELEMENTS = 2 ** 18;
+
+/** The selected weights of a model, each with a score. */
+export class ScoredWeights implements Scored {
+  readonly #job: PruneJob;
+  readonly #scores: TensorScores;
+  readonly #threads: PassThreads;
+  readonly #hessian: HessianTrace | null;
+
+  private constructor(
+    job: PruneJob,
+    scores: TensorScores,
+    threads: PassThreads,
+    hessian: HessianTrace | null,
+  ) {
+    this.#job = job;
+    this.#scores = scores;
+    this.#threads = threads;
+    this.#hessian = hessian;
+  }
+
+  /** Scores the weights that the recipe selects. */
+  static async score(job: PruneJob): Promise<ScoredWeights> {
+    const { input, progress, clock, signal } = job;
+    const { model, recipe, runtime } = input;
+    const tensors = selectTensors(model.inventory, recipe);
+    clock.enter('score');
+    const context = criterionContext(job);
+    const score = await weightScorer(recipe.criterion as WeightCriterion);
+    const ranges = await namingData('calibration', () => score(tensors, context));
+
+    if (recipe.hessian_probes > 0) clock.enter('curvature');
+    const hessian = await hessianTrace(input, tensors, context);
+
+    clock.enter('decide');
+    await using opened = new AsyncDisposableStack();
+    const n = ranges.reduce((sum, range) => sum + range.n, 0);
+    const threads = opened.use(new PassThreads(n < THREADS_FROM ? 0 : runtime.threads));
+    const chunkElements = input.chunkElements ?? CHUNK_ELEMENTS;
+    const runner = new PassRunner({ threads, signal, progress, chunkElements });
+    const summary = await runner.summarize(ranges);
+    opened.move(); // what is scored keeps the threads
+    return new ScoredWeights(job, { runner, tensors, ranges, summary }, threads, hessian);
+  }
+
+  budgetFor(sparsity: number): number {
+    return sparsity;
+  }
+
+  async decide(amount: Amount, scope: Recipe['scope']): Promise<Decided> {
+    const decision = await decideWeights(this.#scores, amount, scope);
+    return {
+      choice: null,
+      write: async (directory) => this.#pruned(directory, await this.#write(decision, directory, false)),
+      writeForGood: () => this.#writeForGood(decision),
+    };
+  }
+
+  async #write(decision: Decision, directory: string, isForGood: boolean): Promise<WrittenTensor[]> {
+    const { model, recipe } = this.#job.input;
+    return await writeWeights({
+      model,
+      scores: this.#scores,
+      decision,
+      dryRun: isForGood && recipe.dry_run,
+      directory,
+      squares: isForGood && recipe.criterion === 'magnitude',
+    });
+  }
+
+  async #writeForGood(decision: Decision): Promise<PrunedForGood> {
+    const { input, signal } = this.#job;
+    const { recipe, outputDirectory: directory } = input;
+    const [scores, hessian] = [this.#scores, this.#hessian];
+    const written = await this.#write(decision, directory, true);
+    return {
+      ...this.#pruned(directory, written),
+      content: () => weightContent({ recipe, scores, decision, written, hessian, directory, signal }),
+    };
+  }
+
+  /** Zeros in place leave every unit where it is. */
+  #pruned(directory: string, written: readonly WrittenTensor[]): PrunedModel {
+    const { tensors, ranges } = this.#scores;
+    const n = ranges.reduce((sum, range) => sum + range.n, 0);
+    return {
+      model: { directory, inventory: this.#job.input.model.inventory },
+      keptUnits: new Map(tensors.map(({ name }) => [name, null])),
+      sparsity: 1 - written.reduce((sum, { nKeep }) => sum + nKeep, 0) / n,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#threads[Symbol.asyncDispose]();
+  }
+}

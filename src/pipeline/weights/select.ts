@@ -1,0 +1,89 @@
+import { isFloatDtype } from '../../core/dtype.ts';
+import { EmpError } from '../../core/errors.ts';
+import type { ModelInventory, ModelTensor } from '../../formats/model.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import { matchesName } from '../name-pattern.ts';
+import { MAX_ROW_ELEMENTS, rowLength } from './passes/rows.ts';
+
+/**
+ * The tensors a recipe scores, in the file's order: the prunable ones, or those that `include` names (any float tensor may be named),
+ * less those that `exclude` names.
+ * @throws EmpError `no_prunable_tensors` where nothing is left, `invalid_request` where a glob of `include` matches nothing that could be pruned,
+ *   two selected tensors share bytes, or scope `row` meets a tensor without rows
+ */
+export function selectTensors(
+  inventory: ModelInventory,
+  recipe: Pick<Recipe, 'include' | 'exclude' | 'scope'>,
+): ModelTensor[] {
+  const editable = inventory.tensors.filter(isEditable);
+  const { include, exclude = [] } = recipe;
+  include?.forEach((glob, i) => {
+    if (editable.some(({ name }) => matchesName(name, glob))) return;
+    throw new EmpError(
+      'invalid_request',
+      `include: ${JSON.stringify(glob)} matches no tensor that can be pruned`,
+      [{ path: `/recipe/include/${i}`, message: notMatched(glob, inventory) }],
+    );
+  });
+  const selected = editable.filter(
+    ({ name, prunable }) =>
+      (include ? include.some((glob) => matchesName(name, glob)) : prunable) &&
+      !exclude.some((glob) => matchesName(name, glob)),
+  );
+  if (selected.length === 0) {
+    throw new EmpError('no_prunable_tensors', 'no tensor of this model is selected for pruning', [
+      {
+        path: '/recipe',
+        message: `the model has ${inventory.tensors.length} tensors, ${editable.length} of them float weights`,
+      },
+    ]);
+  }
+  refuseShared(selected);
+  if (recipe.scope === 'row') refuseRowless(selected);
+  return selected;
+}
+
+/** The weights that a recipe may change: of structures, any. Throws as `selectTensors`. */
+export function prunedWeights(inventory: ModelInventory, recipe: Recipe): ModelTensor[] {
+  if (recipe.granularity === 'weight') return selectTensors(inventory, recipe);
+  return inventory.tensors.filter(({ role }) => role === 'weight');
+}
+
+/** Tensors kept in the same bytes, which only `include` can bring together, have no mask each. */
+function refuseShared(tensors: readonly ModelTensor[]): void {
+  const runs = tensors
+    .flatMap(({ name, data }) => (data?.runs ?? []).map((run) => ({ name, ...run })))
+    .sort((a, b) => (a.file === b.file ? a.offset - b.offset : a.file < b.file ? -1 : 1));
+  for (const [i, run] of runs.slice(1).entries()) {
+    const before = runs[i];
+    if (run.file !== before.file || run.offset >= before.offset + before.byteLength) continue;
+    throw new EmpError('invalid_request', `${before.name} and ${run.name} share bytes of ${run.file}`, [
+      { path: '/recipe/include', message: `exclude ${before.name} or ${run.name}` },
+    ]);
+  }
+}
+
+function refuseRowless(tensors: readonly ModelTensor[]): void {
+  const findings = tensors.flatMap(({ name, rows }) => {
+    if (rows !== null && rowLength(rows) <= MAX_ROW_ELEMENTS) return [];
+    const problem = rows === null ? 'has no rows' : `has rows of more than ${MAX_ROW_ELEMENTS} weights`;
+    return [{ path: '/recipe/scope', message: `${name} ${problem}: exclude it or use scope layer` }];
+  });
+  if (findings.length === 0) return;
+  throw new EmpError(
+    'invalid_request',
+    'scope row needs rows, the weights feeding one output unit, and some selected tensors have none that can be used',
+    findings,
+  );
+}
+
+function isEditable(tensor: ModelTensor): boolean {
+  return tensor.data !== null && isFloatDtype(tensor.dtype) && tensor.shape.every((size) => size > 0);
+}
+
+function notMatched(glob: string, inventory: ModelInventory): string {
+  const tensor = inventory.tensors.find(({ name }) => matchesName(name, glob));
+  if (!tensor)
+    return `matches no tensor; the model's inventory lists the names, such as ${inventory.tensors[0]?.name}`;
+  return `${tensor.name} is ${tensor.dtype} ${JSON.stringify(tensor.shape)}: only float16, bfloat16, float32 and float64 tensors can be pruned`;
+}
