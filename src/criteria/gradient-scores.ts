@@ -1,6 +1,6 @@
+import { accumulateGradients, type GradientStatistic } from '../autodiff/gradients.ts';
 import { EmpError } from '../core/errors.ts';
 import type { ModelTensor } from '../formats/model.ts';
-import { accumulateGradients, type GradientStatistic } from '../runtime/gradients.ts';
 import { requireCalibration } from './calibration.ts';
 import type { CriterionContext, ScoreRange } from './criterion.ts';
 import { writeScores, writeValues } from './score-writer.ts';

@@ -1,11 +1,11 @@
+import { estimateTrace } from '../autodiff/curvature.ts';
+import type { GradientContext } from '../autodiff/gradient-setup.ts';
 import { EmpError } from '../core/errors.ts';
 import { asymptoticLossChange, lossChangePerTrace } from '../core/loss-bound.ts';
 import { rescale, type ScoreStatistics, sumOf } from '../core/statistics.ts';
 import type { ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { Report } from '../report/report.ts';
-import { estimateTrace } from '../runtime/curvature.ts';
-import type { GradientContext } from '../runtime/gradient-setup.ts';
 import type { AppliedTensor } from './apply.ts';
 import { namingData } from './data-errors.ts';
 import type { DenseModel } from './dense-model.ts';

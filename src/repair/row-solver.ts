@@ -8,9 +8,10 @@ import {
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
 } from 'onnx-buf';
+import type { Fetched } from '../formats/numbers.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { createNode, declareTensor } from '../graph/messages.ts';
-import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
+import { type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
 
 /** What many rows are fitted to. Every array is row-major, and a matrix of its own for each group. */
 export interface RowSystem {

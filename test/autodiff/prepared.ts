@@ -5,8 +5,8 @@ import type { TestContext } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema } from 'onnx-buf';
 import { type PreparedModel, prepareModel, writePrepared } from '../../src/autodiff/prepare.ts';
-import { type Feeds, type Fetched, openSession } from '../../src/runtime/session.ts';
-import { toFloat64 } from '../../src/runtime/tensors.ts';
+import { type Fetched, toFloat64 } from '../../src/formats/numbers.ts';
+import { type Feeds, openSession } from '../../src/runtime/session.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 
 export interface Prepared extends PreparedModel {

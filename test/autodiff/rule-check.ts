@@ -9,11 +9,12 @@ import {
   TensorProtoSchema,
 } from 'onnx-buf';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
+import type { GradientRule, GradientRules } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import type { AttributeValue } from '../../src/graph/messages.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
+import type { Size, ValueFacts } from '../../src/graph/value-facts.ts';
 import { value } from '../runtime/runtime-model.ts';
 import { createRandom, declareOutputs, dot, float32, openModel, sizeOf } from './run-model.ts';
 

@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   formats: ['core'],
   graph: ['formats', 'core'],
   storage: ['core'],
-  runtime: ['autodiff', 'graph', 'formats', 'core'],
+  runtime: ['graph', 'formats', 'core'],
   autodiff: ['runtime', 'graph', 'formats', 'core'],
   criteria: ['repair', 'structure', 'report', 'runtime', 'autodiff', 'graph', 'formats', 'core'],
   repair: ['criteria', 'structure', 'report', 'runtime', 'autodiff', 'graph', 'formats', 'core'],

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { ModelProto } from 'onnx-buf';
-import type { GradientContext } from '../../src/runtime/gradient-setup.ts';
+import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, type SmallModel, smallModel, tensor } from '../criteria/small-model.ts';
 import { encode, integers, node } from '../formats/onnx/build-model.ts';

@@ -10,9 +10,9 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { RandomWords } from '../../src/core/random-words.ts';
+import { madeOfContent } from '../../src/graph/content-sizes.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { madeOfContent } from '../../src/runtime/content-sizes.ts';
 import { type Feeds, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';

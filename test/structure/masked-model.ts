@@ -8,9 +8,9 @@ import {
   TensorProtoSchema,
 } from 'onnx-buf';
 import { elementCount } from '../../src/formats/model.ts';
+import { byteWidth } from '../../src/formats/numbers.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxValue } from '../../src/graph/onnx-model.ts';
-import { byteWidth } from '../../src/runtime/tensors.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';
 import type { LaneAxis } from '../../src/structure/lanes.ts';
 import type { AnalysedModel } from './analysed-model.ts';

@@ -1,6 +1,7 @@
 import { elementCount, type ModelTensor } from '../../formats/model.ts';
+import type { Reduction } from '../../graph/passes/append-sums.ts';
 import { type IndexMap, spreadValues } from '../../graph/weights/index-map.ts';
-import { captureSums, type FeatureSums, type Reduction } from '../../runtime/capture.ts';
+import { captureSums, type FeatureSums } from '../../runtime/capture.ts';
 import type { Family } from '../../structure/families.ts';
 import { requireCalibration } from '../calibration.ts';
 import type { CriterionContext } from '../criterion.ts';

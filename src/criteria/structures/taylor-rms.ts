@@ -1,6 +1,6 @@
+import { visitSampleGradients } from '../../autodiff/gradients.ts';
 import { EmpError } from '../../core/errors.ts';
 import { elementCount } from '../../formats/model.ts';
-import { visitSampleGradients } from '../../runtime/gradients.ts';
 import { type Family, placesOf, type Site, type Structure } from '../../structure/families.ts';
 import { requireCalibration } from '../calibration.ts';
 import type { CriterionContext } from '../criterion.ts';

@@ -7,9 +7,9 @@ import {
   type NodeProto,
   type TensorProto,
 } from 'onnx-buf';
-import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
-import { assertSameOutputs, float32, prepareFiles } from './prepared.ts';
+import { assertSameOutputs, float32, prepareFiles } from '../../autodiff/prepared.ts';
+import { gaussians, smallModel, tensor } from '../../criteria/small-model.ts';
+import { integers, node } from '../../formats/onnx/build-model.ts';
 
 /** The node with attributes that are floats, or a list of them. */
 function withFloats(base: NodeProto, values: Record<string, number | number[]>): NodeProto {

@@ -3,11 +3,11 @@ import { readdir } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { type NodeProto, type TensorProto, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
-import { probeValues } from '../../src/runtime/probe.ts';
-import { prepareFiles } from '../autodiff/prepared.ts';
+import { probeValues } from '../../src/autodiff/probe.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { integers, node } from '../formats/onnx/build-model.ts';
+import { prepareFiles } from './prepared.ts';
 
 /** Probes a model with one input `x [n, 4]` on so many samples each. */
 async function probe(
