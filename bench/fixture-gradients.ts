@@ -2,14 +2,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGradientGraph } from '../src/autodiff/gradient-graph.ts';
-import { writePrepared } from '../src/autodiff/prepare.ts';
-import { readFirstBatch } from '../src/runtime/batches.ts';
 import {
   GRADIENT_SESSION,
   gradientBatchSize,
   lossFeeds,
   setUpGradients,
-} from '../src/runtime/gradient-setup.ts';
+} from '../src/autodiff/gradient-setup.ts';
+import { writePrepared } from '../src/autodiff/prepare.ts';
+import { readFirstBatch } from '../src/runtime/batches.ts';
 import { type Feeds, type ModelSession, openSession } from '../src/runtime/session.ts';
 import { fixtureSamples } from '../test/runtime/samples.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Fetched } from '../src/runtime/session.ts';
+import type { Fetched } from '../src/formats/numbers.ts';
 import { sharedFixtures } from '../test/shared.ts';
 import { type FixtureGradients, openFixtureGradients } from './fixture-gradients.ts';
 import {

@@ -1,4 +1,5 @@
-import type { Feeds, Fetched, ModelSession } from '../../src/runtime/session.ts';
+import type { Fetched } from '../../src/formats/numbers.ts';
+import type { Feeds, ModelSession } from '../../src/runtime/session.ts';
 import type { RandomNumbers } from './random-numbers.ts';
 import type { WeightGradient } from './weight-gradients.ts';
 

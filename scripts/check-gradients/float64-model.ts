@@ -1,6 +1,6 @@
 import { clone, create } from '@bufbuild/protobuf';
 import type { PreparedModel } from '../../src/autodiff/prepare.ts';
-import { RuleContext, type ValueFacts } from '../../src/autodiff/rule.ts';
+import { RuleContext } from '../../src/autodiff/rule.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -16,6 +16,7 @@ import {
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { freePrefix } from '../../src/graph/proto-walk.ts';
+import type { ValueFacts } from '../../src/graph/value-facts.ts';
 import { FLOAT64_FORMS } from './float64-forms.ts';
 
 const { FLOAT, DOUBLE } = TensorProto_DataType;

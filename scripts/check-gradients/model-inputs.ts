@@ -3,11 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { elementCount } from '../../src/formats/model.ts';
+import type { Fetched } from '../../src/formats/numbers.ts';
+import { viewNumbers } from '../../src/formats/numbers.ts';
 import { TensorProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
 import type { OnnxInput } from '../../src/graph/interface.ts';
-import type { Feeds, Fetched } from '../../src/runtime/session.ts';
-import { viewNumbers } from '../../src/runtime/tensors.ts';
+import type { Feeds } from '../../src/runtime/session.ts';
 import type { RandomNumbers } from './random-numbers.ts';
 
 /** Of every axis whose size is open, the samples' apart: what halves an image five times takes it. */

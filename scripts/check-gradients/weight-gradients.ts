@@ -1,9 +1,10 @@
 import { clone, create } from '@bufbuild/protobuf';
 import { targetsOf } from '../../src/autodiff/gradient-graph.ts';
+import { GRADIENT_SESSION } from '../../src/autodiff/gradient-setup.ts';
 import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
 import { type PreparedModel, writePrepared } from '../../src/autodiff/prepare.ts';
-import type { ValueFacts } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
+import type { Fetched } from '../../src/formats/numbers.ts';
 import {
   type ModelProto,
   ModelProtoSchema,
@@ -15,8 +16,8 @@ import {
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { freePrefix } from '../../src/graph/proto-walk.ts';
-import { GRADIENT_SESSION } from '../../src/runtime/gradient-setup.ts';
-import { type Feeds, type Fetched, openSession, type RuntimeSettings } from '../../src/runtime/session.ts';
+import type { ValueFacts } from '../../src/graph/value-facts.ts';
+import { type Feeds, openSession, type RuntimeSettings } from '../../src/runtime/session.ts';
 
 /** A weight, its gradient 0 where the product finds that the scalar does not depend on it. */
 export interface WeightGradient {

@@ -1,16 +1,14 @@
 import { clone } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { modelOutputs } from '../graph/interface.ts';
+import { chooseOutput } from '../graph/measured-output.ts';
 import { nameStoredTensors } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
-import { unrollModel } from '../graph/program.ts';
-import { chooseOutput } from '../runtime/measured-output.ts';
-import { constantsToInitializers } from './constant-nodes.ts';
-import { declareFloat32 } from './float32.ts';
+import { inlineFunctions } from '../graph/passes/inline-functions.ts';
+import { runPasses } from '../graph/passes/pass.ts';
 import { targetsOf } from './gradient-graph.ts';
-import { inlineFunctions } from './inline-functions.ts';
 import { refuseObstacles } from './obstacles.ts';
-import { upgradeOpset } from './opset-upgrade.ts';
+import { GRADIENT_FORM, valuesOf } from './prepare.ts';
 import { findObstacles } from './sweep.ts';
 
 /**
@@ -18,24 +16,16 @@ import { findObstacles } from './sweep.ts';
  * @param model as read from its file
  * @param weights names of the model's inventory
  * @throws EmpError unsupported_model naming every node between the weights and the output that has no gradient rule, or every weight inside a loop or
- * branch; what `upgradeOpset` and `inlineFunctions` throw
+ * branch; what the passes throw
  */
 export function checkDifferentiable(model: OnnxModel, weights: readonly string[]): void {
   const own = new OnnxModel(clone(ModelProtoSchema, model.proto));
   const { proto } = own;
   const names = nameStoredTensors(own);
-  unrollModel(own); // refuses functions without end
-  inlineFunctions(proto);
-  if (proto.graph === undefined) throw new TypeError('a model without a graph');
-  constantsToInitializers(proto.graph);
-  upgradeOpset(proto);
-  declareFloat32(proto);
-  const { graph } = new OnnxModel(proto);
-  const values = proto.graph.initializer.flatMap((tensor): [string, string][] => {
-    const name = names.get(tensor);
-    return name === undefined ? [] : [[name, tensor.name]];
-  });
-  const targets = targetsOf(weights, new Map(values));
+  runPasses(proto, [inlineFunctions, ...GRADIENT_FORM], { widenedInputs: [] });
+  const prepared = new OnnxModel(proto);
+  const { graph } = prepared;
+  const targets = targetsOf(weights, valuesOf(prepared, names));
   // What is not declared onnxruntime finds out; of a model that says nothing the first output is taken.
   const outputs = modelOutputs(own).map(({ name, dtype }) => ({ name, dtype: dtype ?? 'float32' }));
   const obstacles = findObstacles(graph, [chooseOutput(outputs)], [...targets.values()]);

@@ -1,19 +1,14 @@
 import { clone } from '@bufbuild/protobuf';
 import { EmpError } from '../core/errors.ts';
-import {
-  type GraphProto,
-  type ModelProto,
-  ModelProtoSchema,
-  TensorProto_DataType,
-} from '../formats/onnx/onnx-schema.ts';
+import { type ModelProto, ModelProtoSchema, TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
+import type { Labels } from '../graph/label-layout.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
-import { freePrefix } from '../graph/proto-walk.ts';
-import type { Labels } from '../runtime/label-layout.ts';
-import { appendLoss, type LossHead } from './loss.ts';
+import { appendLoss, type LossHead } from '../graph/passes/append-loss.ts';
+import { freePrefix, mainGraph } from '../graph/proto-walk.ts';
+import type { ValueFacts } from '../graph/value-facts.ts';
 import { refuseObstacles } from './obstacles.ts';
 import type { PreparedModel } from './prepare.ts';
-import type { ValueFacts } from './rule.ts';
 import { differentiate } from './sweep.ts';
 
 /** A model that computes the gradients of its loss. */
@@ -49,7 +44,7 @@ export function createGradientGraph(
   const targets = targetsOf(weights, prepared.weights);
   const proto = clone(ModelProtoSchema, prepared.proto);
   const { graph } = new OnnxModel(proto);
-  const own = graphOf(proto);
+  const own = mainGraph(proto);
   own.output = [];
   const builder = new GraphBuilder(own, freePrefix(own, 'gradient'), prepared.opset);
   const loss = appendLoss(graph, builder, facts, output, labels);
@@ -85,7 +80,7 @@ export function createCurvatureGraph(
   );
   const proto = clone(ModelProtoSchema, gradientProto);
   const { graph } = new OnnxModel(proto);
-  const own = graphOf(proto);
+  const own = mainGraph(proto);
   own.output = own.output.filter(({ name }) => name === loss.count);
   const builder = new GraphBuilder(own, freePrefix(own, 'curvature'), prepared.opset);
   const vectors = new Map(
@@ -127,9 +122,4 @@ export function targetsOf(
     throw new EmpError('unsupported_model', `${path} ${message}${more}`, findings);
   }
   return new Map(weights.map((weight) => [weight, values.get(weight) ?? '']));
-}
-
-function graphOf({ graph }: ModelProto): GraphProto {
-  if (graph === undefined) throw new TypeError('a model without a graph');
-  return graph;
 }

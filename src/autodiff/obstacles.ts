@@ -1,5 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import { valuesRead } from '../graph/reads.ts';
 import type { Obstacle } from './sweep.ts';
 
 /** More tell nobody more. */
@@ -48,17 +49,11 @@ function valuesBefore(nodes: readonly OnnxNode[]): Set<OnnxValue> {
   const found = new Set<OnnxValue>();
   const stack = [...nodes];
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    for (const value of operandsOf(node)) {
+    for (const value of valuesRead(node)) {
       if (found.has(value)) continue;
       found.add(value);
       if (value.producer !== null) stack.push(value.producer);
     }
   }
   return found;
-}
-
-/** What a node reads, in the graphs inside it too. */
-function operandsOf(node: OnnxNode): OnnxValue[] {
-  const inner = node.subgraphs.flatMap(({ graph }) => [...graph.nodes.flatMap(operandsOf), ...graph.outputs]);
-  return [...node.inputs.filter((value) => value !== null), ...inner];
 }

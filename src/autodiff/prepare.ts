@@ -5,13 +5,15 @@ import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
-import { unrollModel } from '../graph/program.ts';
-import { type HeldTensor, heldTensors } from '../graph/proto-walk.ts';
-import { constantsToInitializers } from './constant-nodes.ts';
-import { declareFloat32 } from './float32.ts';
-import { inlineFunctions } from './inline-functions.ts';
-import { upgradeOpset } from './opset-upgrade.ts';
-import { type Placement, TensorPlacer } from './place-tensors.ts';
+import { constantsToInitializers } from '../graph/passes/constants-to-initializers.ts';
+import { declareFloat32 } from '../graph/passes/declare-float32.ts';
+import { dropDefaults } from '../graph/passes/drop-defaults.ts';
+import { inlineFunctions } from '../graph/passes/inline-functions.ts';
+import { type Pass, runPasses } from '../graph/passes/pass.ts';
+import { placeTensors } from '../graph/passes/place-tensors.ts';
+import { upgradeOpset } from '../graph/passes/upgrade-opset.ts';
+import { mainGraph } from '../graph/proto-walk.ts';
+import type { StoredTensor } from '../graph/weights/constants.ts';
 
 /** A model in the form that gradient rules read: opset 16 or later, float32 throughout, no Constant nodes, no functions but odd ones. */
 export interface PreparedModel {
@@ -38,6 +40,14 @@ export interface PrepareContext {
   readonly signal: AbortSignal;
 }
 
+/** What makes the form that rules read of a model whose functions are inlined and whose tensors are placed. */
+export const GRADIENT_FORM: readonly Pass<{ readonly widenedInputs: string[] }>[] = [
+  constantsToInitializers,
+  dropDefaults,
+  upgradeOpset,
+  declareFloat32,
+];
+
 /**
  * Prepares a model for differentiation. Weights are not copied unless they are no float32, or inside loops and branches.
  * @throws EmpError malformed_onnx, missing_file, unsupported_model
@@ -51,34 +61,27 @@ export async function prepareModel(context: PrepareContext): Promise<PreparedMod
   }
   const stored = await readOnnxModel(files);
   const { proto } = stored;
-  const { graph } = proto;
-  if (graph === undefined) throw new TypeError('a model without a graph');
   const names = nameStoredTensors(stored);
-  unrollModel(stored); // refuses functions without end
   inlineFunctions(proto);
-
   await mkdir(directory, { recursive: true });
-  const onnxFile = context.files.find((file) => file.endsWith('.onnx')) ?? '';
-  const placer = opened.use(new TensorPlacer(modelDirectory, files, onnxFile, directory, signal));
-  await placeTensors(proto, placer);
-  constantsToInitializers(graph);
-  const opset = upgradeOpset(proto);
-  const widened = declareFloat32(proto);
-  const defaults = new Set(graph.initializer.map(({ name }) => name));
-  graph.input = graph.input.filter(({ name }) => !defaults.has(name)); // nobody feeds them, and as constants they are faster
-  return {
-    directory,
-    proto,
-    model: new OnnxModel(proto),
-    opset,
-    weights: new Map(
-      graph.initializer.flatMap((tensor): [string, string][] => {
-        const name = names.get(tensor);
-        return name === undefined ? [] : [[name, tensor.name]];
-      }),
-    ),
-    widenedInputs: widened.filter((name) => !defaults.has(name)),
-  };
+  await placeTensors(proto, { modelDirectory, files, directory, signal });
+  const widenedInputs: string[] = [];
+  runPasses(proto, GRADIENT_FORM, { widenedInputs });
+  const model = new OnnxModel(proto);
+  return { directory, proto, model, opset: model.opset, weights: valuesOf(model, names), widenedInputs };
+}
+
+/** The values that tensors are in the main graph, by the names that they have in the inventory. */
+export function valuesOf(
+  { proto }: OnnxModel,
+  names: ReadonlyMap<StoredTensor, string>,
+): Map<string, string> {
+  return new Map(
+    mainGraph(proto).initializer.flatMap((tensor): [string, string][] => {
+      const name = names.get(tensor);
+      return name === undefined ? [] : [[name, tensor.name]];
+    }),
+  );
 }
 
 /** Writes `proto`, the prepared model or what was made of it, as `<name>.onnx` beside the files that it refers to. Returns its path. */
@@ -90,15 +93,4 @@ export async function writePrepared(
   const path = join(directory, `${name}.onnx`);
   await writeFile(path, toBinary(ModelProtoSchema, proto));
   return path;
-}
-
-/** Inner graphs come first: a tensor that the main graph shares with one has to be where inner graphs may have it. */
-async function placeTensors(model: ModelProto, placer: TensorPlacer): Promise<void> {
-  model.trainingInfo = [];
-  for (const held of heldTensors(model)) await placer.place(held.tensor, placementOf(held));
-}
-
-function placementOf({ as, within }: HeldTensor): Placement {
-  if (within === 'function' || as === 'part' || as === 'attribute') return 'inline';
-  return within === 'inner' ? 'copied' : 'linked';
 }

@@ -3,17 +3,7 @@ import { AttributeReader } from '../graph/attribute-reader.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { AttributeValues } from '../graph/messages.ts';
 import type { OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
-
-/** A size of a value: a number; `varies` where it follows the batch, and is never 1; null where nothing is known of it. */
-export type Size = number | 'varies' | null;
-
-/** What is known of the values of a graph. */
-export interface ValueFacts {
-  /** Sizes; null where not even the rank is known. */
-  shapeOf(name: string): readonly Size[] | null;
-  /** The numbers of a small constant, flat; null where the value is none. */
-  constantOf(name: string): readonly number[] | null;
-}
+import type { Size, ValueFacts } from '../graph/value-facts.ts';
 
 /**
  * The gradients of a node's inputs, given those of its outputs: one name for each input, in order, null where there is none or nobody needs it. Emits standard

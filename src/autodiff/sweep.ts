@@ -1,12 +1,7 @@
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
-import {
-  type GradientRule,
-  type GradientRules,
-  RuleContext,
-  Undifferentiable,
-  type ValueFacts,
-} from './rule.ts';
+import type { ValueFacts } from '../graph/value-facts.ts';
+import { type GradientRule, type GradientRules, RuleContext, Undifferentiable } from './rule.ts';
 import { carriesNoGradient, RULES, takesGradient } from './rules/registry.ts';
 
 /** A node on the way from the weights to the loss that has no rule, or none for the way it is used. */

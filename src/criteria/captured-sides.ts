@@ -1,5 +1,6 @@
+import type { Reduction } from '../graph/passes/append-sums.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
-import { captureSums, type FeatureSums, type Reduction } from '../runtime/capture.ts';
+import { captureSums, type FeatureSums } from '../runtime/capture.ts';
 import type { Family } from '../structure/families.ts';
 import { type CriterionContext, samplesOf } from './context.ts';
 import { type LayerSide, layersOf } from './layer-sides.ts';

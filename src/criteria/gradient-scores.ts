@@ -1,5 +1,5 @@
+import { accumulateGradients, type GradientStatistic } from '../autodiff/gradients.ts';
 import type { ModelTensor } from '../formats/model.ts';
-import { accumulateGradients, type GradientStatistic } from '../runtime/gradients.ts';
 import { type CriterionContext, labelledSamplesOf, type ScoreRange } from './context.ts';
 import { writeScores, writeValues } from './score-writer.ts';
 import type { FeatureFactors } from './weight-chunks.ts';

@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { openFileSource } from '../formats/file-source.ts';
 import type { ModelTensor } from '../formats/model.ts';
 import { findLayerSites, readOnnxModel } from '../graph/onnx-inventory.ts';
+import type { Reduction } from '../graph/passes/append-sums.ts';
 import type { LayerActivations } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
-import { captureSums, type FeatureSums, type Reduction } from '../runtime/capture.ts';
+import { captureSums, type FeatureSums } from '../runtime/capture.ts';
 import { checkCapturable, type Side } from './capturable.ts';
 import { type CriterionContext, samplesOf } from './context.ts';
 

@@ -109,7 +109,7 @@ function listParameters(model: OnnxModel): Parameter[] {
 }
 
 function attributeTensors(node: OnnxNode, scope: string): Parameter[] {
-  const place = node.op === 'Constant' && node.domain === '' ? 'Constant' : 'attribute';
+  const place = node.is('Constant') ? 'Constant' : 'attribute';
   return node.proto.attribute.flatMap((attribute) => {
     const stored = attribute.t ?? attribute.sparseTensor;
     if (stored === undefined) return [];

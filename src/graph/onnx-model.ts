@@ -62,6 +62,11 @@ export class OnnxNode extends AttributeReader {
     return normalizeDomain(this.proto.domain);
   }
 
+  /** Whether the node is a standard operator, of this name. */
+  is(op: string): boolean {
+    return this.op === op && this.domain === '';
+  }
+
   /** What to call the node in a text: its name, its first output where it has none, else its operator. */
   get label(): string {
     return this.proto.name || this.proto.output.find((name) => name !== '') || this.op;

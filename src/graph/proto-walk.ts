@@ -7,6 +7,18 @@ import type {
   TensorProto,
 } from '../formats/onnx/onnx-schema.ts';
 
+/** The graph of a model that has one, as every model that was read has. */
+export function mainGraph({ graph }: Pick<ModelProto, 'graph'>): GraphProto {
+  if (graph === undefined) throw new TypeError('a model without a graph');
+  return graph;
+}
+
+/** The main graph and those inside its nodes. */
+export function allGraphs(model: Pick<ModelProto, 'graph'>): GraphProto[] {
+  const graph = mainGraph(model);
+  return [graph, ...innerGraphs(graph.node)];
+}
+
 /** The graphs inside nodes, and inside the nodes of those. */
 export function* innerGraphs(nodes: readonly NodeProto[]): Generator<GraphProto> {
   for (const { attribute } of nodes) {

@@ -1,4 +1,4 @@
-import type { OnnxGraph, OnnxValue } from './onnx-model.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from './onnx-model.ts';
 
 /** Values of enclosing graphs that are read in a graph, or in graphs inside it, each once. */
 export function capturedValues(graph: OnnxGraph): OnnxValue[] {
@@ -14,4 +14,10 @@ export function capturedValues(graph: OnnxGraph): OnnxValue[] {
   };
   visit(graph);
   return [...read].filter((value) => !inside.has(value.graph));
+}
+
+/** All values that a node reads, in the graphs inside it too. */
+export function valuesRead({ inputs, subgraphs }: OnnxNode): OnnxValue[] {
+  const inner = subgraphs.flatMap(({ graph }) => [...graph.nodes.flatMap(valuesRead), ...graph.outputs]);
+  return [...inputs.filter((value) => value !== null), ...inner];
 }

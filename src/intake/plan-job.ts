@@ -7,6 +7,7 @@ import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import { modelInputs, readStoredGraph } from '../graph/interface.ts';
+import { declaresSquaredErrors } from '../graph/measured-output.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { JobRequest } from '../jobs/job.ts';
@@ -17,7 +18,6 @@ import { prunedWeights } from '../pipeline/weights/select.ts';
 import { isUsed, needsOf, refuseUnmetNeeds, takesGradients } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
-import { declaresSquaredErrors } from '../runtime/measured-output.ts';
 import { kanStructures } from '../structure/kan-checkpoint.ts';
 import { describeStructures, type StructureOverview } from '../structure/overview.ts';
 

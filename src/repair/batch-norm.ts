@@ -1,7 +1,8 @@
 import type { ModelInventory } from '../formats/model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
-import { type CaptureRequest, captureSums, type Reduction } from '../runtime/capture.ts';
+import type { Reduction } from '../graph/passes/append-sums.ts';
+import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
 import { type BatchNorm, findBatchNorms } from './batch-norms.ts';
 import {
   captureContext,

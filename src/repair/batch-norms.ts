@@ -23,7 +23,7 @@ export function findBatchNorms(model: OnnxModel, inventory: ModelInventory): Fin
   const found: BatchNorm[] = [];
   const leftOut: LeftOut[] = [];
   for (const graph of [model.graph, ...model.functions, ...bodiesOf(model.graph)]) {
-    for (const node of graph.nodes.filter(isBatchNorm)) {
+    for (const node of graph.nodes.filter((each) => each.is('BatchNormalization'))) {
       const norm = graph === model.graph ? describe(node, model, stored, inventory) : INSIDE;
       if (typeof norm === 'string') leftOut.push({ name: node.label, reason: norm });
       else found.push(norm);
@@ -33,10 +33,6 @@ export function findBatchNorms(model: OnnxModel, inventory: ModelInventory): Fin
 }
 
 const INSIDE = 'stands in a function or in the body of an If, Loop or Scan, where nothing can be measured';
-
-function isBatchNorm({ op, domain }: OnnxNode): boolean {
-  return op === 'BatchNormalization' && domain === '';
-}
 
 function describe(
   node: OnnxNode,

@@ -2,10 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
+import type { Fetched } from '../formats/numbers.ts';
 import { GraphAppendix, writeAppended } from '../graph/append.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from '../runtime/batches.ts';
-import { type Fetched, type ModelSession, openSession } from '../runtime/session.ts';
+import { type ModelSession, openSession } from '../runtime/session.ts';
 import { appendActivations, appendGrams, type GramGraph, type GramRequest } from './gram-graph.ts';
 import type { PlacedModel, RepairContext } from './repair-context.ts';
 

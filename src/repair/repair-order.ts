@@ -1,4 +1,5 @@
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import { valuesRead } from '../graph/reads.ts';
 
 /**
  * Items in groups, to be worked on one after the other: an item comes after all those of which a node lies upstream of one of its own, and items that do not depend on each other
@@ -11,7 +12,7 @@ export function repairOrder<T>(
 ): T[][] {
   const owners = new Map(entries.flatMap(({ nodes }, owner) => nodes.map((node) => [node, owner])));
   const levels = entries.map(() => 0);
-  const reads = graph.nodes.map((node) => ({ node, values: valuesRead(node, graph) }));
+  const reads = graph.nodes.map((node) => ({ node, values: readsOf(node, graph) }));
   // One sweep does for items of one node; several nodes of one item carry its level on to each other.
   for (let sweep = 0; sweep <= levels.length; sweep++) {
     let isSettled = true;
@@ -43,7 +44,7 @@ export function followsItself(graph: OnnxGraph, nodes: ReadonlySet<OnnxNode>): b
   if (nodes.size < 2) return false;
   const reached = new Set<OnnxValue>();
   for (const node of graph.nodes) {
-    const isReached = valuesRead(node, graph).some((value) => reached.has(value));
+    const isReached = readsOf(node, graph).some((value) => reached.has(value));
     if (isReached && nodes.has(node)) return true;
     if (!isReached && !nodes.has(node)) continue;
     for (const value of node.outputs) if (value !== null) reached.add(value);
@@ -52,11 +53,6 @@ export function followsItself(graph: OnnxGraph, nodes: ReadonlySet<OnnxNode>): b
 }
 
 /** The values of `graph` that a node of it reads, in its bodies too. */
-function valuesRead(node: OnnxNode, graph: OnnxGraph): OnnxValue[] {
-  const own = node.inputs.filter((value) => value !== null);
-  const inner = node.subgraphs.flatMap(({ graph: body }) => [
-    ...body.outputs,
-    ...body.nodes.flatMap((each) => valuesRead(each, graph)),
-  ]);
-  return [...own, ...inner].filter((value) => value.graph === graph);
+function readsOf(node: OnnxNode, graph: OnnxGraph): OnnxValue[] {
+  return valuesRead(node).filter((value) => value.graph === graph);
 }

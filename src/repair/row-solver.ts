@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { Fetched } from '../formats/numbers.ts';
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -10,7 +11,7 @@ import {
 } from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { createNode, declareTensor } from '../graph/messages.ts';
-import { type Fetched, type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
+import { type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
 
 /** What many rows are fitted to. Every array is row-major, and a matrix of its own for each group. */
 export interface RowSystem {

@@ -35,8 +35,7 @@ export class StoredValues {
   /** The tensor that a value is, passed on by Identity at most; null for what is not stored so. Names are those of the model's inventory. */
   tensorOf(value: OnnxValue | null | undefined): string | null {
     let found = value;
-    while (found?.producer?.op === 'Identity' && found.producer.domain === '')
-      [found] = found.producer.inputs;
+    while (found?.producer?.is('Identity')) [found] = found.producer.inputs;
     return found ? this.#nameOf(found) : null;
   }
 

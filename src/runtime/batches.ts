@@ -1,9 +1,10 @@
 import { EmpError } from '../core/errors.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import type { Fetched } from '../formats/numbers.ts';
+import { byteWidth, toFloat64, viewNumbers } from '../formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import type { OnnxInput } from '../graph/interface.ts';
-import type { Feeds, Fetched, ModelSession } from './session.ts';
-import { byteWidth, toFloat64, viewNumbers } from './tensors.ts';
+import type { Feeds, ModelSession } from './session.ts';
 
 /** Enough to keep the cores busy; more only costs memory. */
 const MAX_BATCH_SAMPLES = 64;

@@ -1,22 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
+import type { Fetched } from '../formats/numbers.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { GraphAppendix, writeAppended } from '../graph/append.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
+import { appendSums, type Channels, type Reduction } from '../graph/passes/append-sums.ts';
 import type { Activations } from '../graph/weights/weights.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
-import { type Fetched, openSession, type RuntimeSettings } from './session.ts';
-
-export type Reduction = 'sum' | 'sum_of_squares' | 'sum_of_magnitudes';
-
-/** Activations of any rank whose features are axis 1, `size` positions of it. */
-interface Channels {
-  readonly value: string;
-  readonly size: number;
-  readonly trailing: null;
-}
+import { openSession, type RuntimeSettings } from './session.ts';
 
 export interface CaptureRequest {
   readonly activations: Activations | Channels;
@@ -110,7 +102,10 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
   const { modelDirectory, files, scratchDirectory, samples, runtime, signal } = context;
   const appendix = new GraphAppendix(model);
   // onnxruntime runs what is listed last first, with all that it needs: so every activation is reduced as soon as it is there, and freed.
-  const fetched = pass.toReversed().map((capture) => ({ capture, ...appendReduction(appendix, capture) }));
+  const fetched = pass.toReversed().map((capture) => {
+    const { activations, reduction } = capture.request;
+    return { capture, ...appendSums(appendix, activations, reduction) };
+  });
   const names = fetched.flatMap(({ sums, size }) => [sums, size]);
   const target = await mkdtemp(join(scratchDirectory, 'capture-'));
   try {
@@ -129,28 +124,6 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
   } finally {
     await rm(target, { recursive: true });
   }
-}
-
-/** Appends the nodes that sum a value per feature and count its numbers. Returns the names of the two outputs. */
-function appendReduction(appendix: GraphAppendix, { request }: Capture): { sums: string; size: string } {
-  const { value, size: features, trailing } = request.activations;
-  const op = request.reduction === 'sum_of_squares' ? 'ReduceSumSquare' : 'ReduceSum';
-  const wide = appendix.op('Cast', [value], { to: TensorProto_DataType.DOUBLE });
-  const terms = request.reduction === 'sum_of_magnitudes' ? appendix.op('Abs', [wide]) : wide;
-  const reshape = (name: string, shape: readonly number[]) =>
-    appendix.op('Reshape', [name, appendix.integers(shape)]);
-  const rows = (name: string) => reshape(name, [-1, features]);
-  const after = Array.from({ length: trailing ?? 0 }, (_, axis) => axis - (trailing ?? 0));
-  const sums =
-    trailing === null
-      ? appendix.reduce(op, reshape(terms, [0, features, -1]), [0, 2], false)
-      : trailing === 0
-        ? appendix.reduce(op, rows(terms), [0], false)
-        : appendix.reduce('ReduceSum', rows(appendix.reduce(op, terms, after, false)), [0], false);
-  const size = appendix.op('Size', [value]);
-  appendix.output(sums, TensorProto_DataType.DOUBLE, [features]);
-  appendix.output(size, TensorProto_DataType.INT64, []);
-  return { sums, size };
 }
 
 function accumulate(

@@ -1,5 +1,8 @@
 import { EmpError } from '../core/errors.ts';
+import type { Fetched } from '../formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import type { LossKind } from '../graph/label-layout.ts';
+import { chooseOutput } from '../graph/measured-output.ts';
 import {
   type Batch,
   chooseBatchSize,
@@ -9,7 +12,6 @@ import {
   runBatch,
 } from './batches.ts';
 import { Drift } from './drift.ts';
-import type { LossKind } from './label-layout.ts';
 import { LabelScores, type StandardErrors } from './label-scores.ts';
 import {
   findLabelledOutput,
@@ -18,15 +20,8 @@ import {
   openLabelled,
 } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
-import { chooseOutput } from './measured-output.ts';
 import { allFinite, type Floats, type Metrics, NOT_MEASURED } from './metrics.ts';
-import {
-  type Fetched,
-  type ModelSession,
-  openSession,
-  type RuntimeSettings,
-  type SessionOptions,
-} from './session.ts';
+import { type ModelSession, openSession, type RuntimeSettings, type SessionOptions } from './session.ts';
 
 export type { Metrics } from './metrics.ts';
 

@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
-import { type LabelLayout, type LossKind, nameLabel } from './label-layout.ts';
+import { type LabelLayout, type LossKind, nameLabel } from '../graph/label-layout.ts';
 
 interface LabelRule {
   /** Whether `IGNORED_LABEL` marks what does not count, and is no number like others. */

@@ -1,7 +1,7 @@
 import { sumOf } from '../core/statistics.ts';
 import { elementCount } from '../formats/model.ts';
+import { type LabelLayout, nameLabel } from '../graph/label-layout.ts';
 import { checkLabels, counts } from './label-checks.ts';
-import { type LabelLayout, nameLabel } from './label-layout.ts';
 import {
   allFinite,
   argmax,

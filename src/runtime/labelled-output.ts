@@ -4,10 +4,10 @@ import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import { chooseLoss, type LabelLayout, type Labels, layOut } from '../graph/label-layout.ts';
+import { findFinalNode } from '../graph/measured-output.ts';
 import { readOnnxModel } from '../graph/onnx-inventory.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
-import { chooseLoss, type LabelLayout, type Labels, layOut } from './label-layout.ts';
-import { findFinalNode } from './measured-output.ts';
 import { type ModelSession, openSession, type RuntimeSettings } from './session.ts';
 
 /** What is fetched of a model to be held against labels. */

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EmpError } from '../core/errors.ts';
+import type { Fetched, TensorNumbers } from '../formats/numbers.ts';
 
 export type ExecutionProvider = 'cpu' | 'cuda';
 
@@ -10,28 +11,6 @@ export interface RuntimeSettings {
   readonly providers: readonly ExecutionProvider[];
   /** Threads of one operator; operators run one after the other. */
   readonly threads: number;
-}
-
-/** Row-major numbers; `bool` comes as bytes, int64 as BigInt. */
-export type TensorNumbers =
-  | Float16Array
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | BigInt64Array
-  | Uint8Array
-  | Uint16Array
-  | Uint32Array
-  | BigUint64Array;
-
-/** A tensor that goes into a model or comes out of it, on the CPU. */
-export interface Fetched {
-  /** `float32`, `int64`, `bool`, ... */
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data: TensorNumbers;
 }
 
 /** One tensor per model input, by the input's name. */

@@ -1,17 +1,17 @@
 import { create } from '@bufbuild/protobuf';
+import type { Fetched } from '../formats/numbers.ts';
+import { toFloat64 } from '../formats/numbers.ts';
 import {
-  type GraphProto,
   GraphProtoSchema,
   type ModelProto,
-  ModelProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from '../formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { standardOpset } from '../graph/opset.ts';
+import { replaceOutputs } from '../graph/passes/replace-outputs.ts';
 import { freePrefix } from '../graph/proto-walk.ts';
-import type { Feeds, Fetched, ModelSession, ModelValue } from './session.ts';
-import { toFloat64 } from './tensors.ts';
+import type { Feeds, ModelSession, ModelValue } from './session.ts';
 
 /** Opens what was made of a model; `name` is there for those that have to write it to a file. */
 export type OpenModel = (proto: ModelProto, name: string) => Promise<ModelSession>;
@@ -28,7 +28,7 @@ export async function inferValues(
   computed: readonly string[],
   open: OpenModel,
 ): Promise<Map<string, ModelValue>> {
-  await using session = await open(withOutputs(proto, computed.map(declare)), 'types');
+  await using session = await open(replaceOutputs(proto, computed.map(declare)), 'types');
   return new Map([...session.inputs, ...session.outputs].map((value) => [value.name, value]));
 }
 
@@ -68,7 +68,7 @@ export class ValueObserver implements AsyncDisposable {
     const names = shaped.toReversed().map((name): [string, string] => [name, builder.op('Shape', [name])]);
     const outputs = [...names.map(([, shape]) => shape), ...fetched].map(declare);
     return new ValueObserver(
-      await open(withOutputs(proto, outputs, added), 'shapes'),
+      await open(replaceOutputs(proto, outputs, added), 'shapes'),
       new Map(names),
       fetched,
     );
@@ -88,14 +88,6 @@ export class ValueObserver implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
   }
-}
-
-/** The model with other outputs and more nodes, and without what its exporter says of sizes, which nobody checks; it shares what it can. */
-function withOutputs(proto: ModelProto, output: ValueInfoProto[], added?: GraphProto): ModelProto {
-  const own = proto.graph ?? create(GraphProtoSchema);
-  const node = [...own.node, ...(added?.node ?? [])];
-  const graph = create(GraphProtoSchema, { ...own, node, output, valueInfo: [] });
-  return create(ModelProtoSchema, { ...proto, graph });
 }
 
 /** onnxruntime finds types and shapes itself. */

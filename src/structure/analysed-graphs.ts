@@ -3,12 +3,12 @@ import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { ModelProtoSchema, type TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { isFunction, type OnnxGraph, OnnxModel, type OnnxNode } from '../graph/onnx-model.ts';
-import { freePrefix, innerGraphs, storedTensors } from '../graph/proto-walk.ts';
+import { initializersToConstants } from '../graph/passes/initializers-to-constants.ts';
+import { freePrefix, innerGraphs, mainGraph, storedTensors } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
 import { analyseGraph, type GraphAnalysis } from './analysis.ts';
 import { type Family, type FrozenAxis, findStructures, type Structures } from './families.ts';
-import { type GraphTrace, isIf } from './graph-trace.ts';
-import { INNER_INITIALIZERS_SINCE, initializersToConstants } from './inner-initializers.ts';
+import type { GraphTrace } from './graph-trace.ts';
 import { removeStructures } from './removal.ts';
 
 /** A graph of a model, analysed by itself: what it reads of the graphs around it cannot shrink there, and what it gives them neither. */
@@ -98,7 +98,7 @@ function findClosed(
     inventory.tensors.filter(({ role }) => role === 'weight').map((tensor) => [tensor.name, tensor]),
   );
   return closed.flatMap(({ node, graph: { proto } }) => {
-    const reason = isIf(node)
+    const reason = node.is('If')
       ? 'is in a branch whose sizes could not be found'
       : `is in the body of a ${node.op}`;
     const graphs = isFunction(proto) ? [] : [proto, ...innerGraphs(proto.node)];
@@ -118,9 +118,7 @@ export function removeFromGraphs(
   { graphs }: AnalysedGraphs,
   removed: ReadonlySet<number>,
 ): Map<TensorProto, KeptPositions> {
-  const { graph: main, irVersion } = graphs[0].analysis.model.proto;
-  if (main === undefined) throw new TypeError('a model without a graph');
-  const prefix = freePrefix(main, 'pruned_');
+  const prefix = freePrefix(mainGraph(graphs[0].analysis.model.proto), 'pruned_');
   const kept = new Map<TensorProto, KeptPositions>();
   // Inner graphs first: what these no longer read is dead code in those around them.
   for (const [index, graph] of [...graphs.entries()].toReversed()) {
@@ -129,8 +127,7 @@ export function removeFromGraphs(
     const names = index === 0 ? prefix : `${prefix}${index}_`;
     for (const [tensor, positions] of removeStructures(graph.analysis, own, names))
       kept.set(tensor, positions);
-    const inner = index > 0 && graph.analysis.model.proto.graph;
-    if (inner && irVersion < INNER_INITIALIZERS_SINCE) initializersToConstants(inner);
+    if (index > 0) initializersToConstants(graph.analysis.model.proto);
   }
   return kept;
 }

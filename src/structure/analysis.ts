@@ -1,8 +1,10 @@
 import { isFloatDtype } from '../core/dtype.ts';
 import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
-import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
-import type { ShapeTrace } from '../runtime/shape-trace.ts';
+import type { ShapeTrace } from '../graph/observed-values.ts';
+import type { OnnxGraph, OnnxModel } from '../graph/onnx-model.ts';
+import type { KnownIntegers } from '../graph/passes/fold-integers.ts';
+import { capturedValues } from '../graph/reads.ts';
 import { freezeDisagreements } from './agreement.ts';
 import type { GraphEdit } from './graph-edit.ts';
 import { type LaneAxis, Lanes } from './lanes.ts';
@@ -25,11 +27,6 @@ export interface GraphAnalysis {
   readonly tags: ReadonlyMap<number, LaneTag>;
   /** Outputs of nodes that compute only integers (int64) which are the same whatever the model is fed. */
   readonly integers: ReadonlyMap<string, KnownIntegers>;
-}
-
-export interface KnownIntegers {
-  readonly shape: readonly number[];
-  readonly values: readonly number[];
 }
 
 /** Numbers of these types are scaled by others that have lanes: weights of quantized models. */
@@ -129,7 +126,7 @@ function storedTensors(graph: OnnxGraph): Map<string, TensorProto> {
     if (initializer?.$typeName === 'onnx.TensorProto') tensors.set(name, initializer);
   }
   for (const node of graph.nodes) {
-    const tensor = node.op === 'Constant' && node.domain === '' ? node.attribute('value')?.t : undefined;
+    const tensor = node.is('Constant') ? node.attribute('value')?.t : undefined;
     if (tensor && node.outputs[0]) tensors.set(node.outputs[0].name, tensor);
   }
   return tensors;
@@ -195,17 +192,11 @@ function applyRule(at: RuleContext): readonly (readonly LaneAxis[])[] {
 
 /** What graphs inside a node read of those around it. */
 function freezeCaptured(at: RuleContext): void {
-  const visit = (inner: OnnxNode) => {
-    for (const { graph } of inner.subgraphs) {
-      const read = [...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs];
-      for (const value of read) {
-        if (value?.graph === at.node.graph)
-          at.fixed(at.axesOf(value.name), 'is read inside a branch or loop');
-      }
-      for (const node of graph.nodes) visit(node);
+  for (const { graph } of at.node.subgraphs) {
+    for (const value of capturedValues(graph)) {
+      if (value.graph === at.node.graph) at.fixed(at.axesOf(value.name), 'is read inside a branch or loop');
     }
-  };
-  visit(at.node);
+  }
 }
 
 /** An axis that has lanes and is in no output, nor summed over, is one that the rule has lost sight of. */

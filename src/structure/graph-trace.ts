@@ -3,11 +3,12 @@ import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
 import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
-import { isFunction, type OnnxGraph, type OnnxModel, type OnnxNode } from '../graph/onnx-model.ts';
+import type { ObservedTrace, ShapeTrace } from '../graph/observed-values.ts';
+import { isFunction, type OnnxGraph, type OnnxModel } from '../graph/onnx-model.ts';
+import { standaloneBranch } from '../graph/passes/standalone-branch.ts';
 import { innerGraphs, storedTensors } from '../graph/proto-walk.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
-import { type ObservedTrace, type ShapeTrace, traceShapes } from '../runtime/shape-trace.ts';
-import { standaloneBranch } from './standalone-branch.ts';
+import { traceShapes } from '../runtime/shape-trace.ts';
 
 /** What two runs say of a graph, and of the graphs inside it. */
 export interface GraphTrace {
@@ -41,7 +42,9 @@ async function traceInner(
   const traces: (GraphTrace | null)[] = [];
   for (const node of model.graph.nodes) {
     for (const { graph } of node.subgraphs) {
-      traces.push(isIf(node) && holdsWeights(graph) ? await traceBranch(model, graph, outer, context) : null);
+      traces.push(
+        node.is('If') && holdsWeights(graph) ? await traceBranch(model, graph, outer, context) : null,
+      );
     }
   }
   return traces;
@@ -64,10 +67,6 @@ async function traceBranch(
     if (error instanceof EmpError && cannotRun.includes(error.code)) return null;
     throw error;
   }
-}
-
-export function isIf({ op, domain }: OnnxNode): boolean {
-  return op === 'If' && domain === '';
 }
 
 /** Whether there is anything inside that could shrink. */

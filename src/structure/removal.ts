@@ -8,9 +8,10 @@ import {
   TensorShapeProto_DimensionSchema,
 } from '../formats/onnx/onnx-schema.ts';
 import { createNode, createTensor, integerTensor } from '../graph/messages.ts';
-import { freePrefix } from '../graph/proto-walk.ts';
+import { foldIntegers } from '../graph/passes/fold-integers.ts';
+import { removeDeadCode } from '../graph/passes/remove-dead-code.ts';
+import { freePrefix, mainGraph } from '../graph/proto-walk.ts';
 import type { GraphAnalysis } from './analysis.ts';
-import { removeDeadCode } from './dead-code.ts';
 import { type GraphEdit, OPEN } from './graph-edit.ts';
 import type { LaneAxis } from './lanes.ts';
 
@@ -24,13 +25,12 @@ export function removeStructures(
   removed: ReadonlySet<number>,
   prefix?: string,
 ): Map<TensorProto, KeptPositions> {
-  const graph = model.proto.graph;
-  if (graph === undefined) throw new TypeError('a model without a graph');
+  const graph = mainGraph(model.proto);
   const edit = new Removal(graph, prefix ?? freePrefix(graph, 'pruned_'), (axis, position) =>
     lanes.rootsAt(axis, position).some((root) => removed.has(root)),
   );
   // Integers that followed from shapes stay what they were: what has to follow the new shapes is changed below.
-  edit.fold(integers);
+  foldIntegers(model.proto, { integers });
   for (const change of changes) change(edit);
   edit.finish();
   const kept = new Map<TensorProto, KeptPositions>();
@@ -49,7 +49,7 @@ export function removeStructures(
     );
   }
   graph.valueInfo = []; // what it says of shapes is no longer true
-  removeDeadCode(graph);
+  removeDeadCode(model.proto);
   return kept;
 }
 
@@ -121,19 +121,6 @@ class Removal implements GraphEdit {
       [sizes.length],
     );
     return createNode('Where', [isGiven, given, found], [output], {}, this.#fresh('fill'));
-  }
-
-  /** Nodes that compute only integers which are known become constants. */
-  fold(integers: GraphAnalysis['integers']): void {
-    this.#graph.node = this.#graph.node.filter(({ opType, output }) => {
-      if (opType === 'Constant' || output.length === 0 || !output.every((name) => integers.has(name)))
-        return true;
-      for (const name of output) {
-        const { shape = [], values = [] } = integers.get(name) ?? {};
-        this.#graph.initializer.push(integerTensor(name, values, shape));
-      }
-      return false;
-    });
   }
 
   /** Puts the nodes in their places. */

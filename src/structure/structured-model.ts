@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { clone } from '@bufbuild/protobuf';
-import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
@@ -8,14 +7,16 @@ import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.t
 import { rewriteModel } from '../formats/onnx/rewrite.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
-import { unrollModel } from '../graph/program.ts';
+import { inlineFunctions } from '../graph/passes/inline-functions.ts';
+import { joinConstants } from '../graph/passes/join-constants.ts';
+import { type Pass, runPasses } from '../graph/passes/pass.ts';
+import { type SeparatedConstants, separateConstants } from '../graph/passes/separate-constants.ts';
+import { sinkConstants } from '../graph/passes/sink-constants.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 import { analyseGraphs, findAllStructures, removeFromGraphs } from './analysed-graphs.ts';
 import type { Structures } from './families.ts';
 import { type GraphTrace, traceGraph } from './graph-trace.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
-import { joinConstants, separateConstants } from './separate-constants.ts';
-import { sinkConstants } from './sink-constants.ts';
 
 export interface StructuredModelContext {
   /** Holds the inventory's files. */
@@ -25,20 +26,24 @@ export interface StructuredModelContext {
   readonly signal: AbortSignal;
 }
 
+/** Functions become one graph, what a single branch reads stands in it, and nodes share no small constants. */
+const STRUCTURE_FORM: readonly Pass<SeparatedConstants>[] = [
+  inlineFunctions,
+  sinkConstants,
+  separateConstants,
+];
+
 /**
- * Makes a graph of functions one graph, and of shared small constants several, and puts what a single branch reads into it. Changes the model's proto.
+ * Brings a model into the form that structures are found in. Changes its proto.
  * @returns what copies of constants were made of, by the copies' names
- * @throws EmpError unsupported_model for functions without end
+ * @throws EmpError what the passes throw
  */
 export function prepareGraph(model: OnnxModel, { tensors }: ModelInventory): ReadonlyMap<string, string> {
-  const { proto } = model;
-  unrollModel(model); // refuses functions without end
   const roles = new Map(tensors.map(({ name, role }) => [name, role]));
   const named = [...nameStoredTensors(model)].filter(([, name]) => roles.get(name) === 'weight');
-  inlineFunctions(proto);
-  sinkConstants(new OnnxModel(proto));
-  if (proto.graph === undefined) throw new TypeError('a model without a graph');
-  return separateConstants(proto.graph, new Set(named.map(([stored]) => stored)));
+  const context = { weights: new Set(named.map(([stored]) => stored)), copies: new Map<string, string>() };
+  runPasses(model.proto, STRUCTURE_FORM, context);
+  return context.copies;
 }
 
 /** An ONNX model whose structures are known, to be written without some of them. Its weights are never in memory. */
@@ -112,7 +117,7 @@ export class StructuredModel implements ReducibleModel {
     const proto = clone(ModelProtoSchema, this.#proto);
     const analysed = analyseGraphs(new OnnxModel(proto), this.#trace);
     const kept = removeFromGraphs(analysed, removed);
-    if (proto.graph) joinConstants(proto.graph, this.#copies, kept);
+    joinConstants(proto, { copies: this.#copies, kept });
     const files = await rewriteModel(proto, this.#files, kept, targetDirectory, signal);
     const named = analysed.graphs.flatMap(({ analysis }, index) =>
       [...analysis.stored].flatMap(([value, tensor]): [string, KeptPositions][] => {

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EmpError } from '../../src/core/errors.ts';
 import { bytesSource } from '../../src/formats/byte-source.ts';
+import type { Fetched } from '../../src/formats/numbers.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -17,7 +18,7 @@ import {
   TensorProto_DataType as Type,
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
-import type { Feeds, Fetched } from '../../src/runtime/session.ts';
+import type { Feeds } from '../../src/runtime/session.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { graph, integers, model, modelFunction, node } from '../formats/onnx/build-model.ts';

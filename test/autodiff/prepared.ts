@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
 import { type PreparedModel, prepareModel, writePrepared } from '../../src/autodiff/prepare.ts';
+import { type Fetched, toFloat64 } from '../../src/formats/numbers.ts';
 import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
-import { type Feeds, type Fetched, openSession } from '../../src/runtime/session.ts';
-import { toFloat64 } from '../../src/runtime/tensors.ts';
+import { type Feeds, openSession } from '../../src/runtime/session.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 
 export interface Prepared extends PreparedModel {

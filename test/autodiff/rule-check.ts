@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { GradientRule, GradientRules, Size, ValueFacts } from '../../src/autodiff/rule.ts';
+import type { GradientRule, GradientRules } from '../../src/autodiff/rule.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import {
   GraphProtoSchema,
@@ -14,6 +14,7 @@ import {
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import type { AttributeValue } from '../../src/graph/messages.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
+import type { Size, ValueFacts } from '../../src/graph/value-facts.ts';
 import { value } from '../runtime/runtime-model.ts';
 import { createRandom, declareOutputs, dot, float32, openModel, sizeOf } from './run-model.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
 import type { Tensor } from 'onnxruntime-node';
-import type { GradientRules, ValueFacts } from '../../src/autodiff/rule.ts';
+import type { GradientRules } from '../../src/autodiff/rule.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import {
@@ -13,6 +13,7 @@ import {
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
+import type { ValueFacts } from '../../src/graph/value-facts.ts';
 import { value } from '../runtime/runtime-model.ts';
 import {
   buildGradients,

@@ -11,16 +11,12 @@ const TARGET = 'export interface Target {\n  readonly one: 1;\n}\n';
 
 /** What the tree does against the rules today. An entry that is no longer found fails the test: take it out. */
 const KNOWN: readonly string[] = [
-  'autodiff imports runtime',
-  'src/autodiff/rule.ts is over 250 lines and its head gives no reason',
   'src/graph/weights/constant-rules.ts is over 250 lines and its head gives no reason',
   'src/http/schemas.ts is over 250 lines and its head gives no reason',
   'src/jobs/jobs.ts is over 250 lines and its head gives no reason',
   'src/report/report.ts is over 250 lines and its head gives no reason',
-  'runtime imports autodiff',
   'src/runtime/evaluation.ts is over 250 lines and its head gives no reason',
   'src/structure/analysis.ts is over 250 lines and its head gives no reason',
-  'a cycle of autodiff, runtime',
   'rule.ts is the name of several files',
   'dtype.ts is the name of several files',
   'loss-bound.ts is the name of several files',

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { GraphAppendix } from '../../src/graph/append.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { type CaptureRequest, captureSums, type Reduction } from '../../src/runtime/capture.ts';
+import type { Reduction } from '../../src/graph/passes/append-sums.ts';
+import { type CaptureRequest, captureSums } from '../../src/runtime/capture.ts';
 import { scoresOf } from '../criteria/run-criterion.ts';
 import {
   gaussians,

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
 import { createGradientGraph } from '../../src/autodiff/gradient-graph.ts';
+import { lossFeeds, setUpGradients } from '../../src/autodiff/gradient-setup.ts';
+import { accumulateGradients } from '../../src/autodiff/gradients.ts';
 import { writePrepared } from '../../src/autodiff/prepare.ts';
 import {
   ModelProtoSchema,
@@ -14,8 +16,6 @@ import {
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { readBatches } from '../../src/runtime/batches.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
-import { lossFeeds, setUpGradients } from '../../src/runtime/gradient-setup.ts';
-import { accumulateGradients } from '../../src/runtime/gradients.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import { modelFunction, node } from '../formats/onnx/build-model.ts';
 import { moveOut, runnableModel, value, weights, writeModel } from './runtime-model.ts';

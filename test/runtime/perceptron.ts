@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
-import type { GradientContext } from '../../src/runtime/gradient-setup.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, type SmallModel, smallModel, tensor } from '../criteria/small-model.ts';
 import { encode, integers, node } from '../formats/onnx/build-model.ts';

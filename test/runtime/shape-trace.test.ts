@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { EmpError } from '../../src/core/errors.ts';
+import { byteWidth, type Fetched, viewNumbers } from '../../src/formats/numbers.ts';
 import {
   GraphProtoSchema,
   ModelProtoSchema,
@@ -16,10 +17,10 @@ import {
   TensorProtoSchema,
   TensorProto_DataType as Type,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import type { ShapeTrace } from '../../src/graph/observed-values.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
-import { type Fetched, openSession } from '../../src/runtime/session.ts';
-import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';
-import { byteWidth, viewNumbers } from '../../src/runtime/tensors.ts';
+import { openSession } from '../../src/runtime/session.ts';
+import { traceShapes } from '../../src/runtime/shape-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { gaussians, tensor } from '../criteria/small-model.ts';
 import {

@@ -7,8 +7,9 @@ import {
   type TensorProto,
   ValueInfoProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import type { ShapeTrace } from '../../src/graph/observed-values.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
-import { type ShapeTrace, traceShapes } from '../../src/runtime/shape-trace.ts';
+import { traceShapes } from '../../src/runtime/shape-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { encode } from '../formats/onnx/build-model.ts';
 import { runnableModel, value } from './runtime-model.ts';

@@ -1,6 +1,6 @@
 import { elementCount } from '../../src/formats/model.ts';
-import type { Fetched } from '../../src/runtime/session.ts';
-import { toFloat64 } from '../../src/runtime/tensors.ts';
+import type { Fetched } from '../../src/formats/numbers.ts';
+import { toFloat64 } from '../../src/formats/numbers.ts';
 
 /** The numbers at the positions kept along each axis. */
 export function pickAlong({ dtype, shape, data }: Fetched, kept: readonly (readonly number[])[]): Fetched {

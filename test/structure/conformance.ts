@@ -10,9 +10,9 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import { madeOfContent } from '../../src/graph/content-sizes.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { madeOfContent } from '../../src/runtime/content-sizes.ts';
 import { type Feeds, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';

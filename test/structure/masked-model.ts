@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { elementCount } from '../../src/formats/model.ts';
+import { byteWidth } from '../../src/formats/numbers.ts';
 import {
   ModelProtoSchema,
   type NodeProto,
@@ -10,7 +11,6 @@ import {
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxValue } from '../../src/graph/onnx-model.ts';
-import { byteWidth } from '../../src/runtime/tensors.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';
 import type { LaneAxis } from '../../src/structure/lanes.ts';
 import type { AnalysedModel } from './analysed-model.ts';

@@ -1,8 +1,9 @@
 import { RandomWords } from '../../src/core/random-words.ts';
 import { elementCount } from '../../src/formats/model.ts';
+import type { Fetched } from '../../src/formats/numbers.ts';
+import { byteWidth, viewNumbers } from '../../src/formats/numbers.ts';
 import type { OnnxInput } from '../../src/graph/interface.ts';
-import type { Feeds, Fetched } from '../../src/runtime/session.ts';
-import { byteWidth, viewNumbers } from '../../src/runtime/tensors.ts';
+import type { Feeds } from '../../src/runtime/session.ts';
 
 /** Below the rows of any table that integers pick from. */
 const INTEGERS = 4;

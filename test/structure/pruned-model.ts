@@ -1,9 +1,9 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { gather, type KeptPositions, keptShape } from '../../src/formats/gather.ts';
+import { byteWidth } from '../../src/formats/numbers.ts';
 import { createElementReader } from '../../src/formats/onnx/element-reader.ts';
 import { ModelProtoSchema, type TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../src/formats/onnx/tensor-data.ts';
-import { byteWidth } from '../../src/runtime/tensors.ts';
 import { removeStructures } from '../../src/structure/removal.ts';
 import type { AnalysedModel } from './analysed-model.ts';
 

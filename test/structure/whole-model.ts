@@ -1,7 +1,7 @@
 import { clone, toBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
+import type { ShapeTrace } from '../../src/graph/observed-values.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import type { ShapeTrace } from '../../src/runtime/shape-trace.ts';
 import { analyseGraphs, rootsWithin } from '../../src/structure/analysed-graphs.ts';
 import { type GraphTrace, traceGraph } from '../../src/structure/graph-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';

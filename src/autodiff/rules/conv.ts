@@ -1,4 +1,5 @@
-import type { GradientRule, GradientRules, RuleContext, Size } from '../rule.ts';
+import type { Size } from '../../graph/value-facts.ts';
+import type { GradientRule, GradientRules, RuleContext } from '../rule.ts';
 import { kernelGradient } from './conv-kernel.ts';
 import { imageGradient, padsOf, remaindersOf, slidingBack, slidingOver, spatialAxes } from './convolution.ts';
 

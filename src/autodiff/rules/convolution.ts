@@ -1,4 +1,5 @@
-import { type RuleContext, type Size, Undifferentiable } from '../rule.ts';
+import type { Size } from '../../graph/value-facts.ts';
+import { type RuleContext, Undifferentiable } from '../rule.ts';
 
 /**
  * What ties three tensors together: an `image` [N, G*I, ...], a `kernel` [G*O, I, ...] and a `map` [N, G*O, ...], the sum over channels i and kernel positions k

@@ -1,10 +1,5 @@
-import {
-  type GradientRule,
-  type GradientRules,
-  type RuleContext,
-  type Size,
-  Undifferentiable,
-} from '../rule.ts';
+import type { Size } from '../../graph/value-facts.ts';
+import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
 
 /** The operand changes places with the output; labels that only it has were summed over, so the gradient is the same along them. */
 const einsum: GradientRule = (at) => {

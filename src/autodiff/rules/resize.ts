@@ -1,11 +1,6 @@
 import { TensorProto_DataType } from '../../formats/onnx/onnx-schema.ts';
-import {
-  type GradientRule,
-  type GradientRules,
-  type RuleContext,
-  type Size,
-  Undifferentiable,
-} from '../rule.ts';
+import type { Size } from '../../graph/value-facts.ts';
+import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
 
 /** Resize multiplies every axis by a matrix; its gradient multiplies by the transposed ones. */
 const resize: GradientRule = (at) => {

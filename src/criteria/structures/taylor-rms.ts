@@ -1,5 +1,5 @@
+import { visitSampleGradients } from '../../autodiff/gradients.ts';
 import { elementCount } from '../../formats/model.ts';
-import { visitSampleGradients } from '../../runtime/gradients.ts';
 import { type Family, placesOf, type Site, type Structure } from '../../structure/families.ts';
 import { type CriterionContext, labelledSamplesOf, type StructureScorer } from '../context.ts';
 import { layersOf } from '../layer-sides.ts';

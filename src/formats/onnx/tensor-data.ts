@@ -1,4 +1,5 @@
 import { elementCount, type TensorData } from '../model.ts';
+import { isNumberType, toFloat64, viewNumbers } from '../numbers.ts';
 import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
 import {
   type TensorProto,
@@ -150,4 +151,14 @@ export function inlineIntegers(tensor: TensorProto): number[] | null {
   return Array.from({ length: Math.floor(raw.byteLength / width) }, (_, index) =>
     width === 4 ? view.getInt32(index * 4, true) : Number(view.getBigInt64(index * 8, true)),
   );
+}
+
+/** The numbers that a stored tensor itself holds; null for external data and for other types. Integers beyond 2^53 are rounded. */
+export function numbersOf(tensor: TensorProto): readonly number[] | null {
+  if (tensor.dataLocation === TensorProto_DataLocation.EXTERNAL) return null;
+  const dtype = dtypeOf(tensor);
+  if (!isNumberType(dtype)) return null;
+  const { rawData, floatData, int32Data, int64Data, uint64Data } = tensor;
+  if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice().buffer, dtype))];
+  return [...floatData, ...int32Data, ...int64Data.map(Number), ...uint64Data.map(Number)];
 }

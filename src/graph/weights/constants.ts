@@ -66,7 +66,7 @@ function outputConstant(
   at: ConstantNode | null,
   constants: ValueMap<Constant>,
 ): Constant | null {
-  if (node.op === 'If' && node.domain === '' && node.subgraphs.length === 2) {
+  if (node.is('If') && node.subgraphs.length === 2) {
     const results = node.subgraphs.map(({ graph }) =>
       graph.outputs[output] ? constants.get(frame, graph.outputs[output]) : undefined,
     );
@@ -75,7 +75,7 @@ function outputConstant(
     const agree = results.every((other) => sameShape(other?.shape ?? null, result.shape));
     return { shape: agree ? result.shape : null, integers: null };
   }
-  if (node.op === 'Constant' && node.domain === '') {
+  if (node.is('Constant')) {
     const called = new CalledNode(node, frame);
     const integers = called.integers('value_ints');
     if (integers !== null && integers.length > 0) return { shape: [integers.length], integers };
@@ -118,7 +118,7 @@ export function ruleOf(node: OnnxNode) {
 export function storedTensor(frame: Frame, value: OnnxValue): StoredTensor | null {
   if (value.initializer !== null) return value.initializer;
   const node = value.producer;
-  if (node?.op !== 'Constant' || node.domain !== '') return null;
+  if (!node?.is('Constant')) return null;
   const at = new CalledNode(node, frame);
   return at.attribute('value')?.t ?? at.attribute('sparse_value')?.sparseTensor ?? null;
 }

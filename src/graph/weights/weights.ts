@@ -168,7 +168,7 @@ function withBias(
   const [use, ...others] = product?.uses ?? [];
   if (product === null || use === undefined || others.length > 0) return product;
   const { node, input } = use;
-  if (node.op !== 'Add' || node.domain !== '' || node.graph !== product.graph) return product;
+  if (!node.is('Add') || node.graph !== product.graph) return product;
   if (product.graph.outputs.includes(product)) return product;
   const bias = node.inputs[1 - input];
   const shape = bias ? constants.get(frame, bias)?.shape : null;

@@ -1,9 +1,9 @@
+import { estimateTrace } from '../../autodiff/curvature.ts';
+import type { GradientContext } from '../../autodiff/gradient-setup.ts';
 import { asymptoticLossChange, lossChangePerTrace } from '../../core/loss-bound.ts';
 import { rescale, type ScoreStatistics, sumOf } from '../../core/statistics.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import type { Report } from '../../report/report.ts';
-import { estimateTrace } from '../../runtime/curvature.ts';
-import type { GradientContext } from '../../runtime/gradient-setup.ts';
 import { namingData } from '../data-errors.ts';
 import type { PruneInput } from '../prune-job.ts';
 import type { WrittenTensor } from './write.ts';

@@ -106,7 +106,7 @@ function inferredAxis(at: RuleContext, axes: readonly LaneAxis[]): number | null
 function knownElements(at: RuleContext, { name, producer }: OnnxValue): readonly (number | null)[] {
   const known = at.facts.integersOf(name);
   if (known !== null) return known;
-  const parts = producer?.op === 'Concat' && producer.domain === '' ? producer.inputs : [];
+  const parts = producer?.is('Concat') ? producer.inputs : [];
   if (parts.length > 0) return parts.flatMap((part) => (part ? knownElements(at, part) : []));
   return Array.from({ length: at.facts.sizesOf(name)[0] ?? 1 }, () => null);
 }

@@ -1,67 +1,43 @@
 import { clone } from '@bufbuild/protobuf';
-import { isFloatDtype } from '../core/dtype.ts';
-import type { KeptPositions } from '../formats/gather.ts';
-import { elementCount } from '../formats/model.ts';
+import { isFloatDtype } from '../../core/dtype.ts';
+import { elementCount } from '../../formats/model.ts';
 import {
   type GraphProto,
+  type ModelProto,
   type NodeProto,
   NodeProtoSchema,
-  type TensorProto,
   TensorProtoSchema,
-} from '../formats/onnx/onnx-schema.ts';
-import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
-import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
-import type { StoredTensor } from '../graph/weights/constants.ts';
+} from '../../formats/onnx/onnx-schema.ts';
+import { dtypeOf, parseShape } from '../../formats/onnx/tensor-data.ts';
+import { allGraphs, freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
+import type { StoredTensor } from '../weights/constants.ts';
 
 /** Initial states, masks and scales have no more; a weight that layers share has to stay one. */
 const MAX_ELEMENTS = 4096;
 
+/** What is to stay one, and what was made several. */
+export interface SeparatedConstants {
+  /** Tensors that stay one. */
+  readonly weights: ReadonlySet<StoredTensor>;
+  /** What copies were made of, by the copies' names: filled by the pass. */
+  readonly copies: Map<string, string>;
+}
+
 /**
- * Gives every node of a graph, and of the graphs inside it, a copy of its own of the small float constants of its graph that several read, and of the constants that are
- * made in a shape, such as the zeros that stacked LSTMs start from: one tensor would tie the nodes' structures together. Matrices that are shared are left alone where
- * they are weights.
- * @param weights tensors that stay one
- * @returns what copies were made of, by the copies' names
+ * Gives every node of the main graph, and of the graphs inside it, a copy of its own of the small float constants of its graph that several read, and of the constants that are
+ * made in a shape, such as the zeros that stacked LSTMs start from: one tensor would tie the nodes' structures together. Requires nothing; what
+ * Constant nodes hold stays shared. Ensures that two nodes share such a constant only where it is a weight. `joinConstants` undoes it.
  */
-export function separateConstants(
-  main: GraphProto,
-  weights: ReadonlySet<StoredTensor>,
-): ReadonlyMap<string, string> {
-  const prefix = freePrefix(main, 'copy_');
-  const copies = new Map<string, string>();
+export function separateConstants(model: ModelProto, { weights, copies }: SeparatedConstants): void {
+  const prefix = freePrefix(mainGraph(model), 'copy_');
   const copyName = (name: string) => {
     const copy = `${prefix}${copies.size}_${name}`;
     copies.set(copy, name);
     return copy;
   };
-  for (const graph of [main, ...innerGraphs(main.node)]) {
+  for (const graph of allGraphs(model)) {
     separateTensors(graph, weights, copyName);
     separateMade(graph, copyName);
-  }
-  return copies;
-}
-
-/**
- * Makes one again of the tensors of which the same is kept, in all graphs.
- * @param copies as `separateConstants` returned them
- */
-export function joinConstants(
-  main: GraphProto,
-  copies: ReadonlyMap<string, string>,
-  kept: ReadonlyMap<TensorProto, KeptPositions>,
-): void {
-  for (const graph of [main, ...innerGraphs(main.node)]) {
-    const first = new Map<string, string>();
-    const joined = new Map<string, string>();
-    for (const tensor of graph.initializer) {
-      const { name } = tensor;
-      const left = JSON.stringify([copies.get(name) ?? name, kept.get(tensor) ?? []]);
-      const known = first.get(left);
-      if (known === undefined) first.set(left, name);
-      else joined.set(name, known);
-    }
-    graph.initializer = graph.initializer.filter(({ name }) => !joined.has(name));
-    for (const node of graph.node) node.input = node.input.map((name) => joined.get(name) ?? name);
   }
 }
 

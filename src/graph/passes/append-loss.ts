@@ -1,11 +1,11 @@
-import { EmpError } from '../core/errors.ts';
-import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
-import { IGNORED_LABEL } from '../formats/sample-set.ts';
-import type { GraphBuilder } from '../graph/graph-builder.ts';
-import type { OnnxGraph, OnnxNode } from '../graph/onnx-model.ts';
-import { chooseLoss, type Labels, type LossKind } from '../runtime/label-layout.ts';
-import { finalNode } from '../runtime/measured-output.ts';
-import type { ValueFacts } from './rule.ts';
+import { EmpError } from '../../core/errors.ts';
+import { TensorProto_DataType } from '../../formats/onnx/onnx-schema.ts';
+import { IGNORED_LABEL } from '../../formats/sample-set.ts';
+import type { GraphBuilder } from '../graph-builder.ts';
+import { chooseLoss, type Labels, type LossKind } from '../label-layout.ts';
+import { finalNode } from '../measured-output.ts';
+import type { OnnxGraph, OnnxNode } from '../onnx-model.ts';
+import type { ValueFacts } from '../value-facts.ts';
 
 const { DOUBLE, FLOAT, INT64 } = TensorProto_DataType;
 

@@ -1,15 +1,16 @@
-import type { LossHead } from '../autodiff/loss.ts';
-import { type PreparedModel, prepareModel } from '../autodiff/prepare.ts';
 import { EmpError } from '../core/errors.ts';
+import type { Fetched } from '../formats/numbers.ts';
+import { toFloat64 } from '../formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { modelInputs } from '../graph/interface.ts';
-import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from './batches.ts';
-import { checkLabels } from './label-checks.ts';
-import { layOut } from './label-layout.ts';
-import { chooseOutput } from './measured-output.ts';
+import { layOut } from '../graph/label-layout.ts';
+import { chooseOutput } from '../graph/measured-output.ts';
+import type { LossHead } from '../graph/passes/append-loss.ts';
+import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from '../runtime/batches.ts';
+import { checkLabels } from '../runtime/label-checks.ts';
+import type { Feeds, RuntimeSettings } from '../runtime/session.ts';
+import { type PreparedModel, prepareModel } from './prepare.ts';
 import { type ProbedValues, probeValues } from './probe.ts';
-import type { Feeds, Fetched, RuntimeSettings } from './session.ts';
-import { toFloat64 } from './tensors.ts';
 
 /** A model, and labelled samples on which the loss is taken. */
 export interface GradientContext {

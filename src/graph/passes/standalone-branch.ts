@@ -1,18 +1,18 @@
 import { create } from '@bufbuild/protobuf';
+import type { Fetched } from '../../formats/numbers.ts';
 import {
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
   type TensorProto,
   type ValueInfoProto,
-} from '../formats/onnx/onnx-schema.ts';
-import { dataTypeOf } from '../formats/onnx/tensor-data.ts';
-import { modelInputs, type OnnxInput } from '../graph/interface.ts';
-import { createTensor, declareTensor } from '../graph/messages.ts';
-import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../graph/onnx-model.ts';
-import { capturedValues } from '../graph/reads.ts';
-import type { Fetched } from '../runtime/session.ts';
-import { isHeld, type ObservedTrace, type SeenInput, type SteadyValue } from '../runtime/shape-trace.ts';
+} from '../../formats/onnx/onnx-schema.ts';
+import { dataTypeOf } from '../../formats/onnx/tensor-data.ts';
+import { modelInputs, type OnnxInput } from '../interface.ts';
+import { createTensor, declareTensor } from '../messages.ts';
+import { isHeld, type ObservedTrace, type SeenInput, type SteadyValue } from '../observed-values.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../onnx-model.ts';
+import { capturedValues } from '../reads.ts';
 
 /** A branch of an If as a model of its own, with the branch's nodes in their order. */
 export interface StandaloneBranch {

@@ -1,6 +1,6 @@
-import type { Size } from '../autodiff/rule.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
+import type { Size } from './value-facts.ts';
 
 export type LossKind = 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
 

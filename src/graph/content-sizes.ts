@@ -1,5 +1,6 @@
-import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
-import { RANDOM } from '../graph/weights/constants.ts';
+import type { OnnxGraph, OnnxNode, OnnxValue } from './onnx-model.ts';
+import { valuesRead } from './reads.ts';
+import { RANDOM } from './weights/constants.ts';
 
 /** Standard operators that make sizes of the numbers that they read, by the first input of which they may. */
 const SIZING_SINCE: ReadonlyMap<string, number> = new Map([
@@ -58,13 +59,14 @@ interface Found {
 
 function follow(graph: OnnxGraph, found: Found): void {
   for (const node of graph.nodes) {
-    if (isBranch(node)) for (const branch of node.subgraphs) follow(branch.graph, found);
+    if (node.is('If')) for (const branch of node.subgraphs) follow(branch.graph, found);
     const operands = operandsOf(node);
     const isSized =
       operands.some((value) => found.sized.has(value)) ||
       sizingOperandsOf(node, operands).some((value) => found.content.has(value));
     const readsContent =
-      RANDOM.has(node.op) || (!readsSizesAlone(node) && operands.some((value) => found.content.has(value)));
+      RANDOM.has(node.op) ||
+      (!(node.is('Shape') || node.is('Size')) && operands.some((value) => found.content.has(value)));
     for (const output of node.outputs) {
       if (output === null) continue;
       if (isSized) found.sized.add(output);
@@ -73,33 +75,16 @@ function follow(graph: OnnxGraph, found: Found): void {
   }
 }
 
-function isBranch(node: OnnxNode): boolean {
-  return node.domain === '' && node.op === 'If';
-}
-
-function readsSizesAlone(node: OnnxNode): boolean {
-  return node.domain === '' && (node.op === 'Shape' || node.op === 'Size');
-}
-
 /** What the outputs are made of: of an If the condition and what the branches give, else all that is read. */
 function operandsOf(node: OnnxNode): OnnxValue[] {
-  if (!isBranch(node)) return readsOf(node);
-  return [...node.inputs, ...node.subgraphs.flatMap(({ graph }) => graph.outputs)].filter(isGiven);
-}
-
-/** In inner graphs too. */
-function readsOf(node: OnnxNode): OnnxValue[] {
-  const inner = node.subgraphs.flatMap(({ graph }) => [...graph.nodes.flatMap(readsOf), ...graph.outputs]);
-  return [...node.inputs.filter(isGiven), ...inner];
-}
-
-function isGiven(value: OnnxValue | null): value is OnnxValue {
-  return value !== null;
+  if (!node.is('If')) return valuesRead(node);
+  const given = [...node.inputs, ...node.subgraphs.flatMap(({ graph }) => graph.outputs)];
+  return given.filter((value) => value !== null);
 }
 
 /** Those whose numbers may decide on the outputs' sizes: all, of loops and of operators that are not known. */
 function sizingOperandsOf(node: OnnxNode, operands: readonly OnnxValue[]): readonly OnnxValue[] {
-  if (isBranch(node)) return node.inputs.filter(isGiven);
+  if (node.is('If')) return node.inputs.filter((value) => value !== null);
   if (node.domain !== '' || node.subgraphs.length > 0) return operands;
-  return node.inputs.slice(SIZING_SINCE.get(node.op) ?? node.inputs.length).filter(isGiven);
+  return node.inputs.slice(SIZING_SINCE.get(node.op) ?? node.inputs.length).filter((value) => value !== null);
 }

@@ -2,17 +2,21 @@ import { clone, create } from '@bufbuild/protobuf';
 import {
   type AttributeProto,
   type GraphProto,
+  type ModelProto,
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-} from '../formats/onnx/onnx-schema.ts';
-import { createNode } from '../graph/messages.ts';
-import { innerGraphs, isConstant } from '../graph/proto-walk.ts';
+} from '../../formats/onnx/onnx-schema.ts';
+import { createNode } from '../messages.ts';
+import { allGraphs, isConstant } from '../proto-walk.ts';
 
-/** Makes initializers of the Constant nodes of a graph and of those inside it, but for sparse ones. */
-export function constantsToInitializers(main: GraphProto): void {
+/**
+ * Makes initializers of the Constant nodes of the main graph and of those inside it, under the names of their outputs. Requires nothing. Ensures that only sparse
+ * constants are left as nodes, and that no two graphs share a tensor that was one's constant.
+ */
+export function constantsToInitializers(model: ModelProto): void {
   const holders = new Map<TensorProto, GraphProto>();
-  for (const graph of [main, ...innerGraphs(main.node)]) {
+  for (const graph of allGraphs(model)) {
     graph.node = graph.node.flatMap((node) => {
       const tensor = isConstant(node) ? tensorOf(node.attribute) : null;
       if (tensor === null) return [node];

@@ -6,10 +6,10 @@ import {
   AttributeProto_AttributeType as AttributeType,
   type NodeProto,
   type TensorProto,
-} from '../../src/formats/onnx/onnx-schema.ts';
-import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
-import { assertSameOutputs, float32, prepareFiles } from './prepared.ts';
+} from '../../../src/formats/onnx/onnx-schema.ts';
+import { assertSameOutputs, float32, prepareFiles } from '../../autodiff/prepared.ts';
+import { gaussians, smallModel, tensor } from '../../criteria/small-model.ts';
+import { integers, node } from '../../formats/onnx/build-model.ts';
 
 /** The node with attributes that are floats, or a list of them. */
 function withFloats(base: NodeProto, values: Record<string, number | number[]>): NodeProto {

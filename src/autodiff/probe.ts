@@ -1,13 +1,19 @@
-import { type PreparedModel, writePrepared } from '../autodiff/prepare.ts';
-import type { Size, ValueFacts } from '../autodiff/rule.ts';
 import { elementCount } from '../formats/model.ts';
 import type { ModelProto } from '../formats/onnx/onnx-schema.ts';
-import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import { dtypeOf, numbersOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import { sizedByContent } from '../graph/content-sizes.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
-import { sizedByContent } from './content-sizes.ts';
-import { type Feeds, type ModelValue, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
-import { numbersOf } from './tensors.ts';
-import { inferValues, NO_TENSOR, type OpenModel, ValueObserver } from './value-observer.ts';
+import { mainGraph } from '../graph/proto-walk.ts';
+import type { Size, ValueFacts } from '../graph/value-facts.ts';
+import {
+  type Feeds,
+  type ModelValue,
+  openSession,
+  type RuntimeSettings,
+  UNOPTIMIZED,
+} from '../runtime/session.ts';
+import { inferValues, NO_TENSOR, type OpenModel, ValueObserver } from '../runtime/value-observer.ts';
+import { type PreparedModel, writePrepared } from './prepare.ts';
 
 /** What a model and runs of it tell of the values of its main graph. */
 export interface ProbedValues extends ValueFacts {
@@ -30,8 +36,7 @@ export async function probeValues(
   runs: readonly Feeds[],
   settings: RuntimeSettings,
 ): Promise<ProbedValues> {
-  const { graph } = proto;
-  if (graph === undefined) throw new TypeError('a model without a graph');
+  const graph = mainGraph(proto);
   const open = async (made: ModelProto, name: string) =>
     openSession(await writePrepared(prepared, made, name), settings, UNOPTIMIZED);
   const computed = graph.node.flatMap(({ output }) => output.filter((name) => name !== ''));

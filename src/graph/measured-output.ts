@@ -1,12 +1,10 @@
 import { clone } from '@bufbuild/protobuf';
-import { inlineFunctions } from '../autodiff/inline-functions.ts';
 import { EmpError } from '../core/errors.ts';
 import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
-import { modelOutputs } from '../graph/interface.ts';
-import { OnnxModel, type OnnxNode, type OnnxValue } from '../graph/onnx-model.ts';
-import { unrollModel } from '../graph/program.ts';
+import { modelOutputs } from './interface.ts';
 import { chooseLoss, type Labels } from './label-layout.ts';
-import type { ModelValue } from './session.ts';
+import { OnnxModel, type OnnxNode, type OnnxValue } from './onnx-model.ts';
+import { inlineFunctions } from './passes/inline-functions.ts';
 
 /** Operators that change neither the numbers nor their order. */
 const TRANSPARENT_OPS = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
@@ -16,7 +14,7 @@ const FLOAT_OUTPUTS: readonly string[] = ['float16', 'float32', 'float64'];
  * The name of the output on which models are compared: `logits` where that is a float tensor, else the first float output.
  * @throws EmpError unsupported_model where no output is a float tensor
  */
-export function chooseOutput(outputs: readonly Pick<ModelValue, 'name' | 'dtype'>[]): string {
+export function chooseOutput(outputs: readonly { readonly name: string; readonly dtype: string }[]): string {
   const floats = outputs.filter(({ dtype }) => FLOAT_OUTPUTS.includes(dtype));
   const found = floats.find(({ name }) => name === 'logits') ?? floats[0];
   if (found !== undefined) return found.name;
@@ -42,7 +40,6 @@ export function finalNode(output: OnnxValue): OnnxNode | null {
  */
 export function findFinalNode(model: OnnxModel, output: string): OnnxNode | null {
   if (model.functions.length === 0) return finalNode(model.graph.resolve(output));
-  unrollModel(model); // refuses functions without end
   const proto = clone(ModelProtoSchema, model.proto);
   inlineFunctions(proto);
   return finalNode(new OnnxModel(proto).graph.resolve(output));

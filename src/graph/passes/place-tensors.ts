@@ -2,33 +2,35 @@ import { constants } from 'node:fs';
 import { copyFile, type FileHandle, link, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { BYTE_WIDTH, isFloatDtype } from '../core/dtype.ts';
-import { EmpError } from '../core/errors.ts';
-import { widen } from '../core/float-format.ts';
-import { readIrregular } from '../formats/irregular.ts';
-import { elementCount, type ModelFiles, type TensorData } from '../formats/model.ts';
-import { holdsNumbers } from '../formats/onnx/element-reader.ts';
-import type { TensorHome } from '../formats/onnx/external-data.ts';
+import { BYTE_WIDTH, isFloatDtype } from '../../core/dtype.ts';
+import { EmpError } from '../../core/errors.ts';
+import { widen } from '../../core/float-format.ts';
+import { readIrregular } from '../../formats/irregular.ts';
+import { elementCount, type ModelFiles, type TensorData } from '../../formats/model.ts';
+import { holdsNumbers } from '../../formats/onnx/element-reader.ts';
+import { homeOf, type TensorHome } from '../../formats/onnx/external-data.ts';
 import {
   checkLoadable,
   clearNumbers,
   forgetPayload,
   loadTensor,
   setRawData,
-} from '../formats/onnx/load-tensor.ts';
+} from '../../formats/onnx/load-tensor.ts';
 import {
+  type ModelProto,
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProto_DataLocation,
   TensorProto_DataType,
-} from '../formats/onnx/onnx-schema.ts';
-import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+} from '../../formats/onnx/onnx-schema.ts';
+import { createTensorData, dtypeOf, parseShape } from '../../formats/onnx/tensor-data.ts';
+import { type HeldTensor, heldTensors } from '../proto-walk.ts';
 
 /**
  * Where a large tensor goes: `linked` stays in the model's own file, of which the prepared model's folder has a hard link; `copied` goes to a file of
  * its own, since onnx's shape inference refuses hard links in inner graphs; `inline` into the `.onnx` file, as everything but initializers must.
  */
-export type Placement = 'linked' | 'copied' | 'inline';
+type Placement = 'linked' | 'copied' | 'inline';
 
 /** Smaller tensors are inline, so that their numbers are at hand: shapes, axes, scales. */
 const MAX_SMALL_BYTES = 1024;
@@ -38,8 +40,34 @@ const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
 const LINKS = 'source';
 const COPIES = 'tensors.bin';
 
-/** Gives the tensors of a skeleton their numbers back: by reference, or as float32. */
-export class TensorPlacer implements AsyncDisposable {
+/** Where the tensors of a model are, and where they go. */
+export interface TensorPlaces {
+  /** Holds `files`, open. */
+  readonly modelDirectory: string;
+  readonly files: ModelFiles;
+  /** Where the model will be written; must exist. */
+  readonly directory: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Gives the tensors of a skeleton their numbers back: by reference to files, or as float32. Requires a model as it was read from `files`, none of its tensors placed. Ensures that no
+ * stored floats but float32 are left, that numbers of tensors up to a kilobyte are at hand, and that all others are where onnxruntime finds them from `directory`.
+ * @throws EmpError malformed_onnx, missing_file, unsupported_model
+ */
+export async function placeTensors(model: ModelProto, places: TensorPlaces): Promise<void> {
+  await using placer = new TensorPlacer(places);
+  model.trainingInfo = [];
+  // Inner graphs come first: a tensor that the main graph shares with one has to be where inner graphs may have it.
+  for (const held of heldTensors(model)) await placer.place(held.tensor, placementOf(held));
+}
+
+function placementOf({ as, within }: HeldTensor): Placement {
+  if (within === 'function' || as === 'part' || as === 'attribute') return 'inline';
+  return within === 'inner' ? 'copied' : 'linked';
+}
+
+class TensorPlacer implements AsyncDisposable {
   readonly #modelDirectory: string;
   readonly #directory: string;
   readonly #signal: AbortSignal;
@@ -49,18 +77,11 @@ export class TensorPlacer implements AsyncDisposable {
   #copies: FileHandle | null = null;
   #copiedBytes = 0;
 
-  /** `files` are those of `modelDirectory`, `file` the `.onnx` file among them; `directory` is where the prepared model will be. */
-  constructor(
-    modelDirectory: string,
-    files: ModelFiles,
-    file: string,
-    directory: string,
-    signal: AbortSignal,
-  ) {
+  constructor({ modelDirectory, files, directory, signal }: TensorPlaces) {
     this.#modelDirectory = modelDirectory;
     this.#directory = directory;
     this.#signal = signal;
-    this.#home = { file, files, used: new Set() };
+    this.#home = homeOf(files);
   }
 
   /** Changes `tensor`. Throws `malformed_onnx`, `missing_file`, `unsupported_model`. */

@@ -3,25 +3,25 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { appendLoss, type LossHead } from '../../src/autodiff/loss.ts';
-import type { Size, ValueFacts } from '../../src/autodiff/rule.ts';
+import type { Fetched } from '../../../src/formats/numbers.ts';
+import { toFloat64 } from '../../../src/formats/numbers.ts';
 import {
   ModelProtoSchema,
   type NodeProto,
   ValueInfoProtoSchema,
-} from '../../src/formats/onnx/onnx-schema.ts';
-import { GraphBuilder } from '../../src/graph/graph-builder.ts';
-import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { readBatches } from '../../src/runtime/batches.ts';
-import { Evaluator } from '../../src/runtime/evaluation.ts';
-import type { Fetched } from '../../src/runtime/session.ts';
-import { toFloat64 } from '../../src/runtime/tensors.ts';
-import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
-import { gaussians, smallModel } from '../criteria/small-model.ts';
-import { elements, node } from '../formats/onnx/build-model.ts';
-import { fixtureSamples } from '../runtime/samples.ts';
-import { sharedFixtures } from '../shared.ts';
-import { float32, prepareStored, runModel } from './prepared.ts';
+} from '../../../src/formats/onnx/onnx-schema.ts';
+import { GraphBuilder } from '../../../src/graph/graph-builder.ts';
+import { OnnxModel } from '../../../src/graph/onnx-model.ts';
+import { appendLoss, type LossHead } from '../../../src/graph/passes/append-loss.ts';
+import type { Size, ValueFacts } from '../../../src/graph/value-facts.ts';
+import { readBatches } from '../../../src/runtime/batches.ts';
+import { Evaluator } from '../../../src/runtime/evaluation.ts';
+import { float32, prepareStored, runModel } from '../../autodiff/prepared.ts';
+import { RUNTIME, testFolder } from '../../criteria/run-criterion.ts';
+import { gaussians, smallModel } from '../../criteria/small-model.ts';
+import { elements, node } from '../../formats/onnx/build-model.ts';
+import { fixtureSamples } from '../../runtime/samples.ts';
+import { sharedFixtures } from '../../shared.ts';
 
 function factsOf(shapes: Record<string, readonly Size[]>): ValueFacts {
   return { shapeOf: (name) => shapes[name] ?? null, constantOf: () => null };

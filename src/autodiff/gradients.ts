@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createGradientGraph, type GradientGraph } from '../autodiff/gradient-graph.ts';
-import { writePrepared } from '../autodiff/prepare.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
-import { type Batch, nameSamples, readBatches, repeatFirst, runBatch } from './batches.ts';
+import type { Fetched } from '../formats/numbers.ts';
+import { type Batch, nameSamples, readBatches, repeatFirst, runBatch } from '../runtime/batches.ts';
+import { openSession } from '../runtime/session.ts';
+import { createGradientGraph, type GradientGraph } from './gradient-graph.ts';
 import {
   GRADIENT_SESSION,
   type GradientContext,
@@ -14,7 +15,7 @@ import {
   setUpGradients,
   weightShape,
 } from './gradient-setup.ts';
-import { type Fetched, openSession } from './session.ts';
+import { writePrepared } from './prepare.ts';
 
 /**
  * What is made of the gradients of all samples. `mean`: the gradient of the mean loss over all positions that count. `rms`: of every sample's

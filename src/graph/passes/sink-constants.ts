@@ -1,22 +1,22 @@
-import { isFunction, type OnnxGraph, type OnnxModel, type OnnxValue } from '../graph/onnx-model.ts';
-import { innerGraphs } from '../graph/proto-walk.ts';
-import { capturedValues } from '../graph/reads.ts';
-import { isIf } from './graph-trace.ts';
-import { INNER_INITIALIZERS_SINCE } from './inner-initializers.ts';
+import type { ModelProto } from '../../formats/onnx/onnx-schema.ts';
+import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../onnx-model.ts';
+import { allGraphs } from '../proto-walk.ts';
+import { capturedValues } from '../reads.ts';
+import { BRANCH_INITIALIZERS_SINCE } from './initializers-to-constants.ts';
 
 /**
- * Moves initializers that a single branch reads into it: exporters store the weights of all branches in the main graph, and what a branch reads from outside cannot
- * shrink. Changes the model's proto; its graph does not follow.
+ * Moves initializers that a single branch of an If reads into it: exporters store the weights of all branches in the main graph. Requires nothing; does nothing where
+ * branches cannot have initializers. Ensures that what a branch alone reads stands in it, but for tensors whose name occurs in several graphs.
  */
-export function sinkConstants({ proto, graph }: OnnxModel): void {
-  if (proto.irVersion < INNER_INITIALIZERS_SINCE) return;
+export function sinkConstants(model: ModelProto): void {
+  if (model.irVersion < BRANCH_INITIALIZERS_SINCE) return;
   const counts = new Map<string, number>();
-  for (const { initializer, node } of proto.graph ? [proto.graph, ...innerGraphs(proto.graph.node)] : []) {
+  for (const { initializer, node } of allGraphs(model)) {
     const names = [...initializer.map(({ name }) => name), ...node.flatMap(({ output }) => output)];
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   // The inventory tells tensors of one name apart by where they stand.
-  sink(graph, [], (value) => counts.get(value.name) === 1);
+  sink(new OnnxModel(model).graph, [], (value) => counts.get(value.name) === 1);
 }
 
 /** @param received what was moved into the graph */
@@ -25,7 +25,9 @@ function sink(
   received: readonly OnnxValue[],
   canMove: (value: OnnxValue) => boolean,
 ): void {
-  const branches = graph.nodes.filter(isIf).flatMap(({ subgraphs }) => subgraphs.map((inner) => inner.graph));
+  const branches = graph.nodes
+    .filter((node) => node.is('If'))
+    .flatMap(({ subgraphs }) => subgraphs.map((inner) => inner.graph));
   if (branches.length === 0) return;
   const readers = readersIn(graph);
   const moved = new Map(branches.map((branch): [OnnxGraph, OnnxValue[]] => [branch, []]));
@@ -49,7 +51,7 @@ function readersIn(graph: OnnxGraph): Map<OnnxValue, Set<OnnxGraph | null>> {
   for (const node of graph.nodes) {
     for (const value of node.inputs) read(value, null);
     for (const inner of node.subgraphs) {
-      for (const value of capturedValues(inner.graph)) read(value, isIf(node) ? inner.graph : null);
+      for (const value of capturedValues(inner.graph)) read(value, node.is('If') ? inner.graph : null);
     }
   }
   return readers;

@@ -5,8 +5,8 @@ import {
   TensorProto_DataType,
   type TypeProto,
   type ValueInfoProto,
-} from '../formats/onnx/onnx-schema.ts';
-import { innerGraphs } from '../graph/proto-walk.ts';
+} from '../../formats/onnx/onnx-schema.ts';
+import { allGraphs, innerGraphs, mainGraph } from '../proto-walk.ts';
 
 const { FLOAT, FLOAT16, BFLOAT16, DOUBLE } = TensorProto_DataType;
 const OTHER_FLOATS: ReadonlySet<number> = new Set([FLOAT16, BFLOAT16, DOUBLE]);
@@ -22,21 +22,25 @@ const DTYPE_ATTRIBUTES = new Set([
 ]);
 
 /**
- * Makes every value that is declared or produced as float16, bfloat16 or float64 a float32; tensors are not touched, and what was noted of inner
- * values goes, for onnxruntime finds it out again.
- * @returns names of the main graph's inputs that were changed
+ * Makes every value that is declared or produced as float16, bfloat16 or float64 a float32. Requires stored tensors of float32, or some that will be. Ensures that no other
+ * floats are declared or made anywhere; what was noted of inner values goes, for onnxruntime finds it out again.
+ * @param context.widenedInputs gets the names of the main graph's inputs that were changed
  */
-export function declareFloat32(model: ModelProto): string[] {
-  const { graph } = model;
-  if (graph === undefined) return [];
-  const changed = graph.input.filter(declareValue).map(({ name }) => name);
-  for (const each of [graph, ...innerGraphs(graph.node)]) declareGraph(each);
+export function declareFloat32(
+  model: ModelProto,
+  { widenedInputs }: { readonly widenedInputs: string[] },
+): void {
+  widenedInputs.push(
+    ...mainGraph(model)
+      .input.filter(declareValue)
+      .map(({ name }) => name),
+  );
+  for (const graph of allGraphs(model)) declareGraph(graph);
   for (const body of model.functions) {
     body.valueInfo = [];
     for (const node of body.node) declareNode(node);
     for (const inner of innerGraphs(body.node)) declareGraph(inner);
   }
-  return changed;
 }
 
 function declareGraph(graph: GraphProto): void {

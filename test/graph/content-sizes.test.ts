@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { accumulateGradients } from '../../src/autodiff/gradients.ts';
+import { sizedByContent } from '../../src/graph/content-sizes.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { sizedByContent } from '../../src/runtime/content-sizes.ts';
-import { accumulateGradients } from '../../src/runtime/gradients.ts';
 import { smallModel, tensor } from '../criteria/small-model.ts';
 import { type GraphParts, graph, integers, model, node } from '../formats/onnx/build-model.ts';
-import { gradientContext, meanOf, rmsOf } from './perceptron.ts';
+import { gradientContext, meanOf, rmsOf } from '../runtime/perceptron.ts';
 
 /** Samples `[STEPS, WIDTH]` whose largest number says how many of their steps count. */
 const [N_SAMPLES, STEPS, WIDTH, CLASSES] = [12, 5, 2, 3];

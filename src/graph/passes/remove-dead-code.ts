@@ -1,8 +1,12 @@
-import type { GraphProto } from '../formats/onnx/onnx-schema.ts';
-import { innerGraphs } from '../graph/proto-walk.ts';
+import type { GraphProto, ModelProto } from '../../formats/onnx/onnx-schema.ts';
+import { innerGraphs, mainGraph } from '../proto-walk.ts';
 
-/** Removes nodes whose outputs nobody reads, and stored tensors likewise, until nothing more can go. */
-export function removeDeadCode(graph: GraphProto): void {
+/**
+ * Removes nodes of the main graph whose outputs nobody reads, and stored tensors likewise. Requires nothing. Ensures that every node and stored tensor of the main graph is read, in
+ * it or in a graph inside it, or is an output; graphs inside stay as they are.
+ */
+export function removeDeadCode(model: ModelProto): void {
+  const graph = mainGraph(model);
   for (let count = -1; count !== graph.node.length; ) {
     count = graph.node.length;
     const read = readNames(graph);

@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createCurvatureGraph, createGradientGraph } from '../autodiff/gradient-graph.ts';
-import { writePrepared } from '../autodiff/prepare.ts';
 import { EmpError } from '../core/errors.ts';
 import { RandomWords } from '../core/random-words.ts';
 import { elementCount } from '../formats/model.ts';
-import { readBatches, readFirstBatch, repeatFirst, runBatch } from './batches.ts';
+import type { Fetched } from '../formats/numbers.ts';
+import { readBatches, readFirstBatch, repeatFirst, runBatch } from '../runtime/batches.ts';
+import { openSession } from '../runtime/session.ts';
+import { createCurvatureGraph, createGradientGraph } from './gradient-graph.ts';
 import {
   GRADIENT_SESSION,
   type GradientContext,
@@ -16,9 +17,9 @@ import {
   setUpGradients,
   weightShape,
 } from './gradient-setup.ts';
+import { writePrepared } from './prepare.ts';
 import { probeValues } from './probe.ts';
 import { rademacher } from './rademacher.ts';
-import { type Fetched, openSession } from './session.ts';
 
 /** What the random vectors of every estimate are drawn from, so that it comes out the same again. */
 const SEED = 20250925;

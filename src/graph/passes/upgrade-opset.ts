@@ -1,9 +1,10 @@
-import { EmpError } from '../core/errors.ts';
-import type { GraphProto, ModelProto, NodeProto } from '../formats/onnx/onnx-schema.ts';
-import { GraphBuilder } from '../graph/graph-builder.ts';
-import { createAttribute, takeAttribute } from '../graph/messages.ts';
-import { standardOpset } from '../graph/opset.ts';
-import { freePrefix, innerGraphs, isStandard } from '../graph/proto-walk.ts';
+import { EmpError } from '../../core/errors.ts';
+import type { GraphProto, ModelProto, NodeProto } from '../../formats/onnx/onnx-schema.ts';
+import { numbersOf } from '../../formats/onnx/tensor-data.ts';
+import { GraphBuilder } from '../graph-builder.ts';
+import { createAttribute, takeAttribute } from '../messages.ts';
+import { standardOpset } from '../opset.ts';
+import { allGraphs, freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
 
 /** The version that gradient rules are written for. */
 const TARGET = 16;
@@ -13,27 +14,25 @@ const OLDEST = 6;
 const IR_VERSION = 8n;
 
 /**
- * Brings the standard operators of a float32 model to opset 16, where they are older. Bodies of functions stay.
- * @returns the model's opset then
+ * Brings the standard operators of a model to opset 16, where they are older. Requires float32 numbers, small ones of them at hand, and scales as initializers. Ensures opset 16
+ * or later, and `ir_version` 8 or later; bodies of functions stay.
  * @throws EmpError unsupported_model for opsets before 6, and for uses of operators that opset 16 has no equal for
  */
-export function upgradeOpset(model: ModelProto): number {
-  const { graph, opsetImport } = model;
+export function upgradeOpset(model: ModelProto): void {
   if (model.irVersion < IR_VERSION) model.irVersion = IR_VERSION;
   const version = standardOpset(model);
-  if (graph === undefined || version >= TARGET) return version;
+  if (version >= TARGET) return;
   if (version < OLDEST) {
     throw new EmpError(
       'unsupported_model',
       `the model is of opset ${version}: gradients need ${OLDEST} or later; convert it with onnx.version_converter`,
     );
   }
-  const prefix = freePrefix(graph, 'upgraded');
-  for (const [index, each] of [graph, ...innerGraphs(graph.node)].entries()) {
-    upgradeGraph(each, version, `${prefix}${index}_`);
+  const prefix = freePrefix(mainGraph(model), 'upgraded');
+  for (const [index, graph] of allGraphs(model).entries()) {
+    upgradeGraph(graph, version, `${prefix}${index}_`);
   }
-  for (const entry of opsetImport.filter(isStandard)) entry.version = BigInt(TARGET);
-  return TARGET;
+  for (const entry of model.opsetImport.filter(isStandard)) entry.version = BigInt(TARGET);
 }
 
 function upgradeGraph(graph: GraphProto, version: number, prefix: string): void {
@@ -137,8 +136,10 @@ function upsampleToResize(old: Old): void {
 
 /** Nearest neighbours were found by cutting off, where the result is smaller by rounding up; scales that are computed are taken to enlarge. */
 function toResize({ node, graph }: Old, scales: string): void {
-  const isSmaller = floatsOf(graph, scales)?.some((scale) => scale < 1) ?? false;
-  if (isSmaller && floatsOf(graph, scales)?.some((scale) => scale > 1)) {
+  const stored = graph.initializer.find(({ name }) => name === scales);
+  const factors = stored === undefined ? null : numbersOf(stored);
+  const isSmaller = factors?.some((scale) => scale < 1) ?? false;
+  if (isSmaller && factors?.some((scale) => scale > 1)) {
     refuse(node, 'Resize of opset 10 that makes one axis smaller and another larger');
   }
   node.opType = 'Resize';
@@ -176,14 +177,6 @@ function knownRanks({ input, output, valueInfo, initializer }: GraphProto): Map<
     if (shape !== undefined) ranks.set(name, shape.dim.length);
   }
   return ranks;
-}
-
-/** The numbers of a small initializer. */
-function floatsOf({ initializer }: GraphProto, name: string): number[] | null {
-  const tensor = initializer.find((candidate) => candidate.name === name);
-  if (tensor === undefined) return null;
-  const { rawData, floatData } = tensor;
-  return rawData.byteLength > 0 ? [...new Float32Array(rawData.slice().buffer)] : floatData;
 }
 
 function refuse(node: NodeProto, what: string): never {

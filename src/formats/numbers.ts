@@ -1,7 +1,26 @@
 import { EmpError } from '../core/errors.ts';
-import { type TensorProto, TensorProto_DataLocation } from '../formats/onnx/onnx-schema.ts';
-import { dtypeOf } from '../formats/onnx/tensor-data.ts';
-import type { TensorNumbers } from './session.ts';
+
+/** Row-major numbers; `bool` comes as bytes, int64 as BigInt. */
+export type TensorNumbers =
+  | Float16Array
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array;
+
+/** A tensor in memory: what goes into a model or comes out of it, on the CPU. */
+export interface Fetched {
+  /** `float32`, `int64`, `bool`, ... */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data: TensorNumbers;
+}
 
 /** The element types that data comes in: bytes of one, and the little-endian numbers at the start of a buffer. */
 const DTYPES: Readonly<Record<string, { width: number; view(buffer: ArrayBuffer): TensorNumbers }>> = {
@@ -39,16 +58,6 @@ export function toFloat64(numbers: TensorNumbers): Float64Array {
   return numbers instanceof BigInt64Array || numbers instanceof BigUint64Array
     ? Float64Array.from(numbers, Number)
     : Float64Array.from(numbers);
-}
-
-/** The numbers that a stored tensor itself holds; null for external data and for other types. Integers beyond 2^53 are rounded. */
-export function numbersOf(tensor: TensorProto): readonly number[] | null {
-  if (tensor.dataLocation === TensorProto_DataLocation.EXTERNAL) return null;
-  const dtype = dtypeOf(tensor);
-  if (!isNumberType(dtype)) return null;
-  const { rawData, floatData, int32Data, int64Data, uint64Data } = tensor;
-  if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice().buffer, dtype))];
-  return [...floatData, ...int32Data, ...int64Data.map(Number), ...uint64Data.map(Number)];
 }
 
 function describe(dtype: string) {

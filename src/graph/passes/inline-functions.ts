@@ -1,5 +1,5 @@
 import { clone, create } from '@bufbuild/protobuf';
-import { EmpError } from '../core/errors.ts';
+import { EmpError } from '../../core/errors.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -12,21 +12,23 @@ import {
   SparseTensorProtoSchema,
   TensorProtoSchema,
   ValueInfoProtoSchema,
-} from '../formats/onnx/onnx-schema.ts';
-import { normalizeDomain } from '../graph/onnx-model.ts';
-import { freePrefix, isStandard } from '../graph/proto-walk.ts';
+} from '../../formats/onnx/onnx-schema.ts';
+import { normalizeDomain, OnnxModel } from '../onnx-model.ts';
+import { unrollModel } from '../program.ts';
+import { freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
 
 /** Calls of calls multiply. */
 const MAX_NODES = 100_000;
 
 /**
- * Replaces calls of the model's own functions by their bodies, but for functions written for other versions of operators than the model's,
- * which stay. Copies of a body share its tensors. Functions must not call themselves (`unrollModel` sees to that).
- * @throws EmpError unsupported_model where the model becomes too large
+ * Replaces calls of the model's own functions by their bodies. Requires nothing. Ensures that what is left of functions is written for other versions of operators than the
+ * model's, or none is. Copies of a body share its tensors.
+ * @throws EmpError unsupported_model for functions without end, and where the model becomes too large
  */
 export function inlineFunctions(model: ModelProto): void {
-  const { graph } = model;
-  if (graph === undefined || model.functions.length === 0) return;
+  if (model.functions.length === 0) return;
+  unrollModel(new OnnxModel(model)); // refuses functions without end
+  const graph = mainGraph(model);
   const inlined = model.functions.filter((body) => importsAgree(model, body));
   const functions = new Map(inlined.map((body) => [keyOf(body, body.name), body]));
   const prefix = freePrefix(graph, 'call');

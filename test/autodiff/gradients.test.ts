@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { describe, test } from 'node:test';
+import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
+import { accumulateGradients, type GradientStatistic } from '../../src/autodiff/gradients.ts';
 import { EmpError } from '../../src/core/errors.ts';
-import type { GradientContext } from '../../src/runtime/gradient-setup.ts';
-import { accumulateGradients, type GradientStatistic } from '../../src/runtime/gradients.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { graph, node } from '../formats/onnx/build-model.ts';
 import {
@@ -21,7 +21,7 @@ import {
   w1,
   w2,
   x,
-} from './perceptron.ts';
+} from '../runtime/perceptron.ts';
 
 const oracle = perceptronGradients();
 

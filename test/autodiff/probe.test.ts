@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
+import { probeValues } from '../../src/autodiff/probe.ts';
 import {
   type NodeProto,
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
-import { probeValues } from '../../src/runtime/probe.ts';
-import { prepareFiles } from '../autodiff/prepared.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { integers, node } from '../formats/onnx/build-model.ts';
+import { prepareFiles } from './prepared.ts';
 
 /** Probes a model with one input `x [n, 4]` on so many samples each. */
 async function probe(

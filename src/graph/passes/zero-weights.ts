@@ -1,0 +1,64 @@
+import { create } from '@bufbuild/protobuf';
+import { isFloatDtype } from '../../core/dtype.ts';
+import { elementCount } from '../../formats/model.ts';
+import {
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from '../../formats/onnx/onnx-schema.ts';
+import { dtypeOf, elementBits, parseShape } from '../../formats/onnx/tensor-data.ts';
+import { GraphBuilder } from '../graph-builder.ts';
+import { createNode, createTensor } from '../messages.ts';
+import { standardOpset } from '../opset.ts';
+import { freePrefix, innerGraphs, mainGraph } from '../proto-walk.ts';
+
+/** Fewer numbers may be what sizes are computed of: scales, strides, anchors. */
+const MAX_KEPT_ELEMENTS = 64;
+/** ConstantOfShape is there since. */
+export const MAKES_ZEROS_SINCE = 9;
+
+/**
+ * Puts nodes that make zeros in the place of stored floats and bytes of more than 64 elements, in the main graph and in those inside it. Requires that constants are initializers
+ * and no inputs. Ensures that the model is small, and that its values have the shapes and types that they had. Does nothing before opset 9, which has no such node.
+ * @returns values of the main graph that may have other numbers: what was stored, and the outputs of nodes with such inside
+ */
+export function zeroWeights(model: ModelProto): string[] {
+  const opset = standardOpset(model);
+  if (opset < MAKES_ZEROS_SINCE) return [];
+  const graph = mainGraph(model);
+  const added = create(GraphProtoSchema);
+  const builder = new GraphBuilder(added, freePrefix(graph, 'zero'), opset);
+  const zero = (holder: GraphProto): string[] => {
+    const last = [...new Map(holder.initializer.map((tensor) => [tensor.name, tensor])).values()];
+    const weights = last.filter(isWeight);
+    holder.initializer = last.filter((tensor) => !weights.includes(tensor));
+    const nodes = weights.map((tensor) =>
+      createZeros(tensor, builder.integers(parseShape(tensor.dims, tensor.name))),
+    );
+    holder.node.unshift(...nodes);
+    return weights.map(({ name }) => name);
+  };
+  const clouded = graph.node.flatMap((node) => {
+    const inner = [...innerGraphs([node])].flatMap(zero);
+    return inner.length > 0 ? node.output : [];
+  });
+  const zeroed = zero(graph);
+  graph.initializer.push(...added.initializer);
+  return [...zeroed, ...clouded];
+}
+
+function isWeight(tensor: TensorProto): boolean {
+  const dtype = dtypeOf(tensor);
+  const isReplaceable = isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
+  return isReplaceable && elementCount(parseShape(tensor.dims, tensor.name)) > MAX_KEPT_ELEMENTS;
+}
+
+/** Makes zeros of the tensor's name, type and shape, where `shape` is the name of its shape. */
+function createZeros(tensor: TensorProto, shape: string): NodeProto {
+  const { name, dataType } = tensor;
+  const rawData = new Uint8Array((elementBits(tensor) ?? 0) / 8);
+  const value = { tensor: createTensor('', dataType, [1], rawData) };
+  return createNode('ConstantOfShape', [shape], [name], { value }, name);
+}
