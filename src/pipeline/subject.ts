@@ -1,6 +1,6 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { Figures } from '../report/figures.ts';
 import type { Report } from '../report/report.ts';
+import type { VerdictFacts } from '../report/verdict-facts.ts';
 import type { CountRule } from './passes/count-rule.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -16,7 +16,7 @@ export interface PrunedModel {
 /** What a report says of scores, decision and pruned model. */
 export interface ReportContent
   extends Pick<Report, 'total' | 'tensors' | 'scores' | 'structures' | 'loss_bound'>,
-    Pick<Figures, 'groups' | 'zeroRows' | 'raised' | 'pooled'> {}
+    Pick<VerdictFacts, 'groups' | 'zeroRows' | 'raised' | 'pooled'> {}
 
 /** The job's own pruned model. */
 export interface PrunedForGood extends PrunedModel {

@@ -1,4 +1,5 @@
-import type { Evaluation, FamilyReport, Granularity, Report } from '../../src/report/report.ts';
+import type { Evaluation, FamilyReport, Report } from '../../src/report/report.ts';
+import type { Granularity } from '../../src/report/words.ts';
 import { composeReport, createTensor, decide, hash, joined, judged, total } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { repairStep, undoneStep } from './repair-step.ts';

@@ -4,9 +4,9 @@ import { CRITERIA as WEIGHT_CRITERIA } from '../../src/criteria/registry.ts';
 import { STRUCTURE_CRITERIA } from '../../src/criteria/structures/registry.ts';
 import { GRANULARITIES as RECIPE_GRANULARITIES } from '../../src/pipeline/recipe.ts';
 import { REPAIR_NAMES } from '../../src/repair/repair-names.ts';
-import { CRITERIA, GRANULARITIES, REPAIRS, structureCriteria } from '../../src/report/html/asked-words.ts';
 import { renderReport } from '../../src/report/html/page.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
+import { CRITERIA, GRANULARITIES, REPAIRS, structureCriteria } from '../../src/report/words.ts';
 import { SAMPLE_REPORTS } from './sample-report.ts';
 
 const { channels, heads, kanNodes, searched } = SAMPLE_REPORTS;

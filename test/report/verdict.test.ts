@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { Figures } from '../../src/report/figures.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
 import {
   channelFigures,
@@ -13,9 +13,9 @@ import {
   search,
   timed,
   unlabeled,
-} from './figures.ts';
+} from './verdict-facts.ts';
 
-const textOf = (changed: Partial<Figures>) => createVerdict({ ...figures, ...changed }).text;
+const textOf = (changed: Partial<VerdictFacts>) => createVerdict({ ...figures, ...changed }).text;
 
 describe('the sentence', () => {
   test('says what goes, what it holds and what gets smaller', () => {
@@ -177,7 +177,7 @@ describe('the sentence', () => {
   describe('of structures', () => {
     const { structures } = channelFigures;
     assert.ok(structures);
-    const structuresText = (changed: Partial<Figures>) => textOf({ ...channelFigures, ...changed });
+    const structuresText = (changed: Partial<VerdictFacts>) => textOf({ ...channelFigures, ...changed });
 
     test('counts them and says what the smaller model saves', () => {
       assert.equal(

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import type { Figures } from '../../src/report/figures.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
+import { repairStep, undoneStep } from './repair-step.ts';
 import {
   channelFigures,
   family,
@@ -14,13 +15,12 @@ import {
   tensor,
   timed,
   unlabeled,
-} from './figures.ts';
-import { repairStep, undoneStep } from './repair-step.ts';
+} from './verdict-facts.ts';
 
 const seen = new Set<WarningCode>();
 
 /** The warnings' texts, one below the other; none: null. */
-function warning(code: WarningCode, changed: Partial<Figures>): string | null {
+function warning(code: WarningCode, changed: Partial<VerdictFacts>): string | null {
   const texts = warningsOf({ ...figures, ...changed }).flatMap((found) =>
     found.code === code ? found.text : [],
   );
@@ -301,7 +301,7 @@ test('no speed is promised where a model with zeros is written, and latencies ar
 });
 
 describe('structures', () => {
-  const ofChannels = (code: WarningCode, changed: Partial<Figures> = {}) =>
+  const ofChannels = (code: WarningCode, changed: Partial<VerdictFacts> = {}) =>
     warning(code, { ...channelFigures, ...changed });
   const measured = (...latencies: number[]) => ({ evaluation: timed(labeled(), ...latencies) });
 

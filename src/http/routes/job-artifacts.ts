@@ -5,6 +5,7 @@ import { EmpError } from '../../core/errors.ts';
 import type { Job, JobArtifact } from '../../jobs/job.ts';
 import { ARTIFACTS } from '../../jobs/run-job.ts';
 import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
+import { PAGE_POLICY } from '../../report/page-policy.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
 import { preferredMediaType } from '../accept.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
@@ -19,10 +20,6 @@ const reportViewSchema = reportSchema
 
 const JSON_TYPE = 'application/json';
 const PAGE_TYPE = 'text/html';
-
-/** The page holds its styles and charts itself, and no script. */
-const PAGE_POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /** What a finished job made. */
 export function registerJobArtifacts(app: App, { jobs, store }: Services): void {
