@@ -36,7 +36,7 @@ export const tensor: TensorReport = {
 };
 
 /** A job without evaluation, at beta 1. */
-export const figures: VerdictFacts = {
+export const facts: VerdictFacts = {
   total,
   sizes,
   groups: [tensor],
@@ -64,8 +64,8 @@ export const family: FamilyReport = {
 };
 
 /** A job on channels without evaluation, at beta 1. */
-export const channelFigures: VerdictFacts = {
-  ...figures,
+export const channelFacts: VerdictFacts = {
+  ...facts,
   total: { ...total, n: 64, n_keep: 48, n_eff: 48.2 },
   sizes: { ...sizes, pruned_bytes: 30_000 },
   groups: [family],

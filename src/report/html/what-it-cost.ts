@@ -160,13 +160,7 @@ export function lossBoundTable({ loss_bound, evaluation, recipe }: Report): Mark
     columns: ['', 'Loss change'],
     rows: [
       ['Measured on the evaluation data', lossChange(evaluation) ?? 'not measured'],
-      [
-        'Estimated bound',
-        atMost(
-          bound,
-          ifKnown(standard_error, (error) => per_trace * error),
-        ),
-      ],
+      ['Estimated bound', atMost(bound, standard_error && per_trace * standard_error)],
       ['Eq. 5 of the paper, which is loose', atMost(asymptotic, null)],
     ],
   })}<p class="note">The bound is a second-order estimate, not a guarantee: ${formatNumber(per_trace)} (known exactly from the removed weights) times the trace of the

@@ -83,7 +83,7 @@ function drawBars(
   const columns = Math.min(nameColumns, Math.max(...names.map(columnsOfText)));
   const inset = isNameAbove ? { insetTop: height - barHeight } : { inset: (height - barHeight) / 2 };
   const bar = { y: 'name', ...inset, insetLeft: 0, insetRight: 0 } as const;
-  const text = { y: 'name', fill: INK, dy: isNameAbove ? -4 : 0 };
+  const text = { y: 'name', fill: INK, dy: isNameAbove ? -4 : 0, ...(isNameAbove ? RIMMED : {}) };
   return drawChart(description, {
     width,
     height: bars.length * height + 30,
@@ -104,7 +104,6 @@ function drawBars(
         frameAnchor: 'left',
         textAnchor: isNameAbove ? 'start' : 'end',
         dx: isNameAbove ? 0 : -NAME_GAP,
-        ...(isNameAbove ? RIMMED : {}),
       }),
       Plot.text(bars, {
         ...text,
@@ -113,7 +112,6 @@ function drawBars(
         textAnchor: 'end',
         dx: isNameAbove ? 0 : 54,
         fontVariant: 'tabular-nums',
-        ...(isNameAbove ? RIMMED : {}),
       }),
     ],
   });
