@@ -2,8 +2,18 @@ import * as Plot from '@observablehq/plot';
 import type { FamilyReport, Report, TensorReport } from '../report.ts';
 import { nounsOf } from '../reported-recipe.ts';
 import { capitalized, count, counted, formatNumber, formatPercent, formatTick, ifKnown } from '../wording.ts';
-import { CHART_WIDTH, chartFigure, drawChart, INK, KEPT, REMOVED, RIMMED } from './chart.ts';
-import { columnsOfText, shortenName, visibleName } from './chart-names.ts';
+import {
+  CHART_WIDTH,
+  chartFigure,
+  columnsOfText,
+  drawChart,
+  INK,
+  KEPT,
+  REMOVED,
+  RIMMED,
+  shortenName,
+  visibleName,
+} from './chart.ts';
 import { type Content, folded, html, type Markup, nameOf, table } from './markup.ts';
 
 /** A tensor, or a family of structures. */
