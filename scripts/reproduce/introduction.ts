@@ -1,4 +1,5 @@
 import type { Measured } from './network.ts';
+import { count } from './table.ts';
 
 /** What is compared with what, and what differs from the paper. */
 export function formatIntroduction({ environment, evaluation }: Measured): string {
@@ -10,7 +11,7 @@ on PyTorch that shares nothing with this project and computed its answers once. 
 ## What differs from the paper, and why
 
 - **The networks are ours**, trained for this project, since the paper's checkpoints are not published. FC2 (784-100-10) and FC5 (784-1000-600-300-100-10) have the paper's shapes. There is one of each:
-  FC2 on MNIST and FC5 on Fashion-MNIST; the paper has both on both. FC2 has seen 8,000 digits, the paper's 60,000. Measured on ${evaluation.n_samples.toLocaleString('en-US')} samples of each test set, the paper's 10,000.
+  FC2 on MNIST and FC5 on Fashion-MNIST; the paper has both on both. FC2 has seen 8,000 digits, the paper's 60,000. Measured on ${count(evaluation.n_samples)} samples of each test set, the paper's 10,000.
 - **The paper's figures of FC2 and FC5** are in its Figure 3 and Table 10, of whose text we had no copy: only the sparsity of FC5 is known to us, not on which data.
 - **No LLaMA weights**: they are gated. The protocol is repeated on \`llama-tiny\`: the same blocks and tensor names, 4 of them, width 128, MLP 344, trained on the King James Bible
   with bytes for tokens. Its perplexity is per byte and says nothing beside that of a 7B model; what pruning does to it does. Wanda is calibrated on 64 sequences of 128 bytes, the paper's on 128 of 512 tokens.

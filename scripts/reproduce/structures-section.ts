@@ -1,9 +1,9 @@
+import { GRANULARITIES, GROUPS } from '../../src/recipe/terms.ts';
+import { counted } from '../../src/report/wording.ts';
 import type { Measured, Network } from './network.ts';
 import type { Removal } from './structures.ts';
 import { count, formatTable, loss, percent, ratio } from './table.ts';
 import { titleOf } from './titles.ts';
-
-const UNITS = { channel: 'channels', head: 'heads', kan_node: 'KAN nodes' } as const;
 
 const INTRODUCTION = `Channels (neurons of fully connected layers, in transformers those of the MLPs), attention heads and KAN nodes removed at beta 1, scope \`layer\`, with the default \`round_to\`: channels are kept by eights.
 Each row: loss and accuracy as removed, then repaired. *Evenly*, repaired: the same scores, of every family the same share, as near to the row's total as rounded counts come. *Random*, repaired: as many as in the row or a little less, for of every family goes the same share (small families, which are decided on together, are one), not rounded to eights but down to whole structures; of three draws the one with the median loss.
@@ -33,7 +33,7 @@ export function formatStructures(removals: readonly Removal[]): string {
 
 function headingOf(network: Network, { granularity, repair }: Removal['plan']): string {
   const repairs = repair.map((name) => `\`${name}\``).join(', ');
-  return `### ${titleOf(network)}: ${UNITS[granularity]}, repaired by ${repairs}`;
+  return `### ${titleOf(network)}: ${GRANULARITIES[granularity].unit.many}, repaired by ${repairs}`;
 }
 
 /** By one plan for one network. */
@@ -41,7 +41,7 @@ function formatTables(removals: readonly Removal[]): string[] {
   const [{ plan, plain }] = removals;
   const { families, parameters } = structuresOf(plain);
   const { dense } = plain.evaluation;
-  const dimensions = `${count(plain.total.n)} ${UNITS[plan.granularity]} in ${families.length} ${families.length === 1 ? 'family' : 'families'}, ${count(parameters.dense)} parameters`;
+  const dimensions = `${count(plain.total.n)} ${GRANULARITIES[plan.granularity].unit.many} in ${counted(families.length, GROUPS.structures)}, ${count(parameters.dense)} parameters`;
   return [
     `${dimensions}, loss ${loss(dense.loss)}, accuracy ${percent(dense.accuracy)} %.`,
     formatTable(HEAD, removals.map(formatRow)),

@@ -1,3 +1,5 @@
+import { count as formatCount, times } from '../../src/report/wording.ts';
+
 /** A Markdown table; columns after the first `textColumns` hold numbers. */
 export function formatTable(
   head: readonly string[],
@@ -19,7 +21,7 @@ const orNone = (format: (x: number) => string) => (x: number | null | undefined)
 export const percent = orNone((x) => (100 * x).toFixed(2));
 export const loss = orNone((x) => x.toFixed(4));
 export const perplexity = orNone((x) => x.toFixed(3));
-export const count = orNone((n) => n.toLocaleString('en-US'));
+export const count = orNone(formatCount);
 /** A relative change in percent, with its sign. */
 export const change = orNone((x) => signed(100 * x, 2));
 
@@ -32,5 +34,5 @@ export function signed(x: number, digits: number): string {
 
 /** How many times as fast. */
 export function ratio(dense: number | null | undefined, pruned: number | null | undefined): string {
-  return typeof dense === 'number' && typeof pruned === 'number' ? (dense / pruned).toFixed(2) : NONE;
+  return typeof dense === 'number' && typeof pruned === 'number' ? times(dense, pruned) : NONE;
 }

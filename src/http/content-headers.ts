@@ -1,3 +1,5 @@
+import { PAGE_POLICY } from '../report/page-policy.ts';
+
 /** What a response tells a browser about its content. */
 
 const NO_SNIFFING = { 'x-content-type-options': 'nosniff' } as const;
@@ -11,8 +13,7 @@ export const UPLOADED_CONTENT = {
 /** The page holds its styles and charts itself, and no script. */
 export const REPORT_PAGE_CONTENT = {
   ...NO_SNIFFING,
-  'content-security-policy':
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+  'content-security-policy': PAGE_POLICY,
 } as const;
 
 /** By directive: the documentation's page has scripts of its own, and loads nothing from elsewhere. */

@@ -1,7 +1,7 @@
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { Recipe } from '../recipe/recipe.ts';
-import type { Figures } from '../report/figures.ts';
 import type { Report } from '../report/report.ts';
+import type { VerdictFacts } from '../report/verdict-facts.ts';
 import type { Amount } from './amount.ts';
 
 /** What is kept or removed of a model, its weights or its structures: scored, and ready to be decided on any number of times. */
@@ -40,4 +40,4 @@ export interface PrunedForGood extends PrunedModel {
 /** What a report says of scores, decision and pruned model. */
 export interface ReportContent
   extends Pick<Report, 'total' | 'tensors' | 'scores' | 'structures' | 'loss_bound'>,
-    Pick<Figures, 'groups' | 'zeroRows' | 'raised' | 'pooled'> {}
+    Pick<VerdictFacts, 'groups' | 'zeroRows' | 'raised' | 'pooled'> {}

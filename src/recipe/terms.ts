@@ -50,6 +50,12 @@ export type Granularity = keyof typeof GRANULARITIES;
 export type StructureGranularity = Exclude<Granularity, 'weight'>;
 export const GRANULARITY_NAMES = Object.keys(GRANULARITIES) as [Granularity, ...Granularity[]];
 
+/** What has a sparsity of its own. */
+export const GROUPS = {
+  weights: { one: 'tensor', many: 'tensors' },
+  structures: { one: 'family', many: 'families' },
+} as const satisfies Readonly<Record<string, Noun>>;
+
 interface ScopeRow {
   readonly weights: string;
   /** Null: structures have no such scope. */
@@ -131,6 +137,13 @@ export const TARGETS = {
   },
 } as const satisfies Readonly<Record<string, TargetRow>>;
 export type TargetName = keyof typeof TARGETS;
+
+/** What texts call the loss of each kind. */
+export const LOSSES = {
+  cross_entropy: 'loss',
+  binary_cross_entropy: 'binary cross-entropy',
+  mean_squared_error: 'mean squared error',
+} as const;
 
 interface MetricRow {
   readonly title: string;

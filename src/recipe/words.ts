@@ -20,17 +20,31 @@ export function needWords({ needs }: Scoring): string {
   return data.map((need) => NEEDS[need]).join(', ');
 }
 
-/** `` `name`: what it means; `` of every row for which there is something to say. */
-export function listMeanings<R>(
+/** What the names of rows mean, for those of which there is something to say. */
+export function meaningsOf<R>(
   rows: Readonly<Record<string, R>>,
   meaningOf: (row: R) => string | null,
-): string {
-  return Object.entries(rows)
-    .flatMap(([name, row]) => {
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(rows).flatMap(([name, row]) => {
       const meaning = meaningOf(row);
-      return meaning === null ? [] : `\`${name}\`: ${meaning}`;
-    })
-    .join('; ');
+      return meaning === null ? [] : [[name, meaning]];
+    }),
+  );
+}
+
+/** The same as text: `` `name`: what it means; `` and so on. */
+export function listMeanings<R>(...args: Parameters<typeof meaningsOf<R>>): string {
+  const meanings = Object.entries(meaningsOf(...args));
+  return meanings.map(([name, meaning]) => `\`${name}\`: ${meaning}`).join('; ');
+}
+
+/** What criteria score such components by, of which one is called `unit`. */
+export function scoreMeanings(
+  kind: 'weights' | 'structures',
+  unit: string,
+): Readonly<Record<string, string>> {
+  return meaningsOf(CRITERIA, (row) => row[kind] && scoreWords(row[kind], unit));
 }
 
 /** The criteria as an API's description tells of them. */

@@ -1,7 +1,12 @@
-import type { Evaluation } from './report.ts';
-import { count, number, percent, points } from './wording.ts';
+/** What pruning cost, as it was measured, in words. */
+import { LOSSES } from '../recipe/terms.ts';
+import type { Evaluation, Report } from './report.ts';
+import { accuracy, cosine, count, counted, number, percent, points } from './wording.ts';
 
 type Latencies = 'latency_ms' | 'latency_extended_ms';
+type Search = NonNullable<Evaluation['search']>;
+type Target = Search['target'];
+
 export type Metrics = Omit<Evaluation['dense'], Latencies>;
 
 /** With the standard errors where they are known. */
@@ -22,15 +27,8 @@ export function compareSparsity(
   return difference < 0 ? 'less sparse' : 'more sparse';
 }
 
-/** What texts call the loss. */
-const LOSS_NAMES = {
-  cross_entropy: 'loss',
-  binary_cross_entropy: 'binary cross-entropy',
-  mean_squared_error: 'mean squared error',
-} as const satisfies Record<NonNullable<Evaluation['loss_kind']>, string>;
-
 export function lossName({ loss_kind }: Pick<Evaluation, 'loss_kind'>): string {
-  return LOSS_NAMES[loss_kind ?? 'cross_entropy'];
+  return LOSSES[loss_kind ?? 'cross_entropy'];
 }
 
 /** ` (3,000 positions)` where a sample has several labels, or ones that do not count. */
@@ -40,69 +38,126 @@ export function describePositions({ n_samples, n_positions, loss_kind }: Evaluat
   return ` (${count(n_positions)} ${isClasses ? 'positions' : 'numbers'})`;
 }
 
-/** Beyond it a percentage says less than the loss itself. */
-const MAX_SHARE = 100;
-
-/** How amounts of loss are shown, the largest of them given: all relative to the dense model's, or none where that is next to zero. */
-export function lossFormat(largest: number, denseLoss: number): (amount: number) => string {
-  return largest / denseLoss <= MAX_SHARE ? (amount) => percent(amount / denseLoss) : number;
-}
-
 /** `1,000 samples`, with the positions where a sample has several. */
 export function describeSamples(evaluation: Evaluation): string {
-  const { n_samples } = evaluation;
-  const counted = `${count(n_samples)} sample${n_samples === 1 ? '' : 's'}${describePositions(evaluation)}`;
-  return isLabeled(evaluation) ? counted : `${counted} without labels`;
+  const samples = counted(evaluation.n_samples, { one: 'sample', many: 'samples' });
+  return `${samples}${describePositions(evaluation)}${isLabeled(evaluation) ? '' : ' without labels'}`;
 }
 
 /** `a loss increase of 1 %`, `an accuracy drop of 0.5 points`. */
-export function describeTarget(target: NonNullable<Evaluation['search']>['target']): string {
-  const { max_loss_increase, max_accuracy_drop = 0 } = target;
+export function describeTarget({ max_loss_increase, max_accuracy_drop = 0 }: Target): string {
   return max_loss_increase === undefined
     ? `an accuracy drop of ${number(100 * max_accuracy_drop)} ${max_accuracy_drop === 0.01 ? 'point' : 'points'}`
     : `a loss increase of ${number(100 * max_loss_increase)} %`;
 }
 
-/** From what to what the figures of the dense model go. */
-export function describeCost(evaluation: Evaluation, pruned: Measured = evaluation.pruned): string {
-  const parts = [...lossPart(evaluation, pruned), ...accuracyPart(evaluation, pruned)];
-  return (parts.length > 0 ? parts : driftParts(pruned)).join(' and ');
+/** How many betas a search has tried. */
+export const betasTried = ({ evaluations }: Search): number =>
+  new Set(evaluations.map(({ beta }) => beta)).size;
+
+/** By how much a model is worse than the dense one in loss or accuracy. */
+export interface Cost {
+  readonly name: string;
+  /** Infinite where the loss is not finite. */
+  readonly change: number;
+  readonly standardError: number | null;
+  /** What a target allows; undefined where it says nothing of this. */
+  allowedBy(target: Target): number | undefined;
+  /** Amounts of it, all shown alike. */
+  show(amount: number): string;
+  /** From what to what it goes. */
+  readonly text: string;
 }
 
-function lossPart({ dense, loss_kind }: Evaluation, pruned: Measured): string[] {
+/** Of what has labels; none without. */
+export function costsOf(evaluation: Evaluation, pruned: Measured = evaluation.pruned): Cost[] {
+  return [...lossCost(evaluation, pruned), ...accuracyCost(evaluation, pruned)];
+}
+
+function lossCost({ dense, loss_kind }: Evaluation, pruned: Measured): Cost[] {
   if (dense.loss === null) return [];
-  const from = `${lossName({ loss_kind })} from ${number(dense.loss)} to`;
-  if (pruned.loss === null) return [`${from} a value that is not finite`];
-  const increase = pruned.loss - dense.loss;
-  const error = pruned.loss_increase_standard_error;
-  const show = lossFormat(Math.max(Math.abs(increase), error ?? 0), dense.loss);
-  const details = [`${show(Math.abs(increase))} ${increase < 0 ? 'less' : 'more'}`];
-  if (error !== null) details.push(`standard error ${show(error)}`);
+  const denseLoss = dense.loss;
+  const change = pruned.loss === null ? Number.POSITIVE_INFINITY : pruned.loss - denseLoss;
+  const standardError = pruned.loss_increase_standard_error;
+  const show = lossFormat(Math.max(Math.abs(change), standardError ?? 0), denseLoss);
+  const name = lossName({ loss_kind });
+  const details = [...changeDetails(change, standardError, show, ['less', 'more'])];
   if (dense.perplexity !== null && pruned.perplexity !== null)
     details.push(`perplexity from ${number(dense.perplexity)} to ${number(pruned.perplexity)}`);
-  return [`${from} ${number(pruned.loss)} (${details.join(', ')})`];
-}
-
-function accuracyPart({ dense }: Evaluation, pruned: Measured): string[] {
-  if (dense.accuracy === null || pruned.accuracy === null) return [];
-  const drop = dense.accuracy - pruned.accuracy;
-  const error = pruned.accuracy_drop_standard_error;
-  const details = [`${points(Math.abs(drop))} ${drop < 0 ? 'higher' : 'lower'}`];
-  if (error !== null) details.push(`standard error ${points(error)}`);
+  const to =
+    pruned.loss === null ? 'a value that is not finite' : `${number(pruned.loss)} (${details.join(', ')})`;
   return [
-    `accuracy from ${accuracy(dense.accuracy)} to ${accuracy(pruned.accuracy)} (${details.join(', ')})`,
+    {
+      name,
+      change,
+      standardError,
+      allowedBy: ({ max_loss_increase: share }) => (share === undefined ? share : share * denseLoss),
+      show,
+      text: `${name} from ${number(denseLoss)} to ${to}`,
+    },
   ];
 }
 
-function driftParts({ relative_l2, cosine, top1_agreement }: Metrics): string[] {
+/** Beyond it a percentage says less than the loss itself. */
+const MAX_SHARE = 100;
+
+/** All relative to the dense model's, or none where the largest is many times that. */
+function lossFormat(largest: number, denseLoss: number): (amount: number) => string {
+  return largest / denseLoss <= MAX_SHARE ? (amount) => percent(amount / denseLoss) : number;
+}
+
+function accuracyCost({ dense }: Evaluation, pruned: Measured): Cost[] {
+  if (dense.accuracy === null || pruned.accuracy === null) return [];
+  const change = dense.accuracy - pruned.accuracy;
+  const standardError = pruned.accuracy_drop_standard_error;
+  const details = changeDetails(change, standardError, points, ['higher', 'lower']);
+  return [
+    {
+      name: 'accuracy',
+      change,
+      standardError,
+      allowedBy: ({ max_accuracy_drop }) => max_accuracy_drop,
+      show: points,
+      text: `accuracy from ${accuracy(dense.accuracy)} to ${accuracy(pruned.accuracy)} (${details.join(', ')})`,
+    },
+  ];
+}
+
+function changeDetails(
+  change: number,
+  standardError: number | null,
+  show: Cost['show'],
+  [better, worse]: readonly [string, string],
+): string[] {
+  const amount = `${show(Math.abs(change))} ${change < 0 ? better : worse}`;
+  return standardError === null ? [amount] : [amount, `standard error ${show(standardError)}`];
+}
+
+/** From what to what the figures of the dense model go. */
+export function describeCost(evaluation: Evaluation, pruned: Measured = evaluation.pruned): string {
+  const costs = costsOf(evaluation, pruned).map(({ text }) => text);
+  return (costs.length > 0 ? costs : driftParts(pruned)).join(' and ');
+}
+
+function driftParts({ relative_l2, cosine: alike, top1_agreement }: Metrics): string[] {
   const parts: string[] = [];
   if (relative_l2 !== null) {
-    const alike = cosine === null ? '' : `, cosine ${cosine < 1 ? Math.min(cosine, 0.9999).toFixed(4) : '1'}`;
-    parts.push(`the outputs move by ${percent(relative_l2)} (relative L2${alike})`);
+    const direction = alike === null ? '' : `, cosine ${cosine(alike)}`;
+    parts.push(`the outputs move by ${percent(relative_l2)} (relative L2${direction})`);
   }
   if (top1_agreement !== null)
     parts.push(`${percent(top1_agreement)} of the top-1 predictions stay the same`);
   return parts.length > 0 ? parts : ['how far the outputs move has no finite figure'];
 }
 
-const accuracy = (share: number): string => `${(100 * share).toFixed(2)} %`;
+/** ` (loss from 0.6 to 0.55)`, or the drift: what a repair brought; empty where that was not measured. */
+export function describeRepair(step: Report['repair'][number], evaluation: Evaluation | null): string {
+  const { loss_before, loss_after, relative_l2_before, relative_l2_after, n_repaired } = step;
+  if (evaluation === null || n_repaired === 0) return '';
+  const [name, show, before, after] =
+    evaluation.dense.loss === null
+      ? (['drift', percent, relative_l2_before, relative_l2_after] as const)
+      : ([lossName(evaluation), number, loss_before, loss_after] as const);
+  const [from, to] = [before, after].map((value) => (value === null ? 'not finite' : show(value)));
+  return ` (${name} from ${from} to ${to})`;
+}

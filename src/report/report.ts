@@ -1,11 +1,6 @@
 import { z } from 'zod';
 import { REPAIR_NAMES } from '../recipe/terms.ts';
-import { WARNING_CODES, type WarningCode } from './warning-codes.ts';
-
-const warningCodes = Object.keys(WARNING_CODES) as [WarningCode, ...WarningCode[]];
-const warningMeanings = Object.entries(WARNING_CODES)
-  .map(([code, meaning]) => `\`${code}\`: ${meaning}`)
-  .join(' ');
+import { warningCodeSchema } from './warning-codes.ts';
 
 const count = z.int().nonnegative();
 const share = z.number().min(0).max(1);
@@ -227,7 +222,7 @@ export const reportSchema = z.object({
   structures: structuresSchema.nullable().describe('Null where the granularity is weight.'),
   verdict: z.object({
     text: z.string(),
-    warnings: z.array(z.object({ code: z.enum(warningCodes).describe(warningMeanings), text: z.string() })),
+    warnings: z.array(z.object({ code: warningCodeSchema, text: z.string() })),
   }),
   loss_bound: lossBoundSchema.nullable().describe('Null unless the criterion is magnitude.'),
   sizes: z.object({

@@ -38,21 +38,12 @@ interface KeyFormat {
 
 function keyFormat(keyDigits: number): KeyFormat {
   const view = new DataView(new ArrayBuffer(8));
-  if (keyDigits === 2) {
-    return {
-      significandBits: 7,
-      lowestOf(bin) {
-        view.setUint32(0, bin * 2 ** 16);
-        return view.getFloat32(0);
-      },
-    };
-  }
+  const isFloat32 = keyDigits === 2;
   return {
-    significandBits: 4,
+    significandBits: isFloat32 ? 7 : 4,
     lowestOf(bin) {
       view.setUint32(0, bin * 2 ** 16);
-      view.setUint32(4, 0);
-      return view.getFloat64(0);
+      return isFloat32 ? view.getFloat32(0) : view.getFloat64(0);
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Evaluation } from './report.ts';
-import { number } from './wording.ts';
+import { times } from './wording.ts';
 
 /** Below this ratio of latencies nobody would call a model faster. */
 const FASTER = 1.005;
@@ -23,16 +23,7 @@ export function speedsOf(evaluation: Evaluation | null): Speed[] {
   ];
 }
 
-export function isFaster({ dense, pruned }: Speed): boolean {
-  return dense / pruned >= FASTER;
-}
+export const isFaster = ({ dense, pruned }: Speed): boolean => dense / pruned >= FASTER;
 
 /** `1.31 x as fast`. */
-export function describeRatio({ dense, pruned }: Speed): string {
-  return `${(dense / pruned).toFixed(2)} x as fast`;
-}
-
-/** `47.32 ms in place of 62.09 (1.31 x as fast)`. */
-export function describeSpeed(speed: Speed): string {
-  return `${number(speed.pruned)} ms in place of ${number(speed.dense)} (${describeRatio(speed)})`;
-}
+export const describeRatio = ({ dense, pruned }: Speed): string => `${times(dense, pruned)} x as fast`;

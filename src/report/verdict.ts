@@ -1,36 +1,48 @@
-import { describeCost, describeSamples, describeTarget } from './cost.ts';
-import type { Figures } from './figures.ts';
-import { repairClauses } from './repairs.ts';
+import { GRANULARITIES } from '../recipe/terms.ts';
+import { betasTried, describeCost, describeRepair, describeSamples, describeTarget } from './cost.ts';
 import type { Evaluation, Report } from './report.ts';
-import { describeSpeed, type Speed, speedsOf } from './speed.ts';
+import { describeRatio, type Speed, speedsOf } from './speed.ts';
+import type { VerdictFacts } from './verdict-facts.ts';
 import { warningsOf } from './warnings.ts';
-import { bytes, count, countUnits, guarantee, number, percent } from './wording.ts';
+import { bytes, count, counted, guarantee, number, percent, times } from './wording.ts';
 
 /** One sentence that sells nothing: how much goes, what is known of the cost, and what gets smaller; and what to beware of. */
-export function createVerdict(figures: Figures): Report['verdict'] {
-  const { total, sizes, structures, evaluation, repair, granularity } = figures;
+export function createVerdict(facts: VerdictFacts): Report['verdict'] {
+  const { total, sizes, structures, evaluation, repair, granularity } = facts;
+  const all = counted(total.n, GRANULARITIES[granularity].unit);
   const removes = sizes.pruned_bytes === null ? 'would remove' : 'removes';
   const clauses =
     total.n_keep === total.n && !repair.some(({ kept }) => kept)
-      ? [`${ruleClause(figures)} ${removes} none of ${countUnits(total.n, granularity)}`]
+      ? [`${ruleClause(facts)} ${removes} none of ${all}`]
       : [
-          `${ruleClause(figures)} ${removes} ${count(total.n - total.n_keep)} of ${countUnits(total.n, granularity)} (${percent(total.sparsity)})`,
+          `${ruleClause(facts)} ${removes} ${count(total.n - total.n_keep)} of ${all} (${percent(total.sparsity)})`,
           `what stays holds ${percent(total.preserved_mass)} of the importance mass (guaranteed: ${guarantee(total.preserved_mass_bound)})`,
-          ...repairClauses(figures),
+          ...repairClauses(facts),
           costClause(evaluation),
         ];
-  const size = structures === null ? sizeClause(sizes) : smallerClause(figures, structures);
-  return { text: `${[...clauses, size].join('; ')}.`, warnings: warningsOf(figures) };
+  const size = structures === null ? sizeClause(sizes) : smallerClause(facts, structures);
+  return { text: `${[...clauses, size].join('; ')}.`, warnings: warningsOf(facts) };
 }
 
-function ruleClause({ beta, evaluation }: Figures): string {
+function ruleClause({ beta, evaluation }: VerdictFacts): string {
   if (beta === null) return 'The fixed budget';
   if (!evaluation?.search) return beta === 1 ? 'EMP' : `EMP at beta ${number(beta)}`;
-  const { target, met, evaluations } = evaluation.search;
-  const tried = new Set(evaluations.map((point) => point.beta)).size;
+  const { target, met } = evaluation.search;
+  const tried = betasTried(evaluation.search);
   return met
     ? `EMP at beta ${number(beta)}, the smallest of ${tried} tried that stays within ${describeTarget(target)},`
     : `No beta of ${tried} tried stays within ${describeTarget(target)}; EMP at beta ${number(beta)}, the nearest,`;
+}
+
+function repairClauses({ repair, evaluation }: VerdictFacts): string[] {
+  const kept = repair.filter((step) => step.kept);
+  const undone = repair.filter((step) => !step.kept);
+  return [
+    ...(kept.length > 0
+      ? [`repaired by ${kept.map((step) => `${step.name}${describeRepair(step, evaluation)}`).join(', ')}`]
+      : []),
+    ...(undone.length > 0 ? [`not repaired by ${undone.map(({ name }) => name).join(', ')}`] : []),
+  ];
 }
 
 function costClause(evaluation: Evaluation | null): string {
@@ -40,7 +52,7 @@ function costClause(evaluation: Evaluation | null): string {
 
 /** What a model without some of its structures saves. */
 function smallerClause(
-  { total, sizes, evaluation }: Figures,
+  { total, sizes, evaluation }: VerdictFacts,
   { parameters }: NonNullable<Report['structures']>,
 ): string {
   if (sizes.pruned_bytes === null || parameters.pruned === null)
@@ -54,9 +66,10 @@ function smallerClause(
   return `${size}, and a batch is measured to take ${speeds.map(speedAtLevel).join(', or ')}`;
 }
 
+/** `47.32 ms in place of 62.09 (1.31 x as fast)`. */
 function speedAtLevel(speed: Speed): string {
   const level = speed.level === 'all' ? '' : `at onnxruntime's optimization level ${speed.level} `;
-  return `${level}${describeSpeed(speed)}`;
+  return `${level}${number(speed.pruned)} ms in place of ${number(speed.dense)} (${describeRatio(speed)})`;
 }
 
 function sizeClause({
@@ -68,7 +81,12 @@ function sizeClause({
   if (pruned_bytes === null || pruned_zstd_bytes === null) return 'this was a dry run, no model was written';
   const about = zstd_estimated ? 'about ' : '';
   const ratio = dense_zstd_bytes / pruned_zstd_bytes;
-  const change = ratio < 0.995 ? 'larger' : ratio < 1.005 ? 'no smaller' : `${ratio.toFixed(2)} x smaller`;
+  const change =
+    ratio < 0.995
+      ? 'larger'
+      : ratio < 1.005
+        ? 'no smaller'
+        : `${times(dense_zstd_bytes, pruned_zstd_bytes)} x smaller`;
   return (
     `the model keeps its ${bytes(pruned_bytes)}, compressed by zstd it goes from ${about}${bytes(dense_zstd_bytes)} ` +
     `to ${about}${bytes(pruned_zstd_bytes)} (${change}), and zeros in place do not make onnxruntime faster`

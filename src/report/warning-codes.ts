@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** Every warning that a verdict may hold. Clients rely on these names. */
 export const WARNING_CODES = {
   non_finite_loss: 'The loss of the pruned model is NaN or infinite.',
@@ -30,3 +32,8 @@ export const WARNING_CODES = {
 } as const;
 
 export type WarningCode = keyof typeof WARNING_CODES;
+
+const codes = Object.keys(WARNING_CODES) as [WarningCode, ...WarningCode[]];
+const meanings = codes.map((code) => `\`${code}\`: ${WARNING_CODES[code]}`);
+
+export const warningCodeSchema = z.enum(codes).describe(meanings.join(' '));

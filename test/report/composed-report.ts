@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { preservedMassBound } from '../../src/core/bounds.ts';
-import type { Figures } from '../../src/report/figures.ts';
 import type { Report } from '../../src/report/report.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 
 /** Scores of one tensor, row by row. */
 export interface ScoredTensor {
@@ -186,7 +186,7 @@ function lorenzOf(ranked: Float64Array, sum: number): [number, number][] {
 }
 
 /** With the verdict that the figures deserve. */
-export function judged(report: Report, known: Partial<Figures> = {}): Report {
+export function judged(report: Report, known: Partial<VerdictFacts> = {}): Report {
   const beta = report.evaluation?.search?.beta ?? Number(report.recipe.beta);
   return {
     ...report,

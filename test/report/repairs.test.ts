@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Figures } from '../../src/report/figures.ts';
 import { renderReport } from '../../src/report/html/page.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
-import { figures, labeled, regressed, unlabeled } from './figures.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
 import { SAMPLE_REPORTS } from './sample-report.ts';
+import { facts, labeled, regressed, unlabeled } from './verdict-facts.ts';
 
-const textOf = (changed: Partial<Figures>) => createVerdict({ ...figures, ...changed }).text;
+const textOf = (changed: Partial<VerdictFacts>) => createVerdict({ ...facts, ...changed }).text;
 
 describe('the verdict on repairs', () => {
   test('names those that were kept with what they brought, and the others', () => {
@@ -42,7 +42,7 @@ describe('the verdict on repairs', () => {
   });
 
   test('gives the cost of a model that lost nothing and was repaired', () => {
-    const total = { ...figures.total, n_keep: 12_000, sparsity: 0 };
+    const total = { ...facts.total, n_keep: 12_000, sparsity: 0 };
     const evaluation = labeled({});
     assert.match(
       textOf({ total, evaluation, repair: [repairStep()] }),

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { Figures } from '../../src/report/figures.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
 import {
-  channelFigures,
-  figures,
+  channelFacts,
+  facts,
   labeled,
   NO_METRICS,
   regressed,
   search,
   timed,
   unlabeled,
-} from './figures.ts';
+} from './verdict-facts.ts';
 
-const textOf = (changed: Partial<Figures>) => createVerdict({ ...figures, ...changed }).text;
+const textOf = (changed: Partial<VerdictFacts>) => createVerdict({ ...facts, ...changed }).text;
 
 describe('the sentence', () => {
   test('says what goes, what it holds and what gets smaller', () => {
@@ -33,7 +33,7 @@ describe('the sentence', () => {
   });
 
   test('of a dry run speaks of what would be', () => {
-    const dry = { ...figures.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
+    const dry = { ...facts.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
     assert.match(
       textOf({ sizes: dry }),
       /^EMP would remove 3,000 .*; this was a dry run, no model was written\.$/,
@@ -42,22 +42,22 @@ describe('the sentence', () => {
 
   test('does not call larger smaller', () => {
     assert.match(
-      textOf({ sizes: { ...figures.sizes, pruned_zstd_bytes: 45_000 } }),
+      textOf({ sizes: { ...facts.sizes, pruned_zstd_bytes: 45_000 } }),
       /to 45\.0 kB \(larger\), and/,
     );
     assert.match(
-      textOf({ sizes: { ...figures.sizes, pruned_zstd_bytes: 44_000 } }),
+      textOf({ sizes: { ...facts.sizes, pruned_zstd_bytes: 44_000 } }),
       /to 44\.0 kB \(no smaller\), and/,
     );
     assert.match(
-      textOf({ sizes: { ...figures.sizes, zstd_estimated: true } }),
+      textOf({ sizes: { ...facts.sizes, zstd_estimated: true } }),
       /from about 44\.0 kB to about 33\.0 kB/,
     );
   });
 
   test('does not round almost all to all, or almost nothing to nothing', () => {
     const few = {
-      ...figures.total,
+      ...facts.total,
       n_keep: 11_999,
       sparsity: 1 / 12_000,
       preserved_mass: 0.99999,
@@ -70,7 +70,7 @@ describe('the sentence', () => {
   });
 
   test('claims no cost where nothing is removed', () => {
-    const none = createVerdict({ ...figures, total: { ...figures.total, n_keep: 12_000, sparsity: 0 } });
+    const none = createVerdict({ ...facts, total: { ...facts.total, n_keep: 12_000, sparsity: 0 } });
     assert.match(none.text, /^EMP removes none of 12,000 weights; the model keeps its/);
     assert.ok(none.warnings.some(({ code }) => code === 'nothing_removed'));
   });
@@ -170,14 +170,14 @@ describe('the sentence', () => {
       /^No beta of 2 tried stays within an accuracy drop of 0\.1 points; EMP at beta 0\.5, the nearest, removes 3,000 .* lower, standard error/,
     );
     assert.match(missed(0.01), /an accuracy drop of 1 point;/);
-    const dry = { ...figures.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
+    const dry = { ...facts.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
     assert.match(textOf({ beta: 0.5, evaluation: met, sizes: dry }), /2\.5 %, would remove 3,000 /);
   });
 
   describe('of structures', () => {
-    const { structures } = channelFigures;
+    const { structures } = channelFacts;
     assert.ok(structures);
-    const structuresText = (changed: Partial<Figures>) => textOf({ ...channelFigures, ...changed });
+    const structuresText = (changed: Partial<VerdictFacts>) => textOf({ ...channelFacts, ...changed });
 
     test('counts them and says what the smaller model saves', () => {
       assert.equal(
@@ -206,7 +206,7 @@ describe('the sentence', () => {
     });
 
     test('of a dry run, or of a model that keeps all of them, promises no smaller one', () => {
-      const dry = { ...channelFigures.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
+      const dry = { ...channelFacts.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
       assert.match(
         structuresText({
           sizes: dry,
@@ -216,7 +216,7 @@ describe('the sentence', () => {
       );
       assert.equal(
         structuresText({
-          total: { ...channelFigures.total, n_keep: 64, sparsity: 0 },
+          total: { ...channelFacts.total, n_keep: 64, sparsity: 0 },
           evaluation: timed(labeled(), 10, 10.1),
         }),
         'EMP removes none of 64 channels; the model keeps its 12,000 parameters.',
@@ -244,7 +244,7 @@ describe('the sentence', () => {
         uniform: uniform && { sparsity: 0.25, ...uniform },
         search: searched === null ? null : search({ max_loss_increase: 0.01 }, searched),
       }));
-    const subject = fc.constantFrom(figures, channelFigures);
+    const subject = fc.constantFrom(facts, channelFacts);
     const beta = fc.constantFrom(1, 0.5, null);
     fc.assert(
       fc.property(subject, fc.option(evaluation, { nil: null }), beta, (base, evaluated, chosen) => {
@@ -257,7 +257,7 @@ describe('the sentence', () => {
         );
         assert.match(
           text,
-          base === figures
+          base === facts
             ? /zeros in place do not make onnxruntime faster\.$/
             : /a batch is measured to take .* as fast\)\.$|whether it is faster was not measured\.$/,
         );

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import type { Figures } from '../../src/report/figures.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
+import { repairStep, undoneStep } from './repair-step.ts';
 import {
-  channelFigures,
+  channelFacts,
+  facts,
   family,
-  figures,
   labeled,
   NO_METRICS,
   regressed,
@@ -14,14 +15,13 @@ import {
   tensor,
   timed,
   unlabeled,
-} from './figures.ts';
-import { repairStep, undoneStep } from './repair-step.ts';
+} from './verdict-facts.ts';
 
 const seen = new Set<WarningCode>();
 
 /** The warnings' texts, one below the other; none: null. */
-function warning(code: WarningCode, changed: Partial<Figures>): string | null {
-  const texts = warningsOf({ ...figures, ...changed }).flatMap((found) =>
+function warning(code: WarningCode, changed: Partial<VerdictFacts>): string | null {
+  const texts = warningsOf({ ...facts, ...changed }).flatMap((found) =>
     found.code === code ? found.text : [],
   );
   if (texts.length > 0) seen.add(code);
@@ -305,13 +305,13 @@ test('no speed is promised where a model with zeros is written, and latencies ar
     warning('no_speedup', { evaluation: timed(labeled(), 7.5, 7.8812) }) ?? '',
     /7\.5 ms a batch dense, 7\.881 ms pruned\.$/,
   );
-  assert.equal(warning('no_speedup', { total: { ...figures.total, n_keep: 12_000 } }), null);
-  assert.equal(warning('no_speedup', { sizes: { ...figures.sizes, pruned_bytes: null } }), null);
+  assert.equal(warning('no_speedup', { total: { ...facts.total, n_keep: 12_000 } }), null);
+  assert.equal(warning('no_speedup', { sizes: { ...facts.sizes, pruned_bytes: null } }), null);
 });
 
 describe('structures', () => {
-  const ofChannels = (code: WarningCode, changed: Partial<Figures> = {}) =>
-    warning(code, { ...channelFigures, ...changed });
+  const ofChannels = (code: WarningCode, changed: Partial<VerdictFacts> = {}) =>
+    warning(code, { ...channelFacts, ...changed });
   const measured = (...latencies: number[]) => ({ evaluation: timed(labeled(), ...latencies) });
 
   test('that are gone make no model faster by themselves: what was measured is told', () => {
@@ -323,7 +323,7 @@ describe('structures', () => {
     assert.equal(ofChannels('not_faster', measured(10, 9.9, 10, 11)), null, 'level all is the default');
     assert.equal(ofChannels('not_faster', { evaluation: labeled() }), null);
     assert.equal(ofChannels('not_faster'), null);
-    const none = { ...channelFigures.total, n_keep: 64 };
+    const none = { ...channelFacts.total, n_keep: 64 };
     assert.equal(ofChannels('not_faster', { ...measured(10, 11), total: none }), null);
     assert.equal(warning('not_faster', measured(10, 11)), null, 'of weights');
     assert.equal(ofChannels('no_speedup', measured(10, 11)), null, 'of structures');
@@ -347,7 +347,7 @@ describe('structures', () => {
   test('of uneven counts are proposed to be rounded, where they are channels', () => {
     const uneven = {
       ...measured(10, 11),
-      structures: { ...channelFigures.structures!, families: [family, { ...family, n_keep: 47 }] },
+      structures: { ...channelFacts.structures!, families: [family, { ...family, n_keep: 47 }] },
     };
     assert.match(
       ofChannels('not_faster', uneven) ?? '',
@@ -380,7 +380,7 @@ describe('structures', () => {
     assert.equal(
       ofChannels('nothing_removed', {
         granularity: 'kan_node',
-        total: { ...channelFigures.total, n_keep: 64 },
+        total: { ...channelFacts.total, n_keep: 64 },
       }),
       'Every KAN node is kept: the scores are flat, beta is large, or counts were rounded up (round_to).',
     );
@@ -408,16 +408,16 @@ describe('structures', () => {
       /it keeps 1 of 64 channels\.$/,
     );
     assert.match(
-      ofChannels('uniform_scores', { total: { ...channelFigures.total, n_eff: 63.4219 } }) ?? '',
+      ofChannels('uniform_scores', { total: { ...channelFacts.total, n_eff: 63.4219 } }) ?? '',
       /^N_eff is 63\.42 of 64 \(99\.1 %\)/,
     );
   });
 });
 
 describe('scores', () => {
-  const global = (n_eff: number) => ({ total: { ...figures.total, n_eff } });
+  const global = (n_eff: number) => ({ total: { ...facts.total, n_eff } });
   const perTensor = (...sizes: (number | null)[]) => ({
-    total: { ...figures.total, n_eff: null },
+    total: { ...facts.total, n_eff: null },
     groups: sizes.map((n_eff) => ({ ...tensor, n_eff })),
   });
 
@@ -503,7 +503,7 @@ describe('tensors', () => {
   });
 
   test('nothing removed', () => {
-    assert.ok(warning('nothing_removed', { total: { ...figures.total, n_keep: 12_000 } }));
+    assert.ok(warning('nothing_removed', { total: { ...facts.total, n_keep: 12_000 } }));
     assert.equal(warning('nothing_removed', {}), null);
   });
 });
@@ -513,7 +513,7 @@ test('the gravest come first', () => {
     { loss: null, accuracy: 0.1 },
     { search: search({ max_loss_increase: 0 }, false) },
   );
-  const codes = warningsOf({ ...figures, evaluation, ...{ groups: [{ ...tensor, n_keep: 0 }] } });
+  const codes = warningsOf({ ...facts, evaluation, ...{ groups: [{ ...tensor, n_keep: 0 }] } });
   assert.deepEqual(
     codes.map(({ code }) => code),
     ['non_finite_loss', 'beta_1_harmful', 'target_not_met', 'layer_emptied', 'no_speedup'],

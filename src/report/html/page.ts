@@ -1,35 +1,27 @@
+import { PAGE_POLICY } from '../page-policy.ts';
 import type { Report } from '../report.ts';
-import { askedList } from './asked.ts';
-import { comparisonTable } from './comparison.ts';
-import { curveCharts } from './curve-charts.ts';
-import { familyTable, frozenTable } from './families.ts';
-import { footer } from './footer.ts';
-import { headline } from './headline.ts';
-import { histogramChart } from './histogram-chart.ts';
-import { lorenzChart } from './lorenz-chart.ts';
-import { lossBoundTable } from './loss-bound.ts';
-import { type Content, html, type Markup } from './markup.ts';
-import { nounsOf } from './nouns.ts';
-import { repairTable } from './repairs.ts';
-import { sparsityChart } from './sparsity-chart.ts';
+import { nounsOf } from '../reported-recipe.ts';
+import { capitalized, formatBytes } from '../wording.ts';
+import { scoreCharts } from './how-scores-spread.ts';
+import { type Content, entry, html, type Markup, section } from './markup.ts';
 import { STYLE } from './style.ts';
-import { sizesTable, tensorTable } from './tables.ts';
-import { warningList } from './warnings.ts';
-
-/** Nothing is loaded and no script runs, whatever got into the page. */
-const CONTENT_POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+import { headline, sizesTable, warningList } from './what-came-out.ts';
+import { comparisonTable, lossBoundTable, repairTable } from './what-it-cost.ts';
+import { costCurves } from './what-sparsity-costs.ts';
+import { askedList } from './what-was-asked.ts';
+import { frozenTable, groupTable, sparsityChart } from './where-it-went.ts';
 
 /** The report as one HTML page that needs nothing else. The same report gives the same bytes. */
 export function renderReport(report: Report): string {
-  const { model, verdict, evaluation } = report;
+  const { model, verdict, environment } = report;
+  const { unit, group } = nounsOf(report);
   return html`<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${CONTENT_POLICY}">
-<meta name="generator" content="effective-model-pruning ${report.environment.version}">
+<meta http-equiv="Content-Security-Policy" content="${PAGE_POLICY}">
+<meta name="generator" content="effective-model-pruning ${environment.version}">
 <link rel="icon" href="data:,">
 <title>Pruning report: ${model.name}</title>
 <style>${STYLE}</style>
@@ -41,70 +33,50 @@ export function renderReport(report: Report): string {
 <p class="verdict">${verdict.text}</p>
 </header>
 <main>
-${warningList(verdict.warnings)}
+${section('warnings', 'Warnings', warningList(report))}
 ${section('figures', 'At a glance', headline(report))}
 ${section('asked', 'What was asked', askedList(report))}
-${section(
-  'evaluation',
-  'Dense against pruned',
-  evaluation === null
-    ? html`<p>Not measured: give the job an evaluation dataset, and the pruned model is measured beside the dense one.</p>`
-    : comparisonTable(report, evaluation),
-)}
-${repairs(report)}
-${curvature(report)}
-${section('curve', 'What sparsity costs', curve(report, evaluation))}
-${section('sparsity', `Where the ${nounsOf(report).unit.many} go`, sparsityChart(report))}
+${section('evaluation', 'Dense against pruned', comparisonTable(report))}
+${section('repair', 'Repair', repairTable(report))}
+${section('curvature', 'What curvature says', lossBoundTable(report))}
+${section('curve', 'What sparsity costs', costCurves(report))}
+${section('sparsity', `Where the ${unit.many} go`, sparsityChart(report))}
 ${section('scores', 'The scores', scoreCharts(report))}
 ${section('sizes', 'Sizes', sizesTable(report))}
-${pruned(report)}
+${section(group.many, capitalized(group.many), groupTable(report))}${section('frozen', 'What is frozen', frozenTable(report))}
 </main>
-${footer(report)}
+<footer>
+${section('reading', 'How to read this', howToRead(report))}${section('provenance', 'Provenance', provenance(report))}</footer>
 </body>
 </html>
 `.source;
 }
 
-function section(id: string, title: string, content: Content): Markup {
-  return html`<section aria-labelledby="${id}">
-<h2 id="${id}">${title}</h2>
-${content}
-</section>
-`;
+function howToRead(report: Report): Content {
+  const { one, many } = nounsOf(report).unit;
+  const isOfStructures = report.structures !== null;
+  return html`<p><strong>N_eff</strong>, the effective number of scores, is (sum of scores)² / (sum of squared scores): all N where the scores are equal, 1 where one of them is everything. EMP keeps floor(<strong>beta</strong> × N_eff) of the highest scores; beta 1 is its own answer, a smaller beta keeps fewer.${
+    isOfStructures
+      ? ' A family then keeps as many more of its own as rounding asks for, and one at least.'
+      : null
+  }</p>
+<p><strong>Mass</strong> is a ${one}’s share of the sum of all scores. The <strong>bound</strong> is the least mass that so many kept ${many} can hold, given N and N_eff, whatever the scores. Mass is not accuracy: what the model loses is only known where it was measured.</p>${
+    isOfStructures
+      ? html`
+<p>A <strong>family</strong> is all ${many} that lie along the same axes of the same weights. A ${one} goes with all that hangs on it, in every weight. An axis is <strong>frozen</strong> where the model could not run, or would not compute the same, without some of its positions.</p>`
+      : null
+  }`;
 }
 
-function curve(report: Report, evaluation: Report['evaluation']): Markup {
-  if (evaluation === null) {
-    return html`<p>Not measured: with an evaluation dataset, <code>sweep_betas</code> or a <code>target</code> in the recipe draws the curve.</p>`;
-  }
-  return (
-    curveCharts(report, evaluation) ??
-    html`<p>One point makes no curve: <code>sweep_betas</code> or a <code>target</code> in the recipe measures more.</p>`
-  );
-}
-
-function repairs(report: Report): Markup | null {
-  return report.repair.length === 0 ? null : section('repair', 'Repair', repairTable(report));
-}
-
-function curvature(report: Report): Markup | null {
-  const bound = lossBoundTable(report);
-  return bound && section('curvature', 'What curvature says', bound);
-}
-
-function pruned(report: Report): Content {
-  const { structures } = report;
-  if (structures === null) return section('tensors', 'Tensors', tensorTable(report));
-  const frozen = frozenTable(structures);
-  return [
-    section('families', 'Families', familyTable(report, structures)),
-    frozen && section('frozen', 'What is frozen', frozen),
-  ];
-}
-
-function scoreCharts(report: Report): Markup {
-  const charts = [histogramChart(report), lorenzChart(report)].filter((chart) => chart !== null);
-  return charts.length === 0
-    ? html`<p>All scores are zero: there is nothing to draw.</p>`
-    : html`<div class="pair">${charts}</div>`;
+/** What exactly the figures are of. */
+function provenance({ model, artifacts, environment }: Report): Markup {
+  const { version, onnxruntime, execution_provider } = environment;
+  const runtime = onnxruntime === null ? '' : `, onnxruntime ${onnxruntime}`;
+  const provider = execution_provider === null ? '' : ` (${execution_provider})`;
+  const hash = (sha256: string) => html`<br><code>sha256 ${sha256}</code>`;
+  return html`<dl class="provenance">
+${entry('Model', html`<bdi>${model.name}</bdi>, ${model.format}, ${formatBytes(model.size_bytes)}${hash(model.sha256)}`)}
+${artifacts.map(({ name, sha256 }) => entry('Written', html`<bdi>${name}</bdi>${hash(sha256)}`))}
+${entry('Software', `effective-model-pruning ${version}${runtime}${provider}`)}
+</dl>`;
 }

@@ -1,33 +1,47 @@
 import * as Plot from '@observablehq/plot';
 import { compareSparsity } from '../cost.ts';
-import { formatBeta } from './asked.ts';
-import {
-  chartFigure,
-  drawChart,
-  formatTick,
-  INK,
-  KEPT,
-  type LegendEntry,
-  MUTED,
-  PAPER,
-  RIMMED,
-  SYMBOLS,
-} from './chart.ts';
-import type { Curve, Point, Scale } from './curve.ts';
-import { formatPercent } from './format.ts';
-import type { Markup } from './markup.ts';
-import { formatFigure, type Metrics } from './metrics.ts';
+import { type Curve, curvesOf, type Point, type Scale } from '../cost-curves.ts';
+import { formatFigure, measuredMetrics } from '../metric-figures.ts';
+import type { Evaluation, Report } from '../report.ts';
+import { formatPercent, formatTick, ifKnown, joined, number } from '../wording.ts';
+import { ABOVE_FRAME, chartFigure, drawChart, INK, KEPT, type LegendEntry, MUTED, PAPER } from './chart.ts';
+import { folded, html, type Markup, table } from './markup.ts';
+
+/** All that was measured, by its sparsity. */
+export function costCurves(report: Report): Markup {
+  const { evaluation } = report;
+  if (evaluation === null)
+    return html`<p>Not measured: with an evaluation dataset, <code>sweep_betas</code> or a <code>target</code> in the recipe draws the curve.</p>`;
+  const curves = curvesOf(report, evaluation);
+  if (curves.length === 0)
+    return html`<p>One point makes no curve: <code>sweep_betas</code> or a <code>target</code> in the recipe measures more.</p>`;
+  return html`<div class="pair">${curves.map(curveChart)}</div>${pointsTable(curves[0], evaluation)}`;
+}
+
+function pointsTable({ points, chosen }: Curve, evaluation: Evaluation): Markup {
+  const metrics = measuredMetrics(evaluation);
+  const all = table({
+    label: 'All measured points',
+    caption: 'Measured at each beta, by sparsity',
+    columns: ['Beta', 'Sparsity', ...metrics.map(({ title }) => title)],
+    rows: points.map((point) => [
+      `${ifKnown(point.beta, number) ?? 'budget'}${point === chosen ? ' (chosen)' : ''}`,
+      formatPercent(point.sparsity),
+      ...metrics.map((metric) => formatFigure(metric, point)),
+    ]),
+  });
+  return folded(`All ${points.length} points`, all);
+}
 
 /** One metric against sparsity: all that was measured, with the chosen model and beta 1 marked. */
-export function curveChart(curve: Curve): Markup {
-  const { metric, points, dense, limit, scale } = curve;
-  const { name, title } = metric;
-  const drawn = placed(points, curve);
+function curveChart(curve: Curve): Markup {
+  const { metric, dense, limit, scale } = curve;
+  const drawn = placed(curve);
   const level = { strokeWidth: 1.5, stroke: INK };
-
+  const { description, legend } = inWords(curve, drawn);
   return chartFigure({
-    title: `${title}${scale.isLogarithmic ? ' (logarithmic)' : ''} against sparsity`,
-    chart: drawChart(describe(curve), {
+    title: `${metric.title}${scale.isLogarithmic ? ' (logarithmic)' : ''} against sparsity`,
+    chart: drawChart(description, {
       height: 260,
       marginTop: 38,
       marginLeft: 56,
@@ -40,7 +54,7 @@ export function curveChart(curve: Curve): Markup {
         ticks: 5,
         inset: 10,
         // Squared errors have any size: 1e+9 still fits, and 0.01 is not to be 10m.
-        tickFormat: name === 'loss' ? '~g' : formatTick,
+        tickFormat: metric.name === 'loss' ? '~g' : formatTick,
         label: null,
       },
       marks: [
@@ -73,7 +87,7 @@ export function curveChart(curve: Curve): Markup {
         ...uniformMark(curve),
       ],
     }),
-    legend: legendOf(curve, drawn),
+    legend,
     note: noteOf(curve, drawn),
   });
 }
@@ -86,7 +100,7 @@ interface Placed {
   readonly off: number;
 }
 
-function placed(points: readonly Point[], { metric, scale: { least, most } }: Curve): Placed[] {
+function placed({ metric, points, scale: { least, most } }: Curve): Placed[] {
   return points.flatMap((point) => {
     const value = point[metric.name];
     if (value === null) return [];
@@ -94,15 +108,8 @@ function placed(points: readonly Point[], { metric, scale: { least, most } }: Cu
   });
 }
 
-interface Segment {
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
-}
-
 /** The line from beta to beta as far as it is within the scale. */
-function segmentsOf(drawn: readonly Placed[], { isLogarithmic, least, most }: Scale): Segment[] {
+function segmentsOf(drawn: readonly Placed[], { isLogarithmic, least, most }: Scale) {
   const byBeta = drawn.filter(({ point }) => point.beta !== null);
   const heightOf = (value: number) => (isLogarithmic ? Math.log(value) : value);
   return byBeta.slice(1).flatMap((to, i) => {
@@ -114,7 +121,7 @@ function segmentsOf(drawn: readonly Placed[], { isLogarithmic, least, most }: Sc
       const part = (heightOf(bound) - heightOf(from.value)) / (heightOf(to.value) - heightOf(from.value));
       return { x: from.sparsity + part * (to.sparsity - from.sparsity), y: bound };
     });
-    return [{ x1: start.x, y1: start.y, x2: end.x, y2: end.y }];
+    return { x1: start.x, y1: start.y, x2: end.x, y2: end.y };
   });
 }
 
@@ -130,29 +137,27 @@ function uniformMark({ metric, uniform }: Curve): Plot.Markish[] {
 function landmarks({ points, chosen, beta1 }: Curve, drawn: readonly Placed[]): Plot.Markish[] {
   const marked = drawn.filter(({ point }) => point === chosen || point === beta1);
   const [least, most] = [points[0].sparsity, points[points.length - 1].sparsity];
-  const rules = marked.map(({ point }) =>
-    Plot.ruleX([point.sparsity], {
+  const rules = marked.map(({ point, sparsity }) =>
+    Plot.ruleX([sparsity], {
       stroke: MUTED,
       strokeDasharray: '2 3',
       insetTop: point === chosen ? -4 : -20,
     }),
   );
-  const names = marked.map(({ point }) => {
-    const place = most > least ? (point.sparsity - least) / (most - least) : 0.5;
+  const names = marked.map(({ point, sparsity }) => {
+    const place = most > least ? (sparsity - least) / (most - least) : 0.5;
     const side = place < 0.3 ? 'start' : place > 0.7 ? 'end' : 'middle';
     return Plot.text([labelOf(point, point === chosen)], {
-      x: [point.sparsity],
-      frameAnchor: 'top',
-      lineAnchor: 'bottom',
+      ...ABOVE_FRAME,
+      x: [sparsity],
       textAnchor: side,
       dx: { start: -6, middle: 0, end: 6 }[side],
       dy: point === chosen ? -6 : -22,
-      ...RIMMED,
     });
   });
-  const dots = marked.map(({ point, value }) =>
+  const dots = marked.map(({ point, sparsity, value }) =>
     Plot.dot([point], {
-      x: [point.sparsity],
+      x: [sparsity],
       y: [value],
       r: 5.5,
       fill: point === chosen ? KEPT : PAPER,
@@ -165,58 +170,59 @@ function landmarks({ points, chosen, beta1 }: Curve, drawn: readonly Placed[]): 
 
 function labelOf({ beta }: Point, isChosen: boolean): string {
   if (beta === null) return 'chosen';
-  return isChosen ? `chosen: beta ${formatBeta(beta)}` : `beta ${formatBeta(beta)}`;
+  return `${isChosen ? 'chosen: ' : ''}beta ${number(beta)}`;
 }
 
-function legendOf(
-  { metric, chosen, beta1, uniform, dense, limit }: Curve,
+/** What is marked, for those who see it and for those who do not. */
+function inWords(
+  { metric, points, chosen, beta1, uniform, dense, limit }: Curve,
   drawn: readonly Placed[],
-): LegendEntry[] {
-  const figureOf = (point: Metrics) => formatFigure(metric, point[metric.name]);
+): { description: string; legend: LegendEntry[] } {
+  const chosenTitle = chosen.beta === null ? 'Chosen' : `Chosen, beta ${number(chosen.beta)}`;
+  const models = [
+    ['chosen', 'chosen', chosenTitle, chosen],
+    ['ring', 'beta 1', 'Beta 1', beta1],
+    ['diamond', `uniform, ${uniform && compareSparsity(uniform, chosen.sparsity)}`, 'Uniform', uniform],
+  ] as const;
+  const levels = [
+    ['level', 'dense', 'Dense', dense],
+    ['dashed', 'limit', 'Limit of the target', limit],
+  ] as const;
+  const marked = [
+    ...models.flatMap(([symbol, name, title, model]) => {
+      if (model === null) return [];
+      const figure = formatFigure(metric, model);
+      return {
+        symbol,
+        name,
+        figure,
+        said: `${title}: ${figure} at sparsity ${formatPercent(model.sparsity)}.`,
+      };
+    }),
+    ...levels.flatMap(([symbol, name, title, level]) => {
+      if (level === null) return [];
+      const figure = metric.format(level);
+      return { symbol, name, figure, said: `${title}: ${figure}.` };
+    }),
+  ];
   const others = drawn.filter(({ point }) => point !== chosen && point !== beta1);
-  const entries: (LegendEntry | null)[] = [
-    { symbol: SYMBOLS.chosen, text: `chosen: ${figureOf(chosen)}` },
-    beta1 && { symbol: SYMBOLS.ring, text: `beta 1: ${figureOf(beta1)}` },
-    uniform && {
-      symbol: SYMBOLS.diamond,
-      text: `uniform, ${compareSparsity(uniform, chosen.sparsity)}: ${figureOf(uniform)}`,
-    },
-    dense === null ? null : { symbol: SYMBOLS.level, text: `dense: ${metric.format(dense)}` },
-    limit === null ? null : { symbol: SYMBOLS.dashed, text: `limit: ${metric.format(limit)}` },
-    others.some(({ off }) => off === 0) ? { symbol: SYMBOLS.measured, text: 'other betas' } : null,
-    others.some(({ off }) => off !== 0) ? { symbol: SYMBOLS.beyond, text: 'beyond the axis' } : null,
-  ];
-  return entries.filter((entry) => entry !== null);
-}
-
-function describe({ metric, points, chosen, beta1, uniform, dense, limit }: Curve): string {
-  const { title, name } = metric;
-  const at = (label: string, point: Metrics & { readonly sparsity: number }) =>
-    `${label}: ${formatFigure(metric, point[name])} at sparsity ${formatPercent(point.sparsity)}.`;
-  const sentences = [
-    `${title} against sparsity of ${points.length} pruned models.`,
-    at(chosen.beta === null ? 'Chosen' : `Chosen, beta ${formatBeta(chosen.beta)}`, chosen),
-    beta1 && at('Beta 1', beta1),
-    uniform && at('Uniform', uniform),
-    dense === null ? null : `Dense: ${metric.format(dense)}.`,
-    limit === null ? null : `Limit of the target: ${metric.format(limit)}.`,
-  ];
-  return sentences.filter((sentence) => sentence !== null).join(' ');
+  const legend: LegendEntry[] = marked.map(({ symbol, name, figure }) => [symbol, `${name}: ${figure}`]);
+  if (others.some(({ off }) => off === 0)) legend.push(['measured', 'other betas']);
+  if (others.some(({ off }) => off !== 0)) legend.push(['beyond', 'beyond the axis']);
+  const first = `${metric.title} against sparsity of ${points.length} pruned models.`;
+  return { description: [first, ...marked.map(({ said }) => said)].join(' '), legend };
 }
 
 /** What cannot be seen in its place. */
 function noteOf({ metric, points }: Curve, drawn: readonly Placed[]): string | null {
+  const nameOf = ({ beta }: Point) => (beta === null ? 'the chosen model' : `beta ${number(beta)}`);
   const missing = points.filter((point) => point[metric.name] === null).map(nameOf);
   const beyond = drawn
     .filter(({ off }) => off !== 0)
     .map(({ point, value }) => `${nameOf(point)}: ${metric.format(value)}`);
-  const sentences = [
+  const note = joined(
     missing.length > 0 ? `Not finite, and not drawn: ${missing.join(', ')}.` : null,
     beyond.length > 0 ? `Beyond the axis: ${beyond.join('; ')}.` : null,
-  ].filter((sentence) => sentence !== null);
-  return sentences.length > 0 ? sentences.join(' ') : null;
-}
-
-function nameOf({ beta }: Point): string {
-  return beta === null ? 'the chosen model' : `beta ${formatBeta(beta)}`;
+  );
+  return note === '' ? null : note;
 }

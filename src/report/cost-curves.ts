@@ -1,6 +1,7 @@
-import type { Evaluation, Report } from '../report.ts';
-import { chosenBeta } from './asked.ts';
-import { type Metric, type Metrics, mainMetrics } from './metrics.ts';
+import type { Metrics } from './cost.ts';
+import { type Metric, mainMetrics } from './metric-figures.ts';
+import type { Evaluation, Report } from './report.ts';
+import { chosenBeta } from './reported-recipe.ts';
 
 /** From this ratio of the largest to the smallest loss on, a linear axis shows nothing of the small ones. */
 const LOG_FROM_RATIO = 8;

@@ -5,12 +5,11 @@ import type { Report, TensorReport } from './report.ts';
 /** A tensor, or a family of structures. */
 export type ScoredGroup = Pick<TensorReport, 'name' | 'n' | 'n_keep' | 'n_eff'>;
 
-/** What a verdict is made from. */
-export type Figures = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repair' | 'structures'> & {
+/** What a verdict and its warnings are made from. */
+export type VerdictFacts = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repair' | 'structures'> & {
   readonly granularity: Granularity;
   /** What has an N_eff of its own: tensors, or families of structures. */
   readonly groups: readonly ScoredGroup[];
-
   /** The one that the model was pruned at; null with a budget. */
   readonly beta: number | null;
   /** All-zero rows of each tensor, which are left as they are; tensors without any are not listed. */
@@ -22,3 +21,6 @@ export type Figures = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repair' |
   /** Data that came with a recipe that has no use for them. */
   readonly unused: readonly UnusedInput[];
 };
+
+/** The texts of one warning; null or none where there is nothing to warn of. */
+export type WarningTexts = (facts: VerdictFacts) => string | readonly string[] | null;

@@ -1,8 +1,8 @@
 import type { Measured, Metrics } from '../../src/report/cost.ts';
-import type { Figures } from '../../src/report/figures.ts';
 import type { Evaluation, FamilyReport, TensorReport } from '../../src/report/report.ts';
+import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 
-const total: Figures['total'] = {
+const total: VerdictFacts['total'] = {
   n: 12_000,
   n_keep: 9_000,
   sparsity: 0.25,
@@ -12,7 +12,7 @@ const total: Figures['total'] = {
   preserved_mass_bound: 0.75999,
 };
 
-const sizes: Figures['sizes'] = {
+const sizes: VerdictFacts['sizes'] = {
   dense_bytes: 48_000,
   pruned_bytes: 48_000,
   dense_zstd_bytes: 44_000,
@@ -36,7 +36,7 @@ export const tensor: TensorReport = {
 };
 
 /** A job without evaluation, at beta 1. */
-export const figures: Figures = {
+export const facts: VerdictFacts = {
   total,
   sizes,
   groups: [tensor],
@@ -65,8 +65,8 @@ export const family: FamilyReport = {
 };
 
 /** A job on channels without evaluation, at beta 1. */
-export const channelFigures: Figures = {
-  ...figures,
+export const channelFacts: VerdictFacts = {
+  ...facts,
   total: { ...total, n: 64, n_keep: 48, n_eff: 48.2 },
   sizes: { ...sizes, pruned_bytes: 30_000 },
   groups: [family],

@@ -1,0 +1,82 @@
+import { GRANULARITIES, REPAIRS, SCOPES } from '../../recipe/terms.ts';
+import { meaningsOf, scoreMeanings } from '../../recipe/words.ts';
+import { betasTried, describeTarget } from '../cost.ts';
+import type { Report } from '../report.ts';
+import { nounsOf, otherFields, type ReportedRecipe, recipeOf } from '../reported-recipe.ts';
+import { capitalized, counted, formatNumber, formatPercent, number } from '../wording.ts';
+import { type Content, entry, html, type Markup } from './markup.ts';
+
+/** The recipe in words. */
+export function askedList(report: Report): Markup {
+  const recipe = recipeOf(report);
+  const { criterion, scope, granularity, min_density, round_to, hessian_probes, hessian_trace } = recipe;
+  const { unit, group } = nounsOf(report);
+  const repairs = meaningsOf(REPAIRS, ({ meaning }) => meaning);
+  const kind = report.structures === null ? 'weights' : 'structures';
+  return html`<dl class="asked">
+${entry('Criterion', named(criterion, scoreMeanings(kind, unit.one)))}
+${entry(
+  'Scope',
+  named(
+    scope,
+    meaningsOf(SCOPES, (row) => row[kind]),
+  ),
+)}
+${entry('Granularity', html`<strong>${granularity}</strong>: ${GRANULARITIES[granularity].meaning}`)}
+${entry('Amount', amount(recipe, report.evaluation))}
+${entry('Rounding', round_to === undefined ? null : rounding(round_to))}
+${entry(capitalized(group.many), selection(recipe, report))}
+${entry('Least density', min_density > 0 ? `at least ${formatPercent(min_density)} of every ${group.one} is kept` : null)}
+${entry('Sweep', recipe.sweep_betas.length > 0 ? `also measured at beta ${recipe.sweep_betas.join(', ')}` : null)}
+${entry('Curvature', hessian_probes ? `trace of the loss’s Hessian estimated from ${hessian_probes} random vectors` : null)}
+${entry('Curvature', hessian_trace === null ? null : `trace of the loss’s Hessian given as ${formatNumber(hessian_trace)}`)}
+${entry('Seed', criterion === 'random' ? String(recipe.seed) : null)}
+${recipe.repair.map((name) => entry('Repair', named(name, repairs)))}
+${entry('Dry run', recipe.dry_run ? 'scored and decided; no model was written' : null)}
+${otherFields(recipe).map(([name, value]) => entry(name, html`<code>${JSON.stringify(value)}</code>`))}
+</dl>
+`;
+}
+
+/** A name and what it means, where that is known. */
+function named(name: string, meanings: Readonly<Record<string, string>>): Markup {
+  return html`<strong>${name}</strong>${Object.hasOwn(meanings, name) ? `: ${meanings[name]}` : null}`;
+}
+
+function amount({ beta = 1, budget, target }: ReportedRecipe, evaluation: Report['evaluation']): string {
+  if (budget)
+    return `a fixed sparsity of ${formatPercent(budget.sparsity)} of each group, in place of EMP’s count`;
+  if (!target) return `EMP’s count, floor(beta × N_eff), at beta ${beta}`;
+  return `the smallest beta that stays within ${describeTarget(target)}${found(evaluation?.search ?? null)}`;
+}
+
+function found(search: NonNullable<Report['evaluation']>['search']): string {
+  if (search === null) return '';
+  const [beta, tried] = [number(search.beta), betasTried(search)];
+  return search.met
+    ? `: beta ${beta}, of ${tried} tried`
+    : `: none of ${tried} tried does; the nearest, beta ${beta}, was taken`;
+}
+
+function rounding(multiple: number): string {
+  return multiple === 1
+    ? 'kept counts of families are not rounded'
+    : `the kept count of every family is rounded up to a multiple of ${multiple}`;
+}
+
+/** Globs are held against tensors, and against the weights that compute a family. */
+function selection({ include, exclude }: ReportedRecipe, report: Report): Content {
+  const { structures, tensors } = report;
+  const [matching, all, without] =
+    structures === null
+      ? ['those matching', 'those prunable by default', ', without ']
+      : ['those computed by weights matching', 'all that can be removed', ', without those computed by '];
+  const included = include.length > 0 ? html`${matching} ${globs(include)}` : all;
+  const excluded = exclude.length > 0 ? [without, globs(exclude)] : null;
+  const number = structures?.families.length ?? tensors.length;
+  return html`${included}${excluded} (${counted(number, nounsOf(report).group)})`;
+}
+
+function globs(given: readonly string[]): Content {
+  return given.map((glob, i) => [i > 0 ? ', ' : null, html`<code>${glob}</code>`]);
+}

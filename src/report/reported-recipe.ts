@@ -1,0 +1,58 @@
+/** What of a report's recipe is said in words. */
+import { z } from 'zod';
+import { GRANULARITIES, GRANULARITY_NAMES, GROUPS, type Noun } from '../recipe/terms.ts';
+import type { Report } from './report.ts';
+
+const reportedRecipeSchema = z.looseObject({
+  criterion: z.string(),
+  scope: z.string(),
+  granularity: z.enum(GRANULARITY_NAMES),
+  beta: z.number().optional(),
+  budget: z.object({ sparsity: z.number() }).optional(),
+  target: z
+    .object({ max_loss_increase: z.number().optional(), max_accuracy_drop: z.number().optional() })
+    .optional(),
+  sweep_betas: z.array(z.number()).default([]),
+  include: z.array(z.string()).default([]),
+  exclude: z.array(z.string()).default([]),
+  min_density: z.number(),
+  round_to: z.number().optional(),
+  hessian_probes: z.number().optional(),
+  hessian_trace: z.number().nullable().default(null),
+  repair: z.array(z.string()).default([]),
+  seed: z.number().default(0),
+  dry_run: z.boolean(),
+});
+
+export type ReportedRecipe = z.output<typeof reportedRecipeSchema>;
+
+export function recipeOf({ recipe }: Pick<Report, 'recipe'>): ReportedRecipe {
+  return reportedRecipeSchema.parse(recipe);
+}
+
+/** What a later version added: it is shown as it is. */
+export function otherFields(recipe: ReportedRecipe): [name: string, value: unknown][] {
+  return Object.entries(recipe).filter(([name]) => !Object.hasOwn(reportedRecipeSchema.shape, name));
+}
+
+/** The beta that the model was pruned at; null for a fixed budget. */
+export function chosenBeta(report: Report): number | null {
+  const { beta, budget } = recipeOf(report);
+  return budget ? null : (report.evaluation?.search?.beta ?? beta ?? 1);
+}
+
+/** What a report calls things. */
+interface Nouns {
+  /** What is kept or removed. */
+  readonly unit: Noun;
+  /** What has a sparsity of its own. */
+  readonly group: Noun;
+}
+
+export function nounsOf(report: Report): Nouns {
+  const { granularity } = recipeOf(report);
+  return {
+    unit: GRANULARITIES[granularity].unit,
+    group: report.structures === null ? GROUPS.weights : GROUPS.structures,
+  };
+}
