@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { findViolations, readImports, readMap } from './source-tree.ts';
+import { readImports } from '../../scripts/imports.ts';
+import { findViolations, readMap } from './source-tree.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TARGET = 'export interface Target {\n  readonly one: 1;\n}\n';
