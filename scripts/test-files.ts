@@ -10,8 +10,37 @@ export const SERVICES: Readonly<Record<string, readonly string[]>> = {
   'test/services/clients.ts': ['curl', 'python3-requests'],
 };
 
-/** Files that are too slow for the unit tests, which take a minute together: each takes two seconds of a processor or more. */
-export const SLOW: readonly string[] = [];
+/** Files that take two seconds of a processor or more each: too slow for the unit tests, which take a minute together. */
+export const SLOW: readonly string[] = [
+  'test/autodiff/rules/resize.test.ts',
+  'test/core/kernel-build.test.ts',
+  'test/core/kernels.test.ts',
+  'test/core/threshold.test.ts',
+  'test/criteria/batch-sizes.test.ts',
+  'test/criteria/golden.test.ts',
+  'test/criteria/gradient-golden.test.ts',
+  'test/formats/onnx/rewrite-memory.test.ts',
+  'test/gates/architecture.test.ts',
+  'test/http/thresholds.test.ts',
+  'test/pipeline/evaluation.test.ts',
+  'test/pipeline/extremes.test.ts',
+  'test/pipeline/failures.test.ts',
+  'test/pipeline/golden-evaluation.test.ts',
+  'test/pipeline/golden.test.ts',
+  'test/pipeline/onnx.test.ts',
+  'test/pipeline/progress.test.ts',
+  'test/pipeline/prune.test.ts',
+  'test/pipeline/repairs.test.ts',
+  'test/pipeline/rows.test.ts',
+  'test/pipeline/structures/golden.test.ts',
+  'test/pipeline/structures/kinds-of-models.test.ts',
+  'test/pipeline/structures/structure-jobs.test.ts',
+  'test/report/structures-page.test.ts',
+  'test/runtime/curvature.test.ts',
+  'test/runtime/evaluation.test.ts',
+  'test/structure/removal.test.ts',
+  'test/structure/rules.test.ts',
+];
 
 const PROCESSES = /['"]node:child_process['"]|['"`]\/proc\b/;
 
