@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests start themselves: redis-server, PostgreSQL's programs, Chromium, curl and Python's requests.
 # Programs only: no system service is left running. Does nothing where all of them are there.
+# With --missing it only prints Debian's names of those that are not there, one a line.
 set -euo pipefail
 
 has_postgres() {
@@ -20,8 +21,12 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
 command -v curl >/dev/null || missing+=(curl)
 has_requests || missing+=(python3-requests)
-command -v chromium >/dev/null || missing+=(chromium)
+[ -x /usr/bin/chromium ] || missing+=(chromium)
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+if [ "${1:-}" = --missing ]; then
+  printf '%s\n' "${missing[@]}"
+  exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
   echo "The tests need ${missing[*]} (Debian's package names); this machine has no apt-get to install them with." >&2

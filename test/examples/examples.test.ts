@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SERVICE, type Server, startServer } from '../../scripts/start-server.ts';
+import { findPython } from '../services/clients.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 const MODEL = 'fc2-mnist.onnx';
@@ -18,15 +19,6 @@ const WEIGHTS = 784 * 100 + 100 * 10;
  */
 const ORACLE = { loss: 0.1993079269218485, accuracy: 0.938, sparsity: 0.3527 };
 const run = promisify(execFile);
-
-/** The first Python that has `requests`; the services' installer makes sure that there is one. */
-function findPython(): string {
-  const found = ['python3', '/usr/bin/python3'].find(
-    (python) => spawnSync(python, ['-c', 'import requests']).status === 0,
-  );
-  assert.ok(found, 'no python3 with requests: run scripts/install-test-services.sh');
-  return found;
-}
 
 describe('the examples', () => {
   let directory: string;

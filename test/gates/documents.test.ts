@@ -37,6 +37,8 @@ describe('what is written beside the code', () => {
   test('links within the documents lead somewhere', async () => {
     for (const [document, folder] of [
       ['README.md', ''],
+      ['CONTRIBUTING.md', ''],
+      ['SECURITY.md', ''],
       ['docs/architecture.md', 'docs/'],
       ['docs/gradients.md', 'docs/'],
       ['docs/structures.md', 'docs/'],

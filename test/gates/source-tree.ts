@@ -1,5 +1,6 @@
 import { glob, readFile } from 'node:fs/promises';
-import { basename, dirname, join, normalize } from 'node:path';
+import { basename, join } from 'node:path';
+import { readImports, resolveImport } from '../../scripts/imports.ts';
 
 /** What the tree does against its own rules, and the files that do it. */
 export type Findings = ReadonlyMap<string, readonly string[]>;
@@ -29,13 +30,6 @@ const REPEATED_BY_RULE = [
   /\/rules\/[^/]+$/,
   /^src\/(criteria|pipeline)\/(weights|structures)\/[^/]+$/,
   /^src\/core\/kernel\/assembly\//,
-];
-
-const IMPORTS = [
-  /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/gm,
-  /^\s*import\s*['"]([^'"]+)['"]/gm,
-  /\bimport\(\s*['"]([^'"]+)['"]/g,
-  /\bnew URL\(\s*['"](\.[^'"]+\.ts)['"]/g,
 ];
 
 /** All that the tree under `root` does against its map and the rules of the house. */
@@ -113,16 +107,6 @@ async function readSources(root: string): Promise<SourceFile[]> {
       return { path, text, imports: readImports(text) };
     }),
   );
-}
-
-/** What a file imports, exports from elsewhere, loads later by a literal, or names as the file of a thread or a child. */
-export function readImports(text: string): string[] {
-  return IMPORTS.flatMap((pattern) => [...text.matchAll(pattern)].map(([, imported]) => imported));
-}
-
-/** The path from the root; null for what is no file of the tree. */
-function resolveImport(from: string, imported: string): string | null {
-  return imported.startsWith('.') ? normalize(join(dirname(from), imported)).replaceAll('\\', '/') : null;
 }
 
 function roomOf(path: string): string {

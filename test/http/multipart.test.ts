@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join, sep } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
@@ -22,8 +22,9 @@ function post(path: string, body: string): Promise<Response> {
 
 /** What lies in the folder of every process that receives uploads. */
 async function uploads(): Promise<string[]> {
-  const found = await readdir(join(service.store.root, 'uploads'), { recursive: true });
-  return found.filter((path) => path.includes(sep));
+  const root = join(service.store.root, 'uploads');
+  const found = await Promise.all((await readdir(root)).map((name) => readdir(join(root, name))));
+  return found.flat();
 }
 
 for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {

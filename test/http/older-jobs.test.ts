@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { readJson, readProblem } from './test-app.ts';
-import { openTestService, type TestService } from './test-service.ts';
+import { openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 /** A job as it was stored before there were data to measure with: no such ids, a shorter report, no page. */
 const JOB = {
@@ -30,11 +29,10 @@ const REPORT = {
   verdict: { text: 'EMP removes all.', warnings: [{ code: 'of_then', text: 'Beware.' }] },
 };
 
-let service: TestService;
-let url: string;
+const PATH = `/v1/jobs/${JOB.id}`;
+let service: TestApp;
 before(async () => {
-  service = await openTestService();
-  url = `${service.url}/v1/jobs/${JOB.id}`;
+  service = await openTestApp();
   const upload = await service.store.createUpload();
   await writeFile(join(upload.files, 'report.json'), JSON.stringify(REPORT));
   await upload.writeJson('result.json', RESULT);
@@ -43,21 +41,21 @@ before(async () => {
 after(() => service.close());
 
 test('an older job is described and listed as one without data', async () => {
-  const job = await readJson(await fetch(url));
+  const job = await readJson(await service.fetch(PATH));
   assert.deepEqual([job.calibration_dataset_id, job.evaluation_dataset_id], [null, null]);
-  assert.deepEqual((await readJson(await fetch(`${service.url}/v1/jobs`))).data, [job]);
+  assert.deepEqual((await readJson(await service.fetch('/v1/jobs'))).data, [job]);
 });
 
 test('its report comes as it was written, to a browser too', async () => {
   for (const accept of ['application/json', 'text/html, */*;q=0.8']) {
-    const response = await fetch(`${url}/report`, { headers: { accept } });
+    const response = await service.fetch(`${PATH}/report`, { headers: { accept } });
     assert.equal(response.headers.get('content-type'), 'application/json; charset=utf-8');
     assert.deepEqual(await readJson(response), { ...REPORT, timings_ms: RESULT.timings_ms });
   }
 });
 
 test('it has no page', async () => {
-  const response = await fetch(`${url}/report`, { headers: { accept: 'text/html' } });
+  const response = await service.fetch(`${PATH}/report`, { headers: { accept: 'text/html' } });
   assert.equal(response.status, 406);
   assert.equal((await readProblem(response)).code, 'not_acceptable');
 });

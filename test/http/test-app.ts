@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { Dirent } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -59,8 +60,7 @@ export async function openTestApp(
     async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'index', 'uploads']) {
       const found: string[] = [];
       for (const kind of kinds) {
-        const entries = await readdir(join(dataDirectory, kind), { recursive: true, withFileTypes: true });
-        for (const entry of entries)
+        for (const entry of await readTree(join(dataDirectory, kind)))
           if (entry.isFile()) found.push(join(entry.parentPath, entry.name).slice(dataDirectory.length + 1));
       }
       return found.sort();
@@ -79,6 +79,18 @@ export async function openTestApp(
 async function withoutQueue({ store, log }: Place): Promise<{ jobs: Jobs; close(): Promise<void> }> {
   const none = new EventEmitter() as never;
   return { jobs: new Jobs({ store, log, backend: none }, none, none), close: async () => {} };
+}
+
+/** All below a folder; looks again where a folder of it goes away meanwhile. */
+async function readTree(directory: string): Promise<Dirent[]> {
+  for (;;) {
+    try {
+      return await readdir(directory, { recursive: true, withFileTypes: true });
+    } catch (error) {
+      const { code, path } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' || path === directory) throw error;
+    }
+  }
 }
 
 /** A request as `fetch` would send it, handed to the app, and its answer as `fetch` would give it. */

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { preservedMassBoundPaper } from '../../src/core/bounds.ts';
 import { renderReport } from '../../src/report/html/page.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
+import { launchChromium } from '../services/chromium.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { SAMPLE_REPORTS } from './sample-report.ts';
 
@@ -25,7 +26,7 @@ describe('report.html', () => {
   let folder: string;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'report-'));
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+    browser = await launchChromium();
   });
   after(async () => {
     await browser.close();

@@ -1,0 +1,45 @@
+/** `npm test` and `npm run test:unit`: chooses the test files, runs them, and says at the end which it had to leave out. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { isUnit, readTestFiles } from './test-files.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** Every test file is a process of its own, and half of what it takes to start is reading the same modules. */
+const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
+const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.url));
+const [unit, options] =
+  process.argv[2] === 'unit' ? [true, process.argv.slice(3)] : [false, process.argv.slice(2)];
+
+/** Debian's names of what the tests start and this machine has not. */
+function findMissing(): string[] {
+  spawnSync('bash', [INSTALLER], { stdio: 'inherit' });
+  const { stdout } = spawnSync('bash', [INSTALLER, '--missing'], { encoding: 'utf8' });
+  return stdout.split('\n').filter((name) => name !== '');
+}
+
+const files = await readTestFiles(ROOT);
+const missing = unit ? [] : findMissing();
+// In CI nothing is left out: there the files that lack something fail, each in its own words.
+const mayLeaveOut = process.env.CI !== 'true';
+const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
+const chosen = files.filter((file) => (unit ? isUnit(file) : !leftOut.includes(file)));
+
+const { status } = spawnSync(
+  process.execPath,
+  [
+    ...['--test', '--test-concurrency=2', '--test-timeout=120000'],
+    ...options,
+    ...chosen.map(({ path }) => path),
+  ],
+  { cwd: ROOT, stdio: 'inherit', env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env } },
+);
+process.exitCode = status ?? 1;
+
+if (missing.length > 0) {
+  const what = mayLeaveOut
+    ? `NOT RUN: ${leftOut.length} of ${files.length} test files`
+    : 'Test files fail here';
+  const names = leftOut.map(({ path }) => `\n  ${path}`).join('');
+  console.error(`\n${what}, for this machine lacks ${missing.join(', ')} (Debian's names).${names}`);
+  if (!mayLeaveOut) process.exitCode ||= 1;
+}

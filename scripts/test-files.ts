@@ -1,0 +1,101 @@
+import { glob, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readImports, resolveImport } from './imports.ts';
+
+/** What a test file can need beside this repository, by the file of `test/services` that starts it; with Debian's names of it. */
+export const SERVICES: Readonly<Record<string, readonly string[]>> = {
+  'test/services/redis.ts': ['redis-server'],
+  'test/services/postgres.ts': ['postgresql'],
+  'test/services/chromium.ts': ['chromium'],
+  'test/services/clients.ts': ['curl', 'python3-requests'],
+};
+
+/** Files that take two seconds of a processor or more each: too slow for the unit tests, which take a minute together. */
+export const SLOW: readonly string[] = [
+  'test/autodiff/rules/resize.test.ts',
+  'test/core/kernel-build.test.ts',
+  'test/core/kernels.test.ts',
+  'test/core/threshold.test.ts',
+  'test/criteria/batch-sizes.test.ts',
+  'test/criteria/golden.test.ts',
+  'test/criteria/gradient-golden.test.ts',
+  'test/formats/onnx/rewrite-memory.test.ts',
+  'test/gates/architecture.test.ts',
+  'test/http/thresholds.test.ts',
+  'test/pipeline/evaluation.test.ts',
+  'test/pipeline/extremes.test.ts',
+  'test/pipeline/failures.test.ts',
+  'test/pipeline/golden-evaluation.test.ts',
+  'test/pipeline/golden.test.ts',
+  'test/pipeline/onnx.test.ts',
+  'test/pipeline/progress.test.ts',
+  'test/pipeline/prune.test.ts',
+  'test/pipeline/repairs.test.ts',
+  'test/pipeline/rows.test.ts',
+  'test/pipeline/structures/golden.test.ts',
+  'test/pipeline/structures/kinds-of-models.test.ts',
+  'test/pipeline/structures/structure-jobs.test.ts',
+  'test/report/structures-page.test.ts',
+  'test/runtime/curvature.test.ts',
+  'test/runtime/evaluation.test.ts',
+  'test/structure/removal.test.ts',
+  'test/structure/rules.test.ts',
+];
+
+const PROCESSES = /['"]node:child_process['"]|['"`]\/proc\b/;
+
+export interface TestFile {
+  /** From the root, with forward slashes. */
+  readonly path: string;
+  /** Debian's names of what it needs, directly or through what it imports. */
+  readonly needs: readonly string[];
+  /** Whether a file of the tests or the scripts that it reaches starts a process, or looks at those of Linux. */
+  readonly usesProcesses: boolean;
+  readonly isSlow: boolean;
+}
+
+/** Every test file under `root`, by path. */
+export async function readTestFiles(root: string): Promise<TestFile[]> {
+  const paths = await Array.fromAsync(glob('test/**/*.test.ts', { cwd: root }));
+  const texts = new Map<string, string | null>();
+  return await Promise.all(
+    paths
+      .map((path) => path.replaceAll('\\', '/'))
+      .sort()
+      .map(async (path) => {
+        const reached = await reachableFrom(root, path, texts);
+        const programs = reached.filter((file) => !file.startsWith('src/'));
+        return {
+          path,
+          needs: reached.flatMap((file) => SERVICES[file] ?? []).sort(),
+          usesProcesses: programs.some((file) => PROCESSES.test(texts.get(file) ?? '')),
+          isSlow: SLOW.includes(path),
+        };
+      }),
+  );
+}
+
+/** Unit tests need no server and no process, and are quick. */
+export function isUnit({ needs, usesProcesses, isSlow }: TestFile): boolean {
+  return needs.length === 0 && !usesProcesses && !isSlow;
+}
+
+/** The file and all that it imports, directly or through others. */
+async function reachableFrom(
+  root: string,
+  start: string,
+  texts: Map<string, string | null>,
+): Promise<string[]> {
+  const reached = new Set<string>();
+  const waiting = [start];
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (reached.has(path) || !path.endsWith('.ts')) continue;
+    reached.add(path);
+    if (!texts.has(path)) texts.set(path, await readFile(join(root, path), 'utf8').catch(() => null));
+    for (const imported of readImports(texts.get(path) ?? '')) {
+      const target = resolveImport(path, imported);
+      if (target !== null) waiting.push(target);
+    }
+  }
+  return [...reached];
+}
