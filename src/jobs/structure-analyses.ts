@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import packageJson from '../../package.json' with { type: 'json' };
 import { EmpError, type ErrorCode, type InputFinding } from '../core/errors.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
@@ -9,8 +8,10 @@ import { childEnvironment } from './child-settings.ts';
 import { type ProcessEnd, type ProcessLimits, runLimited } from './limited-process.ts';
 import { SharedRuns } from './shared-runs.ts';
 import { Slots } from './slots.ts';
+import { sourceKey } from './source-key.ts';
 
 const CHILD = fileURLToPath(new URL('./structure-analysis-child.ts', import.meta.url));
+const SOURCES = fileURLToPath(new URL('..', import.meta.url));
 /** Beside the model's record. */
 const STORED = 'structures.json';
 
@@ -45,9 +46,9 @@ export type AnalysisAnswer =
       };
     };
 
-/** The answer as it is stored, with the version of the program: another one may find more, or less. */
+/** The answer as it is stored, with the key of the rules that found it: others may find more, or less. */
 interface StoredStructures {
-  readonly version: string;
+  readonly source: string;
   readonly structures: unknown;
 }
 
@@ -61,6 +62,7 @@ export class StructureAnalyses {
   readonly #limits: ProcessLimits;
   readonly #runs = new SharedRuns<StructureOverview>();
   readonly #slots = new Slots(ANALYSES_AT_ONCE);
+  #key: Promise<string> | undefined;
 
   constructor({ store, log, limits = {} }: AnalysesOptions) {
     this.#store = store;
@@ -96,8 +98,14 @@ export class StructureAnalyses {
   /** The structures of a model as far as they were asked for before; null where they were not. */
   async known(id: string): Promise<StructureOverview | null> {
     const stored = await this.#store.readJson<StoredStructures>('models', id, STORED);
-    if (stored?.version !== packageJson.version) return null;
+    if (stored?.source !== (await this.#source())) return null;
     return structureOverviewSchema.safeParse(stored.structures).data ?? null;
+  }
+
+  /** What finds structures, by its source: read once, as the running program was. */
+  #source(): Promise<string> {
+    this.#key ??= sourceKey(CHILD, SOURCES);
+    return this.#key;
   }
 
   async #find(model: ModelRecord, signal: AbortSignal): Promise<StructureOverview> {
@@ -123,7 +131,7 @@ export class StructureAnalyses {
     this.#log.info({ model: model.id, ms, how: end.how }, 'structure analysis ended');
     signal.throwIfAborted();
     const structures = this.#readAnswer(model, end);
-    const stored: StoredStructures = { version: packageJson.version, structures };
+    const stored: StoredStructures = { source: await this.#source(), structures };
     // It is known now, and can be found again: nobody has to do without it because the disk is full.
     await this.#store.writeJson('models', model.id, STORED, stored).catch((error) => {
       this.#log.warn({ err: error, model: model.id }, 'structures not stored');

@@ -137,10 +137,15 @@ describe('GET /v1/models/{id}/structures', () => {
     assert.deepEqual(await readJson(await ask(service, id)), first);
   });
 
-  test('what another version of the program found is found again', async () => {
+  test('what other rules found is found again', async () => {
     const id = await upload('fc2-mnist.onnx', perceptron);
     const nothing = { families: [], frozen: [], n_frozen: 0 };
-    for (const stored of [{ version: '0.0.0', structures: nothing }, { structures: {} }, null]) {
+    for (const stored of [
+      { source: '0'.repeat(64), structures: nothing },
+      { version: '0.1.0', structures: nothing },
+      { structures: {} },
+      null,
+    ]) {
       await service.store.writeJson('models', id, 'structures.json', stored);
       assert.equal((await readJson(await ask(service, id))).families.length, 1);
     }
