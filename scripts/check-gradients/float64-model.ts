@@ -11,8 +11,8 @@ import {
   TypeProtoSchema,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
+import { GradientNode } from '../../src/autodiff/derivative.ts';
 import type { PreparedModel } from '../../src/autodiff/prepare.ts';
-import { RuleContext } from '../../src/autodiff/rule.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { freePrefix } from '../../src/graph/proto-walk.ts';
@@ -96,7 +96,7 @@ function writeOut(proto: ModelProto, builder: GraphBuilder, facts: ValueFacts): 
   for (const node of nodes) {
     const form = node.domain === '' ? FLOAT64_FORMS.get(node.op) : undefined;
     if (form !== undefined) {
-      const result = form(new RuleContext(node, builder, facts, [], []));
+      const result = form(new GradientNode(node, builder, facts, [], []));
       Object.assign(node.proto, { opType: 'Identity', input: [result], attribute: [] });
     }
     graph.node.push(node.proto);

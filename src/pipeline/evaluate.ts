@@ -3,7 +3,7 @@ import { EmpError } from '../core/errors.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { Evaluation } from '../report/report.ts';
 import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
-import type { Metrics } from '../runtime/metrics.ts';
+import type { Metrics } from '../runtime/model-metrics.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 import { SCRATCH_FOLDER } from './artifact-names.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';

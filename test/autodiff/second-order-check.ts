@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
 import { type GraphProto, type ModelProto, ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
 import type { Tensor } from 'onnxruntime-node';
-import type { GradientRules } from '../../src/autodiff/rule.ts';
+import type { GradientRules } from '../../src/autodiff/derivative.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
@@ -147,8 +147,8 @@ function appendSecondSweep(
     seeds.set(gradient, other === undefined ? direction : builder.op('Add', [other, direction]));
   }
   const found = differentiate(view, builder, facts, seeds, targets, rules);
-  if ('obstacles' in found) {
-    throw new Error(found.obstacles.map(({ operator, reason }) => `${operator} ${reason}`).join('; '));
+  if ('blocking' in found) {
+    throw new Error(found.blocking.map(({ operator, reason }) => `${operator} ${reason}`).join('; '));
   }
   return targets.map((name) => found.gradients.get(name) ?? null);
 }

@@ -16,7 +16,7 @@ import {
 import { bytesSource } from '../../../src/formats/byte-source.ts';
 import type { KeptPositions } from '../../../src/formats/gather.ts';
 import type { ModelFiles } from '../../../src/formats/model.ts';
-import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
+import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 import { encode } from './build-model.ts';
 

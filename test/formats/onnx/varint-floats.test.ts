@@ -5,7 +5,7 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { decodeVarints, zeroVarints } from '../../../src/formats/onnx/edit.ts';
+import { decodeVarints, zeroVarints } from '../../../src/formats/onnx/varint-floats.ts';
 import { encode, inventoryOf, model, node } from './build-model.ts';
 
 const patterns = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 50 });

@@ -18,7 +18,7 @@ import { openFileSource } from '../../../src/formats/file-source.ts';
 import type { KeptPositions } from '../../../src/formats/gather.ts';
 import { ByteParts, writeParts } from '../../../src/formats/onnx/byte-parts.ts';
 import { NOTE_FIELD } from '../../../src/formats/onnx/payload.ts';
-import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
+import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 import { anyModel } from './any-model.ts';
 import { encode, floats, graph, integers, model, modelFunction, node, SparseSource } from './build-model.ts';
