@@ -4,7 +4,7 @@ import asc from 'assemblyscript/asc';
 const KERNEL = new URL('../src/core/kernel', import.meta.url);
 
 /** The files whose exports are the kernel's; they import the others. */
-const ENTRIES = ['layout', 'load', 'summarize', 'select-top', 'keep-mask', 'zero-dropped'];
+const ENTRIES = ['layout', 'load', 'summarize', 'select-top', 'keep-bits', 'zero-dropped'];
 
 /** Compiles the kernel's AssemblyScript. The same source and compiler give the same bytes. Throws with the compiler's messages. */
 export async function compileKernel(): Promise<Uint8Array> {

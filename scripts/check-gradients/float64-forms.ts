@@ -1,11 +1,11 @@
-import type { RuleContext } from '../../src/autodiff/rule.ts';
+import type { GradientNode } from '../../src/autodiff/derivative.ts';
 import { type Sliding, slidingBack, slidingOver } from '../../src/autodiff/rules/convolution.ts';
 import { TensorProto_DataType } from '../../src/formats/onnx/onnx-schema.ts';
 
 const { FLOAT, DOUBLE } = TensorProto_DataType;
 
 /** Appends what computes a node's first output in float64, and returns the value's name. All sizes are known. */
-export type Float64Form = (at: RuleContext) => string;
+export type Float64Form = (at: GradientNode) => string;
 
 const conv: Float64Form = (at) => {
   const [, channels] = at.fixedShape(at.input(0));
@@ -109,7 +109,7 @@ export const FLOAT64_FORMS: ReadonlyMap<string, Float64Form> = new Map([
 ]);
 
 /** For each position of a kernel the pixels that it meets as it slides over the padded image, in the shape of the map. */
-function windows(at: RuleContext, kernel: readonly number[], image: string | null = null) {
+function windows(at: GradientNode, kernel: readonly number[], image: string | null = null) {
   const size = at.fixedShape(at.input(0)).slice(2);
   const map = at.fixedShape(at.output()).slice(2);
   const { strides, dilations, padsBefore }: Sliding = slidingOver(at, size, kernel);
@@ -129,12 +129,12 @@ function windows(at: RuleContext, kernel: readonly number[], image: string | nul
 }
 
 /** The kernel's numbers at one position, `[..., 1, 1]`. */
-function kernelAt(at: RuleContext, position: readonly number[]): string {
+function kernelAt(at: GradientNode, position: readonly number[]): string {
   const [starts, ends] = [position, position.map((index) => index + 1)].map((to) => at.integerVector(to));
   return at.op('Slice', [at.input(1), starts, ends, at.integerVector(pixelAxes(at))]);
 }
 
-function withBias(at: RuleContext, result: string): string {
+function withBias(at: GradientNode, result: string): string {
   const bias = at.optionalInput(2);
   if (bias === null) return result;
   return at.add(result, at.reshape(bias, [1, -1, ...pixelAxes(at).map(() => 1)]));
@@ -148,7 +148,7 @@ function positionsOf(kernel: readonly number[]): number[][] {
   );
 }
 
-function pixelAxes(at: RuleContext): number[] {
+function pixelAxes(at: GradientNode): number[] {
   return [...at.fixedShape(at.input(0)).keys()].slice(2);
 }
 
@@ -156,6 +156,6 @@ function count(sizes: readonly number[]): number {
   return sizes.reduce((product, size) => product * size, 1);
 }
 
-function scalar(at: RuleContext, value: number): string {
+function scalar(at: GradientNode, value: number): string {
   return at.op('Cast', [at.scalar(value)], { to: DOUBLE });
 }

@@ -1,6 +1,6 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { GradientNode } from '../../src/autodiff/derivative.ts';
 import type { PreparedModel } from '../../src/autodiff/prepare.ts';
-import { RuleContext } from '../../src/autodiff/rule.ts';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -96,7 +96,7 @@ function writeOut(proto: ModelProto, builder: GraphBuilder, facts: ValueFacts): 
   for (const node of nodes) {
     const form = node.domain === '' ? FLOAT64_FORMS.get(node.op) : undefined;
     if (form !== undefined) {
-      const result = form(new RuleContext(node, builder, facts, [], []));
+      const result = form(new GradientNode(node, builder, facts, [], []));
       Object.assign(node.proto, { opType: 'Identity', input: [result], attribute: [] });
     }
     graph.node.push(node.proto);

@@ -1,7 +1,7 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { refuseBlockingNodes } from '../../src/autodiff/blocking-nodes.ts';
 import { targetsOf } from '../../src/autodiff/gradient-graph.ts';
 import { GRADIENT_SESSION } from '../../src/autodiff/gradient-setup.ts';
-import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
 import { type PreparedModel, writePrepared } from '../../src/autodiff/prepare.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import type { Fetched } from '../../src/formats/numbers.ts';
@@ -91,7 +91,7 @@ function appendGradients(
   const seeds = new Map([...factors.keys()].map((value) => [value, builder.fresh('seed')]));
   own.input.push(...[...seeds.values()].map(declareFloat));
   const found = differentiate(graph, builder, facts, seeds, [...targets.values()]);
-  if ('obstacles' in found) refuseObstacles(found.obstacles, graph, targets);
+  if ('blocking' in found) refuseBlockingNodes(found.blocking, graph, targets);
   const outputs = new Map<string, WeightOutputs>();
   for (const [weight, target] of targets) {
     const gradient = found.gradients.get(target) ?? null;

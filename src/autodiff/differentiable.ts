@@ -6,10 +6,10 @@ import { nameStoredTensors } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { runPasses } from '../graph/passes/pass.ts';
+import { refuseBlockingNodes } from './blocking-nodes.ts';
 import { targetsOf } from './gradient-graph.ts';
-import { refuseObstacles } from './obstacles.ts';
 import { GRADIENT_FORM, valuesOf } from './prepare.ts';
-import { findObstacles } from './sweep.ts';
+import { findBlockingNodes } from './sweep.ts';
 
 /**
  * Refuses weights whose gradients cannot be computed, as far as the graph alone tells: shapes and kinds of loss are left for later. Runs and writes nothing.
@@ -28,6 +28,6 @@ export function checkDifferentiable(model: OnnxModel, weights: readonly string[]
   const targets = targetsOf(weights, valuesOf(prepared, names));
   // What is not declared onnxruntime finds out; of a model that says nothing the first output is taken.
   const outputs = modelOutputs(own).map(({ name, dtype }) => ({ name, dtype: dtype ?? 'float32' }));
-  const obstacles = findObstacles(graph, [chooseOutput(outputs)], [...targets.values()]);
-  if (obstacles.length > 0) refuseObstacles(obstacles, graph, targets);
+  const blocking = findBlockingNodes(graph, [chooseOutput(outputs)], [...targets.values()]);
+  if (blocking.length > 0) refuseBlockingNodes(blocking, graph, targets);
 }

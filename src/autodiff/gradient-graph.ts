@@ -7,7 +7,7 @@ import { OnnxModel } from '../graph/onnx-model.ts';
 import { appendLoss, type LossHead } from '../graph/passes/append-loss.ts';
 import { freePrefix, mainGraph } from '../graph/proto-walk.ts';
 import type { ValueFacts } from '../graph/value-facts.ts';
-import { refuseObstacles } from './obstacles.ts';
+import { refuseBlockingNodes } from './blocking-nodes.ts';
 import type { PreparedModel } from './prepare.ts';
 import { differentiate } from './sweep.ts';
 
@@ -49,7 +49,7 @@ export function createGradientGraph(
   const builder = new GraphBuilder(own, freePrefix(own, 'gradient'), prepared.opset);
   const loss = appendLoss(graph, builder, facts, output, labels);
   const found = differentiate(graph, builder, facts, loss.seeds, [...targets.values()]);
-  if ('obstacles' in found) refuseObstacles(found.obstacles, graph, targets);
+  if ('blocking' in found) refuseBlockingNodes(found.blocking, graph, targets);
   const gradients = new Map<string, string | null>();
   for (const [weight, target] of targets) {
     const gradient = found.gradients.get(target) ?? null;
@@ -89,7 +89,7 @@ export function createCurvatureGraph(
   const seeds = new Map<string, string>();
   for (const [weight, gradient] of reached) seeds.set(gradient, vectors.get(weight) ?? '');
   const found = differentiate(graph, builder, facts, seeds, [...targets.values()]);
-  if ('obstacles' in found) refuseObstacles(found.obstacles, graph, targets);
+  if ('blocking' in found) refuseBlockingNodes(found.blocking, graph, targets);
   const products = reached.flatMap(([weight]) => {
     const product = found.gradients.get(targets.get(weight) ?? '') ?? null;
     if (product === null) return [];

@@ -52,7 +52,7 @@ export async function* accumulateGradients(
     const { prepared, facts, output } = setup;
     const { labels } = context.samples;
     const groups = splitGroups(weights, setup, maxHeldBytes);
-    if (groups.length > 1) createGradientGraph(prepared, facts, output, labels, weights); // names all obstacles before anything runs
+    if (groups.length > 1) createGradientGraph(prepared, facts, output, labels, weights); // names all blocking before anything runs
     for (const group of groups) {
       const graph = createGradientGraph(prepared, facts, output, labels, group);
       for (const [weight, values] of await addUp(graph, statistic, setup)) yield { weight, values };

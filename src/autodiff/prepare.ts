@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
-import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import { openFiles } from '../formats/file-source.ts';
 import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
@@ -9,7 +9,7 @@ import { constantsToInitializers } from '../graph/passes/constants-to-initialize
 import { declareFloat32 } from '../graph/passes/declare-float32.ts';
 import { dropDefaults } from '../graph/passes/drop-defaults.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
-import { type Pass, runPasses } from '../graph/passes/pass.ts';
+import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { placeTensors } from '../graph/passes/place-tensors.ts';
 import { upgradeOpset } from '../graph/passes/upgrade-opset.ts';
 import { mainGraph } from '../graph/proto-walk.ts';
@@ -41,7 +41,7 @@ export interface PrepareContext {
 }
 
 /** What makes the form that rules read of a model whose functions are inlined and whose tensors are placed. */
-export const GRADIENT_FORM: readonly Pass<{ readonly widenedInputs: string[] }>[] = [
+export const GRADIENT_FORM: readonly GraphPass<{ readonly widenedInputs: string[] }>[] = [
   constantsToInitializers,
   dropDefaults,
   upgradeOpset,
@@ -55,10 +55,7 @@ export const GRADIENT_FORM: readonly Pass<{ readonly widenedInputs: string[] }>[
 export async function prepareModel(context: PrepareContext): Promise<PreparedModel> {
   const { modelDirectory, directory, signal } = context;
   await using opened = new AsyncDisposableStack();
-  const files = new Map<string, FileSource>();
-  for (const file of context.files) {
-    files.set(file, opened.use(await openFileSource(join(modelDirectory, file))));
-  }
+  const files = await openFiles(modelDirectory, context.files, opened);
   const stored = await readOnnxModel(files);
   const { proto } = stored;
   const names = nameStoredTensors(stored);

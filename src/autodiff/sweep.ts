@@ -1,11 +1,11 @@
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import type { ValueFacts } from '../graph/value-facts.ts';
-import { type GradientRule, type GradientRules, RuleContext, Undifferentiable } from './rule.ts';
+import { GradientNode, type GradientRule, type GradientRules, Undifferentiable } from './derivative.ts';
 import { carriesNoGradient, RULES, takesGradient } from './rules/registry.ts';
 
 /** A node on the way from the weights to the loss that has no rule, or none for the way it is used. */
-export interface Obstacle {
+export interface BlockingNode {
   readonly operator: string;
   /** Empty for the standard operators. */
   readonly domain: string;
@@ -17,7 +17,7 @@ export interface Obstacle {
 /**
  * The gradients of a scalar with respect to `targets`, as values that nodes appended to `graph`'s proto compute: reverse-mode differentiation,
  * from `seeds` (the scalar's gradients with respect to some values, by name) back through one rule per operator.
- * @returns the gradients' names by target, null for a target that the scalar does not depend on; or all obstacles at once
+ * @returns the gradients' names by target, null for a target that the scalar does not depend on; or all blocking nodes at once
  */
 export function differentiate(
   graph: OnnxGraph,
@@ -26,7 +26,9 @@ export function differentiate(
   seeds: ReadonlyMap<string, string>,
   targets: readonly string[],
   rules: GradientRules = RULES,
-): { readonly gradients: ReadonlyMap<string, string | null> } | { readonly obstacles: readonly Obstacle[] } {
+):
+  | { readonly gradients: ReadonlyMap<string, string | null> }
+  | { readonly blocking: readonly BlockingNode[] } {
   const path = findPath(graph, [...seeds.keys()], targets);
   const contributions = new Map<OnnxValue, string[]>();
   for (const [name, seed] of seeds) contributions.set(graph.resolve(name), [seed]);
@@ -36,16 +38,16 @@ export function differentiate(
     if (parts.length > 1) contributions.set(value, [builder.op(parts.length === 2 ? 'Add' : 'Sum', parts)]);
     return contributions.get(value)?.[0] ?? null;
   };
-  const obstacles: Obstacle[] = [];
+  const blocking: BlockingNode[] = [];
   for (const { node, needs } of path) {
-    const rule = ruleOf(node, rules, obstacles);
+    const rule = ruleOf(node, rules, blocking);
     if (rule === null) continue;
-    // Past an obstacle only further ones are looked for: any value of the right shape stands for a gradient.
-    const standIn = (value: OnnxValue | null) => (obstacles.length > 0 ? (value?.name ?? null) : null);
+    // Past a blocking node only further ones are looked for: any value of the right shape stands for a gradient.
+    const standIn = (value: OnnxValue | null) => (blocking.length > 0 ? (value?.name ?? null) : null);
     const gradients = node.outputs.map((output) => total(output) ?? standIn(output));
     if (gradients.every((gradient) => gradient === null)) continue;
     try {
-      const found = rule(new RuleContext(node, builder, facts, gradients, needs));
+      const found = rule(new GradientNode(node, builder, facts, gradients, needs));
       for (const [input, gradient] of found.entries()) {
         const value = node.inputs[input];
         if (!gradient || !value || !needs[input]) continue;
@@ -53,22 +55,22 @@ export function differentiate(
       }
     } catch (error) {
       if (!(error instanceof Undifferentiable)) throw error;
-      obstacles.push(obstacleAt(node, error.message));
+      blocking.push(blockingNode(node, error.message));
     }
   }
-  if (obstacles.length > 0) return { obstacles };
+  if (blocking.length > 0) return { blocking };
   return { gradients: new Map(targets.map((name) => [name, total(graph.find(name))])) };
 }
 
 /** The nodes between `targets` and `outputs` that have no rule, which is known from the graph alone; rules may refuse more. */
-export function findObstacles(
+export function findBlockingNodes(
   graph: OnnxGraph,
   outputs: readonly string[],
   targets: readonly string[],
-): Obstacle[] {
-  const obstacles: Obstacle[] = [];
-  for (const { node } of findPath(graph, outputs, targets)) ruleOf(node, RULES, obstacles);
-  return obstacles;
+): BlockingNode[] {
+  const blocking: BlockingNode[] = [];
+  for (const { node } of findPath(graph, outputs, targets)) ruleOf(node, RULES, blocking);
+  return blocking;
 }
 
 interface PathStep {
@@ -107,17 +109,17 @@ function readsAny(node: OnnxNode, values: ReadonlySet<OnnxValue>): boolean {
   );
 }
 
-function ruleOf(node: OnnxNode, rules: GradientRules, obstacles: Obstacle[]): GradientRule | null {
+function ruleOf(node: OnnxNode, rules: GradientRules, blocking: BlockingNode[]): GradientRule | null {
   const isStandard = node.domain === '' && node.subgraphs.length === 0;
   const rule = isStandard ? (rules.get(node.op) ?? null) : null;
   if (rule === null) {
-    obstacles.push(
-      obstacleAt(node, node.subgraphs.length > 0 ? 'holds a graph of its own' : 'has no gradient rule'),
+    blocking.push(
+      blockingNode(node, node.subgraphs.length > 0 ? 'holds a graph of its own' : 'has no gradient rule'),
     );
   }
   return rule;
 }
 
-function obstacleAt(node: OnnxNode, reason: string): Obstacle {
+function blockingNode(node: OnnxNode, reason: string): BlockingNode {
   return { operator: node.op, domain: node.domain, node: node.label, reason };
 }

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ByteSource } from './byte-source.ts';
 
 export interface FileSource extends ByteSource, AsyncDisposable {}
@@ -23,4 +24,15 @@ export async function openFileSource(path: string): Promise<FileSource> {
     },
     [Symbol.asyncDispose]: () => handle.close(),
   };
+}
+
+/** Opens files of a folder by their names there, in order; `opened` closes them. */
+export async function openFiles(
+  directory: string,
+  names: readonly string[],
+  opened: AsyncDisposableStack,
+): Promise<Map<string, FileSource>> {
+  const files = new Map<string, FileSource>();
+  for (const name of names) files.set(name, opened.use(await openFileSource(join(directory, name))));
+  return files;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { zeroDropped } from '../core/keep-mask.ts';
 import { openFileSource } from './file-source.ts';
 import type { ByteRange, TensorData } from './model.ts';
-import { decodeVarints, zeroVarints } from './onnx/edit.ts';
+import { decodeVarints, zeroVarints } from './onnx/varint-floats.ts';
 
 /**
  * Tensors that are not one dense stretch of a file: 16-bit floats kept as varints, or a protobuf field cut into pieces. They are rare and small, and

@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import type { ModelFiles, ModelInventory } from '../formats/model.ts';
-import { readSafetensorsInventory } from '../formats/safetensors/model.ts';
+import { readSafetensorsInventory } from '../formats/safetensors/checkpoint.ts';
 import { readOnnxInventory } from './onnx-inventory.ts';
 
 const SAFETENSORS = /\.safetensors(\.index\.json)?$/;

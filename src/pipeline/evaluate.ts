@@ -2,7 +2,7 @@ import { dirname, join, relative } from 'node:path';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
-import type { Metrics } from '../runtime/metrics.ts';
+import type { Metrics } from '../runtime/model-metrics.ts';
 import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
 import { namingData, targetWithoutAccuracy } from './data-errors.ts';

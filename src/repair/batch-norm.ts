@@ -3,7 +3,6 @@ import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
 import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
-import { type BatchNorm, findBatchNorms } from './batch-norms.ts';
 import {
   captureContext,
   type LeftOut,
@@ -13,6 +12,7 @@ import {
 } from './repair-context.ts';
 import { repairOrder } from './repair-order.ts';
 import type { TensorEdits } from './tensor-edits.ts';
+import { type BatchNorm, findBatchNorms } from './writable-batch-norms.ts';
 
 /**
  * Gives every BatchNormalization the mean and the unbiased variance, `sum (x - mean)^2 / (n - 1)`, of its input over all samples and positions of the

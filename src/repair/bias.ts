@@ -1,10 +1,10 @@
 import type { ModelInventory } from '../formats/model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
+import { findLayers } from '../graph/weights/weight-layers.ts';
 import type { Activations } from '../graph/weights/weights.ts';
 import { type CaptureRequest, captureSums, type FeatureSums } from '../runtime/capture.ts';
-import { findBiases, type LayerBias } from './biases.ts';
-import { findLayers } from './layers.ts';
+import { findBiases, type LayerBias } from './layer-biases.ts';
 import {
   captureContext,
   type LeftOut,

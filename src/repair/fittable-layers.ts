@@ -1,12 +1,12 @@
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import { StoredValues } from '../graph/stored-values.ts';
 import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
+import { findLayers, type Layer, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { WeightSite } from '../graph/weights/weights.ts';
-import { findLayers, type Layer, NO_LAYER } from './layers.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { followsItself } from './repair-order.ts';
-import { StoredValues } from './stored-values.ts';
 import { reasonNotToEdit } from './tensor-edits.ts';
 
 /** What a layer multiplies by its matrix: the rows of a value, or the patches that a convolution sees. */

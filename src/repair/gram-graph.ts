@@ -8,11 +8,11 @@ export interface GramRequest {
   /** For errors. */
   readonly weight: string;
   readonly groups: number;
-  readonly dense: LayerSide;
-  readonly pruned: LayerSide;
+  readonly dense: GramSide;
+  readonly pruned: GramSide;
 }
 
-interface LayerSide {
+interface GramSide {
   /** Of one group. */
   readonly features: number;
   readonly inputs: readonly LayerInput[];

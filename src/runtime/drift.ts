@@ -1,4 +1,4 @@
-import { allFinite, argmax, type Floats, finiteOrNull, type Metrics, NOT_MEASURED } from './metrics.ts';
+import { allFinite, argmax, type Floats, finiteOrNull, type Metrics, NOT_MEASURED } from './model-metrics.ts';
 
 /** How far the pruned model's outputs are from the dense model's, summed in float64 over batches. */
 export class Drift {

@@ -20,10 +20,10 @@ import {
   openLabelled,
 } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
-import { allFinite, type Floats, type Metrics, NOT_MEASURED } from './metrics.ts';
+import { allFinite, type Floats, type Metrics, NOT_MEASURED } from './model-metrics.ts';
 import { type ModelSession, openSession, type RuntimeSettings, type SessionOptions } from './session.ts';
 
-export type { Metrics } from './metrics.ts';
+export type { Metrics } from './model-metrics.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
 export interface Measurement extends Metrics, StandardErrors {}

@@ -12,7 +12,7 @@ import {
   finiteOrNull,
   type Metrics,
   NOT_MEASURED,
-} from './metrics.ts';
+} from './model-metrics.ts';
 
 /** A batch's numbers, row-major, `layout.classes` for each of its labels; of binary cross-entropy they are logits. */
 export interface LabelledNumbers {

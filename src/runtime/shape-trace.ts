@@ -12,9 +12,9 @@ import { capturedValues } from '../graph/reads.ts';
 import { type StoredTensor, shapeOfStored } from '../graph/weights/constants.ts';
 import { OpenAxes } from './open-axes.ts';
 import { openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
-import { INTEGER, type RunSetting, runTwice } from './two-runs.ts';
+import { INTEGER, type RunSetting, runTwice } from './size-trials.ts';
 import { inferValues, NO_TENSOR, type Observation, ValueObserver } from './value-observer.ts';
-import { createWeightless } from './weightless.ts';
+import { createZeroedModel } from './zeroed-model.ts';
 
 const INTEGER_DTYPES: ReadonlySet<string | undefined> = new Set(['int64', 'int32', 'bool']);
 /** Tables of positions have as many; more are data. */
@@ -27,7 +27,7 @@ const MAX_FEED_BYTES = 2 ** 28;
  * written to disk. Sizes that depend on what is in a sample are those of zeros and small numbers.
  * @param files those that the model was read from
  * @param seen what every input was, for a graph that was seen at work inside another
- * @throws EmpError unsupported_model where onnxruntime cannot open the model or run it at any of the sizes tried, and what `createWeightless` throws
+ * @throws EmpError unsupported_model where onnxruntime cannot open the model or run it at any of the sizes tried, and what `createZeroedModel` throws
  */
 export async function traceShapes(
   model: OnnxModel,
@@ -36,7 +36,7 @@ export async function traceShapes(
   signal: AbortSignal,
   seen: ReadonlyMap<string, SeenInput> | null = null,
 ): Promise<ObservedTrace> {
-  const { proto, stored, zeroed } = await createWeightless(model, files, signal);
+  const { proto, stored, zeroed } = await createZeroedModel(model, files, signal);
   const computed = model.graph.nodes.flatMap(({ proto }) =>
     proto.output.filter((name) => name !== '' && !stored.has(name)),
   );

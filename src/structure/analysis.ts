@@ -8,8 +8,14 @@ import { capturedValues } from '../graph/reads.ts';
 import { freezeDisagreements } from './agreement.ts';
 import type { GraphEdit } from './graph-edit.ts';
 import { type LaneAxis, Lanes } from './lanes.ts';
-import { type Contraction, type GraphFacts, type LaneTag, RuleContext, Untraceable } from './rule.ts';
 import { STRUCTURE_RULES } from './rules/registry.ts';
+import {
+  AnalysedNode,
+  type Contraction,
+  type GraphFacts,
+  type LaneTag,
+  Untraceable,
+} from './structure-rule.ts';
 
 /** What of a graph hangs together. */
 export interface GraphAnalysis {
@@ -96,7 +102,7 @@ function analyseRun(model: OnnxModel, trace: ShapeTrace, whose: 'model' | 'branc
   };
   for (const node of graph.nodes) {
     if (tensors.has(node.outputs[0]?.name ?? '')) continue;
-    const at = new RuleContext(node, facts, findings);
+    const at = new AnalysedNode(node, facts, findings);
     const before = contractions.length;
     const outputs = facts.isFolded(node) ? node.outputs.map((_, i) => at.plain(i)) : applyRule(at);
     if (!facts.isFolded(node)) freezeLost(at, outputs, contractions.slice(before));
@@ -169,7 +175,7 @@ function createFacts(
 }
 
 /** What the node's rule says; nothing that a node without one reads can shrink. */
-function applyRule(at: RuleContext): readonly (readonly LaneAxis[])[] {
+function applyRule(at: AnalysedNode): readonly (readonly LaneAxis[])[] {
   const { node } = at;
   if (node.subgraphs.length > 0) freezeCaptured(at);
   const rule = node.domain === '' && node.subgraphs.length === 0 ? STRUCTURE_RULES.get(node.op) : undefined;
@@ -191,7 +197,7 @@ function applyRule(at: RuleContext): readonly (readonly LaneAxis[])[] {
 }
 
 /** What graphs inside a node read of those around it. */
-function freezeCaptured(at: RuleContext): void {
+function freezeCaptured(at: AnalysedNode): void {
   for (const { graph } of at.node.subgraphs) {
     for (const value of capturedValues(graph)) {
       if (value.graph === at.node.graph) at.fixed(at.axesOf(value.name), 'is read inside a branch or loop');
@@ -201,7 +207,7 @@ function freezeCaptured(at: RuleContext): void {
 
 /** An axis that has lanes and is in no output, nor summed over, is one that the rule has lost sight of. */
 function freezeLost(
-  at: RuleContext,
+  at: AnalysedNode,
   outputs: readonly (readonly LaneAxis[])[],
   contractions: readonly Contraction[],
 ): void {

@@ -2,7 +2,7 @@ import { elementCount, type ModelInventory, type ModelTensor } from '../formats/
 import type { StoredTensor } from '../graph/weights/constants.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { Obstacle } from './lanes.ts';
-import type { LaneTag } from './rule.ts';
+import type { LaneTag } from './structure-rule.ts';
 
 /** What structures are; `head_width` (a dimension within every head) and `other` are no granularity of a recipe. */
 export type StructureKind = 'channel' | 'head' | 'kan_node' | 'head_width' | 'other';

@@ -4,7 +4,7 @@ import { EmpError } from '../core/errors.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
-import { rewriteSafetensors } from '../formats/safetensors/rewrite.ts';
+import { rewriteSafetensors } from '../formats/safetensors/rewrite-checkpoint.ts';
 import type { Family, Site, Structures } from './families.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
 

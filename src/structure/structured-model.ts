@@ -1,15 +1,14 @@
-import { join } from 'node:path';
 import { clone } from '@bufbuild/protobuf';
-import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import { type FileSource, openFiles } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
-import { rewriteModel } from '../formats/onnx/rewrite.ts';
+import { rewriteModel } from '../formats/onnx/rewrite-model.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { joinConstants } from '../graph/passes/join-constants.ts';
-import { type Pass, runPasses } from '../graph/passes/pass.ts';
+import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { type SeparatedConstants, separateConstants } from '../graph/passes/separate-constants.ts';
 import { sinkConstants } from '../graph/passes/sink-constants.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
@@ -27,7 +26,7 @@ export interface StructuredModelContext {
 }
 
 /** Functions become one graph, what a single branch reads stands in it, and nodes share no small constants. */
-const STRUCTURE_FORM: readonly Pass<SeparatedConstants>[] = [
+const STRUCTURE_FORM: readonly GraphPass<SeparatedConstants>[] = [
   inlineFunctions,
   sinkConstants,
   separateConstants,
@@ -83,10 +82,7 @@ export class StructuredModel implements ReducibleModel {
   static async open(context: StructuredModelContext): Promise<StructuredModel> {
     const { modelDirectory, inventory, runtime, signal } = context;
     await using opened = new AsyncDisposableStack();
-    const files = new Map<string, FileSource>();
-    for (const file of inventory.files) {
-      files.set(file, opened.use(await openFileSource(join(modelDirectory, file))));
-    }
+    const files = await openFiles(modelDirectory, inventory.files, opened);
     const stored = await readOnnxModel(files);
     const { proto } = stored;
     const names = nameStoredTensors(stored);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { GradientRule, GradientRules } from '../../src/autodiff/rule.ts';
+import type { GradientRule, GradientRules } from '../../src/autodiff/derivative.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import {
   GraphProtoSchema,
@@ -358,7 +358,7 @@ export function buildGradients(
   const facts = createFacts(at, mode, point);
   const view = new OnnxModel(model).graph;
   const found = differentiate(view, builder, facts, seeds, slots.map(inputName), rules);
-  if ('obstacles' in found) throw new Error(found.obstacles.map(({ reason }) => reason).join('; '));
+  if ('blocking' in found) throw new Error(found.blocking.map(({ reason }) => reason).join('; '));
   const gradients = new Map(slots.map((slot) => [slot, found.gradients.get(inputName(slot)) ?? null]));
   return { model, graph, gradients, outputs };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
 import type { Tensor } from 'onnxruntime-node';
-import type { GradientRules } from '../../src/autodiff/rule.ts';
+import type { GradientRules } from '../../src/autodiff/derivative.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import {
@@ -152,8 +152,8 @@ function appendSecondSweep(
     seeds.set(gradient, other === undefined ? direction : builder.op('Add', [other, direction]));
   }
   const found = differentiate(view, builder, facts, seeds, targets, rules);
-  if ('obstacles' in found) {
-    throw new Error(found.obstacles.map(({ operator, reason }) => `${operator} ${reason}`).join('; '));
+  if ('blocking' in found) {
+    throw new Error(found.blocking.map(({ operator, reason }) => `${operator} ${reason}`).join('; '));
   }
   return targets.map((name) => found.gradients.get(name) ?? null);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBatchNorms } from '../../src/repair/batch-norm.ts';
-import { findBatchNorms } from '../../src/repair/batch-norms.ts';
+import { findBatchNorms } from '../../src/repair/writable-batch-norms.ts';
 import { gaussians, multiply, type SmallModel, tensor } from '../criteria/small-model.ts';
 import { encode, floats, graph, inventoryOf, model, node } from '../formats/onnx/build-model.ts';
 import { assertNear, modelPair, repaired } from './model-pair.ts';

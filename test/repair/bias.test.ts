@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { AttributeProto_AttributeType, AttributeProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
-import { findBiases } from '../../src/repair/biases.ts';
+import { findBiases } from '../../src/repair/layer-biases.ts';
 import { gaussians, multiply, reduceFeatures, type SmallModel, tensor } from '../criteria/small-model.ts';
 import { encode, floats, inventoryOf, model, node } from '../formats/onnx/build-model.ts';
 import { assertNear, modelPair, repaired, withTensors } from './model-pair.ts';

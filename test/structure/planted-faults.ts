@@ -1,6 +1,6 @@
 import type { LaneAxis, Lanes } from '../../src/structure/lanes.ts';
-import type { RuleContext, StructureRule } from '../../src/structure/rule.ts';
 import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
+import type { AnalysedNode, StructureRule } from '../../src/structure/structure-rule.ts';
 
 /** What a rule may leave unsaid. */
 const STATEMENTS = ['tie', 'freeze', 'fixed', 'frozen', 'contract', 'leaveOut', 'onRemoval'] as const;
@@ -55,7 +55,7 @@ function plant(operator: string, change: (rule: StructureRule) => StructureRule)
 }
 
 /** Those of which something can be removed. */
-function shrinkingAxes({ lanes }: RuleContext, outputs: readonly (readonly LaneAxis[])[]): LaneAxis[] {
+function shrinkingAxes({ lanes }: AnalysedNode, outputs: readonly (readonly LaneAxis[])[]): LaneAxis[] {
   const canShrink = (axis: LaneAxis) =>
     axis?.some((column) => column.some((lane) => lane >= 0 && isFree(lanes, lane))) ?? false;
   return [...new Set(outputs.flat())].filter(canShrink);
@@ -66,7 +66,7 @@ function isFree(lanes: Lanes, lane: number): boolean {
 }
 
 /** Statements are made where `isMade` says so; what is not made answers as if it were. */
-function watched(at: RuleContext, isMade: (statement: Statement, count: number) => boolean): RuleContext {
+function watched(at: AnalysedNode, isMade: (statement: Statement, count: number) => boolean): AnalysedNode {
   const counts = new Map<Statement, number>();
   return new Proxy(at, {
     get(target, name) {

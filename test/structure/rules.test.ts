@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { StructureRule } from '../../src/structure/rule.ts';
 import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
+import type { StructureRule } from '../../src/structure/structure-rule.ts';
 import { analyseTraced } from './analysed-model.ts';
 import { operatorsOf, RULE_CASES } from './cases/registry.ts';
 import type { RuleCase } from './cases/rule-case.ts';

@@ -1,8 +1,8 @@
-import type { GradientRule, GradientRules, RuleContext } from '../rule.ts';
+import type { GradientNode, GradientRule, GradientRules } from '../derivative.ts';
 import { unary } from './arithmetic.ts';
 
 /** dy where `condition` holds, else dy times `slope`. */
-const eitherSlope = (at: RuleContext, condition: string, slope: string): string =>
+const eitherSlope = (at: GradientNode, condition: string, slope: string): string =>
   at.op('Where', [condition, at.gradient(), at.mul(at.gradient(), slope)]);
 
 /** [y > 0], from the output, so that onnxruntime still fuses the Relu into the Conv or Gemm before it. 0 at 0, as in PyTorch. */
@@ -79,7 +79,7 @@ const erf = unary((at) => {
 });
 
 /** y = x Phi(x), Phi and phi being the distribution and the density of the normal distribution: Phi(x) + x phi(x) */
-function geluSlope(at: RuleContext): string {
+function geluSlope(at: GradientNode): string {
   const x = at.input(0);
   const erfOfX = at.op('Erf', [at.mul(x, at.scalar(Math.SQRT1_2))]);
   const distribution = at.mul(at.scalar(0.5), at.add(at.scalar(1), erfOfX));
@@ -88,7 +88,7 @@ function geluSlope(at: RuleContext): string {
 }
 
 /** y = x (1 + t) / 2 with t = tanh(u), u = k (x + c x^3): (1 + t) / 2 + x (1 - t^2) / 2 k (1 + 3 c x^2) */
-function tanhGeluSlope(at: RuleContext): string {
+function tanhGeluSlope(at: GradientNode): string {
   const [x, one, half] = [at.input(0), at.scalar(1), at.scalar(0.5)];
   const [k, c] = [Math.sqrt(2 / Math.PI), 0.044715];
   const square = at.mul(x, x);
@@ -126,11 +126,11 @@ export const ACTIVATION_RULES: GradientRules = new Map<string, GradientRule>([
   ['Gelu', unary((at) => (at.text('approximate', 'none') === 'tanh' ? tanhGeluSlope(at) : geluSlope(at)))],
 ]);
 
-function isPositive(at: RuleContext, a: string): string {
+function isPositive(at: GradientNode, a: string): string {
   return at.op('Greater', [a, at.scalar(0)]);
 }
 
 /** 1 - t^2, the slope of t = tanh(x) */
-function oneMinusSquare(at: RuleContext, t: string): string {
+function oneMinusSquare(at: GradientNode, t: string): string {
   return at.sub(at.scalar(1), at.mul(t, t));
 }

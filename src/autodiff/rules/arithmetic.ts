@@ -1,13 +1,13 @@
 import { TensorProto_DataType } from '../../formats/onnx/onnx-schema.ts';
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 
 /** Number by number: y = f(x), with `slope` = f'(x). */
-export function unary(slope: (at: RuleContext) => string): GradientRule {
+export function unary(slope: (at: GradientNode) => string): GradientRule {
   return (at) => [at.mul(at.gradient(), slope(at))];
 }
 
 /** Number by number over inputs that are broadcast to the output's shape: `gradientOf` has that shape. */
-function broadcasting(gradientOf: (at: RuleContext, slot: number) => string): GradientRule {
+function broadcasting(gradientOf: (at: GradientNode, slot: number) => string): GradientRule {
   return (at) =>
     at.node.inputs.map((_, slot) =>
       at.needs(slot) ? at.unbroadcast(gradientOf(at, slot), at.input(slot), at.output()) : null,
@@ -43,7 +43,7 @@ const pow = broadcasting((at, slot) => {
   return at.op('Where', [at.op('Equal', [e, zero]), zero, gradient]);
 });
 
-function powerSlope(at: RuleContext, x: string, exponent: number): string {
+function powerSlope(at: GradientNode, x: string, exponent: number): string {
   if (exponent === 0) return at.scalar(0);
   if (exponent === 1) return at.scalar(1);
   const power = exponent === 2 ? x : at.op('Pow', [x, at.scalar(exponent - 1)]);
@@ -136,10 +136,10 @@ export const ARITHMETIC_RULES: GradientRules = new Map<string, GradientRule>([
 ]);
 
 /** sqrt(1 - x^2) */
-function circle(at: RuleContext): string {
+function circle(at: GradientNode): string {
   return at.op('Sqrt', [at.sub(at.scalar(1), square(at, at.input(0)))]);
 }
 
-function square(at: RuleContext, a: string): string {
+function square(at: GradientNode, a: string): string {
   return at.mul(a, a);
 }

@@ -1,4 +1,4 @@
-import type { RuleContext } from '../rule.ts';
+import type { GradientNode } from '../derivative.ts';
 import { areFixed, type Convolution, padsOf, spatialAxes, spatialSizes } from './convolution.ts';
 
 /** Up to so many kernel positions, a product of matrices for each is faster than a Conv with arguments swapped. */
@@ -10,7 +10,7 @@ const TO_THE_END = 2 ** 31 - 1;
 
 /** The gradient of a convolution's kernel: dK[o, i, k] = sum over n and p of image[n, i, p * stride + k * dilation - padBefore] * map[n, o, p]. */
 export function kernelGradient(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Convolution,
   image: string,
   map: string,
@@ -32,7 +32,7 @@ function suitsPositions({ group, strides }: Convolution, [, channels, ...sizes]:
 
 /** For each kernel position the product of two matrices: one of output channels by pixels, the map, and one of pixels by input channels, a slice of the padded image. */
 function byPosition(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Convolution,
   image: string,
   map: string,
@@ -51,7 +51,7 @@ function byPosition(
 
 /** Pixels of all samples one below the other: one product for all, faster with many channels and small maps. */
 function stackedProducts(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Convolution,
   image: string,
   map: string,
@@ -67,7 +67,7 @@ function stackedProducts(
 
 /** A product for each sample and group, summed over the samples: nothing has to be transposed. */
 function batchedProducts(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Convolution,
   image: string,
   map: string,
@@ -86,7 +86,7 @@ function batchedProducts(
 
 /** For each kernel position the pixels that it multiplies, as many as the map has. */
 function slicesAt(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Convolution,
   image: string,
   firstAxis: number,
@@ -111,7 +111,7 @@ function slicesAt(
 
 /** Where slices end that have as many pixels as the map: start + (pixels - 1) * stride + 1. */
 function endsOfSlices(
-  at: RuleContext,
+  at: GradientNode,
   { strides, map: sizes }: Convolution,
   map: string,
 ): (starts: readonly number[]) => string {
@@ -136,7 +136,7 @@ function positionsOf(sizes: readonly number[]): number[][] {
 
 /** A Conv over images whose batch are the input channels and whose channels are the batch, with the map as its kernel: strides and dilations change places. */
 function bySwapping(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Convolution,
   image: string,
   map: string,
@@ -159,14 +159,14 @@ function bySwapping(
   return at.transpose(isExact ? found : cropToKernel(at, convolution, found, kernel), swap);
 }
 
-function cropToKernel(at: RuleContext, convolution: Convolution, found: string, kernel: string): string {
+function cropToKernel(at: GradientNode, convolution: Convolution, found: string, kernel: string): string {
   const starts = at.integerVector(convolution.strides.map(() => 0));
   const ends = spatialSizes(at, kernel, convolution.kernel);
   return at.op('Slice', [found, starts, ends, at.integerVector(spatialAxes(convolution))]);
 }
 
 /** [N, G*I, ...] to [I, G*N, ...]. */
-function batchIntoChannels(at: RuleContext, convolution: Convolution, image: string): string {
+function batchIntoChannels(at: GradientNode, convolution: Convolution, image: string): string {
   const pixels = spatialSizes(at, image, convolution.image);
   const to = (first: readonly number[]) => at.op('Concat', [at.integerVector(first), pixels], { axis: 0 });
   const parted = at.reshape(image, to([0, convolution.group, -1]));

@@ -1,5 +1,5 @@
 import type { Size } from '../../graph/value-facts.ts';
-import type { GradientRule, GradientRules, RuleContext } from '../rule.ts';
+import type { GradientNode, GradientRule, GradientRules } from '../derivative.ts';
 import { kernelGradient } from './conv-kernel.ts';
 import { imageGradient, padsOf, remaindersOf, slidingBack, slidingOver, spatialAxes } from './convolution.ts';
 
@@ -37,11 +37,11 @@ const convTranspose: GradientRule = (at) => {
   ];
 };
 
-function kernelShape(at: RuleContext): readonly Size[] {
+function kernelShape(at: GradientNode): readonly Size[] {
   return at.integers('kernel_shape') ?? spatialShape(at, at.input(1));
 }
 
-function spatialShape(at: RuleContext, name: string): readonly Size[] {
+function spatialShape(at: GradientNode, name: string): readonly Size[] {
   return at.shape(name)?.slice(2) ?? Array.from({ length: at.rank(at.input(0)) - 2 }, () => null);
 }
 

@@ -1,5 +1,5 @@
 import type { Size } from '../../graph/value-facts.ts';
-import { type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, Undifferentiable } from '../derivative.ts';
 
 /**
  * What ties three tensors together: an `image` [N, G*I, ...], a `kernel` [G*O, I, ...] and a `map` [N, G*O, ...], the sum over channels i and kernel positions k
@@ -26,7 +26,7 @@ export interface Sliding {
 }
 
 /** How a Conv, or a pool, slides over an image. */
-export function slidingOver(at: RuleContext, image: readonly Size[], kernel: readonly Size[]): Sliding {
+export function slidingOver(at: GradientNode, image: readonly Size[], kernel: readonly Size[]): Sliding {
   const { strides, dilations } = stepsOf(at, kernel.length);
   const mode = at.text('auto_pad', 'NOTSET');
   if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') {
@@ -47,7 +47,7 @@ export function slidingOver(at: RuleContext, image: readonly Size[], kernel: rea
 
 /** How a ConvTranspose slides over the image that it makes. */
 export function slidingBack(
-  at: RuleContext,
+  at: GradientNode,
   { image, kernel, map }: Pick<Convolution, 'image' | 'kernel' | 'map'>,
 ): Sliding {
   const { strides, dilations } = stepsOf(at, kernel.length);
@@ -65,12 +65,12 @@ export function slidingBack(
   return { strides, dilations, ...sharePads(totals, mode === 'SAME_UPPER') };
 }
 
-function stepsOf(at: RuleContext, spatialRank: number): Pick<Sliding, 'strides' | 'dilations'> {
+function stepsOf(at: GradientNode, spatialRank: number): Pick<Sliding, 'strides' | 'dilations'> {
   const ones = Array.from({ length: spatialRank }, () => 1);
   return { strides: at.integers('strides') ?? ones, dilations: at.integers('dilations') ?? ones };
 }
 
-function explicitPads(at: RuleContext, spatialRank: number): Pick<Sliding, 'padsBefore' | 'padsAfter'> {
+function explicitPads(at: GradientNode, spatialRank: number): Pick<Sliding, 'padsBefore' | 'padsAfter'> {
   const none = Array.from({ length: 2 * spatialRank }, () => 0);
   const pads = at.text('auto_pad', 'NOTSET') === 'VALID' ? none : (at.integers('pads') ?? none);
   return { padsBefore: pads.slice(0, spatialRank), padsAfter: pads.slice(spatialRank) };
@@ -106,7 +106,7 @@ export function remaindersOf(
 
 /** The gradient of the image that a Conv reads: the ConvTranspose of the map's gradient. The remainder, which no place of the kernel reaches, gets zeros. */
 export function imageGradient(
-  at: RuleContext,
+  at: GradientNode,
   convolution: Sliding & Pick<Convolution, 'group' | 'remainders'>,
   gradient: string,
   kernel: string,
@@ -134,6 +134,6 @@ export function spatialAxes({ strides }: Sliding): number[] {
 }
 
 /** Spatial sizes of a value as a value; `sizes` where they are fixed. */
-export function spatialSizes(at: RuleContext, name: string, sizes: readonly Size[]): string {
+export function spatialSizes(at: GradientNode, name: string, sizes: readonly Size[]): string {
   return areFixed(sizes) ? at.integerVector(sizes) : at.op('Shape', [name], { start: 2 });
 }

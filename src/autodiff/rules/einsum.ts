@@ -1,5 +1,5 @@
 import type { Size } from '../../graph/value-facts.ts';
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 
 /** The operand changes places with the output; labels that only it has were summed over, so the gradient is the same along them. */
 const einsum: GradientRule = (at) => {
@@ -34,7 +34,7 @@ function parseEquation(equation: string): { readonly terms: readonly string[]; r
 }
 
 /** A label of size 1 in one operand and of another size in the next is stretched by onnxruntime; no rule for that. */
-function refuseStretchedLabels(at: RuleContext, terms: readonly string[]): void {
+function refuseStretchedLabels(at: GradientNode, terms: readonly string[]): void {
   const sizes = new Map<string, Size>();
   for (const [index, term] of terms.entries()) {
     for (const [axis, size] of (at.shape(at.input(index)) ?? []).entries()) {

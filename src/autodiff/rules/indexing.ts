@@ -1,4 +1,4 @@
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 import { scatterAdd, scatterBack } from './scatter.ts';
 
 const gather: GradientRule = (at) => {
@@ -7,7 +7,7 @@ const gather: GradientRule = (at) => {
 };
 
 /** One known index: zeros before and after. */
-function gatherOne(at: RuleContext, axis: number): string | null {
+function gatherOne(at: GradientNode, axis: number): string | null {
   const [data, indices] = [at.input(0), at.input(1)];
   const [index, ...others] = at.constant(indices) ?? [];
   const size = at.shape(data)?.[axis];
@@ -23,7 +23,7 @@ function gatherOne(at: RuleContext, axis: number): string | null {
 }
 
 /** The indices' axes become one, along which the gradient is added up. */
-function gatherMany(at: RuleContext, axis: number): string {
+function gatherMany(at: GradientNode, axis: number): string {
   const data = at.input(0);
   const shape = [
     at.op('Shape', [data], { start: 0, end: axis }),

@@ -1,4 +1,4 @@
-import type { GradientRule, GradientRules, RuleContext } from '../rule.ts';
+import type { GradientNode, GradientRule, GradientRules } from '../derivative.ts';
 
 /** Y = A B: dA = dY B', dB = A' dY. A vector is a matrix of one row (A) or one column (B). */
 const matMul: GradientRule = (at) => {
@@ -29,18 +29,18 @@ const matMul: GradientRule = (at) => {
   return [at.needs(0) ? gradientOfA() : null, at.needs(1) ? gradientOfB() : null];
 };
 
-function transposeMatrices(at: RuleContext, matrices: string, rank: number): string {
+function transposeMatrices(at: GradientNode, matrices: string, rank: number): string {
   const batchAxes = Array.from({ length: rank - 2 }, (_, axis) => axis);
   return at.transpose(matrices, [...batchAxes, rank - 1, rank - 2]);
 }
 
 /** Matrices one below the other. */
-function stack(at: RuleContext, matrices: string, rank: number): string {
+function stack(at: GradientNode, matrices: string, rank: number): string {
   return rank === 2 ? matrices : at.op('Flatten', [matrices], { axis: rank - 1 });
 }
 
 /** `product`, of the shape that `operand` was broadcast to, summed over the batch axes along which it was repeated. */
-function sumRepeats(at: RuleContext, product: string, operand: string, batchRank: number): string {
+function sumRepeats(at: GradientNode, product: string, operand: string, batchRank: number): string {
   const own = at.shape(operand)?.slice(0, -2) ?? [];
   // The matrices have one shape, so only batch axes can differ when the model runs.
   if (own.includes(null)) return at.unbroadcast(product, operand, product);

@@ -1,4 +1,4 @@
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 
 /** Y = scale * (X - mean) / deviation + bias with mean and deviation = sqrt(variance + epsilon) given by channel. */
 const batchNormalization: GradientRule = (at) => {
@@ -99,7 +99,7 @@ interface Normalized {
 }
 
 /** Z = (X - mean(X)) / sqrt(variance(X) + epsilon) over some axes, computed anew. */
-function normalize(at: RuleContext, x: string, axes: readonly number[]): Normalized {
+function normalize(at: GradientNode, x: string, axes: readonly number[]): Normalized {
   const centered = at.sub(x, at.mean(x, axes));
   const variance = at.mean(at.mul(centered, centered), axes);
   const inverse = reciprocalRoot(at, at.add(variance, epsilonOf(at)));
@@ -107,21 +107,21 @@ function normalize(at: RuleContext, x: string, axes: readonly number[]): Normali
 }
 
 /** dX of Z: (dZ - mean(dZ) - Z * mean(dZ * Z)) / sqrt(variance + epsilon). */
-function gradientThrough(at: RuleContext, { values, inverse, axes }: Normalized, gradient: string): string {
+function gradientThrough(at: GradientNode, { values, inverse, axes }: Normalized, gradient: string): string {
   const along = at.mul(values, at.mean(at.mul(gradient, values), axes));
   return at.mul(inverse, at.sub(at.sub(gradient, at.mean(gradient, axes)), along));
 }
 
-function epsilonOf(at: RuleContext): string {
+function epsilonOf(at: GradientNode): string {
   return at.scalar(at.float('epsilon', 1e-5));
 }
 
-function reciprocalRoot(at: RuleContext, squares: string): string {
+function reciprocalRoot(at: GradientNode, squares: string): string {
   return at.op('Reciprocal', [at.op('Sqrt', [squares])]);
 }
 
 /** A vector with one number for each channel, to multiply values of axes [sample, channel, ...]. */
-function perChannel(at: RuleContext, values: string, rank: number): string {
+function perChannel(at: GradientNode, values: string, rank: number): string {
   return at.reshape(values, [1, -1, ...axesFrom(2, rank).map(() => 1)]);
 }
 

@@ -1,4 +1,4 @@
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 import {
   areFixed,
   imageGradient,
@@ -32,7 +32,7 @@ const averagePool: GradientRule = (at) => {
 };
 
 /** How the windows slide, and what is left of the image behind the last: null where its size is not fixed. */
-function windowsOf(at: RuleContext, kernel: readonly number[]) {
+function windowsOf(at: GradientNode, kernel: readonly number[]) {
   const [image, map] = [at.input(0), at.output()].map(
     (name) => at.shape(name)?.slice(2) ?? kernel.map(() => null),
   );
@@ -55,7 +55,7 @@ function windowsOf(at: RuleContext, kernel: readonly number[]) {
 }
 
 /** How many pixels are averaged: all of a window, or those of them that are not padding. */
-function windowSizes(at: RuleContext, kernel: readonly number[], sliding: Sliding, ones: string): string {
+function windowSizes(at: GradientNode, kernel: readonly number[], sliding: Sliding, ones: string): string {
   const { strides, dilations } = sliding;
   const pads = padsOf(sliding);
   if (at.integer('count_include_pad', 0) !== 0 || pads.every((count) => count === 0)) {

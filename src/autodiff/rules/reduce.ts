@@ -1,5 +1,5 @@
 import { TensorProto_DataType } from '../../formats/onnx/onnx-schema.ts';
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 
 /** dy for each number. */
 const sum: GradientRule = (at) => [at.expandLike(kept(at, at.gradient()), at.input(0))];
@@ -93,14 +93,14 @@ function reducing(rule: GradientRule): GradientRule {
 }
 
 /** Axes as the node gives them, an attribute or an input; null where it gives none. */
-function givenAxes(at: RuleContext): readonly number[] | null {
+function givenAxes(at: GradientNode): readonly number[] | null {
   const input = at.optionalInput(1);
   const axes = input === null ? at.integers('axes') : at.constant(input);
   if (input !== null && axes === null) throw new Undifferentiable('its axes are not constant');
   return axes === null || axes.length === 0 ? null : axes;
 }
 
-function reducedAxes(at: RuleContext): readonly number[] {
+function reducedAxes(at: GradientNode): readonly number[] {
   const given = givenAxes(at);
   if (given !== null) return given;
   if (at.integer('noop_with_empty_axes', 0) === 1) return [];
@@ -108,14 +108,14 @@ function reducedAxes(at: RuleContext): readonly number[] {
 }
 
 /** `a`, of the output's shape, with the reduced axes of size 1, or of rank 0 where all are. */
-function kept(at: RuleContext, a: string): string {
+function kept(at: GradientNode, a: string): string {
   if (at.integer('keepdims', 1) === 1) return a;
   const axes = givenAxes(at);
   return axes === null ? a : at.unsqueeze(a, axes);
 }
 
 /** How many numbers of the input make one of the output, as float32. */
-function reducedCount(at: RuleContext): string {
+function reducedCount(at: GradientNode): string {
   const shape = at.shape(at.input(0));
   const sizes = reducedAxes(at).map((axis) => shape?.at(axis));
   if (sizes.every((size) => typeof size === 'number')) {
@@ -124,6 +124,6 @@ function reducedCount(at: RuleContext): string {
   return at.div(sizeAtRuntime(at, at.input(0)), sizeAtRuntime(at, at.output()));
 }
 
-function sizeAtRuntime(at: RuleContext, a: string): string {
+function sizeAtRuntime(at: GradientNode, a: string): string {
   return at.op('Cast', [at.op('Size', [a])], { to: TensorProto_DataType.FLOAT });
 }

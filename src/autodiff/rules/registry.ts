@@ -1,5 +1,5 @@
 import type { OnnxNode } from '../../graph/onnx-model.ts';
-import type { GradientRules } from '../rule.ts';
+import type { GradientRules } from '../derivative.ts';
 import { ACTIVATION_RULES } from './activation.ts';
 import { ARITHMETIC_RULES } from './arithmetic.ts';
 import { CONV_RULES } from './conv.ts';

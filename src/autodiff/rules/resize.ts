@@ -1,6 +1,6 @@
 import { TensorProto_DataType } from '../../formats/onnx/onnx-schema.ts';
 import type { Size } from '../../graph/value-facts.ts';
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 
 /** Resize multiplies every axis by a matrix; its gradient multiplies by the transposed ones. */
 const resize: GradientRule = (at) => {
@@ -27,7 +27,7 @@ interface ResizedAxis {
 }
 
 /** The axes whose matrix may be another than that of the identity. */
-function resizedAxes(at: RuleContext): ResizedAxis[] {
+function resizedAxes(at: GradientNode): ResizedAxis[] {
   const input = at.input(0);
   const rank = at.rank(input);
   const [from, to] = [at.shape(input), at.shape(at.output())];
@@ -51,7 +51,7 @@ function resizedAxes(at: RuleContext): ResizedAxis[] {
 }
 
 /** The matrix of one axis, [input size, output size]: row i is what Resize makes of the i-th unit vector. */
-function transposedMatrix(at: RuleContext, axis: number, place: number): string {
+function transposedMatrix(at: GradientNode, axis: number, place: number): string {
   const [one, scales] = [at.integerVector([1]), scalesOf(at)];
   const [from, to] = [at.sizeValue(at.input(0), axis), at.sizeValue(at.output(), axis)];
   const square = at.op('Concat', [from, from], { axis: 0 });
@@ -78,7 +78,7 @@ function transposedMatrix(at: RuleContext, axis: number, place: number): string 
  * How many copies the unit vectors' Resize makes of each, a vector of one float: where no size changes, onnxruntime copies whatever the scales, so a second
  * copy keeps an axis that stays as long as it is from being copied, unless the node's own sizes all stay.
  */
-function copies(at: RuleContext): string {
+function copies(at: GradientNode): string {
   const [from, to] = [at.shape(at.input(0)), at.shape(at.output())];
   const isOther = (size: Size, axis: number) =>
     typeof size === 'number' && typeof to?.[axis] === 'number' && size !== to[axis];
@@ -89,12 +89,12 @@ function copies(at: RuleContext): string {
 }
 
 /** The scales, which exporters leave empty where they give sizes. */
-function scalesOf(at: RuleContext): string | null {
+function scalesOf(at: GradientNode): string | null {
   const name = at.optionalInput(2);
   return at.optionalInput(3) === null ? name : null;
 }
 
-function refuseWhatIsNoMatrix(at: RuleContext): void {
+function refuseWhatIsNoMatrix(at: GradientNode): void {
   const coordinates = at.text('coordinate_transformation_mode', 'half_pixel');
   if (coordinates === 'tf_crop_and_resize') {
     throw new Undifferentiable('coordinate_transformation_mode "tf_crop_and_resize" has no gradient rule');

@@ -1,8 +1,8 @@
-import type { RuleContext } from '../rule.ts';
+import type { GradientNode } from '../derivative.ts';
 
 /** Zeros in the shape of `like`, to which `updates` are added where `indices` point along an axis. */
 export function scatterAdd(
-  at: RuleContext,
+  at: GradientNode,
   like: string,
   indices: string,
   updates: string,
@@ -15,7 +15,7 @@ export function scatterAdd(
  * The gradient of input 0 of an operator whose output consists of that input's elements, however it picks them: `pick` applies the operator
  * to the elements' positions, so what comes out says where each element of the output came from.
  */
-export function scatterBack(at: RuleContext, pick: (positions: string) => string): string {
+export function scatterBack(at: GradientNode, pick: (positions: string) => string): string {
   const data = at.input(0);
   const count = at.op('Size', [data]);
   const range = at.op('Range', [at.builder.integer(0), count, at.builder.integer(1)]);

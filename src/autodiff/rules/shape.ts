@@ -1,4 +1,4 @@
-import { type GradientRule, type GradientRules, type RuleContext, Undifferentiable } from '../rule.ts';
+import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 import { scatterBack } from './scatter.ts';
 
 /** The same elements in another shape: back to the first. */
@@ -78,7 +78,7 @@ const slice: GradientRule = (at) => {
 const TO_THE_END = 2 ** 31 - 1;
 
 /** How much a slice of step 1 cuts off before and after, axis by axis; null where that is not known beforehand. */
-function padsOfSlice(at: RuleContext): number[] | null {
+function padsOfSlice(at: GradientNode): number[] | null {
   const [input, result] = [at.shape(at.input(0)), at.shape(at.output())];
   const [starts, ends] = [at.constant(at.input(1)), at.constant(at.input(2))];
   if (input === null || result === null || starts === null || ends === null) return null;
@@ -97,7 +97,7 @@ function padsOfSlice(at: RuleContext): number[] | null {
   return [...before, ...after];
 }
 
-function constantOr(at: RuleContext, index: number, fallback: readonly number[]): readonly number[] | null {
+function constantOr(at: GradientNode, index: number, fallback: readonly number[]): readonly number[] | null {
   const name = at.optionalInput(index);
   return name === null ? fallback : at.constant(name);
 }

@@ -1,7 +1,7 @@
 import { EmpError } from '../../core/errors.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import { readStoredGraph } from '../../graph/interface.ts';
-import { StoredValues } from '../../repair/stored-values.ts';
+import { StoredValues } from '../../graph/stored-values.ts';
 import type { CriterionContext, StructureScorer } from '../context.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 

@@ -20,7 +20,7 @@ const MAX_INLINE_BYTES = 1024;
 const MAX_DEPTH = 100;
 
 /** A message being read. */
-interface Frame {
+interface OpenMessage {
   readonly rules: ReadonlyMap<number, FieldRule>;
   readonly message: DescMessage;
   readonly end: number;
@@ -39,34 +39,34 @@ export async function readSkeletonBytes(source: ByteSource, file: string): Promi
   const reader = new WireReader(source, file);
   if (source.byteLength === 0) throw reader.error(0, 'expected a ModelProto, found an empty file');
   const output = new SkeletonWriter(file);
-  const stack = [createFrame(ModelProtoSchema, source.byteLength, 0)];
+  const stack = [openMessage(ModelProtoSchema, source.byteLength, 0)];
   for (;;) {
-    let frame = stack[stack.length - 1];
-    while (reader.position === frame.end) {
-      closeFrame(frame, output);
+    let open = stack[stack.length - 1];
+    while (reader.position === open.end) {
+      closeMessage(open, output);
       stack.pop();
       if (stack.length === 0) return output.finish();
-      frame = stack[stack.length - 1];
+      open = stack[stack.length - 1];
     }
     if (reader.isLow) await reader.fill();
     const start = reader.position;
-    const { field, wireType } = reader.tag(frame.end);
-    const rule = frame.rules.get(field) ?? null;
-    checkWireType(reader, frame, rule, start, wireType);
-    const [contents, end] = fieldRange(reader, frame, start, wireType);
+    const { field, wireType } = reader.tag(open.end);
+    const rule = open.rules.get(field) ?? null;
+    checkWireType(reader, open, rule, start, wireType);
+    const [contents, end] = fieldRange(reader, open, start, wireType);
 
     if (rule?.message) {
       if (stack.length === MAX_DEPTH) {
         throw reader.error(start, `expected messages nested at most ${MAX_DEPTH} deep`);
       }
       output.beginMessage(field, start);
-      stack.push(createFrame(rule.message, end, output.byteLength));
+      stack.push(openMessage(rule.message, end, output.byteLength));
       continue;
     }
     checkPacked(reader, rule, start, end - contents);
     if (
-      frame.message === TensorProtoSchema &&
-      !keepsTensorField(reader, frame, field, [start, contents, end])
+      open.message === TensorProtoSchema &&
+      !keepsTensorField(reader, open, field, [start, contents, end])
     ) {
       reader.position = end;
       continue;
@@ -88,16 +88,16 @@ export async function readSkeletonBytes(source: ByteSource, file: string): Promi
 /** Notes a payload; false for a field that the skeleton leaves out. */
 function keepsTensorField(
   reader: WireReader,
-  frame: Frame,
+  open: OpenMessage,
   field: number,
   [start, contents, end]: readonly [number, number, number],
 ): boolean {
   if (field === NOTE_FIELD) return false; // only ours may be there
   if (!PAYLOAD_FIELDS.has(field)) return true;
   const byteLength = end - contents;
-  const inline = frame.inlineBytes + byteLength <= MAX_INLINE_BYTES;
-  if (inline) frame.inlineBytes += byteLength;
-  const { runs } = frame;
+  const inline = open.inlineBytes + byteLength <= MAX_INLINE_BYTES;
+  if (inline) open.inlineBytes += byteLength;
+  const { runs } = open;
   const last = runs.length < MAX_RUNS ? null : runs[runs.length - 1];
   if (last === null) {
     runs.push({ field, offset: contents, byteLength, inline });
@@ -123,35 +123,40 @@ export async function readSkeleton(source: ByteSource, file: string): Promise<Mo
   return model;
 }
 
-function createFrame(message: DescMessage, end: number, outputStart: number): Frame {
+function openMessage(message: DescMessage, end: number, outputStart: number): OpenMessage {
   return { rules: rulesOf(message), message, end, outputStart, runs: [], inlineBytes: 0 };
 }
 
-function closeFrame(frame: Frame, output: SkeletonWriter): void {
-  if (frame.message === TensorProtoSchema && frame.runs.length > 0) {
-    output.bytesField(NOTE_FIELD, encodeNote(frame.runs), frame.end);
+function closeMessage(open: OpenMessage, output: SkeletonWriter): void {
+  if (open.message === TensorProtoSchema && open.runs.length > 0) {
+    output.bytesField(NOTE_FIELD, encodeNote(open.runs), open.end);
   }
-  if (frame.outputStart > 0) output.endMessage(frame.outputStart);
+  if (open.outputStart > 0) output.endMessage(open.outputStart);
 }
 
 /** Where the field's contents begin and where the field ends; the cursor stands at the contents. */
-function fieldRange(reader: WireReader, frame: Frame, start: number, wireType: number): [number, number] {
+function fieldRange(
+  reader: WireReader,
+  open: OpenMessage,
+  start: number,
+  wireType: number,
+): [number, number] {
   let contents = reader.position;
   let end = contents;
   if (wireType === WIRE.bytes) {
-    const length = reader.varint(frame.end, 'a length');
+    const length = reader.varint(open.end, 'a length');
     contents = reader.position;
     end = contents + length;
   } else if (wireType === WIRE.varint) {
-    reader.skipVarint(frame.end);
+    reader.skipVarint(open.end);
     end = reader.position;
   } else {
     end += wireType === WIRE.fixed32 ? 4 : 8;
   }
-  if (end > frame.end) {
+  if (end > open.end) {
     throw reader.error(
       start,
-      `expected a field that ends with its ${frame.message.name} at byte ${frame.end}, found one of ${end - contents} bytes`,
+      `expected a field that ends with its ${open.message.name} at byte ${open.end}, found one of ${end - contents} bytes`,
     );
   }
   return [contents, end];
@@ -159,7 +164,7 @@ function fieldRange(reader: WireReader, frame: Frame, start: number, wireType: n
 
 function checkWireType(
   reader: WireReader,
-  frame: Frame,
+  open: OpenMessage,
   rule: FieldRule | null,
   start: number,
   found: number,
@@ -167,7 +172,7 @@ function checkWireType(
   if (rule === null || rule.wireType === found || (rule.list && found === WIRE.bytes)) return;
   throw reader.error(
     start,
-    `expected ${frame.message.name}.${rule.name} with wire type ${rule.wireType}, found ${found}`,
+    `expected ${open.message.name}.${rule.name} with wire type ${rule.wireType}, found ${found}`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
-import { DTYPE_BY_CODE, tensorByteLength } from './dtype.ts';
+import { DTYPE_BY_CODE, tensorByteLength } from './dtype-codes.ts';
 import { isObject, parseStrictJson, quote } from './strict-json.ts';
 
 /** The reference implementation's limit; 100,000 tensors need some 11 MB. */

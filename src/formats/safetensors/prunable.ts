@@ -9,7 +9,7 @@ type Rows = (name: string, shape: Shape, shapeOf: ShapeOf) => RowLayout | null;
  * What a tensor is, told from its name and shape: the parts of `model.layers.0.mlp.up_proj.weight` that speak are the *layer* (`up_proj`) and
  * the *parameter* (`weight`). What is further out does not count: `embeddings.patch_embeddings.projection.weight` is a projection.
  */
-interface Rule {
+interface NameRule {
   readonly what: string;
   readonly layer?: RegExp;
   readonly parameter: RegExp;
@@ -21,7 +21,7 @@ interface Rule {
 const WEIGHT = /^weight$/;
 
 /** The first rule that fits decides; a tensor that none fits is left alone. Only tensors of two dimensions and more are asked. */
-const RULES: readonly Rule[] = [
+const RULES: readonly NameRule[] = [
   {
     what: 'patch embedding of a vision transformer: a strided convolution in all but name',
     layer: /patch_?embed(ding)?s?$/i,

@@ -1,4 +1,4 @@
-import { DTYPE_BY_NAME, tensorByteLength } from './dtype.ts';
+import { DTYPE_BY_NAME, tensorByteLength } from './dtype-codes.ts';
 import { LENGTH_BYTES, METADATA_KEY, type SafetensorsTensor } from './header.ts';
 
 /** A tensor to be written. */

@@ -1,32 +1,23 @@
 import { elementCount } from '../../formats/model.ts';
-import { MAX_RANK } from '../../formats/onnx/tensor-data.ts';
-import { CalledNode } from '../program.ts';
-import type { Move } from './element-moves.ts';
-
-export type Shape = readonly number[] | null;
-
-/** What is known of a value that does not depend on the model's inputs. */
-export interface Constant {
-  readonly shape: Shape;
-  /** Its numbers, where they are a few stored integers. */
-  readonly integers: readonly number[] | null;
-}
-
-/** A node all of whose inputs are constants. */
-export class ConstantNode extends CalledNode {
-  readonly inputs: readonly (Constant | null)[];
-  readonly outputs: readonly (Constant | null)[];
-
-  constructor(
-    { node, frame }: CalledNode,
-    inputs: readonly (Constant | null)[],
-    outputs: readonly (Constant | null)[],
-  ) {
-    super(node, frame);
-    this.inputs = inputs;
-    this.outputs = outputs;
-  }
-}
+import {
+  axisOf,
+  broadcastShape,
+  type ConstantNode,
+  concatenatedShape,
+  first,
+  flattenedShape,
+  gatheredShape,
+  permutation,
+  productShape,
+  reducedShape,
+  reshapedShape,
+  shapeOf,
+  slicedShape,
+  splitShape,
+  squeezedShape,
+  unsqueezedShape,
+} from './constant-shapes.ts';
+import type { Move, Shape } from './element-moves.ts';
 
 /** How an operator makes constants of constants. */
 interface ConstantRule {
@@ -41,8 +32,6 @@ interface ConstantRule {
 
 const UNKNOWN: Move = { how: 'unknown' };
 
-const shapeOf = (at: ConstantNode, input: number): Shape => at.inputs[input]?.shape ?? null;
-const first = (at: ConstantNode): Shape => shapeOf(at, 0);
 const result = (at: ConstantNode, output = 0): Shape => at.outputs[output]?.shape ?? null;
 const onlyFirst = (_at: ConstantNode, input: number): Move | undefined =>
   input === 0 ? { how: 'same' } : undefined;
@@ -142,160 +131,4 @@ function isMatrixFactor(operand: Shape, result: Shape): boolean {
   if (operand === null) return true;
   const isWhole = result !== null && elementCount(operand) === elementCount(result);
   return isWhole || operand.filter((size) => size > 1).length >= 2;
-}
-
-function broadcastShape(shapes: readonly Shape[]): Shape {
-  const known = shapes.filter((shape) => shape !== null);
-  if (known.length < shapes.length) return null;
-  const rank = Math.max(...known.map((shape) => shape.length));
-  const result: number[] = [];
-  for (let back = rank; back > 0; back--) {
-    const sizes = known.map((shape) => shape[shape.length - back] ?? 1);
-    const size = sizes.find((candidate) => candidate !== 1) ?? 1;
-    if (sizes.some((candidate) => candidate !== 1 && candidate !== size)) return null;
-    result.push(size);
-  }
-  return result;
-}
-
-function reshapedShape(at: ConstantNode): Shape {
-  const shape = first(at);
-  const target = at.integers('shape') ?? at.inputs[1]?.integers ?? null;
-  if (shape === null || target === null) return null;
-  const keepsZero = at.integer('allowzero', 0) !== 0;
-  const sizes = target.map((size, axis) => (size === 0 && !keepsZero ? (shape[axis] ?? 0) : size));
-  const known = elementCount(sizes.filter((size) => size !== -1));
-  const resolved = sizes.map((size) => (size === -1 ? elementCount(shape) / known : size));
-  const isValid = resolved.every((size) => Number.isSafeInteger(size) && size >= 0);
-  return isValid && elementCount(resolved) === elementCount(shape) && resolved.length <= MAX_RANK
-    ? resolved
-    : null;
-}
-
-function flattenedShape(at: ConstantNode): Shape {
-  const shape = first(at);
-  const axis = axisOf(at, 'axis', 1, 1);
-  if (shape === null || axis === null) return null;
-  return [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
-}
-
-function squeezedShape(at: ConstantNode): Shape {
-  const shape = first(at);
-  if (shape === null) return null;
-  const axes = axesOf(at, shape.length);
-  if (axes === null) return at.inputs[1] ? null : shape.filter((size) => size !== 1);
-  const kept = shape.filter((_, axis) => !axes.has(axis));
-  return elementCount(kept) === elementCount(shape) ? kept : null;
-}
-
-function unsqueezedShape(at: ConstantNode): Shape {
-  const shape = first(at);
-  const given = at.integers('axes') ?? at.inputs[1]?.integers ?? null;
-  if (shape === null || given === null || shape.length + given.length > MAX_RANK) return null;
-  const rank = shape.length + given.length;
-  const axes = axesOf(at, rank);
-  if (axes?.size !== given.length) return null;
-  const rest = [...shape];
-  return Array.from({ length: rank }, (_, axis) => (axes.has(axis) ? 1 : (rest.shift() ?? 1)));
-}
-
-function reducedShape(at: ConstantNode): Shape {
-  const shape = first(at);
-  if (shape === null) return null;
-  const axes = axesOf(at, shape.length);
-  if (axes === null && at.inputs[1]) return null;
-  const isReduced = (axis: number) => axes === null || axes.size === 0 || axes.has(axis);
-  if (at.integer('keepdims', 1) === 0) return shape.filter((_, axis) => !isReduced(axis));
-  return shape.map((size, axis) => (isReduced(axis) ? 1 : size));
-}
-
-function concatenatedShape(at: ConstantNode): Shape {
-  const shapes = at.inputs.map((input) => input?.shape ?? null).filter((shape) => shape !== null);
-  const axis = axisOf(at, 'axis', 0);
-  if (axis === null || shapes.length < at.inputs.length) return null;
-  const [shape] = shapes;
-  if (shapes.some((other) => other.length !== shape.length)) return null;
-  return shape.with(
-    axis,
-    shapes.reduce((sum, other) => sum + other[axis], 0),
-  );
-}
-
-function splitShape(at: ConstantNode, output: number): Shape {
-  const shape = first(at);
-  const axis = axisOf(at, 'axis', 0);
-  if (shape === null || axis === null) return null;
-  const sizes = at.integers('split') ?? at.inputs[1]?.integers ?? null;
-  if (sizes !== null) return output < sizes.length ? shape.with(axis, sizes[output]) : null;
-  if (at.inputs[1]) return null;
-  const parts = at.node.outputs.length;
-  const size = Math.ceil(shape[axis] / parts);
-  return shape.with(axis, Math.max(0, Math.min(size, shape[axis] - output * size)));
-}
-
-function slicedShape(at: ConstantNode): Shape {
-  const shape = first(at);
-  const list = (name: string, input: number) => at.integers(name) ?? at.inputs[input]?.integers ?? null;
-  const [starts, ends, axes, steps] = [list('starts', 1), list('ends', 2), list('axes', 3), list('steps', 4)];
-  if (shape === null || starts === null || ends?.length !== starts.length) return null;
-  if ((at.inputs[3] && axes === null) || (at.inputs[4] && steps === null)) return null;
-  const sizes = [...shape];
-  for (const [index, start] of starts.entries()) {
-    const axis = normalizeAxis(axes?.[index] ?? index, shape.length);
-    const step = steps?.[index] ?? 1;
-    if (axis === null || step === 0) return null;
-    const size = shape[axis];
-    const clamp = (position: number) =>
-      Math.min(
-        Math.max(position < 0 ? position + size : position, step < 0 ? -1 : 0),
-        step < 0 ? size - 1 : size,
-      );
-    sizes[axis] = Math.max(0, Math.ceil((clamp(ends[index]) - clamp(start)) / step));
-  }
-  return sizes;
-}
-
-function gatheredShape(at: ConstantNode): Shape {
-  const [shape, indices] = [first(at), shapeOf(at, 1)];
-  const axis = axisOf(at, 'axis', 0);
-  if (shape === null || indices === null || axis === null) return null;
-  const result = shape.toSpliced(axis, 1, ...indices);
-  return result.length <= MAX_RANK ? result : null;
-}
-
-function productShape(at: ConstantNode): Shape {
-  const [a, b] = [shapeOf(at, 0), shapeOf(at, 1)];
-  if (a === null || b === null || a.length < 2 || b.length < 2) return null;
-  const batch = broadcastShape([a.slice(0, -2), b.slice(0, -2)]);
-  return batch === null ? null : [...batch, a[a.length - 2], b[b.length - 1]];
-}
-
-/** The permutation of a Transpose; null where it is none or the rank is unknown. */
-function permutation(at: ConstantNode): readonly number[] | null {
-  const rank = first(at)?.length;
-  if (rank === undefined) return null;
-  const perm = at.integers('perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
-  const isWhole = perm.length === rank && new Set(perm).size === rank;
-  return isWhole && perm.every((axis) => axis >= 0 && axis < rank) ? perm : null;
-}
-
-/** The attribute's axis counted from the front; `extra` more than the rank is allowed. */
-function axisOf(at: ConstantNode, attribute: string, fallback: number, extra = 0): number | null {
-  const rank = first(at)?.length;
-  if (rank === undefined) return null;
-  const axis = at.integer(attribute, fallback);
-  return axis === rank && extra > 0 ? axis : normalizeAxis(axis, rank);
-}
-
-/** Axes given as attribute or second input. */
-function axesOf(at: ConstantNode, rank: number): ReadonlySet<number> | null {
-  const axes = at.integers('axes') ?? at.inputs[1]?.integers ?? null;
-  if (axes === null) return null;
-  const normalized = axes.map((axis) => normalizeAxis(axis, rank)).filter((axis) => axis !== null);
-  return normalized.length === axes.length ? new Set(normalized) : null;
-}
-
-function normalizeAxis(axis: number, rank: number): number | null {
-  const normalized = axis < 0 ? axis + rank : axis;
-  return Number.isInteger(normalized) && normalized >= 0 && normalized < rank ? normalized : null;
 }

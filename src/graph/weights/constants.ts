@@ -2,7 +2,9 @@ import type { SparseTensorProto, TensorProto } from '../../formats/onnx/onnx-sch
 import { inlineIntegers, parseShape } from '../../formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../onnx-model.ts';
 import { CalledNode, type Frame, type Step } from '../program.ts';
-import { CONSTANT_RULES, type Constant, ConstantNode, type Shape } from './constant-rules.ts';
+import { CONSTANT_RULES } from './constant-rules.ts';
+import { type Constant, ConstantNode } from './constant-shapes.ts';
+import type { Shape } from './element-moves.ts';
 
 /** A tensor as the model file holds it. */
 export type StoredTensor = TensorProto | SparseTensorProto;

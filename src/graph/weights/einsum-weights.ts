@@ -1,4 +1,4 @@
-import type { Shape } from './constant-rules.ts';
+import type { Shape } from './element-moves.ts';
 import { createIndexMap } from './index-map.ts';
 import { createRoles } from './row-layout.ts';
 import { type FeatureAxis, type SlotLayout, unknownLayout } from './slot-layout.ts';

@@ -1,7 +1,8 @@
 import { broadcastMap, concatMap, type IndexMap, transposeMap } from './index-map.ts';
 import { type AxisRoles, broadcastRoles, sliceRoles, stackRoles, transposeRoles } from './row-layout.ts';
 
-type Shape = readonly number[] | null;
+/** Null where it cannot be told. */
+export type Shape = readonly number[] | null;
 
 /** Where the elements of an operand stand in a result, both constants. */
 export type Move =

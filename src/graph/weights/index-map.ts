@@ -1,4 +1,10 @@
-import { type AtomKind, cutAtoms, joinAtoms, transposeAtoms } from './stretches.ts';
+import {
+  broadcastSegments,
+  joinSegments,
+  resizeSegments,
+  type SegmentKind,
+  transposeSegments,
+} from './segments.ts';
 
 /** A stretch of an axis, and how far the number goes on from one position to the next. */
 interface Stride {
@@ -6,7 +12,8 @@ interface Stride {
   readonly stride: number;
 }
 
-const STRIDES: AtomKind<Stride> = {
+const STRIDES: SegmentKind<Stride> = {
+  isPlain: ({ stride }) => stride === 0,
   merge: (outer, { size, stride }) =>
     outer.stride === stride * size ? { size: outer.size * size, stride } : null,
   split: ({ size, stride }, pieces) => [
@@ -23,7 +30,7 @@ export type IndexMap = readonly Stride[] | null;
 
 /** Strides by axis. */
 export function createIndexMap(shape: readonly number[], strides: readonly number[]): IndexMap {
-  return joinAtoms(
+  return joinSegments(
     STRIDES,
     shape.map((size, axis) => [{ size, stride: strides[axis] }]),
   );
@@ -35,7 +42,7 @@ export function transposeMap(
   shape: readonly number[] | null,
   perm: readonly number[],
 ): IndexMap {
-  return transposeAtoms(STRIDES, map, shape, perm);
+  return transposeSegments(STRIDES, map, shape, perm);
 }
 
 /** The map of an operand of shape `operand` that was broadcast to `shape`; null where one element has several numbers. */
@@ -44,15 +51,7 @@ export function broadcastMap(
   shape: readonly number[] | null,
   operand: readonly number[] | null,
 ): IndexMap {
-  const axes = cutAtoms(STRIDES, map, shape);
-  if (axes === null || operand === null || shape === null) return null;
-  const kept: Stride[][] = [];
-  const missing = shape.length - operand.length;
-  for (const [axis, atoms] of axes.entries()) {
-    if (axis >= missing && operand[axis - missing] === shape[axis]) kept.push(atoms);
-    else if (atoms.some(({ stride }) => stride !== 0)) return null;
-  }
-  return joinAtoms(STRIDES, kept);
+  return broadcastSegments(STRIDES, map, shape, operand);
 }
 
 /** The map of an operand of shape `operand` that was joined to others, giving `shape`; null where its numbers do not start at 0. */
@@ -61,15 +60,9 @@ export function concatMap(
   shape: readonly number[] | null,
   operand: readonly number[] | null,
 ): IndexMap {
-  const axes = cutAtoms(STRIDES, map, shape);
-  if (axes === null || operand === null || shape?.length !== operand.length) return null;
-  const resized: Stride[][] = [];
-  for (const [axis, atoms] of axes.entries()) {
-    if (shape[axis] === operand[axis]) resized.push(atoms);
-    else if (atoms.some(({ stride }) => stride !== 0)) return null;
-    else resized.push([{ size: operand[axis], stride: 0 }]);
-  }
-  return joinAtoms(STRIDES, resized);
+  return resizeSegments(STRIDES, map, shape, operand, (axis, size) =>
+    axis.every(STRIDES.isPlain) ? { size, stride: 0 } : null,
+  );
 }
 
 export function sameMap(a: IndexMap, b: IndexMap): boolean {

@@ -1,8 +1,8 @@
 import { elementCount } from '../../formats/model.ts';
 import type { AttributeReader } from '../attribute-reader.ts';
 import type { OnnxNode } from '../onnx-model.ts';
-import type { Shape } from './constant-rules.ts';
 import { einsumLayout } from './einsum-weights.ts';
+import type { Shape } from './element-moves.ts';
 import { createIndexMap } from './index-map.ts';
 import { type AxisRole, createRoles } from './row-layout.ts';
 import { type SlotLayout, unknownLayout } from './slot-layout.ts';

@@ -1,7 +1,7 @@
 import { elementCount, type RowLayout } from '../../formats/model.ts';
 import type { OnnxModel, OnnxNode, OnnxValue } from '../onnx-model.ts';
 import { CalledNode, type Frame, type Step, unrollModel } from '../program.ts';
-import type { Constant } from './constant-rules.ts';
+import type { Constant } from './constant-shapes.ts';
 import {
   constantNode,
   findConstants,

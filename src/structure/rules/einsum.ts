@@ -1,8 +1,8 @@
 import type { LaneAxis } from '../lanes.ts';
-import type { StructureRule, StructureRules } from '../rule.ts';
+import type { StructureRule, StructureRules } from '../structure-rule.ts';
 
 /** Where an axis with a letter is. */
-interface Place {
+interface LetterPlace {
   readonly input: number;
   readonly axis: number;
 }
@@ -11,7 +11,7 @@ interface Place {
 const einsum: StructureRule = (at) => {
   const [left, right] = at.text('equation', '').replaceAll(' ', '').split('->');
   const terms = left.split(',').map((term, input) => lettersOf(term, at.sizes(input).length));
-  const places = new Map<string, Place[]>();
+  const places = new Map<string, LetterPlace[]>();
   for (const [input, letters] of terms.entries()) {
     for (const [axis, letter] of letters.entries())
       places.set(letter, [...(places.get(letter) ?? []), { input, axis }]);
@@ -38,7 +38,7 @@ function lettersOf(term: string, rank: number): string[] {
 }
 
 /** The axes of an ellipsis, then what stands once, in the order of the alphabet. */
-function impliedOutput(places: ReadonlyMap<string, readonly Place[]>): string[] {
+function impliedOutput(places: ReadonlyMap<string, readonly LetterPlace[]>): string[] {
   const letters = [...places.keys()];
   const ellipsis = letters.filter((letter) => /^\d/.test(letter));
   const single = letters.filter((letter) => !/^\d/.test(letter) && places.get(letter)?.length === 1);

@@ -1,5 +1,5 @@
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 /** Inputs are broadcast against each other: their axes go together, counted from the last, but those of size 1. */
 const elementwise: StructureRule = (at) => {
@@ -7,7 +7,7 @@ const elementwise: StructureRule = (at) => {
   return at.node.outputs.map(() => axes);
 };
 
-export function broadcastAxes(at: RuleContext, inputs: readonly number[]): LaneAxis[] {
+export function broadcastAxes(at: AnalysedNode, inputs: readonly number[]): LaneAxis[] {
   const rank = Math.max(...inputs.map((input) => at.sizes(input).length));
   return Array.from({ length: rank }, (_, axis) => {
     const met = inputs.flatMap((input) => {

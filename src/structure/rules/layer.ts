@@ -1,7 +1,7 @@
 import { setIntegers } from '../../graph/messages.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 const KERNEL = 'is a position of a kernel';
 const SPATIAL = 'is a spatial axis';
@@ -20,7 +20,7 @@ const conv: StructureRule = (at) => {
 };
 
 /** Channels of input and output are `group` x some: groups go as a whole, or what stays must be the same in all of them. */
-function tieGroups(at: RuleContext, group: number): void {
+function tieGroups(at: AnalysedNode, group: number): void {
   const [x, w] = [at.axes(0), at.axes(1)];
   const [channels, units] = [at.sizes(0)[1], at.sizes(1)[0]];
   const obstacle = at.obstacle(GROUP);
@@ -36,7 +36,7 @@ function tieGroups(at: RuleContext, group: number): void {
   shrinkGroups(at, unitGroups, group);
 }
 
-function shrinkGroups(at: RuleContext, groups: LaneAxis, count: number): void {
+function shrinkGroups(at: AnalysedNode, groups: LaneAxis, count: number): void {
   at.onRemoval((edit) => {
     if (edit.shrinks(groups)) setIntegers(at.node.proto, 'group', edit.kept(groups, count).length);
   });
@@ -69,7 +69,7 @@ const gemm: StructureRule = (at) => {
 };
 
 /** What is broadcast to the output and added to it has the output's lanes. */
-function tieAdded(at: RuleContext, input: number, output: readonly LaneAxis[]): void {
+function tieAdded(at: AnalysedNode, input: number, output: readonly LaneAxis[]): void {
   const sizes = at.sizes(input);
   for (const [axis, size] of sizes.entries()) {
     if (size > 1) at.tie(at.axes(input)[axis], output[axis + output.length - sizes.length]);
@@ -95,7 +95,7 @@ const matMul: StructureRule = (at) => {
 };
 
 /** A batch axis counted from the last of them, -1. */
-function batchAxis(at: RuleContext, fromEnd: number): LaneAxis {
+function batchAxis(at: AnalysedNode, fromEnd: number): LaneAxis {
   const met = [0, 1].flatMap((input) => {
     const sizes = at.sizes(input);
     const axis = sizes.length - 2 + fromEnd;

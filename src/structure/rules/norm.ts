@@ -1,4 +1,4 @@
-import type { StructureRule, StructureRules } from '../rule.ts';
+import type { StructureRule, StructureRules } from '../structure-rule.ts';
 
 const STATISTICS = 'has its mean and variance taken over it';
 

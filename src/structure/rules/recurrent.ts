@@ -1,7 +1,7 @@
 import { setIntegers } from '../../graph/messages.ts';
 import { splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 const LENGTHS = 4;
 const STATES: readonly number[] = [5, 6];
@@ -35,7 +35,7 @@ const recurrent =
   };
 
 /** An axis of `gates` times the hidden units. */
-function tieGates(at: RuleContext, axis: LaneAxis, gates: number, hidden: number, units: LaneAxis): void {
+function tieGates(at: AnalysedNode, axis: LaneAxis, gates: number, hidden: number, units: LaneAxis): void {
   const [gate, unit] = splitAxis(at.lanes, axis, [gates, hidden], at.obstacle('is a gate'));
   at.freeze(gate, 'is a gate');
   at.tie(unit, units);

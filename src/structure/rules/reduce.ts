@@ -1,5 +1,5 @@
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 /** Sums, to which what is removed adds nothing where it is zero. */
 const ADDITIVE = new Set(['ReduceSum', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum']);
@@ -16,7 +16,7 @@ const reduce: StructureRule = (at) => {
   return [x.flatMap((axis, i): LaneAxis[] => (!reduced.includes(i) ? [axis] : keepsAxes ? [null] : []))];
 };
 
-function reducedAxes(at: RuleContext): number[] | null {
+function reducedAxes(at: AnalysedNode): number[] | null {
   const rank = at.axes(0).length;
   const given = at.integers('axes') ?? at.integersOf(1);
   if (given === null && at.hasInput(1)) return null;

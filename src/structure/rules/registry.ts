@@ -1,12 +1,12 @@
-import type { StructureRules } from '../rule.ts';
+import type { StructureRules } from '../structure-rule.ts';
 import { EINSUM_RULES } from './einsum.ts';
 import { ELEMENTWISE_RULES } from './elementwise.ts';
+import { INDEXING_RULES } from './indexing.ts';
 import { LAYER_RULES } from './layer.ts';
 import { NORM_RULES } from './norm.ts';
 import { RECURRENT_RULES } from './recurrent.ts';
 import { REDUCE_RULES } from './reduce.ts';
 import { RESHAPE_RULES } from './reshape.ts';
-import { SELECTION_RULES } from './selection.ts';
 import { SIZE_RULES } from './sizes.ts';
 import { SPREAD_RULES } from './spread.ts';
 
@@ -20,7 +20,7 @@ export const STRUCTURE_RULES: StructureRules = new Map(
     RECURRENT_RULES,
     REDUCE_RULES,
     RESHAPE_RULES,
-    SELECTION_RULES,
+    INDEXING_RULES,
     SIZE_RULES,
     SPREAD_RULES,
   ].flatMap((rules) => [...rules]),

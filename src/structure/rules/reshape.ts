@@ -4,7 +4,7 @@ import type { OnnxValue } from '../../graph/onnx-model.ts';
 import { INFERRED, OPEN } from '../graph-edit.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 /** Axes of the input and of the output that make up the same stretch of numbers. */
 interface Stretch {
@@ -39,7 +39,7 @@ function range(start: number, end: number): number[] {
 }
 
 /** The axes of the output of an operator that keeps the order of the numbers; null where sizes do not tell. */
-function reshapedAxes(at: RuleContext): LaneAxis[] | null {
+function reshapedAxes(at: AnalysedNode): LaneAxis[] | null {
   const [from, to, x] = [at.sizes(0), at.outputSizes(), at.axes(0)];
   const [others, othersTo] = [at.facts.otherSizesOf(at.inputName(0)), at.facts.otherSizesOf(at.outputName())];
   if (elementCount(from) === 0 || elementCount(others) === 0) return null;
@@ -89,7 +89,7 @@ const reshape: StructureRule = (at) => {
  * The axis of the output whose size has to be inferred after removal: an open one that shrinks, or the only open one. Null where every open size can be taken from
  * where the model takes it. Of several open ones that shrink, none can.
  */
-function inferredAxis(at: RuleContext, axes: readonly LaneAxis[]): number | null {
+function inferredAxis(at: AnalysedNode, axes: readonly LaneAxis[]): number | null {
   const open = [...axes.keys()].filter((axis) => at.isOpen(axis));
   const shrinking = open.filter((axis) => axes[axis] !== null);
   if (shrinking.length === 0) return open.length === 1 ? open[0] : null;
@@ -103,7 +103,7 @@ function inferredAxis(at: RuleContext, axes: readonly LaneAxis[]): number | null
 }
 
 /** The integers of a vector one by one, null where they are not constant: exporters put it together from parts. */
-function knownElements(at: RuleContext, { name, producer }: OnnxValue): readonly (number | null)[] {
+function knownElements(at: AnalysedNode, { name, producer }: OnnxValue): readonly (number | null)[] {
   const known = at.facts.integersOf(name);
   if (known !== null) return known;
   const parts = producer?.is('Concat') ? producer.inputs : [];

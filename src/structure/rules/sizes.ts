@@ -1,5 +1,5 @@
 import { OPEN } from '../graph-edit.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 /**
  * Whatever is computed of sizes stays what it was in the dense model, `sqrt(d)` and `d / heads` alike: a size that is read, and no constant by then, is reported as
@@ -29,7 +29,7 @@ const shape: StructureRule = (at) => {
 };
 
 /** Positions of the output that are read, all where that is not sure. What only makes constants does not count. */
-function positionsRead(at: RuleContext, length: number): number[] {
+function positionsRead(at: AnalysedNode, length: number): number[] {
   const all = [...Array(length).keys()];
   const [value] = at.node.outputs;
   const { graph } = at.node;

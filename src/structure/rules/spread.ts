@@ -1,7 +1,7 @@
 import { type GraphEdit, OPEN } from '../graph-edit.ts';
 import { concatAxes } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 const SPATIAL = 'is a spatial axis';
 
@@ -46,7 +46,7 @@ const constantOfShape: StructureRule = (at) => {
 };
 
 /** Sizes of the output after removal. */
-function sizesLeft(at: RuleContext, axes: readonly LaneAxis[], edit: GraphEdit): (number | typeof OPEN)[] {
+function sizesLeft(at: AnalysedNode, axes: readonly LaneAxis[], edit: GraphEdit): (number | typeof OPEN)[] {
   return at.outputSizes().map((size, axis) => (at.isOpen(axis) ? OPEN : edit.kept(axes[axis], size).length));
 }
 
@@ -66,7 +66,7 @@ const pad: StructureRule = (at) => {
 };
 
 /** How many positions are put before each axis; null where that is not constant. */
-function padsBefore(at: RuleContext): readonly number[] | null {
+function padsBefore(at: AnalysedNode): readonly number[] | null {
   const rank = at.axes(0).length;
   const pads = at.integers('pads') ?? at.integersOf(1);
   const axes = at.hasInput(3) ? at.integersOf(3) : [...Array(rank).keys()];

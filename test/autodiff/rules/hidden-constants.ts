@@ -1,4 +1,4 @@
-import type { GradientRule, GradientRules } from '../../../src/autodiff/rule.ts';
+import type { GradientRule, GradientRules } from '../../../src/autodiff/derivative.ts';
 
 /** The rules of some operators, told of no constant: as where a model computes the numbers. */
 export function withoutConstants(rules: GradientRules, operators: ReadonlySet<string>): GradientRules {

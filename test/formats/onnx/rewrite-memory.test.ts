@@ -8,7 +8,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { openFileSource } from '../../../src/formats/file-source.ts';
 import type { KeptPositions } from '../../../src/formats/gather.ts';
 import { TensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
-import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
+import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 
 const [ROWS, COLUMNS] = [8192, 9600];

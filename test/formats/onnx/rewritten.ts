@@ -16,7 +16,7 @@ import {
   TensorProtoSchema,
   TensorProto_DataType as Type,
 } from '../../../src/formats/onnx/onnx-schema.ts';
-import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
+import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 import { encode } from './build-model.ts';
 

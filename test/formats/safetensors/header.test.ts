@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { EmpError } from '../../../src/core/errors.ts';
 import { bytesSource } from '../../../src/formats/byte-source.ts';
-import { DTYPE_BY_NAME } from '../../../src/formats/safetensors/dtype.ts';
+import { DTYPE_BY_NAME } from '../../../src/formats/safetensors/dtype-codes.ts';
 import { parseSafetensorsHeader, readSafetensorsHeader } from '../../../src/formats/safetensors/header.ts';
 import { createSafetensorsLayout } from '../../../src/formats/safetensors/write.ts';
 import { createFile, createFileOf } from './header-bytes.ts';

@@ -1,10 +1,10 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import { StoredValues } from '../graph/stored-values.ts';
+import { findLayers, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { Activations, WeightSite } from '../graph/weights/weights.ts';
-import { findLayers, NO_LAYER } from './layers.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { followsItself } from './repair-order.ts';
-import { StoredValues } from './stored-values.ts';
 import { reasonNotToEdit } from './tensor-edits.ts';
 
 /** A layer that a bias is added in. */

@@ -18,7 +18,7 @@ import {
   TensorProto_DataType as Type,
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { NOTE_FIELD } from '../../../src/formats/onnx/payload.ts';
-import { rewriteModel } from '../../../src/formats/onnx/rewrite.ts';
+import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
 import { anyModel } from './any-model.ts';
 import { encode, floats, graph, integers, model, modelFunction, node, SparseSource } from './build-model.ts';

@@ -1,7 +1,7 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import { StoredValues } from '../graph/stored-values.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
-import { StoredValues } from './stored-values.ts';
 import { reasonNotToEdit } from './tensor-edits.ts';
 
 /** A BatchNormalization of the main graph whose statistics can be written anew. */

@@ -1,7 +1,7 @@
 import { setIntegers, takeAttribute } from '../../graph/messages.ts';
 import { concatAxes, pickPositions } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
-import type { RuleContext, StructureRule, StructureRules } from '../rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 const concat: StructureRule = (at) => {
   const inputs = at.givenInputs;
@@ -107,7 +107,7 @@ const slice: StructureRule = (at) => {
 };
 
 /** Null where they are not constant. */
-function slicedAxes(at: RuleContext, count: number, isOld: boolean): number[] | null {
+function slicedAxes(at: AnalysedNode, count: number, isOld: boolean): number[] | null {
   const rank = at.axes(0).length;
   const given = isOld ? at.integers('axes') : at.hasInput(3) ? at.integersOf(3) : undefined;
   if (given === null && !isOld) return null;
@@ -164,7 +164,7 @@ const reverseSequence: StructureRule = (at) => {
 };
 
 /** Operators that take some of the numbers, or put them beside others. */
-export const SELECTION_RULES: StructureRules = new Map<string, StructureRule>([
+export const INDEXING_RULES: StructureRules = new Map<string, StructureRule>([
   ['Concat', concat],
   ['Split', split],
   ['Slice', slice],

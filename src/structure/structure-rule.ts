@@ -30,7 +30,7 @@ export class Untraceable extends Error {
  * Relates the axes of a node's inputs and outputs: returns the axes of every output, in order, ties what goes together, freezes what must stay, says what is summed
  * over, and what is to be changed in the node when something goes.
  */
-export type StructureRule = (at: RuleContext) => readonly (readonly LaneAxis[])[];
+export type StructureRule = (at: AnalysedNode) => readonly (readonly LaneAxis[])[];
 
 /** Rules of standard operators by name. */
 export type StructureRules = ReadonlyMap<string, StructureRule>;
@@ -46,7 +46,7 @@ export interface Contraction {
 export type LaneTag = 'head' | 'head_width';
 
 /** What the analysis of a graph gathers while rules go through it. */
-export interface Findings {
+export interface NodeFindings {
   readonly lanes: Lanes;
   /** Axes of every value seen so far. */
   axesOf(name: string): readonly LaneAxis[];
@@ -57,14 +57,14 @@ export interface Findings {
 }
 
 /** A node under analysis. Inputs and outputs are given by position. */
-export class RuleContext extends AttributeReader {
+export class AnalysedNode extends AttributeReader {
   readonly node: OnnxNode;
   readonly facts: GraphFacts;
   /** Axes that the rule has left out. */
   readonly leftOut = new Set<LaneAxis>();
-  readonly #findings: Findings;
+  readonly #findings: NodeFindings;
 
-  constructor(node: OnnxNode, facts: GraphFacts, findings: Findings) {
+  constructor(node: OnnxNode, facts: GraphFacts, findings: NodeFindings) {
     super();
     this.node = node;
     this.facts = facts;

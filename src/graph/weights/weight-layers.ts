@@ -1,8 +1,8 @@
-import { nameStoredTensors } from '../graph/onnx-inventory.ts';
-import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
-import type { IndexMap } from '../graph/weights/index-map.ts';
-import { listSites } from '../graph/weights/layer-sites.ts';
-import { findWeights, type WeightSite } from '../graph/weights/weights.ts';
+import { nameStoredTensors } from '../onnx-inventory.ts';
+import type { OnnxModel, OnnxNode } from '../onnx-model.ts';
+import type { IndexMap } from './index-map.ts';
+import { listSites } from './layer-sites.ts';
+import { findWeights, type WeightSite } from './weights.ts';
 
 /** The nodes that multiply by one weight. */
 export interface Layer {

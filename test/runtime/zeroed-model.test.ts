@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
-import { createWeightless } from '../../src/runtime/weightless.ts';
+import { createZeroedModel } from '../../src/runtime/zeroed-model.ts';
 import { floats, graph, node } from '../formats/onnx/build-model.ts';
 import { build, filesOf, NEVER } from './traced-model.ts';
 
@@ -33,16 +33,16 @@ const parts = {
   ],
 };
 
-async function weightless(opset: number) {
+async function zeroedModel(opset: number) {
   const proto = build({ ...parts, opset });
   const files = filesOf(proto);
-  const found = await createWeightless(await readOnnxModel(files), files, NEVER);
+  const found = await createZeroedModel(await readOnnxModel(files), files, NEVER);
   const byteLength = toBinary(ModelProtoSchema, found.proto).byteLength;
   return { ...found, byteLength, originalByteLength: toBinary(ModelProtoSchema, proto).byteLength };
 }
 
 test('a model of megabytes becomes one of kilobytes', async () => {
-  const { byteLength, originalByteLength, zeroed, stored } = await weightless(17);
+  const { byteLength, originalByteLength, zeroed, stored } = await zeroedModel(17);
   assert.ok(originalByteLength > 2 ** 20);
   assert.ok(byteLength < 4096, `${byteLength} bytes`);
   assert.deepEqual([...zeroed].sort(), ['c', 'h', 'w']);
@@ -50,7 +50,7 @@ test('a model of megabytes becomes one of kilobytes', async () => {
 });
 
 test('before opset 9 a model keeps its weights', async () => {
-  const { byteLength, originalByteLength, zeroed } = await weightless(8);
+  const { byteLength, originalByteLength, zeroed } = await zeroedModel(8);
   assert.ok(Math.abs(byteLength - originalByteLength) < 1000);
   assert.deepEqual(zeroed, []);
 });

@@ -6,7 +6,7 @@ import { EmpError, type ErrorCode } from '../../../src/core/errors.ts';
 import { type ByteSource, bytesSource } from '../../../src/formats/byte-source.ts';
 import { openFileSource } from '../../../src/formats/file-source.ts';
 import type { ModelInventory } from '../../../src/formats/model.ts';
-import { readSafetensorsInventory } from '../../../src/formats/safetensors/model.ts';
+import { readSafetensorsInventory } from '../../../src/formats/safetensors/checkpoint.ts';
 import { sharedFixtures } from '../../shared.ts';
 import { createFloatFile } from './header-bytes.ts';
 

@@ -1,7 +1,7 @@
-import { nameStoredTensors } from '../graph/onnx-inventory.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
-import { Frame } from '../graph/program.ts';
-import { type StoredTensor, storedTensor } from '../graph/weights/constants.ts';
+import { nameStoredTensors } from './onnx-inventory.ts';
+import type { OnnxModel, OnnxNode, OnnxValue } from './onnx-model.ts';
+import { Frame } from './program.ts';
+import { type StoredTensor, storedTensor } from './weights/constants.ts';
 
 /** Operators that give their input's numbers on, some of them in another order or format. */
 const PASSING = new Set([

@@ -4,8 +4,8 @@ import { create } from '@bufbuild/protobuf';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { decodeVarints, zeroVarints } from '../../../src/formats/onnx/edit.ts';
 import { TensorProto_DataType, TensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
+import { decodeVarints, zeroVarints } from '../../../src/formats/onnx/varint-floats.ts';
 import { encode, inventoryOf, model, node } from './build-model.ts';
 
 const patterns = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 50 });

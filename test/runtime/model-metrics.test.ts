@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { allFinite, argmax, crossEntropy, crossEntropyOfProbabilities } from '../../src/runtime/metrics.ts';
+import {
+  allFinite,
+  argmax,
+  crossEntropy,
+  crossEntropyOfProbabilities,
+} from '../../src/runtime/model-metrics.ts';
 
 /** By the definition, for numbers of a size whose exponentials neither overflow nor vanish. */
 function plainCrossEntropy(logits: readonly number[], label: number): number {

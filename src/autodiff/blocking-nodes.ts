@@ -1,26 +1,26 @@
 import { EmpError } from '../core/errors.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import { valuesRead } from '../graph/reads.ts';
-import type { Obstacle } from './sweep.ts';
+import type { BlockingNode } from './sweep.ts';
 
 /** More tell nobody more. */
 const MAX_FINDINGS = 100;
 const MAX_NAMES = 10;
 
 /**
- * The error for a model that cannot be differentiated: every obstacle with its reason, and which weights are left that lie after all of them.
+ * The error for a model that cannot be differentiated: every blocking node with its reason, and which weights are left that lie after all of them.
  * @param weights values by the names of the weights whose gradients were asked for
  */
-export function refuseObstacles(
-  obstacles: readonly Obstacle[],
+export function refuseBlockingNodes(
+  blocking: readonly BlockingNode[],
   graph: OnnxGraph,
   weights: ReadonlyMap<string, string>,
 ): never {
-  const labels = new Set(obstacles.map(({ node }) => node));
+  const labels = new Set(blocking.map(({ node }) => node));
   const before = valuesBefore(graph.nodes.filter((node) => labels.has(node.label)));
   const after = [...weights].filter(([, value]) => !before.has(graph.resolve(value))).map(([name]) => name);
-  const operators = [...new Set(obstacles.map(describeOperator))];
-  const nodes = obstacles.length === 1 ? 'one node' : `${obstacles.length} nodes`;
+  const operators = [...new Set(blocking.map(describeOperator))];
+  const nodes = blocking.length === 1 ? 'one node' : `${blocking.length} nodes`;
   const advice =
     after.length === 0
       ? 'all selected weights lie before them'
@@ -28,14 +28,14 @@ export function refuseObstacles(
   throw new EmpError(
     'unsupported_model',
     `gradients cannot be computed through ${nodes} between the weights and the loss (${listed(operators)}); score with magnitude, wanda or activation${after.length === 0 ? ': ' : ', '}${advice}`,
-    obstacles.slice(0, MAX_FINDINGS).map((obstacle) => ({
-      path: obstacle.node,
-      message: `${describeOperator(obstacle)} ${obstacle.reason}`,
+    blocking.slice(0, MAX_FINDINGS).map((found) => ({
+      path: found.node,
+      message: `${describeOperator(found)} ${found.reason}`,
     })),
   );
 }
 
-function describeOperator({ operator, domain }: Obstacle): string {
+function describeOperator({ operator, domain }: BlockingNode): string {
   return domain === '' ? operator : `${operator} of ${domain}`;
 }
 

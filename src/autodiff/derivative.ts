@@ -9,7 +9,7 @@ import type { Size, ValueFacts } from '../graph/value-facts.ts';
  * The gradients of a node's inputs, given those of its outputs: one name for each input, in order, null where there is none or nobody needs it. Emits standard
  * nodes. Throws `Undifferentiable` where the node is of a kind that the rule does not cover.
  */
-export type GradientRule = (at: RuleContext) => readonly (string | null)[];
+export type GradientRule = (at: GradientNode) => readonly (string | null)[];
 
 /** Rules of standard operators by name. */
 export type GradientRules = ReadonlyMap<string, GradientRule>;
@@ -20,7 +20,7 @@ export class Undifferentiable extends Error {
 }
 
 /** A node under differentiation: what a rule reads, and shorthands for what it emits. All numbers are float32. */
-export class RuleContext extends AttributeReader {
+export class GradientNode extends AttributeReader {
   readonly node: OnnxNode;
   readonly builder: GraphBuilder;
   readonly #facts: ValueFacts;

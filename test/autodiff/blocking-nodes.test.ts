@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { refuseObstacles } from '../../src/autodiff/obstacles.ts';
-import type { GradientRules } from '../../src/autodiff/rule.ts';
+import { refuseBlockingNodes } from '../../src/autodiff/blocking-nodes.ts';
+import type { GradientRules } from '../../src/autodiff/derivative.ts';
 import { differentiate } from '../../src/autodiff/sweep.ts';
 import { EmpError } from '../../src/core/errors.ts';
 import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
@@ -29,16 +29,16 @@ function refusal(names: readonly string[]): EmpError {
   const builder = new GraphBuilder(proto.graph!, 'g_', 17);
   const facts = { shapeOf: () => null, constantOf: () => null };
   const found = differentiate(main, builder, facts, new Map([['y', 'y']]), names, rules);
-  assert.ok('obstacles' in found);
+  assert.ok('blocking' in found);
   try {
-    refuseObstacles(found.obstacles, main, new Map(names.map((name) => [`weight ${name}`, name])));
+    refuseBlockingNodes(found.blocking, main, new Map(names.map((name) => [`weight ${name}`, name])));
   } catch (error) {
     assert.ok(error instanceof EmpError);
     return error;
   }
 }
 
-test('every obstacle is listed, and which weights lie after them', () => {
+test('every blocking node is listed, and which weights lie after them', () => {
   const error = refusal(['first', 'inner_source', 'last']);
   assert.equal(error.code, 'unsupported_model');
   assert.match(error.message, /through 2 nodes/);

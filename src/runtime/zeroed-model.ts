@@ -8,7 +8,7 @@ import type { OnnxModel } from '../graph/onnx-model.ts';
 import { constantsToInitializers } from '../graph/passes/constants-to-initializers.ts';
 import { dropDefaults } from '../graph/passes/drop-defaults.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
-import { type Pass, runPasses } from '../graph/passes/pass.ts';
+import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { MAKES_ZEROS_SINCE, zeroWeights } from '../graph/passes/zero-weights.ts';
 import { heldTensors, mainGraph } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
@@ -17,10 +17,10 @@ import type { StoredTensor } from '../graph/weights/constants.ts';
 const MAX_KEPT_BYTES = 256 * 2 ** 20;
 
 /** One graph, which stores constants as initializers and has to be fed all its inputs. */
-const WHOLE_FORM: readonly Pass[] = [inlineFunctions, constantsToInitializers, dropDefaults];
+const WHOLE_FORM: readonly GraphPass[] = [inlineFunctions, constantsToInitializers, dropDefaults];
 
 /** A model that computes the sizes and integers of another without its weights. */
-export interface WeightlessModel {
+export interface ZeroedModel {
   /** Whole and small: no Constant nodes, no functions but odd ones, no inputs that have defaults. */
   readonly proto: ModelProto;
   /** What the main graph stores, by name; weights as they were in the skeleton. */
@@ -34,11 +34,11 @@ export interface WeightlessModel {
  * were). Everything else is read from `files`, external data too.
  * @throws EmpError malformed_onnx, missing_file; unsupported_model where more than 256 MiB of numbers have to be kept, and for functions without end
  */
-export async function createWeightless(
+export async function createZeroedModel(
   model: OnnxModel,
   files: ModelFiles,
   signal: AbortSignal,
-): Promise<WeightlessModel> {
+): Promise<ZeroedModel> {
   const proto = clone(ModelProtoSchema, model.proto);
   proto.trainingInfo = [];
   runPasses(proto, WHOLE_FORM, null);
