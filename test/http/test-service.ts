@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { createApp } from '../../src/http/app.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
-import { openJobs } from '../../src/jobs/jobs.ts';
+import { openJobs } from '../../src/jobs/job-service.ts';
 import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
 import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
