@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { readBaseUrl, SERVICE, type Server, spawnServer, startServer } from '../scripts/start-server.ts';
 import { createApp } from '../src/http/app.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
-import { openJobs } from '../src/jobs/jobs.ts';
+import { openJobs } from '../src/jobs/job-service.ts';
 import { StructureAnalyses } from '../src/jobs/structure-analyses.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { FolderStore } from '../src/storage/folder-store.ts';

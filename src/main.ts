@@ -5,7 +5,7 @@ import { type Config, ConfigError, parseConfig } from './config.ts';
 import { createApp } from './http/app.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
-import { openJobs } from './jobs/jobs.ts';
+import { openJobs } from './jobs/job-service.ts';
 import { StructureAnalyses } from './jobs/structure-analyses.ts';
 import { startWorker } from './jobs/worker.ts';
 import { FolderStore } from './storage/folder-store.ts';

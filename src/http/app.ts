@@ -5,7 +5,7 @@ import multipart from '@fastify/multipart';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
-import type { Jobs } from '../jobs/jobs.ts';
+import type { Jobs } from '../jobs/job-service.ts';
 import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import type { Store } from '../storage/store.ts';
 import { registerDocumentation } from './plugins/documentation.ts';

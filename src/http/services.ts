@@ -6,7 +6,7 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { Jobs } from '../jobs/jobs.ts';
+import type { Jobs } from '../jobs/job-service.ts';
 import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import type { Store } from '../storage/store.ts';
 

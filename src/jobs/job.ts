@@ -32,11 +32,17 @@ export function startOf({ created_at }: Pick<JobRecord, 'created_at'>, processed
   return started_at < created_at ? created_at : started_at;
 }
 
+/** Where a job is. */
 export interface JobProgress {
   /** `inventory`, `score`, `decide`, `apply`, `evaluate`, `report`. */
   readonly stage: string;
   /** 0 to 100 over the whole job. */
   readonly percent: number;
+}
+
+/** Where a job was; events are numbered from 1 within the job. */
+export interface ProgressEvent extends JobProgress {
+  readonly id: number;
 }
 
 export interface JobSummary {
@@ -71,10 +77,12 @@ export interface JobResult {
   readonly artifacts: readonly JobArtifact[];
   /** What each stage took; null unless it succeeded. Not in an artifact: without evaluation data artifacts are the same for the same job. */
   readonly timings_ms: Readonly<Record<string, number>> | null;
+  /** Its events; results of an earlier version lack them. */
+  readonly progress?: readonly ProgressEvent[];
 }
 
 /** A job as it stands: the request, and either its result or what the queue knows. */
-export interface Job extends JobRequest, Omit<JobResult, 'status' | 'finished_at'> {
+export interface Job extends JobRequest, Omit<JobResult, 'status' | 'finished_at' | 'progress'> {
   readonly id: string;
   readonly status: JobStatus;
   readonly progress: JobProgress;

@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import type { Store } from '../storage/store.ts';
-import type { JobFailure, JobResult } from './job.ts';
+import type { JobFailure, JobRecord, JobResult } from './job.ts';
 
 const RESULT = 'result.json';
 
@@ -23,6 +23,17 @@ export async function writeResult(
   const result: JobResult = { finished_at, ...nothing, ...outcome };
   await store.decideOnce({ kind: 'jobs', id, name: RESULT }, JSON.stringify(result));
   await store.removeUnfinished(id);
+}
+
+/** The records of jobs that have not ended, from the oldest. */
+export async function* unfinishedJobs(store: Store): AsyncGenerator<JobRecord, void> {
+  for (const id of await store.listUnfinished()) {
+    const record = await store.readRecord<JobRecord>('jobs', id);
+    // Without a record it may be about to be published, by another process.
+    if (!record) continue;
+    if (await readResult(store, id)) await store.removeUnfinished(id);
+    else yield record;
+  }
 }
 
 /** What a client is told of a failure that its input caused. */

@@ -1,16 +1,11 @@
-import type { SandboxedJob } from 'bullmq';
 import { EmpError } from '../core/errors.ts';
 import type { ExecutionProvider } from '../runtime/session.ts';
-import { FolderStore } from '../storage/folder-store.ts';
 import type { Store } from '../storage/store.ts';
-import type { QueuedJob } from './backends/backend.ts';
-import { watchCancellation } from './cancellation.ts';
-import { readChildSettings } from './child-settings.ts';
+import { isCancelAsked } from './cancel-request.ts';
 import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
-import { ProgressWriter } from './progress-log.ts';
+import { ProgressReporter, progressOf } from './progress-events.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
-
-export const PROGRESS = 'progress.ndjson';
+import type { Message, Task, Workshop } from './tasks/task.ts';
 
 export interface WorkContext {
   readonly store: Store;
@@ -30,69 +25,51 @@ export type Work = (
   context: WorkContext,
 ) => Promise<Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms'>>;
 
-/** A sandboxed processor for BullMQ: `work` with all that surrounds it, to be a processor file's default export. */
-export async function createProcessor(work: Work) {
-  // The parent is gone, and with it the lock on the job: another worker will take it up.
-  process.once('disconnect', () => process.exit(1));
-  const { storeRoot, threads, providers } = readChildSettings();
-  const store = await FolderStore.open(storeRoot);
-  return async (job: SandboxedJob<QueuedJob>, _token: string, shutdown: AbortSignal): Promise<void> => {
-    const ended = await runJob(job.id, job.processedOn ?? Date.now(), {
-      store,
-      threads,
-      providers,
-      shutdown,
-      work,
-    });
-    // BullMQ knows by this name that the job has been moved already, as the worker did before it told.
-    if (!ended) throw Object.assign(new Error('returned to the queue'), { name: 'WaitingError' });
-  };
-}
-
-interface Surroundings {
-  readonly store: Store;
-  readonly threads: number;
-  readonly providers: readonly ExecutionProvider[];
-  readonly shutdown: AbortSignal;
-  readonly work: Work;
-}
+const CANCELED = {
+  status: 'canceled',
+  error: inputFailure(new EmpError('canceled', 'The job was canceled.')),
+} as const;
 
 /**
- * Runs a job to its result. True: it has ended one way or another, and `result.json` says how. False: `shutdown` came first. Throws what
- * makes the queue try again. A job that was taken from a dead worker starts anew, in a folder of its own, and gives the same bytes.
+ * The task of messages that stand for a job: `work` with all that surrounds it. `done`: the job has ended one way or another, and its result says
+ * how. A job that was taken from a dead worker starts anew, in a folder of its own, and gives the same bytes.
  */
-async function runJob(id: string, processedOn: number, surroundings: Surroundings): Promise<boolean> {
-  const { store, threads, providers, shutdown, work } = surroundings;
-  const record = await store.readRecord<JobRecord>('jobs', id);
-  // Deleted; or a crash came after the result and before the queue heard of it.
-  if (!record || (await readResult(store, id))) return true;
-  const started_at = startOf(record, processedOn);
-  const output = await store.createUpload();
-  const outputDirectory = output.files;
-  using cancellation = await watchCancellation(store, id);
-  using progress = new ProgressWriter(store.path('jobs', id, PROGRESS));
-  const signal = AbortSignal.any([shutdown, cancellation.signal]);
-  const onProgress = (update: JobProgress) => progress.report(update);
-  try {
-    signal.throwIfAborted();
-    const outcome = await work(record, { store, outputDirectory, threads, providers, signal, onProgress });
-    // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
-    if (!(await readResult(store, id))) await store.publishFiles('jobs', id, output);
-    await writeResult(store, id, { status: 'succeeded', started_at, ...outcome });
-    return true;
-  } catch (error) {
-    if (cancellation.signal.aborted) {
-      const canceled = new EmpError('canceled', 'The job was canceled.');
-      await writeResult(store, id, { status: 'canceled', started_at, error: inputFailure(canceled) });
-      return true;
+export function jobTask<D>(work: Work): Task<D>['run'] {
+  return async (message: Message<D>, { store, threads, providers, signal }: Workshop) => {
+    const { id } = message;
+    const record = await store.readRecord<JobRecord>('jobs', id);
+    // Deleted; or a crash came after the result and before the queue heard of it.
+    if (!record || (await readResult(store, id))) return 'done';
+    const started_at = startOf(record, message.processedOn ?? Date.now());
+    const progress = new ProgressReporter(progressOf(message), (events) => {
+      // Where the channel is gone, this process ends.
+      message.updateProgress(events).catch(() => {});
+    });
+    const output = await store.createUpload();
+    // With the end known, nothing is left of the attempt.
+    const end = async (outcome: Omit<Partial<JobResult>, 'status'> & Pick<JobResult, 'status'>) => {
+      await output.discard();
+      await writeResult(store, id, { started_at, progress: progress.events, ...outcome });
+      return 'done' as const;
+    };
+    try {
+      if (await isCancelAsked(store, id)) return await end(CANCELED);
+      signal.throwIfAborted();
+      const onProgress = (update: JobProgress) => progress.report(update);
+      const context = { store, outputDirectory: output.files, threads, providers, signal, onProgress };
+      const outcome = await work(record, context);
+      // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
+      if (!(await readResult(store, id))) await store.publishFiles('jobs', id, output);
+      return await end({ status: 'succeeded', ...outcome });
+    } catch (error) {
+      if (signal.reason === 'canceled') return await end(CANCELED);
+      if (signal.aborted) return 'returned';
+      if (!(error instanceof EmpError)) throw withoutPath(error, output.files);
+      return await end({ status: 'failed', error: inputFailure(error) });
+    } finally {
+      await output.discard();
     }
-    if (shutdown.aborted) return false;
-    if (!(error instanceof EmpError)) throw withoutPath(error, outputDirectory);
-    await writeResult(store, id, { status: 'failed', started_at, error: inputFailure(error) });
-    return true;
-  } finally {
-    await output.discard();
-  }
+  };
 }
 
 /** What went wrong as a client may read it: where this process works is nobody's business. */

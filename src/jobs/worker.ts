@@ -3,11 +3,15 @@ import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import type { ExecutionProvider } from '../runtime/session.ts';
 import type { Store } from '../storage/store.ts';
-import type { Backend, QueuedJob } from './backends/backend.ts';
+import type { Backend, QueuedData } from './backends/backend.ts';
+import { isCancelAsked } from './cancel-request.ts';
 import { childEnvironment } from './child-settings.ts';
 import { type JobRecord, startOf } from './job.ts';
+import { openJobNews } from './job-news.ts';
+import { progressOf } from './progress-events.ts';
 import { requireProviders } from './provider-check.ts';
 import { readResult, serviceFailure, writeResult } from './result.ts';
+import type { StopReason } from './tasks/task.ts';
 
 /** A lock is renewed twice in its time. A job whose worker died is free when it has run out... */
 const LOCK_MS = 6000;
@@ -64,9 +68,13 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
     // Without flags of this process: a debugger's or a test runner's are not for its children.
     workerForkOptions: { env, execArgv: [] },
   });
+  const opening = openJobNews(backend, worker, log);
   const settling = new Set<Promise<void>>();
-  const running = new Set<Job<QueuedJob>>();
-  worker.on('active', (job) => running.add(job));
+  const running = new Set<Job<QueuedData>>();
+  worker.on('active', (job) => {
+    running.add(job);
+    tellInTurn(job);
+  });
   worker.on('error', (error) => log.warn({ err: error }, 'worker'));
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
   worker.on('completed', (job) => {
@@ -76,18 +84,31 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   worker.on('failed', (job, error) => {
     if (job) running.delete(job);
     const settled = settle(store, job, error, log)
+      .then(async () => {
+        if (job?.id) (await opening).tellEnded(job.id);
+      })
       .catch((cause) => log.error({ err: cause, job: job?.id }, 'the result could not be written'))
       .finally(() => settling.delete(settled));
     settling.add(settled);
   });
+  const stop = (id: string, reason: StopReason) => worker.cancelJob(id, reason);
+  const news = await opening;
+  news.onCancelAsked((id) => stop(id, 'canceled'));
+  // News may be lost, the word in the store is not.
+  worker.on('locksRenewed', ({ jobIds }) => {
+    for (const id of jobIds)
+      isCancelAsked(store, id)
+        .then((isAsked) => isAsked && stop(id, 'canceled'))
+        .catch((error) => log.warn({ err: error, job: id }, 'cancellation not looked for'));
+  });
   /** Gives a job back while the worker still has its connection, as BullMQ does not wait for a child that gives it back itself; then ends its child. */
-  const stopJob = async (job: Job<QueuedJob>) => {
+  const stopJob = async (job: Job<QueuedData>) => {
     const returned = job
       .moveToWait(job.token)
       // It may have ended at this moment; what stays locked is found by the next worker.
       .catch((error) => log.warn({ err: error, job: job.id }, 'not returned to the queue'));
     await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
-    if (job.id) worker.cancelJob(job.id, 'shutdown');
+    if (job.id) stop(job.id, 'shutdown');
   };
   await worker.waitUntilReady();
   process.on('unhandledRejection', ignoreDeadChild);
@@ -103,7 +124,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
         );
         timers.push(setTimeout(resolve, graceMs + ABORT_MS));
       });
-      await Promise.race([worker.close(), abandoned]);
+      await Promise.race([worker.close().then(() => news.close()), abandoned]);
       for (const timer of timers) clearTimeout(timer);
       await Promise.all(settling);
       process.off('unhandledRejection', ignoreDeadChild);
@@ -114,7 +135,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
 /** Gives a job its result when the queue has given it up; what its child could not write itself. */
 async function settle(
   store: Store,
-  job: Job<QueuedJob> | undefined,
+  job: Job<QueuedData> | undefined,
   error: Error,
   log: Logger,
 ): Promise<void> {
@@ -126,7 +147,18 @@ async function settle(
   if (!record) return;
   const started_at = job.processedOn === undefined ? null : startOf(record, job.processedOn);
   const failure = serviceFailure(error, job.attemptsMade, store);
-  await writeResult(store, job.id, { status: 'failed', started_at, error: failure });
+  const progress = progressOf(job);
+  await writeResult(store, job.id, { status: 'failed', started_at, error: failure, progress });
+}
+
+/** Lets a job's progress be told in the order in which it was made, and lost: to BullMQ, one that cannot be told is a failure of the job. */
+function tellInTurn(job: Job<QueuedData>): void {
+  const tell = job.updateProgress.bind(job);
+  let told = Promise.resolve();
+  job.updateProgress = (progress) => {
+    told = told.then(() => tell(progress)).catch(() => {});
+    return told;
+  };
 }
 
 /**

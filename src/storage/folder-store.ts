@@ -126,9 +126,14 @@ export class FolderStore implements Store {
   }
 
   async readJson<T>(kind: Kind, id: string, name: string): Promise<T | null> {
+    const text = await this.readText(kind, id, name);
+    return text === null ? null : JSON.parse(text);
+  }
+
+  async readText(kind: Kind, id: string, name: string): Promise<string | null> {
     if (!isId(id)) return null;
     try {
-      return JSON.parse(await readFile(this.#path(kind, id, name), 'utf8')) as T;
+      return await readFile(this.#path(kind, id, name), 'utf8');
     } catch (error) {
       if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
       throw error;
@@ -190,10 +195,6 @@ export class FolderStore implements Store {
 
   async close(): Promise<void> {
     await rm(join(this.root, UPLOADS, this.#ownName), { recursive: true, force: true });
-  }
-
-  path(kind: Kind, id: string, name: string): string {
-    return this.#path(kind, id, name);
   }
 
   #path(kind: Kind, id: string, ...segments: string[]): string {

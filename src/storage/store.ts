@@ -74,6 +74,8 @@ export interface Store {
   /** Records, newest first. `cursor` is the `next_cursor` of the page before. */
   listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor?: string): Promise<Page<T>>;
 
+  /** The text of a document; null when it is not there. */
+  readText(kind: Kind, id: string, name: string): Promise<string | null>;
   /** A document of a resource; null when the resource or the document is not there. */
   readJson<T>(kind: Kind, id: string, name: string): Promise<T | null>;
   /** Replaces a document of a resource at once; of several writers the last stands. */
@@ -88,9 +90,6 @@ export interface Store {
   readFile(kind: Kind, id: string, name: string, range?: FileRange): Readable;
   /** The files of a resource that is there. */
   checkOut(kind: Kind, id: string): Promise<Checkout>;
-
-  /** Where a job's progress and cancellation are files. */
-  path(kind: Kind, id: string, name: string): string;
 
   /** Notes that a job needs looking after, before it is published; to do so twice is no error. */
   addUnfinished(id: string): Promise<void>;

@@ -175,11 +175,7 @@ describe('a job whose data turn out wrong fails, says where, and leaves no artif
       assert.doesNotMatch(JSON.stringify(job.error), new RegExp(service.store.root));
       assert.deepEqual(job.artifacts, []);
       const files = (await service.files(['jobs'])).filter((file) => file.includes(job.id));
-      assert.deepEqual(files.map((file) => file.split('/').at(-1)).sort(), [
-        'progress.ndjson',
-        'record.json',
-        'result.json',
-      ]);
+      assert.deepEqual(files.map((file) => file.split('/').at(-1)).sort(), ['record.json', 'result.json']);
       assert.deepEqual(await service.files(['uploads']), []);
     });
   }

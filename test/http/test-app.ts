@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { createApp } from '../../src/http/app.ts';
-import { Jobs } from '../../src/jobs/jobs.ts';
+import { Jobs } from '../../src/jobs/job-service.ts';
 import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
 import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';

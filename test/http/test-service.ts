@@ -1,5 +1,5 @@
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
-import { openJobs } from '../../src/jobs/jobs.ts';
+import { openJobs } from '../../src/jobs/job-service.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';

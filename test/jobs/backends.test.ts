@@ -11,10 +11,10 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { lockDirectory } from '../../src/jobs/backends/directory-lock.ts';
-import { openJobs } from '../../src/jobs/jobs.ts';
+import { openJobs } from '../../src/jobs/job-service.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startRedis } from '../services/redis.ts';
-import { log, request } from './site.ts';
+import { log, openSite, readTrace, request } from './site.ts';
 
 let directory: string;
 before(async () => {
@@ -84,6 +84,32 @@ test('a Redis that comes back without its memory is told the unfinished jobs aga
     await jobs.close();
     await backend.close();
     await store.close();
+    await redis.stop();
+  }
+});
+
+test('a Redis that forgets a running job, and its progress, does not end it', async () => {
+  const redis = await startRedis();
+  const settings = { redisUrl: redis.url, dataDirectory: join(directory, 'forgetful') };
+  const site = await openSite(settings);
+  const operator = new Redis(redis.url);
+  try {
+    const trace = join(directory, 'forgetful.trace');
+    const { job } = await site.jobs.submit(request({ trace, steps: '20', stepMs: '50' }));
+    const stages: string[] = [];
+    for await (const { event, data } of site.jobs.events(job.id, 0, AbortSignal.timeout(20_000))) {
+      stages.push(event === 'progress' ? data.stage : event);
+      if (stages.length === 3) await operator.flushall();
+    }
+    assert.deepEqual([stages[0], stages.at(-1)], ['step 0', 'succeeded']);
+    assert.deepEqual(
+      stages.slice(0, -1),
+      Array.from({ length: 20 }, (_, i) => `step ${i}`),
+    );
+    assert.equal((await readTrace(trace)).length, 1);
+  } finally {
+    operator.disconnect();
+    await site.close();
     await redis.stop();
   }
 });

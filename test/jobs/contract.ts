@@ -3,13 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
+import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
-import { readLastProgress } from '../../src/jobs/progress-log.ts';
 import { freshId } from '../../src/storage/ids.ts';
 import { openSite, RETRY, readTrace, request, type Site, startTestWorker, tracePath } from './site.ts';
 
@@ -50,6 +51,19 @@ export function contract(kind: string, place: Place): void {
       assert.ok(Date.now() < deadline, 'waited too long');
       await sleep(20);
     }
+  }
+  /** A service in a process of its own, with one job. */
+  async function startService(metadata: Record<string, string>) {
+    const script = fileURLToPath(new URL('./service-process.ts', import.meta.url));
+    const args = [script, JSON.stringify(place.settings), JSON.stringify(metadata)];
+    const service = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines = createInterface({ input: service.stdout })[Symbol.asyncIterator]();
+    const nextLine = async () => (await lines.next()).value ?? assert.fail('the service has ended');
+    const id = await nextLine();
+    const untilStage = async (stage: string) => {
+      for (let line = ''; line !== stage; ) line = await nextLine();
+    };
+    return { id, service, untilStage };
   }
   const untilStarted = (trace: string) => until(async () => (await readTrace(trace)).length > 0);
   const collect = async (id: string, lastEventId: number) => {
@@ -180,6 +194,51 @@ export function contract(kind: string, place: Place): void {
     assert.equal((await collect(running.id, 0)).at(-1)?.event, 'canceled');
   });
 
+  test('a job hears that it is to end when the news of it was lost', async () => {
+    const { id, trace } = await submit(ENDLESS);
+    await untilStarted(trace);
+    const asked = performance.now();
+    await askToCancel(site.store, id);
+    assert.equal((await finish(id)).status, 'canceled');
+    // A lock of two seconds is renewed within one and a half.
+    assert.ok(performance.now() - asked < 3000, `${performance.now() - asked} ms`);
+    assert.equal((await readTrace(trace)).length, 1);
+  });
+
+  if (kind !== 'embedded') {
+    test('progress and cancellation reach other processes, and what came before is replayed', async () => {
+      await site.close();
+      const trace = newTrace();
+      const { id, service, untilStage } = await startService({ trace, ...ENDLESS });
+      site = await openSite(place.settings, false);
+      await untilStage('step 3');
+      const events: JobEvent[] = [];
+      const asked = { at: 0 };
+      for await (const event of site.jobs.events(id, 0, AbortSignal.timeout(LONG_MS))) {
+        events.push(event);
+        if (events.length === 8) {
+          asked.at = performance.now();
+          assert.equal((await site.jobs.cancel(id))?.status, 'canceled');
+        }
+      }
+      assert.ok(performance.now() - asked.at < 1000, `${performance.now() - asked.at} ms`);
+      assert.deepEqual(
+        events.slice(0, 8).map((event) => event.event === 'progress' && event.data.stage),
+        Array.from({ length: 8 }, (_, i) => `step ${i}`),
+      );
+      assert.deepEqual(
+        events.map((event) => event.id),
+        events.map((_, i) => i + 1),
+      );
+      assert.equal(events.at(-1)?.event, 'canceled');
+      await untilStage('canceled');
+      service.kill('SIGKILL');
+      await once(service, 'exit');
+      await site.close();
+      site = await openSite(place.settings);
+    });
+  }
+
   test('canceling a job that waits for its next attempt', async () => {
     const { id, trace } = await submit({ behaviour: 'throw', trouble: '9' });
     await until(async () => (await site.jobs.counts()).retrying === 1);
@@ -265,6 +324,11 @@ export function contract(kind: string, place: Place): void {
       site = await openSite(place.settings);
       assert.equal((await finish(id)).status, 'succeeded');
       assert.equal((await readTrace(trace)).length, 2);
+      const events = await collect(id, 0);
+      assert.ok(events.every((event, i) => i === 0 || event.id === events[i - 1]!.id + 1));
+      const stages = events.map((event) => (event.event === 'progress' ? event.data.stage : event.event));
+      assert.equal(new Set(stages).size, stages.length);
+      assert.deepEqual([stages[0], stages.at(-1)], ['step 0', 'succeeded']);
     });
   }
 
@@ -273,13 +337,8 @@ export function contract(kind: string, place: Place): void {
     await site.close();
     const trace = newTrace();
     const metadata = { trace, seed: 'same', steps: '30', stepMs: '100' };
-    const script = fileURLToPath(new URL('./service-process.ts', import.meta.url));
-    const args = [script, JSON.stringify(place.settings), JSON.stringify(metadata)];
-    const service = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const [line] = await once(service.stdout, 'data');
-    const id = String(line).trim();
-    const progress = site.store.path('jobs', id, 'progress.ndjson');
-    await until(async () => (await readLastProgress(progress))?.stage === 'step 5');
+    const { id, service, untilStage } = await startService(metadata);
+    await untilStage('step 5');
     service.kill('SIGKILL');
     await once(service, 'exit');
     const killedAt = Date.now();

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { readModelInventory } from '../../src/graph/inventory.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
-import { openJobs } from '../../src/jobs/jobs.ts';
+import { openJobs } from '../../src/jobs/job-service.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { ModelRecord } from '../../src/storage/records.ts';

@@ -1,7 +1,9 @@
 import { openSite, request } from './site.ts';
 
-// A whole service in a process of its own, to be killed: opens a site, submits one job and tells its id.
+// A whole service in a process of its own, to be killed: opens a site, submits one job, tells its id and then its stages.
 const [settings, metadata] = process.argv.slice(2).map((text) => JSON.parse(text));
 const site = await openSite(settings);
 const { job } = await site.jobs.submit(request(metadata));
 process.stdout.write(`${job.id}\n`);
+for await (const { event, data } of site.jobs.events(job.id, 0, new AbortController().signal))
+  process.stdout.write(`${event === 'progress' ? data.stage : event}\n`);

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import type { Backend } from '../../src/jobs/backends/backend.ts';
 import { type BackendSettings, connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobRequest } from '../../src/jobs/job.ts';
-import { type Jobs, openJobs } from '../../src/jobs/jobs.ts';
+import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
 import { type JobWorker, startWorker } from '../../src/jobs/worker.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
@@ -22,12 +22,13 @@ export interface Site {
   close(): Promise<void>;
 }
 
-export async function openSite(settings: BackendSettings): Promise<Site> {
+/** @param isWorking whether it has a worker: without, jobs are computed elsewhere */
+export async function openSite(settings: BackendSettings, isWorking = true): Promise<Site> {
   const store = await FolderStore.open(settings.dataDirectory);
   const backend = await connectBackend(settings);
   const jobs = await openJobs({ store, backend, log, retry: RETRY });
   await jobs.recover();
-  const worker = await startTestWorker(store, backend);
+  const worker = isWorking ? await startTestWorker(store, backend) : { close: async () => {} };
   return {
     store,
     backend,

@@ -4,13 +4,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmpError } from '../../src/core/errors.ts';
-import { createProcessor } from '../../src/jobs/run-job.ts';
+import { createProcessor } from '../../src/jobs/create-processor.ts';
+import { jobTask, type Work } from '../../src/jobs/run-job.ts';
 
 /**
  * A processor whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
  * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (computes for 7 seconds and hears nothing), `SIGKILL`, `SIGSEGV`.
  */
-export default await createProcessor(async ({ metadata }, { outputDirectory, signal, onProgress }) => {
+const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress }) => {
   const { trace = '', behaviour, trouble = '1', steps = '1', stepMs = '1', seed = '' } = metadata;
   appendFileSync(trace, `${Date.now()} ${process.pid}\n`);
   const attempts = readFileSync(trace, 'utf8').split('\n').length - 1;
@@ -47,4 +48,6 @@ export default await createProcessor(async ({ metadata }, { outputDirectory, sig
       { name: 'model.bin', media_type: 'application/octet-stream', size_bytes: content.byteLength, sha256 },
     ],
   };
-});
+};
+
+export default await createProcessor({ prune: async () => ({ run: jobTask(work) }) });

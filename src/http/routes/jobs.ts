@@ -115,10 +115,7 @@ export function registerJobs(app: App, services: Services): void {
     },
     async (request, reply) => {
       const key = readIdempotencyKey(request);
-      await using prepared = request.isMultipart()
-        ? await receiveJob(request, services)
-        : await prepareJob(request.body, services);
-      const { job, created } = await jobs.submit(prepared.request, key, prepared.publish);
+      const { job, created } = await submit(request, key);
       if (!created) reply.header('idempotency-replayed', 'true');
       reply.header('location', `/v1/jobs/${job.id}`);
       const seconds = parsePreferWait(request.headers.prefer);
@@ -197,6 +194,14 @@ export function registerJobs(app: App, services: Services): void {
       return reply.code(204).send(null);
     },
   );
+
+  /** What came along and was not published is gone before the client hears of the job. */
+  async function submit(request: FastifyRequest, key: string | undefined) {
+    await using prepared = request.isMultipart()
+      ? await receiveJob(request, services)
+      : await prepareJob(request.body, services);
+    return await jobs.submit(prepared.request, key, prepared.publish);
+  }
 }
 
 /** @throws EmpError `not_found` */

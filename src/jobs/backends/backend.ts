@@ -2,38 +2,52 @@ import {
   type BackendFactory,
   type IQueueBackend,
   type Job,
+  type JobsOptions,
   type Queue,
   type QueueEvents,
   type Worker,
   type WorkerOptions,
   withBackend,
 } from 'bullmq';
+import type { QueuedMessage } from '../tasks/registry.ts';
 
 /** One queue for all jobs: its name in Redis and in the database. */
 const QUEUE_NAME = 'emp-jobs';
 
-/** What the queue holds of a job: ids. Everything else is in the store. */
-export interface QueuedJob {
-  readonly model_id: string;
+/** Of a thousand running jobs one each; BullMQ's ten thousand would be megabytes. */
+export const KEPT_NEWS = 1000;
+
+/** What all messages hold, of whatever kind: ids. Everything else is in the store. */
+export type QueuedData = QueuedMessage[1];
+
+/** Who can tell news of a job to all `JobQueueEvents`. */
+export interface NewsSender {
+  getBackend(): Pick<IQueueBackend, 'publishEvent'>;
 }
 
 /** What is used of BullMQ's classes. `on` is spelled out: theirs returns the class, which names its backend. */
 export interface JobQueue
-  extends Pick<
-    Queue<QueuedJob>,
-    'add' | 'getJob' | 'getJobState' | 'getJobCounts' | 'remove' | 'close' | 'waitUntilReady'
-  > {
+  extends NewsSender,
+    Pick<
+      Queue<QueuedData>,
+      'getJob' | 'getJobState' | 'getJobCounts' | 'remove' | 'close' | 'waitUntilReady'
+    > {
+  add(...message: [...QueuedMessage, options: JobsOptions]): Promise<unknown>;
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'completed' | 'failed', listener: (event: { jobId: string }) => void): unknown;
+  /** Any other name is that of news. */
+  on(event: string, listener: (news: { jobId: string }) => void): unknown;
 }
-export interface QueueWorker extends Pick<Worker<QueuedJob>, 'close' | 'cancelJob' | 'waitUntilReady'> {
+export interface QueueWorker
+  extends NewsSender,
+    Pick<Worker<QueuedData>, 'close' | 'cancelJob' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'active' | 'completed', listener: (job: Job<QueuedJob>) => void): unknown;
-  on(event: 'failed', listener: (job: Job<QueuedJob> | undefined, error: Error) => void): unknown;
+  on(event: 'active' | 'completed', listener: (job: Job<QueuedData>) => void): unknown;
+  on(event: 'failed', listener: (job: Job<QueuedData> | undefined, error: Error) => void): unknown;
   on(event: 'stalled', listener: (jobId: string) => void): unknown;
+  on(event: 'locksRenewed', listener: (renewed: { jobIds: string[] }) => void): unknown;
 }
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
 
@@ -67,9 +81,11 @@ export function bindConstructors<B extends IQueueBackend, C>(
   const { Queue, QueueEvents, Worker } = withBackend(factory);
   const { producer, consumer } = connections;
   return {
-    createQueue: () => new Queue<QueuedJob>(QUEUE_NAME, { connection: producer }),
-    createQueueEvents: () => new QueueEvents(QUEUE_NAME, { connection: consumer }),
+    createQueue: () =>
+      new Queue<QueuedData>(QUEUE_NAME, { connection: producer, streams: { events: { maxLen: KEPT_NEWS } } }),
+    // From the first that is kept, as between now and the first one that comes some would be lost; old ones concern nobody.
+    createQueueEvents: () => new QueueEvents(QUEUE_NAME, { connection: consumer, lastEventId: '0' }),
     createWorker: (processor, options) =>
-      new Worker<QueuedJob>(QUEUE_NAME, processor, { ...options, connection: consumer }),
+      new Worker<QueuedData>(QUEUE_NAME, processor, { ...options, connection: consumer }),
   };
 }

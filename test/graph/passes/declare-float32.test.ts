@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TensorProto_DataType } from 'onnx-buf';
+import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
 import { declareTensor } from '../../../src/graph/messages.ts';
 import { declareFloat32 } from '../../../src/graph/passes/declare-float32.ts';
 import { graph, model, modelFunction, node } from '../../formats/onnx/build-model.ts';

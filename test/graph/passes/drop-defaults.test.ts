@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { SparseTensorProtoSchema } from 'onnx-buf';
+import { SparseTensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { dropDefaults } from '../../../src/graph/passes/drop-defaults.ts';
 import { floats, model, node } from '../../formats/onnx/build-model.ts';
 import { assertSame, fed, namesOf } from './pass-check.ts';

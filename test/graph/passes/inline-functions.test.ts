@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { inlineFunctions } from '../../../src/graph/passes/inline-functions.ts';
 import { floats, model, modelFunction, node } from '../../formats/onnx/build-model.ts';
 import { assertSame, fed, nodesOf } from './pass-check.ts';

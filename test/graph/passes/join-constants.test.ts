@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { TensorProto } from 'onnx-buf';
+import type { TensorProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { joinConstants } from '../../../src/graph/passes/join-constants.ts';
 import { assertSame, fed, namesOf, nodesOf } from './pass-check.ts';
 import { separated, sharing } from './shared-constants.ts';

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema, type TensorProto } from 'onnx-buf';
 import type { Fetched } from '../../../src/formats/numbers.ts';
+import {
+  type ModelProto,
+  ModelProtoSchema,
+  type TensorProto,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { openSession } from '../../../src/runtime/session.ts';
 import { RUNTIME } from '../../criteria/run-criterion.ts';
 

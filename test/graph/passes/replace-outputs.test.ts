@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clone, create } from '@bufbuild/protobuf';
-import { GraphProtoSchema, ModelProtoSchema, TensorProto_DataType } from 'onnx-buf';
+import {
+  GraphProtoSchema,
+  ModelProtoSchema,
+  TensorProto_DataType,
+} from '../../../src/formats/onnx/onnx-schema.ts';
 import { declareTensor } from '../../../src/graph/messages.ts';
 import { replaceOutputs } from '../../../src/graph/passes/replace-outputs.ts';
 import { model, node } from '../../formats/onnx/build-model.ts';

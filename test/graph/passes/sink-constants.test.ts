@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { type ModelProto, ValueInfoProtoSchema } from 'onnx-buf';
+import { type ModelProto, ValueInfoProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { sinkConstants } from '../../../src/graph/passes/sink-constants.ts';
 import { floats, graph, model, node } from '../../formats/onnx/build-model.ts';
 import { namesOf } from './pass-check.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { TensorProto_DataType } from 'onnx-buf';
 import type { Fetched } from '../../../src/formats/numbers.ts';
+import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
 import { modelInputs } from '../../../src/graph/interface.ts';
 import { declareTensor } from '../../../src/graph/messages.ts';
 import type { ObservedTrace } from '../../../src/graph/observed-values.ts';

@@ -1,26 +1,23 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import { freshId } from '../storage/ids.ts';
 import type { Page, Store } from '../storage/store.ts';
-import type { Backend, JobQueue, JobQueueEvents } from './backends/backend.ts';
-import { requestCancellation } from './cancellation.ts';
-import type { Job, JobEvent, JobProgress, JobRecord, JobRequest, JobResult, JobStatus } from './job.ts';
-import { resourcesOf, startOf } from './job.ts';
-import { readLastProgress, readProgress } from './progress-log.ts';
-import { inputFailure, readResult, writeResult } from './result.ts';
-import { PROGRESS } from './run-job.ts';
-import { Wakeups } from './wakeups.ts';
+import { answerInTime } from './answer-in-time.ts';
+import type { Backend, JobQueue } from './backends/backend.ts';
+import { askToCancel } from './cancel-request.ts';
+import { followJob, type JobLook, LOOK_MS } from './follow-job.ts';
+import { type Job, type JobEvent, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
+import { type JobNews, openJobNews } from './job-news.ts';
+import { endedJob, unfinishedJob } from './job-state.ts';
+import { endedProgress, progressOf } from './progress-events.ts';
+import { requestHash, sha256 } from './request-hash.ts';
+import { inputFailure, readResult, unfinishedJobs, writeResult } from './result.ts';
 
-/** How soon a watcher of a job sees its progress; its end it hears of from the queue. */
-const POLL_MS = 250;
 /** A running job hears of its cancellation well within this. */
 const CANCEL_WAIT_MS = 1000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
-/** A server that is there answers in milliseconds; one that hangs must not make requests hang. */
-const ANSWER_MS = 5000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
 
 export interface JobsOptions {
@@ -33,11 +30,12 @@ export interface JobsOptions {
 
 export async function openJobs(options: JobsOptions): Promise<Jobs> {
   const queue = options.backend.createQueue();
-  const queueEvents = options.backend.createQueueEvents();
   queue.on('error', (error) => options.log.warn({ err: error }, 'queue'));
-  queueEvents.on('error', (error) => options.log.warn({ err: error }, 'queue events'));
-  await Promise.all([queue.waitUntilReady(), queueEvents.waitUntilReady()]);
-  const jobs = new Jobs(options, queue, queueEvents);
+  const [news] = await Promise.all([
+    openJobNews(options.backend, queue, options.log),
+    queue.waitUntilReady(),
+  ]);
+  const jobs = new Jobs(options, queue, news);
   options.backend.onReturn?.(() => {
     jobs.recover().catch((error) => options.log.warn({ err: error }, 'recovery'));
   });
@@ -53,19 +51,16 @@ export class Jobs {
   readonly #backend: Backend;
   readonly #log: Logger;
   readonly #queue: JobQueue;
-  readonly #queueEvents: JobQueueEvents;
+  readonly #news: JobNews;
   readonly #retry: { readonly attempts: number; readonly backoffMs: number };
-  readonly #wakeups = new Wakeups();
 
-  constructor(options: JobsOptions, queue: JobQueue, queueEvents: JobQueueEvents) {
+  constructor(options: JobsOptions, queue: JobQueue, news: JobNews) {
     this.#store = options.store;
     this.#backend = options.backend;
     this.#log = options.log;
     this.#retry = options.retry ?? DEFAULT_RETRY;
     this.#queue = queue;
-    this.#queueEvents = queueEvents;
-    queueEvents.on('completed', ({ jobId }) => this.#wakeups.wake(jobId));
-    queueEvents.on('failed', ({ jobId }) => this.#wakeups.wake(jobId));
+    this.#news = news;
   }
 
   /**
@@ -79,7 +74,7 @@ export class Jobs {
     publish: () => Promise<void> = async () => {},
   ): Promise<{ job: Job; created: boolean }> {
     await this.#ask(this.#backend.ping());
-    const request_sha256 = sha256(canonicalJson(request));
+    const request_sha256 = requestHash(request);
     let id = freshId('job');
     if (idempotencyKey !== undefined)
       id = await this.#store.decideOnce({ kind: 'idempotency', id: sha256(idempotencyKey) }, id);
@@ -123,12 +118,15 @@ export class Jobs {
     if (!record) return null;
     if (!(await readResult(this.#store, id))) {
       // First the word to the child: the job may start, or start again, at any moment before it is out of the queue.
-      await requestCancellation(this.#store, id);
+      await askToCancel(this.#store, id);
+      const queued = await this.#ask(this.#queue.getJob(id));
       await this.#ask(this.#queue.remove(id));
       if ((await this.#ask(this.#queue.getJobState(id))) === 'unknown') {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
-        await writeResult(this.#store, id, { status: 'canceled', started_at: null, error });
-      }
+        const progress = progressOf(queued);
+        await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
+        this.#news.tellEnded(id);
+      } else this.#news.tellCancelAsked(id);
     }
     return this.wait(id, CANCEL_WAIT_MS);
   }
@@ -145,11 +143,11 @@ export class Jobs {
   /** The job when it has finished, or as it stands after `timeoutMs` or when `signal` aborts; null when there is none. */
   async wait(id: string, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
     const deadline = performance.now() + timeoutMs;
-    using news = this.#wakeups.subscribe(id);
+    using news = this.#news.subscribe(id);
     while (!signal?.aborted && !(await readResult(this.#store, id))) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0 || !(await this.#store.readRecord('jobs', id))) break;
-      await news.next(Math.min(POLL_MS, leftMs), signal);
+      await news.next(Math.min(LOOK_MS, leftMs), signal);
     }
     return this.get(id);
   }
@@ -159,36 +157,14 @@ export class Jobs {
    * aborts, or when the job is deleted.
    */
   async *events(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
-    const path = this.#store.path('jobs', id, PROGRESS);
-    using news = this.#wakeups.subscribe(id);
-    let eventId = 0;
-    let offset = 0;
-    for (;;) {
-      // In this order: with the result written, all progress is.
-      const result = await readResult(this.#store, id);
-      const record = await this.#store.readRecord<JobRecord>('jobs', id);
-      const log = await readProgress(path, offset);
-      if (!record || signal.aborted) return;
-      offset = log.offset;
-      for (const data of log.events) {
-        if (++eventId > lastEventId && data) yield { id: eventId, event: 'progress', data };
-      }
-      if (result) {
-        const data = await this.#describe(record, result);
-        if (++eventId > lastEventId) yield { id: eventId, event: result.status, data };
-        return;
-      }
-      await news.next(POLL_MS, signal);
-    }
+    using news = this.#news.subscribe(id);
+    yield* followJob(() => this.#look(id), news, lastEventId, signal);
   }
 
   /** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
   async isNeeded(resourceId: string): Promise<boolean> {
-    for (const id of await this.#store.listUnfinished()) {
-      const record = await this.#store.readRecord<JobRecord>('jobs', id);
-      if (!record || !resourcesOf(record).includes(resourceId)) continue;
-      if (!(await readResult(this.#store, id))) return true;
-    }
+    for await (const record of unfinishedJobs(this.#store))
+      if (resourcesOf(record).includes(resourceId)) return true;
     return false;
   }
 
@@ -210,19 +186,13 @@ export class Jobs {
    * processes: the queue takes an id once.
    */
   async recover(): Promise<void> {
-    for (const id of await this.#store.listUnfinished()) {
-      const record = await this.#store.readRecord<JobRecord>('jobs', id);
-      // Without a record it may be about to be published, by another process.
-      if (!record) continue;
-      if (await readResult(this.#store, id)) await this.#store.removeUnfinished(id);
-      else await this.#enqueue(record);
-    }
+    for await (const record of unfinishedJobs(this.#store)) await this.#enqueue(record);
   }
 
   async close(): Promise<void> {
     // BullMQ waits for ever for the end of a connection that is about to be tried again.
     const closed = new AbortController();
-    const closing = Promise.all([this.#queue.close(), this.#queueEvents.close()]);
+    const closing = Promise.all([this.#queue.close(), this.#news.close()]);
     const patience = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
     await Promise.race([closing, patience]).finally(() => closed.abort());
   }
@@ -232,9 +202,8 @@ export class Jobs {
     try {
       await this.#store.addUnfinished(record.id);
       return await this.#store.publish('jobs', upload, record);
-    } catch (error) {
+    } finally {
       await upload.discard();
-      throw error;
     }
   }
 
@@ -246,63 +215,33 @@ export class Jobs {
   }
 
   /** @throws EmpError not_ready where the queue fails or does not answer in time */
-  async #ask<T>(answer: Promise<T>): Promise<T> {
-    const answered = new AbortController();
-    const silence = sleep(ANSWER_MS, undefined, { signal: answered.signal });
-    try {
-      return await Promise.race([answer, silence.then(() => Promise.reject(new Error('no answer')))]);
-    } catch (error) {
-      this.#log.warn({ err: error }, 'queue');
-      throw new EmpError('not_ready', 'the job queue does not answer; try again');
-    } finally {
-      answered.abort();
-    }
+  #ask<T>(answer: Promise<T>): Promise<T> {
+    return answerInTime(answer, this.#log);
   }
 
-  async #describe(record: JobRecord, known?: JobResult): Promise<Job> {
-    const { request_sha256: _, ...request } = record;
-    const result = known ?? (await readResult(this.#store, record.id));
-    const last = await readLastProgress(this.#store.path('jobs', record.id, PROGRESS));
-    if (result) return { ...request, ...result, progress: finalProgress(result, last) };
+  async #look(id: string): Promise<JobLook | null> {
+    // In this order: with the result written, all progress is.
+    const result = await readResult(this.#store, id);
+    const record = await this.#store.readRecord<JobRecord>('jobs', id);
+    if (!record) return null;
+    if (result) {
+      const data = await endedJob(this.#store, record, result);
+      return { events: await endedProgress(this.#store, id, result), end: { event: result.status, data } };
+    }
+    // While the queue is away, there is no news.
+    const queued = await this.#ask(this.#queue.getJob(id)).catch(() => undefined);
+    return { events: progressOf(queued), end: null };
+  }
+
+  async #describe(record: JobRecord): Promise<Job> {
+    const result = await readResult(this.#store, record.id);
+    if (result) return endedJob(this.#store, record, result);
     const [state, queued] = await this.#ask(
       Promise.all([this.#queue.getJobState(record.id), this.#queue.getJob(record.id)]),
     );
-    const running = state === 'active';
-    if (!running && !queued) {
-      const late = await readResult(this.#store, record.id);
-      if (late) return this.#describe(record, late);
-    }
-    const status: JobStatus = running ? 'running' : 'queued';
-    const started_at = running && queued?.processedOn ? startOf(record, queued.processedOn) : null;
-    const progress = last ?? { stage: 'queued', percent: 0 };
-    return {
-      ...request,
-      status,
-      started_at,
-      finished_at: null,
-      error: null,
-      summary: null,
-      artifacts: [],
-      timings_ms: null,
-      progress,
-    };
+    const isRunning = state === 'active';
+    // It may have ended since the store was asked.
+    const late = isRunning || queued ? null : await readResult(this.#store, record.id);
+    return late ? endedJob(this.#store, record, late) : unfinishedJob(record, isRunning, queued);
   }
-}
-
-function finalProgress(result: JobResult, last: JobProgress | null): JobProgress {
-  const stage = last?.stage ?? 'queued';
-  return { stage, percent: result.status === 'succeeded' ? 100 : (last?.percent ?? 0) };
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/** JSON with the keys of every object in order: equal requests give equal text. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    part !== null && typeof part === 'object' && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
 }

@@ -1,0 +1,34 @@
+import type { Store } from '../storage/store.ts';
+import { type Job, type JobRecord, type JobResult, startOf } from './job.ts';
+import { endedProgress, progressOf } from './progress-events.ts';
+
+export async function endedJob(store: Store, record: JobRecord, result: JobResult): Promise<Job> {
+  const last = (await endedProgress(store, record.id, result)).at(-1);
+  const stage = last?.stage ?? 'queued';
+  const percent = result.status === 'succeeded' ? 100 : (last?.percent ?? 0);
+  return { ...requestOf(record), ...result, progress: { stage, percent } };
+}
+
+/** @param queued what the queue knows of it, where it does */
+export function unfinishedJob(
+  record: JobRecord,
+  isRunning: boolean,
+  queued: { readonly processedOn?: number | undefined; readonly progress: unknown } | undefined,
+): Job {
+  const { stage, percent } = progressOf(queued).at(-1) ?? { stage: 'queued', percent: 0 };
+  return {
+    ...requestOf(record),
+    status: isRunning ? 'running' : 'queued',
+    started_at: isRunning && queued?.processedOn ? startOf(record, queued.processedOn) : null,
+    finished_at: null,
+    error: null,
+    summary: null,
+    artifacts: [],
+    timings_ms: null,
+    progress: { stage, percent },
+  };
+}
+
+function requestOf({ request_sha256: _, ...request }: JobRecord) {
+  return request;
+}
