@@ -14,9 +14,8 @@ const [BUF, GENERATOR, BIOME] = [
 /** What a model file can hold, and the numbers of data types, which no field names. Enumerations that tell of ONNX's own releases go. */
 const TYPES = ['onnx.ModelProto', 'onnx.TensorProto.DataType'];
 
-const HEAD = `// Made of onnx.proto by \`npm run build:onnx-schema\`; a test makes it again and compares. Not edited by hand.
-// Over 250 lines: a line for every field of ONNX. What they mean is said in onnx.proto.
-
+const HEAD = `// Made of onnx.proto by \`npm run build:onnx-schema\`, a line for every type; a test makes it again and compares. Not edited by hand.
+// biome-ignore-all format: nobody reads it; what fields mean is said in onnx.proto
 `;
 
 /** Compiles `onnx.proto` to TypeScript that Node runs as it is. Throws with the compiler's messages. */
@@ -31,18 +30,20 @@ export function generateOnnxSchema(): string {
       `${FOLDER}/onnx.proto`,
     ]);
     const generated = readFileSync(join(output, 'onnx_pb.ts'), 'utf8');
-    return run(BIOME, ['check', '--write', `--stdin-file-path=${SCHEMA}`], HEAD + shorten(generated));
+    return run(BIOME, ['check', '--write', `--stdin-file-path=${SCHEMA}`], HEAD + onLines(generated));
   } finally {
     rmSync(output, { recursive: true });
   }
 }
 
-/** Without the comments, which are those of the .proto file beside it, and with short types on one line: an eighth of the lines. */
-function shorten(generated: string): string {
+/** A statement a line, without the comments, which are those of the .proto file beside it. */
+function onLines(generated: string): string {
   return generated
     .replaceAll(/\/\*.*?\*\/|^\/\/[^\n]*/gms, '')
-    .replaceAll(/^\s*\n/gm, '')
-    .replaceAll(/\{\n +/g, '{ ');
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .trim()
+    .replaceAll(/ (?=(?:import|export) )/g, '\n')
+    .concat('\n');
 }
 
 function run(program: string, args: readonly string[], input = ''): string {
