@@ -1,21 +1,13 @@
 import { EmpError } from '../core/errors.ts';
-import type { ExecutionProvider } from '../runtime/session.ts';
-import type { Store } from '../storage/store.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
 import { ProgressReporter, progressOf } from './progress-events.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 import type { Message, Task, Workshop } from './tasks/task.ts';
 
-export interface WorkContext {
-  readonly store: Store;
+export interface WorkContext extends Workshop {
   /** Empty folder for the artifacts. */
   readonly outputDirectory: string;
-  readonly threads: number;
-  /** What models run on, in order of preference. */
-  readonly providers: readonly ExecutionProvider[];
-  /** Aborts when the job is canceled or the worker shuts down. */
-  readonly signal: AbortSignal;
   onProgress(progress: JobProgress): void;
 }
 
@@ -35,7 +27,8 @@ const CANCELED = {
  * how. A job that was taken from a dead worker starts anew, in a folder of its own, and gives the same bytes.
  */
 export function jobTask<D>(work: Work): Task<D>['run'] {
-  return async (message: Message<D>, { store, threads, providers, signal }: Workshop) => {
+  return async (message: Message<D>, workshop: Workshop) => {
+    const { store, signal } = workshop;
     const { id } = message;
     const record = await store.readRecord<JobRecord>('jobs', id);
     // Deleted; or a crash came after the result and before the queue heard of it.
@@ -56,8 +49,7 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       if (await isCancelAsked(store, id)) return await end(CANCELED);
       signal.throwIfAborted();
       const onProgress = (update: JobProgress) => progress.report(update);
-      const context = { store, outputDirectory: output.files, threads, providers, signal, onProgress };
-      const outcome = await work(record, context);
+      const outcome = await work(record, { ...workshop, outputDirectory: output.files, onProgress });
       // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
       if (!(await readResult(store, id))) await store.publishFiles('jobs', id, output);
       return await end({ status: 'succeeded', ...outcome });

@@ -277,10 +277,17 @@ export function contract(kind: string, place: Place): void {
     await site.store.addUnfinished(id);
     await site.store.publish('jobs', upload, record);
     assert.equal((await site.jobs.get(id))?.status, 'queued');
+    // Killed between the note and the record, there is a note of nothing.
+    const nothing = freshId('job');
+    await site.store.addUnfinished(nothing);
     await Promise.all([site.jobs.recover(), site.jobs.recover()]);
     assert.equal((await finish(id)).status, 'succeeded');
+    // Killed between the end and its note, there is a note of what has ended.
+    await site.store.addUnfinished(id);
     await site.jobs.recover();
     assert.equal((await readTrace(trace)).length, 1);
+    assert.deepEqual(await site.store.listUnfinished(), [nothing]);
+    await site.store.removeUnfinished(nothing);
   });
 
   test('an unfinished job cannot be deleted and holds its model; a finished one can', async () => {
@@ -350,5 +357,9 @@ export function contract(kind: string, place: Place): void {
     assert.ok(first && second && more.length === 0);
     assert.ok(second.at - killedAt < 10_000, `taken up after ${second.at - killedAt} ms`);
     assert.throws(() => process.kill(first.pid, 0), { code: 'ESRCH' });
+    // A reader of the first attempt's six events goes on with the second's.
+    const [next] = await collect(id, 6);
+    assert.ok(next && next.id > 6);
+    assert.deepEqual(next.event === 'progress' && next.data.stage, 'step 0');
   });
 }
