@@ -1,5 +1,5 @@
 import type { Evaluation } from '../report/report.ts';
-import type { Metrics } from '../runtime/evaluation.ts';
+import type { Metrics } from '../runtime/model-metrics.ts';
 import type { BetaPoint } from './candidates.ts';
 import type { Target } from './recipe.ts';
 
