@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { RandomWords } from '../core/random-words.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
+import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import { readBatches, readFirstBatch, repeatFirst, runBatch } from '../runtime/batches.ts';
 import { openSession } from '../runtime/session.ts';
 import { createCurvatureGraph, createGradientGraph } from './gradient-graph.ts';
@@ -13,6 +12,7 @@ import {
   type GradientSetup,
   gradientBatchSize,
   lossFeeds,
+  noneCounts,
   probeSizes,
   setUpGradients,
   weightShape,
@@ -50,12 +50,8 @@ export async function estimateTrace(
   context: GradientContext,
   seed = SEED,
 ): Promise<TraceEstimate> {
-  const directory = await mkdtemp(join(context.scratchDirectory, 'curvature-'));
-  try {
-    return summarize(await multiply(weights, probes, context, seed, directory));
-  } finally {
-    await rm(directory, { recursive: true });
-  }
+  await using scratch = await makeScratchFolder(context.scratchDirectory, 'curvature-');
+  return summarize(await multiply(weights, probes, context, seed, scratch.path));
 }
 
 async function multiply(
@@ -92,7 +88,7 @@ async function multiply(
       total += Number(results.get(loss.count)?.data[0]);
       context.onSamples(batch.count);
     }
-    if (total === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
+    if (total === 0) throw noneCounts();
     if (!Number.isFinite(product)) {
       throw new EmpError('non_finite_activation', "the loss's second derivatives are NaN or infinite");
     }

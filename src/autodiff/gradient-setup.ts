@@ -124,3 +124,8 @@ function inputFeeds({ feeds }: Batch, { widenedInputs }: PreparedModel): Feeds {
     }),
   );
 }
+
+/** The error for samples of which no label counts. */
+export function noneCounts(): EmpError {
+  return new EmpError('invalid_labels', 'every label is -100: none counts');
+}

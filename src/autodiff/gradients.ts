@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
+import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import { type Batch, nameSamples, readBatches, repeatFirst, runBatch } from '../runtime/batches.ts';
 import { openSession } from '../runtime/session.ts';
 import { createGradientGraph, type GradientGraph } from './gradient-graph.ts';
@@ -12,6 +11,7 @@ import {
   type GradientSetup,
   gradientBatchSize,
   lossFeeds,
+  noneCounts,
   setUpGradients,
   weightShape,
 } from './gradient-setup.ts';
@@ -46,19 +46,15 @@ export async function* accumulateGradients(
   context: GradientContext,
   maxHeldBytes = MAX_HELD_BYTES,
 ): AsyncGenerator<WeightGradient> {
-  const directory = await mkdtemp(join(context.scratchDirectory, 'gradients-'));
-  try {
-    const setup = await setUpGradients(context, directory);
-    const { prepared, facts, output } = setup;
-    const { labels } = context.samples;
-    const groups = splitGroups(weights, setup, maxHeldBytes);
-    if (groups.length > 1) createGradientGraph(prepared, facts, output, labels, weights); // names all blocking before anything runs
-    for (const group of groups) {
-      const graph = createGradientGraph(prepared, facts, output, labels, group);
-      for (const [weight, values] of await addUp(graph, statistic, setup)) yield { weight, values };
-    }
-  } finally {
-    await rm(directory, { recursive: true });
+  await using scratch = await makeScratchFolder(context.scratchDirectory, 'gradients-');
+  const setup = await setUpGradients(context, scratch.path);
+  const { prepared, facts, output } = setup;
+  const { labels } = context.samples;
+  const groups = splitGroups(weights, setup, maxHeldBytes);
+  if (groups.length > 1) createGradientGraph(prepared, facts, output, labels, weights); // names all blocking nodes before anything runs
+  for (const group of groups) {
+    const graph = createGradientGraph(prepared, facts, output, labels, group);
+    for (const [weight, values] of await addUp(graph, statistic, setup)) yield { weight, values };
   }
 }
 
@@ -74,28 +70,24 @@ export async function visitSampleGradients(
   visit: (sample: number, weight: string, sums: Float32Array, scale: number) => void,
   maxHeldBytes = MAX_HELD_BYTES,
 ): Promise<number> {
-  const directory = await mkdtemp(join(context.scratchDirectory, 'gradients-'));
-  try {
-    const setup = await setUpGradients(context, directory);
-    const { prepared, facts, output } = setup;
-    const { labels } = context.samples;
-    let total = 0;
-    for (const group of splitGroups(weights, setup, maxHeldBytes)) {
-      const graph = createGradientGraph(prepared, facts, output, labels, group);
-      total = 0;
-      await runPass(graph, true, setup, (batch, count, gradients) => {
-        total += 1;
-        for (const [weight, numbers] of gradients) {
-          if (!Number.isFinite(sumOf(numbers))) throw notFinite(weight, batch);
-          visit(batch.start, weight, numbers, 1 / count);
-        }
-      });
-    }
-    if (total === 0) throw noneCounts();
-    return total;
-  } finally {
-    await rm(directory, { recursive: true });
+  await using scratch = await makeScratchFolder(context.scratchDirectory, 'gradients-');
+  const setup = await setUpGradients(context, scratch.path);
+  const { prepared, facts, output } = setup;
+  const { labels } = context.samples;
+  let total = 0;
+  for (const group of splitGroups(weights, setup, maxHeldBytes)) {
+    const graph = createGradientGraph(prepared, facts, output, labels, group);
+    total = 0;
+    await runPass(graph, true, setup, (batch, count, gradients) => {
+      total += 1;
+      for (const [weight, numbers] of gradients) {
+        if (!Number.isFinite(sumOf(numbers))) throw notFinite(weight, batch);
+        visit(batch.start, weight, numbers, 1 / count);
+      }
+    });
   }
+  if (total === 0) throw noneCounts();
+  return total;
 }
 
 function splitGroups(weights: readonly string[], setup: GradientSetup, maxHeldBytes: number): string[][] {
@@ -202,10 +194,6 @@ function addSquares(sums: Float64Array, terms: Float32Array, scale: number): num
 function float32(fetched: Fetched | undefined): Float32Array {
   if (fetched?.data instanceof Float32Array) return fetched.data;
   throw new TypeError('gradients are float32');
-}
-
-function noneCounts(): EmpError {
-  return new EmpError('invalid_labels', 'every label is -100: none counts');
 }
 
 function notFinite(weight: string, batch: Batch): EmpError {

@@ -1,6 +1,6 @@
 import type { Target } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
-import type { Metrics } from '../runtime/evaluation.ts';
+import type { Metrics } from '../runtime/model-metrics.ts';
 import type { BetaPoint } from './candidates.ts';
 
 export type Search = NonNullable<Evaluation['search']>;

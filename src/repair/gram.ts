@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
-import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import { makeScratchFolder } from '../formats/scratch-folder.ts';
+import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from '../runtime/batches.ts';
 import { type ModelSession, openSession } from '../runtime/session.ts';
@@ -38,42 +38,38 @@ export async function accumulateGrams(
   context: RepairContext,
 ): Promise<Grams[]> {
   const { scratchDirectory, samples, signal } = context;
-  const directory = await mkdtemp(join(scratchDirectory, 'grams-'));
-  try {
-    await using opened = new AsyncDisposableStack();
-    const open = async (model: ReadModel, appendix: GraphAppendix, name: string) =>
-      opened.use(await openAppended(model, appendix, join(directory, name), context));
-    const denseAppendix = new GraphAppendix(dense.model);
-    const outputs = appendActivations(denseAppendix, requests);
-    const denseSession = await open(dense, denseAppendix, 'dense');
-    const appendix = new GraphAppendix(pruned.model);
-    const graphs = requests.map((request) => appendGrams(appendix, request));
-    const session = await open(pruned, appendix, 'pruned');
+  await using scratch = await makeScratchFolder(scratchDirectory, 'grams-');
+  await using opened = new AsyncDisposableStack();
+  const open = async (model: ReadModel, appendix: GraphAppendix, name: string) =>
+    opened.use(await openAppended(model, appendix, join(scratch.path, name), context));
+  const denseAppendix = new GraphAppendix(dense.model);
+  const outputs = appendActivations(denseAppendix, requests);
+  const denseSession = await open(dense, denseAppendix, 'dense');
+  const appendix = new GraphAppendix(pruned.model);
+  const graphs = requests.map((request) => appendGrams(appendix, request));
+  const session = await open(pruned, appendix, 'pruned');
 
-    const fetches = [...outputs.values()];
-    const sizes = patchSizes(requests);
-    const batchSize = await chooseBatchSize(denseSession, samples, fetches, signal, (results) =>
-      [...outputs].reduce(
-        (sum, [value, output]) => sum + (sizes.get(value) ?? 1) * (results.get(output)?.data.byteLength ?? 0),
-        0,
-      ),
-    );
-    const accumulators = graphs.flatMap(({ gram, cross, sums }) => [gram, cross, sums]);
-    let totals = new Map<string, Fetched>(accumulators.map(({ output, shape }) => [output, zeros(shape)]));
-    for await (const batch of readBatches(samples, batchSize, signal)) {
-      const results = await runBatch(denseSession, batch, fetches);
-      const activations = new Map([...outputs].map(([value, output]) => [value, results.get(output)]));
-      totals = await addBatch(session, batch, graphs, activations, totals);
-      context.onSamples(batch.count);
-    }
-    return graphs.map(({ gram, cross, sums }) => ({
-      gram: numbersOf(totals.get(gram.output)),
-      cross: numbersOf(totals.get(cross.output)),
-      sums: numbersOf(totals.get(sums.output)),
-    }));
-  } finally {
-    await rm(directory, { recursive: true });
+  const fetches = [...outputs.values()];
+  const sizes = patchSizes(requests);
+  const batchSize = await chooseBatchSize(denseSession, samples, fetches, signal, (results) =>
+    [...outputs].reduce(
+      (sum, [value, output]) => sum + (sizes.get(value) ?? 1) * (results.get(output)?.data.byteLength ?? 0),
+      0,
+    ),
+  );
+  const accumulators = graphs.flatMap(({ gram, cross, sums }) => [gram, cross, sums]);
+  let totals = new Map<string, Fetched>(accumulators.map(({ output, shape }) => [output, zeros(shape)]));
+  for await (const batch of readBatches(samples, batchSize, signal)) {
+    const results = await runBatch(denseSession, batch, fetches);
+    const activations = new Map([...outputs].map(([value, output]) => [value, results.get(output)]));
+    totals = await addBatch(session, batch, graphs, activations, totals);
+    context.onSamples(batch.count);
   }
+  return graphs.map(({ gram, cross, sums }) => ({
+    gram: numbersOf(totals.get(gram.output)),
+    cross: numbersOf(totals.get(cross.output)),
+    sums: numbersOf(totals.get(sums.output)),
+  }));
 }
 
 async function openAppended(

@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
-import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import { makeScratchFolder } from '../formats/scratch-folder.ts';
+import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { appendSums, type Channels, type Reduction } from '../graph/passes/append-sums.ts';
 import type { Activations } from '../graph/weights/weights.ts';
@@ -107,22 +106,18 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
     return { capture, ...appendSums(appendix, activations, reduction) };
   });
   const names = fetched.flatMap(({ sums, size }) => [sums, size]);
-  const target = await mkdtemp(join(scratchDirectory, 'capture-'));
-  try {
-    const path = await writeAppended(modelDirectory, files, appendix.toBytes(), target);
-    await using session = await openSession(path, runtime);
-    const batchSize = await chooseBatchSize(session, samples, names, signal, (results) =>
-      Math.max(...fetched.map(({ size }) => countOf(results.get(size)) * Float64Array.BYTES_PER_ELEMENT)),
-    );
-    for await (const batch of readBatches(samples, batchSize, signal)) {
-      const results = await runBatch(session, batch, names);
-      for (const { capture, sums, size } of fetched) {
-        accumulate(capture, results.get(sums), results.get(size), batch);
-      }
-      context.onSamples(batch.count);
+  await using scratch = await makeScratchFolder(scratchDirectory, 'capture-');
+  const path = await writeAppended(modelDirectory, files, appendix.toBytes(), scratch.path);
+  await using session = await openSession(path, runtime);
+  const batchSize = await chooseBatchSize(session, samples, names, signal, (results) =>
+    Math.max(...fetched.map(({ size }) => countOf(results.get(size)) * Float64Array.BYTES_PER_ELEMENT)),
+  );
+  for await (const batch of readBatches(samples, batchSize, signal)) {
+    const results = await runBatch(session, batch, names);
+    for (const { capture, sums, size } of fetched) {
+      accumulate(capture, results.get(sums), results.get(size), batch);
     }
-  } finally {
-    await rm(target, { recursive: true });
+    context.onSamples(batch.count);
   }
 }
 

@@ -20,23 +20,14 @@ import {
   openLabelled,
 } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
-import { allFinite, type Floats, type Metrics, NOT_MEASURED } from './model-metrics.ts';
+import { allFinite, type Floats, type Metrics, NOT_MEASURED, SMALLEST, toFloats } from './model-metrics.ts';
 import { type ModelSession, openSession, type RuntimeSettings, type SessionOptions } from './session.ts';
-
-export type { Metrics } from './model-metrics.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
 export interface Measurement extends Metrics, StandardErrors {}
 
 /** Of onnxruntime's optimizations, those that models are served with. */
 type LatencyLevel = Exclude<SessionOptions['graphOptimizationLevel'], 'disabled' | undefined>;
-
-/** The least number above 0. */
-const SMALLEST: Readonly<Record<string, number>> = {
-  float16: 2 ** -24,
-  float32: 2 ** -149,
-  float64: 2 ** -1074,
-};
 
 interface EvaluatorContext extends Omit<LabelledOpening, 'settings'> {
   readonly signal: AbortSignal;
@@ -242,12 +233,6 @@ async function runMeasured(session: ModelSession, batch: Batch, output: string):
 /** Entries of the last axis; a value of rank 0 or 1 has one per sample. */
 function classesOf({ shape }: Fetched): number {
   return shape.length > 1 ? shape[shape.length - 1] : 1;
-}
-
-function toFloats({ data }: Fetched): Floats {
-  return data instanceof Float32Array || data instanceof Float64Array
-    ? data
-    : Float32Array.from(data as Float16Array);
 }
 
 function refuseNonFinite(numbers: Floats, { start, count }: Batch, output: string): void {

@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
-import { GraphAppendix, writeAppended } from '../graph/append.ts';
+import { makeScratchFolder } from '../formats/scratch-folder.ts';
+import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import { chooseLoss, type LabelLayout, type Labels, layOut } from '../graph/label-layout.ts';
 import { findFinalNode } from '../graph/measured-output.ts';
 import { readOnnxModel } from '../graph/onnx-inventory.ts';
@@ -62,13 +62,9 @@ export async function openLabelled(
   { settings, scratchDirectory, externalFiles }: LabelledOpening,
 ): Promise<ModelSession> {
   if (appendix === null) return openSession(path, settings);
-  const target = await mkdtemp(join(scratchDirectory, 'logits-'));
-  try {
-    const files = [basename(path), ...externalFiles];
-    return await openSession(await writeAppended(dirname(path), files, appendix, target), settings);
-  } finally {
-    await rm(target, { recursive: true });
-  }
+  await using scratch = await makeScratchFolder(scratchDirectory, 'logits-');
+  const files = [basename(path), ...externalFiles];
+  return await openSession(await writeAppended(dirname(path), files, appendix, scratch.path), settings);
 }
 
 function readingLogits(

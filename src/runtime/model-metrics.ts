@@ -1,3 +1,5 @@
+import type { Fetched } from '../formats/numbers.ts';
+
 /** Figures of one model on the evaluation data. Null: not measured, or not finite. */
 export interface Metrics {
   /** Mean over what counts: cross-entropy in nats over positions, binary cross-entropy in nats or squared errors over the output's numbers. */
@@ -28,6 +30,19 @@ export const NOT_MEASURED: Metrics = {
 
 /** Outputs to compute with: float16 widened to float32. */
 export type Floats = Float32Array | Float64Array;
+
+export function toFloats({ data }: Fetched): Floats {
+  return data instanceof Float32Array || data instanceof Float64Array
+    ? data
+    : Float32Array.from(data as Float16Array);
+}
+
+/** The least number above 0, by dtype. */
+export const SMALLEST: Readonly<Record<string, number>> = {
+  float16: 2 ** -24,
+  float32: 2 ** -149,
+  float64: 2 ** -1074,
+};
 
 /** `-log softmax(logits)[label]` in nats, of the `classes` numbers from `offset` on; no size of logits overflows. */
 export function crossEntropy(logits: Floats, offset: number, classes: number, label: number): number {

@@ -9,13 +9,8 @@ import { freezeDisagreements } from './agreement.ts';
 import type { GraphEdit } from './graph-edit.ts';
 import { type LaneAxis, Lanes } from './lanes.ts';
 import { STRUCTURE_RULES } from './rules/registry.ts';
-import {
-  AnalysedNode,
-  type Contraction,
-  type GraphFacts,
-  type LaneTag,
-  Untraceable,
-} from './structure-rule.ts';
+import { AnalysedNode, type Contraction, type LaneTag, Untraceable } from './structure-rule.ts';
+import { createFacts, knownIntegers } from './traced-facts.ts';
 
 /** What of a graph hangs together. */
 export interface GraphAnalysis {
@@ -144,36 +139,6 @@ function createAxes(lanes: Lanes, tensor: TensorProto): LaneAxis[] {
   return parseShape(tensor.dims, tensor.name).map((size) => (canShrink ? lanes.createAxis(size) : null));
 }
 
-function createFacts(
-  model: OnnxModel,
-  trace: ShapeTrace,
-  tensors: ReadonlyMap<string, TensorProto>,
-  integers: ReadonlyMap<string, KnownIntegers>,
-): GraphFacts {
-  const constants = new Set(tensors.keys());
-  for (const node of model.graph.nodes) {
-    const inputs = node.inputs.filter((input) => input !== null);
-    if (node.subgraphs.length > 0 || !inputs.every(({ name }) => constants.has(name))) continue;
-    for (const output of node.outputs) if (output) constants.add(output.name);
-  }
-  const shapesOf = (name: string) => {
-    const tensor = tensors.get(name);
-    const shape = tensor && parseShape(tensor.dims, name);
-    const shapes = shape ? ([shape, shape] as const) : trace.shapesOf(name);
-    if (shapes === null) throw new Untraceable(name);
-    return shapes;
-  };
-  return {
-    opset: model.opset,
-    sizesOf: (name) => shapesOf(name)[0],
-    otherSizesOf: (name) => shapesOf(name)[1],
-    integersOf: (name) => trace.integersOf(name),
-    isFolded: ({ outputs: [output] }) => integers.has(output?.name ?? ''),
-    isFloat: (name) => /float/.test(trace.dtypeOf(name) ?? ''),
-    isConstant: (name) => constants.has(name),
-  };
-}
-
 /** What the node's rule says; nothing that a node without one reads can shrink. */
 function applyRule(at: AnalysedNode): readonly (readonly LaneAxis[])[] {
   const { node } = at;
@@ -235,23 +200,4 @@ function resolveTags(lanes: Lanes, tagged: readonly (readonly [LaneAxis, LaneTag
     for (const root of rootsOf(lanes, axis)) if (tags.get(root) !== 'head') tags.set(root, tag);
   }
   return tags;
-}
-
-/** By the outputs of nodes all of whose outputs are such, and are none of the model's. */
-function knownIntegers({ nodes, outputs }: OnnxGraph, trace: ShapeTrace): Map<string, KnownIntegers> {
-  const known = new Map<string, KnownIntegers>();
-  for (const node of nodes) {
-    const found = node.outputs.map((output): [string, KnownIntegers] | null => {
-      if (output === null || outputs.includes(output) || trace.dtypeOf(output.name) !== 'int64') return null;
-      const [values, shapes] = [trace.integersOf(output.name), trace.shapesOf(output.name)];
-      return values?.every(isExact) && shapes ? [output.name, { shape: shapes[0], values }] : null;
-    });
-    for (const entry of found.includes(null) ? [] : found) if (entry) known.set(...entry);
-  }
-  return known;
-}
-
-/** Beyond 2^53 numbers are rounded; the largest of all stands for the end of an axis. */
-function isExact(value: number): boolean {
-  return Number.isSafeInteger(value) || Math.abs(value) === 2 ** 63;
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { GraphAppendix } from '../../src/graph/append.ts';
+import { GraphAppendix } from '../../src/graph/appendix.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import type { Reduction } from '../../src/graph/passes/append-sums.ts';
 import { type CaptureRequest, captureSums } from '../../src/runtime/capture.ts';

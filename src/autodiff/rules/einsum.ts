@@ -1,3 +1,4 @@
+import { parseEinsum } from '../../graph/einsum-equation.ts';
 import type { Size } from '../../graph/value-facts.ts';
 import { type GradientNode, type GradientRule, type GradientRules, Undifferentiable } from '../derivative.ts';
 
@@ -22,15 +23,14 @@ const einsum: GradientRule = (at) => {
 
 /** Without an arrow the output has, in the order of the alphabet, the labels that occur once. */
 function parseEquation(equation: string): { readonly terms: readonly string[]; readonly output: string } {
-  const [left, right] = equation.replaceAll(' ', '').split('->');
-  const terms = left.split(',');
+  const { terms, output } = parseEinsum(equation);
   if (equation.includes('.')) throw new Undifferentiable(`equation "${equation}" has an ellipsis`);
   if (terms.some((term) => new Set(term).size !== term.length)) {
     throw new Undifferentiable(`equation "${equation}" repeats a label within a term`);
   }
   const labels = [...terms.join('')];
   const once = labels.filter((label) => labels.indexOf(label) === labels.lastIndexOf(label));
-  return { terms, output: right ?? once.sort().join('') };
+  return { terms, output: output ?? once.sort().join('') };
 }
 
 /** A label of size 1 in one operand and of another size in the next is stretched by onnxruntime; no rule for that. */

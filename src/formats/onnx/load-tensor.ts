@@ -4,8 +4,8 @@ import { EmpError } from '../../core/errors.ts';
 import { holdsNumbers, readRange } from './element-reader.ts';
 import type { TensorHome } from './external-data.ts';
 import { type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from './onnx-schema.ts';
-import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
-import { createTensorData, parseShape } from './tensor-data.ts';
+import { forgetPayload, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
+import { createTensorData, labelOf, parseShape } from './tensor-data.ts';
 
 /** Of one tensor that is loaded as a whole. */
 const MAX_BYTES = 64 * 2 ** 20;
@@ -22,7 +22,7 @@ const NUMBER_FIELDS = [
  * @throws EmpError malformed_onnx, missing_file, unsupported_model for more than 64 MiB
  */
 export async function loadTensor(tensor: TensorProto, home: TensorHome): Promise<number> {
-  const name = tensor.name || 'of a node';
+  const name = labelOf(tensor);
   const { runs } = payloadOf(tensor);
   const isWhole = holdsNumbers(tensor);
   const data = isWhole ? null : createTensorData(tensor, name, parseShape(tensor.dims, name), home);
@@ -45,11 +45,6 @@ export async function loadTensor(tensor: TensorProto, home: TensorHome): Promise
   clearNumbers(tensor);
   mergeFromBinary(TensorProtoSchema, tensor, writer.finish());
   return byteLength;
-}
-
-/** Removes a skeleton's note of where the numbers are. */
-export function forgetPayload(tensor: TensorProto): void {
-  tensor.$unknown = tensor.$unknown?.filter(({ no }) => no !== NOTE_FIELD) ?? [];
 }
 
 /** Removes whatever holds or locates the numbers; an empty `raw_data` would hold some. */

@@ -71,3 +71,8 @@ export function payloadOf(tensor: TensorProto): Payload {
     complete: runs.every((run) => run.field !== WHOLE_FIELDS),
   };
 }
+
+/** Removes a skeleton's note of where the numbers are. */
+export function forgetPayload(tensor: TensorProto): void {
+  tensor.$unknown = tensor.$unknown?.filter(({ no }) => no !== NOTE_FIELD) ?? [];
+}

@@ -15,8 +15,8 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
 } from './onnx-schema.ts';
-import { NOTE_FIELD, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
-import { dtypeOf, elementBits, parseShape } from './tensor-data.ts';
+import { forgetPayload, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
+import { dtypeOf, elementBits, labelOf, parseShape } from './tensor-data.ts';
 
 /** Parsers of protobuf count a message's bytes in 32 bits with a sign. */
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
@@ -73,7 +73,7 @@ function layOutTensor(
   external: ExternalLayout,
 ): ByteParts {
   const written = copyMessage(tensor);
-  if (tensor.$unknown) written.$unknown = tensor.$unknown.filter(({ no }) => no !== NOTE_FIELD);
+  forgetPayload(written);
   const numbers = new ByteParts();
   const isExternal = tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
   if (kept !== null && isReduced(tensor, kept)) {
@@ -110,13 +110,13 @@ function clearNumbers(tensor: TensorProto): void {
 }
 
 function isReduced(tensor: TensorProto, kept: KeptPositions): boolean {
-  const shape = parseShape(tensor.dims, nameOf(tensor));
+  const shape = parseShape(tensor.dims, labelOf(tensor));
   return keptShape(shape, kept).some((size, axis) => size < shape[axis]);
 }
 
 /** What is kept, in elements of the tensor's width. */
 function reducedContents(tensor: TensorProto, kept: KeptPositions, home: TensorHome): DeferredBytes {
-  const name = nameOf(tensor);
+  const name = labelOf(tensor);
   const bits = elementBits(tensor);
   if (bits === null || bits < 8) {
     const reason = bits === null ? 'have no fixed size' : 'share bytes';
@@ -143,7 +143,7 @@ function irreducible(name: string, reason: string): EmpError {
 
 /** Where the external data of a tensor is, outside the `.onnx` file. */
 function rangeOf(tensor: TensorProto, home: TensorHome) {
-  const name = nameOf(tensor);
+  const name = labelOf(tensor);
   const bits = elementBits(tensor);
   if (bits === null) {
     throw malformedTensor(name, `expected numbers in external data, found ${dtypeOf(tensor)}`);
@@ -165,8 +165,4 @@ function copied(file: string, offset: number, byteLength: number, files: ModelFi
       }
     },
   };
-}
-
-function nameOf(tensor: TensorProto): string {
-  return tensor.name || 'of a node';
 }

@@ -162,3 +162,8 @@ export function numbersOf(tensor: TensorProto): readonly number[] | null {
   if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice().buffer, dtype))];
   return [...floatData, ...int32Data, ...int64Data.map(Number), ...uint64Data.map(Number)];
 }
+
+/** What to call a tensor in a text. */
+export function labelOf({ name }: TensorProto): string {
+  return name || 'of a node';
+}

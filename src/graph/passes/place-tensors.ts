@@ -9,13 +9,7 @@ import { readIrregular } from '../../formats/irregular.ts';
 import { elementCount, type ModelFiles, type TensorData } from '../../formats/model.ts';
 import { holdsNumbers } from '../../formats/onnx/element-reader.ts';
 import { homeOf, type TensorHome } from '../../formats/onnx/external-data.ts';
-import {
-  checkLoadable,
-  clearNumbers,
-  forgetPayload,
-  loadTensor,
-  setRawData,
-} from '../../formats/onnx/load-tensor.ts';
+import { checkLoadable, clearNumbers, loadTensor, setRawData } from '../../formats/onnx/load-tensor.ts';
 import {
   type ModelProto,
   StringStringEntryProtoSchema,
@@ -23,7 +17,8 @@ import {
   TensorProto_DataLocation,
   TensorProto_DataType,
 } from '../../formats/onnx/onnx-schema.ts';
-import { createTensorData, dtypeOf, parseShape } from '../../formats/onnx/tensor-data.ts';
+import { forgetPayload } from '../../formats/onnx/payload.ts';
+import { createTensorData, dtypeOf, labelOf, parseShape } from '../../formats/onnx/tensor-data.ts';
 import { type HeldTensor, heldTensors } from '../proto-walk.ts';
 
 /**
@@ -88,7 +83,7 @@ class TensorPlacer implements AsyncDisposable {
   async place(tensor: TensorProto, placement: Placement): Promise<void> {
     if (this.#placed.has(tensor)) return;
     this.#placed.add(tensor);
-    const name = tensor.name || 'of a node';
+    const name = labelOf(tensor);
     const shape = parseShape(tensor.dims, name);
     const data = createTensorData(tensor, name, shape, this.#home);
     const dtype = dtypeOf(tensor);

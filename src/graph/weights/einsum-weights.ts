@@ -1,3 +1,4 @@
+import { parseEinsum } from '../einsum-equation.ts';
 import type { Shape } from './element-moves.ts';
 import { createIndexMap } from './index-map.ts';
 import { createRoles } from './row-layout.ts';
@@ -8,8 +9,7 @@ const NOT_PLAIN = 'has an equation in which the input features or output units d
 /** A weight of an Einsum: labels of the output are units, the others are summed over. `undefined` for a vector. */
 export function einsumLayout(shape: Shape, equation: string, input: number): SlotLayout | undefined {
   if (shape !== null && shape.length < 2) return undefined;
-  const [left, output] = equation.replaceAll(' ', '').split('->');
-  const terms = left.split(',');
+  const { terms, output } = parseEinsum(equation);
   const labels = terms[input] ?? '';
   if (shape?.length !== labels.length || !isPlain(labels) || output === undefined || output.includes('.')) {
     return unknownLayout(null, NOT_PLAIN);

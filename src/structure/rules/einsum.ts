@@ -1,3 +1,4 @@
+import { parseEinsum } from '../../graph/einsum-equation.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { StructureRule, StructureRules } from '../structure-rule.ts';
 
@@ -9,8 +10,8 @@ interface LetterPlace {
 
 /** Axes of one letter go together, but those of size 1; letters that the output lacks are summed over. */
 const einsum: StructureRule = (at) => {
-  const [left, right] = at.text('equation', '').replaceAll(' ', '').split('->');
-  const terms = left.split(',').map((term, input) => lettersOf(term, at.sizes(input).length));
+  const { terms: written, output: right } = parseEinsum(at.text('equation', ''));
+  const terms = written.map((term, input) => lettersOf(term, at.sizes(input).length));
   const places = new Map<string, LetterPlace[]>();
   for (const [input, letters] of terms.entries()) {
     for (const [axis, letter] of letters.entries())

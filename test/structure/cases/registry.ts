@@ -1,12 +1,12 @@
 import type { NodeProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { ELEMENTWISE_CASES } from './elementwise.ts';
+import { SELECTIONS_CASES } from './indexing.ts';
 import { LAYERS_CASES } from './layers.ts';
 import { NORMS_CASES } from './norms.ts';
 import { RECURRENT_CASES } from './recurrent.ts';
 import { REDUCTIONS_CASES } from './reductions.ts';
 import { RESHAPES_CASES } from './reshapes.ts';
 import type { RuleCase } from './rule-case.ts';
-import { SELECTIONS_CASES } from './selections.ts';
 import { SPREAD_CASES } from './spread.ts';
 
 export const RULE_CASES: readonly RuleCase[] = [
