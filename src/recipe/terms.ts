@@ -46,8 +46,6 @@ export const GRANULARITIES = {
   },
 } as const satisfies Readonly<Record<string, GranularityRow>>;
 export type Granularity = keyof typeof GRANULARITIES;
-/** Those of structures. */
-export type StructureGranularity = Exclude<Granularity, 'weight'>;
 export const GRANULARITY_NAMES = Object.keys(GRANULARITIES) as [Granularity, ...Granularity[]];
 
 /** What has a sparsity of its own. */

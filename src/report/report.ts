@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { REPAIR_NAMES } from '../recipe/terms.ts';
+import { LOSSES, METRIC_NAMES, METRICS, type MetricName, REPAIR_NAMES } from '../recipe/terms.ts';
 import { warningCodeSchema } from './warning-codes.ts';
 
 const count = z.int().nonnegative();
@@ -37,16 +37,12 @@ const tensorSchema = z.object({
 const figure = z.number().nullable();
 
 /** What is measured of one model. */
-const metricsSchema = z.object({
-  loss: figure.describe('Mean over what counts; null without labels, or where it is not finite.'),
-  accuracy: figure.describe(
-    "Top-1, or with binary cross-entropy the share of numbers on their label's side of 0.5 (itself counted as below); null with squared errors and without labels.",
-  ),
-  perplexity: figure.describe('exp(loss), where the output is a sequence of logits.'),
-  relative_l2: figure.describe('||y - y_dense|| / ||y_dense||; null with labels.'),
-  cosine: figure.describe('Between y and y_dense; null with labels.'),
-  top1_agreement: figure.describe("Share of positions with the dense model's top-1; null with labels."),
-});
+const metricsSchema = z.object(
+  Object.fromEntries(METRIC_NAMES.map((name) => [name, figure.describe(METRICS[name].meaning)])) as Record<
+    MetricName,
+    typeof figure
+  >,
+);
 
 const latencySchema = z.object({
   latency_ms: figure.describe(
@@ -63,7 +59,7 @@ const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
 const evaluationSchema = z
   .object({
     loss_kind: z
-      .enum(['cross_entropy', 'binary_cross_entropy', 'mean_squared_error'])
+      .enum(Object.keys(LOSSES) as (keyof typeof LOSSES)[])
       .nullable()
       .describe(
         'What `loss` is: cross-entropy of class ids, binary cross-entropy of labels that have the shape of an output made by Sigmoid, squared errors of float labels that have the shape of any other output; the first two in nats. Null without labels.',
