@@ -6,7 +6,7 @@ import {
   type NodeProto,
   type TensorProto,
 } from 'onnx-buf';
-import { isFloatDtype } from '../../core/dtype.ts';
+import { isWeightDtype } from '../../core/dtype.ts';
 import { elementCount } from '../../formats/model.ts';
 import { dtypeOf, elementBits, parseShape } from '../../formats/onnx/tensor-data.ts';
 import { GraphBuilder } from '../graph-builder.ts';
@@ -50,9 +50,8 @@ export function zeroWeights(model: ModelProto): string[] {
 }
 
 function isWeight(tensor: TensorProto): boolean {
-  const dtype = dtypeOf(tensor);
-  const isReplaceable = isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
-  return isReplaceable && elementCount(parseShape(tensor.dims, tensor.name)) > MAX_KEPT_ELEMENTS;
+  const isLarge = elementCount(parseShape(tensor.dims, tensor.name)) > MAX_KEPT_ELEMENTS;
+  return isLarge && isWeightDtype(dtypeOf(tensor));
 }
 
 /** Makes zeros of the tensor's name, type and shape, where `shape` is the name of its shape. */
