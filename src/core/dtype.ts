@@ -13,3 +13,8 @@ export const BYTE_WIDTH: Readonly<Record<FloatDtype, 2 | 4 | 8>> = {
 export function isFloatDtype(dtype: string): dtype is FloatDtype {
   return (FLOAT_DTYPES as readonly string[]).includes(dtype);
 }
+
+/** Whether weights come in it: floats, and the bytes of quantized models, which others scale. */
+export function isWeightDtype(dtype: string): boolean {
+  return isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
+}

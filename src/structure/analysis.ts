@@ -1,4 +1,4 @@
-import { isFloatDtype } from '../core/dtype.ts';
+import { isWeightDtype } from '../core/dtype.ts';
 import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { ShapeTrace } from '../graph/observed-values.ts';
@@ -29,9 +29,6 @@ export interface GraphAnalysis {
   /** Outputs of nodes that compute only integers (int64) which are the same whatever the model is fed. */
   readonly integers: ReadonlyMap<string, KnownIntegers>;
 }
-
-/** Numbers of these types are scaled by others that have lanes: weights of quantized models. */
-const QUANTIZED = new Set(['int8', 'uint8']);
 
 /**
  * Finds out which positions of which axes of the main graph can only be removed together, and which not at all: under the sizes of the first run, and of that what holds
@@ -134,8 +131,7 @@ function storedTensors(graph: OnnxGraph): Map<string, TensorProto> {
 }
 
 function createAxes(lanes: Lanes, tensor: TensorProto): LaneAxis[] {
-  const dtype = dtypeOf(tensor);
-  const canShrink = isFloatDtype(dtype) || QUANTIZED.has(dtype);
+  const canShrink = isWeightDtype(dtypeOf(tensor));
   return parseShape(tensor.dims, tensor.name).map((size) => (canShrink ? lanes.createAxis(size) : null));
 }
 

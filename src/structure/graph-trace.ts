@@ -1,4 +1,4 @@
-import { isFloatDtype } from '../core/dtype.ts';
+import { isWeightDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { elementCount, type ModelFiles } from '../formats/model.ts';
 import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
@@ -76,7 +76,5 @@ function holdsWeights({ proto }: OnnxGraph): boolean {
 }
 
 function canShrink(tensor: TensorProto): boolean {
-  const dtype = dtypeOf(tensor);
-  const isWeight = isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
-  return isWeight && elementCount(parseShape(tensor.dims, tensor.name)) > 1;
+  return isWeightDtype(dtypeOf(tensor)) && elementCount(parseShape(tensor.dims, tensor.name)) > 1;
 }

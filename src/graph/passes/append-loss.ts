@@ -24,9 +24,9 @@ export interface LossHead {
 }
 
 /**
- * Appends the loss of an output of a prepared model, `chooseLoss` says which. Of class ids, -100 marks positions that do not count, and the output holds
- * logits, or probabilities where the model ends in Softmax. What Sigmoid and Softmax read is taken for logits, so that nothing overflows.
- * Labels must have been checked by `checkLabels`.
+ * Appends the loss of an output, `chooseLoss` says which. Of class ids, -100 marks positions that do not count, and the output holds logits, or probabilities where
+ * the model ends in Softmax. What Sigmoid and Softmax read is taken for logits, so that nothing overflows. Requires float32 numbers of opset 13 or later, and labels that
+ * `checkLabels` lets through. Ensures one input and two outputs more, and seeds to differentiate from; no value that was there changes.
  * @throws EmpError samples_mismatch where labels and output do not go together, unsupported_model
  */
 export function appendLoss(

@@ -22,9 +22,9 @@ export interface StandaloneBranch {
 }
 
 /**
- * Cuts a branch out of the graph around it: what it reads from there and is the same in both runs is stored in it, all else goes into it. Null where something that it
- * reads is no tensor of numbers, or has sizes that are not known: the runs held an open axis, which the branch that they took may have asked for and this one not.
- * Shares what it can with `model`.
+ * Cuts a branch out of the graph around it. Requires two runs of that graph. Ensures a model that stores what the branch reads from there and is the same in both runs, and is
+ * fed all else; `model` stays as it is, and what can be is shared with it. Null where something that the branch reads is no tensor of numbers, or has sizes that are not known:
+ * the runs held an open axis, which the branch that they took may have asked for and this one not.
  * @param model whose main graph is around the branch
  * @param outer what two runs say of that graph
  */

@@ -14,7 +14,7 @@ const OLDEST = 6;
 const IR_VERSION = 8n;
 
 /**
- * Brings the standard operators of a model to opset 16, where they are older. Requires float32 numbers, small ones of them at hand, and scales as initializers. Ensures opset 16
+ * Brings the standard operators of a model to opset 16, where they are older. Requires that constants are initializers, and small ones have their numbers. Ensures opset 16
  * or later, and `ir_version` 8 or later; bodies of functions stay.
  * @throws EmpError unsupported_model for opsets before 6, and for uses of operators that opset 16 has no equal for
  */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { isFloatDtype } from '../../core/dtype.ts';
+import { isWeightDtype } from '../../core/dtype.ts';
 import { elementCount } from '../../formats/model.ts';
 import {
   type GraphProto,
@@ -50,9 +50,8 @@ export function zeroWeights(model: ModelProto): string[] {
 }
 
 function isWeight(tensor: TensorProto): boolean {
-  const dtype = dtypeOf(tensor);
-  const isReplaceable = isFloatDtype(dtype) || dtype === 'int8' || dtype === 'uint8';
-  return isReplaceable && elementCount(parseShape(tensor.dims, tensor.name)) > MAX_KEPT_ELEMENTS;
+  const isLarge = elementCount(parseShape(tensor.dims, tensor.name)) > MAX_KEPT_ELEMENTS;
+  return isLarge && isWeightDtype(dtypeOf(tensor));
 }
 
 /** Makes zeros of the tensor's name, type and shape, where `shape` is the name of its shape. */
