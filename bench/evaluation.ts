@@ -7,7 +7,7 @@ import { prune } from '../src/pipeline/prune.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { Evaluator } from '../src/runtime/evaluation.ts';
 import type { RuntimeSettings } from '../src/runtime/session.ts';
-import { writeMlp } from '../test/pipeline/small-mlp.ts';
+import { writeMlp } from '../test/models/small-mlp.ts';
 import { formatMilliseconds, formatRatio, formatTable, measureInterleaved, time } from './measure.ts';
 
 /** The paper's FC5. */

@@ -10,8 +10,8 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../src/formats/onnx/onnx-schema.ts';
-import { floats, integers, node } from '../test/formats/onnx/build-model.ts';
-import { runnableModel, value } from '../test/runtime/runtime-model.ts';
+import { floats, integers, node, value } from '../test/models/build-model.ts';
+import { runnableModel } from '../test/models/runtime-model.ts';
 import { createGaussian } from './gaussian.ts';
 
 const LAYERS = 24;

@@ -7,7 +7,7 @@ import { EmpError } from '../../src/core/errors.ts';
 import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { floats, graph, model, node } from '../formats/onnx/build-model.ts';
+import { floats, graph, model, node } from '../models/build-model.ts';
 
 const branch = graph({ nodes: [node('MatMul', ['gated', 'inner'], ['b'])], outputs: ['b'] });
 const nodes: NodeProto[] = [

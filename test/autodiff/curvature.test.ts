@@ -8,9 +8,9 @@ import { accumulateGradients } from '../../src/autodiff/gradients.ts';
 import { rademacher } from '../../src/autodiff/rademacher.ts';
 import { RandomWords } from '../../src/core/random-words.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
-import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
-import { node } from '../formats/onnx/build-model.ts';
-import { CLASSES, gradientContext, INPUTS, labels, N_SAMPLES, w1, x } from '../runtime/perceptron.ts';
+import { node, tensor } from '../models/build-model.ts';
+import { CLASSES, gradientContext, INPUTS, labels, N_SAMPLES, w1, x } from '../models/perceptron.ts';
+import { gaussians, smallModel } from '../models/small-model.ts';
 import { fixtureSamples } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';
 

@@ -13,7 +13,7 @@ import {
   model,
   modelFunction,
   node,
-} from '../formats/onnx/build-model.ts';
+} from '../models/build-model.ts';
 
 /** What is said of weights of a model: nothing, or where gradients are stopped. */
 async function obstaclesOf(

@@ -4,8 +4,7 @@ import { describe, test } from 'node:test';
 import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import { accumulateGradients, type GradientStatistic } from '../../src/autodiff/gradients.ts';
 import { EmpError } from '../../src/core/errors.ts';
-import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
-import { graph, node } from '../formats/onnx/build-model.ts';
+import { graph, node, tensor } from '../models/build-model.ts';
 import {
   CLASSES,
   gradientContext,
@@ -21,7 +20,8 @@ import {
   w1,
   w2,
   x,
-} from '../runtime/perceptron.ts';
+} from '../models/perceptron.ts';
+import { gaussians, smallModel } from '../models/small-model.ts';
 
 const oracle = perceptronGradients();
 

@@ -20,9 +20,8 @@ import {
 import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 import type { Feeds } from '../../src/runtime/session.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
-import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
-import { graph, integers, model, modelFunction, node } from '../formats/onnx/build-model.ts';
-import { value } from '../runtime/runtime-model.ts';
+import { graph, integers, model, modelFunction, node, tensor, value } from '../models/build-model.ts';
+import { gaussians, smallModel } from '../models/small-model.ts';
 import { sharedFixtures } from '../shared.ts';
 import { assertSameOutputs, float32, type Prepared, prepareFiles, prepareStored } from './prepared.ts';
 

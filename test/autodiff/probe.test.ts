@@ -10,8 +10,8 @@ import {
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
-import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
+import { integers, node, tensor } from '../models/build-model.ts';
+import { gaussians, smallModel } from '../models/small-model.ts';
 import { prepareFiles } from './prepared.ts';
 
 /** Probes a model with one input `x [n, 4]` on so many samples each. */

@@ -15,7 +15,7 @@ import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import type { AttributeValue } from '../../src/graph/messages.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import type { Size, ValueFacts } from '../../src/graph/value-facts.ts';
-import { value } from '../runtime/runtime-model.ts';
+import { value } from '../models/build-model.ts';
 import { createRandom, declareOutputs, dot, float32, openModel, sizeOf } from './run-model.ts';
 
 /** Largest error of a directional derivative, relative to the root mean square of those along the same input. */

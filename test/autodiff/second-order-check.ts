@@ -14,7 +14,7 @@ import {
 import { GraphBuilder } from '../../src/graph/graph-builder.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import type { ValueFacts } from '../../src/graph/value-facts.ts';
-import { value } from '../runtime/runtime-model.ts';
+import { value } from '../models/build-model.ts';
 import {
   buildGradients,
   expectedOf,

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { floats, node } from '../formats/onnx/build-model.ts';
-import { convolve, spread } from './convolve.ts';
-import { scoresOf } from './run-criterion.ts';
+import { floats, node, tensor } from '../models/build-model.ts';
 import {
   assertScores,
   gaussians,
@@ -11,8 +9,9 @@ import {
   reduceFeatures,
   type SmallModel,
   smallModelContext,
-  tensor,
-} from './small-model.ts';
+} from '../models/small-model.ts';
+import { convolve, spread } from './convolve.ts';
+import { scoresOf } from './run-criterion.ts';
 
 const activation = async (t: TestContext, small: SmallModel) =>
   scoresOf('activation', await smallModelContext(t, small));

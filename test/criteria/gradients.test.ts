@@ -5,7 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import type { CriterionContext } from '../../src/criteria/context.ts';
 import { score as taylor } from '../../src/criteria/weights/taylor.ts';
 import { TensorProto_DataType, TensorProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
-import { node } from '../formats/onnx/build-model.ts';
+import { node, tensor } from '../models/build-model.ts';
 import {
   CLASSES,
   HIDDEN,
@@ -17,9 +17,9 @@ import {
   rmsOf,
   w1,
   w2,
-} from '../runtime/perceptron.ts';
+} from '../models/perceptron.ts';
+import { assertScores, type SmallModel } from '../models/small-model.ts';
 import { criterionContext, scoresOf } from './run-criterion.ts';
-import { assertScores, type SmallModel, tensor } from './small-model.ts';
 
 const oracle = perceptronGradients();
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { score as random } from '../../src/criteria/weights/random.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
+import { writeSmallModel } from '../models/small-safetensors.ts';
 import { pruneFiles } from '../pipeline/prune-files.ts';
-import { writeSmallModel } from '../pipeline/small-model.ts';
 import { criterionContext, testFolder } from './run-criterion.ts';
 
 /** More than the criterion writes at a time. */

@@ -9,9 +9,7 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
-import { encode, floats, graph, integers, modelFunction, node } from '../formats/onnx/build-model.ts';
-import { writeArray } from '../runtime/samples.ts';
-import { criterionContext, scoresOf, testFolder } from './run-criterion.ts';
+import { encode, floats, graph, integers, modelFunction, node, tensor } from '../models/build-model.ts';
 import {
   assertScores,
   gaussians,
@@ -21,8 +19,9 @@ import {
   type SmallModel,
   smallModel,
   smallModelContext,
-  tensor,
-} from './small-model.ts';
+} from '../models/small-model.ts';
+import { writeArray } from '../runtime/samples.ts';
+import { criterionContext, scoresOf, testFolder } from './run-criterion.ts';
 
 const square = (value: number) => value * value;
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type SmallTensor, writeSmallModel } from '../pipeline/small-model.ts';
+import { type SmallTensor, writeSmallModel } from '../models/small-safetensors.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
 import { ServiceProcess } from './service-process.ts';

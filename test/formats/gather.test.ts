@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { gather, keptShape } from '../../src/formats/gather.ts';
-import { elements } from './onnx/build-model.ts';
+import { elements } from '../models/build-model.ts';
 import { type Kept, keptOf, pick } from './onnx/pick-elements.ts';
 
 async function gathered(bytes: Uint8Array, shape: number[], kept: Kept, byteWidth: number) {

@@ -64,8 +64,7 @@ describe('the choice of tests', () => {
     'that starts services through others': {
       files: {
         'test/one.test.ts': "import { two } from './deep/two.ts';\n",
-        'test/deep/two.ts':
-          "export * from './three.ts';\nexport const four = import('../services/chromium.ts');\n",
+        'test/deep/two.ts': "export * from './three.ts';\nexport { four } from '../services/chromium.ts';\n",
         'test/deep/three.ts': "import '../services/postgres.ts';\n",
       },
       needs: ['chromium', 'postgresql'],

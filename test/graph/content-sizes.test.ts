@@ -3,9 +3,9 @@ import { describe, type TestContext, test } from 'node:test';
 import { accumulateGradients } from '../../src/autodiff/gradients.ts';
 import { sizedByContent } from '../../src/graph/content-sizes.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { smallModel, tensor } from '../criteria/small-model.ts';
-import { type GraphParts, graph, integers, model, node } from '../formats/onnx/build-model.ts';
-import { gradientContext, meanOf, rmsOf } from '../runtime/perceptron.ts';
+import { type GraphParts, graph, integers, model, node, tensor } from '../models/build-model.ts';
+import { gradientContext, meanOf, rmsOf } from '../models/perceptron.ts';
+import { smallModel } from '../models/small-model.ts';
 
 /** Samples `[STEPS, WIDTH]` whose largest number says how many of their steps count. */
 const [N_SAMPLES, STEPS, WIDTH, CLASSES] = [12, 5, 2, 3];

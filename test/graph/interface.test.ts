@@ -3,7 +3,15 @@ import { describe, test } from 'node:test';
 import { bytesSource } from '../../src/formats/byte-source.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
-import { BFLOAT16, FLOAT, INT64, inputOfType, STRING, typedInput, typedModel } from './typed-model.ts';
+import {
+  BFLOAT16,
+  FLOAT,
+  INT64,
+  inputOfType,
+  STRING,
+  typedInput,
+  typedModel,
+} from '../models/typed-model.ts';
 
 async function inputsOf(...inputs: Parameters<typeof typedModel>) {
   return modelInputs(await readOnnxModel(new Map([['m.onnx', bytesSource(typedModel(...inputs))]])));

@@ -19,7 +19,7 @@ import {
   modelFunction,
   node,
   rowsOf,
-} from '../formats/onnx/build-model.ts';
+} from '../models/build-model.ts';
 import { sharedFixtures } from '../shared.ts';
 
 describe('the inventory', () => {

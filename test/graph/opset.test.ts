@@ -13,8 +13,8 @@ import { captureSums } from '../../src/runtime/capture.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import { assertSameOutputs, prepareFiles } from '../autodiff/prepared.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
-import { gaussians, smallModel, smallModelContext, tensor } from '../criteria/small-model.ts';
-import { encode, node } from '../formats/onnx/build-model.ts';
+import { encode, node, tensor } from '../models/build-model.ts';
+import { gaussians, smallModel, smallModelContext } from '../models/small-model.ts';
 import { analyseTraced, traceBytes } from '../structure/analysed-model.ts';
 
 function imports(...entries: [domain: string, version: number][]) {

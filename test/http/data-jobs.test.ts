@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { FLOAT, typedInput, typedModel } from '../graph/typed-model.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { FLOAT, typedInput, typedModel } from '../models/typed-model.ts';
 import { fileOf, readJson } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { createZip } from '../formats/archive-bytes.ts';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 let service: TestApp;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ModelProto, NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
-import { gaussians } from '../criteria/small-model.ts';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { encode, node } from '../formats/onnx/build-model.ts';
-import { moveOut, runnableModel, value, weights } from '../runtime/runtime-model.ts';
+import { encode, node, value } from '../models/build-model.ts';
+import { moveOut, runnableModel, weights } from '../models/runtime-model.ts';
+import { gaussians } from '../models/small-model.ts';
 import { readJson, readProblem } from './test-app.ts';
 import { type FilePart, openTestService, postFiles, type TestService } from './test-service.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
-import { FLOAT, INT64, inputOfType, typedInput, typedModel } from '../graph/typed-model.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { encode, floats, model, node } from '../models/build-model.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { FLOAT, INT64, inputOfType, typedInput, typedModel } from '../models/typed-model.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 

@@ -8,7 +8,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { extract } from 'tar-stream';
 import { createZip } from '../formats/archive-bytes.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 const MAX_UPLOAD_BYTES = 1_000_000;

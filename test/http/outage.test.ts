@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 

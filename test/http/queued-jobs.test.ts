@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 

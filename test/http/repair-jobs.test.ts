@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { encode, floats, model, node } from '../models/build-model.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { readJson, readProblem } from './test-app.ts';
 import { type FilePart, openTestService, postFiles, type TestService } from './test-service.ts';
 

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { createNpy, createNpyOf } from '../formats/npy-bytes.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 let service: TestApp;

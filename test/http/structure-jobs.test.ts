@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { createSafetensors } from './safetensors-bytes.ts';
-import { transformer } from './structure-models.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { transformer } from '../models/structure-models.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 

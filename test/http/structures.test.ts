@@ -5,8 +5,8 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createSafetensors } from './safetensors-bytes.ts';
-import { crashing, endless, mismatched, swelling, transformer } from './structure-models.ts';
+import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { crashing, endless, mismatched, swelling, transformer } from '../models/structure-models.ts';
 import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 const perceptron = await readFile(new URL('../../examples/fc2-mnist.onnx', import.meta.url));

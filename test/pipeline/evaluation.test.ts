@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { EmpError } from '../../src/core/errors.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
+import { writeMlp } from '../models/small-mlp.ts';
+import { writeSmallModel } from '../models/small-safetensors.ts';
 import { writeArray } from '../runtime/samples.ts';
 import { pruneFiles, sha256Of } from './prune-files.ts';
-import { writeMlp } from './small-mlp.ts';
-import { writeSmallModel } from './small-model.ts';
 
 /** What a job measured, less what a second run of it measures otherwise. */
 function figures({ evaluation }: Report) {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { ModelInventory } from '../../src/formats/model.ts';
 import { createRandom } from '../core/oracle.ts';
+import { type SmallTensor, writeSmallModel } from '../models/small-safetensors.ts';
 import { inventoryOf, pruneFiles } from './prune-files.ts';
-import { type SmallTensor, writeSmallModel } from './small-model.ts';
 
 function linear(name: string, out: number, into: number, seed: number): SmallTensor {
   const random = createRandom(seed);

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { score as wanda } from '../../src/criteria/weights/wanda.ts';
+import { writeMlp } from '../models/small-mlp.ts';
 import { inventoryOf } from './prune-files.ts';
-import { writeMlp } from './small-mlp.ts';
 
 const [path, nSamples, features] = process.argv.slice(2);
 await using mlp = await writeMlp([Number(features), 32, 5], 1);

@@ -6,9 +6,9 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { BYTE_WIDTH, isFloatDtype } from '../../src/core/dtype.ts';
+import { readTensors, unpack } from '../models/small-safetensors.ts';
 import { sharedFixtures } from '../shared.ts';
 import { inventoryOf, pruneFiles } from './prune-files.ts';
-import { readTensors, unpack } from './small-model.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
 const fixtures = sharedFixtures();

@@ -8,8 +8,8 @@ import {
   type Stage,
   StageClock,
 } from '../../src/pipeline/progress.ts';
+import { writeMlp } from '../models/small-mlp.ts';
 import { pruneFiles } from './prune-files.ts';
-import { writeMlp } from './small-mlp.ts';
 
 /** The stages as a reader of the stream meets them, a name again wherever it changes. */
 function namesOf(stages: readonly Stage[]): Stage[] {

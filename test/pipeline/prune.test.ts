@@ -6,9 +6,16 @@ import fc from 'fast-check';
 import { FLOAT_DTYPES, type FloatDtype } from '../../src/core/dtype.ts';
 import { EmpError } from '../../src/core/errors.ts';
 import { readScoreArrays } from '../../src/formats/score-file.ts';
+import {
+  decode,
+  encode,
+  readTensors,
+  type SmallTensor,
+  unpack,
+  writeSmallModel,
+} from '../models/small-safetensors.ts';
 import { empCount, naiveKeep, naiveRows } from './oracle.ts';
 import { pruneFiles, sha256Of } from './prune-files.ts';
-import { decode, encode, readTensors, type SmallTensor, unpack, writeSmallModel } from './small-model.ts';
 
 /** Gaussian values with many repeated ones, so that thresholds fall on ties. */
 function randomValues(n: number, seed: number): number[] {

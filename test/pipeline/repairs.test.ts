@@ -5,10 +5,10 @@ import { after, before, describe, test } from 'node:test';
 import { EmpError } from '../../src/core/errors.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { reportSchema } from '../../src/report/report.ts';
+import { writeMlp } from '../models/small-mlp.ts';
 import { fixtureSamples, writeArray } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';
 import { type Pruned, pruneFiles, sha256Of } from './prune-files.ts';
-import { writeMlp } from './small-mlp.ts';
 
 const fixtures = sharedFixtures();
 const REPAIR = ['least_squares'];

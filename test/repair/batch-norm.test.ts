@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBatchNorms } from '../../src/repair/batch-norm.ts';
 import { findBatchNorms } from '../../src/repair/writable-batch-norms.ts';
-import { gaussians, multiply, type SmallModel, tensor } from '../criteria/small-model.ts';
-import { encode, floats, graph, inventoryOf, model, node } from '../formats/onnx/build-model.ts';
-import { assertNear, modelPair, repaired } from './model-pair.ts';
+import { encode, floats, graph, inventoryOf, model, node, tensor } from '../models/build-model.ts';
+import { assertNear, modelPair, repaired } from '../models/model-pair.ts';
+import { gaussians, multiply, type SmallModel } from '../models/small-model.ts';
 
 const EPSILON = 1e-5;
 const N = 150;

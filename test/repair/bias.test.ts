@@ -5,9 +5,9 @@ import { AttributeProto_AttributeType, AttributeProtoSchema } from '../../src/fo
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findBiases } from '../../src/repair/layer-biases.ts';
-import { gaussians, multiply, reduceFeatures, type SmallModel, tensor } from '../criteria/small-model.ts';
-import { encode, floats, inventoryOf, model, node } from '../formats/onnx/build-model.ts';
-import { assertNear, modelPair, repaired, withTensors } from './model-pair.ts';
+import { encode, floats, inventoryOf, model, node, tensor } from '../models/build-model.ts';
+import { assertNear, modelPair, repaired, withTensors } from '../models/model-pair.ts';
+import { gaussians, multiply, reduceFeatures, type SmallModel } from '../models/small-model.ts';
 
 const N = 90;
 

@@ -5,9 +5,9 @@ import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { findFittableLayers } from '../../src/repair/fittable-layers.ts';
 import { repairByLeastSquares } from '../../src/repair/least-squares.ts';
-import { gaussians, multiply, type SmallModel, tensor } from '../criteria/small-model.ts';
-import { encode, floats, inventoryOf, model, node } from '../formats/onnx/build-model.ts';
-import { assertNear, modelPair, repaired, withTensors } from './model-pair.ts';
+import { encode, floats, inventoryOf, model, node, tensor } from '../models/build-model.ts';
+import { assertNear, modelPair, repaired, withTensors } from '../models/model-pair.ts';
+import { gaussians, multiply, type SmallModel } from '../models/small-model.ts';
 import { solveRow } from './normal-equations.ts';
 
 const N = 80;

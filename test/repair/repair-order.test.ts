@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel, type OnnxNode } from '../../src/graph/onnx-model.ts';
 import { followsItself, repairOrder } from '../../src/repair/repair-order.ts';
-import { graph, model, node } from '../formats/onnx/build-model.ts';
+import { graph, model, node } from '../models/build-model.ts';
 
 function read(nodes: NodeProto[]) {
   const { graph } = new OnnxModel(model({ nodes, inputs: ['x'], outputs: [] }));

@@ -12,7 +12,7 @@ import {
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { reasonNotToEdit, TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
-import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
+import { encode, floats, model, node } from '../models/build-model.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
 
 function external(name: string, offset: number): TensorProto {

@@ -8,8 +8,8 @@ import type { TensorNumbers } from '../../src/formats/numbers.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { type Batch, chooseBatchSize, readBatches, runBatch } from '../../src/runtime/batches.ts';
 import { openSession } from '../../src/runtime/session.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
-import { value, writeModel } from './runtime-model.ts';
+import { integers, node, value } from '../models/build-model.ts';
+import { writeModel } from '../models/runtime-model.ts';
 import { writeArray } from './samples.ts';
 
 const CPU = { providers: ['cpu'], threads: 1 } as const;

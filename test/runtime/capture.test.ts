@@ -8,6 +8,7 @@ import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import type { Reduction } from '../../src/graph/passes/append-sums.ts';
 import { type CaptureRequest, captureSums } from '../../src/runtime/capture.ts';
 import { scoresOf } from '../criteria/run-criterion.ts';
+import { integers, node, tensor } from '../models/build-model.ts';
 import {
   gaussians,
   multiply,
@@ -15,9 +16,7 @@ import {
   type SmallModel,
   smallModel,
   smallModelContext,
-  tensor,
-} from '../criteria/small-model.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
+} from '../models/small-model.ts';
 
 const [x, w] = [gaussians(70 * 4, 1), gaussians(4 * 3, 2)];
 /** Names as the capture would choose them, and an initializer that an output hands on. */

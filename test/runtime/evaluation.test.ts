@@ -6,9 +6,9 @@ import { after, before, describe, test } from 'node:test';
 import type { NodeProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
+import { integers, node, value } from '../models/build-model.ts';
+import { weights, writeModel } from '../models/runtime-model.ts';
 import { sharedFixtures } from '../shared.ts';
-import { value, weights, writeModel } from './runtime-model.ts';
 import { fixtureSamples, writeArray } from './samples.ts';
 
 const CPU = { providers: ['cpu'], threads: 1 } as const;

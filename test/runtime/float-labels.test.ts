@@ -17,8 +17,8 @@ import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { readBatches } from '../../src/runtime/batches.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
 import { openSession } from '../../src/runtime/session.ts';
-import { modelFunction, node } from '../formats/onnx/build-model.ts';
-import { moveOut, runnableModel, value, weights, writeModel } from './runtime-model.ts';
+import { modelFunction, node, value } from '../models/build-model.ts';
+import { moveOut, runnableModel, weights, writeModel } from '../models/runtime-model.ts';
 import { writeArray } from './samples.ts';
 
 const CPU = { providers: ['cpu'], threads: 1 } as const;

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { tensor } from '../criteria/small-model.ts';
-import { floats, integers, node } from '../formats/onnx/build-model.ts';
-import { build, type Parts, trace } from './traced-model.ts';
+import { floats, integers, node, tensor } from '../models/build-model.ts';
+import { build, type Parts, trace } from '../models/traced-model.ts';
 
 describe('the sizes of a trace', () => {
   const shapesOf = async (name: string, parts: Parts) => (await trace(build(parts))).shapesOf(name);

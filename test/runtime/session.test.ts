@@ -18,8 +18,8 @@ import {
   openSession,
   runtimeVersion,
 } from '../../src/runtime/session.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
-import { value, writeModel } from './runtime-model.ts';
+import { integers, node, value } from '../models/build-model.ts';
+import { writeModel } from '../models/runtime-model.ts';
 
 const CPU = { providers: ['cpu'], threads: 1 } as const;
 

@@ -22,7 +22,6 @@ import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import { traceShapes } from '../../src/runtime/shape-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
-import { gaussians, tensor } from '../criteria/small-model.ts';
 import {
   encode,
   floats,
@@ -31,9 +30,11 @@ import {
   modelFunction,
   node,
   SparseSource,
-} from '../formats/onnx/build-model.ts';
+  tensor,
+} from '../models/build-model.ts';
+import { gaussians } from '../models/small-model.ts';
+import { build, filesOf, NEVER, type Parts, trace } from '../models/traced-model.ts';
 import { sharedFixtures } from '../shared.ts';
-import { build, filesOf, NEVER, type Parts, trace } from './traced-model.ts';
 
 /** What the traced model itself gives for inputs of the traced shapes. */
 async function assertOutputsAgree(bytes: Uint8Array, traced: ShapeTrace): Promise<void> {

@@ -4,8 +4,8 @@ import { toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { createZeroedModel } from '../../src/runtime/zeroed-model.ts';
-import { floats, graph, node } from '../formats/onnx/build-model.ts';
-import { build, filesOf, NEVER } from './traced-model.ts';
+import { floats, graph, node } from '../models/build-model.ts';
+import { build, filesOf, NEVER } from '../models/traced-model.ts';
 
 /** Megabytes of weights in initializers and Constant nodes, of the main graph and of branches. */
 const branch = () =>

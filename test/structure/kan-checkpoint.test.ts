@@ -6,8 +6,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { bytesSource } from '../../src/formats/byte-source.ts';
 import { readSafetensorsHeader } from '../../src/formats/safetensors/header.ts';
 import { KanCheckpoint } from '../../src/structure/kan-checkpoint.ts';
+import { decode, type SmallTensor, writeSmallModel } from '../models/small-safetensors.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
-import { decode, type SmallTensor, writeSmallModel } from '../pipeline/small-model.ts';
 
 const [INPUTS, HIDDEN, OUTPUTS, COEFFICIENTS, KNOTS] = [3, 4, 2, 5, 6];
 

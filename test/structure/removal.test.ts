@@ -10,9 +10,9 @@ import { elementCount } from '../../src/formats/model.ts';
 import { type GraphProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../../src/formats/onnx/tensor-data.ts';
 import { innerGraphs, storedTensors } from '../../src/graph/proto-walk.ts';
-import { encode } from '../formats/onnx/build-model.ts';
+import { encode } from '../models/build-model.ts';
+import { type Expected, INPUT, OUTPUT, SMALL_MODELS } from '../models/small-models.ts';
 import { type Choice, checkRemovalOf, structuresOf, THREE_IN_TEN } from './removal-check.ts';
-import { type Expected, INPUT, OUTPUT, SMALL_MODELS } from './small-models.ts';
 
 /** Of the largest number of an output. */
 const TOLERANCE = 1e-5;

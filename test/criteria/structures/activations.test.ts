@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { integers, node } from '../../formats/onnx/build-model.ts';
-import { convolve, spread } from '../convolve.ts';
+import { integers, node, tensor } from '../../models/build-model.ts';
 import {
   assertScores,
   gaussians,
@@ -9,8 +8,8 @@ import {
   reduceFeatures,
   type SmallModel,
   smallModelContext,
-  tensor,
-} from '../small-model.ts';
+} from '../../models/small-model.ts';
+import { convolve, spread } from '../convolve.ts';
 import { each, scoreFamilies, sumOfSquares } from './scored-families.ts';
 
 const CRITERIA = ['activation', 'wanda', 'variance'] as const;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { node } from '../../formats/onnx/build-model.ts';
-import { assertScores, gaussians, type SmallModel, smallModelContext, tensor } from '../small-model.ts';
+import { node, tensor } from '../../models/build-model.ts';
+import { assertScores, gaussians, type SmallModel, smallModelContext } from '../../models/small-model.ts';
 import { each, familiesOf, scoreFamilies } from './scored-families.ts';
 
 /** A BatchNormalization of `channels`, its scale a stored tensor `<output>.gamma`. */

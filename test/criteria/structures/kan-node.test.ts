@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { score as kanNode } from '../../../src/criteria/structures/kan-node.ts';
 import type { Family } from '../../../src/structure/families.ts';
-import { integers, node } from '../../formats/onnx/build-model.ts';
-import { assertScores, gaussians, type SmallModel, smallModelContext, tensor } from '../small-model.ts';
+import { integers, node, tensor } from '../../models/build-model.ts';
+import { assertScores, gaussians, type SmallModel, smallModelContext } from '../../models/small-model.ts';
 import { each, familiesOf, scoreFamilies } from './scored-families.ts';
 
 const [INPUTS, HIDDEN, OUTPUTS, COEFFICIENTS] = [3, 5, 2, 4];

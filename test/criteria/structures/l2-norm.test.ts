@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { node } from '../../formats/onnx/build-model.ts';
-import { transformer } from '../../http/structure-models.ts';
+import { node, tensor } from '../../models/build-model.ts';
+import { assertScores, gaussians, type SmallModel, smallModelContext } from '../../models/small-model.ts';
+import { transformer } from '../../models/structure-models.ts';
 import { criterionContext, testFolder } from '../run-criterion.ts';
-import { assertScores, gaussians, type SmallModel, smallModelContext, tensor } from '../small-model.ts';
 import { each, scoreFamilies, sumOfSquares } from './scored-families.ts';
 
 const l2Norm = async (t: TestContext, small: SmallModel) =>

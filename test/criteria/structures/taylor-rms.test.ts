@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { integers, node } from '../../formats/onnx/build-model.ts';
+import { integers, node, tensor } from '../../models/build-model.ts';
 import {
   CLASSES,
   gradientContext,
@@ -13,10 +13,10 @@ import {
   perceptronGradients,
   w2,
   x,
-} from '../../runtime/perceptron.ts';
+} from '../../models/perceptron.ts';
+import { assertScores, gaussians, multiply, type SmallModel, smallModel } from '../../models/small-model.ts';
 import { convolve } from '../convolve.ts';
 import { criterionContext } from '../run-criterion.ts';
-import { assertScores, gaussians, multiply, type SmallModel, smallModel, tensor } from '../small-model.ts';
 import { each, scoreFamilies } from './scored-families.ts';
 
 /** Of gradients that are computed in float32. */

@@ -6,7 +6,7 @@ import type { FloatDtype } from '../../../src/core/dtype.ts';
 import type { CriterionContext } from '../../../src/criteria/context.ts';
 import { score as uploadedStructureScores } from '../../../src/criteria/structures/scores.ts';
 import type { ScoreArray } from '../../../src/formats/score-file.ts';
-import { encode } from '../../pipeline/small-model.ts';
+import { encode } from '../../models/small-safetensors.ts';
 import { testFolder } from '../run-criterion.ts';
 import { familyOf } from './families.ts';
 

@@ -20,8 +20,17 @@ import {
 import { NOTE_FIELD } from '../../../src/formats/onnx/payload.ts';
 import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
-import { anyModel } from './any-model.ts';
-import { encode, floats, graph, integers, model, modelFunction, node, SparseSource } from './build-model.ts';
+import { anyModel } from '../../models/any-model.ts';
+import {
+  encode,
+  floats,
+  graph,
+  integers,
+  model,
+  modelFunction,
+  node,
+  SparseSource,
+} from '../../models/build-model.ts';
 
 import {
   assertSame,

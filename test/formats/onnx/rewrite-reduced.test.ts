@@ -13,7 +13,7 @@ import {
   TensorProto_DataType as Type,
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { openSession } from '../../../src/runtime/session.ts';
-import { elements, encode, floats, graph, model, modelFunction, node } from './build-model.ts';
+import { elements, encode, floats, graph, model, modelFunction, node } from '../../models/build-model.ts';
 import { keptOf, pick } from './pick-elements.ts';
 
 import {

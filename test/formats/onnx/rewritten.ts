@@ -18,7 +18,7 @@ import {
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { rewriteModel } from '../../../src/formats/onnx/rewrite-model.ts';
 import { readSkeleton } from '../../../src/formats/onnx/skeleton.ts';
-import { encode } from './build-model.ts';
+import { encode } from '../../models/build-model.ts';
 
 export type TensorParts = MessageInitShape<typeof TensorProtoSchema>;
 export type Edit = (skeleton: ModelProto) => ReadonlyMap<TensorProto, KeptPositions>;

@@ -11,8 +11,8 @@ import {
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { payloadOf, WHOLE_FIELDS } from '../../../src/formats/onnx/payload.ts';
 import { readSkeleton, readSkeletonBytes } from '../../../src/formats/onnx/skeleton.ts';
-import { anyModel } from './any-model.ts';
-import { encode, floats, graph, model, node, SparseSource } from './build-model.ts';
+import { anyModel } from '../../models/any-model.ts';
+import { encode, floats, graph, model, node, SparseSource } from '../../models/build-model.ts';
 
 const rejected = (bytes: Uint8Array, message: RegExp, code = 'malformed_onnx') =>
   assert.rejects(readSkeleton(bytesSource(bytes), 'model.onnx'), { name: 'EmpError', code, message });

@@ -7,7 +7,7 @@ import {
   TensorProtoSchema,
   TensorProto_DataType as Type,
 } from '../../../src/formats/onnx/onnx-schema.ts';
-import { encode, inventoryOf, model, node } from './build-model.ts';
+import { encode, inventoryOf, model, node } from '../../models/build-model.ts';
 
 type TensorParts = MessageInitShape<typeof TensorProtoSchema>;
 

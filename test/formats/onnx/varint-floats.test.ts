@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TensorProto_DataType, TensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { decodeVarints, zeroVarints } from '../../../src/formats/onnx/varint-floats.ts';
-import { encode, inventoryOf, model, node } from './build-model.ts';
+import { encode, inventoryOf, model, node } from '../../models/build-model.ts';
 
 const patterns = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 50 });
 

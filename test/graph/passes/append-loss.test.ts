@@ -18,8 +18,8 @@ import { readBatches } from '../../../src/runtime/batches.ts';
 import { Evaluator } from '../../../src/runtime/evaluation.ts';
 import { float32, prepareStored, runModel } from '../../autodiff/prepared.ts';
 import { RUNTIME, testFolder } from '../../criteria/run-criterion.ts';
-import { gaussians, smallModel } from '../../criteria/small-model.ts';
-import { elements, node } from '../../formats/onnx/build-model.ts';
+import { elements, node } from '../../models/build-model.ts';
+import { gaussians, smallModel } from '../../models/small-model.ts';
 import { fixtureSamples } from '../../runtime/samples.ts';
 import { sharedFixtures } from '../../shared.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GraphBuilder } from '../../../src/graph/graph-builder.ts';
 import { appendSums, type Reduction } from '../../../src/graph/passes/append-sums.ts';
-import { model, node } from '../../formats/onnx/build-model.ts';
+import { model, node } from '../../models/build-model.ts';
 import { fed, nodesOf, outputsOf } from './pass-check.ts';
 
 const SHAPE = [2, 3, 4];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { constantsToInitializers } from '../../../src/graph/passes/constants-to-initializers.ts';
-import { floats, graph, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, graph, model, node } from '../../models/build-model.ts';
 import { assertSame, fed, namesOf, nodesOf, numbersIn } from './pass-check.ts';
 
 const shared = floats('', [2]);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
 import { declareTensor } from '../../../src/graph/messages.ts';
 import { declareFloat32 } from '../../../src/graph/passes/declare-float32.ts';
-import { graph, model, modelFunction, node } from '../../formats/onnx/build-model.ts';
+import { graph, model, modelFunction, node } from '../../models/build-model.ts';
 
 const { BFLOAT16, DOUBLE, FLOAT, FLOAT16, INT64 } = TensorProto_DataType;
 

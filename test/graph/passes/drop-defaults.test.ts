@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { SparseTensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { dropDefaults } from '../../../src/graph/passes/drop-defaults.ts';
-import { floats, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, model, node } from '../../models/build-model.ts';
 import { assertSame, fed, namesOf } from './pass-check.ts';
 
 test('dropDefaults leaves the inputs that have to be fed', async () => {

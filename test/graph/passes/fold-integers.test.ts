@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inlineIntegers } from '../../../src/formats/onnx/tensor-data.ts';
 import { foldIntegers } from '../../../src/graph/passes/fold-integers.ts';
-import { integers, model, node } from '../../formats/onnx/build-model.ts';
+import { integers, model, node } from '../../models/build-model.ts';
 import { assertSame, fed, namesOf, nodesOf } from './pass-check.ts';
 
 const build = () =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { initializersToConstants } from '../../../src/graph/passes/initializers-to-constants.ts';
-import { floats, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, model, node } from '../../models/build-model.ts';
 import { assertSame, fed, nodesOf } from './pass-check.ts';
 
 const build = (irVersion: bigint) =>

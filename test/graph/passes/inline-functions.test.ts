@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { inlineFunctions } from '../../../src/graph/passes/inline-functions.ts';
-import { floats, model, modelFunction, node } from '../../formats/onnx/build-model.ts';
+import { floats, model, modelFunction, node } from '../../models/build-model.ts';
 import { assertSame, fed, nodesOf } from './pass-check.ts';
 
 const twice = modelFunction(

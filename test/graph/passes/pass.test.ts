@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type GraphPass, runPasses } from '../../../src/graph/passes/pass.ts';
-import { model } from '../../formats/onnx/build-model.ts';
+import { model } from '../../models/build-model.ts';
 
 test('runPasses runs passes in their order, with one context', () => {
   const name = (added: string): GraphPass<string[]> => {

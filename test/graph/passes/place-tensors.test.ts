@@ -7,7 +7,7 @@ import { type ModelProto, TensorProto_DataType } from '../../../src/formats/onnx
 import { readOnnxModel } from '../../../src/graph/onnx-inventory.ts';
 import { placeTensors } from '../../../src/graph/passes/place-tensors.ts';
 import { testFolder } from '../../criteria/run-criterion.ts';
-import { encode, floats, graph, model, node } from '../../formats/onnx/build-model.ts';
+import { encode, floats, graph, model, node } from '../../models/build-model.ts';
 import { numbersIn } from './pass-check.ts';
 
 async function place(t: TestContext, proto: ModelProto) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { removeDeadCode } from '../../../src/graph/passes/remove-dead-code.ts';
-import { floats, graph, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, graph, model, node } from '../../models/build-model.ts';
 import { namesOf, nodesOf } from './pass-check.ts';
 
 test('removeDeadCode leaves what is read, in branches too, and nothing else', () => {

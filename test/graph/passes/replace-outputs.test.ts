@@ -8,7 +8,7 @@ import {
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { declareTensor } from '../../../src/graph/messages.ts';
 import { replaceOutputs } from '../../../src/graph/passes/replace-outputs.ts';
-import { model, node } from '../../formats/onnx/build-model.ts';
+import { model, node } from '../../models/build-model.ts';
 import { fed, nodesOf, outputsOf } from './pass-check.ts';
 
 const { FLOAT, INT64 } = TensorProto_DataType;

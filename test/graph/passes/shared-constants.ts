@@ -1,5 +1,5 @@
 import { separateConstants } from '../../../src/graph/passes/separate-constants.ts';
-import { floats, integers, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, integers, model, node } from '../../models/build-model.ts';
 
 /** A model whose nodes share a scale, a weight and zeros. */
 export const sharing = () =>

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { type ModelProto, ValueInfoProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { sinkConstants } from '../../../src/graph/passes/sink-constants.ts';
-import { floats, graph, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, graph, model, node } from '../../models/build-model.ts';
 import { namesOf } from './pass-check.ts';
 
 const branch = (stem: string, ...weights: string[]) =>

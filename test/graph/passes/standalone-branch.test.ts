@@ -7,7 +7,7 @@ import { declareTensor } from '../../../src/graph/messages.ts';
 import type { ObservedTrace } from '../../../src/graph/observed-values.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
 import { standaloneBranch } from '../../../src/graph/passes/standalone-branch.ts';
-import { floats, graph, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, graph, model, node } from '../../models/build-model.ts';
 import { namesOf } from './pass-check.ts';
 
 const branch = () =>

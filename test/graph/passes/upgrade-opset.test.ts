@@ -8,8 +8,8 @@ import {
   type TensorProto,
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { assertSameOutputs, float32, prepareFiles } from '../../autodiff/prepared.ts';
-import { gaussians, smallModel, tensor } from '../../criteria/small-model.ts';
-import { integers, node } from '../../formats/onnx/build-model.ts';
+import { integers, node, tensor } from '../../models/build-model.ts';
+import { gaussians, smallModel } from '../../models/small-model.ts';
 
 /** The node with attributes that are floats, or a list of them. */
 function withFloats(base: NodeProto, values: Record<string, number | number[]>): NodeProto {

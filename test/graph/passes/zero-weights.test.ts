@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { zeroWeights } from '../../../src/graph/passes/zero-weights.ts';
-import { floats, graph, integers, model, node } from '../../formats/onnx/build-model.ts';
+import { floats, graph, integers, model, node } from '../../models/build-model.ts';
 import { fed, namesOf, nodesOf, outputsOf } from './pass-check.ts';
 
 const build = (opset = 17) => {

@@ -5,15 +5,7 @@ import { findLayerSites } from '../../../src/graph/onnx-inventory.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
 import { spreadValues } from '../../../src/graph/weights/index-map.ts';
 import type { LayerActivations } from '../../../src/graph/weights/layer-sites.ts';
-import {
-  elements,
-  floats,
-  graph,
-  integers,
-  model,
-  modelFunction,
-  node,
-} from '../../formats/onnx/build-model.ts';
+import { elements, floats, graph, integers, model, modelFunction, node } from '../../models/build-model.ts';
 
 type Parts = Parameters<typeof model>;
 

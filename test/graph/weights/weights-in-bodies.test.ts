@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { floats, graph, modelFunction, node, weightsOf } from '../../formats/onnx/build-model.ts';
+import { floats, graph, modelFunction, node, weightsOf } from '../../models/build-model.ts';
 
 const bothWays = { units: [1, 1, 6, 4], columns: [1, 6, 4, 1] }; // rows of a stored [6, 4], by axis of the units
 

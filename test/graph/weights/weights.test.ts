@@ -1,14 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  encode,
-  floats,
-  integers,
-  inventoryOf,
-  model,
-  node,
-  weightsOf,
-} from '../../formats/onnx/build-model.ts';
+import { encode, floats, integers, inventoryOf, model, node, weightsOf } from '../../models/build-model.ts';
 
 const bothWays = { units: [1, 1, 6, 4], columns: [1, 6, 4, 1] }; // rows of a stored [6, 4], by axis of the units
 

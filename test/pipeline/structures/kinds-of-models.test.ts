@@ -9,12 +9,12 @@ import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../../../src/formats/sample-set.ts';
 import { modelInputs } from '../../../src/graph/interface.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
-import { moveOut } from '../../runtime/runtime-model.ts';
+import { moveOut } from '../../models/runtime-model.ts';
+import { writeMlp } from '../../models/small-mlp.ts';
+import { writeSmallModel } from '../../models/small-safetensors.ts';
 import { writeArray } from '../../runtime/samples.ts';
 import { createFeeds } from '../../structure/model-feeds.ts';
 import { inventoryOf, pruneFiles } from '../prune-files.ts';
-import { writeMlp } from '../small-mlp.ts';
-import { writeSmallModel } from '../small-model.ts';
 
 const N_SAMPLES = 40;
 const POSITIONS = 6;

@@ -7,9 +7,9 @@ import type { ModelInventory } from '../../../src/formats/model.ts';
 import { reportSchema } from '../../../src/report/report.ts';
 import { openSession } from '../../../src/runtime/session.ts';
 import { RUNTIME, weightsOf } from '../../criteria/run-criterion.ts';
+import { writeMlp } from '../../models/small-mlp.ts';
+import { readTensors, unpack } from '../../models/small-safetensors.ts';
 import { inventoryOf, type Pruned, pruneFiles, sha256Of } from '../prune-files.ts';
-import { writeMlp } from '../small-mlp.ts';
-import { readTensors, unpack } from '../small-model.ts';
 
 const LAYERS = [20, 48, 32, 5];
 const N_SAMPLES = 300;

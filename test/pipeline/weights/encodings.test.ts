@@ -13,10 +13,10 @@ import {
   TensorProto_DataType as Type,
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { createRandom, gaussian } from '../../core/oracle.ts';
-import { encode as encodeModel, graph, model, modelFunction, node } from '../../formats/onnx/build-model.ts';
+import { encode as encodeModel, graph, model, modelFunction, node } from '../../models/build-model.ts';
+import { decode, encode, readTensors, unpack } from '../../models/small-safetensors.ts';
 import { empCount, naiveKeep, naiveRows } from '../oracle.ts';
 import { inventoryOf, pruneFiles } from '../prune-files.ts';
-import { decode, encode, readTensors, unpack } from '../small-model.ts';
 
 const SIZE = 24;
 const EXTERNAL = 'weights/model.data';

@@ -3,9 +3,16 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { FloatDtype } from '../../../src/core/dtype.ts';
 import { createRandom, gaussian } from '../../core/oracle.ts';
+import {
+  decode,
+  encode,
+  readTensors,
+  type SmallTensor,
+  unpack,
+  writeSmallModel,
+} from '../../models/small-safetensors.ts';
 import { empCount, naiveKeep } from '../oracle.ts';
 import { pruneFiles } from '../prune-files.ts';
-import { decode, encode, readTensors, type SmallTensor, unpack, writeSmallModel } from '../small-model.ts';
 
 function weight(name: string, dtype: FloatDtype, shape: number[], draw: (i: number) => number): SmallTensor {
   const values = Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => draw(i));

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { estimateTrace } from '../../../src/autodiff/curvature.ts';
 import { recipeSchema } from '../../../src/recipe/recipe.ts';
-import { perceptronContext, w1, w2 } from '../../runtime/perceptron.ts';
+import { perceptronContext, w1, w2 } from '../../models/perceptron.ts';
+import { decode, writeSmallModel } from '../../models/small-safetensors.ts';
 import { pruneFiles } from '../prune-files.ts';
-import { decode, writeSmallModel } from '../small-model.ts';
 
 const close = (found: number | null | undefined, expected: number) =>
   assert.ok(Math.abs((found ?? Number.NaN) / expected - 1) < 1e-9, `${found}, not ${expected}`);

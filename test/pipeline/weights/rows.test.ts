@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { FLOAT_DTYPES, type FloatDtype } from '../../../src/core/dtype.ts';
 import type { RowLayout } from '../../../src/formats/model.ts';
 import { createRandom, gaussian } from '../../core/oracle.ts';
+import { decode, encode, readTensors, unpack, writeSmallModel } from '../../models/small-safetensors.ts';
 import { empCount, naiveKeep, naiveRows } from '../oracle.ts';
 import { inventoryOf, pruneFiles } from '../prune-files.ts';
-import { decode, encode, readTensors, unpack, writeSmallModel } from '../small-model.ts';
 
 function elementCount({ outer, reduced, units, inner }: RowLayout): number {
   return outer * reduced * units * inner;

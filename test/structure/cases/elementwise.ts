@@ -1,5 +1,5 @@
 import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
-import { floats, graph, integers, node } from '../../formats/onnx/build-model.ts';
+import { floats, graph, integers, node } from '../../models/build-model.ts';
 import { cast, int64, of, type RuleCase, random, scalar, TIED, typed } from './rule-case.ts';
 
 export const ELEMENTWISE_CASES: readonly RuleCase[] = [

@@ -1,5 +1,5 @@
 import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
-import { integers, node } from '../../formats/onnx/build-model.ts';
+import { integers, node } from '../../models/build-model.ts';
 import { INT64_MAX, int32, int64, of, type RuleCase, random, TIED, typed } from './rule-case.ts';
 
 export const SELECTIONS_CASES: readonly RuleCase[] = [

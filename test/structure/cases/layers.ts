@@ -1,4 +1,4 @@
-import { node } from '../../formats/onnx/build-model.ts';
+import { node } from '../../models/build-model.ts';
 import { KERNEL, of, type RuleCase, random, SPATIAL } from './rule-case.ts';
 
 export const LAYERS_CASES: readonly RuleCase[] = [

@@ -1,5 +1,5 @@
 import { TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
-import { floats, node } from '../../formats/onnx/build-model.ts';
+import { floats, node } from '../../models/build-model.ts';
 import { of, type RuleCase, random, STATISTICS, typed, uint8 } from './rule-case.ts';
 
 export const NORMS_CASES: readonly RuleCase[] = [

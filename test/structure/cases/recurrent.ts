@@ -1,4 +1,4 @@
-import { node } from '../../formats/onnx/build-model.ts';
+import { node } from '../../models/build-model.ts';
 import { int32, of, type RuleCase, random } from './rule-case.ts';
 
 const STATES = [random('h0', [1, 2, 4]), random('c0', [1, 2, 4])];

@@ -1,4 +1,4 @@
-import { integers, node } from '../../formats/onnx/build-model.ts';
+import { integers, node } from '../../models/build-model.ts';
 import { of, type RuleCase, random, SPATIAL } from './rule-case.ts';
 
 export const REDUCTIONS_CASES: readonly RuleCase[] = [

@@ -1,4 +1,4 @@
-import { integers, node } from '../../formats/onnx/build-model.ts';
+import { integers, node } from '../../models/build-model.ts';
 import { of, type RuleCase, random, SPATIAL, TIED } from './rule-case.ts';
 
 const CHANCE = 'hangs together with other positions where the input has another size';

@@ -7,9 +7,9 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../../src/formats/onnx/onnx-schema.ts';
-import { node } from '../../formats/onnx/build-model.ts';
-import { weights } from '../../runtime/runtime-model.ts';
-import { build, type Parts } from '../../runtime/traced-model.ts';
+import { node } from '../../models/build-model.ts';
+import { weights } from '../../models/runtime-model.ts';
+import { build, type Parts } from '../../models/traced-model.ts';
 
 export const INT64_MAX = 2n ** 63n - 1n;
 

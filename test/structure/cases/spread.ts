@@ -1,5 +1,5 @@
-import { integers, node } from '../../formats/onnx/build-model.ts';
-import { weights } from '../../runtime/runtime-model.ts';
+import { integers, node } from '../../models/build-model.ts';
+import { weights } from '../../models/runtime-model.ts';
 import { of, type RuleCase, random, SPATIAL, scalar, TIED } from './rule-case.ts';
 
 export const SPREAD_CASES: readonly RuleCase[] = [

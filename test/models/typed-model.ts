@@ -6,7 +6,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
-import { encode, floats, graph, model, node } from '../formats/onnx/build-model.ts';
+import { encode, floats, graph, model, node } from './build-model.ts';
 
 export const { FLOAT, INT64, BFLOAT16, STRING } = TensorProto_DataType;
 

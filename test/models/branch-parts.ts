@@ -1,8 +1,7 @@
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
-import { graph, integers, node } from '../formats/onnx/build-model.ts';
-import { value } from '../runtime/runtime-model.ts';
-import type { Parts } from '../runtime/traced-model.ts';
-import { random } from './cases/rule-case.ts';
+import { random } from '../structure/cases/rule-case.ts';
+import { graph, integers, node, value } from './build-model.ts';
+import type { Parts } from './traced-model.ts';
 
 export const ROWS: NonNullable<Parts['inputs']>[number] = ['x', ['batch', 4]];
 export const condition = (name: string): NonNullable<Parts['inputs']>[number] => [name, [1], 'BOOL'];

@@ -2,34 +2,17 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { create } from '@bufbuild/protobuf';
 import type { CriterionContext } from '../../src/criteria/context.ts';
-import {
-  type ModelProto,
-  type TensorProto,
-  TensorProto_DataType,
-  TensorProtoSchema,
-} from '../../src/formats/onnx/onnx-schema.ts';
+import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
-import { elements, encode, type GraphParts, model } from '../formats/onnx/build-model.ts';
+import { criterionContext, testFolder } from '../criteria/run-criterion.ts';
 import { writeArray } from '../runtime/samples.ts';
-import { criterionContext, testFolder } from './run-criterion.ts';
+import { elements, encode, type GraphParts, model } from './build-model.ts';
 
 /** Gaussian float32 numbers. */
 export function gaussians(count: number, seed: number): Float32Array<ArrayBuffer> {
   const random = createRandom(seed);
   return Float32Array.from({ length: count }, () => gaussian(random));
-}
-
-/** A stored tensor of these numbers, float32 unless told otherwise. */
-export function tensor(
-  name: string,
-  dims: readonly number[],
-  values: Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>,
-): TensorProto {
-  const type = values instanceof Float32Array ? TensorProto_DataType.FLOAT : TensorProto_DataType.FLOAT16;
-  const rawData = new Uint8Array(values.buffer);
-  return create(TensorProtoSchema, { name, dims: dims.map(BigInt), dataType: type, rawData });
 }
 
 /** A model, its one input `x` and the samples of it. */

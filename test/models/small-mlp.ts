@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGaussian } from '../../bench/gaussian.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
-import { node } from '../formats/onnx/build-model.ts';
-import { value, weights, writeModel } from '../runtime/runtime-model.ts';
 import { writeArray } from '../runtime/samples.ts';
+import { node, value } from './build-model.ts';
+import { weights, writeModel } from './runtime-model.ts';
 
 const gaussian = (seed: number, length: number, scale = 1) => {
   const numbers = new Float32Array(length);

@@ -11,8 +11,8 @@ import type { ShapeTrace } from '../../src/graph/observed-values.ts';
 import { readOnnxModel } from '../../src/graph/onnx-inventory.ts';
 import { traceShapes } from '../../src/runtime/shape-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
-import { encode } from '../formats/onnx/build-model.ts';
-import { runnableModel, value } from './runtime-model.ts';
+import { encode, value } from './build-model.ts';
+import { runnableModel } from './runtime-model.ts';
 
 export const NEVER = new AbortController().signal;
 

@@ -4,9 +4,9 @@ import type { TestContext } from 'node:test';
 import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
-import { gaussians, type SmallModel, smallModel, tensor } from '../criteria/small-model.ts';
-import { encode, integers, node } from '../formats/onnx/build-model.ts';
-import { writeArray } from './samples.ts';
+import { writeArray } from '../runtime/samples.ts';
+import { encode, integers, node, tensor } from './build-model.ts';
+import { gaussians, type SmallModel, smallModel } from './small-model.ts';
 
 /** A perceptron `relu(x W1 + b) W2` with cross-entropy, its samples and labels. */
 export const [INPUTS, HIDDEN, CLASSES] = [4, 5, 3];

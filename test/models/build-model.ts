@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { type ByteSource, bytesSource } from '../../../src/formats/byte-source.ts';
-import type { ModelInventory, ModelTensor } from '../../../src/formats/model.ts';
+import { type ByteSource, bytesSource } from '../../src/formats/byte-source.ts';
+import type { ModelInventory, ModelTensor } from '../../src/formats/model.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -18,9 +18,10 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
   TypeProtoSchema,
+  type ValueInfoProto,
   ValueInfoProtoSchema,
-} from '../../../src/formats/onnx/onnx-schema.ts';
-import { readOnnxInventory } from '../../../src/graph/onnx-inventory.ts';
+} from '../../src/formats/onnx/onnx-schema.ts';
+import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 
 export type AttributeValue = number | string | number[] | TensorProto | GraphProto | { ref: string };
 
@@ -28,15 +29,45 @@ export function elements(dims: readonly number[]): number {
   return dims.reduce((count, size) => count * size, 1);
 }
 
+type DtypeName = Exclude<keyof typeof TensorProto_DataType, number>;
+
+/** An input or output: numbers are fixed dimensions, names dynamic ones. */
+export function value(
+  name: string,
+  dims: readonly (number | string)[],
+  dtype: DtypeName = 'FLOAT',
+): ValueInfoProto {
+  const shape = {
+    dim: dims.map((size) => ({
+      value:
+        typeof size === 'number'
+          ? { case: 'dimValue' as const, value: BigInt(size) }
+          : { case: 'dimParam' as const, value: size },
+    })),
+  };
+  const elemType = TensorProto_DataType[dtype];
+  const type = create(TypeProtoSchema, { value: { case: 'tensorType', value: { elemType, shape } } });
+  return create(ValueInfoProtoSchema, { name, type });
+}
+
+/** A stored tensor of these numbers, float32 unless told otherwise. */
+export function tensor(
+  name: string,
+  dims: readonly number[],
+  values: Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>,
+): TensorProto {
+  const type = values instanceof Float32Array ? TensorProto_DataType.FLOAT : TensorProto_DataType.FLOAT16;
+  const rawData = new Uint8Array(values.buffer);
+  return create(TensorProtoSchema, { name, dims: dims.map(BigInt), dataType: type, rawData });
+}
+
 /** float32 numbers 1, 2, 3, ... in raw_data. */
 export function floats(name: string, dims: readonly number[]): TensorProto {
-  const values = Float32Array.from({ length: elements(dims) }, (_, index) => index + 1);
-  return create(TensorProtoSchema, {
+  return tensor(
     name,
-    dims: dims.map(BigInt),
-    dataType: TensorProto_DataType.FLOAT,
-    rawData: new Uint8Array(values.buffer),
-  });
+    dims,
+    Float32Array.from({ length: elements(dims) }, (_, index) => index + 1),
+  );
 }
 
 export function integers(name: string, values: readonly number[], dims = [values.length]): TensorProto {
@@ -77,6 +108,11 @@ function createAttribute(name: string, value: AttributeValue): AttributeProto {
   return attribute({ type: AttributeType.GRAPH, g: value });
 }
 
+/** Of a name alone nothing is said but that. */
+function declare(input: string | [string, number[]]): ValueInfoProto {
+  return typeof input === 'string' ? create(ValueInfoProtoSchema, { name: input }) : value(...input);
+}
+
 export interface GraphParts {
   readonly nodes: NodeProto[];
   readonly initializers?: TensorProto[];
@@ -90,20 +126,8 @@ export function graph(parts: GraphParts): GraphProto {
     name: 'graph',
     node: parts.nodes,
     initializer: parts.initializers ?? [],
-    input: (parts.inputs ?? []).map((input) => valueInfo(input)),
-    output: (parts.outputs ?? []).map((output) => valueInfo(output)),
-  });
-}
-
-function valueInfo(input: string | [string, number[]]) {
-  if (typeof input === 'string') return create(ValueInfoProtoSchema, { name: input });
-  const [name, dims] = input;
-  const shape = { dim: dims.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } })) };
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, {
-      value: { case: 'tensorType', value: { elemType: TensorProto_DataType.FLOAT, shape } },
-    }),
+    input: (parts.inputs ?? []).map(declare),
+    output: (parts.outputs ?? []).map(declare),
   });
 }
 

@@ -10,42 +10,13 @@ import {
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProto_DataLocation,
-  TensorProto_DataType,
-  TensorProtoSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
-
-type DtypeName = Exclude<keyof typeof TensorProto_DataType, number>;
-
-/** An input or output: numbers are fixed dimensions, names dynamic ones. */
-export function value(
-  name: string,
-  dims: readonly (number | string)[],
-  dtype: DtypeName = 'FLOAT',
-): ValueInfoProto {
-  const shape = {
-    dim: dims.map((size) => ({
-      value:
-        typeof size === 'number'
-          ? { case: 'dimValue' as const, value: BigInt(size) }
-          : { case: 'dimParam' as const, value: size },
-    })),
-  };
-  const elemType = TensorProto_DataType[dtype];
-  const type = create(TypeProtoSchema, { value: { case: 'tensorType', value: { elemType, shape } } });
-  return create(ValueInfoProtoSchema, { name, type });
-}
+import { tensor } from './build-model.ts';
 
 /** A float32 initializer. */
 export function weights(name: string, dims: readonly number[], numbers: readonly number[]): TensorProto {
-  return create(TensorProtoSchema, {
-    name,
-    dims: dims.map(BigInt),
-    dataType: TensorProto_DataType.FLOAT,
-    rawData: new Uint8Array(new Float32Array(numbers).buffer),
-  });
+  return tensor(name, dims, new Float32Array(numbers));
 }
 
 interface RunnableParts {

@@ -1,8 +1,7 @@
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
-import { graph, integers, modelFunction, node } from '../formats/onnx/build-model.ts';
-import { value } from '../runtime/runtime-model.ts';
-import { build } from '../runtime/traced-model.ts';
-import { random } from './cases/rule-case.ts';
+import { random } from '../structure/cases/rule-case.ts';
+import { graph, integers, modelFunction, node, value } from './build-model.ts';
+import { build } from './traced-model.ts';
 
 /** What is expected of a model. */
 export interface Expected {

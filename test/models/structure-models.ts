@@ -4,8 +4,8 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
-import { encode, floats, graph, integers, node } from '../formats/onnx/build-model.ts';
-import { runnableModel, value } from '../runtime/runtime-model.ts';
+import { encode, floats, graph, integers, node, value } from './build-model.ts';
+import { runnableModel } from './runtime-model.ts';
 
 const WIDTH = 16;
 const HEADS = 4;

@@ -6,10 +6,10 @@ import type { TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import type { RepairContext } from '../../src/repair/repair-context.ts';
 import { readNumbers, TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
-import { type SmallModel, smallModel } from '../criteria/small-model.ts';
-import { encode } from '../formats/onnx/build-model.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
 import { writeArray } from '../runtime/samples.ts';
+import { encode } from './build-model.ts';
+import { type SmallModel, smallModel } from './small-model.ts';
 
 /** A dense and a pruned model, and the samples that both are run on. */
 export interface ModelPair extends RepairContext {

@@ -1,6 +1,5 @@
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
-import { integers, node } from '../formats/onnx/build-model.ts';
-import { build } from '../runtime/traced-model.ts';
+import { random } from '../structure/cases/rule-case.ts';
 import {
   branch,
   CONVOLUTION_SIZES,
@@ -16,7 +15,8 @@ import {
   reshapedWeights,
   withIrVersion,
 } from './branch-parts.ts';
-import { random } from './cases/rule-case.ts';
+import { integers, node } from './build-model.ts';
+import { build } from './traced-model.ts';
 
 /** A model with branches, and what is expected of it. */
 export interface BranchModel {

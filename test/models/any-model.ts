@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { type ModelProto, TensorProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
+import { type ModelProto, TensorProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { graph, model, node } from './build-model.ts';
 
 const count = fc.integer({ min: 0, max: 700 });
