@@ -7,7 +7,7 @@ import { EmpError, type InputFinding } from '../../src/core/errors.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { type JobInputs, planJob } from '../../src/intake/plan-job.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
-import { encode, floats, model, node } from '../formats/onnx/build-model.ts';
+import { encode, floats, model, node } from '../models/build-model.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
 
 const NOTHING = { scores: null, calibration: null, evaluation: null };
