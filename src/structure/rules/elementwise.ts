@@ -7,11 +7,13 @@ const elementwise: StructureRule = (at) => {
   return at.node.outputs.map(() => axes);
 };
 
-export function broadcastAxes(at: AnalysedNode, inputs: readonly number[]): LaneAxis[] {
-  const rank = Math.max(...inputs.map((input) => at.sizes(input).length));
+/** The axes of what inputs are broadcast to, without the `trailing` last ones, which are not broadcast. */
+export function broadcastAxes(at: AnalysedNode, inputs: readonly number[], trailing = 0): LaneAxis[] {
+  const rankOf = (input: number) => at.sizes(input).length - trailing;
+  const rank = Math.max(0, ...inputs.map(rankOf));
   return Array.from({ length: rank }, (_, axis) => {
     const met = inputs.flatMap((input) => {
-      const own = axis - rank + at.sizes(input).length;
+      const own = axis - rank + rankOf(input);
       return own >= 0 && at.sizes(input)[own] !== 1 ? [at.axes(input)[own]] : [];
     });
     for (const other of met.slice(1)) at.tie(met[0], other);

@@ -2,6 +2,7 @@ import { setIntegers } from '../../graph/messages.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
+import { broadcastAxes } from './elementwise.ts';
 
 const KERNEL = 'is a position of a kernel';
 const SPATIAL = 'is a spatial axis';
@@ -83,8 +84,7 @@ const matMul: StructureRule = (at) => {
   const [summedA, summedB] = [a[rankA - 1], b[Math.max(0, rankB - 2)]];
   at.tie(summedA, summedB);
   at.contract(0, rankA - 1);
-  const batchRank = Math.max(rankA, rankB, 2) - 2;
-  const batch = Array.from({ length: batchRank }, (_, axis) => batchAxis(at, axis - batchRank));
+  const batch = broadcastAxes(at, [0, 1], 2);
   const rows = rankA > 1 ? [a[rankA - 2]] : [];
   const columns = rankB > 1 ? [b[rankB - 1]] : [];
   if (!at.facts.isConstant(at.inputName(0)) && !at.facts.isConstant(at.inputName(1))) {
@@ -93,17 +93,6 @@ const matMul: StructureRule = (at) => {
   }
   return [[...batch, ...rows, ...columns]];
 };
-
-/** A batch axis counted from the last of them, -1. */
-function batchAxis(at: AnalysedNode, fromEnd: number): LaneAxis {
-  const met = [0, 1].flatMap((input) => {
-    const sizes = at.sizes(input);
-    const axis = sizes.length - 2 + fromEnd;
-    return axis >= 0 && sizes[axis] !== 1 ? [at.axes(input)[axis]] : [];
-  });
-  if (met.length === 2) at.tie(met[0], met[1]);
-  return met.includes(null) ? null : (met[0] ?? null);
-}
 
 /** Layers: they sum over an axis of what they are given and have one of their own. */
 export const LAYER_RULES: StructureRules = new Map<string, StructureRule>([
