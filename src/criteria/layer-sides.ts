@@ -33,7 +33,7 @@ export async function layersOf(
   families: readonly Family[],
   { modelDirectory, inventory }: CriterionContext,
 ): Promise<LayerSide> {
-  const model = await readStoredGraph(modelDirectory, inventory);
+  const model = await readStoredGraph({ directory: modelDirectory, inventory });
   const sites = findLayerSites(model);
   const found = new Map<string, LayerActivations>();
   const reasons = new Map<string, string>();

@@ -1,14 +1,13 @@
-import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
-import type { ModelInventory } from '../formats/model.ts';
 import {
   TensorProtoSchema,
   type TensorShapeProto_Dimension,
   type TypeProto,
 } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../formats/onnx/tensor-data.ts';
+import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import { readOnnxModel } from './onnx-inventory.ts';
 import type { OnnxModel } from './onnx-model.ts';
 
@@ -47,11 +46,10 @@ export function modelOutputs({ proto }: OnnxModel): OnnxInput[] {
   });
 }
 
-/** The graph of an ONNX model whose files lie in `directory`; its weights are not read. Throws as `readOnnxModel`. */
-export async function readStoredGraph(directory: string, { files }: ModelInventory): Promise<OnnxModel> {
-  const [file] = files;
-  await using source = await openFileSource(join(directory, file));
-  return await readOnnxModel(new Map([[file, source]]));
+/** The graph of an ONNX model; its weights are not read. Throws as `readOnnxModel`. */
+export async function readStoredGraph(model: StoredModel): Promise<OnnxModel> {
+  await using source = await openFileSource(mainPath(model));
+  return await readOnnxModel(new Map([[model.inventory.files[0], source]]));
 }
 
 function describeType(type: TypeProto | undefined, name: string): Omit<OnnxInput, 'name'> {

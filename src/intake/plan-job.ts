@@ -6,6 +6,7 @@ import { uploadedRange } from '../criteria/weights/scores.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { declaresSquaredErrors } from '../graph/measured-output.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
@@ -23,12 +24,7 @@ import { describeStructures, type StructureOverview } from '../structure/overvie
 
 /** What the ids of a job stand for; null where it has none. */
 export interface JobInputs {
-  readonly model: {
-    readonly id: string;
-    readonly inventory: ModelInventory;
-    /** Holds the inventory's files. */
-    readonly directory: string;
-  };
+  readonly model: StoredModel & { readonly id: string };
   readonly scores: { readonly id: string; readonly content: readonly ScoreArray[] } | null;
   readonly calibration: { readonly id: string; readonly content: SampleSet } | null;
   readonly evaluation: { readonly id: string; readonly content: SampleSet } | null;
@@ -81,28 +77,28 @@ function structuresOf(inventory: ModelInventory): StructureOverview {
 /** The data must fit the model's inputs, and the model show what the criterion scores by; which weights that concerns of structures, only their analysis knows. */
 async function refuseMisfits(
   recipe: Recipe,
-  { model: { inventory, directory }, calibration, evaluation }: JobInputs,
+  { model, calibration, evaluation }: JobInputs,
   weights: readonly ModelTensor[],
 ): Promise<void> {
   const { criterion, granularity, target } = recipe;
   const needs = needsOf(recipe);
   const used = isUsed(recipe, 'calibration') ? calibration : null;
   if (!used && !evaluation && !needs.includes('graph')) return;
-  const model = await readStoredGraph(directory, inventory);
-  const expected = modelInputs(model);
+  const graph = await readStoredGraph(model);
+  const expected = modelInputs(graph);
   if (used) checkSamples(used.content, expected, 'calibration');
   if (evaluation) checkSamples(evaluation.content, expected, 'evaluation');
   const labels = evaluation?.content.labels;
-  if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(model, labels))
+  if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(graph, labels))
     throw targetWithoutAccuracy();
-  if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, model);
+  if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, graph);
   if (granularity !== 'weight') return;
   for (const side of ['input', 'output'] as const) {
-    if (needs.includes(`layer_${side}s`)) checkCapturable(criterion, side, findLayerSites(model), weights);
+    if (needs.includes(`layer_${side}s`)) checkCapturable(criterion, side, findLayerSites(graph), weights);
   }
   if (takesGradients(recipe)) {
     const names = weights.map(({ name }) => name);
-    checkDifferentiable(model, names);
+    checkDifferentiable(graph, names);
   }
 }
 

@@ -86,7 +86,7 @@ export class Repairs {
 /** How many passes over the calibration data the repairs of one model take, about. */
 export async function countPasses({ model, recipe }: PruneInput): Promise<number> {
   if (recipe.repair.length === 0 || model.inventory.format !== 'onnx') return 0;
-  const graph = await readStoredGraph(model.directory, model.inventory);
+  const graph = await readStoredGraph(model);
   const weights = prunedWeights(model.inventory, recipe).map(({ name }) => name);
   return recipe.repair.reduce(
     (sum, name) => sum + REPAIRS[name].plan(graph, model.inventory, weights).nPasses,

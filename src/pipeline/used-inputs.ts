@@ -16,7 +16,7 @@ export async function usedInputs(
   const input = { ...given, calibration, scores: isUsed(recipe, 'scores') ? scores : null };
   const unused = unusedInputs(recipe, given);
   if (!calibration && !evaluation) return { input, unused };
-  const expected = modelInputs(await readStoredGraph(model.directory, model.inventory));
+  const expected = modelInputs(await readStoredGraph(model));
   return {
     input: {
       ...input,

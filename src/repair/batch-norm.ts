@@ -22,7 +22,7 @@ import { type BatchNorm, findBatchNorms } from './writable-batch-norms.ts';
  */
 export async function repairBatchNorms(context: RepairContext, edits: TensorEdits): Promise<RepairWork> {
   const { pruned } = context;
-  const model = await readStoredGraph(pruned.directory, pruned.inventory);
+  const model = await readStoredGraph(pruned);
   const { found, leftOut } = findBatchNorms(model, pruned.inventory);
   const single: LeftOut[] = [];
   for (const norms of orderOf(model, found)) {

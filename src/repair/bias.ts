@@ -1,4 +1,5 @@
 import type { ModelInventory } from '../formats/model.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { findLayers } from '../graph/weights/weight-layers.ts';
@@ -8,7 +9,6 @@ import { findBiases, type LayerBias } from './layer-biases.ts';
 import {
   captureContext,
   type LeftOut,
-  type PlacedModel,
   type RepairContext,
   type RepairPlan,
   type RepairWork,
@@ -23,8 +23,8 @@ import type { TensorEdits } from './tensor-edits.ts';
  */
 export async function repairBiases(context: RepairContext, edits: TensorEdits): Promise<RepairWork> {
   const { dense, pruned, keptUnits } = context;
-  const denseModel = await readStoredGraph(dense.directory, dense.inventory);
-  const model = await readStoredGraph(pruned.directory, pruned.inventory);
+  const denseModel = await readStoredGraph(dense);
+  const model = await readStoredGraph(pruned);
   const weights = [...keptUnits.keys()];
   const { found, leftOut } = findBiases(model, pruned.inventory, weights);
   const layers = findLayers(denseModel, weights);
@@ -73,7 +73,7 @@ function orderOf({ graph }: OnnxModel, biases: readonly LayerBias[]): LayerBias[
 /** The mean outputs of the layers that have each bias, per unit, by the bias. */
 async function measure(
   model: OnnxModel,
-  placed: PlacedModel,
+  stored: StoredModel,
   biases: readonly LayerBias[],
   outputsOf: (bias: LayerBias) => readonly (Activations | string)[],
   context: RepairContext,
@@ -85,7 +85,7 @@ async function measure(
         : [{ activations, reduction: 'sum', tensor: bias.tensor, side: 'output' }],
     ),
   );
-  const sums = await captureSums(model, requests, captureContext(context, placed));
+  const sums = await captureSums(model, requests, captureContext(context, stored));
   let taken = 0;
   return new Map(
     biases.map(({ tensor, places }) => {

@@ -3,12 +3,13 @@ import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import { makeScratchFolder } from '../formats/scratch-folder.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from '../runtime/batches.ts';
 import { type ModelSession, openSession } from '../runtime/session.ts';
 import { appendActivations, appendGrams, type GramGraph, type GramRequest } from './gram-graph.ts';
-import type { PlacedModel, RepairContext } from './repair-context.ts';
+import type { RepairContext } from './repair-context.ts';
 
 /** Sums over all samples, positions and places; X the inputs of one group of the layer, a row for each position. */
 export interface Grams {
@@ -21,7 +22,7 @@ export interface Grams {
 }
 
 /** A model and its graph. */
-export interface ReadModel extends PlacedModel {
+export interface ReadModel extends StoredModel {
   readonly model: OnnxModel;
 }
 

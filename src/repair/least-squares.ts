@@ -1,12 +1,13 @@
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
 import type { GramRequest } from './gram-graph.ts';
 import { findBiases, type LayerBias } from './layer-biases.ts';
-import type { LeftOut, PlacedModel, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
+import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import { repairOrder } from './repair-order.ts';
 import { RowSolver } from './row-solver.ts';
 import { readNumbers, type TensorEdits } from './tensor-edits.ts';
@@ -72,8 +73,8 @@ function nodesOf({ places }: FittableLayer): OnnxNode[] {
   return places.map(({ node }) => node);
 }
 
-async function readModel(placed: PlacedModel): Promise<ReadModel> {
-  return { ...placed, model: await readStoredGraph(placed.directory, placed.inventory) };
+async function readModel(stored: StoredModel): Promise<ReadModel> {
+  return { ...stored, model: await readStoredGraph(stored) };
 }
 
 function pairLayers(

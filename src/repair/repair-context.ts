@@ -1,20 +1,13 @@
-import type { ModelInventory } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import type { CaptureContext } from '../runtime/capture.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 
-/** A model's files, and what they hold. */
-export interface PlacedModel {
-  /** Holds the inventory's files. */
-  readonly directory: string;
-  readonly inventory: ModelInventory;
-}
-
 /** What repairs a pruned model, by comparison with the dense one. Weights and layers go by the same names in both; the pruned model's may be smaller. */
 export interface RepairContext {
-  readonly dense: PlacedModel;
+  readonly dense: StoredModel;
   /** Its files are changed. */
-  readonly pruned: PlacedModel;
+  readonly pruned: StoredModel;
   /**
    * The weights that were pruned: no layer of another weight is touched. Of each the dense layer's output units that are left, in the pruned layer's
    * order; null where all are.
@@ -57,7 +50,7 @@ export interface RepairPlan extends RepairWork {
 
 export function captureContext(
   context: RepairContext,
-  { directory, inventory }: PlacedModel,
+  { directory, inventory }: StoredModel,
 ): CaptureContext {
   return { ...context, modelDirectory: directory, files: inventory.files };
 }

@@ -4,7 +4,7 @@ import { isFloatDtype } from '../core/dtype.ts';
 import { narrow, widen } from '../core/float-format.ts';
 import { readIrregular, writeRuns } from '../formats/irregular.ts';
 import { type ByteRange, elementCount, type ModelInventory } from '../formats/model.ts';
-import type { PlacedModel } from './repair-context.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 
 /** Where bytes that were written over are kept. */
 interface Former {
@@ -14,13 +14,13 @@ interface Former {
 
 /** The numbers of a model's tensors, read from its files and changed in them, until `undo`. */
 export class TensorEdits implements AsyncDisposable {
-  readonly #model: PlacedModel;
+  readonly #model: StoredModel;
   readonly #journalPath: string;
   #journal: FileHandle | null = null;
   #journalBytes = 0;
   #former: Former[] = [];
 
-  constructor(model: PlacedModel, scratchDirectory: string) {
+  constructor(model: StoredModel, scratchDirectory: string) {
     this.#model = model;
     this.#journalPath = join(scratchDirectory, 'repair-journal');
   }
@@ -75,7 +75,7 @@ export class TensorEdits implements AsyncDisposable {
 
 /** The numbers of a model's float tensor, in its order. */
 export async function readNumbers(
-  { directory, inventory }: PlacedModel,
+  { directory, inventory }: StoredModel,
   name: string,
 ): Promise<Float64Array> {
   const tensor = inventory.tensors.find((candidate) => candidate.name === name);

@@ -5,6 +5,7 @@ import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import { rewriteSafetensors } from '../formats/safetensors/rewrite-checkpoint.ts';
+import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import type { Family, Site, Structures } from './families.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
 
@@ -28,13 +29,14 @@ export class KanCheckpoint implements ReducibleModel {
   }
 
   /** @throws EmpError unsupported_model for shards */
-  static async open(modelDirectory: string, inventory: ModelInventory): Promise<KanCheckpoint> {
+  static async open(model: StoredModel): Promise<KanCheckpoint> {
+    const { inventory } = model;
     const [file, ...others] = inventory.files;
     if (others.length > 0) {
       const message = 'structures of a sharded checkpoint are not removed: send it as one .safetensors file';
       throw new EmpError('unsupported_model', message, [{ path: file, message }]);
     }
-    const source = await openFileSource(join(modelDirectory, file));
+    const source = await openFileSource(mainPath(model));
     return new KanCheckpoint(kanStructures(inventory), inventory, source);
   }
 

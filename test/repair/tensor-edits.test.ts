@@ -57,17 +57,17 @@ async function place(t: TestContext) {
   const proto = model({ nodes: [node('Relu', ['x'], ['y'])], initializers, inputs: ['x'], outputs: ['y'] });
   await writeFile(join(directory, 'model.onnx'), encode(proto));
   await writeFile(join(directory, 'data.bin'), new Float32Array(10).fill(7));
-  const placed = { directory, inventory: await inventoryOf(directory, ['model.onnx', 'data.bin']) };
-  return { placed, directory };
+  const stored = { directory, inventory: await inventoryOf(directory, ['model.onnx', 'data.bin']) };
+  return { stored, directory };
 }
 
 describe('numbers of a model edited in place', () => {
   test('are undone to the byte, up to what was kept', async (t) => {
-    const { placed, directory } = await place(t);
+    const { stored, directory } = await place(t);
     const files = async () =>
-      Promise.all(placed.inventory.files.map((file) => readFile(join(directory, file))));
+      Promise.all(stored.inventory.files.map((file) => readFile(join(directory, file))));
     const scratch = await testFolder(t);
-    const edits = new TensorEdits(placed, scratch);
+    const edits = new TensorEdits(stored, scratch);
     await edits.write('inside', Float64Array.of(-1, 0.5, 2));
     await edits.write('list', Float64Array.of(8, 9));
     await edits.keep();
@@ -88,7 +88,7 @@ describe('numbers of a model edited in place', () => {
   });
 
   test('need a place of their own that holds any number', async (t) => {
-    const { inventory } = (await place(t)).placed;
+    const { inventory } = (await place(t)).stored;
     const reasons = inventory.tensors.map(({ name }) => [name, reasonNotToEdit(name, inventory)]);
     assert.deepEqual(Object.fromEntries(reasons), {
       inside: null,

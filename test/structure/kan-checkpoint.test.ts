@@ -30,7 +30,7 @@ const CHECKPOINT: readonly SmallTensor[] = [
 async function open(t: TestContext, tensors = CHECKPOINT): Promise<KanCheckpoint> {
   const model = await writeSmallModel(tensors);
   const inventory = await inventoryOf(model.directory, ['model.safetensors']);
-  const checkpoint = await KanCheckpoint.open(model.directory, inventory);
+  const checkpoint = await KanCheckpoint.open({ directory: model.directory, inventory });
   t.after(async () => {
     await checkpoint[Symbol.asyncDispose]();
     await model[Symbol.asyncDispose]();
@@ -96,7 +96,7 @@ describe('a KAN checkpoint', () => {
       tensors: [],
       nParameters: 0,
     } as const;
-    await assert.rejects(KanCheckpoint.open('.', inventory), {
+    await assert.rejects(KanCheckpoint.open({ directory: '.', inventory }), {
       code: 'unsupported_model',
       message: /sharded checkpoint/,
     });

@@ -52,7 +52,7 @@ async function findGammas({
   modelDirectory,
   inventory,
 }: CriterionContext): Promise<Map<string, ModelTensor[]>> {
-  const model = await readStoredGraph(modelDirectory, inventory);
+  const model = await readStoredGraph({ directory: modelDirectory, inventory });
   const stored = new StoredValues(model);
   const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const gammas = new Map<string, ModelTensor[]>();

@@ -110,6 +110,6 @@ async function openModel({ input, signal }: PruneJob): Promise<ReducibleModel> {
   const { directory: modelDirectory, inventory } = model;
   if (inventory.format === 'onnx')
     return StructuredModel.open({ modelDirectory, inventory, runtime, signal });
-  if (recipe.granularity === 'kan_node') return KanCheckpoint.open(modelDirectory, inventory);
+  if (recipe.granularity === 'kan_node') return KanCheckpoint.open(model);
   throw new TypeError(`a ${inventory.format} file has no ${recipe.granularity}`);
 }
