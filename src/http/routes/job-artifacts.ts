@@ -8,10 +8,10 @@ import { type Report, reportSchema } from '../../report/report.ts';
 import { preferredMediaType } from '../accept.ts';
 import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
-import { idParamsSchema } from '../schemas.ts';
+import { idParamsSchema } from '../resource-routes.ts';
 import { sendFile } from '../send-file.ts';
 import type { App, Services } from '../services.ts';
-import { found } from './jobs.ts';
+import { getJob } from './jobs.ts';
 
 const reportViewSchema = reportSchema
   .extend({ timings_ms: z.record(z.string(), z.number()).describe('What each stage took.') })
@@ -49,7 +49,8 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
     handler: async (request, reply) => {
       reply.header('vary', 'Accept');
-      const job = found(await jobs.get(request.params.id), request.params.id);
+      const { id } = request.params;
+      const job = await getJob(jobs, id);
       if (job.status !== 'succeeded')
         throw new EmpError(
           'conflict',
@@ -111,7 +112,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
     handler: async (request, reply) => {
       const { id, name } = request.params;
-      return sendArtifact(request, reply, found(await jobs.get(id), id), name);
+      return sendArtifact(request, reply, await getJob(jobs, id), name);
     },
   });
 
