@@ -3,7 +3,8 @@ import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { z } from 'zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
 import type { Jobs } from '../jobs/job-service.ts';
 import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
@@ -11,7 +12,7 @@ import type { Store } from '../storage/store.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
-import { createProblem, toEmpError } from './problem.ts';
+import { createProblem, invalidParameters, toEmpError } from './problem.ts';
 import { registerDatasets } from './routes/datasets.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
@@ -64,7 +65,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   }).withTypeProvider<ZodTypeProvider>();
   // Fastify would read it as a string, which no route takes.
   app.removeContentTypeParser('text/plain');
-  app.setValidatorCompiler(validatorCompiler);
+  app.setValidatorCompiler<z.ZodType>(({ schema, httpPart }) => (input) => {
+    const { data, error } = schema.safeParse(input);
+    return error ? { error: invalidParameters(error, httpPart) } : { value: data };
+  });
   app.setSerializerCompiler(serializerCompiler);
 
   app.addHook('onRequest', async (request, reply) => {
