@@ -52,7 +52,7 @@ async function decode(payload: Readable, decoder: Decoder, limit: number, hold: 
     if (received > limit) decoder.destroy(tooLarge(limit));
   });
   payload.once('close', () => {
-    if (!payload.readableEnded) decoder.destroy(cut());
+    if (!payload.readableEnded) decoder.destroy(closedEarly());
   });
   try {
     const body = await collect(payload.pipe(decoder), limit, hold);
@@ -96,7 +96,7 @@ function collect(stream: Readable, limit: number, hold: Hold, announced?: number
       resolve(target ?? Buffer.concat(chunks, length));
     };
     const onError = (error: Error) => fail(error instanceof EmpError ? error : unreadable(error));
-    const onClose = () => fail(cut());
+    const onClose = () => fail(closedEarly());
     const stop = () => {
       stream.off('data', onData).off('end', onEnd).off('close', onClose);
       stream.off('error', onError).on('error', () => {});
@@ -117,7 +117,8 @@ function tooLarge(limit: number): EmpError {
   );
 }
 
-function cut(): EmpError {
+/** Of a request whose client went away in the middle. */
+export function closedEarly(): EmpError {
   return new EmpError('malformed_body', 'the connection closed before the body was complete');
 }
 

@@ -148,8 +148,9 @@ export function registerJobs(app: App, services: Services): void {
 
   /** What came along and was not published is gone before the client hears of the job. */
   async function submit(request: FastifyRequest, key: string | undefined) {
-    await using prepared = request.isMultipart()
-      ? await receiveJob(request, services)
+    await using uploads = new AsyncDisposableStack();
+    const prepared = request.isMultipart()
+      ? await receiveJob(request, services, uploads)
       : await prepareJob(request.body, services);
     return await jobs.submit(prepared.request, key, prepared.publish);
   }
