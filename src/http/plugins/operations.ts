@@ -33,11 +33,9 @@ export function describeOperation(
 }
 
 function problemResponses(codes: readonly ErrorCode[]): NonNullable<OperationDetails['responses']> {
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codes)
-    byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code]);
+  const byStatus = Object.groupBy(codes, (code) => PROBLEMS[code].status);
   return Object.fromEntries(
-    [...byStatus].map(([status, listed]) => [
+    Object.entries(byStatus).map(([status, listed = []]) => [
       status,
       {
         description: listed.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),

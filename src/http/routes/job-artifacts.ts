@@ -1,10 +1,11 @@
 import { json } from 'node:stream/consumers';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
-import type { Job, JobArtifact } from '../../jobs/job.ts';
+import type { JobArtifact } from '../../jobs/job.ts';
 import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
+import type { FileRange } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
 import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
@@ -112,7 +113,11 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
     handler: async (request, reply) => {
       const { id, name } = request.params;
-      return sendArtifact(request, reply, await getJob(jobs, id), name);
+      const { status, artifacts } = await getJob(jobs, id);
+      const artifact = artifacts.find((candidate) => candidate.name === name);
+      if (!artifact) throw new EmpError('not_found', `job ${id} (${status}) has no artifact ${name}`);
+      const read = (range: FileRange) => store.readFile('jobs', id, name, range);
+      return sendFile(request, reply, artifact, artifact.media_type, read);
     },
   });
 
@@ -128,17 +133,5 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
   function sendPage(reply: FastifyReply, id: string, page: JobArtifact): FastifyReply {
     reply.headers({ 'content-length': page.size_bytes, ...REPORT_PAGE_CONTENT });
     return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(store.readFile('jobs', id, page.name));
-  }
-
-  function sendArtifact(request: FastifyRequest, reply: FastifyReply, job: Job, name: string): FastifyReply {
-    const artifact = job.artifacts.find((candidate) => candidate.name === name);
-    if (!artifact) throw new EmpError('not_found', `job ${job.id} (${job.status}) has no artifact ${name}`);
-    return sendFile(request, reply, {
-      read: (range) => store.readFile('jobs', job.id, name, range),
-      name,
-      mediaType: artifact.media_type,
-      size: artifact.size_bytes,
-      sha256: artifact.sha256,
-    });
   }
 }

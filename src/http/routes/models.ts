@@ -5,6 +5,7 @@ import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory } from '../../formats/model.ts';
 import { prepareModel } from '../../intake/prepare-model.ts';
 import type { ModelRecord } from '../../storage/records.ts';
+import type { FileRange } from '../../storage/store.ts';
 import { UPLOADED_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation, filesPart } from '../plugins/operations.ts';
 import { found, idParamsSchema, type View } from '../resource-routes.ts';
@@ -107,13 +108,8 @@ export function registerModels(app: App, services: Services): void {
       const record = found('models', id, await store.readRecord<ModelRecord>('models', id));
       const [file, ...others] = record.files;
       if (others.length > 0) return sendTar(request.method, reply, record);
-      return sendFile(request, reply, {
-        read: (range) => store.readFile('models', id, file.name, range),
-        name: file.name,
-        mediaType: 'application/octet-stream',
-        size: file.size_bytes,
-        sha256: file.sha256,
-      });
+      const read = (range: FileRange) => store.readFile('models', id, file.name, range);
+      return sendFile(request, reply, file, 'application/octet-stream', read);
     },
   });
 
