@@ -3,15 +3,13 @@ import { maxHeaderSize, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { z } from 'zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
-import type { Jobs } from '../jobs/job-service.ts';
-import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
-import type { Store } from '../storage/store.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
-import { createProblem, toEmpError } from './problem.ts';
+import { createProblem, invalidParameters, toEmpError } from './problem.ts';
 import { registerDatasets } from './routes/datasets.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
@@ -23,12 +21,8 @@ import { registerStructures } from './routes/structures.ts';
 import { registerThresholds } from './routes/thresholds.ts';
 import type { App, Services } from './services.ts';
 
-export interface AppOptions {
-  readonly store: Store;
-  readonly jobs: Jobs;
-  readonly analyses: StructureAnalyses;
+export interface AppOptions extends Omit<Services, 'closing'> {
   readonly log: FastifyBaseLogger;
-  readonly maxUploadBytes: number;
   /** How long closing waits for requests that are under way. */
   readonly closeGraceMs?: number;
 }
@@ -45,7 +39,7 @@ const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 /** The HTTP interface over a store and the services on it, which the caller opens and closes. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { store, jobs, analyses, log, maxUploadBytes, closeGraceMs = CLOSE_GRACE_MS } = options;
+  const { log, closeGraceMs = CLOSE_GRACE_MS, ...given } = options;
   const app: App = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -64,7 +58,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   }).withTypeProvider<ZodTypeProvider>();
   // Fastify would read it as a string, which no route takes.
   app.removeContentTypeParser('text/plain');
-  app.setValidatorCompiler(validatorCompiler);
+  app.setValidatorCompiler<z.ZodType>(({ schema, httpPart }) => (input) => {
+    const { data, error } = schema.safeParse(input);
+    return error ? { error: invalidParameters(error, httpPart) } : { value: data };
+  });
   app.setSerializerCompiler(serializerCompiler);
 
   app.addHook('onRequest', async (request, reply) => {
@@ -88,7 +85,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     if (closing.signal.aborted) reply.header('connection', 'close');
   });
 
-  const services: Services = { store, jobs, analyses, maxUploadBytes, closing: closing.signal };
+  const services: Services = { ...given, closing: closing.signal };
   registerProblems(app);
   await app.register(multipart);
   await registerDocumentation(app);

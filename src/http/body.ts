@@ -47,12 +47,14 @@ export function readBody(
 
 async function decode(payload: Readable, decoder: Decoder, limit: number, hold: Hold): Promise<Buffer> {
   let received = 0;
+  // It may be destroyed for a second reason when nobody reads it any more.
+  decoder.on('error', () => {});
   payload.on('data', (chunk: Buffer) => {
     received += chunk.byteLength;
     if (received > limit) decoder.destroy(tooLarge(limit));
   });
   payload.once('close', () => {
-    if (!payload.readableEnded) decoder.destroy(cut());
+    if (!payload.readableEnded) decoder.destroy(closedEarly());
   });
   try {
     const body = await collect(payload.pipe(decoder), limit, hold);
@@ -74,40 +76,26 @@ async function decode(payload: Readable, decoder: Decoder, limit: number, hold: 
  * Gathers a stream. Where the length is announced, every chunk is copied once to its place; pages of the buffer are committed by the
  * kernel as they fill, so a client that announces much and sends little costs little.
  */
-function collect(stream: Readable, limit: number, hold: Hold, announced?: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const target = announced === undefined ? undefined : Buffer.allocUnsafeSlow(announced);
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const onData = (chunk: Buffer) => {
+async function collect(stream: Readable, limit: number, hold: Hold, announced?: number): Promise<Buffer> {
+  const target = announced === undefined ? undefined : Buffer.allocUnsafeSlow(announced);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       const start = length;
       length += chunk.byteLength;
-      try {
-        if (length > limit) throw tooLarge(limit);
-        hold.grow(chunk.byteLength);
-      } catch (error) {
-        return onError(error as Error);
-      }
+      if (length > limit) throw tooLarge(limit);
+      hold.grow(chunk.byteLength);
       if (target) target.set(chunk, start);
       else chunks.push(chunk);
-    };
-    const onEnd = () => {
-      stop();
-      resolve(target ?? Buffer.concat(chunks, length));
-    };
-    const onError = (error: Error) => fail(error instanceof EmpError ? error : unreadable(error));
-    const onClose = () => fail(cut());
-    const stop = () => {
-      stream.off('data', onData).off('end', onEnd).off('close', onClose);
-      stream.off('error', onError).on('error', () => {});
-    };
-    const fail = (error: EmpError) => {
-      stop();
-      chunks.length = 0;
-      reject(error);
-    };
-    stream.on('data', onData).once('end', onEnd).once('error', onError).once('close', onClose);
-  });
+    }
+  } catch (error) {
+    if (error instanceof EmpError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_STREAM_PREMATURE_CLOSE') throw closedEarly();
+    throw new EmpError('malformed_body', `the body cannot be decoded: ${message}`);
+  }
+  return target ?? Buffer.concat(chunks, length);
 }
 
 function tooLarge(limit: number): EmpError {
@@ -117,10 +105,7 @@ function tooLarge(limit: number): EmpError {
   );
 }
 
-function cut(): EmpError {
+/** Of a request whose client went away in the middle. */
+export function closedEarly(): EmpError {
   return new EmpError('malformed_body', 'the connection closed before the body was complete');
-}
-
-function unreadable(error: Error): EmpError {
-  return new EmpError('malformed_body', `the body cannot be decoded: ${error.message}`);
 }

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
-import { type FileRule, MAX_FILES, type ReceivedFiles } from '../intake/received-files.ts';
+import { badPart, type FileRule, MAX_FILES, type ReceivedFiles } from '../intake/received-files.ts';
 import type { StoredFile } from '../storage/records.ts';
+import { closedEarly } from './body.ts';
 import { checkArrayFileName, checkFileName } from './file-name.ts';
 
 /** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
@@ -96,10 +97,6 @@ function asBodyError(error: unknown): unknown {
   return new EmpError('malformed_body', error.message);
 }
 
-function closedEarly(): EmpError {
-  return new EmpError('malformed_body', 'the connection closed before the body was complete');
-}
-
 async function storeFile(
   part: MultipartFile,
   name: string,
@@ -150,10 +147,6 @@ function unknownPart(part: string | undefined, { files, texts }: MultipartRules)
   return new EmpError('invalid_request', `a part has no name: its Content-Disposition ${message}`, [
     { path: 'Content-Disposition', message },
   ]);
-}
-
-function badPart(part: string, message: string): EmpError {
-  return new EmpError('invalid_request', `part ${part} ${message}`, [{ path: part, message }]);
 }
 
 function tooLarge(maxBytes: number): EmpError {

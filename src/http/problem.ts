@@ -119,83 +119,53 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(PROBLEMS, code);
 }
 
-/** Where fastify, its plugins and the file system say the same as one of our codes. */
+/** Where plugins and the file system mean one of our codes, and no status of theirs says so. */
 const FOREIGN_CODES: Readonly<Record<string, ErrorCode>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'malformed_body',
-  FST_ERR_CTP_INVALID_JSON_BODY: 'malformed_body',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'malformed_body',
   FST_INVALID_MULTIPART_CONTENT_TYPE: 'unsupported_media_type',
-  FST_REQ_FILE_TOO_LARGE: 'payload_too_large',
-  FST_PARTS_LIMIT: 'payload_too_large',
-  FST_FILES_LIMIT: 'payload_too_large',
-  FST_FIELDS_LIMIT: 'payload_too_large',
-  FST_PROTO_VIOLATION: 'malformed_body',
   FST_INVALID_JSON_FIELD_ERROR: 'malformed_body',
-  FST_MP_PREMATURE_CLOSE: 'malformed_body',
-  ENOSPC: 'insufficient_storage',
 };
 
 /** Turns whatever was thrown into an `EmpError`; null for what no client caused, whose text must stay in the log. */
 export function toEmpError(error: unknown): EmpError | null {
   if (error instanceof EmpError) return error;
-  if (error instanceof z.ZodError) return invalidRequest(error, '');
   if (!(error instanceof Error)) return null;
-  const { code, statusCode, validation, validationContext } = error as FastifyLikeError;
-  if (validation) {
-    const errors = findings(validation, validationContext);
-    return new EmpError('invalid_request', describe(errors), errors);
-  }
-  const known = code === undefined ? undefined : FOREIGN_CODES[code];
-  if (known === 'insufficient_storage') return new EmpError(known, 'the data directory has no room left');
-  if (known) return new EmpError(known, error.message);
-  const byStatus =
-    statusCode && Object.entries(PROBLEMS).find(([, problem]) => problem.status === statusCode);
-  if (byStatus && statusCode < 500) return new EmpError(byStatus[0] as ErrorCode, error.message);
-  return statusCode && statusCode < 500 ? new EmpError('malformed_body', error.message) : null;
+  const { code = '', statusCode = 500 } = error as Error & { code?: string; statusCode?: number };
+  if (code === 'ENOSPC') return new EmpError('insufficient_storage', 'the data directory has no room left');
+  if (statusCode >= 500) return null;
+  const ofStatus = Object.keys(PROBLEMS)
+    .filter(isErrorCode)
+    .find((one) => PROBLEMS[one].status === statusCode);
+  return new EmpError(FOREIGN_CODES[code] ?? ofStatus ?? 'malformed_body', error.message);
 }
 
-/** What zod found, with JSON pointers under `prefix`. */
+/** What zod found in a body, with JSON pointers under `prefix`. */
 export function invalidRequest(error: z.ZodError, prefix: string): EmpError {
-  const errors = error.issues.flatMap(({ path, message, ...issue }) => {
-    const at = `${prefix}${path.map(pointerToken).join('')}`;
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : undefined;
-    return keys
-      ? keys.map((key) => ({ path: at + pointerToken(key), message: 'is not a field of this request' }))
-      : [{ path: at || '/', message }];
-  });
-  return new EmpError('invalid_request', describe(errors), errors);
+  const pointer = (path: readonly PropertyKey[]) => `${prefix}${path.map(pointerToken).join('')}` || '/';
+  return invalid(error, pointer, 'is not a field of this request');
+}
+
+/** What zod found in the parameters of a path or query, which are named as a client wrote them: `?limit`, not as pointers. */
+export function invalidParameters(error: z.ZodError, httpPart: string | undefined): EmpError {
+  const prefix = httpPart === 'querystring' ? '?' : '';
+  return invalid(error, (path) => prefix + path.join('/'), 'is not known here');
+}
+
+function invalid(
+  { issues }: z.ZodError,
+  nameOf: (path: readonly PropertyKey[]) => string,
+  unknownKey: string,
+): EmpError {
+  const findings = issues.flatMap(({ path, message, ...issue }) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ path: nameOf([...path, key]), message: unknownKey }))
+      : [{ path: nameOf(path), message }],
+  );
+  const [first] = findings;
+  const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
+  return new EmpError('invalid_request', `${first.path} ${first.message}${more}`, findings);
 }
 
 /** One reference token of a JSON pointer (RFC 6901), with its slash. */
 export function pointerToken(token: PropertyKey): string {
   return `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`;
-}
-
-interface FastifyLikeError extends Error {
-  code?: string;
-  statusCode?: number;
-  validationContext?: string;
-  validation?: { instancePath?: string; message?: string; keyword?: string; params?: { keys?: string[] } }[];
-}
-
-/** Parameters are named as a client wrote them: `?limit`, `Prefer`, not as pointers into a body. */
-function findings(validation: NonNullable<FastifyLikeError['validation']>, context = 'body'): InputFinding[] {
-  const prefix = context === 'querystring' ? '?' : context === 'body' ? '/' : '';
-  return validation.flatMap(({ instancePath = '/', message = 'is not valid', keyword, params }) => {
-    const name = instancePath.slice(1);
-    return keyword === 'unrecognized_keys' && params?.keys
-      ? params.keys.map((key) => ({
-          path: prefix + (name && `${name}/`) + key,
-          message: 'is not known here',
-        }))
-      : [{ path: prefix + name, message }];
-  });
-}
-
-function describe(errors: readonly InputFinding[]): string {
-  const [first] = errors;
-  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-  return first ? `${first.path} ${first.message}${more}` : 'the request is not valid';
 }

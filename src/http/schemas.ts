@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { JOB_STATUSES } from '../jobs/job.ts';
 import { STAGES } from '../pipeline/progress.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
-import { parseCursor } from '../storage/ids.ts';
 import { problemSchema } from './problem.ts';
 
 const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC.' });
@@ -88,25 +87,6 @@ export const thresholdGroupsSchema = z
   })
   .meta({ id: 'ThresholdGroups' });
 
-export const pageQuerySchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(20).describe('Most entries of a page.'),
-  cursor: z
-    .string()
-    .max(200)
-    .refine((text) => parseCursor(text) !== null, 'must be the next_cursor of a page')
-    .optional()
-    .describe('`next_cursor` of the page before.'),
-});
-
-export const idParamsSchema = z.object({ id: z.string().max(64) });
-
-export function pageSchema<T extends z.ZodType>(item: T) {
-  return z.object({
-    data: z.array(item).describe('Newest first.'),
-    next_cursor: z.string().nullable().describe('`cursor` of the next page; null on the last.'),
-  });
-}
-
 export const modelSummarySchema = z
   .object({
     id: z.string().describe('Names the content: the same files under the same names have the same id.'),
@@ -180,7 +160,6 @@ export const datasetSchema = z.discriminatedUnion('kind', [scoresDatasetSchema, 
     },
   },
 });
-export type DatasetView = z.output<typeof datasetSchema>;
 
 /** The fields of a job that may hold strings chosen by the client. */
 export const metadataSchema = z
@@ -208,48 +187,47 @@ export const jobRequestSchema = z
     example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
   });
 
-const job = z.object({
-  id: z.string(),
-  status: z.enum(JOB_STATUSES),
-  progress: z.object({
-    stage: z
-      .string()
-      .describe(
-        `In this order, each at most once: ${['queued', ...STAGES].map((stage) => `\`${stage}\``).join(', ')}.`,
-      ),
-    percent: z.number().describe('0 to 100 over the whole job.'),
-  }),
-  model_id: z.string(),
-  scores_dataset_id: z.string().nullable(),
-  calibration_dataset_id: z.string().nullable(),
-  evaluation_dataset_id: z.string().nullable(),
-  recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
-  created_at: time,
-  started_at: time.nullable(),
-  finished_at: time.nullable(),
-  error: problemSchema.nullable().describe('Why the job failed.'),
-  summary: z
-    .object({
-      n: z.int(),
-      n_keep: z.int(),
-      sparsity: z.number(),
-      n_eff: z.number().nullable().describe('Null where the scope is not global.'),
-      preserved_mass: z.number(),
-      preserved_mass_bound: z.number().nullable(),
-    })
-    .nullable(),
-  artifacts: z.array(
-    z.object({
-      name: z.string(),
-      media_type: z.string(),
-      size_bytes: z.int(),
-      sha256,
-      url: z.string().describe('A path on this server.'),
+export const jobSchema = z
+  .object({
+    id: z.string(),
+    status: z.enum(JOB_STATUSES),
+    progress: z.object({
+      stage: z
+        .string()
+        .describe(
+          `In this order, each at most once: ${['queued', ...STAGES].map((stage) => `\`${stage}\``).join(', ')}.`,
+        ),
+      percent: z.number().describe('0 to 100 over the whole job.'),
     }),
-  ),
-  metadata: z.record(z.string(), z.string()),
-});
-export const jobSchema = job.meta({ id: 'Job' });
+    model_id: z.string(),
+    scores_dataset_id: z.string().nullable(),
+    calibration_dataset_id: z.string().nullable(),
+    evaluation_dataset_id: z.string().nullable(),
+    recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
+    created_at: time,
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    error: problemSchema.nullable().describe('Why the job failed.'),
+    summary: z
+      .object({
+        n: z.int(),
+        n_keep: z.int(),
+        sparsity: z.number(),
+        n_eff: z.number().nullable().describe('Null where the scope is not global.'),
+        preserved_mass: z.number(),
+        preserved_mass_bound: z.number().nullable(),
+      })
+      .nullable(),
+    artifacts: z.array(
+      z.object({
+        name: z.string(),
+        media_type: z.string(),
+        size_bytes: z.int(),
+        sha256,
+        url: z.string().describe('A path on this server.'),
+      }),
+    ),
+    metadata: z.record(z.string(), z.string()),
+  })
+  .meta({ id: 'Job' });
 export type JobView = z.output<typeof jobSchema>;
-
-export const healthSchema = z.object({ status: z.literal('ok') });

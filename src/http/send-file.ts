@@ -2,25 +2,23 @@ import type { Readable } from 'node:stream';
 import { encodeExtended } from 'content-disposition';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
+import type { StoredFile } from '../storage/records.ts';
 import type { FileRange } from '../storage/store.ts';
 import { parseRange } from './byte-range.ts';
 import { UPLOADED_CONTENT } from './content-headers.ts';
 
-export interface FileToSend {
-  read(range: FileRange): Readable;
-  /** Its last segment is what a browser saves it as. */
-  readonly name: string;
-  readonly mediaType: string;
-  readonly size: number;
-  /** Strong validator: the content's SHA-256. */
-  readonly sha256: string;
-}
-
 /**
- * Streams a file that never changes, with validators, one range and HEAD (RFC 9110, 13 and 14).
+ * Streams a file that never changes, with validators, one range and HEAD (RFC 9110, 13 and 14). The last segment of its name is what a
+ * browser saves it as; its SHA-256 is a strong validator.
  * @throws EmpError `range_not_satisfiable`
  */
-export function sendFile(request: FastifyRequest, reply: FastifyReply, file: FileToSend): FastifyReply {
+export function sendFile(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: StoredFile,
+  mediaType: string,
+  read: (range: FileRange) => Readable,
+): FastifyReply {
   const etag = `"${file.sha256}"`;
   reply.headers({
     etag,
@@ -33,18 +31,20 @@ export function sendFile(request: FastifyRequest, reply: FastifyReply, file: Fil
   const ifRange = request.headers['if-range'];
   // A range of a representation other than the one the client holds is of no use to it: it gets the whole.
   const header = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
-  const range = parseRange(header, file.size);
+  const range = parseRange(header, file.size_bytes);
   if (range === 'unsatisfiable') {
-    reply.header('content-range', `bytes */${file.size}`);
-    throw new EmpError('range_not_satisfiable', `${header} lies outside the file's ${file.size} bytes`, [
-      { path: 'Range', message: `must begin below ${file.size}` },
-    ]);
+    reply.header('content-range', `bytes */${file.size_bytes}`);
+    throw new EmpError(
+      'range_not_satisfiable',
+      `${header} lies outside the file's ${file.size_bytes} bytes`,
+      [{ path: 'Range', message: `must begin below ${file.size_bytes}` }],
+    );
   }
-  const { start, end } = range ?? { start: 0, end: file.size - 1 };
-  if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
-  reply.type(file.mediaType).header('content-length', end - start + 1);
-  if (request.method === 'HEAD' || file.size === 0) return reply.send();
-  return reply.send(file.read({ start, end }));
+  const { start, end } = range ?? { start: 0, end: file.size_bytes - 1 };
+  if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size_bytes}`);
+  reply.type(mediaType).header('content-length', end - start + 1);
+  if (request.method === 'HEAD' || file.size_bytes === 0) return reply.send();
+  return reply.send(read({ start, end }));
 }
 
 /** RFC 6266: the plain name for old clients, the exact one for the rest. Plain names are quoted, as clients with a pattern of their own expect. */

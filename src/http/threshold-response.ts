@@ -31,12 +31,8 @@ export function figuresOf(decision: Decision) {
 
 /** Figures of all groups together. */
 export function totalOf(decisions: readonly Decision[]) {
-  let n = 0;
-  let nKeep = 0;
-  for (const decision of decisions) {
-    n += decision.n;
-    nKeep += decision.nKeep;
-  }
+  const n = decisions.reduce((sum, decision) => sum + decision.n, 0);
+  const nKeep = decisions.reduce((sum, decision) => sum + decision.nKeep, 0);
   return { n, n_keep: nKeep, sparsity: 1 - nKeep / n };
 }
 
@@ -74,7 +70,8 @@ function refuseManyIndices(nKeep: number, include: Include): void {
 
 /** The mask of rows of equal length as one mask over the whole array, row by row. */
 export function joinKeepMasks(rows: readonly Decision[]): Buffer {
-  const [{ n: columns }] = rows;
+  const [{ n: columns, keepMask: first }] = rows;
+  if (rows.length === 1) return bufferOf(first);
   const joined = Buffer.alloc(Math.ceil((rows.length * columns) / 8));
   for (const [row, { keepMask }] of rows.entries()) {
     const shift = (row * columns) % 8;
@@ -88,6 +85,6 @@ export function joinKeepMasks(rows: readonly Decision[]): Buffer {
   return joined;
 }
 
-export function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }

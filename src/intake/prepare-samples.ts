@@ -8,7 +8,7 @@ import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { contentId } from '../storage/ids.ts';
 import { byName, type SamplesRecord, type StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import type { FileRule, ReceivedFiles } from './received-files.ts';
+import { badPart, type FileRule, type PreparedDataset, type ReceivedFiles } from './received-files.ts';
 
 const SUFFIX = '.npy';
 /** Folders of their own, since an input may be called `labels`. */
@@ -21,12 +21,6 @@ const MAX_FINDINGS = 20;
 export interface SampleParts {
   readonly inputs: string;
   readonly labels: string;
-}
-
-export interface PreparedSamples {
-  readonly record: SamplesRecord;
-  /** As `samples.json` holds them: paths are relative to the dataset's `files/`. */
-  readonly samples: SampleSet;
 }
 
 /** Where the `.npy` files of the two parts are to be received. */
@@ -46,14 +40,14 @@ export async function prepareSamples(
   upload: Upload,
   parts: SampleParts,
   received: ReceivedFiles,
-): Promise<PreparedSamples | null> {
+): Promise<PreparedDataset<SamplesRecord, SampleSet> | null> {
   const inputFiles = received.get(parts.inputs) ?? [];
   const [labelFile, ...otherLabels] = received.get(parts.labels) ?? [];
   if (inputFiles.length === 0) {
     if (!labelFile) return null;
-    throw refused(parts.labels, `is given without ${parts.inputs}`);
+    throw badPart(parts.labels, `is given without ${parts.inputs}`);
   }
-  if (otherLabels.length > 0) throw refused(parts.labels, `must be one file, got ${otherLabels.length + 1}`);
+  if (otherLabels.length > 0) throw badPart(parts.labels, `must be one file, got ${otherLabels.length + 1}`);
 
   const root = upload.files;
   const inputs: ArrayFile[] = [];
@@ -66,7 +60,7 @@ export async function prepareSamples(
   if (labels) refuseUnusable(labels, parts.labels);
 
   await upload.writeJson('samples.json', samples);
-  return { record: createRecord(samples, inputFiles, labelFile), samples };
+  return { record: createRecord(samples, inputFiles, labelFile), content: samples };
 }
 
 function createRecord(
@@ -132,30 +126,20 @@ function refuseUneven({ nSamples, inputs, labels }: SampleSet, parts: SamplePart
   // Without numbers a file of some bytes could claim any number of samples.
   if (inputs.every(({ shape }) => elementCount(shape) === 0)) {
     const [{ name, shape }] = inputs;
-    throw refused(parts.inputs, `is an empty set: ${JSON.stringify(name)} has shape [${shape.join(', ')}]`);
+    throw badPart(parts.inputs, `is an empty set: ${JSON.stringify(name)} has shape [${shape.join(', ')}]`);
   }
   if (labels && labels.shape[0] !== nSamples) {
-    throw badLabels(
-      parts.labels,
-      `has labels for ${labels.shape[0]} samples, ${parts.inputs} has ${nSamples}`,
-    );
+    const uneven = `has labels for ${labels.shape[0]} samples, ${parts.inputs} has ${nSamples}`;
+    throw badPart(parts.labels, uneven, 'invalid_labels');
   }
 }
 
 /** Whether they go with the model's output is for the job to find out. */
 function refuseUnusable({ dtype, shape }: ArrayFile, part: string): void {
-  if (!LABEL_DTYPES.test(dtype)) {
-    throw badLabels(part, `is ${dtype}: labels are integers or floats, as labels.astype('<i8') makes them`);
-  }
-  if (elementCount(shape) === 0) {
-    throw badLabels(part, `has shape [${shape.join(', ')}]: there are no labels in it`);
-  }
-}
-
-function badLabels(part: string, message: string): EmpError {
-  return new EmpError('invalid_labels', `part ${part} ${message}`, [{ path: part, message }]);
-}
-
-function refused(part: string, message: string): EmpError {
-  return new EmpError('invalid_request', `part ${part} ${message}`, [{ path: part, message }]);
+  const unusable = !LABEL_DTYPES.test(dtype)
+    ? `is ${dtype}: labels are integers or floats, as labels.astype('<i8') makes them`
+    : elementCount(shape) === 0
+      ? `has shape [${shape.join(', ')}]: there are no labels in it`
+      : null;
+  if (unusable) throw badPart(part, unusable, 'invalid_labels');
 }

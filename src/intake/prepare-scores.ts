@@ -6,16 +6,10 @@ import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/sc
 import { contentId } from '../storage/ids.ts';
 import type { ScoresRecord, StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import type { FileRule } from './received-files.ts';
+import type { FileRule, PreparedDataset } from './received-files.ts';
 
 /** Well above the tensors of any real model. */
 const MAX_ARRAYS = 100_000;
-
-export interface PreparedScores {
-  readonly record: ScoresRecord;
-  /** As `arrays.json` holds them: `range.path` is relative to the dataset's `files/`. */
-  readonly arrays: readonly ScoreArray[];
-}
 
 /** Where the score file is to be received. */
 export function scoreFile({ files }: Upload): FileRule {
@@ -31,7 +25,7 @@ export async function prepareScores(
   upload: Upload,
   received: readonly StoredFile[],
   maxBytes: number,
-): Promise<PreparedScores> {
+): Promise<PreparedDataset<ScoresRecord, readonly ScoreArray[]>> {
   const [file, ...others] = received;
   if (!file || others.length > 0) {
     throw new EmpError(
@@ -61,7 +55,7 @@ export async function prepareScores(
     size_bytes: file.size_bytes,
     arrays: arrays.map(({ name, shape, dtype }) => ({ name, shape, dtype })),
   };
-  return { record, arrays };
+  return { record, content: arrays };
 }
 
 async function openScores(

@@ -33,11 +33,9 @@ export function describeOperation(
 }
 
 function problemResponses(codes: readonly ErrorCode[]): NonNullable<OperationDetails['responses']> {
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codes)
-    byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code]);
+  const byStatus = Object.groupBy(codes, (code) => PROBLEMS[code].status);
   return Object.fromEntries(
-    [...byStatus].map(([status, listed]) => [
+    Object.entries(byStatus).map(([status, listed = []]) => [
       status,
       {
         description: listed.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),
@@ -55,6 +53,16 @@ export function reference(schema: string): { $ref: string } {
 
 /** A body of bytes, in OpenAPI 3.1's way of saying so: no schema, or one that says nothing. */
 export const BINARY = { schema: { type: 'string', format: 'binary' } };
+
+/** A part of a form that is one file. */
+export function filePart(description: string): object {
+  return { ...BINARY.schema, description };
+}
+
+/** A part of a form that may come any number of times, a file each. */
+export function filesPart(description: string): object {
+  return { type: 'array', items: BINARY.schema, description };
+}
 
 /**
  * Merges every operation's details into the generated document, gives every operation the problem that any request may meet, and leaves out

@@ -5,42 +5,30 @@ import type { App } from '../services.ts';
 
 /** Every failed request ends as `application/problem+json`: thrown errors, unknown paths, wrong methods. */
 export function registerProblems(app: App): void {
-  const routes: { readonly pattern: RegExp; readonly methods: Set<string> }[] = [];
+  const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
 
   app.addHook('onRoute', ({ url, method }) => {
     const pattern = new RegExp(`^${url.replace(/:\w+/g, '[^/]+').replaceAll('*', '.*')}$`);
-    const known = routes.find((route) => route.pattern.source === pattern.source);
-    const route = known ?? { pattern, methods: new Set<string>() };
-    if (!known) routes.push(route);
-    for (const name of [method].flat()) route.methods.add(name);
+    routes.push({ pattern, methods: [method].flat() });
   });
 
   app.setErrorHandler((error, request, reply) => {
     drain(request);
     const known = toEmpError(error);
-    if (known) return sendProblem(request, reply, known);
-    request.log.error({ err: error }, 'request failed');
-    return sendProblem(
-      request,
-      reply,
-      new EmpError('internal_error', `see the server's log for request ${request.id}`),
-    );
+    if (!known) request.log.error({ err: error }, 'request failed');
+    const unknown = `see the server's log for request ${request.id}`;
+    return sendProblem(request, reply, known ?? new EmpError('internal_error', unknown));
   });
 
-  app.setNotFoundHandler((request, reply) => {
-    drain(request);
-    const [path = '/'] = request.url.split('?');
-    const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => [...route.methods]);
+  app.setNotFoundHandler(({ url, method }, reply) => {
+    const [path = '/'] = url.split('?');
+    const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => route.methods);
     // A route that takes the method found nothing itself, as the one for a folder of files does.
-    if (methods.length === 0 || methods.includes(request.method))
-      return sendProblem(request, reply, new EmpError('not_found', `there is nothing at ${path}`));
+    if (methods.length === 0 || methods.includes(method))
+      throw new EmpError('not_found', `there is nothing at ${path}`);
     const allowed = [...new Set(methods)].sort().join(', ');
     reply.header('allow', allowed);
-    return sendProblem(
-      request,
-      reply,
-      new EmpError('method_not_allowed', `${path} takes ${allowed}, not ${request.method}`),
-    );
+    throw new EmpError('method_not_allowed', `${path} takes ${allowed}, not ${method}`);
   });
 }
 

@@ -1,17 +1,18 @@
 import { json } from 'node:stream/consumers';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
-import type { Job, JobArtifact } from '../../jobs/job.ts';
+import type { JobArtifact } from '../../jobs/job.ts';
 import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
+import type { FileRange } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
 import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation } from '../plugins/operations.ts';
-import { idParamsSchema } from '../schemas.ts';
+import { idParamsSchema } from '../resource-routes.ts';
 import { sendFile } from '../send-file.ts';
 import type { App, Services } from '../services.ts';
-import { found } from './jobs.ts';
+import { getJob } from './jobs.ts';
 
 const reportViewSchema = reportSchema
   .extend({ timings_ms: z.record(z.string(), z.number()).describe('What each stage took.') })
@@ -49,7 +50,8 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
     handler: async (request, reply) => {
       reply.header('vary', 'Accept');
-      const job = found(await jobs.get(request.params.id), request.params.id);
+      const { id } = request.params;
+      const job = await getJob(jobs, id);
       if (job.status !== 'succeeded')
         throw new EmpError(
           'conflict',
@@ -111,7 +113,11 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
     handler: async (request, reply) => {
       const { id, name } = request.params;
-      return sendArtifact(request, reply, found(await jobs.get(id), id), name);
+      const { status, artifacts } = await getJob(jobs, id);
+      const artifact = artifacts.find((candidate) => candidate.name === name);
+      if (!artifact) throw new EmpError('not_found', `job ${id} (${status}) has no artifact ${name}`);
+      const read = (range: FileRange) => store.readFile('jobs', id, name, range);
+      return sendFile(request, reply, artifact, artifact.media_type, read);
     },
   });
 
@@ -127,17 +133,5 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
   function sendPage(reply: FastifyReply, id: string, page: JobArtifact): FastifyReply {
     reply.headers({ 'content-length': page.size_bytes, ...REPORT_PAGE_CONTENT });
     return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(store.readFile('jobs', id, page.name));
-  }
-
-  function sendArtifact(request: FastifyRequest, reply: FastifyReply, job: Job, name: string): FastifyReply {
-    const artifact = job.artifacts.find((candidate) => candidate.name === name);
-    if (!artifact) throw new EmpError('not_found', `job ${job.id} (${job.status}) has no artifact ${name}`);
-    return sendFile(request, reply, {
-      read: (range) => store.readFile('jobs', job.id, name, range),
-      name,
-      mediaType: artifact.media_type,
-      size: artifact.size_bytes,
-      sha256: artifact.sha256,
-    });
   }
 }

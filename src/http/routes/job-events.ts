@@ -3,10 +3,10 @@ import { EmpError } from '../../core/errors.ts';
 import type { JobEvent } from '../../jobs/job.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation } from '../plugins/operations.ts';
-import { idParamsSchema } from '../schemas.ts';
+import { idParamsSchema } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
-import { found } from './jobs.ts';
+import { getJob } from './jobs.ts';
 
 /** Proxies drop connections on which nothing moves for a minute, some for half of one. */
 const HEARTBEAT_MS = 15_000;
@@ -52,7 +52,7 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
     async (request, reply) => {
       const { id } = request.params;
       const lastEventId = readLastEventId(request.headers['last-event-id']);
-      const job = found(await jobs.get(id), id);
+      const job = await getJob(jobs, id);
       const signal = AbortSignal.any([closing, whenGone(reply)]);
       const events = jobs.events(id, lastEventId, signal);
       // EventSource reconnects when a stream ends, until it is told 204.

@@ -1,12 +1,13 @@
 import type { FastifyRequest } from 'fastify';
-import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { Job } from '../../jobs/job.ts';
+import type { Jobs } from '../../jobs/job-service.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
 import { viewOfJob } from '../job-view.ts';
-import { describeOperation, inputSchema } from '../plugins/operations.ts';
+import { describeOperation, filePart, filesPart, inputSchema } from '../plugins/operations.ts';
 import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';
-import { idParamsSchema, jobRequestSchema, jobSchema, pageQuerySchema, pageSchema } from '../schemas.ts';
+import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
+import { jobRequestSchema, jobSchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
@@ -19,34 +20,19 @@ const REQUEST_CONTENT = {
       type: 'object',
       required: ['model'],
       properties: {
-        model: {
-          type: 'array',
-          items: { type: 'string', format: 'binary' },
-          description: 'As `file` of POST /v1/models.',
-        },
+        model: filesPart('As `file` of POST /v1/models.'),
         recipe: inputSchema(recipe),
-        ...Object.fromEntries(
-          [
-            ['scores', 'scores'],
-            ['calibration', 'inputs'],
-            ['calibration_labels', 'labels'],
-            ['evaluation', 'inputs'],
-            ['evaluation_labels', 'labels'],
-          ].map(([part, as]) => [part, describePart(as)]),
-        ),
+        scores: filePart('As `scores` of POST /v1/datasets.'),
+        calibration: filesPart('As `inputs` of POST /v1/datasets.'),
+        calibration_labels: filePart('As `labels` of POST /v1/datasets.'),
+        evaluation: filesPart('As `inputs` of POST /v1/datasets.'),
+        evaluation_labels: filePart('As `labels` of POST /v1/datasets.'),
         metadata: inputSchema(metadata),
       },
     },
     encoding: { recipe: { contentType: 'application/json' }, metadata: { contentType: 'application/json' } },
   },
 };
-
-/** A part of the one-call form that is a part of POST /v1/datasets too. */
-function describePart(as: string) {
-  const file = { type: 'string', format: 'binary' };
-  const description = `As \`${as}\` of POST /v1/datasets.`;
-  return as === 'inputs' ? { type: 'array', items: file, description } : { ...file, description };
-}
 
 const HEADERS = [
   {
@@ -127,38 +113,21 @@ export function registerJobs(app: App, services: Services): void {
     },
   );
 
-  app.get(
-    '/v1/jobs',
-    {
-      schema: {
-        tags: ['jobs'],
-        operationId: 'listJobs',
-        summary: 'List jobs',
-        querystring: pageQuerySchema,
-        response: { 200: pageSchema(jobSchema) },
-        ...describeOperation({}, 'invalid_request'),
-      },
+  registerResource(app, {
+    kind: 'jobs',
+    entrySchema: jobSchema,
+    schema: jobSchema,
+    texts: {
+      get: { summary: 'A job as it stands' },
+      delete: { summary: 'Delete a finished job and its artifacts' },
     },
-    async ({ query: { limit, cursor } }) => {
+    async list(limit, cursor) {
       const { data, next_cursor } = await jobs.list(limit, cursor);
       return { data: data.map(viewOfJob), next_cursor };
     },
-  );
-
-  app.get(
-    '/v1/jobs/:id',
-    {
-      schema: {
-        tags: ['jobs'],
-        operationId: 'getJob',
-        summary: 'A job as it stands',
-        params: idParamsSchema,
-        response: { 200: jobSchema },
-        ...describeOperation({}, 'not_found'),
-      },
-    },
-    async ({ params: { id } }) => viewOfJob(found(await jobs.get(id), id)),
-  );
+    get: async (id) => viewOfJob(await getJob(jobs, id)),
+    remove: (id) => jobs.delete(id),
+  });
 
   app.post(
     '/v1/jobs/:id/cancel',
@@ -174,40 +143,22 @@ export function registerJobs(app: App, services: Services): void {
         ...describeOperation({}, 'not_found'),
       },
     },
-    async ({ params: { id } }) => viewOfJob(found(await jobs.cancel(id), id)),
-  );
-
-  app.delete(
-    '/v1/jobs/:id',
-    {
-      schema: {
-        tags: ['jobs'],
-        operationId: 'deleteJob',
-        summary: 'Delete a finished job and its artifacts',
-        params: idParamsSchema,
-        response: { 204: z.null().describe('Deleted.') },
-        ...describeOperation({}, 'not_found', 'conflict'),
-      },
-    },
-    async ({ params: { id } }, reply) => {
-      if (!(await jobs.delete(id))) throw noJob(id);
-      return reply.code(204).send(null);
-    },
+    async ({ params: { id } }) => viewOfJob(found('jobs', id, await jobs.cancel(id))),
   );
 
   /** What came along and was not published is gone before the client hears of the job. */
   async function submit(request: FastifyRequest, key: string | undefined) {
-    await using prepared = request.isMultipart()
-      ? await receiveJob(request, services)
+    await using uploads = new AsyncDisposableStack();
+    const prepared = request.isMultipart()
+      ? await receiveJob(request, services, uploads)
       : await prepareJob(request.body, services);
     return await jobs.submit(prepared.request, key, prepared.publish);
   }
 }
 
 /** @throws EmpError `not_found` */
-export function found(job: Job | null, id: string): Job {
-  if (job) return job;
-  throw noJob(id);
+export async function getJob(jobs: Jobs, id: string): Promise<Job> {
+  return found('jobs', id, await jobs.get(id));
 }
 
 function readIdempotencyKey(request: FastifyRequest): string | undefined {
@@ -217,8 +168,4 @@ function readIdempotencyKey(request: FastifyRequest): string | undefined {
   throw new EmpError('invalid_request', 'Idempotency-Key must be 1 to 255 printable ASCII characters', [
     { path: 'Idempotency-Key', message: 'must be 1 to 255 printable ASCII characters' },
   ]);
-}
-
-function noJob(id: string): EmpError {
-  return new EmpError('not_found', `there is no job ${id}`);
 }

@@ -2,7 +2,7 @@ import { EmpError } from '../../core/errors.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import { structureOverviewSchema } from '../../structure/overview.ts';
 import { describeOperation } from '../plugins/operations.ts';
-import { idParamsSchema } from '../schemas.ts';
+import { found, idParamsSchema } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
@@ -30,8 +30,7 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
       },
     },
     async ({ params: { id } }, reply) => {
-      const model = await store.readRecord<ModelRecord>('models', id);
-      if (!model) throw new EmpError('not_found', `there is no model ${id}`);
+      const model = found('models', id, await store.readRecord<ModelRecord>('models', id));
       if (model.format !== 'onnx') throw withoutGraph(model);
       return analyses.of(model, AbortSignal.any([closing, whenGone(reply)]));
     },

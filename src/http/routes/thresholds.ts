@@ -12,7 +12,6 @@ import { thresholdOptionsSchema, thresholdRequestSchema } from '../schemas.ts';
 import { parseJsonScores, parseNpyScores, rawScores, type ScoreInput } from '../score-input.ts';
 import type { App } from '../services.ts';
 import {
-  bufferOf,
   figuresOf,
   groupsJson,
   joinKeepMasks,
@@ -62,7 +61,7 @@ export function registerThresholds(app: App): void {
   app.addContentTypeParser(TYPES, async (request: FastifyRequest, payload: IncomingMessage) => {
     const hold = holds.get(request.raw);
     if (!hold) throw new Error('a request without its hold');
-    const limit = mediaTypeOf(request) === JSON_TYPE ? MAX_JSON_BYTES : MAX_BINARY_BYTES;
+    const limit = request.mediaType === JSON_TYPE ? MAX_JSON_BYTES : MAX_BINARY_BYTES;
     return readBody(payload, request.headers, limit, hold);
   });
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
@@ -130,28 +129,23 @@ export function registerThresholds(app: App): void {
     async (request, reply) => {
       const answer = preferredMediaType(request.headers.accept, [JSON_TYPE, RAW_TYPE]);
       const { input, options } = readInput(request, request.query);
-      if (answer === JSON_TYPE) {
-        reply.type(JSON_TYPE);
-        if (input.kind === 'vector')
-          return reply.send(vectorJson(await decide(input.scores, options), options.include));
-        return reply.send(groupsJson(await decideEach(input, options), options.include));
-      }
-      reply.type(RAW_TYPE);
-      if (input.kind === 'vector') {
-        const decision = await decide(input.scores, options);
-        return reply
-          .header('emp-summary', JSON.stringify(figuresOf(decision)))
-          .send(bufferOf(decision.keepMask));
-      }
-      if (input.kind === 'groups') {
+      if (answer === RAW_TYPE && input.kind === 'groups') {
         throw new EmpError(
           'not_acceptable',
           'the masks of named groups come as JSON; one vector or the rows of a matrix as an octet-stream',
           [{ path: 'Accept', message: `must allow ${JSON_TYPE} for named groups` }],
         );
       }
-      const rows = await decideRows(input.scores, input.rows, options);
-      return reply.header('emp-summary', JSON.stringify({ total: totalOf(rows) })).send(joinKeepMasks(rows));
+      const decisions = await decideEach(input, options);
+      const [only] = decisions;
+      const isVector = input.kind === 'vector';
+      reply.type(answer);
+      if (answer === JSON_TYPE)
+        return reply.send(
+          isVector ? vectorJson(only, options.include) : groupsJson(decisions, options.include),
+        );
+      const summary = isVector ? figuresOf(only) : { total: totalOf(decisions) };
+      return reply.header('emp-summary', JSON.stringify(summary)).send(joinKeepMasks(decisions));
     },
   );
 }
@@ -159,7 +153,7 @@ export function registerThresholds(app: App): void {
 type Options = z.output<typeof thresholdOptionsSchema>;
 
 function readInput(request: FastifyRequest, query: Query): { input: ScoreInput; options: Options } {
-  const type = mediaTypeOf(request);
+  const type = request.mediaType;
   const body = request.body instanceof Uint8Array ? (request.body as Buffer<ArrayBuffer>) : null;
   if (!body) throw type ? new EmpError('malformed_body', 'the request has no body') : unsupported(request);
   const { dtype, scope, beta = 1, sign = 'abs', include = [] } = query;
@@ -176,10 +170,8 @@ function readInput(request: FastifyRequest, query: Query): { input: ScoreInput; 
   return { input: rawScores(body, dtype ?? 'float32'), options };
 }
 
-async function decideEach(
-  input: Exclude<ScoreInput, { kind: 'vector' }>,
-  options: Options,
-): Promise<NamedDecision[]> {
+async function decideEach(input: ScoreInput, options: Options): Promise<NamedDecision[]> {
+  if (input.kind === 'vector') return [{ name: '', ...(await decide(input.scores, options)) }];
   if (input.kind === 'rows') {
     const rows = await decideRows(input.scores, input.rows, options);
     return rows.map((decision, row) => ({ name: String(row), ...decision }));
@@ -200,10 +192,6 @@ function refuseParameters(query: Partial<Query>, reason: string): void {
     `${names.join(', ')}: ${reason}`,
     names.map((path) => ({ path, message: reason })),
   );
-}
-
-function mediaTypeOf(request: FastifyRequest): string | undefined {
-  return request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
 }
 
 function unsupported(request: FastifyRequest): EmpError {

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import { EmpError } from '../core/errors.ts';
+import { parseCursor } from '../storage/ids.ts';
+import type { Kind, Page } from '../storage/store.ts';
+import { describeOperation } from './plugins/operations.ts';
+import type { App } from './services.ts';
+
+/** What a schema describes, as it may be answered with: never to be changed. */
+export type View<S extends z.ZodType> = Immutable<z.output<S>>;
+
+type Immutable<T> = T extends object ? { readonly [K in keyof T]: Immutable<T[K]> } : T;
+
+/** What its routes have to know of a resource. `Entry` describes it in a list, `Whole` by itself; fields that neither has stay behind. */
+export interface Resource<Entry extends z.ZodType, Whole extends z.ZodType> {
+  readonly kind: Kind;
+  readonly entrySchema: Entry;
+  readonly schema: Whole;
+  /** What the documentation says of the routes. */
+  readonly texts: {
+    readonly get: { readonly summary: string };
+    readonly delete: { readonly summary: string; readonly description?: string };
+  };
+  list(limit: number, cursor?: string): Promise<Page<View<Entry>>>;
+  /** Null where there is none of this id. */
+  get(id: string): Promise<View<Whole> | null>;
+  /**
+   * Deletes it; false where there is none of this id.
+   * @throws EmpError `conflict` where it is in use
+   */
+  remove(id: string): Promise<boolean>;
+}
+
+const pageQuerySchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(20).describe('Most entries of a page.'),
+  cursor: z
+    .string()
+    .max(200)
+    .refine((text) => parseCursor(text) !== null, 'must be the next_cursor of a page')
+    .optional()
+    .describe('`next_cursor` of the page before.'),
+});
+
+export const idParamsSchema = z.object({ id: z.string().max(64) });
+
+/** `GET /v1/<kind>`, `GET /v1/<kind>/:id` and `DELETE /v1/<kind>/:id`. */
+export function registerResource<Entry extends z.ZodType, Whole extends z.ZodType>(
+  app: App,
+  resource: Resource<Entry, Whole>,
+): void {
+  const { kind, texts } = resource;
+  const entrySchema: z.ZodType = resource.entrySchema;
+  const schema: z.ZodType = resource.schema;
+  const tags = [kind];
+  const name = nounOf(kind).replace(/^./, (letter) => letter.toUpperCase());
+
+  app.get(
+    `/v1/${kind}`,
+    {
+      schema: {
+        tags,
+        operationId: `list${name}s`,
+        summary: `List ${kind}`,
+        querystring: pageQuerySchema,
+        response: {
+          200: z.object({
+            data: z.array(entrySchema).describe('Newest first.'),
+            next_cursor: z.string().nullable().describe('`cursor` of the next page; null on the last.'),
+          }),
+        },
+        ...describeOperation({}, 'invalid_request'),
+      },
+    },
+    async ({ query: { limit, cursor } }) => resource.list(limit, cursor),
+  );
+
+  app.get(
+    `/v1/${kind}/:id`,
+    {
+      schema: {
+        tags,
+        operationId: `get${name}`,
+        ...texts.get,
+        params: idParamsSchema,
+        response: { 200: schema },
+        ...describeOperation({}, 'not_found'),
+      },
+    },
+    async ({ params: { id } }) => found(kind, id, await resource.get(id)),
+  );
+
+  app.delete(
+    `/v1/${kind}/:id`,
+    {
+      schema: {
+        tags,
+        operationId: `delete${name}`,
+        ...texts.delete,
+        params: idParamsSchema,
+        response: { 204: z.null().describe('Deleted.') },
+        ...describeOperation({}, 'not_found', 'conflict'),
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      found(kind, id, (await resource.remove(id)) || null);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+/** One of a kind in words. */
+export function nounOf(kind: Kind): string {
+  return kind.slice(0, -1);
+}
+
+/** @throws EmpError `not_found` where it is not there */
+export function found<T>(kind: Kind, id: string, resource: T | null): T {
+  if (resource !== null) return resource;
+  throw new EmpError('not_found', `there is no ${nounOf(kind)} ${id}`);
+}

@@ -1,0 +1,98 @@
+import type { z } from 'zod';
+import { EmpError, type ErrorCode } from '../core/errors.ts';
+import type { FileRule, ReceivedFiles } from '../intake/received-files.ts';
+import type { StoredRecord, Upload } from '../storage/store.ts';
+import { receiveParts } from './multipart.ts';
+import { describeOperation, type OperationDetails } from './plugins/operations.ts';
+import { nounOf, type Resource, registerResource, type View } from './resource-routes.ts';
+import type { App, Services } from './services.ts';
+
+/** What a client uploads: named by content, never changed, and used by jobs. */
+export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodType, R extends StoredRecord>
+  extends Omit<Resource<Entry, Whole>, 'list' | 'remove'> {
+  /** What the documentation says of the upload. */
+  readonly upload: {
+    readonly texts: { readonly operationId: string; readonly summary: string; readonly description: string };
+    /** The schema of the form, beside its type. */
+    readonly form: object;
+    readonly responses?: OperationDetails['responses'];
+    /** Beside those that every upload may meet. */
+    readonly problems: readonly ErrorCode[];
+  };
+  /** Where the files of each part are to be received. */
+  partsOf(upload: Upload): Readonly<Record<string, FileRule>>;
+  /**
+   * Makes of the files a resource ready to be published. Its view is asked of the record that stands: the same files may have come before.
+   * @throws EmpError for files that make none
+   */
+  prepare(
+    upload: Upload,
+    files: ReceivedFiles,
+  ): Promise<{ readonly record: R; viewOf(record: R): View<Whole> }>;
+}
+
+/** `POST /v1/<kind>`, and the routes that every resource has. One that an unfinished job uses stays. */
+export function registerUploadedResource<
+  Entry extends z.ZodType,
+  Whole extends z.ZodType,
+  R extends StoredRecord & View<Entry>,
+>(app: App, services: Services, resource: UploadedResource<Entry, Whole, R>): void {
+  const { store, jobs, analyses, maxUploadBytes } = services;
+  const { kind, upload: described } = resource;
+  const schema: z.ZodType = resource.schema;
+
+  app.post(
+    `/v1/${kind}`,
+    {
+      schema: {
+        tags: [kind],
+        ...described.texts,
+        response: { 200: schema, 201: schema },
+        ...describeOperation(
+          {
+            requestBody: {
+              required: true,
+              content: { 'multipart/form-data': { schema: { type: 'object', ...described.form } } },
+            },
+            responses: { ...described.responses },
+          },
+          'malformed_body',
+          'payload_too_large',
+          'unsupported_media_type',
+          'invalid_request',
+          ...described.problems,
+          'insufficient_storage',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const upload = await store.createUpload();
+      try {
+        const rules = { files: resource.partsOf(upload), texts: [], maxBytes: maxUploadBytes };
+        const { files } = await receiveParts(request, rules);
+        const { record, viewOf } = await resource.prepare(upload, files);
+        const published = await store.publish(kind, upload, record);
+        reply.code(published.created ? 201 : 200).header('location', `/v1/${kind}/${record.id}`);
+        return viewOf(published.record);
+      } finally {
+        // After publishing there is nothing left of it.
+        await upload.discard();
+      }
+    },
+  );
+
+  registerResource<Entry, Whole>(app, {
+    ...resource,
+    list: (limit, cursor) => store.listRecords<R>(kind, limit, cursor),
+    async remove(id) {
+      if (!(await store.readRecord(kind, id))) return false;
+      if (await jobs.isNeeded(id)) {
+        const inUse = `a queued or running job uses ${nounOf(kind)} ${id}: cancel it or wait`;
+        throw new EmpError('conflict', inUse);
+      }
+      const removed = await store.remove(kind, id);
+      if (removed && kind === 'models') analyses.end(id);
+      return removed;
+    },
+  });
+}
