@@ -19,18 +19,26 @@ export interface JobNews {
   tellEnded(id: string): void;
   /** Tells whoever computes a job that it is to end. */
   tellCancelAsked(id: string): void;
-  onCancelAsked(listener: (id: string) => void): void;
   close(): Promise<void>;
 }
 
-/** @param sender a queue or a worker, by whose connection news is sent: that of `QueueEvents` waits for news */
-export async function openJobNews(backend: Backend, sender: NewsSender, log: Logger): Promise<JobNews> {
+/**
+ * @param sender a queue or a worker, by whose connection news is sent: that of `QueueEvents` waits for news
+ * @param onCancelAsked of one who computes jobs: hears which are to end
+ */
+export async function openJobNews(
+  backend: Backend,
+  sender: NewsSender,
+  log: Logger,
+  onCancelAsked?: (id: string) => void,
+): Promise<JobNews> {
   const events = backend.createQueueEvents();
   events.on('error', (error) => log.warn({ err: error }, 'queue events'));
-  await events.waitUntilReady();
   const wakeups = new Wakeups();
   for (const name of ['progress', 'completed', 'failed', ENDED])
     events.on(name, ({ jobId }) => wakeups.wake(jobId));
+  if (onCancelAsked) events.on(CANCEL_ASKED, ({ jobId }) => onCancelAsked(jobId));
+  await events.waitUntilReady();
   const tell = (event: string, jobId: string) => {
     sender
       .getBackend()
@@ -41,9 +49,6 @@ export async function openJobNews(backend: Backend, sender: NewsSender, log: Log
     subscribe: (id) => wakeups.subscribe(id),
     tellEnded: (id) => tell(ENDED, id),
     tellCancelAsked: (id) => tell(CANCEL_ASKED, id),
-    onCancelAsked: (listener) => {
-      events.on(CANCEL_ASKED, ({ jobId }) => listener(jobId));
-    },
     close: () => events.close(),
   };
 }

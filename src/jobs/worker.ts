@@ -68,7 +68,8 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
     // Without flags of this process: a debugger's or a test runner's are not for its children.
     workerForkOptions: { env, execArgv: [] },
   });
-  const opening = openJobNews(backend, worker, log);
+  const stop = (id: string, reason: StopReason) => worker.cancelJob(id, reason);
+  const opening = openJobNews(backend, worker, log, (id) => stop(id, 'canceled'));
   const settling = new Set<Promise<void>>();
   const running = new Set<Job<QueuedData>>();
   worker.on('active', (job) => {
@@ -91,9 +92,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       .finally(() => settling.delete(settled));
     settling.add(settled);
   });
-  const stop = (id: string, reason: StopReason) => worker.cancelJob(id, reason);
   const news = await opening;
-  news.onCancelAsked((id) => stop(id, 'canceled'));
   // News may be lost, the word in the store is not.
   worker.on('locksRenewed', ({ jobIds }) => {
     for (const id of jobIds)
