@@ -7,6 +7,7 @@ import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import { accumulateGradients } from '../../src/autodiff/gradients.ts';
 import { rademacher } from '../../src/autodiff/rademacher.ts';
 import { RandomWords } from '../../src/core/random-words.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { gaussians, smallModel, tensor } from '../criteria/small-model.ts';
 import { node } from '../formats/onnx/build-model.ts';
@@ -171,8 +172,7 @@ describe("v' H v against float64 double backward in PyTorch", { skip }, () => {
       assert.ok(classIds);
       const expected: number[] = reference[folder].products;
       const context: GradientContext = {
-        modelDirectory: join(fixtures ?? '', folder),
-        files: ['model.onnx'],
+        model: await readStoredModel(join(fixtures ?? '', folder), ['model.onnx']),
         scratchDirectory: await testFolder(t),
         samples: { ...samples, labels: classIds },
         runtime: RUNTIME,

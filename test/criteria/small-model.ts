@@ -10,6 +10,7 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
 import { elements, encode, type GraphParts, model } from '../formats/onnx/build-model.ts';
 import { writeArray } from '../runtime/samples.ts';
@@ -48,7 +49,7 @@ export async function smallModelContext(t: TestContext, small: SmallModel): Prom
   await writeFile(join(folder, 'model.onnx'), encode(smallModel(small)));
   const input = await writeArray(folder, 'x', 'float32', small.xShape, small.x);
   const samples = { nSamples: small.xShape[0], inputs: [input], labels: null };
-  return criterionContext(folder, ['model.onnx'], folder, samples);
+  return criterionContext(await readStoredModel(folder, ['model.onnx']), folder, samples);
 }
 
 export function smallModel({ opset = 17, xShape, batch, ...parts }: SmallModel): ModelProto {

@@ -13,7 +13,6 @@ const TARGET = 'export interface Target {\n  readonly one: 1;\n}\n';
 /** What the tree does against the rules today. An entry that is no longer found fails the test: take it out. */
 const KNOWN: readonly string[] = [
   'src/http/schemas.ts is over 250 lines and its head gives no reason',
-  'src/runtime/evaluation.ts is over 250 lines and its head gives no reason',
   'src/structure/analysis.ts is over 250 lines and its head gives no reason',
 ];
 

@@ -3,12 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import type { RepairContext } from '../../src/repair/repair-context.ts';
 import { readNumbers, TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { type SmallModel, smallModel } from '../criteria/small-model.ts';
 import { encode } from '../formats/onnx/build-model.ts';
-import { inventoryOf } from '../pipeline/prune-files.ts';
 import { writeArray } from '../runtime/samples.ts';
 
 /** A dense and a pruned model, and the samples that both are run on. */
@@ -34,7 +34,7 @@ export async function modelPair(
     const directory = join(folder, name);
     await mkdir(directory);
     await writeFile(join(directory, 'model.onnx'), encode(smallModel(model)));
-    return { directory, inventory: await inventoryOf(directory, ['model.onnx']) };
+    return await readStoredModel(directory, ['model.onnx']);
   };
   const input = await writeArray(folder, 'x', 'float32', dense.xShape, dense.x);
   const prunedModel = await place('pruned', { ...dense, ...pruned });
