@@ -44,10 +44,12 @@ export async function benchEvaluation(): Promise<string> {
   };
   const evaluateDense = () =>
     time(async () => {
-      await using _ = await Evaluator.open(mlp.path, mlp.samples, RUNTIME, {
+      await using _ = await Evaluator.open({
         ...context,
+        model,
+        samples: mlp.samples,
         scratchDirectory: mlp.directory,
-        externalFiles: [],
+        runtime: RUNTIME,
         onSamples() {},
       });
     });

@@ -9,6 +9,7 @@ import {
   setUpGradients,
 } from '../src/autodiff/gradient-setup.ts';
 import { writePrepared } from '../src/autodiff/prepare.ts';
+import { readStoredModel } from '../src/graph/inventory.ts';
 import { readFirstBatch } from '../src/runtime/batches.ts';
 import { type Feeds, type ModelSession, openSession } from '../src/runtime/session.ts';
 import { fixtureSamples } from '../test/runtime/samples.ts';
@@ -29,16 +30,15 @@ export interface FixtureGradients extends AsyncDisposable {
 /** @param fixtures folder that holds the fixtures' folders */
 export async function openFixtureGradients(fixtures: string, fixture: string): Promise<FixtureGradients> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-bench-'));
-  const modelDirectory = join(fixtures, fixture);
-  const { prunable } = JSON.parse(await readFile(join(modelDirectory, 'golden.json'), 'utf8'));
+  const stored = join(fixtures, fixture);
+  const { prunable } = JSON.parse(await readFile(join(stored, 'golden.json'), 'utf8'));
   const weights = Object.keys(prunable);
   const { labels, ...samples } = await fixtureSamples(fixture, 'calibration');
   if (labels === null) throw new TypeError(`${fixture} without labels`);
   const runtime = (threads: number) => ({ providers: ['cpu' as const], threads });
   const { signal } = new AbortController();
   const context = {
-    modelDirectory,
-    files: ['model.onnx'],
+    model: await readStoredModel(stored, ['model.onnx']),
     scratchDirectory: directory,
     samples: { ...samples, labels },
     runtime: runtime(1),

@@ -1,23 +1,17 @@
 /** Analyses a model's structures, removes a third of every family, and prints what both took, in a process of its own so that its memory can be measured. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openFileSource } from '../src/formats/file-source.ts';
-import { readModelInventory } from '../src/graph/inventory.ts';
+import { readStoredModel } from '../src/graph/inventory.ts';
 import { StructuredModel } from '../src/structure/structured-model.ts';
 import { time } from './measure.ts';
 import { peakBytes } from './peak-memory.ts';
 
-const [modelDirectory, targetDirectory] = process.argv.slice(2);
+const [directory, targetDirectory] = process.argv.slice(2);
 const { signal } = new AbortController();
-await using opened = new AsyncDisposableStack();
-const sources = new Map();
-for (const file of await readdir(modelDirectory))
-  sources.set(file, opened.use(await openFileSource(join(modelDirectory, file))));
-const inventory = await readModelInventory(sources);
+const stored = await readStoredModel(directory, await readdir(directory));
 const runtime = { providers: ['cpu'] as const, threads: 1 };
 
 const start = performance.now();
-await using model = await StructuredModel.open({ modelDirectory, inventory, runtime, signal });
+await using model = await StructuredModel.open({ model: stored, runtime, signal });
 const analysisMs = performance.now() - start;
 const analysisPeak = await peakBytes();
 const { families } = model.structures;
@@ -27,7 +21,7 @@ const removed = families.flatMap(({ structures }) =>
 const removalMs = await time(() => model.write(new Set(removed), targetDirectory, signal));
 console.log(
   JSON.stringify({
-    parameters: inventory.nParameters,
+    parameters: stored.inventory.nParameters,
     families: families.length,
     structures: families.reduce((sum, { structures }) => sum + structures.length, 0),
     analysisMs,

@@ -11,7 +11,7 @@ import { EmpError } from '../src/core/errors.ts';
 import { openSession } from '../src/runtime/session.ts';
 import { sharedFixtures } from '../test/shared.ts';
 import { checkModel, RUNTIME } from './check-gradients/check-model.ts';
-import { installedModels, readInventory } from './model-files.ts';
+import { installedModels, readModel } from './model-files.ts';
 
 const TOLERANCE = 1e-3;
 
@@ -36,13 +36,14 @@ async function check(path: string): Promise<void> {
   const name = join(basename(dirname(path)), basename(path));
   count('models');
   try {
-    const inventory = await readInventory(path);
+    const model = await readModel(path);
+    const { inventory } = model;
     if (!inventory.tensors.some(({ dtype }) => isFloatDtype(dtype))) return;
     count('models with float tensors');
     if (!(await opens(path, name))) return;
     count('models with float tensors that onnxruntime opens');
     if (inventory.tensors.some(({ prunable }) => prunable)) count('of these with prunable weights');
-    const { nodes, weights, worst: found } = await checkModel(path, inventory);
+    const { nodes, weights, worst: found } = await checkModel(model);
     worst = Math.max(worst, found.error);
     const error = `largest error ${found.error.toExponential(1)} (${found.weight})`;
     console.log(`${name}: nodes ${nodes}, weights ${weights}, ${error}`);

@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { openFileSource } from '../src/formats/file-source.ts';
-import type { ModelInventory } from '../src/formats/model.ts';
-import { readOnnxInventory } from '../src/graph/onnx-inventory.ts';
+import { basename, dirname } from 'node:path';
+import type { StoredModel } from '../src/formats/stored-model.ts';
+import { readStoredModel } from '../src/graph/inventory.ts';
 
 /** The models of Debian's libonnx-testdata. */
 export function installedModels(): string[] {
@@ -11,13 +10,9 @@ export function installedModels(): string[] {
   return listed.split('\n').filter((path) => path.endsWith('.onnx'));
 }
 
-/** Throws as `readOnnxInventory`. */
-export async function readInventory(path: string): Promise<ModelInventory> {
-  await using stack = new AsyncDisposableStack();
-  const sources = new Map();
-  for (const name of await modelFiles(path))
-    sources.set(name, stack.use(await openFileSource(join(dirname(path), name))));
-  return await readOnnxInventory(sources);
+/** Throws as `readStoredModel`. */
+export async function readModel(path: string): Promise<StoredModel> {
+  return await readStoredModel(dirname(path), await modelFiles(path));
 }
 
 /** The model, and what lies beside it that could be its external data. */

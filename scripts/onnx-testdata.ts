@@ -13,7 +13,7 @@ import { EmpError } from '../src/core/errors.ts';
 import type { ModelInventory } from '../src/formats/model.ts';
 import { prune } from '../src/pipeline/prune.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
-import { installedModels, readInventory } from './model-files.ts';
+import { installedModels, readModel } from './model-files.ts';
 
 const counts = new Map<string, number>();
 const failures: string[] = [];
@@ -45,7 +45,7 @@ async function check(path: string): Promise<void> {
 
 async function readOrRefuse(path: string): Promise<ModelInventory | null> {
   try {
-    return await readInventory(path);
+    return (await readModel(path)).inventory;
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;
     count(`refused: ${error.code}`);

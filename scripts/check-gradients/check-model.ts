@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type PreparedModel, prepareModel, writePrepared } from '../../src/autodiff/prepare.ts';
 import { type ProbedValues, probeValues } from '../../src/autodiff/probe.ts';
 import { isFloatDtype } from '../../src/core/dtype.ts';
-import { elementCount, type ModelInventory } from '../../src/formats/model.ts';
+import { elementCount } from '../../src/formats/model.ts';
 import type { Fetched } from '../../src/formats/numbers.ts';
+import { mainPath, type StoredModel } from '../../src/formats/stored-model.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
 import { finalNode } from '../../src/graph/measured-output.ts';
 import { type Feeds, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
@@ -28,24 +29,22 @@ export interface CheckedModel {
 /**
  * Differentiates a random linear function of a model's float outputs with respect to all float tensors but sizes, and compares with central differences. Of outputs
  * of Sigmoid and Softmax what these read is taken, as by the losses: saturated, they would leave nothing to compare.
- * @param path of the `.onnx` file
  * @throws EmpError what the product refuses the model with
  */
-export async function checkModel(path: string, { files, tensors }: ModelInventory): Promise<CheckedModel> {
+export async function checkModel(model: StoredModel): Promise<CheckedModel> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-gradients-'));
   try {
     const random = new RandomNumbers();
     const prepared = await prepareModel({
-      modelDirectory: dirname(path),
-      files,
+      model,
       directory,
       signal: new AbortController().signal,
     });
-    const feeds = await createFeeds(path, modelInputs(prepared.model), random);
+    const feeds = await createFeeds(mainPath(model), modelInputs(prepared.model), random);
     const facts = await probeValues(prepared, prepared.proto, feeds, RUNTIME);
     const exact = await probeValues(prepared, prepared.proto, feeds.slice(0, 1), RUNTIME);
     const factors = drawFactors(measuredValues(prepared, facts), exact, random);
-    const floats = tensors.filter(({ dtype }) => isFloatDtype(dtype)).map(({ name }) => name);
+    const floats = model.inventory.tensors.filter(({ dtype }) => isFloatDtype(dtype)).map(({ name }) => name);
     const names = floats.filter((name) => !isSize(prepared, name));
     const gradients = await computeGradients(prepared, facts, names, factors, feeds[0], RUNTIME);
     const worst = await compare(prepared, exact, gradients, factors, feeds[0], random);

@@ -4,7 +4,7 @@ import { EmpError } from '../../src/core/errors.ts';
 import { measureLatency } from '../../src/runtime/latency.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import { type CheckedRemoval, checkRemovalOf, structuresOf } from '../../test/structure/removal-check.ts';
-import { readInventory } from '../model-files.ts';
+import { readModel } from '../model-files.ts';
 
 /** Of the largest number of an output. */
 const TOLERANCE = 1e-5;
@@ -56,7 +56,7 @@ export async function checkModel(path: string): Promise<CheckedModel> {
 
 async function ratiosOf(path: string, checked: CheckedRemoval): Promise<string[]> {
   const parameters = await Promise.all(
-    [path, checked.path].map(async (file) => (await readInventory(file)).nParameters),
+    [path, checked.path].map(async (file) => (await readModel(file)).inventory.nParameters),
   );
   const bytes = await Promise.all([path, checked.path].map(async (file) => (await stat(file)).size));
   await using dense = await openSession(path, RUNTIME);

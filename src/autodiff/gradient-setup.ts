@@ -8,23 +8,16 @@ import { chooseOutput } from '../graph/measured-output.ts';
 import type { LossHead } from '../graph/passes/append-loss.ts';
 import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from '../runtime/batches.ts';
 import { checkLabels } from '../runtime/label-checks.ts';
-import type { Feeds, RuntimeSettings } from '../runtime/session.ts';
+import type { ModelRun } from '../runtime/model-run.ts';
+import type { Feeds } from '../runtime/session.ts';
 import { type PreparedModel, prepareModel } from './prepare.ts';
 import { type ProbedValues, probeValues } from './probe.ts';
 
 /** A model, and labelled samples on which the loss is taken. */
-export interface GradientContext {
-  /** Holds `files`, one of them the `.onnx` file. */
-  readonly modelDirectory: string;
-  readonly files: readonly string[];
-  readonly scratchDirectory: string;
+export interface GradientContext extends ModelRun {
   readonly samples: SampleSet & { readonly labels: ArrayFile };
-  readonly runtime: RuntimeSettings;
-  readonly signal: AbortSignal;
   /** Most samples of a batch; where not given 64, or as many as stay within 64 MB of computed values. Sums depend on it only by rounding. */
   readonly maxBatchSamples?: number;
-  /** Called after every batch; where there are several passes over the samples, in each of them. */
-  onSamples(count: number): void;
 }
 
 /** A model that is ready to be differentiated. */
@@ -51,8 +44,8 @@ const MAX_BATCH_BYTES = 64 * 2 ** 20;
  * @throws EmpError what `prepareModel`, `probeValues` and `chooseOutput` throw; samples_mismatch
  */
 export async function setUpGradients(context: GradientContext, directory: string): Promise<GradientSetup> {
-  const { modelDirectory, files, samples, signal, runtime } = context;
-  const prepared = await prepareModel({ modelDirectory, files, directory, signal });
+  const { samples, signal, runtime } = context;
+  const prepared = await prepareModel({ ...context, directory });
   const fixedBatch = fixedBatchSize(modelInputs(prepared.model), samples);
   const sample = await readFirstBatch(samples, 1, signal);
   const runs = probeSizes(fixedBatch).map((count) => inputFeeds(repeatFirst(sample, count), prepared));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { toBinary } from '@bufbuild/protobuf';
 import { openFiles } from '../formats/file-source.ts';
 import { type ModelProto, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { constantsToInitializers } from '../graph/passes/constants-to-initializers.ts';
@@ -32,9 +33,7 @@ export interface PreparedModel {
 }
 
 export interface PrepareContext {
-  /** Holds `files`, one of them the `.onnx` file. */
-  readonly modelDirectory: string;
-  readonly files: readonly string[];
+  readonly model: StoredModel;
   /** Gets links to the model's files, or copies where links are not possible, and what had to be converted. */
   readonly directory: string;
   readonly signal: AbortSignal;
@@ -53,15 +52,15 @@ export const GRADIENT_FORM: readonly GraphPass<{ readonly widenedInputs: string[
  * @throws EmpError malformed_onnx, missing_file, unsupported_model
  */
 export async function prepareModel(context: PrepareContext): Promise<PreparedModel> {
-  const { modelDirectory, directory, signal } = context;
+  const { model: stored, directory } = context;
   await using opened = new AsyncDisposableStack();
-  const files = await openFiles(modelDirectory, context.files, opened);
-  const stored = await readOnnxModel(files);
-  const { proto } = stored;
-  const names = nameStoredTensors(stored);
+  const files = await openFiles(stored.directory, stored.inventory.files, opened);
+  const read = await readOnnxModel(files);
+  const { proto } = read;
+  const names = nameStoredTensors(read);
   inlineFunctions(proto);
   await mkdir(directory, { recursive: true });
-  await placeTensors(proto, { modelDirectory, files, directory, signal });
+  await placeTensors(proto, { ...context, files });
   const widenedInputs: string[] = [];
   runPasses(proto, GRADIENT_FORM, { widenedInputs });
   const model = new OnnxModel(proto);

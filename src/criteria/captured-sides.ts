@@ -34,8 +34,7 @@ export async function captureSides(
       places(tensor).map((activations) => ({ activations, reduction, tensor, side })),
     ),
   );
-  const { files } = context.inventory;
-  const captured = await captureSums(model, requests, { ...context, files, samples: samplesOf(context) });
+  const captured = await captureSums(model, requests, { ...context, samples: samplesOf(context) });
   const sums = new Map<string, FeatureSums[]>(weights.map((tensor) => [tensor, []]));
   let taken = 0;
   for (const own of reductions.flatMap(() => [...sums])) {

@@ -1,9 +1,9 @@
 import type { FloatDtype } from '../core/dtype.ts';
-import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import type { ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import type { StructureCriterion, WeightCriterion } from '../recipe/criteria.ts';
-import type { RuntimeSettings } from '../runtime/session.ts';
+import type { ModelRun } from '../runtime/model-run.ts';
 import type { Family } from '../structure/families.ts';
 
 /**
@@ -19,12 +19,7 @@ export interface ScoreRange {
   readonly n: number;
 }
 
-export interface CriterionContext {
-  /** The model's files. */
-  readonly modelDirectory: string;
-  readonly inventory: ModelInventory;
-  /** For files that exist only while the job runs. */
-  readonly scratchDirectory: string;
+export interface CriterionContext extends ModelRun {
   /** The client's arrays by name, of criterion `scores`. */
   readonly scores: ReadonlyMap<string, ScoreArray> | null;
   /** What data-driven criteria run the model on: there for a criterion that needs it, with labels where it needs those. */
@@ -33,10 +28,6 @@ export interface CriterionContext {
   readonly maxBatchSamples?: number;
   /** Of the numbers that criterion `random` draws. */
   readonly seed: number;
-  readonly runtime: RuntimeSettings;
-  readonly signal: AbortSignal;
-  /** Called with the number of samples that were run, batch by batch. */
-  onSamples(count: number): void;
 }
 
 /** Scores the selected tensors, one range each, in their order. Named by its row of the vocabulary: without one it does not compile. */

@@ -22,7 +22,6 @@ export async function gradientScores(
   const names = tensors.map(({ name }) => name);
   const gradients = accumulateGradients(names, statistic, {
     ...context,
-    files: context.inventory.files,
     samples: labelledSamplesOf(context),
   });
   const ranges: ScoreRange[] = [];

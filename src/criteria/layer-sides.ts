@@ -31,9 +31,9 @@ export async function layersOf(
   criterion: StructureCriterion,
   role: 'producers' | 'consumers',
   families: readonly Family[],
-  { modelDirectory, inventory }: CriterionContext,
+  context: CriterionContext,
 ): Promise<LayerSide> {
-  const model = await readStoredGraph({ directory: modelDirectory, inventory });
+  const model = await readStoredGraph(context.model);
   const sites = findLayerSites(model);
   const found = new Map<string, LayerActivations>();
   const reasons = new Map<string, string>();

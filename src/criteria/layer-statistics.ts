@@ -1,7 +1,6 @@
-import { join } from 'node:path';
-import { openFileSource } from '../formats/file-source.ts';
 import type { ModelTensor } from '../formats/model.ts';
-import { findLayerSites, readOnnxModel } from '../graph/onnx-inventory.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import { findLayerSites } from '../graph/onnx-inventory.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
 import type { LayerActivations } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
@@ -25,16 +24,12 @@ export async function captureLayers(
   tensors: readonly ModelTensor[],
   context: CriterionContext,
 ): Promise<LayerStatistics[]> {
-  const { modelDirectory } = context;
-  const { files } = context.inventory;
-  const [file] = files;
-  await using source = await openFileSource(join(modelDirectory, file));
-  const model = await readOnnxModel(new Map([[file, source]]));
+  const model = await readStoredGraph(context.model);
   const layers = checkCapturable(criterion, side, findLayerSites(model), tensors);
   const requests = layers.flatMap(({ values }, index) =>
     values.map((activations) => ({ activations, reduction, tensor: tensors[index].name, side })),
   );
-  const sums = await captureSums(model, requests, { ...context, files, samples: samplesOf(context) });
+  const sums = await captureSums(model, requests, { ...context, samples: samplesOf(context) });
   let taken = 0;
   return layers.map(({ values, features }) => {
     const places = sums.slice(taken, taken + values.length);

@@ -12,7 +12,7 @@ import { type FeatureFactors, weightChunks } from './weight-chunks.ts';
 export async function writeScores(
   tensor: ModelTensor,
   { factors, features }: FeatureFactors,
-  context: Pick<CriterionContext, 'modelDirectory' | 'scratchDirectory' | 'signal'>,
+  context: Pick<CriterionContext, 'model' | 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
   const { name, dtype, shape } = tensor;

@@ -12,7 +12,7 @@ export async function sumOverSites(
   families: readonly Family[],
   sitesOf: (structure: Structure) => readonly Site[],
   figuresOf: PositionFigures,
-  { inventory }: Pick<CriterionContext, 'inventory'>,
+  { model: { inventory } }: Pick<CriterionContext, 'model'>,
 ): Promise<Float64Array[]> {
   const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const known = new Map<string, Float64Array>();

@@ -7,6 +7,7 @@ import { openFileSource } from '../formats/file-source.ts';
 import { readIrregular } from '../formats/irregular.ts';
 import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
 import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
+import type { ModelRun } from '../runtime/model-run.ts';
 
 /** A megabyte of float32 at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
@@ -18,16 +19,12 @@ export interface WeightChunk {
   readonly weights: Float64Array;
 }
 
-export interface WeightContext {
-  /** Holds the model's files. */
-  readonly modelDirectory: string;
-  readonly signal: AbortSignal;
-}
+export type WeightContext = Pick<ModelRun, 'model' | 'signal'>;
 
 /** The weights of a tensor in their order, chunk by chunk. Throws `unsupported_dtype` for what are no floats. */
 export async function* weightChunks(
   { data, dtype, name, shape }: ModelTensor,
-  { modelDirectory, signal }: WeightContext,
+  { model, signal }: WeightContext,
 ): AsyncGenerator<WeightChunk> {
   if (data === null || !isFloatDtype(dtype)) {
     throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights can be scored`);
@@ -37,8 +34,8 @@ export async function* weightChunks(
   const width = BYTE_WIDTH[dtype];
   await using files = new AsyncDisposableStack();
   const source: ByteSource = range
-    ? files.use(await openFileSource(join(modelDirectory, range.file)))
-    : bytesSource(await readIrregular(modelDirectory, data, n));
+    ? files.use(await openFileSource(join(model.directory, range.file)))
+    : bytesSource(await readIrregular(model.directory, data, n));
   const first = range?.offset ?? 0;
   const buffer = new Float64Array(Math.min(CHUNK_ELEMENTS, n));
   for (let start = 0; start < n; start += buffer.length) {

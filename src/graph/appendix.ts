@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EmpError } from '../core/errors.ts';
 import { GraphProtoSchema, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import type { OnnxModel } from './onnx-model.ts';
 import { freePrefix } from './proto-walk.ts';
@@ -38,13 +39,12 @@ export class GraphAppendix extends GraphBuilder {
  * possible. Returns the `.onnx` file's path.
  */
 export async function writeAppended(
-  directory: string,
-  files: readonly string[],
+  { directory, inventory }: StoredModel,
   appendix: Uint8Array,
   target: string,
 ): Promise<string> {
   let path = '';
-  for (const file of files) {
+  for (const file of inventory.files) {
     const [from, to] = [join(directory, file), join(target, file)];
     await mkdir(dirname(to), { recursive: true });
     if (!file.endsWith('.onnx')) {

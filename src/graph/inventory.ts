@@ -1,11 +1,19 @@
 import { EmpError } from '../core/errors.ts';
+import { openFiles } from '../formats/file-source.ts';
 import type { ModelFiles, ModelInventory } from '../formats/model.ts';
 import { readSafetensorsInventory } from '../formats/safetensors/checkpoint.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { readOnnxInventory } from './onnx-inventory.ts';
 
 const SAFETENSORS = /\.safetensors(\.index\.json)?$/;
 /** Formats whose loading runs code that comes with the file, named so that the refusal says what to do. */
 const PICKLED = /\.(pt|pth|bin|ckpt|pkl)$/;
+
+/** The model that files in a folder are, by their names there. Throws as `readModelInventory`. */
+export async function readStoredModel(directory: string, names: readonly string[]): Promise<StoredModel> {
+  await using opened = new AsyncDisposableStack();
+  return { directory, inventory: await readModelInventory(await openFiles(directory, names, opened)) };
+}
 
 /**
  * What the files of a model hold, read by range: headers and graph, never the weights. Which reader applies is decided by the files' names.

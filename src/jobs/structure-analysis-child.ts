@@ -10,7 +10,7 @@ import type { AnalysisAnswer } from './structure-analyses.ts';
  * Analyses the model whose files lie in the folder that is its argument and whose inventory comes by stdin, on one thread: graphs of tiny
  * tensors. Its answer goes to stdout.
  */
-const [modelDirectory] = process.argv.slice(2);
+const [directory] = process.argv.slice(2);
 process.stdout.write(JSON.stringify(await answer()));
 
 async function answer(): Promise<AnalysisAnswer> {
@@ -18,12 +18,8 @@ async function answer(): Promise<AnalysisAnswer> {
   const { providers, threads } = readChildSettings();
   const { signal } = new AbortController();
   try {
-    await using model = await StructuredModel.open({
-      modelDirectory,
-      inventory,
-      runtime: { providers, threads },
-      signal,
-    });
+    const runtime = { providers, threads };
+    await using model = await StructuredModel.open({ model: { directory, inventory }, runtime, signal });
     return { structures: describeStructures(model.structures, inventory) };
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;

@@ -79,8 +79,7 @@ export class Candidates {
     if (known) return known;
     try {
       const pruned = await decided.write(directory);
-      const path = join(directory, pruned.model.inventory.files[0]);
-      const { measured } = await repairs.apply(pruned, () => evaluator.measure(path));
+      const { measured } = await repairs.apply(pruned, () => evaluator.measure(pruned.model));
       const found = { ...measured, sparsity: pruned.sparsity };
       if (choice !== null) this.#byChoice.set(choice, found);
       return found;

@@ -1,4 +1,3 @@
-import { dirname, join, relative } from 'node:path';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
@@ -36,11 +35,8 @@ export async function openEvaluator({
   const { model, recipe, evaluation, runtime } = input;
   if (evaluation === null) return null;
   const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
-  const [file, ...others] = model.inventory.files;
-  const externalFiles = others.map((other) => relative(dirname(file), other));
-  const path = join(model.directory, file);
-  const context = { scratchDirectory, externalFiles, signal, onSamples };
-  const evaluator = await namingData('evaluation', () => Evaluator.open(path, evaluation, runtime, context));
+  const context = { model, samples: evaluation, scratchDirectory, runtime, signal, onSamples };
+  const evaluator = await namingData('evaluation', () => Evaluator.open(context));
   if (recipe.target?.max_accuracy_drop !== undefined && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
   return evaluator;
@@ -49,7 +45,7 @@ export async function openEvaluator({
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const { job, candidates, amount, decided, pruned, measured: own, search } = input;
-  const { recipe, outputDirectory } = job.input;
+  const { recipe } = job.input;
   const { evaluator } = candidates;
   const { sparsity } = pruned;
   const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(amount, recipe.scope);
@@ -58,10 +54,11 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
   const uniform = await measureUniform(input);
-  const path = join(outputDirectory, pruned.model.inventory.files[0]);
-  const latency = recipe.dry_run ? null : await evaluator.latency(path);
+  const latency = recipe.dry_run ? null : await evaluator.latency(pruned.model);
   const extended =
-    recipe.dry_run || recipe.granularity === 'weight' ? null : await evaluator.latency(path, 'extended');
+    recipe.dry_run || recipe.granularity === 'weight'
+      ? null
+      : await evaluator.latency(pruned.model, 'extended');
   const { sparsity: _, ...figures } = measured;
   const { dense } = evaluator;
   return {

@@ -52,8 +52,7 @@ export function criterionContext(job: PruneJob): CriterionContext {
   const { input, scratchDirectory, signal, onCalibration: onSamples } = job;
   const { model, recipe, scores, calibration, runtime } = input;
   return {
-    modelDirectory: model.directory,
-    inventory: model.inventory,
+    model,
     scratchDirectory,
     scores: scores && scoresByName(scores),
     calibration,

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import { REPAIRS as REPAIR_ROWS, type RepairName } from '../recipe/terms.ts';
@@ -35,10 +34,8 @@ export class Repairs {
     evaluator: Evaluator | null,
   ): Promise<{ steps: RepairStep[]; measured: Measurement | null }> {
     const { recipe } = this.#job.input;
-    const { directory, inventory } = pruned.model;
-    const path = join(directory, inventory.files[0]);
     return await this.apply(pruned, async () =>
-      evaluator && !recipe.dry_run ? await evaluator.measure(path) : null,
+      evaluator && !recipe.dry_run ? await evaluator.measure(pruned.model) : null,
     );
   }
 

@@ -1,6 +1,7 @@
 import { open, stat, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
+import type { StoredModel } from '../formats/stored-model.ts';
 import { type Recipe, roundToOf } from '../recipe/recipe.ts';
 import { compressedSize } from '../report/compressed-size.ts';
 import type { Evaluation, Report } from '../report/report.ts';
@@ -42,10 +43,11 @@ interface ReportInput {
 
 /** Hashes what was written, measures sizes, and writes `report.json` and `report.html`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { job, amount, content, evaluation, repair } = input;
+  const { job, amount, pruned, content, evaluation, repair } = input;
   const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
-  for (const file of [...prunedFiles(input), MASKS_FILE]) artifacts.push(await describe(job, file));
+  const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
+  for (const file of [...prunedFiles, MASKS_FILE]) artifacts.push(await describe(job, file));
 
   const { total, tensors, scores, structures, loss_bound, ...figures } = content;
   const sizes = await measureSizes(input);
@@ -104,19 +106,13 @@ function filledIn(recipe: Recipe, { beta }: Amount): Report['recipe'] {
   };
 }
 
-/** None of a dry run. */
-function prunedFiles({ job, pruned }: ReportInput): readonly string[] {
-  return job.input.recipe.dry_run ? [] : pruned.model.inventory.files;
-}
-
 async function measureSizes(input: ReportInput): Promise<Report['sizes']> {
   const {
-    input: { model, outputDirectory },
+    input: { model, recipe, outputDirectory },
     signal,
   } = input.job;
-  const files = prunedFiles(input);
-  const dense = await sizeOf(model.directory, model.inventory.files, signal);
-  const pruned = files.length === 0 ? null : await sizeOf(outputDirectory, files, signal);
+  const dense = await sizeOf(model, signal);
+  const pruned = recipe.dry_run ? null : await sizeOf(input.pruned.model, signal);
   return {
     dense_bytes: dense.bytes,
     pruned_bytes: pruned?.bytes ?? null,
@@ -127,9 +123,9 @@ async function measureSizes(input: ReportInput): Promise<Report['sizes']> {
   };
 }
 
-async function sizeOf(directory: string, files: readonly string[], signal: AbortSignal) {
+async function sizeOf({ directory, inventory }: StoredModel, signal: AbortSignal) {
   const total = { bytes: 0, zstdBytes: 0, estimated: false };
-  for (const file of files) {
+  for (const file of inventory.files) {
     const path = join(directory, file);
     const zstd = await compressedSize(path, signal);
     total.bytes += (await stat(path)).size;

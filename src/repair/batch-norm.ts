@@ -3,13 +3,7 @@ import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
 import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
-import {
-  captureContext,
-  type LeftOut,
-  type RepairContext,
-  type RepairPlan,
-  type RepairWork,
-} from './repair-context.ts';
+import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import { repairOrder } from './repair-order.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 import { type BatchNorm, findBatchNorms } from './writable-batch-norms.ts';
@@ -27,7 +21,7 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
   const single: LeftOut[] = [];
   for (const norms of orderOf(model, found)) {
     const requests = norms.flatMap((norm) => [request(norm, 'sum'), request(norm, 'sum_of_squares')]);
-    const sums = await captureSums(model, requests, captureContext(context, pruned));
+    const sums = await captureSums(model, requests, { ...context, model: pruned });
     for (const [i, { node, mean, variance }] of norms.entries()) {
       const [{ sums: values, count }, { sums: squares }] = sums.slice(2 * i, 2 * i + 2);
       if (count < 2) {

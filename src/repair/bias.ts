@@ -1,18 +1,16 @@
 import type { ModelInventory } from '../formats/model.ts';
-import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { findLayers } from '../graph/weights/weight-layers.ts';
 import type { Activations } from '../graph/weights/weights.ts';
-import { type CaptureRequest, captureSums, type FeatureSums } from '../runtime/capture.ts';
-import { findBiases, type LayerBias } from './layer-biases.ts';
 import {
-  captureContext,
-  type LeftOut,
-  type RepairContext,
-  type RepairPlan,
-  type RepairWork,
-} from './repair-context.ts';
+  type CaptureContext,
+  type CaptureRequest,
+  captureSums,
+  type FeatureSums,
+} from '../runtime/capture.ts';
+import { findBiases, type LayerBias } from './layer-biases.ts';
+import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import { repairOrder } from './repair-order.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 
@@ -34,10 +32,10 @@ export async function repairBiases(context: RepairContext, edits: TensorEdits): 
     const outputs = outputsOf(bias);
     return outputs.length === bias.places.length && outputs.every((output) => typeof output !== 'string');
   });
-  const targets = await measure(denseModel, dense, comparable, outputsOf, context);
+  const targets = await measure(denseModel, comparable, outputsOf, { ...context, model: dense });
   for (const biases of orderOf(model, comparable)) {
     const outputs = ({ places }: LayerBias) => places.map(({ output }) => output);
-    const means = await measure(model, pruned, biases, outputs, context);
+    const means = await measure(model, biases, outputs, { ...context, model: pruned });
     for (const { tensor, factor, places } of biases) {
       const kept = keptUnits.get(places[0].weight) ?? null;
       const [target, mean] = [
@@ -73,10 +71,9 @@ function orderOf({ graph }: OnnxModel, biases: readonly LayerBias[]): LayerBias[
 /** The mean outputs of the layers that have each bias, per unit, by the bias. */
 async function measure(
   model: OnnxModel,
-  stored: StoredModel,
   biases: readonly LayerBias[],
   outputsOf: (bias: LayerBias) => readonly (Activations | string)[],
-  context: RepairContext,
+  context: CaptureContext,
 ): Promise<Map<string, Float64Array>> {
   const requests = biases.flatMap((bias) =>
     outputsOf(bias).flatMap((activations): CaptureRequest[] =>
@@ -85,7 +82,7 @@ async function measure(
         : [{ activations, reduction: 'sum', tensor: bias.tensor, side: 'output' }],
     ),
   );
-  const sums = await captureSums(model, requests, captureContext(context, stored));
+  const sums = await captureSums(model, requests, context);
   let taken = 0;
   return new Map(
     biases.map(({ tensor, places }) => {

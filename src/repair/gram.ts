@@ -74,12 +74,12 @@ export async function accumulateGrams(
 }
 
 async function openAppended(
-  { directory, inventory }: ReadModel,
+  model: ReadModel,
   appendix: GraphAppendix,
   target: string,
   { runtime }: RepairContext,
 ): Promise<ModelSession> {
-  const path = await writeAppended(directory, inventory.files, appendix.toBytes(), target);
+  const path = await writeAppended(model, appendix.toBytes(), target);
   return await openSession(path, runtime);
 }
 

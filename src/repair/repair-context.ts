@@ -1,10 +1,9 @@
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
-import type { CaptureContext } from '../runtime/capture.ts';
-import type { RuntimeSettings } from '../runtime/session.ts';
+import type { ModelRun } from '../runtime/model-run.ts';
 
 /** What repairs a pruned model, by comparison with the dense one. Weights and layers go by the same names in both; the pruned model's may be smaller. */
-export interface RepairContext {
+export interface RepairContext extends Omit<ModelRun, 'model'> {
   readonly dense: StoredModel;
   /** Its files are changed. */
   readonly pruned: StoredModel;
@@ -15,12 +14,6 @@ export interface RepairContext {
   readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
   /** What both models are run on. Labels are not looked at. */
   readonly samples: SampleSet;
-  /** For files that exist only while a repair runs. */
-  readonly scratchDirectory: string;
-  readonly runtime: RuntimeSettings;
-  readonly signal: AbortSignal;
-  /** Called after every batch of every pass over the samples. */
-  onSamples(count: number): void;
 }
 
 /** A layer that a repair cannot put right. */
@@ -46,11 +39,4 @@ export interface RepairWork {
 export interface RepairPlan extends RepairWork {
   /** Over the samples. */
   readonly nPasses: number;
-}
-
-export function captureContext(
-  context: RepairContext,
-  { directory, inventory }: StoredModel,
-): CaptureContext {
-  return { ...context, modelDirectory: directory, files: inventory.files };
 }

@@ -7,7 +7,8 @@ import type { OnnxModel } from '../graph/onnx-model.ts';
 import { appendSums, type Channels, type Reduction } from '../graph/passes/append-sums.ts';
 import type { Activations } from '../graph/weights/weights.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
-import { openSession, type RuntimeSettings } from './session.ts';
+import type { ModelRun } from './model-run.ts';
+import { openSession } from './session.ts';
 
 export interface CaptureRequest {
   readonly activations: Activations | Channels;
@@ -33,16 +34,8 @@ export interface CaptureLimits {
 /** The sums of 256 values are fetched in well under a millisecond, and a million features take 8 MB. */
 const LIMITS: CaptureLimits = { values: 256, features: 2 ** 20 };
 
-export interface CaptureContext {
-  /** Holds `files`, one of them the `.onnx` file. */
-  readonly modelDirectory: string;
-  readonly files: readonly string[];
-  readonly scratchDirectory: string;
+export interface CaptureContext extends ModelRun {
   readonly samples: SampleSet;
-  readonly runtime: RuntimeSettings;
-  readonly signal: AbortSignal;
-  /** Called after every batch; where there are several passes, in each of them. */
-  onSamples(count: number): void;
   readonly limits?: CaptureLimits;
 }
 
@@ -98,7 +91,7 @@ function splitPasses(captures: readonly Capture[], limits: CaptureLimits): Captu
 }
 
 async function runPass(model: OnnxModel, pass: readonly Capture[], context: CaptureContext): Promise<void> {
-  const { modelDirectory, files, scratchDirectory, samples, runtime, signal } = context;
+  const { scratchDirectory, samples, runtime, signal } = context;
   const appendix = new GraphAppendix(model);
   // onnxruntime runs what is listed last first, with all that it needs: so every activation is reduced as soon as it is there, and freed.
   const fetched = pass.toReversed().map((capture) => {
@@ -107,7 +100,7 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
   });
   const names = fetched.flatMap(({ sums, size }) => [sums, size]);
   await using scratch = await makeScratchFolder(scratchDirectory, 'capture-');
-  const path = await writeAppended(modelDirectory, files, appendix.toBytes(), scratch.path);
+  const path = await writeAppended(context.model, appendix.toBytes(), scratch.path);
   await using session = await openSession(path, runtime);
   const batchSize = await chooseBatchSize(session, samples, names, signal, (results) =>
     Math.max(...fetched.map(({ size }) => countOf(results.get(size)) * Float64Array.BYTES_PER_ELEMENT)),

@@ -1,6 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import type { LossKind } from '../graph/label-layout.ts';
 import { chooseOutput } from '../graph/measured-output.ts';
 import {
@@ -13,15 +14,11 @@ import {
 } from './batches.ts';
 import { Drift } from './drift.ts';
 import { LabelScores, type StandardErrors } from './label-scores.ts';
-import {
-  findLabelledOutput,
-  type LabelledOpening,
-  type LabelledOutput,
-  openLabelled,
-} from './labelled-output.ts';
+import { findLabelledOutput, type LabelledOutput, openLabelled } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
 import { allFinite, type Floats, type Metrics, NOT_MEASURED, SMALLEST, toFloats } from './model-metrics.ts';
-import { type ModelSession, openSession, type RuntimeSettings, type SessionOptions } from './session.ts';
+import type { ModelRun } from './model-run.ts';
+import { type ModelSession, openSession, type SessionOptions } from './session.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
 export interface Measurement extends Metrics, StandardErrors {}
@@ -29,17 +26,13 @@ export interface Measurement extends Metrics, StandardErrors {}
 /** Of onnxruntime's optimizations, those that models are served with. */
 type LatencyLevel = Exclude<SessionOptions['graphOptimizationLevel'], 'disabled' | undefined>;
 
-interface EvaluatorContext extends Omit<LabelledOpening, 'settings'> {
-  readonly signal: AbortSignal;
-  /** Called after every batch with the number of its samples. */
-  onSamples(count: number): void;
+/** The dense model, and what every model is measured on. */
+interface EvaluatorContext extends ModelRun {
+  readonly samples: SampleSet;
 }
 
 /** How every model is run that is measured. */
 interface Setup extends EvaluatorContext {
-  readonly densePath: string;
-  readonly samples: SampleSet;
-  readonly settings: RuntimeSettings;
   /** Name of the output measured. */
   readonly output: string;
   readonly batchSize: number;
@@ -82,17 +75,13 @@ export class Evaluator implements AsyncDisposable {
    * @throws EmpError unsupported_model, execution_provider_unavailable, samples_mismatch, invalid_labels, model_run_failed,
    * non_finite_activation for a dense model whose output is not finite; the signal's reason when aborted
    */
-  static async open(
-    densePath: string,
-    samples: SampleSet,
-    settings: RuntimeSettings,
-    context: EvaluatorContext,
-  ): Promise<Evaluator> {
+  static async open(context: EvaluatorContext): Promise<Evaluator> {
+    const { model: dense, samples } = context;
     await using opened = new AsyncDisposableStack();
-    const session = opened.use(await openSession(densePath, settings));
+    const session = opened.use(await openSession(mainPath(dense), context.runtime));
     const output = chooseOutput(session.outputs);
     const batchSize = await chooseBatchSize(session, samples, [output], context.signal);
-    const setup = { ...context, densePath, samples, settings, output, batchSize };
+    const setup = { ...context, output, batchSize };
     if (samples.labels === null) {
       const nPositions = await countPositions(session, setup);
       const evaluator = new Evaluator(setup, { session }, nPositions);
@@ -103,7 +92,7 @@ export class Evaluator implements AsyncDisposable {
     const scores =
       labelled.appendix === null
         ? await scoreLabels(session, labelled, setup)
-        : await scoreModel(densePath, labelled, setup);
+        : await scoreModel(dense, labelled, setup);
     if (scores.nPositions === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
     if (scores.firstNonFinite !== null) throw notFinite(labelled.title, scores.firstNonFinite);
     if (scores.metrics.loss === null)
@@ -111,28 +100,28 @@ export class Evaluator implements AsyncDisposable {
     return new Evaluator(setup, { scores, labelled }, scores.nPositions);
   }
 
-  /** Measures the model at `prunedPath`, which has the dense one's inputs and outputs; outputs that are not finite give null. */
-  async measure(prunedPath: string): Promise<Measurement> {
+  /** Measures a model that has the dense one's inputs and outputs; outputs that are not finite give null. */
+  async measure(pruned: StoredModel): Promise<Measurement> {
     if ('scores' in this.#reference) {
-      const scores = await scoreModel(prunedPath, this.#reference.labelled, this.#setup);
+      const scores = await scoreModel(pruned, this.#reference.labelled, this.#setup);
       return { ...scores.metrics, ...scores.standardErrors(this.#reference.scores) };
     }
-    await using session = await openSession(prunedPath, this.#setup.settings);
+    await using session = await openSession(mainPath(pruned), this.#setup.runtime);
     const drift = await measureDrift(this.#reference.session, session, this.#setup);
     return { ...drift.metrics, loss_increase_standard_error: null, accuracy_drop_standard_error: null };
   }
 
   /** Of the first batch, both models at the same level of onnxruntime's optimizations. */
-  async latency(prunedPath: string, graphOptimizationLevel: LatencyLevel = 'all'): Promise<Latency> {
-    const { densePath, samples, settings, output, batchSize, signal } = this.#setup;
+  async latency(model: StoredModel, graphOptimizationLevel: LatencyLevel = 'all'): Promise<Latency> {
+    const { samples, runtime, output, batchSize, signal } = this.#setup;
     await using opened = new AsyncDisposableStack();
-    const open = async (path: string) =>
-      opened.use(await openSession(path, settings, { graphOptimizationLevel }));
+    const open = async (stored: StoredModel) =>
+      opened.use(await openSession(mainPath(stored), runtime, { graphOptimizationLevel }));
     const dense =
       'session' in this.#reference && graphOptimizationLevel === 'all'
         ? this.#reference.session
-        : await open(densePath);
-    const pruned = await open(prunedPath);
+        : await open(this.#setup.model);
+    const pruned = await open(model);
     const batch = await readFirstBatch(samples, batchSize, signal);
     return await measureLatency(dense, pruned, batch, output, signal); // awaited before the sessions go
   }
@@ -148,7 +137,7 @@ async function holdAgainstLabels(
   labels: ArrayFile,
   setup: Setup,
 ): Promise<LabelledOutput> {
-  const { samples, output, densePath } = setup;
+  const { samples, output, model } = setup;
   if (labels.shape[0] !== samples.nSamples) {
     throw new EmpError(
       'samples_mismatch',
@@ -163,11 +152,11 @@ async function holdAgainstLabels(
       `output '${output}' of ${batch.count} samples has shape [${shape}]: axis 0 must count the samples`,
     );
   }
-  return findLabelledOutput(densePath, output, shape, labels);
+  return findLabelledOutput(model, output, shape, labels);
 }
 
-async function scoreModel(path: string, labelled: LabelledOutput, setup: Setup): Promise<LabelScores> {
-  await using session = await openLabelled(path, labelled, setup);
+async function scoreModel(model: StoredModel, labelled: LabelledOutput, setup: Setup): Promise<LabelScores> {
+  await using session = await openLabelled(model, labelled, setup);
   return await scoreLabels(session, labelled, setup); // awaited before the session goes
 }
 

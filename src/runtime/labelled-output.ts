@@ -1,14 +1,14 @@
-import { basename, dirname } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { openFileSource } from '../formats/file-source.ts';
 import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { makeScratchFolder } from '../formats/scratch-folder.ts';
+import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
+import { readStoredGraph } from '../graph/interface.ts';
 import { chooseLoss, type LabelLayout, type Labels, layOut } from '../graph/label-layout.ts';
 import { findFinalNode } from '../graph/measured-output.ts';
-import { readOnnxModel } from '../graph/onnx-inventory.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
-import { type ModelSession, openSession, type RuntimeSettings } from './session.ts';
+import type { ModelRun } from './model-run.ts';
+import { type ModelSession, openSession } from './session.ts';
 
 /** What is fetched of a model to be held against labels. */
 export interface LabelledOutput {
@@ -26,18 +26,16 @@ export interface LabelledOutput {
 /**
  * How labels are held against an output: as `chooseLoss` says, by the graph of the model. For binary cross-entropy logits are needed: onnxruntime's
  * float32 Sigmoid is exact to 1e-7 in all and 0 from -18 on, which as a loss is off by a fifth or infinite.
- * @param path of the `.onnx` file, of which the graph alone is read
  * @param shape of the output in a run
  * @throws EmpError samples_mismatch; unsupported_model for a Sigmoid whose logits lie in a function
  */
 export async function findLabelledOutput(
-  path: string,
+  stored: StoredModel,
   name: string,
   shape: readonly number[],
   labels: Labels,
 ): Promise<LabelledOutput> {
-  await using source = await openFileSource(path);
-  const model = await readOnnxModel(new Map([[basename(path), source]]));
+  const model = await readStoredGraph(stored);
   const final = findFinalNode(model, name);
   const loss = chooseLoss({ name, shape, finalOp: final?.op ?? null }, labels);
   const layout = layOut(loss, shape, labels);
@@ -46,25 +44,15 @@ export async function findLabelledOutput(
   return { layout, fetched: name, title: `output '${name}'`, isProbabilities, appendix: null };
 }
 
-/** How models are opened that are held against labels. */
-export interface LabelledOpening {
-  readonly settings: RuntimeSettings;
-  /** Where a copy may be written that is removed again at once. */
-  readonly scratchDirectory: string;
-  /** The model's files beside the `.onnx` file, by their paths from its folder. */
-  readonly externalFiles: readonly string[];
-}
-
-/** Opens a model so that `output.fetched` can be fetched. Throws as `openSession`. */
+/** Opens a model so that `output.fetched` can be fetched; a copy in the scratch folder is removed again at once. Throws as `openSession`. */
 export async function openLabelled(
-  path: string,
+  model: StoredModel,
   { appendix }: LabelledOutput,
-  { settings, scratchDirectory, externalFiles }: LabelledOpening,
+  { runtime, scratchDirectory }: Pick<ModelRun, 'runtime' | 'scratchDirectory'>,
 ): Promise<ModelSession> {
-  if (appendix === null) return openSession(path, settings);
+  if (appendix === null) return openSession(mainPath(model), runtime);
   await using scratch = await makeScratchFolder(scratchDirectory, 'logits-');
-  const files = [basename(path), ...externalFiles];
-  return await openSession(await writeAppended(dirname(path), files, appendix, scratch.path), settings);
+  return await openSession(await writeAppended(model, appendix, scratch.path), runtime);
 }
 
 function readingLogits(

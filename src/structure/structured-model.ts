@@ -11,19 +11,11 @@ import { joinConstants } from '../graph/passes/join-constants.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { type SeparatedConstants, separateConstants } from '../graph/passes/separate-constants.ts';
 import { sinkConstants } from '../graph/passes/sink-constants.ts';
-import type { RuntimeSettings } from '../runtime/session.ts';
+import type { ModelRun } from '../runtime/model-run.ts';
 import { analyseGraphs, findAllStructures, removeFromGraphs } from './analysed-graphs.ts';
 import type { Structures } from './families.ts';
 import { type GraphTrace, traceGraph } from './graph-trace.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
-
-export interface StructuredModelContext {
-  /** Holds the inventory's files. */
-  readonly modelDirectory: string;
-  readonly inventory: ModelInventory;
-  readonly runtime: RuntimeSettings;
-  readonly signal: AbortSignal;
-}
 
 /** Functions become one graph, what a single branch reads stands in it, and nodes share no small constants. */
 const STRUCTURE_FORM: readonly GraphPass<SeparatedConstants>[] = [
@@ -79,17 +71,17 @@ export class StructuredModel implements ReducibleModel {
    * Finds the structures of a model by running its graph twice, without its weights.
    * @throws EmpError malformed_onnx, missing_file; unsupported_model for a model that does not run
    */
-  static async open(context: StructuredModelContext): Promise<StructuredModel> {
-    const { modelDirectory, inventory, runtime, signal } = context;
+  static async open(run: Pick<ModelRun, 'model' | 'runtime' | 'signal'>): Promise<StructuredModel> {
+    const { directory, inventory } = run.model;
     await using opened = new AsyncDisposableStack();
-    const files = await openFiles(modelDirectory, inventory.files, opened);
+    const files = await openFiles(directory, inventory.files, opened);
     const stored = await readOnnxModel(files);
     const { proto } = stored;
     const names = nameStoredTensors(stored);
     const copies = prepareGraph(stored, inventory);
     const untouched = clone(ModelProtoSchema, proto);
     const model = new OnnxModel(proto);
-    const trace = await traceGraph(model, { files, runtime, signal });
+    const trace = await traceGraph(model, { ...run, files });
     const analysed = analyseGraphs(model, trace);
     const structures = findAllStructures(analysed, inventory, names);
     const values = analysed.graphs.map(

@@ -7,6 +7,7 @@ import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import { accumulateGradients } from '../../src/autodiff/gradients.ts';
 import { rademacher } from '../../src/autodiff/rademacher.ts';
 import { RandomWords } from '../../src/core/random-words.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { node, tensor } from '../models/build-model.ts';
 import { CLASSES, gradientContext, INPUTS, labels, N_SAMPLES, w1, x } from '../models/perceptron.ts';
@@ -171,8 +172,7 @@ describe("v' H v against float64 double backward in PyTorch", { skip }, () => {
       assert.ok(classIds);
       const expected: number[] = reference[folder].products;
       const context: GradientContext = {
-        modelDirectory: join(fixtures ?? '', folder),
-        files: ['model.onnx'],
+        model: await readStoredModel(join(fixtures ?? '', folder), ['model.onnx']),
         scratchDirectory: await testFolder(t),
         samples: { ...samples, labels: classIds },
         runtime: RUNTIME,

@@ -6,6 +6,7 @@ import { toBinary } from '@bufbuild/protobuf';
 import { type PreparedModel, prepareModel, writePrepared } from '../../src/autodiff/prepare.ts';
 import { type Fetched, toFloat64 } from '../../src/formats/numbers.ts';
 import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { type Feeds, openSession } from '../../src/runtime/session.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 
@@ -30,8 +31,7 @@ export async function prepareFiles(
 /** Prepares the model in a folder, in one of the test. */
 export async function prepareStored(t: TestContext, folder: string, files: string[]): Promise<Prepared> {
   const prepared = await prepareModel({
-    modelDirectory: folder,
-    files,
+    model: await readStoredModel(folder, files),
     directory: await testFolder(t),
     signal: new AbortController().signal,
   });

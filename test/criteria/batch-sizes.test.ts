@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import type { CriterionContext } from '../../src/criteria/context.ts';
 import { elementCount } from '../../src/formats/model.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { N_SAMPLES, perceptronContext } from '../models/perceptron.ts';
 import { empCount, naiveKeep } from '../pipeline/oracle.ts';
 import { fixtureSamples } from '../runtime/samples.ts';
@@ -52,8 +53,8 @@ async function firstSamples(folder: string): Promise<SampleSet> {
 describe('masks by gradients do not depend on the size of batches', () => {
   for (const criterion of CRITERIA) {
     test(`${criterion} of a perceptron`, async (t) => {
-      const { modelDirectory, files, scratchDirectory, samples } = await perceptronContext(t);
-      const context = await criterionContext(modelDirectory, files, scratchDirectory, samples);
+      const { model, scratchDirectory, samples } = await perceptronContext(t);
+      const context = criterionContext(model, scratchDirectory, samples);
       const masks = [];
       for (const size of BATCH_SIZES) masks.push(await maskOf(criterion, context, ['w1', 'w2'], size));
       assert.deepEqual(
@@ -72,7 +73,8 @@ describe('masks by gradients do not depend on the size of batches', () => {
         const directory = join(fixtures ?? '', folder);
         const { prunable } = JSON.parse(await readFile(join(directory, 'golden.json'), 'utf8'));
         const samples = await firstSamples(folder);
-        const context = await criterionContext(directory, ['model.onnx'], await testFolder(t), samples);
+        const model = await readStoredModel(directory, ['model.onnx']);
+        const context = criterionContext(model, await testFolder(t), samples);
         const [single, ...others] = BATCH_SIZES;
         const { keep: expected } = await maskOf(criterion, context, Object.keys(prunable), single);
         for (const size of others) {

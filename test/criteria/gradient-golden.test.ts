@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { empCount, naiveKeep } from '../pipeline/oracle.ts';
 import { fixtureSamples } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';
@@ -42,9 +43,10 @@ describe('taylor and saliency against the golden figures', { skip }, () => {
         const golden: Golden = JSON.parse(await readFile(join(directory, 'golden.json'), 'utf8'));
         const names = Object.keys(golden.prunable);
         const samples = await fixtureSamples(folder, 'calibration');
-        const context = await criterionContext(directory, ['model.onnx'], await testFolder(t), samples);
+        const model = await readStoredModel(directory, ['model.onnx']);
+        const context = criterionContext(model, await testFolder(t), samples);
         for (const name of names) {
-          const stored = context.inventory.tensors.find((tensor) => tensor.name === name);
+          const stored = context.model.inventory.tensors.find((tensor) => tensor.name === name);
           assert.deepEqual(stored?.shape, golden.prunable[name], 'stored as PyTorch does');
         }
         const scores = await scoresOf(criterion, context, names);

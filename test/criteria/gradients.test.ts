@@ -24,8 +24,8 @@ import { criterionContext, scoresOf } from './run-criterion.ts';
 const oracle = perceptronGradients();
 
 async function contextOf(t: TestContext, change: Partial<SmallModel> = {}): Promise<CriterionContext> {
-  const { modelDirectory, files, scratchDirectory, samples } = await perceptronContext(t, change);
-  return criterionContext(modelDirectory, files, scratchDirectory, samples);
+  const { model, scratchDirectory, samples } = await perceptronContext(t, change);
+  return criterionContext(model, scratchDirectory, samples);
 }
 
 /** `|w|` times each, or only each. */
@@ -63,7 +63,7 @@ describe('criteria by gradient', () => {
       ],
       initializers: [wide, ...perceptron.initializers!.slice(1)],
     });
-    const tensors = context.inventory.tensors.filter(({ name }) => ['w1', 'w2'].includes(name));
+    const tensors = context.model.inventory.tensors.filter(({ name }) => ['w1', 'w2'].includes(name));
     const ranges = await taylor(tensors, context);
     assert.deepEqual(
       ranges.map(({ dtype, n }) => [dtype, n]),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { score as random } from '../../src/criteria/weights/random.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { writeSmallModel } from '../models/small-safetensors.ts';
 import { pruneFiles } from '../pipeline/prune-files.ts';
@@ -22,8 +23,12 @@ describe('random', () => {
     await using model = await smallModel();
     const draw = async (seed: number) => {
       const folder = await testFolder(t);
-      const context = await criterionContext(model.directory, ['model.safetensors'], folder, null);
-      const ranges = await random(context.inventory.tensors, { ...context, seed });
+      const context = criterionContext(
+        await readStoredModel(model.directory, ['model.safetensors']),
+        folder,
+        null,
+      );
+      const ranges = await random(context.model.inventory.tensors, { ...context, seed });
       const numbers = [];
       for (const { path, offset, n, dtype } of ranges) {
         assert.equal(dtype, 'float32');

@@ -8,7 +8,7 @@ import { weightScorer } from '../../src/criteria/registry.ts';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { elementCount, type ModelTensor } from '../../src/formats/model.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
-import { readModelInventory } from '../../src/graph/inventory.ts';
+import type { StoredModel } from '../../src/formats/stored-model.ts';
 import type { WeightCriterion } from '../../src/recipe/criteria.ts';
 
 export const RUNTIME = { providers: ['cpu'], threads: 1 } as const;
@@ -20,19 +20,14 @@ export async function testFolder(t: TestContext): Promise<string> {
   return folder;
 }
 
-/** The context of a model in `modelDirectory`, the first of `files` being its main file. */
-export async function criterionContext(
-  modelDirectory: string,
-  files: readonly string[],
+/** The context of a model. */
+export function criterionContext(
+  model: StoredModel,
   scratchDirectory: string,
   calibration: SampleSet | null,
-): Promise<CriterionContext> {
-  await using sources = new AsyncDisposableStack();
-  const opened = new Map();
-  for (const file of files) opened.set(file, sources.use(await openFileSource(join(modelDirectory, file))));
+): CriterionContext {
   return {
-    modelDirectory,
-    inventory: await readModelInventory(opened),
+    model,
     scratchDirectory,
     scores: null,
     calibration,
@@ -49,7 +44,7 @@ export async function scoresOf(
   context: CriterionContext,
   names?: readonly string[],
 ): Promise<Map<string, Float64Array>> {
-  const tensors = context.inventory.tensors.filter(({ name, prunable }) =>
+  const tensors = context.model.inventory.tensors.filter(({ name, prunable }) =>
     names ? names.includes(name) : prunable,
   );
   const ranges = await (await weightScorer(criterion))(tensors, context);

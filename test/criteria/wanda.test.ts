@@ -9,6 +9,7 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { encode, floats, graph, integers, modelFunction, node, tensor } from '../models/build-model.ts';
 import {
   assertScores,
@@ -268,9 +269,8 @@ test('external data in a folder of its own', async (t) => {
   await writeFile(join(folder, 'model.onnx'), encode(smallModel({ ...parts, xShape: [6, 4], x })));
   const input = await writeArray(folder, 'x', 'float32', [6, 4], x);
   const samples = { nSamples: 6, inputs: [input], labels: null };
-  const context = await criterionContext(
-    folder,
-    ['model.onnx', 'weights/w.bin'],
+  const context = criterionContext(
+    await readStoredModel(folder, ['model.onnx', 'weights/w.bin']),
     await testFolder(t),
     samples,
   );
@@ -310,7 +310,7 @@ describe('what wanda refuses', () => {
       inputs: [await writeArray(folder, 'x', 'float32', [2, 2, 3], small.x)],
       labels: null,
     };
-    const context = await criterionContext(folder, ['model.onnx'], folder, samples);
+    const context = criterionContext(await readStoredModel(folder, ['model.onnx']), folder, samples);
     const advice = '; exclude it or use criterion magnitude';
     const inBody =
       'stands in a function or in the body of an If, Loop or Scan, where nothing can be captured';

@@ -7,6 +7,7 @@ import {
   ModelProtoSchema,
   OperatorSetIdProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import { mainPath } from '../../src/formats/stored-model.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { standardOpset } from '../../src/graph/opset.ts';
 import { captureSums } from '../../src/runtime/capture.ts';
@@ -75,7 +76,7 @@ describe('a model that imports other domains alone', () => {
   test('has its activations captured', async (t) => {
     const context = await smallModelContext(t, parts);
     const model = new OnnxModel(modelWith(opsetImport));
-    await writeFile(`${context.modelDirectory}/model.onnx`, encode(model.proto));
+    await writeFile(mainPath(context.model), encode(model.proto));
     assert.ok(context.calibration);
     const request = {
       activations: { value: 'active', size: 6, trailing: 0 },
@@ -83,10 +84,8 @@ describe('a model that imports other domains alone', () => {
       tensor: 'v',
       side: 'input',
     } as const;
-    const files = ['model.onnx'];
     const [{ sums, count }] = await captureSums(model, [request], {
       ...context,
-      files,
       samples: context.calibration,
     });
     assert.equal(sums.length, 6);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { RUNTIME, testFolder } from '../criteria/run-criterion.ts';
 import { writeArray } from '../runtime/samples.ts';
 import { encode, integers, node, tensor } from './build-model.ts';
@@ -57,8 +58,7 @@ export async function gradientContext(
     given.data instanceof Float32Array ? 'float32' : 'int64',
   ];
   return {
-    modelDirectory: folder,
-    files: ['model.onnx'],
+    model: await readStoredModel(folder, ['model.onnx']),
     scratchDirectory: await testFolder(t),
     samples: {
       nSamples: inputs.shape[0],

@@ -12,6 +12,8 @@ import {
   TensorProto_DataLocation,
   type ValueInfoProto,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import type { StoredModel } from '../../src/formats/stored-model.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { tensor } from './build-model.ts';
 
 /** A float32 initializer. */
@@ -55,4 +57,14 @@ export async function writeModel(directory: string, name: string, parts: Runnabl
   const path = join(directory, `${name}.onnx`);
   await writeFile(path, toBinary(ModelProtoSchema, runnableModel(parts)));
   return path;
+}
+
+/** Writes it likewise. */
+export async function storeModel(
+  directory: string,
+  name: string,
+  parts: RunnableParts,
+): Promise<StoredModel> {
+  await writeModel(directory, name, parts);
+  return await readStoredModel(directory, [`${name}.onnx`]);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { CriterionContext } from '../../src/criteria/context.ts';
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
 import { criterionContext, testFolder } from '../criteria/run-criterion.ts';
 import { writeArray } from '../runtime/samples.ts';
@@ -31,7 +32,7 @@ export async function smallModelContext(t: TestContext, small: SmallModel): Prom
   await writeFile(join(folder, 'model.onnx'), encode(smallModel(small)));
   const input = await writeArray(folder, 'x', 'float32', small.xShape, small.x);
   const samples = { nSamples: small.xShape[0], inputs: [input], labels: null };
-  return criterionContext(folder, ['model.onnx'], folder, samples);
+  return criterionContext(await readStoredModel(folder, ['model.onnx']), folder, samples);
 }
 
 export function smallModel({ opset = 17, xShape, batch, ...parts }: SmallModel): ModelProto {

@@ -11,8 +11,7 @@ const inventory = await inventoryOf(mlp.directory, ['mlp.onnx']);
 let samplesRun = 0;
 const shape = [Number(nSamples), Number(features)];
 const [scores] = await wanda(inventory.tensors.slice(0, 1), {
-  modelDirectory: mlp.directory,
-  inventory,
+  model: { directory: mlp.directory, inventory },
   scratchDirectory: mlp.directory,
   scores: null,
   seed: 0,

@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { openFileSource } from '../../src/formats/file-source.ts';
 import type { ModelInventory } from '../../src/formats/model.ts';
-import { readModelInventory } from '../../src/graph/inventory.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import type { Stage } from '../../src/pipeline/progress.ts';
 import { type PruneOutcome, prune } from '../../src/pipeline/prune.ts';
 import type { PruneInput } from '../../src/pipeline/prune-job.ts';
@@ -55,13 +54,7 @@ export async function pruneFiles(
 }
 
 export async function inventoryOf(directory: string, names: readonly string[]) {
-  await using stack = new AsyncDisposableStack();
-  const files = new Map(
-    await Promise.all(
-      names.map(async (name) => [name, stack.use(await openFileSource(join(directory, name)))] as const),
-    ),
-  );
-  return await readModelInventory(files);
+  return (await readStoredModel(directory, names)).inventory;
 }
 
 export async function sha256Of(path: string): Promise<string> {

@@ -10,10 +10,10 @@ import {
   TensorProto_DataType,
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { reasonNotToEdit, TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
 import { encode, floats, model, node } from '../models/build-model.ts';
-import { inventoryOf } from '../pipeline/prune-files.ts';
 
 function external(name: string, offset: number): TensorProto {
   const tensor = floats(name, [4]);
@@ -57,7 +57,7 @@ async function place(t: TestContext) {
   const proto = model({ nodes: [node('Relu', ['x'], ['y'])], initializers, inputs: ['x'], outputs: ['y'] });
   await writeFile(join(directory, 'model.onnx'), encode(proto));
   await writeFile(join(directory, 'data.bin'), new Float32Array(10).fill(7));
-  const stored = { directory, inventory: await inventoryOf(directory, ['model.onnx', 'data.bin']) };
+  const stored = await readStoredModel(directory, ['model.onnx', 'data.bin']);
   return { stored, directory };
 }
 

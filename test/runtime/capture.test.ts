@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { mainPath } from '../../src/formats/stored-model.ts';
 import { GraphAppendix } from '../../src/graph/appendix.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import type { Reduction } from '../../src/graph/passes/append-sums.ts';
@@ -43,7 +43,7 @@ const request = (value: string, size: number, reduction: Reduction = 'sum_of_squ
 async function contextOf(t: TestContext) {
   const context = await smallModelContext(t, small);
   if (context.calibration === null) throw new TypeError('samples were written');
-  return { ...context, files: context.inventory.files, samples: context.calibration };
+  return { ...context, samples: context.calibration };
 }
 
 function assertClose(found: Float64Array, expected: readonly number[]): void {
@@ -109,7 +109,7 @@ describe('sums over activations', () => {
 
   test('leave the model as it is and nothing in the scratch folder, abandoned or not', async (t) => {
     const context = await contextOf(t);
-    const path = join(context.modelDirectory, 'model.onnx');
+    const path = mainPath(context.model);
     const hash = async () =>
       createHash('sha256')
         .update(await readFile(path))

@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { NodeProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
+import type { StoredModel } from '../../src/formats/stored-model.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
 import { integers, node, value } from '../models/build-model.ts';
-import { weights, writeModel } from '../models/runtime-model.ts';
+import { storeModel, weights } from '../models/runtime-model.ts';
 import { sharedFixtures } from '../shared.ts';
 import { fixtureSamples, writeArray } from './samples.ts';
 
@@ -25,10 +27,16 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-function open(path: string, samples: SampleSet, signal = new AbortController().signal): Promise<Evaluator> {
-  return Evaluator.open(path, samples, CPU, {
+function open(
+  model: StoredModel,
+  samples: SampleSet,
+  signal = new AbortController().signal,
+): Promise<Evaluator> {
+  return Evaluator.open({
+    model,
+    samples,
     scratchDirectory: directory,
-    externalFiles: [],
+    runtime: CPU,
     signal,
     onSamples: () => {},
   });
@@ -44,10 +52,14 @@ interface LinearOptions {
 }
 
 /** `out = x W`, x `[n, FEATURES]` or `[n, positions, FEATURES]`. */
-function linearModel(name: string, numbers: readonly number[], options: LinearOptions = {}): Promise<string> {
+function linearModel(
+  name: string,
+  numbers: readonly number[],
+  options: LinearOptions = {},
+): Promise<StoredModel> {
   const { positions, tail, initializers = [], dtype, batch = 'n' } = options;
   const dims = positions === undefined ? [batch] : [batch, positions];
-  return writeModel(directory, name, {
+  return storeModel(directory, name, {
     inputs: [value('x', [...dims, FEATURES], dtype)],
     nodes: [
       node('CastLike', ['w', 'x'], ['v']),
@@ -126,7 +138,8 @@ describe('the golden fixtures', () => {
     }, async () => {
       const golden = JSON.parse(await readFile(join(fixtures ?? '', folder, 'golden.json'), 'utf8'));
       const samples = await fixtureSamples(folder, 'eval');
-      await using evaluator = await open(join(fixtures ?? '', folder, 'model.onnx'), samples);
+      const model = await readStoredModel(join(fixtures ?? '', folder), ['model.onnx']);
+      await using evaluator = await open(model, samples);
       const { loss, accuracy, perplexity } = evaluator.dense;
       assertClose((loss ?? Number.NaN) / golden.dense.loss, 1, 1e-4);
       assertClose(accuracy, golden.dense.accuracy, 0.001);
@@ -142,9 +155,11 @@ describe('with labels', () => {
     const [inputs, labels] = [inputsOf(150), labelsOf(150)];
     const samples = await samplesOf(inputs, labels);
     const counts: number[] = [];
-    await using evaluator = await Evaluator.open(await linearModel('dense', WEIGHTS), samples, CPU, {
+    await using evaluator = await Evaluator.open({
+      model: await linearModel('dense', WEIGHTS),
+      samples,
       scratchDirectory: directory,
-      externalFiles: [],
+      runtime: CPU,
       signal: new AbortController().signal,
       onSamples: (count) => counts.push(count),
     });
@@ -186,11 +201,11 @@ describe('with labels', () => {
 
   test('of one column are as good as of none, and of any integer type', async () => {
     const [inputs, labels] = [inputsOf(5), labelsOf(5)];
-    const path = await linearModel('column', WEIGHTS);
+    const model = await linearModel('column', WEIGHTS);
     const samples = await samplesOf(inputs, labels);
-    await using expected = await open(path, samples);
+    await using expected = await open(model, samples);
     const column = await writeArray(directory, 'column', 'uint8', [5, 1], Uint8Array.from(labels));
-    await using evaluator = await open(path, { ...samples, labels: column });
+    await using evaluator = await open(model, { ...samples, labels: column });
     assert.deepEqual(evaluator.dense, expected.dense);
   });
 
@@ -247,20 +262,20 @@ describe('with labels', () => {
       ],
     };
     for (const [name, tail] of Object.entries(tails)) {
-      const path = await linearModel(name, WEIGHTS, {
+      const model = await linearModel(name, WEIGHTS, {
         tail,
         initializers: [integers('shape', [-1, CLASSES])],
       });
-      await using evaluator = await open(path, samples);
+      await using evaluator = await open(model, samples);
       assertClose(evaluator.dense.loss, logits.dense.loss ?? Number.NaN, 1e-6);
       assert.equal(evaluator.dense.accuracy, logits.dense.accuracy);
     }
   });
 
   test('a probability that has become 0 has a finite loss', async () => {
-    const path = await linearModel('steep', WEIGHTS, { tail: [node('Softmax', ['y'], ['out'])] });
+    const model = await linearModel('steep', WEIGHTS, { tail: [node('Softmax', ['y'], ['out'])] });
     const inputs = [4000, 0, 0]; // logits 2000, -4000, 1000, 8000
-    await using evaluator = await open(path, await samplesOf(inputs, [1]));
+    await using evaluator = await open(model, await samplesOf(inputs, [1]));
     assertClose(evaluator.dense.loss, 149 * Math.LN2, 1e-6);
   });
 
@@ -272,8 +287,8 @@ describe('with labels', () => {
       const [inputs, labels] = [inputsOf(20), labelsOf(20)];
       const samples = await samplesOf(inputs, labels);
       const x = await writeArray(directory, 'x', width, [20, FEATURES], array.from(inputs));
-      const path = await linearModel('wide', WEIGHTS, { dtype });
-      await using evaluator = await open(path, { ...samples, inputs: [x] });
+      const model = await linearModel('wide', WEIGHTS, { dtype });
+      await using evaluator = await open(model, { ...samples, inputs: [x] });
       assertClose(evaluator.dense.loss, mean(scoresOf(logitsOf(inputs, WEIGHTS), labels).losses));
     });
   }
@@ -298,8 +313,8 @@ describe('with labels', () => {
   test('outputs of a pruned model that are not finite: no loss, and wrong', async () => {
     const [inputs, labels] = [inputsOf(10), labelsOf(10)];
     await using evaluator = await open(await linearModel('dense', WEIGHTS), await samplesOf(inputs, labels));
-    const path = await linearModel('root', WEIGHTS, { tail: [node('Sqrt', ['y'], ['out'])] });
-    const measured = await evaluator.measure(path);
+    const model = await linearModel('root', WEIGHTS, { tail: [node('Sqrt', ['y'], ['out'])] });
+    const measured = await evaluator.measure(model);
     const logits = logitsOf(inputs, WEIGHTS);
     const { hits } = scoresOf(logits, labels);
     assert.equal(measured.loss, null);
@@ -344,23 +359,23 @@ describe('without labels', () => {
     const samples = await samplesOf(inputsOf(6), null, 2);
     await using sequences = await open(await linearModel('dense', WEIGHTS, { positions: 2 }), samples);
     assert.equal(sequences.nPositions, 6);
-    const path = await writeModel(directory, 'sum', {
+    const model = await storeModel(directory, 'sum', {
       inputs: [value('x', ['n', 2, FEATURES])],
       nodes: [node('ReduceSum', ['x', 'axes'], ['out'], { keepdims: 0 })],
       initializers: [integers('axes', [1, 2])],
       outputs: [value('out', ['n'])],
     });
-    await using evaluator = await open(path, samples);
+    await using evaluator = await open(model, samples);
     assert.equal(evaluator.nPositions, 3);
-    const measured = await evaluator.measure(path);
+    const measured = await evaluator.measure(model);
     assert.deepEqual([measured.relative_l2, measured.top1_agreement], [0, null]);
   });
 
   test('outputs of a pruned model that are not finite: no distance, and no agreement there', async () => {
     const inputs = inputsOf(10);
     await using evaluator = await open(await linearModel('dense', WEIGHTS), await samplesOf(inputs, null));
-    const path = await linearModel('root', WEIGHTS, { tail: [node('Sqrt', ['y'], ['out'])] });
-    const measured = await evaluator.measure(path);
+    const model = await linearModel('root', WEIGHTS, { tail: [node('Sqrt', ['y'], ['out'])] });
+    const measured = await evaluator.measure(model);
     const agreeing = logitsOf(inputs, WEIGHTS).map((row) => Number(row.every((logit) => logit >= 0)));
     assert.deepEqual(
       [measured.relative_l2, measured.cosine, measured.top1_agreement],
@@ -390,14 +405,14 @@ describe('latency', () => {
 
 describe('the output measured', () => {
   async function outputOf(names: readonly string[]): Promise<string> {
-    const path = await writeModel(directory, 'outputs', {
+    const model = await storeModel(directory, 'outputs', {
       inputs: [value('x', ['n', FEATURES])],
       nodes: names.map((name) => node(name === 'shape' ? 'Shape' : 'Identity', ['x'], [name])),
       outputs: names.map((name) =>
         name === 'shape' ? value(name, [2], 'INT64') : value(name, ['n', FEATURES]),
       ),
     });
-    await using evaluator = await open(path, await samplesOf(inputsOf(3), [0, 1, 2]));
+    await using evaluator = await open(model, await samplesOf(inputsOf(3), [0, 1, 2]));
     return evaluator.output;
   }
 
@@ -472,7 +487,7 @@ describe('refused', () => {
     );
     const sequences = { ...double, inputs: [{ ...x, name: 'x' }] };
     const flat = { ...single, inputs: [{ ...x, name: 'x', shape: [6, FEATURES] }] };
-    for (const [path, samples, shape, reason] of [
+    for (const [model, samples, shape, reason] of [
       [
         one,
         flat,
@@ -485,7 +500,10 @@ describe('refused', () => {
     ] as const) {
       const numbers = new BigInt64Array(shape[0] * (shape[1] ?? 1));
       const labels = await writeArray(directory, 'misfit', 'int64', shape, numbers);
-      await assert.rejects(open(path, { ...samples, labels }), { code: 'samples_mismatch', message: reason });
+      await assert.rejects(open(model, { ...samples, labels }), {
+        code: 'samples_mismatch',
+        message: reason,
+      });
     }
   });
 
@@ -537,20 +555,22 @@ describe('refused', () => {
     for (const labels of [labelsOf(150), null]) {
       const controller = new AbortController();
       const samples = await samplesOf(inputsOf(150), labels);
-      const path = await linearModel('dense', WEIGHTS);
+      const model = await linearModel('dense', WEIGHTS);
       let batches = 0;
-      await using evaluator = await Evaluator.open(path, samples, CPU, {
+      await using evaluator = await Evaluator.open({
+        model,
+        samples,
         scratchDirectory: directory,
-        externalFiles: [],
+        runtime: CPU,
         signal: controller.signal,
         onSamples: () => {
           batches++;
           if (batches === (labels ? 5 : 2)) controller.abort(new Error('enough'));
         },
       });
-      await assert.rejects(evaluator.measure(path), /^Error: enough$/);
+      await assert.rejects(evaluator.measure(model), /^Error: enough$/);
       assert.equal(batches, labels ? 5 : 2);
-      await assert.rejects(evaluator.latency(path), /^Error: enough$/);
+      await assert.rejects(evaluator.latency(model), /^Error: enough$/);
     }
   });
 });

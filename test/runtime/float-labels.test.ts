@@ -14,11 +14,15 @@ import {
   TensorProto_DataType,
 } from '../../src/formats/onnx/onnx-schema.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
+import type { StoredModel } from '../../src/formats/stored-model.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { readBatches } from '../../src/runtime/batches.ts';
 import { Evaluator } from '../../src/runtime/evaluation.ts';
 import { openSession } from '../../src/runtime/session.ts';
+
 import { modelFunction, node, value } from '../models/build-model.ts';
-import { moveOut, runnableModel, weights, writeModel } from '../models/runtime-model.ts';
+import { moveOut, runnableModel, storeModel, weights } from '../models/runtime-model.ts';
+
 import { writeArray } from './samples.ts';
 
 const CPU = { providers: ['cpu'], threads: 1 } as const;
@@ -62,7 +66,7 @@ function linear(given: Linear = {}) {
   };
 }
 
-const write = ({ name = 'model', ...given }: Linear = {}) => writeModel(directory, name, linear(given));
+const write = ({ name = 'model', ...given }: Linear = {}) => storeModel(directory, name, linear(given));
 
 async function samplesOf(labels: ArrayFile, input = INPUT, dtype = 'float32'): Promise<SampleSet> {
   const array = { float16: Float16Array, float32: Float32Array, float64: Float64Array }[dtype]!;
@@ -74,10 +78,12 @@ async function samplesOf(labels: ArrayFile, input = INPUT, dtype = 'float32'): P
 const floatsOf = (numbers: readonly number[], shape: readonly number[]) =>
   writeArray(directory, 'labels', 'float32', shape, Float32Array.from(numbers));
 
-function open(path: string, samples: SampleSet, externalFiles: string[] = []): Promise<Evaluator> {
-  return Evaluator.open(path, samples, CPU, {
+function open(model: StoredModel, samples: SampleSet): Promise<Evaluator> {
+  return Evaluator.open({
+    model,
+    samples,
     scratchDirectory: directory,
-    externalFiles,
+    runtime: CPU,
     signal: new AbortController().signal,
     onSamples: () => {},
   });
@@ -170,9 +176,9 @@ describe('squared errors', () => {
       node('Constant', [], ['axes'], { value_ints: [1, 2] }),
       node('Unsqueeze', ['z', 'axes'], ['y']),
     ];
-    const path = await write({ tail, shape: [1, 1, OUTPUTS] });
+    const model = await write({ tail, shape: [1, 1, OUTPUTS] });
     await using evaluator = await open(
-      path,
+      model,
       await samplesOf(await floatsOf(targets, [SAMPLES, 1, 1, OUTPUTS])),
     );
     assertClose(evaluator.dense.loss, mean(termsOf(WEIGHTS)));
@@ -280,10 +286,10 @@ describe('binary cross-entropy', () => {
     const proto = runnableModel(linear({ tail: [node('Squash', ['z'], ['y'], {}, 'local')] }));
     proto.functions = [modelFunction('Squash', ['a'], ['b'], [node('Sigmoid', ['a'], ['b'])])];
     proto.opsetImport.push({ ...proto.opsetImport[0], domain: 'local', version: 1n });
-    const path = join(directory, 'function.onnx');
-    await writeFile(path, toBinary(ModelProtoSchema, proto));
+    const name = 'function.onnx';
+    await writeFile(join(directory, name), toBinary(ModelProtoSchema, proto));
     const samples = await samplesOf(await floatsOf(targets, [SAMPLES, OUTPUTS]));
-    await using evaluator = await open(path, samples);
+    await using evaluator = await open(await readStoredModel(directory, [name]), samples);
     assert.equal(evaluator.lossKind, 'binary_cross_entropy');
     assertClose(
       evaluator.dense.loss,
@@ -291,8 +297,8 @@ describe('binary cross-entropy', () => {
     );
     const body = [node('Neg', ['a'], ['c']), node('Neg', ['c'], ['d']), node('Sigmoid', ['d'], ['b'])];
     proto.functions = [modelFunction('Squash', ['a'], ['b'], body)];
-    await writeFile(path, toBinary(ModelProtoSchema, proto));
-    await assert.rejects(open(path, samples), {
+    await writeFile(join(directory, name), toBinary(ModelProtoSchema, proto));
+    await assert.rejects(open(await readStoredModel(directory, [name]), samples), {
       code: 'unsupported_model',
       message: /computed in a function: export the model with functions inlined$/,
     });
@@ -303,10 +309,9 @@ describe('binary cross-entropy', () => {
     const folder = join(directory, 'external');
     await mkdir(join(folder, 'data'), { recursive: true });
     await writeFile(join(folder, 'data', 'w.bin'), moveOut(proto, 'data/w.bin'));
-    const path = join(folder, 'model.onnx');
-    await writeFile(path, toBinary(ModelProtoSchema, proto));
+    await writeFile(join(folder, 'model.onnx'), toBinary(ModelProtoSchema, proto));
     const samples = await samplesOf(await floatsOf(targets, [SAMPLES, OUTPUTS]));
-    await using evaluator = await open(path, samples, ['data/w.bin']);
+    await using evaluator = await open(await readStoredModel(folder, ['model.onnx', 'data/w.bin']), samples);
     assertClose(
       evaluator.dense.loss,
       mean(counted(products(WEIGHTS).map((z, i) => binaryTerm(z, targets[i])))),
@@ -316,8 +321,7 @@ describe('binary cross-entropy', () => {
 
 describe('evaluation and gradients', () => {
   const contextOf = async (samples: SampleSet) => ({
-    modelDirectory: directory,
-    files: ['model.onnx'],
+    model: await readStoredModel(directory, ['model.onnx']),
     scratchDirectory: directory,
     samples: { ...samples, labels: samples.labels! },
     runtime: CPU,
@@ -365,9 +369,9 @@ describe('evaluation and gradients', () => {
   ] as const) {
     test(`take the same loss: ${name}`, async () => {
       const samples = await samplesOf(await floatsOf(labels, shape), [...x]);
-      const path = await write({ tail });
+      const model = await write({ tail });
       const { kind, mean } = await lossInGradients(samples);
-      await using evaluator = await open(path, samples);
+      await using evaluator = await open(model, samples);
       assert.equal(evaluator.lossKind, kind);
       assertClose(evaluator.dense.loss, mean, 2e-6);
     });
@@ -410,9 +414,9 @@ describe('evaluation and gradients', () => {
       [SIGMOID, zeros(long).with(9, Number.NaN), long, /^sample 3, position 0 has label NaN: .* from 0 to 1/],
       [SIGMOID, zeros(long).with(9, -1), long, /^sample 3, position 0 has label -1: .* from 0 to 1/],
     ] as const) {
-      const path = await write({ tail });
+      const model = await write({ tail });
       const samples = await samplesOf(await floatsOf(labels, shape));
-      await assert.rejects(open(path, samples), { code: 'invalid_labels', message });
+      await assert.rejects(open(model, samples), { code: 'invalid_labels', message });
       await assert.rejects(gradientOf(samples), { code: 'invalid_labels', message });
     }
     const samples = await samplesOf(
@@ -434,18 +438,18 @@ describe('evaluation and gradients', () => {
       [IDENTITY, [SAMPLES, 1, OUTPUTS], /float32 \[70,1,3\]: expected class ids \[n\], or floats \[n,3\]/],
       [SIGMOID, [SAMPLES, 4], /expected class ids \[n\], or targets \[n,3\] from 0 to 1 for binary/],
     ] as const) {
-      const path = await write({ tail });
+      const model = await write({ tail });
       const numbers = new Array<number>(shape.reduce((a, b) => a * b)).fill(0);
       const samples = await samplesOf(await floatsOf(numbers, shape));
-      await assert.rejects(open(path, samples), { code: 'samples_mismatch', message });
+      await assert.rejects(open(model, samples), { code: 'samples_mismatch', message });
       await assert.rejects(gradientOf(samples), { code: 'samples_mismatch', message });
     }
   });
 
   test('refuse an output whose axis 0 counts something else', async () => {
-    const path = await write({ tail: [node('Transpose', ['z'], ['y'], { perm: [1, 0] })], shape: ['m'] });
+    const model = await write({ tail: [node('Transpose', ['z'], ['y'], { perm: [1, 0] })], shape: ['m'] });
     const samples = await samplesOf(await floatsOf(new Array(SAMPLES * OUTPUTS).fill(0), [SAMPLES, OUTPUTS]));
-    await assert.rejects(open(path, samples), {
+    await assert.rejects(open(model, samples), {
       code: 'samples_mismatch',
       message: "output 'y' of 64 samples has shape [3,64]: axis 0 must count the samples",
     });
@@ -456,20 +460,20 @@ describe('evaluation and gradients', () => {
   });
 
   test('refuse labels none of which counts', async () => {
-    const path = await write({ tail: SIGMOID });
+    const model = await write({ tail: SIGMOID });
     const samples = await samplesOf(
       await floatsOf(new Array(SAMPLES * OUTPUTS).fill(-100), [SAMPLES, OUTPUTS]),
     );
     const refusal = { code: 'invalid_labels', message: 'every label is -100: none counts' };
-    await assert.rejects(open(path, samples), refusal);
+    await assert.rejects(open(model, samples), refusal);
     await assert.rejects(gradientOf(samples), refusal);
   });
 
   test('take samples of a fixed number at a time', async () => {
     const labels = random(SAMPLES * OUTPUTS, 5);
     const samples = await samplesOf(await floatsOf(labels, [SAMPLES, OUTPUTS]));
-    const path = await write({ batch: 10 });
-    await using evaluator = await open(path, samples);
+    const model = await write({ batch: 10 });
+    await using evaluator = await open(model, samples);
     assertClose(evaluator.dense.loss, mean(products(WEIGHTS).map((y, i) => (y - labels[i]) ** 2)));
     const expected = WEIGHTS.map((_, at) => {
       const [f, column] = [Math.floor(at / OUTPUTS), at % OUTPUTS];

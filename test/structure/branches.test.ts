@@ -6,14 +6,16 @@ import { describe, type TestContext, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { innerGraphs } from '../../src/graph/proto-walk.ts';
 import { openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
 import { StructuredModel } from '../../src/structure/structured-model.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
+
 import { BRANCH_MODELS, type BranchModel } from '../models/branch-models.ts';
 import { encode } from '../models/build-model.ts';
-import { inventoryOf } from '../pipeline/prune-files.ts';
+
 import { relativeDifference } from './compare-values.ts';
 import { createFeeds } from './model-feeds.ts';
 import { maskedWhole, traceWhole, zeroedWhole } from './whole-model.ts';
@@ -105,9 +107,8 @@ async function structuresOf(path: string) {
 }
 
 async function open(path: string): Promise<StructuredModel> {
-  const modelDirectory = join(path, '..');
-  const inventory = await inventoryOf(modelDirectory, ['model.onnx']);
-  return await StructuredModel.open({ modelDirectory, inventory, runtime: RUNTIME, signal });
+  const model = await readStoredModel(join(path, '..'), ['model.onnx']);
+  return await StructuredModel.open({ model, runtime: RUNTIME, signal });
 }
 
 async function createFolder(t: TestContext): Promise<string> {

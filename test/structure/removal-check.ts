@@ -4,13 +4,13 @@ import { basename, dirname, join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, ValueInfoProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { modelInputs } from '../../src/graph/interface.ts';
+import { readStoredModel } from '../../src/graph/inventory.ts';
 import { finalNode } from '../../src/graph/measured-output.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
 import { type Feeds, type ModelSession, openSession, UNOPTIMIZED } from '../../src/runtime/session.ts';
 import type { Family, Structures } from '../../src/structure/families.ts';
 import { StructuredModel } from '../../src/structure/structured-model.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
-import { inventoryOf } from '../pipeline/prune-files.ts';
 import type { TracedModel } from './analysed-model.ts';
 import { relativeDifference } from './compare-values.ts';
 import { createFeeds } from './model-feeds.ts';
@@ -84,9 +84,8 @@ export async function checkRemovalOf(
 }
 
 async function openModel(path: string): Promise<StructuredModel> {
-  const modelDirectory = dirname(path);
-  const inventory = await inventoryOf(modelDirectory, [basename(path)]);
-  return await StructuredModel.open({ modelDirectory, inventory, runtime: RUNTIME, signal });
+  const model = await readStoredModel(dirname(path), [basename(path)]);
+  return await StructuredModel.open({ model, runtime: RUNTIME, signal });
 }
 
 function comparedValues({ proto }: TracedModel): string[] {

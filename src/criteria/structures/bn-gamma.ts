@@ -32,7 +32,7 @@ export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
     for (const gamma of gammas) own.push(await squaresAlong(gamma, 0, context));
     squares.set(producer, own);
   }
-  const shapes = new Map(context.inventory.tensors.map(({ name, shape }) => [name, shape]));
+  const shapes = new Map(context.model.inventory.tensors.map(({ name, shape }) => [name, shape]));
   return families.map(({ structures }) =>
     Float64Array.from(structures, ({ producers }) => {
       const found = producers.flatMap(({ tensor, axis, positions }) => {
@@ -48,15 +48,12 @@ export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
 };
 
 /** The stored scales of the BatchNormalizations that read a layer's output, by the layer's weight. */
-async function findGammas({
-  modelDirectory,
-  inventory,
-}: CriterionContext): Promise<Map<string, ModelTensor[]>> {
-  const model = await readStoredGraph({ directory: modelDirectory, inventory });
-  const stored = new StoredValues(model);
-  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
+async function findGammas({ model }: CriterionContext): Promise<Map<string, ModelTensor[]>> {
+  const read = await readStoredGraph(model);
+  const stored = new StoredValues(read);
+  const tensors = new Map(model.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const gammas = new Map<string, ModelTensor[]>();
-  for (const { op, inputs } of model.graph.nodes) {
+  for (const { op, inputs } of read.graph.nodes) {
     const gamma = op === 'BatchNormalization' ? tensors.get(stored.tensorOf(inputs[1]) ?? '') : undefined;
     for (const input of inputs[0]?.producer?.inputs ?? []) {
       const weight = tensors.get(stored.tensorOf(input) ?? '');

@@ -11,7 +11,7 @@ const SCALER = 'spline_scaler';
  * splines. Weights are efficient-kan's: `spline_weight` [out, in, coefficients], `spline_scaler` [out, in] (1 where there is none).
  */
 export const score: StructureScorer<'kan_node'> = async (families, context) => {
-  const tensors = new Map(context.inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const tensors = new Map(context.model.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const known = new Map<string, Magnitudes>();
   const scores: Float64Array[] = [];
   for (const { structures } of families) {

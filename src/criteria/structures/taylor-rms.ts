@@ -18,7 +18,7 @@ export const score: StructureScorer<'taylor_rms'> = async (families, context) =>
   const changes = new Float64Array(samples.nSamples * structures);
   const counted = await visitSampleGradients(
     [...places.keys()],
-    { ...context, files: context.inventory.files, samples },
+    { ...context, samples },
     (sample, weight, sums, scale) => {
       const own = changes.subarray(sample * structures, (sample + 1) * structures);
       for (const place of places.get(weight) ?? []) addProducts(place, sums, scale, own);
@@ -50,7 +50,7 @@ async function readPlaces(
   sitesOf: (structure: Structure) => readonly Site[],
   context: CriterionContext,
 ): Promise<Map<string, Place[]>> {
-  const tensors = new Map(context.inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const tensors = new Map(context.model.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const places = new Map<string, Place[]>();
   for (const { tensor, axis } of placesOf(families, sitesOf)) {
     const stored = tensors.get(tensor);

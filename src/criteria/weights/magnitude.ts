@@ -23,9 +23,9 @@ async function weightRange(tensor: ModelTensor, context: CriterionContext): Prom
   }
   const n = elementCount(shape);
   const range = denseRange(data);
-  if (range) return { name, path: join(context.modelDirectory, range.file), offset: range.offset, dtype, n };
+  if (range) return { name, path: join(context.model.directory, range.file), offset: range.offset, dtype, n };
   // Only an .onnx file itself holds such data, so that an offset is a name.
   const path = join(context.scratchDirectory, `weights-${data.runs[0].offset}`);
-  await writeFile(path, await readIrregular(context.modelDirectory, data, n));
+  await writeFile(path, await readIrregular(context.model.directory, data, n));
   return { name, path, offset: 0, dtype, n };
 }

@@ -19,6 +19,7 @@ import {
 } from '../../formats/onnx/onnx-schema.ts';
 import { forgetPayload } from '../../formats/onnx/payload.ts';
 import { createTensorData, dtypeOf, labelOf, parseShape } from '../../formats/onnx/tensor-data.ts';
+import type { StoredModel } from '../../formats/stored-model.ts';
 import { type HeldTensor, heldTensors } from '../proto-walk.ts';
 
 /**
@@ -37,8 +38,8 @@ const COPIES = 'tensors.bin';
 
 /** Where the tensors of a model are, and where they go. */
 export interface TensorPlaces {
-  /** Holds `files`, open. */
-  readonly modelDirectory: string;
+  readonly model: StoredModel;
+  /** The model's, open. */
   readonly files: ModelFiles;
   /** Where the model will be written; must exist. */
   readonly directory: string;
@@ -63,7 +64,7 @@ function placementOf({ as, within }: HeldTensor): Placement {
 }
 
 class TensorPlacer implements AsyncDisposable {
-  readonly #modelDirectory: string;
+  readonly #model: StoredModel;
   readonly #directory: string;
   readonly #signal: AbortSignal;
   readonly #home: TensorHome;
@@ -72,8 +73,8 @@ class TensorPlacer implements AsyncDisposable {
   #copies: FileHandle | null = null;
   #copiedBytes = 0;
 
-  constructor({ modelDirectory, files, directory, signal }: TensorPlaces) {
-    this.#modelDirectory = modelDirectory;
+  constructor({ model, files, directory, signal }: TensorPlaces) {
+    this.#model = model;
     this.#directory = directory;
     this.#signal = signal;
     this.#home = homeOf(files);
@@ -133,7 +134,7 @@ class TensorPlacer implements AsyncDisposable {
   /** In pieces of whole elements. */
   async *#read(data: TensorData, count: number, byteWidth: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     if (data.encoding === 'varint') {
-      yield new Uint8Array(await readIrregular(this.#modelDirectory, data, count));
+      yield new Uint8Array(await readIrregular(this.#model.directory, data, count));
       return;
     }
     for (const { file, offset, byteLength } of data.runs) {
@@ -151,7 +152,7 @@ class TensorPlacer implements AsyncDisposable {
   async #link(file: string): Promise<string> {
     const location = `${LINKS}/${file}`;
     if (this.#linked.has(file)) return location;
-    const [from, to] = [join(this.#modelDirectory, file), join(this.#directory, location)];
+    const [from, to] = [join(this.#model.directory, file), join(this.#directory, location)];
     await mkdir(dirname(to), { recursive: true });
     await link(from, to).catch(() => copyFile(from, to, constants.COPYFILE_FICLONE));
     this.#linked.add(file);

@@ -107,9 +107,8 @@ export class ScoredStructures implements Scored {
 /** The model with its structures: by its graph, or of a KAN's checkpoint by its names. */
 async function openModel({ input, signal }: PruneJob): Promise<ReducibleModel> {
   const { model, recipe, runtime } = input;
-  const { directory: modelDirectory, inventory } = model;
-  if (inventory.format === 'onnx')
-    return StructuredModel.open({ modelDirectory, inventory, runtime, signal });
+  const { format } = model.inventory;
+  if (format === 'onnx') return StructuredModel.open({ model, runtime, signal });
   if (recipe.granularity === 'kan_node') return KanCheckpoint.open(model);
-  throw new TypeError(`a ${inventory.format} file has no ${recipe.granularity}`);
+  throw new TypeError(`a ${format} file has no ${recipe.granularity}`);
 }

@@ -1,9 +1,9 @@
 import { estimateTrace } from '../../autodiff/curvature.ts';
-import type { GradientContext } from '../../autodiff/gradient-setup.ts';
 import { asymptoticLossChange, lossChangePerTrace } from '../../core/loss-bound.ts';
 import { rescale, type ScoreStatistics, sumOf } from '../../core/statistics.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import type { Report } from '../../report/report.ts';
+import type { ModelRun } from '../../runtime/model-run.ts';
 import { namingData } from '../data-errors.ts';
 import type { PruneInput } from '../prune-job.ts';
 import type { WrittenTensor } from './write.ts';
@@ -20,18 +20,16 @@ export interface HessianTrace {
  * @throws EmpError what `estimateTrace` throws
  */
 export async function hessianTrace(
-  { model, recipe, calibration }: PruneInput,
+  { recipe, calibration }: PruneInput,
   tensors: readonly ModelTensor[],
-  context: Pick<GradientContext, 'scratchDirectory' | 'runtime' | 'signal' | 'onSamples'>,
+  context: ModelRun,
 ): Promise<HessianTrace | null> {
   const { hessian_probes, hessian_trace } = recipe;
   if (hessian_trace !== null) return { trace: hessian_trace, standardError: null };
   if (hessian_probes === 0) return null;
   const labels = calibration?.labels;
   if (!labels) throw new TypeError('an estimate of curvature without labels');
-  const { directory: modelDirectory, inventory } = model;
-  const samples = { ...calibration, labels };
-  const gradients = { ...context, modelDirectory, files: inventory.files, samples };
+  const gradients = { ...context, samples: { ...calibration, labels } };
   const names = tensors.map(({ name }) => name);
   return await namingData('calibration', () => estimateTrace(names, hessian_probes, gradients));
 }

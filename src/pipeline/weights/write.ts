@@ -54,7 +54,7 @@ export async function writeWeights(input: WriteInput): Promise<WrittenTensor[]> 
   await runner.write(ranges, {
     decisions: decision.decisions,
     masks: { path: masksPath, offsets: layout.tensors.map(({ offset }) => offset) },
-    targets: tensors.map((tensor) => (dryRun ? null : targetOf(tensor, model.directory, directory))),
+    targets: tensors.map((tensor) => (dryRun ? null : targetOf(tensor, model, directory))),
     scaleExponents: decision.statistics.map(({ scaleExponent }) => scaleExponent),
     partials,
     droppedSquares,
@@ -78,16 +78,12 @@ export async function writeWeights(input: WriteInput): Promise<WrittenTensor[]> 
 }
 
 /** A tensor kept as one dense stretch of a file is edited chunk by chunk; anything odder as a whole, afterwards. */
-function targetOf(
-  { data, dtype }: ModelTensor,
-  modelDirectory: string,
-  directory: string,
-): WeightTarget | null {
+function targetOf({ data, dtype }: ModelTensor, model: StoredModel, directory: string): WeightTarget | null {
   const range = denseRange(data);
   if (range === null || !isFloatDtype(dtype)) return null;
   const { file, offset } = range;
   return {
-    from: join(modelDirectory, file),
+    from: join(model.directory, file),
     to: join(directory, file),
     offset,
     byteWidth: BYTE_WIDTH[dtype],

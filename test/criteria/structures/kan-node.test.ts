@@ -101,15 +101,18 @@ describe('kan_node: the largest spline of a node', () => {
   test('a scaler of another shape is refused', async (t) => {
     const context = await smallModelContext(t, kan);
     const families = await familiesOf(context);
-    const { inventory } = context;
+    const { directory, inventory } = context.model;
     const tensors = inventory.tensors.map((stored) =>
       stored.name === 'layers.0.spline_scaler' ? { ...stored, shape: [HIDDEN] } : stored,
     );
     const message = 'has shape [5], expected [5, 3]';
-    await assert.rejects(kanNode(families, { ...context, inventory: { ...inventory, tensors } }), {
-      code: 'unsupported_model',
-      message: `layers.0.spline_scaler ${message}`,
-      findings: [{ path: 'layers.0.spline_scaler', message }],
-    });
+    await assert.rejects(
+      kanNode(families, { ...context, model: { directory, inventory: { ...inventory, tensors } } }),
+      {
+        code: 'unsupported_model',
+        message: `layers.0.spline_scaler ${message}`,
+        findings: [{ path: 'layers.0.spline_scaler', message }],
+      },
+    );
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { readStoredModel } from '../../../src/graph/inventory.ts';
 import { node, tensor } from '../../models/build-model.ts';
 import { assertScores, gaussians, type SmallModel, smallModelContext } from '../../models/small-model.ts';
 import { transformer } from '../../models/structure-models.ts';
@@ -129,7 +130,7 @@ describe('l2_norm: of the rows that compute a structure', () => {
   test('queries, keys and values of a head', async (t) => {
     const folder = await testFolder(t);
     await writeFile(join(folder, 'model.onnx'), transformer());
-    const context = await criterionContext(folder, ['model.onnx'], folder, null);
+    const context = criterionContext(await readStoredModel(folder, ['model.onnx']), folder, null);
     const scores = await scoreFamilies('l2_norm', context, ({ kind }) => kind === 'head');
     // Each of the three holds 1, 2, 3, ... as [16, 16], a head four of its columns.
     const numbers = Float64Array.from({ length: 256 }, (_, i) => i + 1);

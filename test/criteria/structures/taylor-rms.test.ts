@@ -36,8 +36,8 @@ const plain: Partial<SmallModel> = {
 };
 
 async function contextOf(t: TestContext, change: Partial<SmallModel>, classIds = labels) {
-  const { modelDirectory, files, scratchDirectory, samples } = await perceptronContext(t, change, classIds);
-  return criterionContext(modelDirectory, files, scratchDirectory, samples);
+  const { model, scratchDirectory, samples } = await perceptronContext(t, change, classIds);
+  return criterionContext(model, scratchDirectory, samples);
 }
 
 /** By the chain rule: of every hidden unit, over the samples that count. */
@@ -88,13 +88,13 @@ describe('taylor_rms of structures', () => {
       xShape: [n, 3, 8],
       x: images,
     });
-    const { modelDirectory, files, scratchDirectory, samples } = await gradientContext(
+    const { model, scratchDirectory, samples } = await gradientContext(
       t,
       proto,
       { shape: [n, 3, 8], data: images },
       { shape: [n], data: classIds },
     );
-    const context = await criterionContext(modelDirectory, files, scratchDirectory, samples);
+    const context = criterionContext(model, scratchDirectory, samples);
     const scores = await scoreFamilies('taylor_rms', context);
 
     const losses = (scaledGrouped: ArrayLike<number>, scaledHead: ArrayLike<number>) => {

@@ -11,6 +11,7 @@ import {
   ValueInfoProtoSchema,
 } from '../../../src/formats/onnx/onnx-schema.ts';
 import { GraphBuilder } from '../../../src/graph/graph-builder.ts';
+import { readStoredModel } from '../../../src/graph/inventory.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
 import { appendLoss, type LossHead } from '../../../src/graph/passes/append-loss.ts';
 import type { Size, ValueFacts } from '../../../src/graph/value-facts.ts';
@@ -296,9 +297,11 @@ describe('the loss of a prepared model is that of the evaluation', () => {
       const labels = { ...all.labels!, shape: [nSamples, ...all.labels!.shape.slice(1)] };
       const samples = { ...all, nSamples, labels };
       const { signal } = new AbortController();
-      await using evaluator = await Evaluator.open(join(stored, 'model.onnx'), samples, RUNTIME, {
+      await using evaluator = await Evaluator.open({
+        model: await readStoredModel(stored, ['model.onnx']),
+        samples,
         scratchDirectory: stored,
-        externalFiles: [],
+        runtime: RUNTIME,
         signal,
         onSamples: () => {},
       });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { openFiles } from '../../../src/formats/file-source.ts';
 import { type ModelProto, TensorProto_DataType } from '../../../src/formats/onnx/onnx-schema.ts';
+import { readStoredModel } from '../../../src/graph/inventory.ts';
 import { readOnnxModel } from '../../../src/graph/onnx-inventory.ts';
 import { placeTensors } from '../../../src/graph/passes/place-tensors.ts';
 import { testFolder } from '../../criteria/run-criterion.ts';
@@ -11,12 +12,13 @@ import { encode, floats, graph, model, node } from '../../models/build-model.ts'
 import { numbersIn } from './pass-check.ts';
 
 async function place(t: TestContext, proto: ModelProto) {
-  const [modelDirectory, directory] = [await testFolder(t), await testFolder(t)];
-  await writeFile(join(modelDirectory, 'model.onnx'), encode(proto));
+  const [stored, directory] = [await testFolder(t), await testFolder(t)];
+  await writeFile(join(stored, 'model.onnx'), encode(proto));
+  const model = await readStoredModel(stored, ['model.onnx']);
   await using opened = new AsyncDisposableStack();
-  const files = await openFiles(modelDirectory, ['model.onnx'], opened);
+  const files = await openFiles(stored, ['model.onnx'], opened);
   const { proto: placed } = await readOnnxModel(files);
-  await placeTensors(placed, { modelDirectory, files, directory, signal: new AbortController().signal });
+  await placeTensors(placed, { model, files, directory, signal: new AbortController().signal });
   return { placed, directory };
 }
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { estimateTrace } from '../../../src/autodiff/curvature.ts';
+import { mainPath } from '../../../src/formats/stored-model.ts';
 import { recipeSchema } from '../../../src/recipe/recipe.ts';
 import { perceptronContext, w1, w2 } from '../../models/perceptron.ts';
 import { decode, writeSmallModel } from '../../models/small-safetensors.ts';
@@ -76,7 +77,7 @@ describe('loss_bound', () => {
     const context = await perceptronContext(t);
     const stages = new Set<string>();
     await using pruned = await pruneFiles(
-      join(context.modelDirectory, 'model.onnx'),
+      mainPath(context.model),
       { hessian_probes: 6, include: ['w1', 'w2'] },
       { calibration: context.samples, onProgress: (_, stage) => void stages.add(stage) },
     );
@@ -93,7 +94,7 @@ describe('loss_bound', () => {
 
   test('of a criterion that is not magnitude there is none', async (t) => {
     const context = await perceptronContext(t);
-    const path = join(context.modelDirectory, 'model.onnx');
+    const path = mainPath(context.model);
     const recipe = { criterion: 'taylor', include: ['w1', 'w2'] };
     await using pruned = await pruneFiles(path, recipe, { calibration: context.samples });
     assert.equal(pruned.report.loss_bound, null);
@@ -108,7 +109,7 @@ describe('loss_bound', () => {
 
   test('probes without labelled data are refused', async (t) => {
     const context = await perceptronContext(t);
-    const path = join(context.modelDirectory, 'model.onnx');
+    const path = mainPath(context.model);
     const calibration = { ...context.samples, labels: null };
     await assert.rejects(pruneFiles(path, { hessian_probes: 1 }, { calibration }), {
       code: 'invalid_request',
