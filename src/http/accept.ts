@@ -7,17 +7,10 @@ import { EmpError } from '../core/errors.ts';
  */
 export function preferredMediaType<T extends string>(accept: string | undefined, offered: readonly T[]): T {
   const wanted = (accept?.trim() || '*/*').split(',').map(parseRange);
-  let best: T | undefined;
-  let bestQuality = 0;
-  for (const type of offered) {
-    const ranges = wanted.filter(({ pattern }) => covers(pattern, type));
-    const mostSpecific = ranges.sort((a, b) => specificity(b.pattern) - specificity(a.pattern))[0];
-    if (mostSpecific && mostSpecific.quality > bestQuality) {
-      best = type;
-      bestQuality = mostSpecific.quality;
-    }
-  }
-  if (best !== undefined) return best;
+  wanted.sort((a, b) => specificity(b.pattern) - specificity(a.pattern));
+  const qualityOf = (type: T) => wanted.find(({ pattern }) => covers(pattern, type))?.quality ?? 0;
+  const [best] = offered.toSorted((a, b) => qualityOf(b) - qualityOf(a));
+  if (qualityOf(best) > 0) return best;
   throw new EmpError('not_acceptable', `this resource comes as ${offered.join(' or ')}, not as ${accept}`, [
     { path: 'Accept', message: `must allow ${offered.join(' or ')}` },
   ]);

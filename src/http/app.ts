@@ -90,10 +90,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(multipart);
   await registerDocumentation(app);
   registerMetrics(app, services);
-  await app.register((scope: App, _options, done) => {
-    registerThresholds(scope);
-    done();
-  });
+  await app.register(async (scope: App) => registerThresholds(scope));
   registerModels(app, services);
   registerStructures(app, services);
   registerDatasets(app, services);

@@ -20,7 +20,7 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
  * @throws EmpError `payload_too_large`, `unsupported_media_type` (an unknown Content-Encoding), `malformed_body` (cut or broken),
  *   `not_ready` (no memory for it now)
  */
-export function readBody(
+export async function readBody(
   payload: Readable,
   headers: IncomingHttpHeaders,
   limit: number,
@@ -29,17 +29,15 @@ export function readBody(
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   if (encoding === 'identity') {
-    if (length !== undefined && length > limit) return Promise.reject(tooLarge(limit));
+    if (length !== undefined && length > limit) throw tooLarge(limit);
     return collect(payload, limit, hold, length);
   }
   const createDecoder = DECODERS[encoding];
   if (!createDecoder) {
-    return Promise.reject(
-      new EmpError(
-        'unsupported_media_type',
-        `Content-Encoding ${encoding} is not one of gzip, zstd, br, identity`,
-        [{ path: 'Content-Encoding', message: 'must be gzip, zstd, br or identity' }],
-      ),
+    throw new EmpError(
+      'unsupported_media_type',
+      `Content-Encoding ${encoding} is not one of gzip, zstd, br, identity`,
+      [{ path: 'Content-Encoding', message: 'must be gzip, zstd, br or identity' }],
     );
   }
   return decode(payload, createDecoder(), limit, hold);

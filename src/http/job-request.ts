@@ -1,18 +1,16 @@
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { EmpError, ofInput } from '../core/errors.ts';
-import { readJobInputs } from '../intake/job-inputs.ts';
+import { EmpError } from '../core/errors.ts';
+import { readJobInputs, unusable } from '../intake/job-inputs.ts';
 import { type JobInputs, planJob } from '../intake/plan-job.ts';
 import { prepareModel } from '../intake/prepare-model.ts';
 import { prepareSamples, sampleFiles } from '../intake/prepare-samples.ts';
 import { prepareScores, scoreFile } from '../intake/prepare-scores.ts';
-import type { PreparedDataset } from '../intake/received-files.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import { type Recipe, recipeSchema } from '../recipe/recipe.ts';
-import type { DatasetRecord } from '../storage/records.ts';
 import { receiveParts } from './multipart.ts';
-import { invalidRequest, namingFields } from './problem.ts';
+import { namingFields, parseBody } from './problem.ts';
 import { jobRequestSchema, metadataSchema } from './schemas.ts';
 import type { Services } from './services.ts';
 
@@ -31,9 +29,7 @@ const EVALUATION = { inputs: 'evaluation', labels: 'evaluation_labels' };
  * @throws EmpError `invalid_request` naming the fields, also where a resource is not there
  */
 export async function prepareJob(body: unknown, { store, analyses }: Services): Promise<PreparedJob> {
-  const parsed = jobRequestSchema.safeParse(body ?? {});
-  if (!parsed.success) throw invalidRequest(parsed.error, '');
-  const { recipe, metadata, ...ids } = parsed.data;
+  const { recipe, metadata, ...ids } = parseBody(jobRequestSchema, body ?? {});
   try {
     await using inputs = await readJobInputs(store, ids);
     return { request: { ...(await plan(recipe, inputs, analyses)), metadata }, publish: async () => {} };
@@ -72,10 +68,7 @@ export async function receiveJob(
   const recipe = parsePart(texts, 'recipe', recipeSchema);
   const metadata = parsePart(texts, 'metadata', metadataSchema);
   const modelFiles = files.get('model');
-  if (!modelFiles) {
-    const missing = 'the part with the model is missing';
-    throw new EmpError('invalid_request', missing, [ofInput('model', missing)]);
-  }
+  if (!modelFiles) throw unusable('model', 'the part with the model is missing');
   const { record: model, inventory } = await prepareModel(uploads.model, modelFiles, maxBytes);
   const scoreFiles = files.get('scores');
   const datasets = {
@@ -83,12 +76,7 @@ export async function receiveJob(
     calibration: await prepareSamples(uploads.calibration, CALIBRATION, files),
     evaluation: await prepareSamples(uploads.evaluation, EVALUATION, files),
   };
-  const inputs = {
-    model: { id: model.id, inventory, directory: uploads.model.files },
-    scores: inputOf(datasets.scores),
-    calibration: inputOf(datasets.calibration),
-    evaluation: inputOf(datasets.evaluation),
-  };
+  const inputs = { model: { id: model.id, inventory, directory: uploads.model.files }, ...datasets };
   return {
     request: { ...(await plan(recipe, inputs, analyses)), metadata },
     async publish() {
@@ -99,10 +87,6 @@ export async function receiveJob(
       }
     },
   };
-}
-
-function inputOf<C>(dataset: PreparedDataset<DatasetRecord, C> | null): { id: string; content: C } | null {
-  return dataset && { id: dataset.record.id, content: dataset.content };
 }
 
 async function plan(recipe: Recipe, inputs: JobInputs, analyses: StructureAnalyses) {
@@ -122,7 +106,5 @@ function parsePart<T extends z.ZodType>(
     const message = `part ${part} is not JSON: ${error instanceof Error ? error.message : error}`;
     throw new EmpError('invalid_request', message, [{ path: part, message }]);
   }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw invalidRequest(parsed.error, `/${part}`);
-  return parsed.data;
+  return parseBody(schema, value, `/${part}`);
 }

@@ -86,15 +86,12 @@ async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
   try {
     yield* parts;
   } catch (error) {
-    throw asBodyError(error);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ECONNRESET') throw closedEarly();
+    if (code === undefined && /multipart|boundary/i.test(message))
+      throw new EmpError('malformed_body', message);
+    throw error;
   }
-}
-
-function asBodyError(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  if ('code' in error && error.code === 'ECONNRESET') return closedEarly();
-  if ('code' in error || !/multipart|boundary/i.test(error.message)) return error;
-  return new EmpError('malformed_body', error.message);
 }
 
 async function storeFile(

@@ -138,10 +138,15 @@ export function toEmpError(error: unknown): EmpError | null {
   return new EmpError(FOREIGN_CODES[code] ?? ofStatus ?? 'malformed_body', error.message);
 }
 
-/** What zod found in a body, with JSON pointers under `prefix`. */
-export function invalidRequest(error: z.ZodError, prefix: string): EmpError {
+/**
+ * A body as its schema reads it.
+ * @throws EmpError `invalid_request`, with JSON pointers under `prefix`
+ */
+export function parseBody<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
   const pointer = (path: readonly PropertyKey[]) => `${prefix}${path.map(pointerToken).join('')}` || '/';
-  return invalid(error, pointer, 'is not a field of this request');
+  throw invalid(error, pointer, 'is not a field of this request');
 }
 
 /** What zod found in the parameters of a path or query, which are named as a client wrote them: `?limit`, not as pointers. */

@@ -47,11 +47,9 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
   app: App,
   resource: Resource<Entry, Whole>,
 ): void {
-  const { kind, texts } = resource;
-  const entrySchema: z.ZodType = resource.entrySchema;
-  const schema: z.ZodType = resource.schema;
+  const { kind, texts, entrySchema, schema }: Resource<z.ZodType, z.ZodType> = resource;
   const tags = [kind];
-  const name = nounOf(kind).replace(/^./, (letter) => letter.toUpperCase());
+  const name = nameOf(kind);
 
   app.get(
     `/v1/${kind}`,
@@ -110,6 +108,11 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
 /** One of a kind in words. */
 export function nounOf(kind: Kind): string {
   return kind.slice(0, -1);
+}
+
+/** One of a kind in the id of an operation. */
+export function nameOf(kind: Kind): string {
+  return nounOf(kind).replace(/^./, (letter) => letter.toUpperCase());
 }
 
 /** @throws EmpError `not_found` where it is not there */

@@ -2,7 +2,7 @@ import { BYTE_WIDTH, type FloatDtype, isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { float64Scores, type ScoreVector, scoreError } from '../core/score-vector.ts';
 import { parseNpyHeader } from '../formats/npy.ts';
-import { invalidRequest, pointerToken } from './problem.ts';
+import { parseBody, pointerToken } from './problem.ts';
 import { type ThresholdOptions, thresholdOptionsSchema } from './schemas.ts';
 
 /** Each group is decided on its own; more of them make an answer of tens of megabytes. */
@@ -30,12 +30,11 @@ export function parseJsonScores(body: Uint8Array): { input: ScoreInput; options:
     throw refused('/', 'must be an object such as {"scores": [0.5, 0.25]}');
   }
   const { scores, ...rest } = value as Record<string, unknown>;
-  const options = thresholdOptionsSchema.safeParse(rest);
-  if (!options.success) throw invalidRequest(options.error, '');
+  const options = parseBody(thresholdOptionsSchema, rest);
   if (Array.isArray(scores)) {
     const input: ScoreInput = { kind: 'vector', scores: toVector(scores, undefined) };
     refuseRepeatedKeys(text, [Object.keys(value)]);
-    return { input, options: options.data };
+    return { input, options };
   }
   if (typeof scores !== 'object' || scores === null) {
     throw refused(
@@ -52,7 +51,7 @@ export function parseJsonScores(body: Uint8Array): { input: ScoreInput; options:
     return { name, scores: toVector(array, name) };
   });
   refuseRepeatedKeys(text, [Object.keys(value), Object.keys(scores)]);
-  return { input: { kind: 'groups', groups }, options: options.data };
+  return { input: { kind: 'groups', groups }, options };
 }
 
 /** The scores of an octet-stream body. @throws EmpError `invalid_request` where they are cut within a number */

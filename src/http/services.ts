@@ -1,11 +1,4 @@
-import type {
-  FastifyBaseLogger,
-  FastifyInstance,
-  RawReplyDefaultExpression,
-  RawRequestDefaultExpression,
-  RawServerDefault,
-} from 'fastify';
-import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Jobs } from '../jobs/job-service.ts';
 import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import type { Store } from '../storage/store.ts';
@@ -22,10 +15,4 @@ export interface Services {
 }
 
 /** A fastify instance whose routes take their types from zod schemas. */
-export type App = FastifyInstance<
-  RawServerDefault,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  ZodTypeProvider
->;
+export type App = Parameters<FastifyPluginCallbackZod>[0];

@@ -4,21 +4,20 @@ import type { FileRule, ReceivedFiles } from '../intake/received-files.ts';
 import type { StoredRecord, Upload } from '../storage/store.ts';
 import { receiveParts } from './multipart.ts';
 import { describeOperation, type OperationDetails } from './plugins/operations.ts';
-import { nounOf, type Resource, registerResource, type View } from './resource-routes.ts';
+import { nameOf, nounOf, type Resource, registerResource, type View } from './resource-routes.ts';
 import type { App, Services } from './services.ts';
 
 /** What a client uploads: named by content, never changed, and used by jobs. */
 export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodType, R extends StoredRecord>
   extends Omit<Resource<Entry, Whole>, 'list' | 'remove'> {
-  /** What the documentation says of the upload. */
-  readonly upload: {
-    readonly texts: { readonly operationId: string; readonly summary: string; readonly description: string };
-    /** The schema of the form, beside its type. */
-    readonly form: object;
-    readonly responses?: OperationDetails['responses'];
-    /** Beside those that every upload may meet. */
-    readonly problems: readonly ErrorCode[];
+  readonly texts: Resource<Entry, Whole>['texts'] & {
+    readonly upload: { readonly summary: string; readonly description: string };
   };
+  /** The schema of the form, beside its type. */
+  readonly form: object;
+  readonly responses?: OperationDetails['responses'];
+  /** Beside those that every upload may meet. */
+  readonly problems: readonly ErrorCode[];
   /** Where the files of each part are to be received. */
   partsOf(upload: Upload): Readonly<Record<string, FileRule>>;
   /**
@@ -38,7 +37,7 @@ export function registerUploadedResource<
   R extends StoredRecord & View<Entry>,
 >(app: App, services: Services, resource: UploadedResource<Entry, Whole, R>): void {
   const { store, jobs, analyses, maxUploadBytes } = services;
-  const { kind, upload: described } = resource;
+  const { kind, texts, form, responses, problems } = resource;
   const schema: z.ZodType = resource.schema;
 
   app.post(
@@ -46,21 +45,22 @@ export function registerUploadedResource<
     {
       schema: {
         tags: [kind],
-        ...described.texts,
+        operationId: `upload${nameOf(kind)}`,
+        ...texts.upload,
         response: { 200: schema, 201: schema },
         ...describeOperation(
           {
             requestBody: {
               required: true,
-              content: { 'multipart/form-data': { schema: { type: 'object', ...described.form } } },
+              content: { 'multipart/form-data': { schema: { type: 'object', ...form } } },
             },
-            responses: { ...described.responses },
+            responses: { ...responses },
           },
           'malformed_body',
           'payload_too_large',
           'unsupported_media_type',
           'invalid_request',
-          ...described.problems,
+          ...problems,
           'insufficient_storage',
         ),
       },

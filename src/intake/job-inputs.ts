@@ -24,7 +24,7 @@ export async function readJobInputs(
 ): Promise<JobInputs & AsyncDisposable> {
   const { model_id: id } = ids;
   const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
-  if (!inventory) throw refused('model', `there is no model ${id}`);
+  if (!inventory) throw unusable('model', `there is no model ${id}`);
   const scores = await readDataset(store, ids.scores_dataset_id, 'scores', 'scores');
   const calibration = await readDataset(store, ids.calibration_dataset_id, 'samples', 'calibration');
   const evaluation = await readDataset(store, ids.evaluation_dataset_id, 'samples', 'evaluation');
@@ -47,12 +47,13 @@ async function readDataset<K extends keyof DatasetContent>(
   if (id === null) return null;
   const record = await store.readRecord<DatasetRecord>('datasets', id);
   if (record && record.kind !== kind)
-    throw refused(input, `dataset ${id} holds ${record.kind}: expected a dataset of ${kind}`);
+    throw unusable(input, `dataset ${id} holds ${record.kind}: expected a dataset of ${kind}`);
   const content = await store.readJson<DatasetContent[K]>('datasets', id, CONTENT_FILES[kind]);
-  if (!content) throw refused(input, `there is no dataset ${id}`);
+  if (!content) throw unusable(input, `there is no dataset ${id}`);
   return { id, content };
 }
 
-function refused(input: JobInput, message: string): EmpError {
+/** A refusal of what was given as one of a job's inputs. */
+export function unusable(input: JobInput, message: string): EmpError {
   return new EmpError('invalid_request', message, [ofInput(input, message)]);
 }

@@ -6,10 +6,9 @@ import { extractArchive } from '../formats/archive.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { readModelInventory } from '../graph/inventory.ts';
-import { contentId } from '../storage/ids.ts';
 import { byName, type ModelRecord, type StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import { MAX_FILES } from './received-files.ts';
+import { describeFiles, MAX_FILES } from './received-files.ts';
 
 const ARCHIVE = /\.(tar|zip)$/i;
 
@@ -34,16 +33,12 @@ export async function prepareModel(
   const files = (packed ? await unpack(folder, only.name, maxBytes) : [...received]).sort(byName);
   const inventory = await readInventory(folder, files);
   await upload.writeJson('inventory.json', inventory);
-  const manifest = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).join('');
-  const [single] = files;
+  const described = describeFiles('mdl', '', files);
   const record: ModelRecord = {
-    id: contentId('mdl', manifest),
-    created_at: new Date().toISOString(),
+    ...described,
     format: inventory.format,
     name: inventory.files[0] ?? '',
-    sha256:
-      files.length === 1 && single ? single.sha256 : createHash('sha256').update(manifest).digest('hex'),
-    size_bytes: files.reduce((sum, { size_bytes }) => sum + size_bytes, 0),
+    sha256: files.length === 1 ? files[0].sha256 : described.sha256,
     n_parameters: inventory.nParameters,
     files,
   };

@@ -1,14 +1,18 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { EmpError, type InputFinding } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { elementCount } from '../formats/model.ts';
 import { readNpyHeader } from '../formats/npy.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
-import { contentId } from '../storage/ids.ts';
 import { byName, type SamplesRecord, type StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import { badPart, type FileRule, type PreparedDataset, type ReceivedFiles } from './received-files.ts';
+import {
+  badPart,
+  describeFiles,
+  type FileRule,
+  type PreparedDataset,
+  type ReceivedFiles,
+} from './received-files.ts';
 
 const SUFFIX = '.npy';
 /** Folders of their own, since an input may be called `labels`. */
@@ -60,7 +64,8 @@ export async function prepareSamples(
   if (labels) refuseUnusable(labels, parts.labels);
 
   await upload.writeJson('samples.json', samples);
-  return { record: createRecord(samples, inputFiles, labelFile), content: samples };
+  const record = createRecord(samples, inputFiles, labelFile);
+  return { id: record.id, record, content: samples };
 }
 
 function createRecord(
@@ -68,18 +73,14 @@ function createRecord(
   inputFiles: readonly StoredFile[],
   labelFile: StoredFile | undefined,
 ): SamplesRecord {
-  const lines = inputFiles
-    .map(({ name, sha256 }) => ({ name: name.slice(0, -SUFFIX.length), sha256 }))
-    .sort(byName)
-    .map(({ name, sha256 }) => `${sha256}  ${INPUTS}/${name}\n`);
-  const manifest = [...lines, labelFile ? `${labelFile.sha256}  ${LABELS}\n` : ''].join('');
-  const files = labelFile ? [...inputFiles, labelFile] : inputFiles;
+  const files = inputFiles.map((file) => ({
+    ...file,
+    name: `${INPUTS}/${file.name.slice(0, -SUFFIX.length)}`,
+  }));
+  if (labelFile) files.push({ ...labelFile, name: LABELS });
   return {
-    id: contentId('dat', `samples\n${manifest}`),
-    created_at: new Date().toISOString(),
+    ...describeFiles('dat', 'samples\n', files.sort(byName)),
     kind: 'samples',
-    sha256: createHash('sha256').update(manifest).digest('hex'),
-    size_bytes: files.reduce((sum, { size_bytes }) => sum + size_bytes, 0),
     n_samples: nSamples,
     inputs: inputs.map(({ name, shape, dtype }) => ({ name, shape, dtype })),
     labels: labels && { shape: labels.shape, dtype: labels.dtype },

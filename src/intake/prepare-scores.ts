@@ -3,10 +3,9 @@ import { join, relative } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { extractNpz } from '../formats/npz.ts';
 import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/score-file.ts';
-import { contentId } from '../storage/ids.ts';
 import type { ScoresRecord, StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import type { FileRule, PreparedDataset } from './received-files.ts';
+import { describeFiles, type FileRule, type PreparedDataset } from './received-files.ts';
 
 /** Well above the tensors of any real model. */
 const MAX_ARRAYS = 100_000;
@@ -48,14 +47,12 @@ export async function prepareScores(
   }));
   await upload.writeJson('arrays.json', arrays);
   const record: ScoresRecord = {
-    id: contentId('dat', `scores\n${file.sha256}  ${file.name}\n`),
-    created_at: new Date().toISOString(),
+    ...describeFiles('dat', 'scores\n', received),
     kind: 'scores',
     sha256: file.sha256,
-    size_bytes: file.size_bytes,
     arrays: arrays.map(({ name, shape, dtype }) => ({ name, shape, dtype })),
   };
-  return { record, content: arrays };
+  return { id: record.id, record, content: arrays };
 }
 
 async function openScores(

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
+import { contentId } from '../storage/ids.ts';
 import type { StoredFile } from '../storage/records.ts';
 
 /** Where the files of a part go. */
@@ -14,8 +16,23 @@ export type ReceivedFiles = ReadonlyMap<string, readonly StoredFile[]>;
 /** Well above the shards of any real model. */
 export const MAX_FILES = 10_000;
 
-/** A dataset ready to be published. */
+/**
+ * What a record says of its files together: an id of their content, and the hash of what sha256sum prints of them.
+ * @param kind what the id tells apart beside the content
+ */
+export function describeFiles(prefix: 'mdl' | 'dat', kind: string, files: readonly StoredFile[]) {
+  const manifest = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).join('');
+  return {
+    id: contentId(prefix, `${kind}${manifest}`),
+    created_at: new Date().toISOString(),
+    sha256: createHash('sha256').update(manifest).digest('hex'),
+    size_bytes: files.reduce((sum, { size_bytes }) => sum + size_bytes, 0),
+  };
+}
+
+/** A dataset ready to be published, and to plan a job with. */
 export interface PreparedDataset<Record, Content> {
+  readonly id: string;
   readonly record: Record;
   /** As its own document holds it: paths are relative to the dataset's `files/`. */
   readonly content: Content;

@@ -33,28 +33,25 @@ export function registerDatasets(app: App, services: Services): void {
     entrySchema: datasetSchema,
     schema: datasetSchema,
     texts: {
+      upload: {
+        summary: 'Upload samples or scores',
+        description:
+          'Samples to run a model on (`inputs`, and `labels` where there are any), or `scores`. The same files again answer 200 with the dataset that is there.',
+      },
       get: { summary: 'A dataset and its arrays' },
       delete: {
         summary: 'Delete a dataset',
         description: 'Refused while a queued or running job uses it.',
       },
     },
-    upload: {
-      texts: {
-        operationId: 'uploadDataset',
-        summary: 'Upload samples or scores',
-        description:
-          'Samples to run a model on (`inputs`, and `labels` where there are any), or `scores`. The same files again answer 200 with the dataset that is there.',
-      },
-      form: FORM,
-      problems: [
-        'malformed_npz',
-        'malformed_npy',
-        'malformed_safetensors',
-        'unsupported_dtype',
-        'invalid_labels',
-      ],
-    },
+    form: FORM,
+    problems: [
+      'malformed_npz',
+      'malformed_npy',
+      'malformed_safetensors',
+      'unsupported_dtype',
+      'invalid_labels',
+    ],
     partsOf: (upload) => ({ ...sampleFiles(upload, SAMPLES), scores: scoreFile(upload) }),
     async prepare(upload, files) {
       const record = await prepare(upload, files, maxUploadBytes);

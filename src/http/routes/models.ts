@@ -34,32 +34,29 @@ export function registerModels(app: App, services: Services): void {
     entrySchema: modelSummarySchema,
     schema: modelSchema,
     texts: {
+      upload: {
+        summary: 'Upload a model',
+        description:
+          'Streamed to storage. The id names the content: uploading the same files again answers 200 with the model that is there.',
+      },
       get: { summary: 'A model and its tensors' },
       delete: {
         summary: 'Delete a model',
         description: 'Refused while a queued or running job uses it. Finished jobs keep their artifacts.',
       },
     },
-    upload: {
-      texts: {
-        operationId: 'uploadModel',
-        summary: 'Upload a model',
-        description:
-          'Streamed to storage. The id names the content: uploading the same files again answers 200 with the model that is there.',
-      },
-      form: FORM,
-      responses: {
-        200: { description: 'The model was there already.', headers: LOCATION },
-        201: { description: 'The model was stored.', headers: LOCATION },
-      },
-      problems: [
-        'malformed_onnx',
-        'malformed_safetensors',
-        'malformed_archive',
-        'missing_file',
-        'unsupported_model',
-      ],
+    form: FORM,
+    responses: {
+      200: { description: 'The model was there already.', headers: LOCATION },
+      201: { description: 'The model was stored.', headers: LOCATION },
     },
+    problems: [
+      'malformed_onnx',
+      'malformed_safetensors',
+      'malformed_archive',
+      'missing_file',
+      'unsupported_model',
+    ],
     partsOf: ({ files }) => ({ file: { directory: files } }),
     async prepare(upload, files) {
       const received = files.get('file');

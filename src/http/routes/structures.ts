@@ -31,13 +31,11 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
     },
     async ({ params: { id } }, reply) => {
       const model = found('models', id, await store.readRecord<ModelRecord>('models', id));
-      if (model.format !== 'onnx') throw withoutGraph(model);
+      if (model.format !== 'onnx') {
+        const message = `a ${model.format} file holds no graph to find structures in: upload the ONNX export`;
+        throw new EmpError('unsupported_model', message, [{ path: model.name, message }]);
+      }
       return analyses.of(model, AbortSignal.any([closing, whenGone(reply)]));
     },
   );
-}
-
-function withoutGraph({ name, format }: ModelRecord): EmpError {
-  const message = `a ${format} file holds no graph to find structures in: upload the ONNX export`;
-  return new EmpError('unsupported_model', message, [{ path: name, message }]);
 }
