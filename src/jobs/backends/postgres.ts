@@ -6,7 +6,7 @@ import { type Backend, BackendError, bindConstructors } from './backend.ts';
 /** The schema of BullMQ's tables; migrations put it there. */
 const SCHEMA = 'bullmq';
 const CONNECT_TIMEOUT_MS = 5000;
-/** Two are held for good, by the worker's and the events' LISTEN. */
+/** Three are held for good: the worker's LISTEN, and those of what API and worker hear of jobs. */
 const MAX_CONNECTIONS = 10;
 
 /** Connects to a PostgreSQL server (13 or newer) and brings the queue's tables up to date. @param url `postgres://...` */
