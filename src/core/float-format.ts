@@ -3,20 +3,12 @@ import { BYTE_WIDTH, type FloatDtype } from './dtype.ts';
 /** Widens the little-endian numbers at the start of `bytes` to `target`, exactly. The machine is little-endian too. */
 export function widen(bytes: Uint8Array, dtype: FloatDtype, target: Float64Array): void {
   const { buffer, byteOffset } = bytes.byteOffset % BYTE_WIDTH[dtype] === 0 ? bytes : bytes.slice();
-  switch (dtype) {
-    case 'float64':
-      target.set(new Float64Array(buffer, byteOffset, target.length));
-      return;
-    case 'float32':
-      target.set(new Float32Array(buffer, byteOffset, target.length));
-      return;
-    case 'float16':
-      target.set(new Float16Array(buffer, byteOffset, target.length));
-      return;
-    case 'bfloat16':
-      widenBfloat16(new Uint16Array(buffer, byteOffset, target.length), target);
-  }
+  if (dtype === 'bfloat16') widenBfloat16(new Uint16Array(buffer, byteOffset, target.length), target);
+  else target.set(new ARRAYS[dtype](buffer as ArrayBuffer, byteOffset, target.length));
 }
+
+/** Of the formats that JavaScript has arrays for. */
+const ARRAYS = { float16: Float16Array, float32: Float32Array, float64: Float64Array } as const;
 
 /** bfloat16 is the upper half of a float32. */
 function widenBfloat16(source: Uint16Array, target: Float64Array): void {
@@ -40,16 +32,9 @@ const LARGEST: Readonly<Record<FloatDtype, number>> = {
 export function narrow(values: Float64Array, dtype: FloatDtype): Uint8Array<ArrayBuffer> {
   const largest = LARGEST[dtype];
   const bounded = values.map((value) => Math.max(-largest, Math.min(largest, value)));
-  switch (dtype) {
-    case 'float64':
-      return new Uint8Array(bounded.buffer);
-    case 'float32':
-      return new Uint8Array(Float32Array.from(bounded).buffer);
-    case 'float16':
-      return new Uint8Array(Float16Array.from(bounded).buffer);
-    case 'bfloat16':
-      return new Uint8Array(narrowBfloat16(bounded).buffer);
-  }
+  if (dtype === 'float64') return new Uint8Array(bounded.buffer);
+  const narrowed = dtype === 'bfloat16' ? narrowBfloat16(bounded) : ARRAYS[dtype].from(bounded);
+  return new Uint8Array(narrowed.buffer);
 }
 
 /** Of a float64 in one step: rounded to float32 first, it could come to lie on a tie. */

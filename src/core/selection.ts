@@ -1,4 +1,4 @@
-import { RADIX_BINS, type SelectionKernel } from './kernel.ts';
+import { RADIX_BINS, type SelectionKernel, type TopSelection } from './kernel.ts';
 import { effectiveSampleSize, type ScoreStatistics } from './statistics.ts';
 
 /** Counts per bin of one radix digit. Float64Array where parts were added up: a group may hold more than 2^32 scores. */
@@ -17,14 +17,11 @@ export interface SelectionPasses {
 }
 
 /** Which scores of a group are kept: those above `threshold`, and the first `tiesKept` of the `tied` that equal it. */
-export interface Selection {
+export interface Selection extends TopSelection {
   readonly n: number;
   readonly nEff: number;
   readonly nKeep: number;
-  readonly threshold: number;
   readonly above: number;
-  readonly tied: number;
-  readonly tiesKept: number;
   readonly statistics: ScoreStatistics;
 }
 
@@ -51,16 +48,9 @@ export async function selectThreshold(passes: SelectionPasses, keep: KeepRule): 
     prefix = prefix * RADIX_BINS + bin.index;
     counts = await passes.refine(digits.length, prefix);
   }
-  return {
-    n: statistics.n,
-    nEff: effectiveSampleSize(statistics),
-    nKeep,
-    threshold: scoreOfKey(digits, passes.keyDigits),
-    above: nKeep - wanted,
-    tied: counts[digits[digits.length - 1]],
-    tiesKept: wanted,
-    statistics,
-  };
+  const threshold = scoreOfKey(digits, passes.keyDigits);
+  const tied = counts[digits[digits.length - 1]];
+  return createSelection(statistics, nKeep, { threshold, tied, tiesKept: wanted });
 }
 
 /** The same decision on a group that is the kernel's focus, at once. */
@@ -71,17 +61,12 @@ export function selectWithin(
 ): Selection | null {
   if (statistics.max === 0) return null;
   const nKeep = keep(statistics);
-  const { threshold, tied, tiesKept } = kernel.selectTop(nKeep);
-  return {
-    n: statistics.n,
-    nEff: effectiveSampleSize(statistics),
-    nKeep,
-    threshold,
-    above: nKeep - tiesKept,
-    tied,
-    tiesKept,
-    statistics,
-  };
+  return createSelection(statistics, nKeep, kernel.selectTop(nKeep));
+}
+
+function createSelection(statistics: ScoreStatistics, nKeep: number, top: TopSelection): Selection {
+  const { n } = statistics;
+  return { n, nEff: effectiveSampleSize(statistics), nKeep, above: nKeep - top.tiesKept, ...top, statistics };
 }
 
 /**

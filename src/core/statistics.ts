@@ -2,7 +2,7 @@ import { EmpError } from './errors.ts';
 import { BLOCK, BLOCK_PARTIALS } from './kernel.ts';
 
 /**
- * What EMP needs to know of a group of scores, mergeable: the statistics of parts combine to those of the whole.
+ * What EMP needs to know of a group of scores; a `BlockAccumulator` makes it of any parts of the group.
  * `sum` and `sumOfSquares` are of `abs(s) * 2 ** scaleExponent`; `max` is unscaled.
  */
 export interface ScoreStatistics {
@@ -111,21 +111,6 @@ export function statisticsOfBlocks(partials: Float64Array, n: number): ScoreStat
   const accumulator = new BlockAccumulator();
   accumulator.addBlocks(partials, n);
   return accumulator.statistics;
-}
-
-/** Statistics of two groups together. */
-export function mergeStatistics(a: ScoreStatistics, b: ScoreStatistics): ScoreStatistics {
-  const max = Math.max(a.max, b.max);
-  const exponent = scaleExponent(max);
-  const shiftA = exponent - a.scaleExponent;
-  const shiftB = exponent - b.scaleExponent;
-  return {
-    n: a.n + b.n,
-    max,
-    scaleExponent: exponent,
-    sum: rescale(a.sum, shiftA) + rescale(b.sum, shiftB),
-    sumOfSquares: rescale(a.sumOfSquares, 2 * shiftA) + rescale(b.sumOfSquares, 2 * shiftB),
-  };
 }
 
 /** The scale at which the sums of several groups can be added up: that of their largest score. */

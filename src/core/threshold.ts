@@ -33,8 +33,10 @@ export interface DecideOptions {
   readonly group?: string;
 }
 
+type Rule = Required<Pick<DecideOptions, 'beta' | 'sign'>>;
+
 /** EMP's answer for one group of scores. */
-export interface Decision {
+export interface Decision extends Rule {
   readonly n: number;
   readonly nEff: number;
   readonly nKeep: number;
@@ -48,8 +50,6 @@ export interface Decision {
   readonly preservedMass: number;
   readonly preservedMassBound: number;
   readonly preservedMassBoundPaper: number | null;
-  readonly beta: number;
-  readonly sign: Sign;
   /** Bit `i & 7` of byte `i >> 3` is component i, 1 = keep; trailing bits are 0. */
   readonly keepMask: Uint8Array;
 }
@@ -76,11 +76,6 @@ export async function decideRows(
   options: Omit<DecideOptions, 'group'> = {},
 ): Promise<Decision[]> {
   return decideGroups(createScoreGroups(scores, rows, String), options);
-}
-
-interface Rule {
-  readonly beta: number;
-  readonly sign: Sign;
 }
 
 /** What deciding on a group costs beside its elements, in elements. */

@@ -1,11 +1,8 @@
 import { createReadStream } from 'node:fs';
 import tar from 'tar-stream';
-import { type ArchiveEntry, asArchiveError } from './archive-entry.ts';
+import type { ArchiveEntry } from './archive-entry.ts';
 
-/**
- * The entries of an uncompressed tar file (ustar, pax, GNU).
- * @throws EmpError malformed_archive
- */
+/** The entries of an uncompressed tar file (ustar, pax, GNU). Throws errors of the library. */
 export async function* readTarEntries(path: string): AsyncGenerator<ArchiveEntry> {
   const extract = tar.extract();
   const file = createReadStream(path);
@@ -17,22 +14,12 @@ export async function* readTarEntries(path: string): AsyncGenerator<ArchiveEntry
       yield {
         name,
         type: type === 'contiguous-file' ? 'file' : (type ?? 'an unknown kind of entry'),
-        open: () => readContent(entry, name),
+        open: () => entry as AsyncIterable<Uint8Array>,
       };
       entry.resume();
     }
-  } catch (error) {
-    throw asArchiveError(error);
   } finally {
     extract.destroy();
     file.destroy();
-  }
-}
-
-async function* readContent(entry: AsyncIterable<unknown>, name: string): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of entry) yield chunk as Uint8Array;
-  } catch (error) {
-    throw asArchiveError(error, name);
   }
 }

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
-import { type ArchiveEntry, asArchiveError } from './archive-entry.ts';
+import type { ArchiveEntry } from './archive-entry.ts';
 
 const S_IFMT = 0o170000;
 const UNIX_TYPES: ReadonlyMap<number, string> = new Map([
@@ -15,38 +15,27 @@ const UNIX_TYPES: ReadonlyMap<number, string> = new Map([
 ]);
 const MADE_ON_UNIX = 3;
 
-/**
- * The entries of a zip or zip64 file, stored or deflated, each checked against its size and CRC-32.
- * @throws EmpError malformed_archive
- */
+/** The entries of a zip or zip64 file, stored or deflated, each checked against its size and CRC-32. Throws errors of the library. */
 export async function* readZipEntries(path: string): AsyncGenerator<ArchiveEntry> {
   await using handle = await open(path, 'r');
   const { size } = await handle.stat();
-  try {
-    const reader = new RangeCheckedReader(path, handle, size);
-    // Names stay bytes: decoding them, yauzl would also judge them as paths, which the arrays of a .npz need not be.
-    const zip = await yauzl.fromRandomAccessReaderPromise(reader, size, { decodeStrings: false });
-    for await (const entry of zip.eachEntry()) {
-      const { generalPurposeBitFlag, fileNameRaw, extraFields } = entry;
-      const name = yauzl.getFileNameLowLevel(generalPurposeBitFlag, fileNameRaw, extraFields, true);
-      yield { name, type: typeOf(entry, name), open: () => readChecked(zip, entry, name) };
-    }
-  } catch (error) {
-    throw asArchiveError(error);
+  const reader = new RangeCheckedReader(path, handle, size);
+  // Names stay bytes: decoding them, yauzl would also judge them as paths, which the arrays of a .npz need not be.
+  const zip = await yauzl.fromRandomAccessReaderPromise(reader, size, { decodeStrings: false });
+  for await (const entry of zip.eachEntry()) {
+    const { generalPurposeBitFlag, fileNameRaw, extraFields } = entry;
+    const name = yauzl.getFileNameLowLevel(generalPurposeBitFlag, fileNameRaw, extraFields, true);
+    yield { name, type: typeOf(entry, name), open: () => readChecked(zip, entry) };
   }
 }
 
-async function* readChecked(zip: ZipFile, entry: Entry, name: string): AsyncGenerator<Uint8Array> {
-  try {
-    let checksum = 0;
-    for await (const chunk of await zip.openReadStreamPromise(entry)) {
-      checksum = crc32(chunk, checksum);
-      yield chunk;
-    }
-    if (checksum !== entry.crc32) throw new Error('its CRC-32 does not match its content');
-  } catch (error) {
-    throw asArchiveError(error, name);
+async function* readChecked(zip: ZipFile, entry: Entry): AsyncGenerator<Uint8Array> {
+  let checksum = 0;
+  for await (const chunk of await zip.openReadStreamPromise(entry)) {
+    checksum = crc32(chunk, checksum);
+    yield chunk;
   }
+  if (checksum !== entry.crc32) throw new Error('its CRC-32 does not match its content');
 }
 
 function typeOf({ versionMadeBy, externalFileAttributes }: Entry, name: string): string {

@@ -1,7 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { type ArchiveEntry, type ArchiveLimits, createEntryWriter, limitEntries } from './archive-entry.ts';
+import {
+  type ArchiveEntry,
+  type ArchiveLimits,
+  createEntryWriter,
+  limitEntries,
+  malformedEntry,
+} from './archive-entry.ts';
 import { readTarEntries } from './archive-tar.ts';
 import { readZipEntries } from './archive-zip.ts';
 
@@ -35,13 +41,13 @@ export async function extractArchive(
   for await (const entry of limitEntries(READERS[kind](archivePath), limits)) {
     if (entry.type === 'directory' || isFinderLitter(entry.name)) continue;
     if (entry.type !== 'file')
-      throw malformed(entry.name, `is a ${entry.type}; only regular files are accepted`);
+      throw malformedEntry(entry.name, `is a ${entry.type}; only regular files are accepted`);
     const parts = parseEntryPath(entry.name);
     const name = parts.join('/');
     const parents = parts.slice(0, -1).map((_, i) => parts.slice(0, i + 1).join('/'));
-    if (files.has(name)) throw malformed(entry.name, 'is in the archive twice');
+    if (files.has(name)) throw malformedEntry(entry.name, 'is in the archive twice');
     if (folders.has(name) || parents.some((parent) => files.has(parent)))
-      throw malformed(entry.name, 'is both a file and a folder');
+      throw malformedEntry(entry.name, 'is both a file and a folder');
     files.add(name);
     for (const parent of parents) folders.add(parent);
     if (parents.length > 0) await mkdir(join(destination, ...parts.slice(0, -1)), { recursive: true });
@@ -55,23 +61,19 @@ export async function extractArchive(
 function parseEntryPath(name: string): string[] {
   const path = name.replace(/^(\.\/)+/, '');
   const parts = path.split('/');
-  if (path.startsWith('/') || /^[a-z]:/i.test(path)) throw malformed(name, 'is an absolute path');
-  if (parts.includes('..')) throw malformed(name, "climbs out of the archive's folder");
-  if (/[\\\p{Cc}]/u.test(path)) throw malformed(name, 'holds a backslash or a control character');
+  if (path.startsWith('/') || /^[a-z]:/i.test(path)) throw malformedEntry(name, 'is an absolute path');
+  if (parts.includes('..')) throw malformedEntry(name, "climbs out of the archive's folder");
+  if (/[\\\p{Cc}]/u.test(path)) throw malformedEntry(name, 'holds a backslash or a control character');
   if (!path.isWellFormed() || parts.some((part) => part === '' || part === '.'))
-    throw malformed(name, 'is not a path of plain names');
+    throw malformedEntry(name, 'is not a path of plain names');
   if (
     Buffer.byteLength(path) > MAX_PATH_BYTES ||
     parts.some((part) => Buffer.byteLength(part) > MAX_PART_BYTES)
   )
-    throw malformed(name.slice(0, MAX_PART_BYTES), 'is too long a path');
+    throw malformedEntry(name.slice(0, MAX_PART_BYTES), 'is too long a path');
   return parts;
 }
 
 function isFinderLitter(name: string): boolean {
   return /(^|\/)(__MACOSX\/|\._[^/]*$|\.DS_Store$)/.test(name);
-}
-
-function malformed(name: string, message: string): EmpError {
-  return new EmpError('malformed_archive', `${JSON.stringify(name)} ${message}`, [{ path: name, message }]);
 }

@@ -33,7 +33,7 @@ export function parseDescription(text: string): NpyDescription {
   const expect = (pattern: RegExp, what: string): string => {
     take(/\s*/y);
     const found = take(pattern);
-    if (found === null) throw malformed(`expected ${what} at character ${at} of the header`);
+    if (found === null) throw malformedNpy(`expected ${what} at character ${at} of the header`);
     return found;
   };
 
@@ -47,20 +47,20 @@ export function parseDescription(text: string): NpyDescription {
     expect(/:/y, "':'");
     if (key === 'descr' && take(/\s*\[/y) !== null)
       throw new EmpError('unsupported_dtype', "it is a structured array; save one field, as in arr['name']");
-    if (members.has(key)) throw malformed(`'${key}' is written twice`);
+    if (members.has(key)) throw malformedNpy(`'${key}' is written twice`);
     members.set(key, expect(MEMBERS[key as keyof typeof MEMBERS], `the value of '${key}'`));
   } while (take(/\s*,(?!\s*\})/y) !== null);
   expect(/,?\s*\}\s*$/y, "'}' and the header's end");
 
   const [descr, fortranOrder, shape] = Object.keys(MEMBERS).map((key) => members.get(key));
   if (descr === undefined || fortranOrder === undefined || shape === undefined)
-    throw malformed("the header lacks one of 'descr', 'fortran_order' and 'shape'");
+    throw malformedNpy("the header lacks one of 'descr', 'fortran_order' and 'shape'");
   const dimensions = (shape.match(/\d+/g) ?? []).map(Number);
   if (dimensions.length > MAX_RANK)
-    throw malformed(`the array has ${dimensions.length} dimensions, more than ${MAX_RANK}`);
+    throw malformedNpy(`the array has ${dimensions.length} dimensions, more than ${MAX_RANK}`);
   return { descr: descr.slice(1, -1), fortranOrder: fortranOrder === 'True', shape: dimensions };
 }
 
-function malformed(message: string): EmpError {
+export function malformedNpy(message: string): EmpError {
   return new EmpError('malformed_npy', message);
 }

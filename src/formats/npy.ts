@@ -1,6 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import type { ByteSource } from './byte-source.ts';
-import { type NpyDescription, parseDescription } from './npy-literal.ts';
+import { malformedNpy, parseDescription } from './npy-literal.ts';
+import { byteWidth, DTYPE_BY_DESCR } from './numbers.ts';
 
 const MAGIC = new TextEncoder().encode('?NUMPY');
 MAGIC[0] = 0x93;
@@ -8,22 +9,6 @@ MAGIC[0] = 0x93;
 const PREFIX_BYTES = 12;
 /** Only structured arrays, which are refused anyway, have headers beyond a few hundred bytes. */
 const MAX_HEADER_BYTES = 65_536;
-
-/** The element types that are read, by NumPy's name of them (`ndarray.dtype.str`). */
-const DTYPES: ReadonlyMap<string, { readonly name: string; readonly width: number }> = new Map([
-  ['<f2', { name: 'float16', width: 2 }],
-  ['<f4', { name: 'float32', width: 4 }],
-  ['<f8', { name: 'float64', width: 8 }],
-  ['|b1', { name: 'bool', width: 1 }],
-  ['|i1', { name: 'int8', width: 1 }],
-  ['<i2', { name: 'int16', width: 2 }],
-  ['<i4', { name: 'int32', width: 4 }],
-  ['<i8', { name: 'int64', width: 8 }],
-  ['|u1', { name: 'uint8', width: 1 }],
-  ['<u2', { name: 'uint16', width: 2 }],
-  ['<u4', { name: 'uint32', width: 4 }],
-  ['<u8', { name: 'uint64', width: 8 }],
-]);
 
 /** An array in C order, little-endian, that fills the file from `dataOffset` to its end. */
 export interface NpyHeader {
@@ -44,20 +29,21 @@ export interface NpyHeader {
 export function parseNpyHeader(bytes: Uint8Array, fileByteLength: number = bytes.byteLength): NpyHeader {
   const { start, end, encoding } = parsePrefix(bytes);
   if (end > fileByteLength)
-    throw malformed(`the header should end at byte ${end}, the file does at ${fileByteLength}`);
+    throw malformedNpy(`the header should end at byte ${end}, the file does at ${fileByteLength}`);
   const { descr, fortranOrder, shape } = parseDescription(
     new TextDecoder(encoding).decode(bytes.subarray(start, end)),
   );
-  const { name, width } = findDtype(descr);
-  if (fortranOrder) throw malformed('the array is in Fortran order; save np.ascontiguousarray(arr) instead');
-  const byteLength = shape.reduce((product, dimension) => product * dimension, width);
+  const dtype = findDtype(descr);
+  if (fortranOrder)
+    throw malformedNpy('the array is in Fortran order; save np.ascontiguousarray(arr) instead');
+  const byteLength = shape.reduce((product, dimension) => product * dimension, byteWidth(dtype));
   // A zero hides a dimension from the product.
-  if (![...shape, byteLength].every(Number.isSafeInteger)) throw malformed(`shape (${shape}) overflows`);
+  if (![...shape, byteLength].every(Number.isSafeInteger)) throw malformedNpy(`shape (${shape}) overflows`);
   if (byteLength !== fileByteLength - end)
-    throw malformed(
-      `shape (${shape}) of ${name} takes ${byteLength} bytes, ${fileByteLength - end} follow the header`,
+    throw malformedNpy(
+      `shape (${shape}) of ${dtype} takes ${byteLength} bytes, ${fileByteLength - end} follow the header`,
     );
-  return { dtype: name, shape, dataOffset: end, byteLength };
+  return { dtype, shape, dataOffset: end, byteLength };
 }
 
 /** Reads and parses the header alone. */
@@ -71,22 +57,22 @@ export async function readNpyHeader(source: ByteSource): Promise<NpyHeader> {
 /** Where the description lies, and its encoding, which versions 1 and 2 (latin1) and 3 (UTF-8) differ in. */
 function parsePrefix(bytes: Uint8Array): { start: number; end: number; encoding: 'latin1' | 'utf-8' } {
   if (!MAGIC.every((byte, i) => bytes[i] === byte))
-    throw malformed('it does not begin with \\x93NUMPY; np.save writes such files');
+    throw malformedNpy('it does not begin with \\x93NUMPY; np.save writes such files');
   const version = bytes[6];
   if (version === undefined || version < 1 || version > 3)
-    throw malformed(`version ${version} is none of 1, 2 and 3`);
+    throw malformedNpy(`version ${version} is none of 1, 2 and 3`);
   const start = version === 1 ? 10 : 12;
   if (bytes.byteLength < start)
-    throw malformed(`the file ends after ${bytes.byteLength} bytes, within the header`);
+    throw malformedNpy(`the file ends after ${bytes.byteLength} bytes, within the header`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (length > MAX_HEADER_BYTES)
-    throw malformed(`the header's ${length} bytes are more than ${MAX_HEADER_BYTES}`);
+    throw malformedNpy(`the header's ${length} bytes are more than ${MAX_HEADER_BYTES}`);
   return { start, end: start + length, encoding: version === 3 ? 'utf-8' : 'latin1' };
 }
 
-function findDtype(descr: NpyDescription['descr']): { readonly name: string; readonly width: number } {
-  const dtype = DTYPES.get(descr);
+function findDtype(descr: string): string {
+  const dtype = DTYPE_BY_DESCR.get(descr);
   if (dtype) return dtype;
   throw new EmpError('unsupported_dtype', `dtype '${descr}' is not supported: ${adviceFor(descr)}`);
 }
@@ -96,9 +82,5 @@ function adviceFor(descr: string): string {
   if (descr.includes('O')) return "it holds pickled Python objects; save arr.astype('<f4')";
   if (/V[12]$/.test(descr))
     return "NumPy has no bfloat16 or float8 and writes their bytes as void; save arr.astype('<f4'), or a safetensors file";
-  return `expected one of ${[...DTYPES.keys()].join(', ')}, as in arr.astype('<f4')`;
-}
-
-function malformed(message: string): EmpError {
-  return new EmpError('malformed_npy', message);
+  return `expected one of ${[...DTYPE_BY_DESCR.keys()].join(', ')}, as in arr.astype('<f4')`;
 }

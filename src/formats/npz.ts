@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { type ArchiveLimits, createEntryWriter, limitEntries } from './archive-entry.ts';
+import { type ArchiveLimits, createEntryWriter, limitEntries, malformedEntry } from './archive-entry.ts';
 import { readZipEntries } from './archive-zip.ts';
 
 const SUFFIX = '.npy';
@@ -22,8 +22,8 @@ export async function extractNpz(
     for await (const entry of limitEntries(readZipEntries(npzPath), limits)) {
       const name = entry.name.slice(0, -SUFFIX.length);
       if (entry.type !== 'file' || !entry.name.endsWith(SUFFIX) || name === '')
-        throw malformed(entry.name, 'is not an array; np.savez writes entries named like weight.npy');
-      if (paths.has(name)) throw malformed(entry.name, 'is in the archive twice');
+        throw malformedEntry(entry.name, 'is not an array; np.savez writes entries named like weight.npy');
+      if (paths.has(name)) throw malformedEntry(entry.name, 'is in the archive twice');
       const path = join(destination, `${paths.size}${SUFFIX}`);
       paths.set(name, path);
       await write(entry, path);
@@ -34,8 +34,4 @@ export async function extractNpz(
   }
   if (paths.size === 0) throw new EmpError('malformed_npz', 'the archive holds no arrays');
   return paths;
-}
-
-function malformed(name: string, message: string): EmpError {
-  return new EmpError('malformed_npz', `${JSON.stringify(name)} ${message}`, [{ path: name, message }]);
 }

@@ -22,21 +22,39 @@ export interface Fetched {
   readonly data: TensorNumbers;
 }
 
-/** The element types that data comes in: bytes of one, and the little-endian numbers at the start of a buffer. */
-const DTYPES: Readonly<Record<string, { width: number; view(buffer: ArrayBuffer): TensorNumbers }>> = {
-  float16: { width: 2, view: (buffer) => new Float16Array(buffer) },
-  float32: { width: 4, view: (buffer) => new Float32Array(buffer) },
-  float64: { width: 8, view: (buffer) => new Float64Array(buffer) },
-  bool: { width: 1, view: (buffer) => new Uint8Array(buffer) },
-  int8: { width: 1, view: (buffer) => new Int8Array(buffer) },
-  int16: { width: 2, view: (buffer) => new Int16Array(buffer) },
-  int32: { width: 4, view: (buffer) => new Int32Array(buffer) },
-  int64: { width: 8, view: (buffer) => new BigInt64Array(buffer) },
-  uint8: { width: 1, view: (buffer) => new Uint8Array(buffer) },
-  uint16: { width: 2, view: (buffer) => new Uint16Array(buffer) },
-  uint32: { width: 4, view: (buffer) => new Uint32Array(buffer) },
-  uint64: { width: 8, view: (buffer) => new BigUint64Array(buffer) },
+/** An element type that data comes in. */
+interface NumberType {
+  /** NumPy's name of it (`ndarray.dtype.str`). */
+  readonly descr: string;
+  readonly width: number;
+  /** The little-endian numbers at the start of a buffer. */
+  view(buffer: ArrayBuffer): TensorNumbers;
+}
+
+const DTYPES: Readonly<Record<string, NumberType>> = {
+  float16: { descr: '<f2', width: 2, view: (buffer) => new Float16Array(buffer) },
+  float32: { descr: '<f4', width: 4, view: (buffer) => new Float32Array(buffer) },
+  float64: { descr: '<f8', width: 8, view: (buffer) => new Float64Array(buffer) },
+  bool: { descr: '|b1', width: 1, view: (buffer) => new Uint8Array(buffer) },
+  int8: { descr: '|i1', width: 1, view: (buffer) => new Int8Array(buffer) },
+  int16: { descr: '<i2', width: 2, view: (buffer) => new Int16Array(buffer) },
+  int32: { descr: '<i4', width: 4, view: (buffer) => new Int32Array(buffer) },
+  int64: { descr: '<i8', width: 8, view: (buffer) => new BigInt64Array(buffer) },
+  uint8: { descr: '|u1', width: 1, view: (buffer) => new Uint8Array(buffer) },
+  uint16: { descr: '<u2', width: 2, view: (buffer) => new Uint16Array(buffer) },
+  uint32: { descr: '<u4', width: 4, view: (buffer) => new Uint32Array(buffer) },
+  uint64: { descr: '<u8', width: 8, view: (buffer) => new BigUint64Array(buffer) },
 };
+
+/** The element types by NumPy's name of them. */
+export const DTYPE_BY_DESCR: ReadonlyMap<string, string> = new Map(
+  Object.entries(DTYPES).map(([dtype, { descr }]) => [descr, dtype]),
+);
+
+/** NumPy's name of an element type that is a number type. */
+export function descrOf(dtype: string): string {
+  return describe(dtype).descr;
+}
 
 /** Bytes of one element. Throws `unsupported_dtype`. */
 export function byteWidth(dtype: string): number {

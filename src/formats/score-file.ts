@@ -1,13 +1,10 @@
 import { EmpError } from '../core/errors.ts';
-import { type FileSource, openFileSource } from './file-source.ts';
+import { openFileSource } from './file-source.ts';
 import { readNpyHeader } from './npy.ts';
-import { readSafetensorsHeader } from './safetensors/header.ts';
+import { readSafetensorsHeader, type SafetensorsTensor } from './safetensors/header.ts';
 
 /** One uploaded array of scores: dense little-endian numbers in a stretch of a file. */
-export interface ScoreArray {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
+export interface ScoreArray extends Pick<SafetensorsTensor, 'name' | 'shape' | 'dtype'> {
   readonly range: { readonly path: string; readonly offset: number; readonly byteLength: number };
 }
 
@@ -31,10 +28,7 @@ export async function readScoreArrays(files: ScoreFiles): Promise<ScoreArray[]> 
     });
   }
   const arrays: ScoreArray[] = [];
-  for (const [name, path] of files.paths) {
-    await using source: FileSource = await openFileSource(path);
-    arrays.push({ name, ...(await readNpyArray(name, path, source)) });
-  }
+  for (const [name, path] of files.paths) arrays.push(await readNpyArray(name, path));
   return arrays;
 }
 
@@ -42,14 +36,11 @@ export function scoresByName(arrays: readonly ScoreArray[]): ReadonlyMap<string,
   return new Map(arrays.map((array) => [array.name, array]));
 }
 
-async function readNpyArray(
-  name: string,
-  path: string,
-  source: FileSource,
-): Promise<Omit<ScoreArray, 'name'>> {
+async function readNpyArray(name: string, path: string): Promise<ScoreArray> {
+  await using source = await openFileSource(path);
   try {
     const { shape, dtype, dataOffset, byteLength } = await readNpyHeader(source);
-    return { shape, dtype, range: { path, offset: dataOffset, byteLength } };
+    return { name, shape, dtype, range: { path, offset: dataOffset, byteLength } };
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;
     throw new EmpError(error.code, `array ${JSON.stringify(name)}: ${error.message}`, [

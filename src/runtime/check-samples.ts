@@ -1,25 +1,10 @@
 import { EmpError, ofInput } from '../core/errors.ts';
+import { descrOf, isNumberType } from '../formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import type { OnnxInput } from '../graph/interface.ts';
 
 /** More tell nobody more. */
 const MAX_FINDINGS = 20;
-
-/** How NumPy spells the types that a `.npy` file can hold. */
-const NUMPY_DTYPES: ReadonlyMap<string, string> = new Map([
-  ['float16', '<f2'],
-  ['float32', '<f4'],
-  ['float64', '<f8'],
-  ['bool', '?'],
-  ['int8', 'i1'],
-  ['int16', '<i2'],
-  ['int32', '<i4'],
-  ['int64', '<i8'],
-  ['uint8', 'u1'],
-  ['uint16', '<u2'],
-  ['uint32', '<u4'],
-  ['uint64', '<u8'],
-]);
 
 /**
  * Holds the arrays against the model's inputs: names, dtypes, ranks, fixed dimensions, and whether the samples fill whole batches of a fixed
@@ -79,10 +64,11 @@ function misfits(input: OnnxInput, array: ArrayFile | undefined): string[] {
 }
 
 function adviceFor(dtype: string): string {
-  const descr = NUMPY_DTYPES.get(dtype);
-  return descr === undefined
-    ? 'which a .npy file cannot hold: export the model with an input of another type'
-    : `as arr.astype('${descr}') makes it`;
+  if (!isNumberType(dtype))
+    return 'which a .npy file cannot hold: export the model with an input of another type';
+  // Bytes have no order to name, and a bool goes by one character.
+  const descr = dtype === 'bool' ? '?' : descrOf(dtype).replace('|', '');
+  return `as arr.astype('${descr}') makes it`;
 }
 
 function unknownInput(name: string, inputs: readonly OnnxInput[]): string {

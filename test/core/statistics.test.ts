@@ -8,7 +8,6 @@ import {
   effectiveSampleSize,
   keepCount,
   keepCountForSparsity,
-  mergeStatistics,
   type ScoreStatistics,
   statisticsOfBlocks,
 } from '../../src/core/statistics.ts';
@@ -74,10 +73,9 @@ describe('block statistics', () => {
     const score = fc.double({ noNaN: true, noDefaultInfinity: true });
     fc.assert(
       fc.property(fc.array(score, { minLength: 1 }), fc.array(score, { minLength: 1 }), (a, b) => {
-        const merged = mergeStatistics(
-          statisticsOf(Float64Array.from(a)),
-          statisticsOf(Float64Array.from(b)),
-        );
+        const accumulator = new BlockAccumulator();
+        for (const part of [a, b]) accumulator.addBlocks(partialsOf(Float64Array.from(part)), part.length);
+        const merged = accumulator.statistics;
         const whole = statisticsOf(Float64Array.from([...a, ...b]));
         assert.deepEqual(
           [merged.n, merged.max, merged.scaleExponent],

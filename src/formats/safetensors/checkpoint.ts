@@ -4,7 +4,7 @@ import type { ByteSource } from '../byte-source.ts';
 import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../model.ts';
 import { readSafetensorsHeader, type SafetensorsTensor } from './header.ts';
 import { classifyTensor } from './prunable.ts';
-import { isObject, parseStrictJson, quote } from './strict-json.ts';
+import { isObject, malformed, parseStrictJson, quote } from './strict-json.ts';
 
 const INDEX_SUFFIX = '.safetensors.index.json';
 /** The index of the largest published checkpoints, some 100,000 tensors, takes 10 MB. */
@@ -151,12 +151,6 @@ async function naming<T>(file: string, read: () => Promise<T>): Promise<T> {
     if (!(error instanceof EmpError)) throw error;
     throw new EmpError(error.code, `${file}: ${error.message}`, error.findings);
   }
-}
-
-function malformed(message: string, tensor?: string): EmpError {
-  if (tensor === undefined) return new EmpError('malformed_safetensors', message);
-  const findings = [{ path: tensor, message }];
-  return new EmpError('malformed_safetensors', `tensor ${quote(tensor)}: ${message}`, findings);
 }
 
 function unwanted(files: readonly string[], reason: string): EmpError {

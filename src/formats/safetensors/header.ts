@@ -1,7 +1,6 @@
-import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
 import { DTYPE_BY_CODE, tensorByteLength } from './dtype-codes.ts';
-import { isObject, parseStrictJson, quote } from './strict-json.ts';
+import { isObject, malformed, parseStrictJson, quote } from './strict-json.ts';
 
 /** The reference implementation's limit; 100,000 tensors need some 11 MB. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -161,10 +160,4 @@ function checkCoverage(tensors: readonly TensorEntry[], dataByteLength: number):
 /** Not `-0`, which an integer of the format cannot be. */
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Object.is(value, Math.abs(value as number));
-}
-
-function malformed(message: string, tensor?: string): EmpError {
-  if (tensor === undefined) return new EmpError('malformed_safetensors', message);
-  const findings = [{ path: tensor.toWellFormed(), message }];
-  return new EmpError('malformed_safetensors', `tensor ${quote(tensor)}: ${message}`, findings);
 }

@@ -12,7 +12,8 @@ type Rows = (name: string, shape: Shape, shapeOf: ShapeOf) => RowLayout | null;
 interface NameRule {
   readonly what: string;
   readonly layer?: RegExp;
-  readonly parameter: RegExp;
+  /** `weight` unless given. */
+  readonly parameter?: RegExp;
   readonly when?: (shape: Shape) => boolean;
   /** How the rows lie in it; `leave` for what is not a layer's weight. */
   readonly rows: Rows | 'leave';
@@ -25,51 +26,43 @@ const RULES: readonly NameRule[] = [
   {
     what: 'patch embedding of a vision transformer: a strided convolution in all but name',
     layer: /patch_?embed(ding)?s?$/i,
-    parameter: WEIGHT,
     rows: outFirst,
   },
   {
     what: 'output projection of GPT-NeoX, its lm_head',
     layer: /^embed_out$/,
-    parameter: WEIGHT,
     rows: outFirst,
   },
   {
     what: 'table of embeddings (tokens, positions, segments, codebooks): looked up, not multiplied by; each row is one word, so zeros cost that word',
     layer: /embed(ding)?s?(_table)?$|(^|_)embs?$|^embed_(in|tokens|positions)|^w[tp]e$|^shared$|codebook/i,
-    parameter: WEIGHT,
     rows: 'leave',
   },
   {
     what: 'table of relative or absolute positions',
     layer: /relative_(attention|position)_bias$|^pos(ition(al)?)?_?enc(od(er|ing))?s?$/i,
-    parameter: WEIGHT,
     rows: 'leave',
   },
   {
     what: 'scale of a normalisation over several axes',
     layer: /(^|_)norm(_|\d|$)|norm\d*$|normalization$|(^|_)(ln|bn|gn)(_|\d|$)/i,
-    parameter: WEIGHT,
     rows: 'leave',
   },
   {
     what: 'short depthwise convolution before a state-space scan (Mamba): a handful of taps a channel, which the pruning literature keeps',
     layer: /^conv1d$/,
-    parameter: WEIGHT,
     when: (shape) => shape[1] === 1,
     rows: 'leave',
   },
   {
     what: "GPT-2's Conv1D [in, out], or a Linear [out, in] under the same name (nanoGPT, CLIP, StarCoder)",
     layer: /^(c_attn|q_attn|c_fc|c_proj)$/,
-    parameter: WEIGHT,
     when: (shape) => shape.length === 2,
     rows: gpt2Block,
   },
   {
     what: 'stacked Linears of a mixture of experts [experts, out, in] (Granite, JetMoE)',
     layer: /^(input|output)_linear$/,
-    parameter: WEIGHT,
     when: (shape) => shape.length === 3,
     rows: (_name, [experts, out, reduced]) => ({ outer: experts, reduced: 1, units: out, inner: reduced }),
   },
@@ -92,7 +85,6 @@ const RULES: readonly NameRule[] = [
   },
   {
     what: 'Linear [out, in], Conv [out, in/groups, k...], Bilinear, LoRA',
-    parameter: WEIGHT,
     rows: outFirst,
   },
 ];
@@ -115,7 +107,9 @@ export function classifyTensor(name: string, shape: Shape, dtype: string, shapeO
   const layer = parts.at(-2) ?? '';
   const rule = RULES.find(
     (rule) =>
-      rule.parameter.test(parameter) && (rule.layer?.test(layer) ?? true) && (rule.when?.(shape) ?? true),
+      (rule.parameter ?? WEIGHT).test(parameter) &&
+      (rule.layer?.test(layer) ?? true) &&
+      (rule.when?.(shape) ?? true),
   );
   if (!rule || rule.rows === 'leave') return OTHER;
   const prunable = isFloatDtype(dtype) && !shape.includes(0);

@@ -75,8 +75,11 @@ function addKey(keys: Set<string> | null | undefined, key: string): void {
   keys?.add(key);
 }
 
-function malformed(message: string): EmpError {
-  return new EmpError('malformed_safetensors', message);
+/** @param tensor that the message is about, where it is about one */
+export function malformed(message: string, tensor?: string): EmpError {
+  if (tensor === undefined) return new EmpError('malformed_safetensors', message);
+  const findings = [{ path: tensor.toWellFormed(), message }];
+  return new EmpError('malformed_safetensors', `tensor ${quote(tensor)}: ${message}`, findings);
 }
 
 /** A name for a message, however long or odd it is. */

@@ -1,14 +1,6 @@
 import { DTYPE_BY_NAME, tensorByteLength } from './dtype-codes.ts';
 import { LENGTH_BYTES, METADATA_KEY, type SafetensorsTensor } from './header.ts';
 
-/** A tensor to be written. */
-export interface TensorToWrite {
-  readonly name: string;
-  /** `uint8`, `float32`, ...: a value of `DTYPE_BY_NAME`. */
-  readonly dtype: string;
-  readonly shape: readonly number[];
-}
-
 export interface SafetensorsLayout {
   /** The length field and the header: the file's first bytes. */
   readonly header: Uint8Array;
@@ -23,7 +15,7 @@ export interface SafetensorsLayout {
  * @throws RangeError on a caller's mistake: an unknown dtype, a name used twice, a shape whose bytes overflow
  */
 export function createSafetensorsLayout(
-  tensors: readonly TensorToWrite[],
+  tensors: readonly Pick<SafetensorsTensor, 'name' | 'dtype' | 'shape'>[],
   metadata: Readonly<Record<string, string>> = {},
 ): SafetensorsLayout {
   // A Map and entries, since integer-like names ("0") would be moved to the front of an object's keys.
