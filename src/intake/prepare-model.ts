@@ -3,9 +3,8 @@ import { createReadStream } from 'node:fs';
 import { readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { extractArchive } from '../formats/archive.ts';
-import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import { readModelInventory } from '../graph/inventory.ts';
+import { readStoredModel } from '../graph/inventory.ts';
 import { byName, type ModelRecord, type StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
 import { describeFiles, MAX_FILES } from './received-files.ts';
@@ -31,7 +30,10 @@ export async function prepareModel(
   const [only] = received;
   const packed = only && received.length === 1 && ARCHIVE.test(only.name);
   const files = (packed ? await unpack(folder, only.name, maxBytes) : [...received]).sort(byName);
-  const inventory = await readInventory(folder, files);
+  const { inventory } = await readStoredModel(
+    folder,
+    files.map(({ name }) => name),
+  );
   await upload.writeJson('inventory.json', inventory);
   const described = describeFiles('mdl', '', files);
   const record: ModelRecord = {
@@ -43,16 +45,6 @@ export async function prepareModel(
     files,
   };
   return { record, inventory };
-}
-
-async function readInventory(folder: string, files: readonly StoredFile[]): Promise<ModelInventory> {
-  const sources = new Map<string, FileSource>();
-  try {
-    for (const { name } of files) sources.set(name, await openFileSource(join(folder, name)));
-    return await readModelInventory(sources);
-  } finally {
-    for (const source of sources.values()) await source[Symbol.asyncDispose]();
-  }
 }
 
 async function unpack(folder: string, archive: string, maxBytes: number): Promise<StoredFile[]> {
