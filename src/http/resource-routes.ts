@@ -99,7 +99,7 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
       },
     },
     async ({ params: { id } }, reply) => {
-      found(kind, id, (await resource.remove(id)) || null);
+      if (!(await resource.remove(id))) throw notFound(kind, id);
       return reply.code(204).send(null);
     },
   );
@@ -118,5 +118,9 @@ export function nameOf(kind: Kind): string {
 /** @throws EmpError `not_found` where it is not there */
 export function found<T>(kind: Kind, id: string, resource: T | null): T {
   if (resource !== null) return resource;
-  throw new EmpError('not_found', `there is no ${nounOf(kind)} ${id}`);
+  throw notFound(kind, id);
+}
+
+function notFound(kind: Kind, id: string): EmpError {
+  return new EmpError('not_found', `there is no ${nounOf(kind)} ${id}`);
 }

@@ -23,8 +23,8 @@ export type ScoreInput =
  * Scores and options of a JSON body. Numbers are checked in one loop, not by the schema: a million of them take milliseconds.
  * @throws EmpError `malformed_body`, `invalid_request`, `empty_scores`, `non_finite_score`, each with the first offending place
  */
-export function parseJsonScores(body: Uint8Array): { input: ScoreInput; options: ThresholdOptions } {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+export function parseJsonScores(body: Buffer): { input: ScoreInput; options: ThresholdOptions } {
+  const text = body.toString('utf8');
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw refused('/', 'must be an object such as {"scores": [0.5, 0.25]}');

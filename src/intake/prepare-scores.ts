@@ -33,9 +33,7 @@ export async function prepareScores(
       [{ path: 'scores', message: `must be one file, got ${received.length}` }],
     );
   }
-  const root = upload.files;
-  const { directory: folder } = scoreFile(upload);
-  const found = await readScoreArrays(await openScores(upload, folder, file, maxBytes));
+  const found = await readScoreArrays(await openScores(upload, file, maxBytes));
   if (found.length === 0) {
     throw new EmpError('invalid_request', `${file.name} holds no arrays`, [
       { path: 'scores', message: 'holds no arrays' },
@@ -43,7 +41,7 @@ export async function prepareScores(
   }
   const arrays = found.map((array) => ({
     ...array,
-    range: { ...array.range, path: relative(root, array.range.path) },
+    range: { ...array.range, path: relative(upload.files, array.range.path) },
   }));
   await upload.writeJson('arrays.json', arrays);
   const record: ScoresRecord = {
@@ -55,12 +53,8 @@ export async function prepareScores(
   return { id: record.id, record, content: arrays };
 }
 
-async function openScores(
-  upload: Upload,
-  folder: string,
-  file: StoredFile,
-  maxBytes: number,
-): Promise<ScoreFiles> {
+async function openScores(upload: Upload, file: StoredFile, maxBytes: number): Promise<ScoreFiles> {
+  const { directory: folder } = scoreFile(upload);
   const path = join(folder, file.name);
   if (file.name.endsWith('.safetensors')) return { format: 'safetensors', path };
   if (!file.name.endsWith('.npz')) {

@@ -55,15 +55,9 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
   );
 }
 
-async function reasonOfFailure(check: Promise<unknown>): Promise<string | null> {
+function reasonOfFailure(check: Promise<unknown>): Promise<string | null> {
   const timer = new AbortController();
-  const timeout = sleep(READY_TIMEOUT_MS, 'no answer', { signal: timer.signal });
-  timeout.catch(() => {});
-  try {
-    return await Promise.race([check.then(() => null), timeout]);
-  } catch (error) {
-    return String(error);
-  } finally {
-    timer.abort();
-  }
+  const timeout = sleep(READY_TIMEOUT_MS, 'no answer', { signal: timer.signal }).catch(String);
+  const answer = check.then(() => null, String);
+  return Promise.race([answer, timeout]).finally(() => timer.abort());
 }

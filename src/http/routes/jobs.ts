@@ -165,7 +165,6 @@ function readIdempotencyKey(request: FastifyRequest): string | undefined {
   const key = request.headers['idempotency-key'];
   if (key === undefined) return undefined;
   if (typeof key === 'string' && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
-  throw new EmpError('invalid_request', 'Idempotency-Key must be 1 to 255 printable ASCII characters', [
-    { path: 'Idempotency-Key', message: 'must be 1 to 255 printable ASCII characters' },
-  ]);
+  const message = 'must be 1 to 255 printable ASCII characters';
+  throw new EmpError('invalid_request', `Idempotency-Key ${message}`, [{ path: 'Idempotency-Key', message }]);
 }
