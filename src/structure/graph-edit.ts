@@ -1,4 +1,5 @@
-import type { NodeProto } from '../formats/onnx/onnx-schema.ts';
+import { type GraphProto, type NodeProto, TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
+import { createNode, createTensor, integerTensor } from '../graph/messages.ts';
 import type { LaneAxis } from './lanes.ts';
 
 /** A size that follows an open axis of the model: it is computed as before. */
@@ -7,15 +8,95 @@ export const OPEN = null;
 export const INFERRED = -1;
 
 /** What rules may change in a graph from which structures are removed. */
-export interface GraphEdit {
+export class GraphEdit {
+  readonly #graph: GraphProto;
+  readonly #prefix: string;
+  readonly #isRemoved: (axis: LaneAxis, position: number) => boolean;
+  readonly #kept = new Map<LaneAxis, readonly number[]>();
+  /** Nodes to be put before and behind others. */
+  readonly #before = new Map<NodeProto, NodeProto[]>();
+  readonly #behind = new Map<NodeProto, NodeProto[]>();
+  #names = 0;
+
+  constructor(graph: GraphProto, prefix: string, isRemoved: (axis: LaneAxis, position: number) => boolean) {
+    this.#graph = graph;
+    this.#prefix = prefix;
+    this.#isRemoved = isRemoved;
+  }
+
   /** Positions of an axis that stay, ascending. */
-  kept(axis: LaneAxis, size: number): readonly number[];
+  kept(axis: LaneAxis, size: number): readonly number[] {
+    if (axis === null) return Array.from({ length: size }, (_, position) => position);
+    const known = this.#kept.get(axis);
+    if (known) return known;
+    const kept = Array.from(axis[0].keys()).filter((position) => !this.#isRemoved(axis, position));
+    this.#kept.set(axis, kept);
+    return kept;
+  }
+
   /** Whether an axis shrinks. */
-  shrinks(axis: LaneAxis): boolean;
+  shrinks(axis: LaneAxis): boolean {
+    return axis !== null && this.kept(axis, axis[0].length).length < axis[0].length;
+  }
+
   /** Gives an input constant integers: a vector, or a scalar where a single one is meant so. */
-  setInput(node: NodeProto, input: number, values: readonly number[], isScalar?: boolean): void;
+  setInput(node: NodeProto, input: number, values: readonly number[], isScalar = false): void {
+    while (node.input.length <= input) node.input.push('');
+    node.input[input] = this.#integers(values, isScalar ? [] : [values.length]);
+  }
+
   /** Gives an input sizes. */
-  setSizes(node: NodeProto, input: number, sizes: readonly (number | typeof OPEN)[]): void;
+  setSizes(node: NodeProto, input: number, sizes: readonly (number | typeof OPEN)[]): void {
+    if (!sizes.includes(OPEN)) {
+      this.setInput(node, input, sizes.map(Number));
+      return;
+    }
+    const where = this.#fill(node.input[input], sizes, this.#fresh('sizes'));
+    this.#before.set(node, [...(this.#before.get(node) ?? []), where]);
+    node.input[input] = where.output[0];
+  }
+
   /** Gives the first output, a vector, sizes: whoever reads it reads these. */
-  setOutputSizes(node: NodeProto, sizes: readonly (number | typeof OPEN)[]): void;
+  setOutputSizes(node: NodeProto, sizes: readonly (number | typeof OPEN)[]): void {
+    const found = this.#fresh('sizes');
+    const where = this.#fill(found, sizes, node.output[0]);
+    this.#behind.set(node, [where, ...(this.#behind.get(node) ?? [])]);
+    node.output[0] = found;
+  }
+
+  /** Puts the sizes that are given in the place of those found. */
+  #fill(found: string, sizes: readonly (number | typeof OPEN)[], output: string): NodeProto {
+    const isGiven = this.#booleans(sizes.map((size) => size !== OPEN));
+    const given = this.#integers(
+      sizes.map((size) => size ?? 0),
+      [sizes.length],
+    );
+    return createNode('Where', [isGiven, given, found], [output], {}, this.#fresh('fill'));
+  }
+
+  /** Puts the nodes in their places. */
+  finish(): void {
+    this.#graph.node = this.#graph.node.flatMap((node) => [
+      ...(this.#before.get(node) ?? []),
+      node,
+      ...(this.#behind.get(node) ?? []),
+    ]);
+  }
+
+  #fresh(hint: string): string {
+    return `${this.#prefix}${this.#names++}_${hint}`;
+  }
+
+  #integers(values: readonly number[], shape: readonly number[]): string {
+    const name = this.#fresh('integers');
+    this.#graph.initializer.push(integerTensor(name, values, shape));
+    return name;
+  }
+
+  #booleans(values: readonly boolean[]): string {
+    const name = this.#fresh('given');
+    const { BOOL } = TensorProto_DataType;
+    this.#graph.initializer.push(createTensor(name, BOOL, [values.length], Uint8Array.from(values, Number)));
+    return name;
+  }
 }

@@ -12,7 +12,7 @@ export async function prunedModel(
   { proto, analysis }: AnalysedModel,
   removed: ReadonlySet<number>,
 ): Promise<Uint8Array> {
-  for (const [tensor, kept] of removeStructures(analysis, removed)) await shrink(tensor, kept);
+  for (const [tensor, kept] of removeStructures(analysis, removed, 'pruned_')) await shrink(tensor, kept);
   return toBinary(ModelProtoSchema, proto);
 }
 

@@ -4,17 +4,11 @@ import { EmpError } from '../../core/errors.ts';
 import { holdsNumbers, readRange } from './element-reader.ts';
 import type { TensorHome } from './external-data.ts';
 import { type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from './onnx-schema.ts';
-import { forgetPayload, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
+import { clearPayload, forgetPayload, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { createTensorData, labelOf, parseShape } from './tensor-data.ts';
 
 /** Of one tensor that is loaded as a whole. */
 const MAX_BYTES = 64 * 2 ** 20;
-const { dataLocation, externalData } = TensorProtoSchema.field;
-const NUMBER_FIELDS = [
-  dataLocation,
-  externalData,
-  ...TensorProtoSchema.fields.filter(({ number }) => PAYLOAD_FIELDS.has(number)),
-];
 
 /**
  * Gives a skeleton's tensor back the numbers that were left out of it, those of external data too, so that it can be written into another model.
@@ -47,9 +41,11 @@ export async function loadTensor(tensor: TensorProto, home: TensorHome): Promise
   return byteLength;
 }
 
-/** Removes whatever holds or locates the numbers; an empty `raw_data` would hold some. */
+/** Removes whatever holds or locates the numbers. */
 export function clearNumbers(tensor: TensorProto): void {
-  for (const field of NUMBER_FIELDS) clearField(tensor, field);
+  clearPayload(tensor);
+  clearField(tensor, TensorProtoSchema.field.dataLocation);
+  clearField(tensor, TensorProtoSchema.field.externalData);
 }
 
 export function setRawData(tensor: TensorProto, bytes: Uint8Array<ArrayBuffer>): void {

@@ -1,18 +1,13 @@
+import { clearField } from '@bufbuild/protobuf';
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
 import { type TensorProto, TensorProtoSchema } from './onnx-schema.ts';
 
-/** The fields of a TensorProto that hold its numbers. */
-export const PAYLOAD_FIELDS: ReadonlySet<number> = new Set(
-  [
-    TensorProtoSchema.field.rawData,
-    TensorProtoSchema.field.floatData,
-    TensorProtoSchema.field.doubleData,
-    TensorProtoSchema.field.int32Data,
-    TensorProtoSchema.field.int64Data,
-    TensorProtoSchema.field.uint64Data,
-    TensorProtoSchema.field.stringData,
-  ].map((field) => field.number),
-);
+const { rawData, floatData, doubleData, int32Data, int64Data, uint64Data, stringData } =
+  TensorProtoSchema.field;
+const FIELDS = [rawData, floatData, doubleData, int32Data, int64Data, uint64Data, stringData];
+
+/** The numbers of the fields of a TensorProto that hold its numbers. */
+export const PAYLOAD_FIELDS: ReadonlySet<number> = new Set(FIELDS.map((field) => field.number));
 
 /** A field number no schema uses (the largest there is): in a skeleton it notes where a tensor's numbers are. */
 export const NOTE_FIELD = 2 ** 29 - 1;
@@ -64,12 +59,17 @@ export function payloadOf(tensor: TensorProto): Payload {
       runs.push({ field, inline, offset, byteLength: Number(reader.uint64()) });
     }
   }
-  const raw = TensorProtoSchema.field.rawData.number;
+  const raw = rawData.number;
   const lastRaw = runs.findLastIndex((run) => run.field === raw);
   return {
     runs: runs.filter((run, index) => run.field !== raw || index === lastRaw),
     complete: runs.every((run) => run.field !== WHOLE_FIELDS),
   };
+}
+
+/** Removes whatever holds numbers; an empty `raw_data` would hold some. */
+export function clearPayload(tensor: TensorProto): void {
+  for (const field of FIELDS) clearField(tensor, field);
 }
 
 /** Removes a skeleton's note of where the numbers are. */

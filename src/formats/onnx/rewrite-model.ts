@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { clearField, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import { EmpError } from '../../core/errors.ts';
 import { gather, type KeptPositions, keptShape } from '../gather.ts';
 import { elementCount, type ModelFiles } from '../model.ts';
@@ -15,13 +15,12 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
 } from './onnx-schema.ts';
-import { forgetPayload, PAYLOAD_FIELDS, payloadOf, WHOLE_FIELDS } from './payload.ts';
+import { clearPayload, forgetPayload, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { dtypeOf, elementBits, labelOf, parseShape } from './tensor-data.ts';
 
 /** Parsers of protobuf count a message's bytes in 32 bits with a sign. */
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
 const COPY_BYTES = 2 ** 20;
-const NUMBER_FIELDS = TensorProtoSchema.fields.filter(({ number }) => PAYLOAD_FIELDS.has(number));
 
 /**
  * Writes an edited skeleton as a model: all that it says, and the numbers of its tensors from the files that it was read from, of those in
@@ -79,7 +78,7 @@ function layOutTensor(
   if (kept !== null && isReduced(tensor, kept)) {
     const contents = reducedContents(tensor, kept, home);
     written.dims = keptShape(tensor.dims.map(Number), kept).map(BigInt);
-    clearNumbers(written);
+    clearPayload(written);
     if (isExternal) {
       const offset = external.add(rangeOf(tensor, home).file, contents);
       written.externalData = externalEntries(tensor, offset, contents.byteLength);
@@ -92,7 +91,7 @@ function layOutTensor(
     const offset = external.addCopy(range, copied(range.file, range.offset, range.byteLength, home.files));
     written.externalData = externalEntries(tensor, offset, range.byteLength);
   } else if (!holdsNumbers(tensor)) {
-    clearNumbers(written);
+    clearPayload(written);
     for (const { field, offset, byteLength } of payloadOf(tensor).runs) {
       if (field !== WHOLE_FIELDS) numbers.push(fieldHeader(field, byteLength));
       numbers.push(copied(home.file, offset, byteLength, home.files));
@@ -102,11 +101,6 @@ function layOutTensor(
   parts.push(toBinary(TensorProtoSchema, written));
   parts.append(numbers);
   return parts;
-}
-
-/** Removes whatever holds numbers; an empty `raw_data` would hold some. */
-function clearNumbers(tensor: TensorProto): void {
-  for (const field of NUMBER_FIELDS) clearField(tensor, field);
 }
 
 function isReduced(tensor: TensorProto, kept: KeptPositions): boolean {

@@ -1,5 +1,5 @@
 import { elementCount, type TensorData } from '../model.ts';
-import { isNumberType, toFloat64, viewNumbers } from '../numbers.ts';
+import { byteWidth, isNumberType, toFloat64, viewNumbers } from '../numbers.ts';
 import { externalRange, malformedTensor, type TensorHome } from './external-data.ts';
 import {
   type TensorProto,
@@ -137,20 +137,10 @@ function varintLengths(count: number, bits: number): [number, number] {
 }
 
 /** Integers of a tensor whose numbers the skeleton kept (axes, shapes, indices); null for everything else. */
-export function inlineIntegers(tensor: TensorProto): number[] | null {
-  if (tensor.dataLocation === TensorProto_DataLocation.EXTERNAL) return null;
+export function inlineIntegers(tensor: TensorProto): readonly number[] | null {
   if (tensor.dataType !== Type.INT64 && tensor.dataType !== Type.INT32) return null;
-  const payload = payloadOf(tensor);
-  if (!payload.complete || payload.runs.some((run) => !run.inline)) return null;
-  const raw = tensor.rawData;
-  if (raw.byteLength === 0) {
-    return tensor.dataType === Type.INT32 ? [...tensor.int32Data] : tensor.int64Data.map(Number);
-  }
-  const width = tensor.dataType === Type.INT32 ? 4 : 8;
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  return Array.from({ length: Math.floor(raw.byteLength / width) }, (_, index) =>
-    width === 4 ? view.getInt32(index * 4, true) : Number(view.getBigInt64(index * 8, true)),
-  );
+  const { complete, runs } = payloadOf(tensor);
+  return complete && runs.every(({ inline }) => inline) ? numbersOf(tensor) : null;
 }
 
 /** The numbers that a stored tensor itself holds; null for external data and for other types. Integers beyond 2^53 are rounded. */
@@ -159,7 +149,8 @@ export function numbersOf(tensor: TensorProto): readonly number[] | null {
   const dtype = dtypeOf(tensor);
   if (!isNumberType(dtype)) return null;
   const { rawData, floatData, int32Data, int64Data, uint64Data } = tensor;
-  if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice().buffer, dtype))];
+  const wholeBytes = rawData.byteLength - (rawData.byteLength % byteWidth(dtype));
+  if (rawData.byteLength > 0) return [...toFloat64(viewNumbers(rawData.slice(0, wholeBytes).buffer, dtype))];
   return [...floatData, ...int32Data, ...int64Data.map(Number), ...uint64Data.map(Number)];
 }
 

@@ -13,12 +13,6 @@ const HEADER_BYTES = 2 * MAX_VARINT_BYTES; // a tag and a length or value
 const FIRST_WINDOW = 4096; // after a jump over a payload there is usually little before the next one
 const LARGEST_WINDOW = 262144;
 
-function malformedOnnx(file: string, offset: number, message: string): EmpError {
-  return new EmpError('malformed_onnx', `${file} is not a valid ONNX model: byte ${offset}: ${message}`, [
-    { path: file, message: `byte ${offset}: ${message}` },
-  ]);
-}
-
 /**
  * A cursor over protobuf bytes that reads a file in windows: small ones after a jump, growing while it goes straight on.
  * Parsing is synchronous inside a window; call `fill` before a field. Errors name file and byte.
@@ -107,9 +101,7 @@ export class WireReader {
       value += (byte & 0x7f) * scale;
       scale *= 128;
       if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) {
-          throw this.error(start, `expected ${what} below 2^53`);
-        }
+        if (value > Number.MAX_SAFE_INTEGER) throw this.error(start, `expected ${what} below 2^53`);
         return value;
       }
     }
@@ -126,7 +118,10 @@ export class WireReader {
   }
 
   error(offset: number, message: string): EmpError {
-    return malformedOnnx(this.file, offset, message);
+    const finding = { path: this.file, message: `byte ${offset}: ${message}` };
+    return new EmpError('malformed_onnx', `${this.file} is not a valid ONNX model: ${finding.message}`, [
+      finding,
+    ]);
   }
 
   #byte(end: number, start: number, what: string): number {
