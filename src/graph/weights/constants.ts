@@ -1,10 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { SparseTensorProto, TensorProto } from '../../formats/onnx/onnx-schema.ts';
 import { inlineIntegers, parseShape } from '../../formats/onnx/tensor-data.ts';
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../onnx-model.ts';
 import { CalledNode, type Frame, type Step } from '../program.ts';
 import { CONSTANT_RULES } from './constant-rules.ts';
 import { type Constant, ConstantNode } from './constant-shapes.ts';
-import type { Shape } from './element-moves.ts';
 
 /** A tensor as the model file holds it. */
 export type StoredTensor = TensorProto | SparseTensorProto;
@@ -74,7 +74,7 @@ function outputConstant(
     );
     const [result] = results;
     if (result === undefined || results.includes(undefined)) return null;
-    const agree = results.every((other) => sameShape(other?.shape ?? null, result.shape));
+    const agree = results.every((other) => isDeepStrictEqual(other?.shape, result.shape));
     return { shape: agree ? result.shape : null, integers: null };
   }
   if (node.is('Constant')) {
@@ -168,11 +168,6 @@ function isLoopInvariant(node: OnnxNode, body: OnnxGraph, input: number): boolea
   const source = output?.producer?.op === 'Identity' ? output.producer.inputs[0] : output;
   const isState = node.op === 'Loop' ? input >= 2 : node.op === 'Scan';
   return isState && source !== undefined && source === body.inputs[input];
-}
-
-function sameShape(a: Shape, b: Shape): boolean {
-  if (a === null || b === null) return a === b;
-  return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
 
 /** Something known of values, in every call of the function they stand in. */

@@ -1,10 +1,5 @@
-import {
-  broadcastSegments,
-  joinSegments,
-  resizeSegments,
-  type SegmentKind,
-  transposeSegments,
-} from './segments.ts';
+import type { Move } from './element-moves.ts';
+import { joinSegments, moveSegments, type SegmentKind } from './segments.ts';
 
 /** A stretch of an axis, and how far the number goes on from one position to the next. */
 interface Stride {
@@ -20,6 +15,8 @@ const STRIDES: SegmentKind<Stride> = {
     { size: pieces, stride: stride * (size / pieces) },
     { size: size / pieces, stride },
   ],
+  // What was joined to the operand along an axis that has numbers moves where they start.
+  resize: (axis, size) => (axis.every(STRIDES.isPlain) ? [{ size, stride: 0 }] : null),
 };
 
 /**
@@ -36,40 +33,9 @@ export function createIndexMap(shape: readonly number[], strides: readonly numbe
   );
 }
 
-/** The map before `Transpose(perm)` whose output has `shape` and `map`. */
-export function transposeMap(
-  map: IndexMap,
-  shape: readonly number[] | null,
-  perm: readonly number[],
-): IndexMap {
-  return transposeSegments(STRIDES, map, shape, perm);
-}
-
-/** The map of an operand of shape `operand` that was broadcast to `shape`; null where one element has several numbers. */
-export function broadcastMap(
-  map: IndexMap,
-  shape: readonly number[] | null,
-  operand: readonly number[] | null,
-): IndexMap {
-  return broadcastSegments(STRIDES, map, shape, operand);
-}
-
-/** The map of an operand of shape `operand` that was joined to others, giving `shape`; null where its numbers do not start at 0. */
-export function concatMap(
-  map: IndexMap,
-  shape: readonly number[] | null,
-  operand: readonly number[] | null,
-): IndexMap {
-  return resizeSegments(STRIDES, map, shape, operand, (axis, size) =>
-    axis.every(STRIDES.isPlain) ? { size, stride: 0 } : null,
-  );
-}
-
-export function sameMap(a: IndexMap, b: IndexMap): boolean {
-  if (a === null || b === null) return a === b;
-  return (
-    a.length === b.length && a.every(({ size, stride }, i) => size === b[i].size && stride === b[i].stride)
-  );
+/** From the numbers of a result's elements to those of the operand's: unknown where not every one of them is in the result. */
+export function moveMap(map: IndexMap, move: Move): IndexMap {
+  return move.how === 'select' || move.how === 'unstack' ? null : moveSegments(STRIDES, map, move);
 }
 
 /** Gives `target[i]` the value of element `start + i`: the one of its number. */

@@ -1,12 +1,6 @@
 import type { RowLayout } from '../../formats/model.ts';
-import {
-  broadcastSegments,
-  cutSegments,
-  joinSegments,
-  resizeSegments,
-  type SegmentKind,
-  transposeSegments,
-} from './segments.ts';
+import type { Move, Shape } from './element-moves.ts';
+import { cutSegments, joinSegments, moveSegments, type SegmentKind } from './segments.ts';
 
 /** What an axis of a weight does in its layer: tells output units apart, or is summed over within one. */
 export type AxisRole = 'unit' | 'sum';
@@ -17,6 +11,9 @@ interface RoleSegment {
   readonly role: AxisRole;
 }
 
+/** An axis of size 1 counts as units. */
+const ONE: RoleSegment = { size: 1, role: 'unit' };
+
 /** Neighbours of one role are one. */
 const ROLES: SegmentKind<RoleSegment> = {
   isPlain: ({ role, size }) => role === 'sum' || size <= 1,
@@ -25,6 +22,10 @@ const ROLES: SegmentKind<RoleSegment> = {
     { size: pieces, role },
     { size: size / pieces, role },
   ],
+  resize: (axis, size) => {
+    const { role } = axis[0] ?? ONE;
+    return axis.every((segment) => segment.role === role) ? [{ size, role }] : null;
+  },
 };
 
 /**
@@ -33,7 +34,7 @@ const ROLES: SegmentKind<RoleSegment> = {
  */
 export type AxisRoles = readonly RoleSegment[] | null;
 
-export function createRoles(shape: readonly number[] | null, roles: readonly AxisRole[]): AxisRoles {
+export function createRoles(shape: Shape, roles: readonly AxisRole[]): AxisRoles {
   if (shape === null || shape.length !== roles.length) return null;
   return joinSegments(
     ROLES,
@@ -41,52 +42,12 @@ export function createRoles(shape: readonly number[] | null, roles: readonly Axi
   );
 }
 
-/** The roles before `Transpose(perm)` whose output has `shape` and `roles`. */
-export function transposeRoles(
-  roles: AxisRoles,
-  shape: readonly number[] | null,
-  perm: readonly number[],
-): AxisRoles {
-  return transposeSegments(ROLES, roles, shape, perm);
-}
-
-/** The roles of an operand of shape `operand` that was broadcast to `shape`; null where one element feeds several units. */
-export function broadcastRoles(
-  roles: AxisRoles,
-  shape: readonly number[] | null,
-  operand: readonly number[] | null,
-): AxisRoles {
-  return broadcastSegments(ROLES, roles, shape, operand);
-}
-
-/** The roles of a tensor of shape `whole` of which the one described, of shape `part`, is a slice. */
-export function sliceRoles(
-  roles: AxisRoles,
-  part: readonly number[] | null,
-  whole: readonly number[] | null,
-): AxisRoles {
-  return resizeSegments(ROLES, roles, part, whole, (axis, size) => {
-    const role = axisRole(axis);
-    return role === null ? null : { size, role };
-  });
-}
-
-/** The roles of a tensor of which the one described, of shape `part`, is one position along a further axis: units of their own. */
-export function stackRoles(
-  roles: AxisRoles,
-  part: readonly number[] | null,
-  axis: number,
-  size: number,
-): AxisRoles {
-  const axes = cutSegments(ROLES, roles, part);
-  return axes === null ? null : joinSegments(ROLES, axes.toSpliced(axis, 0, [{ size, role: 'unit' }]));
-}
-
-export function sameRoles(a: AxisRoles, b: AxisRoles): boolean {
-  if (a === null || b === null) return a === b;
-  return (
-    a.length === b.length && a.every((segment, i) => segment.size === b[i].size && segment.role === b[i].role)
-  );
+/** From the roles of a result's elements to those of the operand's. */
+export function moveRoles(roles: AxisRoles, move: Move): AxisRoles {
+  if (move.how !== 'unstack') return moveSegments(ROLES, roles, move);
+  const axes = cutSegments(ROLES, roles, move.result);
+  // Positions along the further axis are units of their own.
+  return axes && joinSegments(ROLES, axes.toSpliced(move.axis, 0, [{ size: move.size, role: 'unit' }]));
 }
 
 /** The rows of a stored tensor with these roles; null where they have no such form. */
@@ -99,11 +60,4 @@ export function createRowLayout(roles: AxisRoles): RowLayout | null {
   while (sizes.length < 4) sizes.unshift(1);
   const [outer, reduced, units, inner] = sizes;
   return { outer, reduced, units, inner };
-}
-
-/** The one role of an axis; an axis of size 1 counts as units. */
-function axisRole(segments: readonly RoleSegment[]): AxisRole | null {
-  const [first] = segments;
-  if (first === undefined) return 'unit';
-  return segments.every((segment) => segment.role === first.role) ? first.role : null;
 }

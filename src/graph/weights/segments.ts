@@ -1,3 +1,5 @@
+import type { Move, Shape } from './element-moves.ts';
+
 /** A stretch of an array's flat index over which something is said of its elements. */
 export interface Segment {
   readonly size: number;
@@ -11,10 +13,15 @@ export interface SegmentKind<A extends Segment> {
   readonly merge: (outer: A, inner: A) => A | null;
   /** The segment as `size` pieces, and one of them. */
   readonly split: (segment: A, size: number) => readonly [A, A];
+  /** An axis of another size of which the one given is a part, or the other way round; null where it cannot be told. */
+  readonly resize: (axis: readonly A[], size: number) => readonly A[] | null;
 }
 
+/** Segments by axis. */
+type Axes<A> = readonly (readonly A[])[];
+
 /** Neighbours that can be are merged, so that the same said twice looks the same; sizes of 1 tell nothing. */
-export function joinSegments<A extends Segment>(kind: SegmentKind<A>, axes: readonly (readonly A[])[]): A[] {
+export function joinSegments<A extends Segment>(kind: SegmentKind<A>, axes: Axes<A>): A[] {
   const joined: A[] = [];
   for (const segment of axes.flat()) {
     if (segment.size === 1) continue;
@@ -30,8 +37,8 @@ export function joinSegments<A extends Segment>(kind: SegmentKind<A>, axes: read
 export function cutSegments<A extends Segment>(
   kind: SegmentKind<A>,
   segments: readonly A[] | null,
-  shape: readonly number[] | null,
-): A[][] | null {
+  shape: Shape,
+): Axes<A> | null {
   if (segments === null || shape === null) return null;
   const rest = [...segments];
   const axes: A[][] = [];
@@ -58,54 +65,39 @@ export function cutSegments<A extends Segment>(
   return rest.length === 0 ? axes : null;
 }
 
-/** The segments before `Transpose(perm)` whose output has `shape` and `segments`. */
-export function transposeSegments<A extends Segment>(
+/** From the segments of a result to those of the operand; null where they cannot be told. */
+export function moveSegments<A extends Segment>(
   kind: SegmentKind<A>,
   segments: readonly A[] | null,
-  shape: readonly number[] | null,
-  perm: readonly number[],
-): A[] | null {
-  const axes = cutSegments(kind, segments, shape);
-  if (axes === null) return null;
-  const before: A[][] = [];
+  move: Exclude<Move, { readonly how: 'unstack' }>,
+): readonly A[] | null {
+  if (move.how === 'same') return segments;
+  if (move.how === 'unknown') return null;
+  const axes = cutSegments(kind, segments, move.result);
+  const moved = axes && (move.how === 'transpose' ? transpose(axes, move.perm) : resize(kind, axes, move));
+  return moved && joinSegments(kind, moved);
+}
+
+function transpose<A>(axes: Axes<A>, perm: readonly number[]): Axes<A> {
+  const before: (readonly A[])[] = [];
   for (const [axis, source] of perm.entries()) before[source] = axes[axis];
-  return joinSegments(kind, before);
+  return before;
 }
 
-/** The segments of an operand of shape `operand` that was broadcast to `shape`; null where one element has several things said of it. */
-export function broadcastSegments<A extends Segment>(
+/** The axes of an operand that was broadcast, joined to others or sliced; null where one element has several things said of it. */
+function resize<A extends Segment>(
   kind: SegmentKind<A>,
-  segments: readonly A[] | null,
-  shape: readonly number[] | null,
-  operand: readonly number[] | null,
-): A[] | null {
-  const axes = cutSegments(kind, segments, shape);
-  if (axes === null || operand === null || shape === null) return null;
-  const kept: A[][] = [];
-  const missing = shape.length - operand.length;
-  for (const [axis, own] of axes.entries()) {
-    if (axis >= missing && operand[axis - missing] === shape[axis]) kept.push(own);
-    else if (!own.every(kind.isPlain)) return null;
+  axes: Axes<A>,
+  { how, result, operand }: Extract<Move, { readonly operand: Shape }>,
+): Axes<A> | null {
+  if (result === null || operand === null) return null;
+  const missing = result.length - operand.length;
+  const isKept = (axis: number) => axis >= missing && operand[axis - missing] === result[axis];
+  if (how === 'broadcast') {
+    const repeated = axes.filter((_, axis) => !isKept(axis));
+    return repeated.flat().every(kind.isPlain) ? axes.filter((_, axis) => isKept(axis)) : null;
   }
-  return joinSegments(kind, kept);
-}
-
-/**
- * The segments of a tensor of shape `resized` whose axes are those of the one described, of shape `shape`, but for some that are longer or shorter.
- * @param resize one of these axes; null where it cannot be told of another size
- */
-export function resizeSegments<A extends Segment>(
-  kind: SegmentKind<A>,
-  segments: readonly A[] | null,
-  shape: readonly number[] | null,
-  resized: readonly number[] | null,
-  resize: (axis: readonly A[], size: number) => A | null,
-): A[] | null {
-  const axes = cutSegments(kind, segments, shape);
-  if (axes === null || shape === null || resized?.length !== shape.length) return null;
-  const found = axes.map((own, axis) => {
-    const other = shape[axis] === resized[axis] ? own : resize(own, resized[axis]);
-    return other && [other].flat();
-  });
-  return found.includes(null) ? null : joinSegments(kind, found as A[][]);
+  if (missing !== 0) return null;
+  const resized = axes.map((own, axis) => (isKept(axis) ? own : kind.resize(own, operand[axis])));
+  return resized.every((axis) => axis !== null) ? resized : null;
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { elementCount, type RowLayout } from '../../formats/model.ts';
 import type { OnnxModel, OnnxNode, OnnxValue } from '../onnx-model.ts';
 import { CalledNode, type Frame, type Step, unrollModel } from '../program.ts';
@@ -11,9 +12,9 @@ import {
   storedTensor,
   ValueMap,
 } from './constants.ts';
-import { type Move, moveMap, moveRoles } from './element-moves.ts';
-import { type IndexMap, sameMap } from './index-map.ts';
-import { type AxisRoles, createRowLayout, sameRoles } from './row-layout.ts';
+import type { Move } from './element-moves.ts';
+import { type IndexMap, moveMap } from './index-map.ts';
+import { type AxisRoles, createRowLayout, moveRoles } from './row-layout.ts';
 import type { FeatureAxis, SlotLayout } from './slot-layout.ts';
 import { weightSlotsOf } from './weight-slots.ts';
 
@@ -102,9 +103,9 @@ function isMatrixLike(stored: StoredTensor, roles: AxisRoles): boolean {
 function merge(known: Reached | undefined, found: Reached): Reached {
   if (known === undefined) return found;
   return {
-    roles: sameRoles(known.roles, found.roles) ? found.roles : null,
-    features: sameMap(known.features, found.features) ? found.features : null,
-    units: sameMap(known.units, found.units) ? found.units : null,
+    roles: isDeepStrictEqual(known.roles, found.roles) ? found.roles : null,
+    features: isDeepStrictEqual(known.features, found.features) ? found.features : null,
+    units: isDeepStrictEqual(known.units, found.units) ? found.units : null,
     sites: known.sites === found.sites ? found.sites : [known.sites, found.sites],
   };
 }

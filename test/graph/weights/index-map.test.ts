@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import {
-  broadcastMap,
-  concatMap,
   createIndexMap,
   type IndexMap,
+  moveMap,
   spreadValues,
-  transposeMap,
 } from '../../../src/graph/weights/index-map.ts';
 import { coordinates, follow, size, storedTensor } from './indexed.ts';
 
@@ -30,7 +28,7 @@ describe('numbers carried back to the stored tensor', () => {
         const { value, perms } = follow(shape, steps);
         let carried = createIndexMap(value.shape, strides);
         for (const { perm, shape: turned } of perms.toReversed()) {
-          if (perm !== null) carried = transposeMap(carried, turned, perm);
+          if (perm !== null) carried = moveMap(carried, { how: 'transpose', result: turned, perm });
         }
         if (carried === null) return;
         defined++;
@@ -59,13 +57,19 @@ describe('numbers carried back to the stored tensor', () => {
 
   test('a broadcast operand has them where each element has one', () => {
     const map = createIndexMap([6, 4], [0, 1]);
-    assert.deepEqual(numbersOf(known(broadcastMap(map, [6, 4], [4])), 4), [0, 1, 2, 3]);
-    assert.equal(broadcastMap(map, [6, 4], [6, 1]), null);
+    assert.deepEqual(
+      numbersOf(known(moveMap(map, { how: 'broadcast', result: [6, 4], operand: [4] })), 4),
+      [0, 1, 2, 3],
+    );
+    assert.equal(moveMap(map, { how: 'broadcast', result: [6, 4], operand: [6, 1] }), null);
   });
 
   test('an operand of a Concat has them where the axis it was joined along has none', () => {
     const map = createIndexMap([3, 6], [1, 0]);
-    assert.deepEqual(numbersOf(known(concatMap(map, [3, 6], [3, 2])), 6), [0, 0, 1, 1, 2, 2]);
-    assert.equal(concatMap(map, [3, 6], [2, 6]), null);
+    assert.deepEqual(
+      numbersOf(known(moveMap(map, { how: 'concat', result: [3, 6], operand: [3, 2] })), 6),
+      [0, 0, 1, 1, 2, 2],
+    );
+    assert.equal(moveMap(map, { how: 'concat', result: [3, 6], operand: [2, 6] }), null);
   });
 });

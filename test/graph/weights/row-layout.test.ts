@@ -3,11 +3,9 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import {
   type AxisRole,
-  broadcastRoles,
   createRoles,
   createRowLayout,
-  sliceRoles,
-  transposeRoles,
+  moveRoles,
 } from '../../../src/graph/weights/row-layout.ts';
 import { coordinates, flatIndex, follow, size, storedTensor } from './indexed.ts';
 
@@ -24,7 +22,7 @@ describe('rows carried back to the stored tensor', () => {
         const { value, perms } = follow(shape, steps);
         let carried = createRoles(value.shape, roles.slice(0, value.shape.length));
         for (const { perm, shape: turned } of perms.toReversed()) {
-          if (perm !== null) carried = transposeRoles(carried, turned, perm);
+          if (perm !== null) carried = moveRoles(carried, { how: 'transpose', result: turned, perm });
         }
         const layout = createRowLayout(carried);
         if (layout === null) return;
@@ -54,24 +52,27 @@ describe('rows carried back to the stored tensor', () => {
 
   test('a broadcast operand keeps its rows only where each element feeds one unit', () => {
     const roles = createRoles([6, 4], ['unit', 'sum']);
-    assert.deepEqual(createRowLayout(broadcastRoles(roles, [6, 4], [6, 1])), {
-      outer: 1,
-      reduced: 1,
-      units: 6,
-      inner: 1,
-    });
-    assert.equal(broadcastRoles(roles, [6, 4], [1, 4]), null);
-    assert.equal(broadcastRoles(roles, [6, 4], [4]), null);
+    assert.deepEqual(
+      createRowLayout(moveRoles(roles, { how: 'broadcast', result: [6, 4], operand: [6, 1] })),
+      {
+        outer: 1,
+        reduced: 1,
+        units: 6,
+        inner: 1,
+      },
+    );
+    assert.equal(moveRoles(roles, { how: 'broadcast', result: [6, 4], operand: [1, 4] }), null);
+    assert.equal(moveRoles(roles, { how: 'broadcast', result: [6, 4], operand: [4] }), null);
   });
 
   test('a slice of an axis with two roles has no rows', () => {
     const heads = createRoles([2, 3, 4], ['unit', 'sum', 'sum']);
-    assert.deepEqual(createRowLayout(sliceRoles(heads, [6, 4], [6, 9])), {
+    assert.deepEqual(createRowLayout(moveRoles(heads, { how: 'select', result: [6, 4], operand: [6, 9] })), {
       outer: 1,
       reduced: 1,
       units: 2,
       inner: 27,
     });
-    assert.equal(sliceRoles(heads, [6, 4], [7, 4]), null);
+    assert.equal(moveRoles(heads, { how: 'select', result: [6, 4], operand: [7, 4] }), null);
   });
 });
