@@ -1,7 +1,6 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type FileSource, openFileSource } from '../../formats/file-source.ts';
-import type { ModelInventory } from '../../formats/model.ts';
+import { openFiles } from '../../formats/file-source.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { readModelInventory } from '../../graph/inventory.ts';
@@ -28,7 +27,8 @@ export async function removeStructures(
     const axis = unitAxis(tensors.get(name));
     return axis === null ? [] : [[name, positions[axis]]];
   });
-  const inventory = await readInventory(directory, files);
+  await using opened = new AsyncDisposableStack();
+  const inventory = await readModelInventory(await openFiles(directory, files, opened));
   return { model: { directory, inventory }, sparsity, keptUnits: new Map(keptUnits) };
 }
 
@@ -46,11 +46,4 @@ export async function writeStructureMasks({ families }: StructureDecision, direc
   for (const [i, { kept }] of families.entries())
     await file.write(packMask(kept), 0, null, layout.tensors[i].offset);
   await file.truncate(layout.fileByteLength);
-}
-
-async function readInventory(directory: string, files: readonly string[]): Promise<ModelInventory> {
-  await using opened = new AsyncDisposableStack();
-  const sources = new Map<string, FileSource>();
-  for (const file of files) sources.set(file, opened.use(await openFileSource(join(directory, file))));
-  return await readModelInventory(sources);
 }
