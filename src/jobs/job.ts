@@ -1,4 +1,5 @@
 import type { InputFinding } from '../core/errors.ts';
+import type { Artifact } from '../pipeline/write-report.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredRecord } from '../storage/store.ts';
 
@@ -54,13 +55,6 @@ export interface JobSummary {
   readonly preserved_mass_bound: number | null;
 }
 
-export interface JobArtifact {
-  readonly name: string;
-  readonly media_type: string;
-  readonly size_bytes: number;
-  readonly sha256: string;
-}
-
 export interface JobFailure {
   readonly code: string;
   readonly detail: string;
@@ -74,7 +68,7 @@ export interface JobResult {
   readonly finished_at: string;
   readonly error: JobFailure | null;
   readonly summary: JobSummary | null;
-  readonly artifacts: readonly JobArtifact[];
+  readonly artifacts: readonly Artifact[];
   /** What each stage took; null unless it succeeded. Not in an artifact: without evaluation data artifacts are the same for the same job. */
   readonly timings_ms: Readonly<Record<string, number>> | null;
   /** Its events; results of an earlier version lack them. */

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import { EmpError, type ErrorCode, type InputFinding } from '../core/errors.ts';
+import { EmpError } from '../core/errors.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
 import { type StructureOverview, structureOverviewSchema } from '../structure/overview.ts';
@@ -38,13 +38,7 @@ export interface AnalysesOptions {
 /** What the child says; anything else it says by how it ends. */
 export type AnalysisAnswer =
   | { readonly structures: StructureOverview }
-  | {
-      readonly refusal: {
-        readonly code: ErrorCode;
-        readonly message: string;
-        readonly findings: readonly InputFinding[];
-      };
-    };
+  | { readonly refusal: Pick<EmpError, 'code' | 'message' | 'findings'> };
 
 /** The answer as it is stored, with the key of the rules that found it: others may find more, or less. */
 interface StoredStructures {

@@ -1,11 +1,9 @@
-import { link, open, readdir, rm } from 'node:fs/promises';
+import { link, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** On return the file's content survives a crash; its name does once its folder is synced. */
-export async function writeDurably(path: string, text: string): Promise<void> {
-  await using handle = await open(path, 'w');
-  await handle.writeFile(text);
-  await handle.sync();
+export function writeDurably(path: string, text: string): Promise<void> {
+  return writeFile(path, text, { flush: true });
 }
 
 /** Creates a file with its content at once, by way of a free path beside it (a reader never sees it empty); false when it exists. */

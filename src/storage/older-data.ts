@@ -1,4 +1,5 @@
-import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isCode, sync, syncTree } from './durable-files.ts';
 import { INDEX, KINDS, RECORD, UNFINISHED } from './folder-layout.ts';
@@ -16,7 +17,7 @@ const AT_ONCE = 16;
  * @param scratch a free path on the same disk
  */
 export async function indexOlderData(root: string, scratch: string): Promise<void> {
-  if (await exists(join(root, INDEX))) return;
+  if (existsSync(join(root, INDEX))) return;
   const unfinished = join(scratch, basename(UNFINISHED));
   await mkdir(unfinished, { recursive: true });
   for (const kind of KINDS) {
@@ -49,11 +50,4 @@ async function tidyJob(folder: string): Promise<boolean> {
   for (const name of names)
     if (name.startsWith('attempt-')) await rm(join(folder, name), { recursive: true, force: true });
   return names.includes(RESULT);
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

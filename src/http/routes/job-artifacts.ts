@@ -2,8 +2,8 @@ import { json } from 'node:stream/consumers';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
-import type { JobArtifact } from '../../jobs/job.ts';
 import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
+import type { Artifact } from '../../pipeline/write-report.ts';
 import { type Report, reportSchema } from '../../report/report.ts';
 import type { FileRange } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
@@ -130,7 +130,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     }
   }
 
-  function sendPage(reply: FastifyReply, id: string, page: JobArtifact): FastifyReply {
+  function sendPage(reply: FastifyReply, id: string, page: Artifact): FastifyReply {
     reply.headers({ 'content-length': page.size_bytes, ...REPORT_PAGE_CONTENT });
     return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(store.readFile('jobs', id, page.name));
   }

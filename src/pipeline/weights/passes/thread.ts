@@ -1,5 +1,4 @@
 import { parentPort } from 'node:worker_threads';
-import { EmpError } from '../../../core/errors.ts';
 import { PassExecutor } from './executor.ts';
 import type { ThreadMessage, ThreadReply } from './threads.ts';
 
@@ -9,11 +8,9 @@ const executor = new PassExecutor();
 parentPort?.on('message', ({ pass, control }: ThreadMessage) => {
   let reply: ThreadReply;
   try {
-    reply = { ok: true, outcome: executor.run(pass, control) };
-  } catch (thrown) {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const known = thrown instanceof EmpError ? thrown : null;
-    reply = { ok: false, error, code: known?.code ?? null, findings: known?.findings ?? [] };
+    reply = { outcome: executor.run(pass, control) };
+  } catch (error) {
+    reply = { error };
   }
   parentPort?.postMessage(reply);
 });

@@ -1,5 +1,4 @@
 import { Worker } from 'node:worker_threads';
-import { EmpError } from '../../../core/errors.ts';
 import { createControl, type PassControl, requestAbort, shareDone } from './control.ts';
 import { PassExecutor, type PassOutcome } from './executor.ts';
 import type { Pass } from './operation.ts';
@@ -9,14 +8,7 @@ export interface ThreadMessage {
   readonly control: PassControl;
 }
 
-export type ThreadReply =
-  | { readonly ok: true; readonly outcome: PassOutcome }
-  | {
-      readonly ok: false;
-      readonly error: Error;
-      readonly code: EmpError['code'] | null;
-      readonly findings: EmpError['findings'];
-    };
+export type ThreadReply = { readonly outcome: PassOutcome } | { readonly error: unknown };
 
 /** How often progress is looked at and an abort passed on. */
 const POLL_MS = 50;
@@ -73,8 +65,8 @@ export class PassThreads implements AsyncDisposable {
 function ask(worker: Worker, message: ThreadMessage): Promise<PassOutcome> {
   const { promise, resolve, reject } = Promise.withResolvers<PassOutcome>();
   const onMessage = (reply: ThreadReply) => {
-    if (reply.ok) resolve(reply.outcome);
-    else reject(reply.code ? new EmpError(reply.code, reply.error.message, reply.findings) : reply.error);
+    if ('outcome' in reply) resolve(reply.outcome);
+    else reject(reply.error);
   };
   worker.once('message', onMessage).once('error', reject);
   worker.postMessage(message);
