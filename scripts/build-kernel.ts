@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import asc from 'assemblyscript/asc';
 
-const KERNEL = new URL('../src/core/kernel', import.meta.url);
+const KERNEL = new URL('../src/core/kernel/', import.meta.url);
 
 /** The files whose exports are the kernel's; they import the others. */
 const ENTRIES = ['layout', 'load', 'summarize', 'select-top', 'keep-bits', 'zero-dropped'];

@@ -24,7 +24,7 @@ default recipe, shows the report and keeps what came out.
   --help           prints this.
 `;
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const DEFAULT_MODEL = join(ROOT, 'examples/fc2-mnist.onnx');
 const DEFAULT_DATA = {
   inputs: join(ROOT, 'examples/mnist/evaluation_inputs.npy'),

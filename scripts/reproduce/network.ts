@@ -14,8 +14,8 @@ import { recipeSchema } from '../../src/recipe/recipe.ts';
 import type { Evaluation, Report } from '../../src/report/report.ts';
 import type { Golden } from './golden.ts';
 
-const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
-const TRAINED = fileURLToPath(new URL('./networks', import.meta.url));
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const TRAINED = fileURLToPath(new URL('./networks/', import.meta.url));
 const MODEL = 'model.onnx';
 /** The results do not depend on it. */
 const THREADS = 2;

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { SERVICE, type Server, startServer } from '../../scripts/start-server.ts';
 import { findPython } from '../services/clients.ts';
 
-const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const MODEL = 'fc2-mnist.onnx';
 const DATA = 'mnist';
 const WEIGHTS = 784 * 100 + 100 * 10;

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { readImports } from '../../scripts/imports.ts';
 import { findViolations, readMap } from './source-tree.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TARGET = 'export interface Target {\n  readonly one: 1;\n}\n';
 
 const today = await findViolations(ROOT);
