@@ -1,6 +1,6 @@
 import type { ModelInventory } from '../formats/model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
 import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
 import {
@@ -25,7 +25,7 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
   const model = await readStoredGraph(pruned.directory, pruned.inventory);
   const { found, leftOut } = findBatchNorms(model, pruned.inventory);
   const single: LeftOut[] = [];
-  for (const norms of orderOf(model, found)) {
+  for (const norms of repairOrder(model.graph, found, nodesOf)) {
     const requests = norms.flatMap((norm) => [request(norm, 'sum'), request(norm, 'sum_of_squares')]);
     const sums = await captureSums(model, requests, captureContext(context, pruned));
     for (const [i, { node, mean, variance }] of norms.entries()) {
@@ -48,14 +48,11 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
 
 export function planBatchNorms(model: OnnxModel, inventory: ModelInventory): RepairPlan {
   const { found, leftOut } = findBatchNorms(model, inventory);
-  return { nRepaired: found.length, leftOut, nPasses: orderOf(model, found).length };
+  return { nRepaired: found.length, leftOut, nPasses: repairOrder(model.graph, found, nodesOf).length };
 }
 
-function orderOf({ graph }: OnnxModel, norms: readonly BatchNorm[]): BatchNorm[][] {
-  return repairOrder(
-    graph,
-    norms.map((norm) => ({ item: norm, nodes: [norm.node] })),
-  );
+function nodesOf({ node }: BatchNorm): OnnxNode[] {
+  return [node];
 }
 
 function request({ input, channels, mean }: BatchNorm, reduction: Reduction): CaptureRequest {
