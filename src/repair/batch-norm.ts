@@ -1,6 +1,6 @@
 import type { ModelInventory } from '../formats/model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
 import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
 import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
@@ -19,7 +19,7 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
   const model = await readStoredGraph(pruned);
   const { found, leftOut } = findBatchNorms(model, pruned.inventory);
   const single: LeftOut[] = [];
-  for (const norms of orderOf(model, found)) {
+  for (const norms of repairOrder(model.graph, found, nodesOf)) {
     const requests = norms.flatMap((norm) => [request(norm, 'sum'), request(norm, 'sum_of_squares')]);
     const sums = await captureSums(model, requests, { ...context, model: pruned });
     for (const [i, { node, mean, variance }] of norms.entries()) {
@@ -42,14 +42,11 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
 
 export function planBatchNorms(model: OnnxModel, inventory: ModelInventory): RepairPlan {
   const { found, leftOut } = findBatchNorms(model, inventory);
-  return { nRepaired: found.length, leftOut, nPasses: orderOf(model, found).length };
+  return { nRepaired: found.length, leftOut, nPasses: repairOrder(model.graph, found, nodesOf).length };
 }
 
-function orderOf({ graph }: OnnxModel, norms: readonly BatchNorm[]): BatchNorm[][] {
-  return repairOrder(
-    graph,
-    norms.map((norm) => ({ item: norm, nodes: [norm.node] })),
-  );
+function nodesOf({ node }: BatchNorm): OnnxNode[] {
+  return [node];
 }
 
 function request({ input, channels, mean }: BatchNorm, reduction: Reduction): CaptureRequest {

@@ -11,7 +11,7 @@ import {
 } from '../runtime/capture.ts';
 import { findBiases, type LayerBias } from './layer-biases.ts';
 import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
-import { repairOrder } from './repair-order.ts';
+import { nodesOfPlaces, repairOrder } from './repair-order.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 
 /**
@@ -27,13 +27,12 @@ export async function repairBiases(context: RepairContext, edits: TensorEdits): 
   const { found, leftOut } = findBiases(model, pruned.inventory, weights);
   const layers = findLayers(denseModel, weights);
   const outputsOf = ({ places }: LayerBias) =>
-    places.flatMap(({ weight, site }) => layers.get(weight)?.sites[site]?.result ?? []);
-  const comparable = found.filter((bias) => {
-    const outputs = outputsOf(bias);
-    return outputs.length === bias.places.length && outputs.every((output) => typeof output !== 'string');
-  });
+    places
+      .map(({ weight, site }) => layers.get(weight)?.sites[site]?.result)
+      .filter((output) => typeof output === 'object');
+  const comparable = found.filter((bias) => outputsOf(bias).length === bias.places.length);
   const targets = await measure(denseModel, comparable, outputsOf, { ...context, model: dense });
-  for (const biases of orderOf(model, comparable)) {
+  for (const biases of repairOrder(model.graph, comparable, nodesOfPlaces)) {
     const outputs = ({ places }: LayerBias) => places.map(({ output }) => output);
     const means = await measure(model, biases, outputs, { ...context, model: pruned });
     for (const { tensor, factor, places } of biases) {
@@ -58,29 +57,21 @@ export function planBiases(
   weights: readonly string[],
 ): RepairPlan {
   const { found, leftOut } = findBiases(model, inventory, weights);
-  return { nRepaired: found.length, leftOut, nPasses: 1 + orderOf(model, found).length };
-}
-
-function orderOf({ graph }: OnnxModel, biases: readonly LayerBias[]): LayerBias[][] {
-  return repairOrder(
-    graph,
-    biases.map((bias) => ({ item: bias, nodes: bias.places.map(({ node }) => node) })),
-  );
+  const nPasses = 1 + repairOrder(model.graph, found, nodesOfPlaces).length;
+  return { nRepaired: found.length, leftOut, nPasses };
 }
 
 /** The mean outputs of the layers that have each bias, per unit, by the bias. */
 async function measure(
   model: OnnxModel,
   biases: readonly LayerBias[],
-  outputsOf: (bias: LayerBias) => readonly (Activations | string)[],
+  outputsOf: (bias: LayerBias) => readonly Activations[],
   context: CaptureContext,
 ): Promise<Map<string, Float64Array>> {
   const requests = biases.flatMap((bias) =>
-    outputsOf(bias).flatMap((activations): CaptureRequest[] =>
-      typeof activations === 'string'
-        ? []
-        : [{ activations, reduction: 'sum', tensor: bias.tensor, side: 'output' }],
-    ),
+    outputsOf(bias).map((activations): CaptureRequest => {
+      return { activations, reduction: 'sum', tensor: bias.tensor, side: 'output' };
+    }),
   );
   const sums = await captureSums(model, requests, context);
   let taken = 0;

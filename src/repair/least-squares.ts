@@ -2,13 +2,13 @@ import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
 import type { GramRequest } from './gram-graph.ts';
 import { findBiases, type LayerBias } from './layer-biases.ts';
 import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
-import { repairOrder } from './repair-order.ts';
+import { nodesOfPlaces, repairOrder } from './repair-order.ts';
 import { RowSolver } from './row-solver.ts';
 import { readNumbers, type TensorEdits } from './tensor-edits.ts';
 
@@ -42,8 +42,7 @@ export async function repairByLeastSquares(context: RepairContext, edits: Tensor
   const { pairs, leftOut } = pairLayers(dense, pruned, context.keptUnits);
   if (pairs.length === 0) return { nRepaired: 0, leftOut };
   await using solver = await RowSolver.open(scratchDirectory, runtime);
-  const entries = pairs.map((pair) => ({ item: pair, nodes: nodesOf(pair.pruned) }));
-  for (const level of repairOrder(pruned.model.graph, entries)) {
+  for (const level of repairOrder(pruned.model.graph, pairs, (pair) => nodesOfPlaces(pair.pruned))) {
     for (const pass of splitPasses(level)) {
       const grams = await accumulateGrams(
         dense,
@@ -65,12 +64,8 @@ export function planLeastSquares(
   weights: readonly string[],
 ): RepairPlan {
   const { found, leftOut } = findFittableLayers(model, inventory, weights);
-  const entries = found.map((layer) => ({ item: layer, nodes: nodesOf(layer) }));
-  return { nRepaired: found.length, leftOut, nPasses: repairOrder(model.graph, entries).length };
-}
-
-function nodesOf({ places }: FittableLayer): OnnxNode[] {
-  return places.map(({ node }) => node);
+  const nPasses = repairOrder(model.graph, found, nodesOfPlaces).length;
+  return { nRepaired: found.length, leftOut, nPasses };
 }
 
 async function readModel(stored: StoredModel): Promise<ReadModel> {

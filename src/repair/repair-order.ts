@@ -4,14 +4,15 @@ import { valuesRead } from '../graph/reads.ts';
 /**
  * Items in groups, to be worked on one after the other: an item comes after all those of which a node lies upstream of one of its own, and items that do not depend on each other
  * share a group, so that there are as few as possible.
- * @param entries with nodes of the main graph `graph`, none of two items
+ * @param nodesOf nodes of the main graph `graph`, none of two items
  */
 export function repairOrder<T>(
   graph: OnnxGraph,
-  entries: readonly { readonly item: T; readonly nodes: readonly OnnxNode[] }[],
+  items: readonly T[],
+  nodesOf: (item: T) => readonly OnnxNode[],
 ): T[][] {
-  const owners = new Map(entries.flatMap(({ nodes }, owner) => nodes.map((node) => [node, owner])));
-  const levels = entries.map(() => 0);
+  const owners = new Map(items.flatMap((item, owner) => nodesOf(item).map((node) => [node, owner])));
+  const levels = items.map(() => 0);
   const reads = graph.nodes.map((node) => ({ node, values: readsOf(node, graph) }));
   // One sweep does for items of one node; several nodes of one item carry its level on to each other.
   for (let sweep = 0; sweep <= levels.length; sweep++) {
@@ -31,12 +32,19 @@ export function repairOrder<T>(
     }
     if (isSettled) break;
   }
-  const groups: T[][] = [];
-  for (const [i, { item }] of entries.entries()) {
-    groups[levels[i]] ??= [];
-    groups[levels[i]].push(item);
-  }
-  return groups.filter((group) => group !== undefined);
+  const groups = Map.groupBy(items.keys(), (index) => levels[index]);
+  return [...groups]
+    .sort(([level], [other]) => level - other)
+    .map(([, indices]) => indices.map((index) => items[index]));
+}
+
+/** The nodes of what stands in several places. */
+export function nodesOfPlaces({
+  places,
+}: {
+  readonly places: readonly { readonly node: OnnxNode }[];
+}): OnnxNode[] {
+  return places.map(({ node }) => node);
 }
 
 /** Whether one of the nodes reads what another, or itself, has gone into. */

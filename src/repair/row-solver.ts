@@ -12,19 +12,14 @@ import {
 import { GraphBuilder } from '../graph/graph-builder.ts';
 import { createNode, declareTensor } from '../graph/messages.ts';
 import { type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
+import type { Grams } from './gram.ts';
 
 /** What many rows are fitted to. Every array is row-major, and a matrix of its own for each group. */
-export interface RowSystem {
+export interface RowSystem extends Grams {
   readonly groups: number;
   readonly rows: number;
   readonly features: number;
   readonly denseFeatures: number;
-  /** `[groups, features, features]`: `Xp' Xp`. */
-  readonly gram: Float64Array;
-  /** `[groups, features, dense features]`: `Xp' Xd`. */
-  readonly cross: Float64Array;
-  /** `[groups, features]`: `Xp' 1`. */
-  readonly sums: Float64Array;
   /** `[groups, rows, dense features]` */
   readonly dense: Float64Array;
   /** `[groups, rows]` */

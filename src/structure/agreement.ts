@@ -1,12 +1,10 @@
 import type { LaneAxis, Lanes } from './lanes.ts';
+import type { NodeFindings } from './structure-rule.ts';
 
 const REASON = 'hangs together with other positions where the input has another size';
 
 /** What an analysis says of a graph. */
-interface LanedGraph {
-  readonly lanes: Lanes;
-  axesOf(value: string): readonly LaneAxis[];
-}
+type LanedGraph = Pick<NodeFindings, 'lanes' | 'axesOf'>;
 
 /** An axis in two analyses of one graph, with as many positions in both. */
 interface AxisPair {

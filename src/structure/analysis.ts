@@ -6,24 +6,22 @@ import type { OnnxGraph, OnnxModel } from '../graph/onnx-model.ts';
 import type { KnownIntegers } from '../graph/passes/fold-integers.ts';
 import { capturedValues } from '../graph/reads.ts';
 import { freezeDisagreements } from './agreement.ts';
-import type { GraphEdit } from './graph-edit.ts';
 import { type LaneAxis, Lanes } from './lanes.ts';
 import { STRUCTURE_RULES } from './rules/registry.ts';
-import { AnalysedNode, type Contraction, type LaneTag, Untraceable } from './structure-rule.ts';
+import {
+  AnalysedNode,
+  type Contraction,
+  type LaneTag,
+  type NodeFindings,
+  Untraceable,
+} from './structure-rule.ts';
 import { createFacts, knownIntegers } from './traced-facts.ts';
 
 /** What of a graph hangs together. */
-export interface GraphAnalysis {
+export interface GraphAnalysis extends Omit<NodeFindings, 'tag'> {
   readonly model: OnnxModel;
-  readonly lanes: Lanes;
-  /** Axes of a value of the main graph. */
-  axesOf(name: string): readonly LaneAxis[];
   /** Stored tensors of the main graph that have axes to shrink, by the value they are. */
   readonly stored: ReadonlyMap<string, TensorProto>;
-  /** What stands in the graph where something is summed over, for checks. */
-  readonly contractions: readonly Contraction[];
-  /** What nodes need done when something is removed. */
-  readonly changes: readonly ((edit: GraphEdit) => void)[];
   /** What roots are used as. */
   readonly tags: ReadonlyMap<number, LaneTag>;
   /** Outputs of nodes that compute only integers (int64) which are the same whatever the model is fed. */
@@ -81,17 +79,11 @@ function analyseRun(model: OnnxModel, trace: ShapeTrace, whose: 'model' | 'branc
     return axes;
   };
   const contractions: Contraction[] = [];
-  const changes: ((edit: GraphEdit) => void)[] = [];
+  const found = { lanes, axesOf, contractions, changes: [] };
   const tagged: [LaneAxis, LaneTag][] = [];
   const integers = knownIntegers(graph, trace);
   const facts = createFacts(model, trace, tensors, integers);
-  const findings = {
-    lanes,
-    axesOf,
-    contractions,
-    changes,
-    tag: (axis: LaneAxis, tag: LaneTag) => void tagged.push([axis, tag]),
-  };
+  const findings: NodeFindings = { ...found, tag: (axis, tag) => void tagged.push([axis, tag]) };
   for (const node of graph.nodes) {
     if (tensors.has(node.outputs[0]?.name ?? '')) continue;
     const at = new AnalysedNode(node, facts, findings);
@@ -105,16 +97,7 @@ function analyseRun(model: OnnxModel, trace: ShapeTrace, whose: 'model' | 'branc
       lanes.freezeAxis(axis, { node: name, operator: '', reason: `is an axis of an output of the ${whose}` });
     }
   }
-  return {
-    model,
-    lanes,
-    axesOf,
-    stored,
-    contractions,
-    changes,
-    tags: resolveTags(lanes, tagged),
-    integers,
-  };
+  return { ...found, model, stored, tags: resolveTags(lanes, tagged), integers };
 }
 
 /** Initializers and tensors of Constant nodes, by the value they are. */

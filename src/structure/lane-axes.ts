@@ -27,17 +27,10 @@ export function concatAxes(axes: readonly LaneAxis[], sizes: readonly number[]):
 export function mergeAxes(axes: readonly LaneAxis[], sizes: readonly number[]): LaneAxis {
   const length = elementCount(sizes);
   if (length <= 1 || axes.every((axis) => axis === null)) return null;
-  const columns: Int32Array[] = [];
-  let stride = length;
-  for (const [i, axis] of axes.entries()) {
-    const size = sizes[i];
-    stride /= size;
-    const step = stride;
-    for (const column of axis ?? []) {
-      columns.push(Int32Array.from({ length }, (_, position) => column[Math.floor(position / step) % size]));
-    }
-  }
-  return columns;
+  const coordinate = coordinates(sizes);
+  const along = (column: Int32Array, part: Coordinate) =>
+    Int32Array.from({ length }, (_, position) => column[coordinateAt(position, part)]);
+  return axes.flatMap((axis, i) => (axis ?? []).map((column) => along(column, coordinate[i])));
 }
 
 /**

@@ -16,13 +16,6 @@ export type LaneAxis = readonly Int32Array[] | null;
 /** Half a gigabyte. A language model of eight billion parameters has a few million. */
 const MAX_LANES = 2 ** 25;
 
-/** Freezes what ties unlike things together. */
-const UNLIKE: Obstacle = {
-  node: '',
-  operator: '',
-  reason: 'is tied to a position that cannot be removed',
-};
-
 /**
  * Lanes are removable indices. Operators state which lanes of their inputs and outputs go together; lanes that do are joined (union-find), and a lane that stands for
  * several, such as one position of `heads x width` after a reshape, is defined by them: it goes when any of them goes. What is neither joined into another nor
@@ -91,7 +84,7 @@ export class Lanes {
   }
 
   /** States that the positions of two axes go together, one by one. */
-  tie(a: LaneAxis, b: LaneAxis, obstacle: Obstacle = UNLIKE): void {
+  tie(a: LaneAxis, b: LaneAxis, obstacle: Obstacle): void {
     if (a === b) return;
     if (a === null || b === null || a[0].length !== b[0].length) {
       this.freezeAxis(a, obstacle);
@@ -104,7 +97,7 @@ export class Lanes {
   }
 
   /** States that one of the roots `a` goes exactly when one of the roots `b` does. */
-  equate(a: readonly number[], b: readonly number[], obstacle: Obstacle = UNLIKE): void {
+  equate(a: readonly number[], b: readonly number[], obstacle: Obstacle): void {
     const onlyA = a.filter((root) => !b.includes(root));
     const onlyB = b.filter((root) => !a.includes(root));
     if (onlyA.length === 0 && onlyB.length === 0) return;

@@ -38,11 +38,7 @@ export function removeStructures(
       tensor,
       positions.map((each, i) => (edit.shrinks(axes[i]) ? each : null)),
     );
-    declareSizes(
-      graph,
-      name,
-      positions.map(({ length }) => length),
-    );
+    declareSizes(graph, name, positions);
   }
   graph.valueInfo = []; // what it says of shapes is no longer true
   removeDeadCode(model.proto);
@@ -50,10 +46,10 @@ export function removeStructures(
 }
 
 /** Old models list their tensors among the inputs too. */
-function declareSizes(graph: GraphProto, name: string, sizes: readonly number[]): void {
+function declareSizes(graph: GraphProto, name: string, positions: readonly (readonly number[])[]): void {
   const type = graph.input.find((input) => input.name === name)?.type?.value;
   if (type?.case !== 'tensorType' || !type.value.shape) return;
-  type.value.shape.dim = sizes.map((size) =>
-    create(TensorShapeProto_DimensionSchema, { value: { case: 'dimValue', value: BigInt(size) } }),
+  type.value.shape.dim = positions.map(({ length }) =>
+    create(TensorShapeProto_DimensionSchema, { value: { case: 'dimValue', value: BigInt(length) } }),
   );
 }

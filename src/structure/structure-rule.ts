@@ -48,8 +48,9 @@ export type LaneTag = 'head' | 'head_width';
 /** What the analysis of a graph gathers while rules go through it. */
 export interface NodeFindings {
   readonly lanes: Lanes;
-  /** Axes of every value seen so far. */
+  /** Axes of a value of the main graph that has been seen. */
   axesOf(name: string): readonly LaneAxis[];
+  /** What stands in the graph where something is summed over, for checks. */
   readonly contractions: Contraction[];
   /** What nodes need done when something is removed, in the graph's order. */
   readonly changes: ((edit: GraphEdit) => void)[];
@@ -77,14 +78,6 @@ export class AnalysedNode extends AttributeReader {
 
   get lanes(): Lanes {
     return this.#findings.lanes;
-  }
-
-  get inputCount(): number {
-    return this.node.inputs.length;
-  }
-
-  get outputCount(): number {
-    return this.node.outputs.length;
   }
 
   hasInput(input: number): boolean {

@@ -109,8 +109,8 @@ describe('lanes', () => {
     const lanes = new Lanes();
     const [a, b, c] = [lanes.createAxis(2), lanes.createAxis(2), lanes.createAxis(2)];
     lanes.freezeAxis(b, HERE);
-    lanes.tie(a, b);
-    lanes.tie(c, a);
+    lanes.tie(a, b, HERE);
+    lanes.tie(c, a, HERE);
     assert.equal(lanes.obstacleOf(lanes.rootsAt(c, 0)[0]), HERE);
     const parts = splitAxis(lanes, a, [2, 1], HERE);
     assert.equal(lanes.obstacleOf(lanes.rootsAt(parts[0], 1)[0]), HERE);

@@ -18,7 +18,7 @@ export function kernelGradient(
 ): string {
   const shape = at.shape(kernel);
   if (shape !== null && areFixed(shape) && suitsPositions(convolution, shape)) {
-    return byPosition(at, convolution, image, map, shape);
+    return byPosition(at, { convolution, image, map, shape });
   }
   return bySwapping(at, convolution, image, map, kernel);
 }
@@ -30,71 +30,63 @@ function suitsPositions({ group, strides }: Convolution, [, channels, ...sizes]:
   return positions <= MOST_POSITIONS && isDense;
 }
 
+/** What a kernel of fixed `shape` slides over, and what comes out. */
+interface Factors {
+  readonly convolution: Convolution;
+  readonly image: string;
+  readonly map: string;
+  readonly shape: readonly number[];
+}
+
 /** For each kernel position the product of two matrices: one of output channels by pixels, the map, and one of pixels by input channels, a slice of the padded image. */
-function byPosition(
-  at: GradientNode,
-  convolution: Convolution,
-  image: string,
-  map: string,
-  shape: readonly number[],
-): string {
+function byPosition(at: GradientNode, factors: Factors): string {
+  const { convolution, image, shape } = factors;
   const { group, kernel, padsBefore, padsAfter } = convolution;
   const isPadded = padsOf(convolution).some((count) => count !== 0);
   const pads = [0, 0, ...padsBefore, 0, 0, ...padsAfter];
   const padded = isPadded ? at.op('Pad', [image, at.integerVector(pads)]) : image;
   const isStacked = group === 1 && kernel.some((size) => size !== 1);
-  const products = (isStacked ? stackedProducts : batchedProducts)(at, convolution, padded, map, shape);
+  const products = (isStacked ? stackedProducts : batchedProducts)(at, { ...factors, image: padded });
   if (products.length === 1) return at.reshape(products[0], shape);
   const rows = at.reshape(at.op('Concat', products, { axis: 0 }), [products.length, -1]);
   return at.reshape(at.transpose(rows, [1, 0]), shape);
 }
 
 /** Pixels of all samples one below the other: one product for all, faster with many channels and small maps. */
-function stackedProducts(
-  at: GradientNode,
-  convolution: Convolution,
-  image: string,
-  map: string,
-  [outputs, channels, ...sizes]: readonly number[],
-): string[] {
+function stackedProducts(at: GradientNode, factors: Factors): string[] {
+  const { convolution, image, map, shape } = factors;
+  const [outputs, channels] = shape;
   const axes = spatialAxes(convolution);
   const maps = at.reshape(at.transpose(map, [1, 0, ...axes]), [outputs, -1]);
   const channelsLast = at.transpose(image, [0, ...axes, 1]);
-  return slicesAt(at, convolution, channelsLast, 1, map, sizes).map((pixels) =>
+  return slicesAt(at, { ...factors, image: channelsLast }, 1).map((pixels) =>
     at.op('MatMul', [maps, at.reshape(pixels, [-1, channels])]),
   );
 }
 
 /** A product for each sample and group, summed over the samples: nothing has to be transposed. */
-function batchedProducts(
-  at: GradientNode,
-  convolution: Convolution,
-  image: string,
-  map: string,
-  [outputs, channels, ...sizes]: readonly number[],
-): string[] {
-  const { group } = convolution;
+function batchedProducts(at: GradientNode, factors: Factors): string[] {
+  const { map, shape } = factors;
+  const [outputs, channels] = shape;
+  const { group } = factors.convolution;
   const perGroup = (pixels: string, count: number) =>
     at.reshape(pixels, group === 1 ? [0, count, -1] : [0, group, count, -1]);
   const maps = perGroup(map, outputs / group);
   const swap = group === 1 ? [0, 2, 1] : [0, 1, 3, 2];
-  return slicesAt(at, convolution, image, 2, map, sizes).map((pixels) => {
+  return slicesAt(at, factors, 2).map((pixels) => {
     const columns = at.transpose(perGroup(pixels, channels), swap);
     return at.sum(at.op('MatMul', [maps, columns]), [0]);
   });
 }
 
-/** For each kernel position the pixels that it multiplies, as many as the map has. */
+/** For each kernel position the pixels that it multiplies, as many as the map has; `firstAxis` is the first of pixels. */
 function slicesAt(
   at: GradientNode,
-  convolution: Convolution,
-  image: string,
+  { convolution, image, map, shape }: Factors,
   firstAxis: number,
-  map: string,
-  sizes: readonly number[],
 ): string[] {
   const { strides, dilations } = convolution;
-  const positions = positionsOf(sizes);
+  const positions = positionsOf(shape.slice(2));
   const axes = at.integerVector(strides.map((_, axis) => firstAxis + axis));
   const slice = (starts: readonly number[], ends: string) =>
     at.op('Slice', [image, at.integerVector(starts), ends, axes, at.integerVector(strides)]);

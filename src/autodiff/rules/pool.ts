@@ -8,16 +8,12 @@ import {
   slidingOver,
   spatialSizes,
 } from './convolution.ts';
+import { scatterFlat } from './scatter.ts';
 
 /** Each window's gradient goes to its largest pixel, whose place in the flat input the forward node says. */
 const maxPool: GradientRule = (at) => {
   if (at.integer('storage_order', 0) !== 0) throw new Undifferentiable('storage_order 1 is not supported');
-  const x = at.input(0);
-  const places = at.reshape(at.forwardOutput(1), [-1]);
-  const zeros = at.op('Expand', [at.scalar(0), at.reshape(at.op('Size', [x]), [1])]);
-  const gradient = at.reshape(at.gradient(), [-1]);
-  const found = at.op('ScatterElements', [zeros, places, gradient], { axis: 0, reduction: 'add' });
-  return [at.reshapeLike(found, x)];
+  return [scatterFlat(at, at.forwardOutput(1))];
 };
 
 /** Each pixel gets the gradients of its windows, each divided by the window's number of pixels: a ConvTranspose with a kernel of ones, every channel by itself. */

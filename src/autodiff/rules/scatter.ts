@@ -19,11 +19,15 @@ export function scatterBack(at: GradientNode, pick: (positions: string) => strin
   const data = at.input(0);
   const count = at.op('Size', [data]);
   const range = at.op('Range', [at.builder.integer(0), count, at.builder.integer(1)]);
-  const origins = at.reshape(pick(at.reshape(range, at.shapeValue(data))), [-1]);
-  const zeros = at.op('Expand', [at.scalar(0), at.reshape(count, [1])]);
+  return scatterFlat(at, pick(at.reshape(range, at.shapeValue(data))));
+}
+
+/** The same, where `origins` says of each element of the output where in the flat input 0 it came from. */
+export function scatterFlat(at: GradientNode, origins: string): string {
+  const data = at.input(0);
+  const places = at.reshape(origins, [-1]);
+  const zeros = at.op('Expand', [at.scalar(0), at.reshape(at.op('Size', [data]), [1])]);
   const gradient = at.reshape(at.gradient(), [-1]);
-  return at.reshapeLike(
-    at.op('ScatterElements', [zeros, origins, gradient], { axis: 0, reduction: 'add' }),
-    data,
-  );
+  const found = at.op('ScatterElements', [zeros, places, gradient], { axis: 0, reduction: 'add' });
+  return at.reshapeLike(found, data);
 }
