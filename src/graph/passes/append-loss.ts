@@ -41,21 +41,30 @@ export function appendLoss(
   const final = finalNode(graph.resolve(output));
   const kind = chooseLoss({ name: output, shape, finalOp: final?.op ?? null }, labels);
   const dims = labels.shape.map(() => null);
-  if (kind !== 'cross_entropy') {
-    const labelsInput = builder.input('labels', FLOAT, dims);
-    return kind === 'binary_cross_entropy' && final !== null
+  if (kind === 'cross_entropy') {
+    const classes = shape[shape.length - 1];
+    if (typeof classes !== 'number') throw unsupported(output, 'has a last axis of no fixed size');
+    const logits = final?.op === 'Softmax' ? logitsOf(final, facts, output, classes) : output;
+    const labelsInput = builder.input('labels', INT64, dims);
+    return {
+      kind,
+      labelsInput,
+      labelsDtype: 'int64',
+      ...crossEntropy(builder, logits, classes, labelsInput),
+    };
+  }
+  const labelsInput = builder.input('labels', FLOAT, dims);
+  const sums =
+    kind === 'binary_cross_entropy' && final !== null
       ? binaryCrossEntropy(builder, inputOf(final), labelsInput)
       : squaredError(builder, output, labelsInput);
-  }
-  const classes = shape[shape.length - 1];
-  if (typeof classes !== 'number') throw unsupported(output, 'has a last axis of no fixed size');
-  const logits = final?.op === 'Softmax' ? logitsOf(final, facts, output, classes) : output;
-  const labelsInput = builder.input('labels', INT64, dims);
-  return crossEntropy(builder, logits, classes, labelsInput);
+  return { kind, labelsInput, labelsDtype: 'float32', ...sums };
 }
 
+type LossSums = Pick<LossHead, 'loss' | 'count' | 'seeds'>;
+
 /** `log sum exp z - z[label]`, gradient `softmax z - onehot`. */
-function crossEntropy(b: GraphBuilder, logits: string, classes: number, labelsInput: string): LossHead {
+function crossEntropy(b: GraphBuilder, logits: string, classes: number, labelsInput: string): LossSums {
   const rows = b.op('Reshape', [logits, b.integers([-1, classes])]);
   const ids = b.op('Reshape', [labelsInput, b.integers([-1, 1])]);
   const ignored = b.op('Equal', [ids, b.integer(IGNORED_LABEL)]);
@@ -65,16 +74,11 @@ function crossEntropy(b: GraphBuilder, logits: string, classes: number, labelsIn
   const flatLabel = b.op('Reshape', [label, b.integers([-1])]);
   const oneHot = b.op('OneHot', [flatLabel, b.integer(classes), b.floats([0, 1], [2])]);
   const difference = b.op('Sub', [b.op('Softmax', [rows], { axis: -1 }), oneHot]);
-  return {
-    kind: 'cross_entropy',
-    labelsInput,
-    labelsDtype: 'int64',
-    ...whereCounted(b, logits, ignored, terms, difference),
-  };
+  return whereCounted(b, logits, ignored, terms, difference);
 }
 
 /** `max(z, 0) - z t + log(1 + exp(-|z|))`, gradient `sigmoid z - t`. */
-function binaryCrossEntropy(b: GraphBuilder, logits: string, labelsInput: string): LossHead {
+function binaryCrossEntropy(b: GraphBuilder, logits: string, labelsInput: string): LossSums {
   const z = b.op('Reshape', [logits, b.integers([-1])]);
   const labels = b.op('Reshape', [labelsInput, b.integers([-1])]);
   const ignored = b.op('Equal', [labels, b.scalar(IGNORED_LABEL)]);
@@ -82,12 +86,7 @@ function binaryCrossEntropy(b: GraphBuilder, logits: string, labelsInput: string
   const linear = b.op('Sub', [b.op('Relu', [z]), b.op('Mul', [z, t])]);
   const terms = b.op('Add', [linear, b.op('Softplus', [b.op('Neg', [b.op('Abs', [z])])])]);
   const difference = b.op('Sub', [b.op('Sigmoid', [z]), t]);
-  return {
-    kind: 'binary_cross_entropy',
-    labelsInput,
-    labelsDtype: 'float32',
-    ...whereCounted(b, logits, ignored, terms, difference),
-  };
+  return whereCounted(b, logits, ignored, terms, difference);
 }
 
 /** The sums over positions that are not `ignored`: of the loss's terms, and of their gradients at the logits. */
@@ -97,7 +96,7 @@ function whereCounted(
   ignored: string,
   terms: string,
   gradients: string,
-): Pick<LossHead, 'loss' | 'count' | 'seeds'> {
+): LossSums {
   return {
     loss: sum(b, b.op('Where', [ignored, b.scalar(0), terms])),
     count: sum(b, b.op('Not', [ignored])),
@@ -106,13 +105,10 @@ function whereCounted(
 }
 
 /** `(y - t)^2`, gradient `2 (y - t)`. */
-function squaredError(b: GraphBuilder, output: string, labelsInput: string): LossHead {
+function squaredError(b: GraphBuilder, output: string, labelsInput: string): LossSums {
   const y = b.op('Reshape', [output, b.integers([-1])]);
   const difference = b.op('Sub', [y, b.op('Reshape', [labelsInput, b.integers([-1])])]);
   return {
-    kind: 'mean_squared_error',
-    labelsInput,
-    labelsDtype: 'float32',
     loss: sum(b, b.op('Mul', [difference, difference])),
     count: b.output(b.op('Cast', [b.op('Size', [output])], { to: DOUBLE }), DOUBLE, []),
     seeds: seed(b, output, b.op('Mul', [difference, b.scalar(2)])),

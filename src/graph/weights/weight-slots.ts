@@ -5,7 +5,7 @@ import { einsumLayout } from './einsum-weights.ts';
 import type { Shape } from './element-moves.ts';
 import { createIndexMap } from './index-map.ts';
 import { type AxisRole, createRoles } from './row-layout.ts';
-import { type SlotLayout, unknownLayout } from './slot-layout.ts';
+import { type FeatureAxis, type SlotLayout, unknownLayout } from './slot-layout.ts';
 
 /** What a constant in a slot of an operator is; `undefined` where it is no weight after all. */
 type Layout = (shape: Shape, operator: AttributeReader) => SlotLayout | undefined;
@@ -28,18 +28,17 @@ const UNGROUPED = 'has a number of groups that does not divide its filters';
 const QUANTIZED = 'computes with quantized numbers';
 const INSIDE = 'keeps what the weight gives inside the operator';
 
-/** Where the activations of a matrix product are: axes after the features of the other operand, and of the result. */
-interface Sides {
-  readonly operand: number;
-  readonly sourceTrailing: number;
-  readonly resultTrailing: number;
-}
-
 /**
  * `[..., units, summed]` or, by columns, `[..., summed, units]`. Batch axes are units of their own. A vector is no matrix, and neither is
  * one in disguise (`[1, n, 1]`, the frequencies of rotary embeddings), unless it was written as a matrix.
+ * @param trailing axes after the features of the other operand, and of the result
  */
-function matrix(shape: Shape, order: 'rows' | 'columns', sides: Sides): SlotLayout | undefined {
+function matrix(
+  shape: Shape,
+  order: 'rows' | 'columns',
+  operand: number,
+  trailing: readonly [source: number, result: number],
+): SlotLayout | undefined {
   if (shape === null) return unknownLayout(null, NO_SHAPE);
   if (shape.length < 2) return undefined;
   if (shape.length > 2 && shape.filter((size) => size > 1).length < 2) return undefined;
@@ -53,35 +52,35 @@ function matrix(shape: Shape, order: 'rows' | 'columns', sides: Sides): SlotLayo
   };
   return {
     roles,
-    source: { operand: sides.operand, trailing: sides.sourceTrailing, ...axisOf('sum') },
-    result: { trailing: sides.resultTrailing, ...axisOf('unit') },
+    source: { operand, trailing: trailing[0], ...axisOf('sum') },
+    result: { trailing: trailing[1], ...axisOf('unit') },
   };
 }
 
 /** A matrix product; `transA` and `transB` are attributes of most. */
 function product(left: number, right: number): WeightSlot[] {
-  const of =
-    (side: 'left' | 'right'): Layout =>
-    (shape, operator) => {
-      const [turnsLeft, turnsRight] = ['transA', 'transB'].map((name) => operator.integer(name, 0) !== 0);
-      return side === 'left'
-        ? matrix(shape, turnsLeft ? 'columns' : 'rows', {
-            operand: right,
-            sourceTrailing: turnsRight ? 0 : 1,
-            resultTrailing: 1,
-          })
-        : matrix(shape, turnsRight ? 'rows' : 'columns', {
-            operand: left,
-            sourceTrailing: turnsLeft ? 1 : 0,
-            resultTrailing: 0,
-          });
-    };
-  return [slot(left, of('left')), slot(right, of('right'))];
+  const isTurned = (operator: AttributeReader, name: string) => operator.integer(name, 0) !== 0;
+  return [
+    slot(left, (shape, operator) => {
+      const order = isTurned(operator, 'transA') ? 'columns' : 'rows';
+      return matrix(shape, order, right, [isTurned(operator, 'transB') ? 0 : 1, 1]);
+    }),
+    slot(right, (shape, operator) => {
+      const order = isTurned(operator, 'transB') ? 'rows' : 'columns';
+      return matrix(shape, order, left, [isTurned(operator, 'transA') ? 1 : 0, 0]);
+    }),
+  ];
 }
 
 const columns = (operand: number): Layout => {
-  return (shape) => matrix(shape, 'columns', { operand, sourceTrailing: 0, resultTrailing: 0 });
+  return (shape) => matrix(shape, 'columns', operand, [0, 0]);
 };
+
+/** `size` features of a convolution whose filters are of `sizes`: `[groups, ., ., ...kernel]`, with strides along the first three. */
+function channels(size: number, sizes: readonly number[], strides: readonly number[]): FeatureAxis {
+  const map = createIndexMap(sizes, [...strides, ...sizes.slice(3).map(() => 0)]);
+  return { size, trailing: sizes.length - 3, map };
+}
 
 /** `[units, in / groups, ...kernel]`: a convolution's filters. */
 const filters: Layout = (shape, operator) => {
@@ -96,17 +95,10 @@ const filters: Layout = (shape, operator) => {
     return unknownLayout(roles, UNGROUPED);
   }
   const sizes = [groups, units / groups, inputs, ...kernel];
-  const still = kernel.map(() => 0);
-  const trailing = kernel.length;
   return {
     roles,
-    source: {
-      operand: 0,
-      trailing,
-      size: groups * inputs,
-      map: createIndexMap(sizes, [inputs, 0, 1, ...still]),
-    },
-    result: { trailing, size: units, map: createIndexMap(sizes, [units / groups, 1, 0, ...still]) },
+    source: { operand: 0, ...channels(groups * inputs, sizes, [inputs, 0, 1]) },
+    result: channels(units, sizes, [units / groups, 1, 0]),
   };
 };
 
@@ -118,17 +110,10 @@ const transposedFilters: Layout = (shape, operator) => {
   }
   const [inputs, units, ...kernel] = shape;
   const sizes = [groups, inputs / groups, units, ...kernel];
-  const still = kernel.map(() => 0);
-  const trailing = kernel.length;
   return {
     roles: createRoles(sizes, ['unit', 'sum', 'unit', ...kernel.map(() => 'sum' as const)]),
-    source: {
-      operand: 0,
-      trailing,
-      size: inputs,
-      map: createIndexMap(sizes, [inputs / groups, 1, 0, ...still]),
-    },
-    result: { trailing, size: groups * units, map: createIndexMap(sizes, [units, 0, 1, ...still]) },
+    source: { operand: 0, ...channels(inputs, sizes, [inputs / groups, 1, 0]) },
+    result: channels(groups * units, sizes, [units, 0, 1]),
   };
 };
 
