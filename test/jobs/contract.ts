@@ -109,7 +109,8 @@ export function contract(kind: string, place: Place): void {
   test('a running job shows its progress, and a reader that leaves is forgotten', async () => {
     const { id, trace } = await submit(ENDLESS);
     await untilStarted(trace);
-    await until(async () => (await site.jobs.get(id))?.progress.stage === 'step 2');
+    // A busy machine may look too late to see every step.
+    await until(async () => /^step ([2-9]|\d\d)/.test((await site.jobs.get(id))?.progress.stage ?? ''));
     const running = await site.jobs.get(id);
     assert.equal(running?.status, 'running');
     assert.ok(running?.started_at);
