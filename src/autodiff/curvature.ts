@@ -51,18 +51,8 @@ export async function estimateTrace(
   seed = SEED,
 ): Promise<TraceEstimate> {
   await using scratch = await makeScratchFolder(context.scratchDirectory, 'curvature-');
-  return summarize(await multiply(weights, probes, context, seed, scratch.path));
-}
-
-async function multiply(
-  weights: readonly string[],
-  probes: number,
-  context: GradientContext,
-  seed: number,
-  directory: string,
-): Promise<number[]> {
   const { samples, signal, runtime } = context;
-  const setup = await setUpGradients(context, directory);
+  const setup = await setUpGradients(context, scratch.path);
   const { prepared, output } = setup;
   const gradients = createGradientGraph(prepared, setup.facts, output, samples.labels, weights);
   const { loss } = gradients;
@@ -72,7 +62,7 @@ async function multiply(
   );
   const facts = await probeValues(prepared, gradients.proto, runs, runtime);
   const { proto, vectors, curvature } = createCurvatureGraph(prepared, gradients, facts);
-  if (curvature === null) return Array(probes).fill(0);
+  if (curvature === null) return summarize(Array(probes).fill(0));
 
   const path = await writePrepared(prepared, proto, 'curvature');
   await using session = await openSession(path, runtime, CURVATURE_SESSION);
@@ -94,7 +84,7 @@ async function multiply(
     }
     products.push(product / total);
   }
-  return products;
+  return summarize(products);
 }
 
 /** One vector, in parts by graph input. */

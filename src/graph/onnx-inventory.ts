@@ -39,8 +39,7 @@ export async function readOnnxInventory(files: ModelFiles): Promise<ModelInvento
   const home = homeOf(files);
   const weights = findWeights(model);
   const parameters = listParameters(model);
-  const names = nameParameters(parameters);
-  const found = parameters.map(({ stored }, index) => createModelTensor(stored, names[index], weights, home));
+  const found = parameters.map(({ stored, name }) => createModelTensor(stored, name, weights, home));
   const tensors = withoutOverlaps(found.filter((tensor, index) => isListed(tensor, parameters[index])));
   refuseUnused(home);
   return {
@@ -55,9 +54,7 @@ export async function readOnnxInventory(files: ModelFiles): Promise<ModelInvento
 
 /** The names that a model's inventory gives to what the model stores. */
 export function nameStoredTensors(model: OnnxModel): Map<StoredTensor, string> {
-  const parameters = listParameters(model);
-  const names = nameParameters(parameters);
-  return new Map(parameters.map(({ stored }, index) => [stored, names[index]]));
+  return new Map(listParameters(model).map(({ stored, name }) => [stored, name]));
 }
 
 /** Where the weights of a model act, by the names that its inventory gives them. */
@@ -89,7 +86,7 @@ function createModelTensor(
   return { name, shape, dtype, role, prunable, data, rows: weight?.rows ?? null };
 }
 
-/** Tensors in the file's order: initializers, then nodes with their subgraphs in place, then the functions. */
+/** Tensors under names of their own in the file's order: initializers, then nodes with their subgraphs in place, then the functions. */
 function listParameters(model: OnnxModel): Parameter[] {
   const parameters: Parameter[] = [];
   const visit = (graph: OnnxGraph, scope: string) => {
@@ -105,7 +102,7 @@ function listParameters(model: OnnxModel): Parameter[] {
   };
   visit(model.graph, '');
   for (const body of model.functions) visit(body, `${body.proto.name}/`);
-  return parameters;
+  return nameApart(parameters);
 }
 
 function attributeTensors(node: OnnxNode, scope: string): Parameter[] {
@@ -125,10 +122,11 @@ function isListed({ dtype, shape, role }: ModelTensor, { place }: Parameter): bo
 }
 
 /** Plain names where they are unique, with their scope where not, numbered where even that is not enough. */
-function nameParameters(parameters: readonly Parameter[]): string[] {
+function nameApart(parameters: readonly Parameter[]): Parameter[] {
   const taken = new Set<string>();
   const counts = new Map<string, number>();
-  return parameters.map(({ name, scope }) => {
+  return parameters.map((parameter) => {
+    const { name, scope } = parameter;
     const scoped = scope + name;
     let unique = [name, scoped].find((candidate) => candidate !== '' && !taken.has(candidate));
     while (unique === undefined) {
@@ -137,7 +135,7 @@ function nameParameters(parameters: readonly Parameter[]): string[] {
       if (!taken.has(`${scoped}#${count}`)) unique = `${scoped}#${count}`;
     }
     taken.add(unique);
-    return unique;
+    return { ...parameter, name: unique };
   });
 }
 

@@ -173,7 +173,7 @@ export class OnnxModel {
     this.graph = new OnnxGraph(proto.graph, null);
     this.functions = proto.functions.map((body) => {
       const graph = new OnnxGraph(body, null);
-      this.#functionsByName.set(functionKey(body.domain, body.name, body.overload), graph);
+      this.#functionsByName.set(functionKey(body, body.name), graph);
       return graph;
     });
     this.opset = standardOpset(proto);
@@ -181,8 +181,7 @@ export class OnnxModel {
 
   /** The body of the function that a node calls, or null for an operator. */
   functionOf(node: OnnxNode): OnnxGraph | null {
-    const { domain, opType, overload } = node.proto;
-    return this.#functionsByName.get(functionKey(domain, opType, overload)) ?? null;
+    return this.#functionsByName.get(functionKey(node.proto, node.op)) ?? null;
   }
 }
 
@@ -195,6 +194,7 @@ export function normalizeDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
 }
 
-function functionKey(domain: string, name: string, overload: string): string {
+/** A call and the function that it means have the same. */
+export function functionKey({ domain, overload }: NodeProto | FunctionProto, name: string): string {
   return JSON.stringify([normalizeDomain(domain), name, overload]);
 }

@@ -48,10 +48,11 @@ export function storedTensors({ initializer, node }: GraphProto): TensorProto[] 
 /** A tensor that a model holds, and where. */
 export interface HeldTensor {
   readonly tensor: TensorProto;
-  /** `part` is one of the two of a sparse tensor, `attribute` any but a Constant's. */
-  readonly as: 'initializer' | 'constant' | 'part' | 'attribute';
-  /** `inner` graphs are those in the main graph's nodes. */
-  readonly within: 'main' | 'inner' | 'function';
+  /**
+   * The main graph or the `inner` ones, in its nodes, for what they store: initializers and Constants. `other` are tensors of functions, the two of a sparse tensor, and
+   * those in attributes of other nodes.
+   */
+  readonly within: 'main' | 'inner' | 'other';
 }
 
 /** All tensors of a model, those of inner graphs before the main graph's. */
@@ -59,55 +60,43 @@ export function* heldTensors({ graph, functions }: ModelProto): Generator<HeldTe
   for (const inner of innerGraphs(graph?.node ?? [])) yield* tensorsOfGraph(inner, 'inner');
   if (graph) yield* tensorsOfGraph(graph, 'main');
   for (const { node, attributeProto } of functions) {
-    for (const inner of innerGraphs(node)) yield* tensorsOfGraph(inner, 'function');
-    yield* tensorsOfNodes(node, 'function');
-    yield* tensorsOfAttributes(attributeProto, 'attribute', 'function');
+    for (const inner of innerGraphs(node)) yield* tensorsOfGraph(inner, 'other');
+    yield* tensorsOfAttributes([...node.flatMap(({ attribute }) => attribute), ...attributeProto], 'other');
   }
 }
 
 function* tensorsOfGraph(graph: GraphProto, within: HeldTensor['within']): Generator<HeldTensor> {
-  for (const tensor of graph.initializer) yield { tensor, as: 'initializer', within };
-  yield* partsOf(graph.sparseInitializer, within);
-  yield* tensorsOfNodes(graph.node, within);
-}
-
-function* tensorsOfNodes(nodes: readonly NodeProto[], within: HeldTensor['within']): Generator<HeldTensor> {
-  for (const node of nodes) {
-    yield* tensorsOfAttributes(node.attribute, isConstant(node) ? 'constant' : 'attribute', within);
+  for (const tensor of graph.initializer) yield { tensor, within };
+  yield* partsOf(graph.sparseInitializer);
+  for (const node of graph.node) {
+    yield* tensorsOfAttributes(node.attribute, isConstant(node) ? within : 'other');
   }
 }
 
 function* tensorsOfAttributes(
   attributes: readonly AttributeProto[],
-  as: HeldTensor['as'],
   within: HeldTensor['within'],
 ): Generator<HeldTensor> {
   for (const { t, tensors, sparseTensor, sparseTensors } of attributes) {
-    for (const tensor of t ? [t, ...tensors] : tensors) yield { tensor, as, within };
-    yield* partsOf(sparseTensor ? [sparseTensor, ...sparseTensors] : sparseTensors, within);
+    for (const tensor of t ? [t, ...tensors] : tensors) yield { tensor, within };
+    yield* partsOf(sparseTensor ? [sparseTensor, ...sparseTensors] : sparseTensors);
   }
 }
 
-function* partsOf(sparse: readonly SparseTensorProto[], within: HeldTensor['within']): Generator<HeldTensor> {
+function* partsOf(sparse: readonly SparseTensorProto[]): Generator<HeldTensor> {
   for (const { values, indices } of sparse) {
-    for (const tensor of [values, indices]) if (tensor) yield { tensor, as: 'part', within };
+    for (const tensor of [values, indices]) if (tensor) yield { tensor, within: 'other' };
   }
-}
-
-/** The names that values have anywhere in a graph. */
-export function valueNames(graph: GraphProto): Set<string> {
-  const names = new Set<string>();
-  for (const { input, initializer, sparseInitializer, node } of [graph, ...innerGraphs(graph.node)]) {
-    for (const { name } of [...input, ...initializer]) names.add(name);
-    for (const { values } of sparseInitializer) names.add(values?.name ?? '');
-    for (const { output } of node) for (const name of output) names.add(name);
-  }
-  return names;
 }
 
 /** A beginning that no name of a graph has: `stem`, lengthened where it must be. */
 export function freePrefix(graph: GraphProto, stem: string): string {
-  const names = [...valueNames(graph)];
+  const graphs = [graph, ...innerGraphs(graph.node)];
+  const names = graphs.flatMap(({ input, initializer, sparseInitializer, node }) => [
+    ...[...input, ...initializer].map(({ name }) => name),
+    ...sparseInitializer.map(({ values }) => values?.name ?? ''),
+    ...node.flatMap(({ output }) => output),
+  ]);
   let prefix = stem;
   while (names.some((name) => name.startsWith(prefix))) prefix += '_';
   return prefix;

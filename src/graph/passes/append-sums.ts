@@ -7,9 +7,7 @@ const { DOUBLE, INT64 } = TensorProto_DataType;
 export type Reduction = 'sum' | 'sum_of_squares' | 'sum_of_magnitudes';
 
 /** Activations of any rank whose features are axis 1, `size` positions of it. */
-export interface Channels {
-  readonly value: string;
-  readonly size: number;
+export interface Channels extends Omit<Activations, 'trailing'> {
   readonly trailing: null;
 }
 

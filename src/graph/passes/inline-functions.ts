@@ -13,7 +13,7 @@ import {
   TensorProtoSchema,
   ValueInfoProtoSchema,
 } from '../../formats/onnx/onnx-schema.ts';
-import { normalizeDomain, OnnxModel } from '../onnx-model.ts';
+import { functionKey, normalizeDomain, OnnxModel } from '../onnx-model.ts';
 import { unrollModel } from '../program.ts';
 import { freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
 
@@ -30,7 +30,7 @@ export function inlineFunctions(model: ModelProto): void {
   unrollModel(new OnnxModel(model)); // refuses functions without end
   const graph = mainGraph(model);
   const inlined = model.functions.filter((body) => importsAgree(model, body));
-  const functions = new Map(inlined.map((body) => [keyOf(body, body.name), body]));
+  const functions = new Map(inlined.map((body) => [functionKey(body, body.name), body]));
   const prefix = freePrefix(graph, 'call');
   let calls = 0;
   let nodes = 0;
@@ -40,7 +40,7 @@ export function inlineFunctions(model: ModelProto): void {
       for (const { g, graphs } of node.attribute) {
         for (const inner of g === undefined ? graphs : [g, ...graphs]) inner.node = expand(inner.node);
       }
-      const body = functions.get(keyOf(node, node.opType));
+      const body = functions.get(functionKey(node, node.opType));
       return body === undefined ? [node] : expand(new Call(node, body, `${prefix}${calls++}_`).nodes());
     });
   graph.node = expand(graph.node);
@@ -123,11 +123,6 @@ class Call {
     }
     return copy;
   }
-}
-
-/** A call and the function that it means have the same. */
-function keyOf({ domain, overload }: NodeProto | FunctionProto, name: string): string {
-  return JSON.stringify([normalizeDomain(domain), name, overload]);
 }
 
 function importsAgree(model: ModelProto, body: FunctionProto): boolean {

@@ -20,13 +20,14 @@ import {
 import { forgetPayload } from '../../formats/onnx/payload.ts';
 import { createTensorData, dtypeOf, labelOf, parseShape } from '../../formats/onnx/tensor-data.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
-import { type HeldTensor, heldTensors } from '../proto-walk.ts';
+import { heldTensors } from '../proto-walk.ts';
 
 /**
  * Where a large tensor goes: `linked` stays in the model's own file, of which the prepared model's folder has a hard link; `copied` goes to a file of
  * its own, since onnx's shape inference refuses hard links in inner graphs; `inline` into the `.onnx` file, as everything but initializers must.
  */
 type Placement = 'linked' | 'copied' | 'inline';
+const PLACEMENTS = { main: 'linked', inner: 'copied', other: 'inline' } as const;
 
 /** Smaller tensors are inline, so that their numbers are at hand: shapes, axes, scales. */
 const MAX_SMALL_BYTES = 1024;
@@ -55,12 +56,7 @@ export async function placeTensors(model: ModelProto, places: TensorPlaces): Pro
   await using placer = new TensorPlacer(places);
   model.trainingInfo = [];
   // Inner graphs come first: a tensor that the main graph shares with one has to be where inner graphs may have it.
-  for (const held of heldTensors(model)) await placer.place(held.tensor, placementOf(held));
-}
-
-function placementOf({ as, within }: HeldTensor): Placement {
-  if (within === 'function' || as === 'part' || as === 'attribute') return 'inline';
-  return within === 'inner' ? 'copied' : 'linked';
+  for (const { tensor, within } of heldTensors(model)) await placer.place(tensor, PLACEMENTS[within]);
 }
 
 class TensorPlacer implements AsyncDisposable {

@@ -55,9 +55,7 @@ function separateTensors(
       })
       .map((tensor) => [tensor.name, tensor]),
   );
-  for (const { node, input } of laterReads(graph, small)) {
-    const tensor = small.get(node.input[input]);
-    if (tensor === undefined) continue;
+  for (const { node, input, read: tensor } of laterReads(graph, small)) {
     const copy = clone(TensorProtoSchema, tensor);
     copy.name = copyName(tensor.name);
     graph.initializer.push(copy);
@@ -72,9 +70,7 @@ function separateMade(graph: GraphProto, copyName: (name: string) => string): vo
       .map((node) => [node.output[0], node]),
   );
   const behind = new Map<NodeProto, NodeProto[]>();
-  for (const { node, input } of laterReads(graph, makers)) {
-    const maker = makers.get(node.input[input]);
-    if (maker === undefined) continue;
+  for (const { node, input, read: maker } of laterReads(graph, makers)) {
     const copy = clone(NodeProtoSchema, maker);
     copy.name = copyName(maker.name);
     copy.output = [copyName(maker.output[0])];
@@ -85,14 +81,15 @@ function separateMade(graph: GraphProto, copyName: (name: string) => string): vo
 }
 
 /** Where values are read by a graph's own nodes, but for the first time each. */
-function laterReads(graph: GraphProto, values: ReadonlyMap<string, unknown>) {
-  const read = new Set<string>();
-  const later: { node: NodeProto; input: number }[] = [];
+function laterReads<T>(graph: GraphProto, values: ReadonlyMap<string, T>) {
+  const seen = new Set<string>();
+  const later: { node: NodeProto; input: number; read: T }[] = [];
   for (const node of graph.node) {
     for (const [input, name] of node.input.entries()) {
-      if (!values.has(name)) continue;
-      if (read.has(name)) later.push({ node, input });
-      read.add(name);
+      const read = values.get(name);
+      if (read === undefined) continue;
+      if (seen.has(name)) later.push({ node, input, read });
+      seen.add(name);
     }
   }
   return later;

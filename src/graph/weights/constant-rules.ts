@@ -54,23 +54,13 @@ const elementwise = (factors: readonly number[], operands: readonly number[]): C
 });
 
 /** By operator of the standard domain. Any other operator still makes a constant of constants, of unknown shape. */
-export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map(
-  Object.entries<ConstantRule>({
-    Identity: SAME,
-    Cast: SAME,
-    CastLike: SAME,
-    DequantizeLinear: SAME,
-    QuantizeLinear: SAME,
-    Neg: SAME,
-    Abs: SAME,
-    Tanh: SAME,
-    Clip: SAME,
-    Exp: SHAPE_ONLY,
-    Log: SHAPE_ONLY,
-    Sqrt: SHAPE_ONLY,
-    Reciprocal: SHAPE_ONLY,
-    Sigmoid: SHAPE_ONLY,
-    Softplus: SHAPE_ONLY,
+export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
+  ...alike(SAME, ['Identity', 'Cast', 'CastLike', 'DequantizeLinear', 'QuantizeLinear']),
+  ...alike(SAME, ['Neg', 'Abs', 'Tanh', 'Clip']),
+  ...alike(SHAPE_ONLY, ['Exp', 'Log', 'Sqrt', 'Reciprocal', 'Sigmoid', 'Softplus']),
+  ...alike(REDUCTION, ['ReduceSum', 'ReduceMean', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare']),
+  ...alike(REDUCTION, ['ReduceMax', 'ReduceMin']),
+  ...Object.entries<ConstantRule>({
     Reshape: RESHAPED(reshapedShape),
     Flatten: RESHAPED(flattenedShape),
     Squeeze: RESHAPED(squeezedShape),
@@ -116,15 +106,12 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map(
       },
     },
     MatMul: { shape: productShape },
-    ReduceSum: REDUCTION,
-    ReduceMean: REDUCTION,
-    ReduceL1: REDUCTION,
-    ReduceL2: REDUCTION,
-    ReduceSumSquare: REDUCTION,
-    ReduceMax: REDUCTION,
-    ReduceMin: REDUCTION,
   }),
-);
+]);
+
+function alike(rule: ConstantRule, operators: readonly string[]): [string, ConstantRule][] {
+  return operators.map((operator) => [operator, rule]);
+}
 
 /** Whether an operand is a weight of its own beside the others: not a scalar, a scale per channel, or their like. */
 function isMatrixFactor(operand: Shape, result: Shape): boolean {

@@ -1,17 +1,13 @@
 import { nameStoredTensors } from '../onnx-inventory.ts';
 import type { OnnxModel, OnnxNode } from '../onnx-model.ts';
-import type { IndexMap } from './index-map.ts';
 import { listSites } from './layer-sites.ts';
-import { findWeights, type WeightSite } from './weights.ts';
+import { findWeights, type Weight, type WeightSite } from './weights.ts';
 
 /** The nodes that multiply by one weight. */
-export interface Layer {
+export interface Layer extends Pick<Weight, 'features' | 'units'> {
   readonly weight: string;
   /** In the graph's order, so that those of a pruned model go with those of the dense one. */
   readonly sites: readonly WeightSite[];
-  /** Input feature and output unit of each of the weight's elements. */
-  readonly features: IndexMap;
-  readonly units: IndexMap;
 }
 
 /** The layers of `weights`, by name; of one that no node of the main graph multiplies by there is none. */
