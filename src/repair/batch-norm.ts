@@ -30,11 +30,9 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
       }
       const means = values.map((sum) => sum / count);
       const deviations = squares.map((square, channel) => square - values[channel] * means[channel]);
+      const variances = deviations.map((deviation) => Math.max(0, deviation) / (count - 1));
       await edits.write(mean, means);
-      await edits.write(
-        variance,
-        deviations.map((deviation) => Math.max(0, deviation) / (count - 1)),
-      );
+      await edits.write(variance, variances);
     }
   }
   return { nRepaired: found.length - single.length, leftOut: [...leftOut, ...single] };

@@ -37,15 +37,12 @@ export async function repairBiases(context: RepairContext, edits: TensorEdits): 
     const means = await measure(model, biases, outputs, { ...context, model: pruned });
     for (const { tensor, factor, places } of biases) {
       const kept = keptUnits.get(places[0].weight) ?? null;
-      const [target, mean] = [
-        targets.get(tensor) ?? new Float64Array(),
-        means.get(tensor) ?? new Float64Array(),
-      ];
+      const target = targets.get(tensor) ?? new Float64Array();
+      const mean = means.get(tensor) ?? new Float64Array();
       const bias = await edits.read(tensor);
-      await edits.write(
-        tensor,
-        bias.map((value, unit) => value + (target[kept?.[unit] ?? unit] - mean[unit]) / factor),
-      );
+      const lost = (unit: number) => target[kept?.[unit] ?? unit] - mean[unit];
+      const repaired = bias.map((value, unit) => value + lost(unit) / factor);
+      await edits.write(tensor, repaired);
     }
   }
   return { nRepaired: comparable.length, leftOut: [...leftOut, ...incomparable(found, comparable)] };

@@ -44,12 +44,8 @@ export async function repairByLeastSquares(context: RepairContext, edits: Tensor
   await using solver = await RowSolver.open(scratchDirectory, runtime);
   for (const level of repairOrder(pruned.model.graph, pairs, (pair) => nodesOfPlaces(pair.pruned))) {
     for (const pass of splitPasses(level)) {
-      const grams = await accumulateGrams(
-        dense,
-        pruned,
-        pass.map(([pair]) => requestOf(pair)),
-        context,
-      );
+      const requests = pass.map(([pair]) => requestOf(pair));
+      const grams = await accumulateGrams(dense, pruned, requests, context);
       for (const [i, sharing] of pass.entries()) {
         for (const pair of sharing) await solveLayer(pair, grams[i], solver, context, edits);
       }

@@ -64,10 +64,8 @@ export class OpenAxes {
 
   /** Indices of the groups that are of one kind, kind by kind. */
   get kinds(): readonly (readonly number[])[] {
-    const indices = [...this.#groups.values()].map(({ kind }, index) => ({ kind, index }));
-    return [...Map.groupBy(indices, ({ kind }) => kind).values()].map((same) =>
-      same.map(({ index }) => index),
-    );
+    const groups = [...this.#groups.values()];
+    return [...Map.groupBy(groups.keys(), (index) => groups[index].kind).values()];
   }
 
   /** The inputs' shapes, by name, where each group has the size given for it. */

@@ -48,6 +48,7 @@ export interface Structures {
 
 /** Of these nothing is to be said: nobody expects a kernel to lose a corner. */
 const NO_STRUCTURE = 'is a position of a kernel';
+const ONE_STRUCTURE = 'is one structure: nothing would be left of it';
 const SPLINES = /\.spline_weight$/;
 
 /**
@@ -94,13 +95,7 @@ export function findStructures(
     );
     if (emptied) {
       const { tensor, axis } = emptied;
-      frozen.push({
-        tensor,
-        axis,
-        node: '',
-        operator: '',
-        reason: 'is one structure: nothing would be left of it',
-      });
+      frozen.push({ tensor, axis, node: '', operator: '', reason: ONE_STRUCTURE });
       continue;
     }
     const weights = sites.filter(({ tensor }) => isWeight(tensor));

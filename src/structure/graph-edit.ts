@@ -67,11 +67,9 @@ export class GraphEdit {
   /** Puts the sizes that are given in the place of those found. */
   #fill(found: string, sizes: readonly (number | typeof OPEN)[], output: string): NodeProto {
     const isGiven = this.#booleans(sizes.map((size) => size !== OPEN));
-    const given = this.#integers(
-      sizes.map((size) => size ?? 0),
-      [sizes.length],
-    );
-    return createNode('Where', [isGiven, given, found], [output], {}, this.#fresh('fill'));
+    const given = sizes.map((size) => size ?? 0);
+    const inputs = [isGiven, this.#integers(given, [given.length]), found];
+    return createNode('Where', inputs, [output], {}, this.#fresh('fill'));
   }
 
   /** Puts the nodes in their places. */

@@ -42,9 +42,8 @@ async function traceInner(
   const traces: (GraphTrace | null)[] = [];
   for (const node of model.graph.nodes) {
     for (const { graph } of node.subgraphs) {
-      traces.push(
-        node.is('If') && holdsWeights(graph) ? await traceBranch(model, graph, outer, context) : null,
-      );
+      const isTraced = node.is('If') && holdsWeights(graph);
+      traces.push(isTraced ? await traceBranch(model, graph, outer, context) : null);
     }
   }
   return traces;

@@ -34,10 +34,8 @@ export function removeStructures(
     const axes = axesOf(name);
     if (!axes.some((axis) => edit.shrinks(axis))) continue;
     const positions = axes.map((axis, i) => edit.kept(axis, Number(tensor.dims[i])));
-    kept.set(
-      tensor,
-      positions.map((each, i) => (edit.shrinks(axes[i]) ? each : null)),
-    );
+    const ofShrinking = positions.map((each, i) => (edit.shrinks(axes[i]) ? each : null));
+    kept.set(tensor, ofShrinking);
     declareSizes(graph, name, positions);
   }
   graph.valueInfo = []; // what it says of shapes is no longer true

@@ -8,12 +8,8 @@ const transpose: GradientRule = (at) => {
   const perm = at.integers('perm');
   // Without a permutation the axes are reversed, which is its own inverse.
   if (perm === null) return [at.op('Transpose', [at.gradient()])];
-  return [
-    at.transpose(
-      at.gradient(),
-      perm.map((_, axis) => perm.indexOf(axis)),
-    ),
-  ];
+  const inverse = perm.map((_, axis) => perm.indexOf(axis));
+  return [at.transpose(at.gradient(), inverse)];
 };
 
 const expand: GradientRule = (at) => [at.unbroadcast(at.gradient(), at.input(0), at.output())];

@@ -21,8 +21,28 @@ export function broadcastAxes(at: AnalysedNode, inputs: readonly number[], trail
   });
 }
 
+/** What is broadcast to a value, and added to it or multiplied with it, has the value's lanes. */
+export function tieBroadcast(at: AnalysedNode, input: number, value: readonly LaneAxis[]): void {
+  const sizes = at.sizes(input);
+  for (const [axis, size] of sizes.entries()) {
+    if (size > 1) at.tie(at.axes(input)[axis], value[axis + value.length - sizes.length]);
+  }
+}
+
 /** Only the first input's numbers are passed on; the others are bounds, or say a type. */
 const passing: StructureRule = (at) => at.node.outputs.map(() => at.axes(0));
+
+/** The output has the first input's axes, of which those that `axesOf` gives cannot shrink. */
+export function passingBut(
+  reason: string,
+  axesOf: (x: readonly LaneAxis[], at: AnalysedNode) => readonly LaneAxis[],
+): StructureRule {
+  return (at) => {
+    const x = at.axes(0);
+    at.fixed(axesOf(x, at), reason);
+    return [x];
+  };
+}
 
 /** In training what is dropped is drawn anew for every shape. */
 const dropout: StructureRule = (at) => {

@@ -2,19 +2,17 @@ import { setIntegers, takeAttribute } from '../../graph/messages.ts';
 import { concatAxes, pickPositions } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
+import { passingBut } from './elementwise.ts';
 
 const concat: StructureRule = (at) => {
   const inputs = at.givenInputs;
   const rank = at.outputSizes().length;
   const along = at.axis('axis', 0, rank);
+  const sizes = inputs.map((input) => at.sizes(input)[along]);
   return [
     Array.from({ length: rank }, (_, axis) => {
       const own = inputs.map((input) => at.axes(input)[axis]);
-      if (axis === along)
-        return concatAxes(
-          own,
-          inputs.map((input) => at.sizes(input)[axis]),
-        );
+      if (axis === along) return concatAxes(own, sizes);
       for (const other of own.slice(1)) at.tie(own[0], other);
       return own.includes(null) ? null : own[0];
     }),
@@ -156,12 +154,10 @@ const compress: StructureRule = (at) => {
 };
 
 /** Every sequence has a length of its own. */
-const reverseSequence: StructureRule = (at) => {
-  const x = at.axes(0);
-  const [time, batch] = [at.integer('time_axis', 0), at.integer('batch_axis', 1)];
-  at.fixed([x[time], x[batch]], 'is reversed up to a length');
-  return [x];
-};
+const reverseSequence = passingBut('is reversed up to a length', (x, at) => [
+  x[at.integer('time_axis', 0)],
+  x[at.integer('batch_axis', 1)],
+]);
 
 /** Operators that take some of the numbers, or put them beside others. */
 export const INDEXING_RULES: StructureRules = new Map<string, StructureRule>([

@@ -2,7 +2,7 @@ import { setIntegers } from '../../graph/messages.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
-import { broadcastAxes } from './elementwise.ts';
+import { broadcastAxes, tieBroadcast } from './elementwise.ts';
 
 const KERNEL = 'is a position of a kernel';
 const SPATIAL = 'is a spatial axis';
@@ -65,17 +65,9 @@ const gemm: StructureRule = (at) => {
   at.tie(a[transA ? 0 : 1], b[transB ? 1 : 0]);
   at.contract(0, transA ? 0 : 1);
   const output = [a[transA ? 1 : 0], b[transB ? 0 : 1]];
-  if (at.hasInput(2)) tieAdded(at, 2, output);
+  if (at.hasInput(2)) tieBroadcast(at, 2, output);
   return [output];
 };
-
-/** What is broadcast to the output and added to it has the output's lanes. */
-function tieAdded(at: AnalysedNode, input: number, output: readonly LaneAxis[]): void {
-  const sizes = at.sizes(input);
-  for (const [axis, size] of sizes.entries()) {
-    if (size > 1) at.tie(at.axes(input)[axis], output[axis + output.length - sizes.length]);
-  }
-}
 
 /** Products of matrices, the axes before the last two broadcast. */
 const matMul: StructureRule = (at) => {

@@ -1,4 +1,5 @@
 import type { StructureRule, StructureRules } from '../structure-rule.ts';
+import { passingBut, tieBroadcast } from './elementwise.ts';
 
 const STATISTICS = 'has its mean and variance taken over it';
 
@@ -12,11 +13,7 @@ const perChannel: StructureRule = (at) => {
 
 /** In training the mean and variance are those of the input. */
 const batchNormalization: StructureRule = (at) => {
-  if (at.integer('training_mode', 0) === 1)
-    at.fixed(
-      at.axes(0).filter((_, axis) => axis !== 1),
-      STATISTICS,
-    );
+  if (at.integer('training_mode', 0) === 1) at.fixed(at.axes(0).toSpliced(1, 1), STATISTICS);
   return perChannel(at);
 };
 
@@ -29,12 +26,7 @@ const instanceNormalization: StructureRule = (at) => {
 const layerNormalization: StructureRule = (at) => {
   const x = at.axes(0);
   const first = at.axis('axis', -1, x.length);
-  for (const input of at.givenInputs.slice(1)) {
-    const sizes = at.sizes(input);
-    for (const [axis, size] of sizes.entries()) {
-      if (size > 1) at.tie(x[axis + x.length - sizes.length], at.axes(input)[axis]);
-    }
-  }
+  for (const input of at.givenInputs.slice(1)) tieBroadcast(at, input, x);
   at.fixed(x.slice(first), STATISTICS);
   return at.node.outputs.map((_, output) =>
     output === 0 ? x : x.map((axis, i) => (i >= first ? null : axis)),
@@ -49,35 +41,16 @@ const groupNormalization: StructureRule = (at) => {
   return [x];
 };
 
-const lrn: StructureRule = (at) => {
-  at.freeze(at.axes(0)[1], 'is normalized across neighbouring channels');
-  return [at.axes(0)];
-};
-
 /** Before version 13 over `axis` and all after it. */
-const softmax: StructureRule = (at) => {
-  const x = at.axes(0);
+const softmax = passingBut('is normalized over', (x, at) => {
   const isOld = at.facts.opset < 13;
-  const over = at.axis('axis', isOld ? 1 : -1, x.length);
-  at.fixed(isOld ? x.slice(over) : [x[over]], 'is normalized over');
-  return [x];
-};
+  const axis = at.axis('axis', isOld ? 1 : -1, x.length);
+  return isOld ? x.slice(axis) : [x[axis]];
+});
 
-const lpNormalization: StructureRule = (at) => {
-  const x = at.axes(0);
-  at.freeze(x[at.axis('axis', -1, x.length)], STATISTICS);
-  return [x];
-};
-
-const meanVarianceNormalization: StructureRule = (at) => {
-  const x = at.axes(0);
-  const axes = at.integers('axes') ?? [0, 2, 3];
-  at.fixed(
-    axes.map((axis) => x.at(axis) ?? null),
-    STATISTICS,
-  );
-  return [x];
-};
+const meanVarianceNormalization = passingBut(STATISTICS, (x, at) =>
+  (at.integers('axes') ?? [0, 2, 3]).map((axis) => x.at(axis) ?? null),
+);
 
 const quantize: StructureRule = (at) => {
   const x = at.axes(0);
@@ -97,11 +70,11 @@ export const NORM_RULES: StructureRules = new Map<string, StructureRule>([
   ['SimplifiedLayerNormalization', layerNormalization],
   ['RMSNormalization', layerNormalization],
   ['GroupNormalization', groupNormalization],
-  ['LRN', lrn],
+  ['LRN', passingBut('is normalized across neighbouring channels', (x) => [x[1]])],
   ['Softmax', softmax],
   ['LogSoftmax', softmax],
   ['Hardmax', softmax],
-  ['LpNormalization', lpNormalization],
+  ['LpNormalization', passingBut(STATISTICS, (x, at) => [x[at.axis('axis', -1, x.length)]])],
   ['MeanVarianceNormalization', meanVarianceNormalization],
   ['QuantizeLinear', quantize],
   ['DequantizeLinear', quantize],

@@ -1,5 +1,6 @@
 import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
+import { passingBut } from './elementwise.ts';
 
 /** Sums, to which what is removed adds nothing where it is zero. */
 const ADDITIVE = new Set(['ReduceSum', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum']);
@@ -27,9 +28,8 @@ function reducedAxes(at: AnalysedNode): number[] | null {
 
 const pool: StructureRule = (at) => {
   const x = at.axes(0);
-  at.fixed(x.slice(2), 'is a spatial axis');
+  const axes = [x[0], x[1], ...at.fixed(x.slice(2), 'is a spatial axis')];
   if (at.node.outputs[1]) at.fixed(x.slice(0, 2), 'is counted through by indices');
-  const axes = [x[0], x[1], ...x.slice(2).map(() => null)];
   return at.node.outputs.map(() => axes);
 };
 
@@ -59,12 +59,6 @@ const cumSum: StructureRule = (at) => {
   return [x];
 };
 
-const trilu: StructureRule = (at) => {
-  const x = at.axes(0);
-  at.fixed(x.slice(-2), 'has a triangle taken of it');
-  return [x];
-};
-
 export const REDUCE_RULES: StructureRules = new Map<string, StructureRule>([
   ...['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'SumSquare', 'LogSum', 'LogSumExp'].map(
     (name): [string, StructureRule] => [`Reduce${name}`, reduce],
@@ -76,5 +70,5 @@ export const REDUCE_RULES: StructureRules = new Map<string, StructureRule>([
   ['ArgMin', argMax],
   ['TopK', topK],
   ['CumSum', cumSum],
-  ['Trilu', trilu],
+  ['Trilu', passingBut('has a triangle taken of it', (x) => x.slice(-2))],
 ]);

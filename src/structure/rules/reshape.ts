@@ -49,18 +49,12 @@ function reshapedAxes(at: AnalysedNode): LaneAxis[] | null {
   );
   if (stretches === null) return null;
   const axes: LaneAxis[] = to.map(() => null);
+  const obstacle = at.obstacle('cannot be told apart after a reshape');
   for (const stretch of stretches) {
     const [own, sizes] = [stretch.from.map((axis) => x[axis]), stretch.from.map((axis) => from[axis])];
     const merged = own.length === 1 ? own[0] : mergeAxes(own, sizes);
-    const parts =
-      stretch.to.length === 1
-        ? [merged]
-        : splitAxis(
-            at.lanes,
-            merged,
-            stretch.to.map((axis) => to[axis]),
-            at.obstacle('cannot be told apart after a reshape'),
-          );
+    const wanted = stretch.to.map((axis) => to[axis]);
+    const parts = wanted.length === 1 ? [merged] : splitAxis(at.lanes, merged, wanted, obstacle);
     for (const [i, axis] of stretch.to.entries()) axes[axis] = parts[i];
   }
   return axes;

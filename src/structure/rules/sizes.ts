@@ -20,10 +20,8 @@ const shape: StructureRule = (at) => {
     at.freeze(reported[position], 'has a size that follows the input and is read');
   at.onRemoval((edit) => {
     if (!read.some((position) => edit.shrinks(reported[position]))) return;
-    edit.setOutputSizes(
-      at.node.proto,
-      sizes.map((size, position) => (isOpen(position) ? OPEN : size)),
-    );
+    const told = sizes.map((size, position) => (isOpen(position) ? OPEN : size));
+    edit.setOutputSizes(at.node.proto, told);
   });
   return [at.plain(0)];
 };

@@ -26,10 +26,7 @@ const tile: StructureRule = (at) => {
       const repeats = to[i] / sizes[i];
       return repeats === 1 || axis === null
         ? axis
-        : concatAxes(
-            Array.from({ length: repeats }, () => axis),
-            Array.from({ length: repeats }, () => sizes[i]),
-          );
+        : concatAxes(Array(repeats).fill(axis), Array(repeats).fill(sizes[i]));
     }),
   ];
 };
