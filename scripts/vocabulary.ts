@@ -1,7 +1,14 @@
 // npm run vocabulary: writes the tables of criteria and repairs into the README, which test/gates/documents.test.ts holds against the rows.
 import { readFile, writeFile } from 'node:fs/promises';
+import {
+  CRITERIA,
+  CRITERION_NAMES,
+  type Criterion,
+  type CriterionRow,
+  scoringOf,
+} from '../src/recipe/criteria.ts';
 import { REPAIRS } from '../src/recipe/terms.ts';
-import { criterionTable, markdownTable } from '../src/recipe/words.ts';
+import { needWords, scoreWords } from '../src/recipe/words.ts';
 
 const README = new URL('../README.md', import.meta.url);
 
@@ -26,6 +33,25 @@ export async function renderReadme(): Promise<string> {
     text = text.slice(0, from + start.length) + table + text.slice(to);
   }
   return text;
+}
+
+/** A Markdown table of the criteria that score such components: name, score, formula, needs, source. */
+export function criterionTable(kind: 'weights' | 'structures'): string {
+  const unit = kind === 'weights' ? 'weight' : 'structure';
+  const rows = CRITERION_NAMES.flatMap((name: Criterion) => {
+    const scoring = scoringOf(name, kind);
+    if (scoring === null) return [];
+    const { source = '' }: CriterionRow = CRITERIA[name];
+    return [[`\`${name}\``, scoreWords(scoring, unit), scoring.formula, needWords(scoring), source]];
+  });
+  return markdownTable(['criterion', `importance score of a ${unit}`, 'formula', 'needs', 'source'], rows);
+}
+
+/** Cells in which a bar stands are escaped. */
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), `|${' --- |'.repeat(head.length)}`, ...rows.map(line)].join('\n');
 }
 
 if (import.meta.main) await writeFile(README, await renderReadme());

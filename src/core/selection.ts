@@ -93,7 +93,7 @@ function binOf(counts: Histogram, wanted: number): { index: number; wanted: numb
 }
 
 /** The score whose bit pattern begins with these digits and goes on with zeros. */
-function scoreOfKey(digits: readonly number[], keyDigits: number): number {
+export function scoreOfKey(digits: readonly number[], keyDigits: number): number {
   const key = new DataView(new ArrayBuffer(2 * keyDigits));
   digits.forEach((digit, i) => {
     key.setUint16(2 * i, digit);

@@ -21,8 +21,6 @@ export interface UnusedInput {
 /** What of a recipe needs something. */
 interface Taker {
   readonly field: 'criterion' | 'hessian_probes' | 'repair';
-  /** As the subject of a sentence. */
-  readonly name: string;
   readonly value: string;
   readonly needs: readonly Need[];
 }
@@ -35,19 +33,16 @@ export function needsOf({ criterion, granularity }: Recipe): readonly Need[] {
 /** In the order in which a finding names the first that needs something. */
 function takersOf(recipe: Recipe): Taker[] {
   const { criterion, hessian_probes, repair } = recipe;
-  const taker = (field: Taker['field'], name: string, value: string, needs: readonly Need[]): Taker => ({
-    field,
-    name,
-    value,
-    needs,
-  });
-  return [
-    taker('criterion', `criterion ${criterion}`, criterion, needsOf(recipe)),
-    ...(hessian_probes > 0
-      ? [taker('hessian_probes', 'hessian_probes', String(hessian_probes), ['calibration', 'labels'])]
-      : []),
-    ...(repair.length > 0 ? [taker('repair', 'repair', repair.join(', '), ['calibration'])] : []),
-  ];
+  const takers: Taker[] = [{ field: 'criterion', value: criterion, needs: needsOf(recipe) }];
+  if (hessian_probes > 0)
+    takers.push({ field: 'hessian_probes', value: String(hessian_probes), needs: ['calibration', 'labels'] });
+  if (repair.length > 0) takers.push({ field: 'repair', value: repair.join(', '), needs: ['calibration'] });
+  return takers;
+}
+
+/** As the subject of a sentence. */
+function nameOf({ field, value }: Taker): string {
+  return field === 'criterion' ? `criterion ${value}` : field;
 }
 
 /** Whether anything of a recipe is computed on such data. */
@@ -65,7 +60,7 @@ export function unusedInputs(
   recipe: Recipe,
   given: Pick<GivenInputs, 'scores' | 'calibration'>,
 ): UnusedInput[] {
-  const takers = takersOf(recipe).map(({ name }) => name);
+  const takers = takersOf(recipe).map(nameOf);
   const who = `${takers.join(' and ')} ${takers.length > 1 ? 'take' : 'takes'}`;
   return (['scores', 'calibration'] as const).flatMap((input) =>
     given[input] === null || isUsed(recipe, input)
@@ -111,29 +106,24 @@ function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation 
 
 function refuseMissing(recipe: Recipe, given: GivenInputs, input: 'scores' | 'calibration'): void {
   const taker = takersOf(recipe).find(({ needs }) => needs.includes(input));
-  if (taker === undefined || given[input] !== null) return;
-  throw unmet(taker, `needs ${INPUT_WORDS[input]}`, input, 'is missing', `is ${taker.value}`);
+  if (taker && given[input] === null)
+    throw unmet(taker, `needs ${INPUT_WORDS[input]}`, input, 'is missing', `is ${taker.value}`);
 }
 
 /** Gradients and curvature are those of a loss. */
 function refuseUnlabelled(recipe: Recipe, { calibration }: GivenInputs): void {
   const taker = takersOf(recipe).find(({ needs }) => needs.includes('labels'));
-  if (taker === undefined || calibration?.labels) return;
   const needs = 'needs calibration data with labels';
-  throw unmet(taker, needs, 'calibration', 'has no labels', `is ${taker.value} and ${needs}`);
+  if (taker && !calibration?.labels)
+    throw unmet(taker, needs, 'calibration', 'has no labels', `is ${taker.value} and ${needs}`);
 }
 
-function unmet(
-  { field, name, value }: Taker,
-  needs: string,
-  input: JobInput,
-  lacks: string,
-  says: string,
-): EmpError {
-  const taker = field === 'criterion' ? 'the criterion' : field;
-  return new EmpError('invalid_request', `${name} ${needs}: ${input} ${lacks}`, [
+function unmet(taker: Taker, needs: string, input: JobInput, lacks: string, says: string): EmpError {
+  const { field, value } = taker;
+  const what = field === 'criterion' ? 'the criterion' : field;
+  return new EmpError('invalid_request', `${nameOf(taker)} ${needs}: ${input} ${lacks}`, [
     { path: `/recipe/${field}`, message: `${says}, and ${input} ${lacks}` },
-    ofInput(input, `${lacks}, and ${taker} is ${value}`),
+    ofInput(input, `${lacks}, and ${what} is ${value}`),
   ]);
 }
 
@@ -150,10 +140,7 @@ function refuseUnevaluated({ target, sweep_betas = [] }: Recipe, { evaluation }:
     'invalid_request',
     `${names} ${who.length > 1 ? 'need' : 'needs'} ${needs}: evaluation ${lacks}`,
     [
-      ...who.map((name) => ({
-        path: `/recipe/${name}`,
-        message: `needs ${needs}, and evaluation ${lacks}`,
-      })),
+      ...who.map((name) => ({ path: `/recipe/${name}`, message: `needs ${needs}, and evaluation ${lacks}` })),
       ofInput('evaluation', `${lacks}, and the recipe has ${names}`),
     ],
   );

@@ -123,55 +123,45 @@ export const recipeSchema = z
       .describe('Of the scores of criterion `random`.'),
     dry_run: z.boolean().default(false).describe('Score and decide; report without writing a model.'),
   })
-  .superRefine(({ criterion, hessian_probes, hessian_trace }, context) => {
-    const given = [hessian_probes > 0 ? 'hessian_probes' : [], hessian_trace !== null ? 'hessian_trace' : []];
-    for (const name of criterion === 'magnitude' ? [] : given.flat()) {
-      const message = `goes with criterion magnitude, whose loss change it bounds, not with ${criterion}`;
+  .superRefine((recipe, context) => {
+    for (const [name, message] of contradictions(recipe))
       context.addIssue({ code: 'custom', message, path: [name] });
-    }
-    if (given.flat().length < 2) return;
-    const message = 'give only one of hessian_probes, hessian_trace';
-    context.addIssue({ code: 'custom', message, path: ['hessian_trace'] });
-  })
-  .superRefine(({ granularity, criterion, scope, round_to }, context) => {
-    const refuse = (name: string, message: string) =>
-      context.addIssue({ code: 'custom', message, path: [name] });
-    const criteria = criteriaOf(granularity);
-    if (granularity === 'weight') {
-      if (!criteria.includes(criterion))
-        refuse('criterion', `${criterion} scores structures, and the granularity is weight`);
-      if (round_to !== undefined)
-        refuse('round_to', 'rounds counts of structures, and the granularity is weight');
-      return;
-    }
-    if (!criteria.includes(criterion))
-      refuse('criterion', `${criterion} scores no ${granularity}: expected ${criteria.join(', ')}`);
-    if (SCOPES[scope].structures === null)
-      refuse('scope', `${scope} is for weights: a ${granularity} goes as a whole`);
-  })
-  .superRefine(({ criterion, seed, repair, dry_run }, context) => {
-    if (seed !== 0 && criterion !== 'random') {
-      const message = `goes with criterion random, which draws by it, not with ${criterion}`;
-      context.addIssue({ code: 'custom', message, path: ['seed'] });
-    }
-    if (repair.length === 0 || !dry_run) return;
-    const message = 'changes the model that is written, and dry_run writes none';
-    context.addIssue({ code: 'custom', message, path: ['repair'] });
-  })
-  .superRefine(({ beta, budget, target }, context) => {
-    const given = Object.entries({ beta, budget, target }).flatMap(([name, value]) =>
-      value === undefined ? [] : name,
-    );
-    if (given.length < 2) return;
-    context.addIssue({
-      code: 'custom',
-      message: `give only one of ${given.join(', ')}`,
-      path: [given[1]],
-    });
   });
 
 export type Recipe = z.output<typeof recipeSchema>;
 export type Target = z.output<typeof targetSchema>;
+
+/** Fields that do not go with others, and why. */
+function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message: string], void> {
+  const { criterion, granularity, scope, round_to, seed, repair, dry_run } = recipe;
+  const curvature: (keyof Recipe)[] = [];
+  if (recipe.hessian_probes > 0) curvature.push('hessian_probes');
+  if (recipe.hessian_trace !== null) curvature.push('hessian_trace');
+  for (const name of criterion === 'magnitude' ? [] : curvature)
+    yield [name, `goes with criterion magnitude, whose loss change it bounds, not with ${criterion}`];
+  if (curvature.length > 1) yield ['hessian_trace', 'give only one of hessian_probes, hessian_trace'];
+
+  const criteria = criteriaOf(granularity);
+  if (granularity === 'weight') {
+    if (!criteria.includes(criterion))
+      yield ['criterion', `${criterion} scores structures, and the granularity is weight`];
+    if (round_to !== undefined)
+      yield ['round_to', 'rounds counts of structures, and the granularity is weight'];
+  } else {
+    if (!criteria.includes(criterion))
+      yield ['criterion', `${criterion} scores no ${granularity}: expected ${criteria.join(', ')}`];
+    if (SCOPES[scope].structures === null)
+      yield ['scope', `${scope} is for weights: a ${granularity} goes as a whole`];
+  }
+
+  if (seed !== 0 && criterion !== 'random')
+    yield ['seed', `goes with criterion random, which draws by it, not with ${criterion}`];
+  if (repair.length > 0 && dry_run)
+    yield ['repair', 'changes the model that is written, and dry_run writes none'];
+
+  const amounts = (['beta', 'budget', 'target'] as const).filter((name) => recipe[name] !== undefined);
+  if (amounts.length > 1) yield [amounts[1], `give only one of ${amounts.join(', ')}`];
+}
 
 /** The criteria that score components of a granularity. */
 export function criteriaOf(granularity: Granularity): Criterion[] {

@@ -1,12 +1,4 @@
-import {
-  CRITERIA,
-  CRITERION_NAMES,
-  type Criterion,
-  type CriterionRow,
-  NEEDS,
-  type Scoring,
-  scoringOf,
-} from './criteria.ts';
+import { CRITERIA, NEEDS, type Scoring } from './criteria.ts';
 
 /** What a score is, of a structure that is called `unit`. */
 export function scoreWords({ score }: Scoring, unit: string): string {
@@ -57,23 +49,4 @@ export function criterionMeanings(): string {
       return scoreWords(scoring, unit) + (needs && ` (needs ${needs})`);
     });
   return `The importance score. Of a weight: ${rows('weights', 'weight')}. Of a structure: ${rows('structures', 'structure')}. L is the mean loss over the calibration data, Lₙ that of one sample; \`random\` is drawn by \`seed\`, and what the others have to be better than.`;
-}
-
-/** A Markdown table of the criteria that score such components: name, score, formula, needs, source. */
-export function criterionTable(kind: 'weights' | 'structures'): string {
-  const unit = kind === 'weights' ? 'weight' : 'structure';
-  const rows = CRITERION_NAMES.flatMap((name: Criterion) => {
-    const scoring = scoringOf(name, kind);
-    if (scoring === null) return [];
-    const { source = '' }: CriterionRow = CRITERIA[name];
-    return [[`\`${name}\``, scoreWords(scoring, unit), scoring.formula, needWords(scoring), source]];
-  });
-  return markdownTable(['criterion', `importance score of a ${unit}`, 'formula', 'needs', 'source'], rows);
-}
-
-/** Cells in which a bar stands are escaped. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), `|${' --- |'.repeat(head.length)}`, ...rows.map(line)].join('\n');
 }

@@ -4,6 +4,7 @@ import { warningCodeSchema } from './warning-codes.ts';
 
 const count = z.int().nonnegative();
 const share = z.number().min(0).max(1);
+const figure = z.number().nullable();
 
 const scoreHistogramSchema = z
   .object({
@@ -22,19 +23,14 @@ const tensorSchema = z.object({
   n: count,
   n_keep: count,
   sparsity: share,
-  n_eff: z.number().nullable().describe("The tensor's own N_eff; null where all its scores are zero."),
-  threshold: z
-    .number()
-    .nullable()
-    .describe('The smallest kept score; null with scope row, and for a tensor left as it is.'),
+  n_eff: figure.describe("The tensor's own N_eff; null where all its scores are zero."),
+  threshold: figure.describe('The smallest kept score; null with scope row, and for a tensor left as it is.'),
   preserved_mass: share
     .nullable()
     .describe("Kept share of the tensor's mass; null where all its scores are zero."),
   score_histogram: scoreHistogramSchema,
   mask_sha256: z.string().describe('SHA-256 of the packed keep mask.'),
 });
-
-const figure = z.number().nullable();
 
 /** What is measured of one model. */
 const metricsSchema = z.object(
@@ -105,7 +101,7 @@ const evaluationSchema = z
 
 const scoresSchema = z
   .object({
-    n_eff: z.number().nullable().describe('N_eff of all scores as one vector, whatever the scope.'),
+    n_eff: figure.describe('N_eff of all scores as one vector, whatever the scope.'),
     edges: z
       .array(z.number())
       .describe('Bounds of the bins, ascending: bin i holds the scores in [edges[i], edges[i + 1]).'),
@@ -129,10 +125,7 @@ const structuresSchema = z
           n: count.describe('Structures.'),
           n_keep: count,
           sparsity: share,
-          n_eff: z
-            .number()
-            .nullable()
-            .describe("The family's own N_eff; null where all its scores are zero."),
+          n_eff: figure.describe("The family's own N_eff; null where all its scores are zero."),
           threshold: z.number().describe('The smallest kept score.'),
           preserved_mass: share.nullable(),
           producers: z.array(z.string()).describe('Weights whose rows compute the structures.'),
@@ -206,8 +199,8 @@ export const reportSchema = z.object({
     n: count,
     n_keep: count,
     sparsity: share,
-    n_eff: z.number().nullable().describe('Null unless the scope is global: there is one per tensor or row.'),
-    threshold: z.number().nullable().describe('Null unless the scope is global.'),
+    n_eff: figure.describe('Null unless the scope is global: there is one per tensor or row.'),
+    threshold: figure.describe('Null unless the scope is global.'),
     preserved_mass: share,
     preserved_mass_bound: share,
   }),

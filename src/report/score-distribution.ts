@@ -1,3 +1,4 @@
+import { scoreOfKey } from '../core/selection.ts';
 import { effectiveSampleSize, type ScoreStatistics } from '../core/statistics.ts';
 import type { Report } from './report.ts';
 
@@ -22,37 +23,24 @@ export interface KeyHistogram {
  * mass is taken at its middle, so the curve is within half of that.
  */
 export function createScoreDistribution({ histogram, keyDigits, statistics }: KeyHistogram): Distribution {
-  const key = keyFormat(keyDigits);
+  const octave = 2 ** (keyDigits === 2 ? 7 : 4);
+  const lowestOf: LowestOf = (bin) => scoreOfKey([bin], keyDigits);
   return {
     n_eff: statistics.max === 0 ? null : effectiveSampleSize(statistics),
-    ...binned(histogram, key),
-    lorenz: lorenzCurve(histogram, key, statistics.n),
+    ...binned(histogram, octave / BINS_PER_OCTAVE, lowestOf),
+    lorenz: lorenzCurve(histogram, lowestOf, statistics.n),
   };
 }
 
-interface KeyFormat {
-  readonly significandBits: number;
-  /** The smallest score whose key is `bin`. */
-  lowestOf(bin: number): number;
-}
+/** The smallest score whose key is `bin`. */
+type LowestOf = (bin: number) => number;
 
-function keyFormat(keyDigits: number): KeyFormat {
-  const view = new DataView(new ArrayBuffer(8));
-  const isFloat32 = keyDigits === 2;
-  return {
-    significandBits: isFloat32 ? 7 : 4,
-    lowestOf(bin) {
-      view.setUint32(0, bin * 2 ** 16);
-      return isFloat32 ? view.getFloat32(0) : view.getFloat64(0);
-    },
-  };
-}
-
+/** @param width keys that make up a bin */
 function binned(
   histogram: Float64Array,
-  { significandBits, lowestOf }: KeyFormat,
+  width: number,
+  lowestOf: LowestOf,
 ): Pick<Distribution, 'edges' | 'counts' | 'zero'> {
-  const width = 2 ** significandBits / BINS_PER_OCTAVE;
   const last = histogram.findLastIndex((count) => count > 0);
   const top = Math.floor(last / width);
   // Zero and subnormal scores have no octave of their own.
@@ -70,21 +58,21 @@ function binned(
   };
 }
 
-function lorenzCurve(histogram: Float64Array, { lowestOf }: KeyFormat, n: number): Distribution['lorenz'] {
+function lorenzCurve(histogram: Float64Array, lowestOf: LowestOf, n: number): Distribution['lorenz'] {
   const last = histogram.findLastIndex((count) => count > 0);
   const scale = lowestOf(last) || 1;
   const massAt = (bin: number) => {
     const count = histogram[bin];
     return count === 0 ? 0 : count * ((lowestOf(bin) / scale + Math.min(lowestOf(bin + 1) / scale, 2)) / 2);
   };
-  let total = 0;
-  for (let bin = 0; bin <= last; bin++) total += massAt(bin);
+  const masses = Array.from({ length: last + 1 }, (_, bin) => massAt(bin));
+  const total = masses.reduce((sum, mass) => sum + mass, 0);
   const curve: [number, number][] = [[0, 0]];
   let [kept, mass] = [0, 0];
   for (let bin = last; bin >= 0 && total > 0; bin--) {
     if (histogram[bin] === 0) continue;
     kept += histogram[bin];
-    mass += massAt(bin);
+    mass += masses[bin];
     const point: [number, number] = [rounded(kept / n), rounded(Math.min(1, mass / total))];
     const [beforeKept, beforeMass] = curve[curve.length - 1];
     if (point[0] - beforeKept >= LORENZ_STEP || point[1] - beforeMass >= LORENZ_STEP) curve.push(point);

@@ -30,7 +30,7 @@ import { renderOpenapi } from './src/http/openapi.ts';
 import { planJob } from './src/intake/plan-job.ts';
 import { weightScorer } from './src/criteria/registry.ts';
 import { recipeSchema } from './src/recipe/recipe.ts';
-import { criterionTable } from './src/recipe/words.ts';
+import { criterionTable } from './scripts/vocabulary.ts';
 import { renderReport } from './src/report/html/page.ts';
 
 const recipe = recipeSchema.parse({ criterion: 'toy_sign' });
@@ -53,7 +53,7 @@ console.log(JSON.stringify(answers));
 let copy = '';
 before(async () => {
   copy = await mkdtemp(join(tmpdir(), 'emp-toy-'));
-  for (const path of ['src', 'test', 'tsconfig.json', 'package.json'])
+  for (const path of ['src', 'test', 'scripts', 'tsconfig.json', 'package.json'])
     await cp(join(ROOT, path), join(copy, path), { recursive: true });
   await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
   await writeFile(join(copy, 'src/criteria/weights/toy-sign.ts'), FILE);
