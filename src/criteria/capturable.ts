@@ -1,4 +1,4 @@
-import { EmpError } from '../core/errors.ts';
+import { EmpError, type InputFinding } from '../core/errors.ts';
 import type { LayerActivations, LayerSites } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
 
@@ -23,11 +23,12 @@ export function checkCapturable(
       : [],
   );
   if (findings.length === 0) return found.filter((activations) => typeof activations !== 'string');
+  throw cannotScore(criterion, findings, findings.length > 1 ? ` (and ${findings.length - 1} more)` : '');
+}
+
+/** Why a model cannot be scored, by the first of several findings. */
+export function cannotScore(criterion: Criterion, findings: readonly InputFinding[], more = ''): EmpError {
   const [{ path, message }] = findings;
-  const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
-  throw new EmpError(
-    'unsupported_model',
-    `criterion ${criterion} cannot score ${path}: ${message}${more}`,
-    findings,
-  );
+  const text = `criterion ${criterion} cannot score ${path}: ${message}${more}`;
+  return new EmpError('unsupported_model', text, findings);
 }

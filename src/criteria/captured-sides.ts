@@ -23,12 +23,8 @@ export async function captureSides(
   families: readonly Family[],
   context: CriterionContext,
 ): Promise<CapturedSide> {
-  const { model, side, weights, places, sitesOf, features } = await layersOf(
-    criterion,
-    role,
-    families,
-    context,
-  );
+  const layers = await layersOf(criterion, role, families, context);
+  const { model, side, weights, places } = layers;
   const requests = reductions.flatMap((reduction) =>
     weights.flatMap((tensor) =>
       places(tensor).map((activations) => ({ activations, reduction, tensor, side })),
@@ -37,13 +33,12 @@ export async function captureSides(
   const captured = await captureSums(model, requests, { ...context, samples: samplesOf(context) });
   const sums = new Map<string, FeatureSums[]>(weights.map((tensor) => [tensor, []]));
   let taken = 0;
-  for (const own of reductions.flatMap(() => [...sums])) {
-    const [tensor, found] = own;
+  for (const [tensor, found] of reductions.flatMap(() => [...sums])) {
     const parts = captured.slice(taken, taken + places(tensor).length);
     taken += parts.length;
     found.push(addUp(parts));
   }
-  return { sitesOf, features, sums: (weight) => sums.get(weight) ?? reductions.map(() => NOTHING) };
+  return { ...layers, sums: (weight) => sums.get(weight) ?? reductions.map(() => NOTHING) };
 }
 
 const NOTHING: FeatureSums = { sums: new Float64Array(), count: 0 };

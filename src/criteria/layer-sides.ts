@@ -1,4 +1,3 @@
-import { EmpError } from '../core/errors.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
@@ -7,6 +6,7 @@ import type { LayerActivations } from '../graph/weights/layer-sites.ts';
 import type { Activations } from '../graph/weights/weights.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
 import { type Family, placesOf, type Site, type Structure } from '../structure/families.ts';
+import { cannotScore } from './capturable.ts';
 import type { CriterionContext } from './context.ts';
 
 /** One side of the layers that structures come out of, or go into. */
@@ -50,14 +50,7 @@ export async function layersOf(
     const message = reason ?? `no layer ${role === 'producers' ? 'computes' : 'reads'} it`;
     return [{ path: name, message: `${message}; exclude it or use criterion l2_norm` }];
   });
-  if (findings.length > 0) {
-    const [{ path, message }] = findings;
-    throw new EmpError(
-      'unsupported_model',
-      `criterion ${criterion} cannot score ${path}: ${message}`,
-      findings,
-    );
-  }
+  if (findings.length > 0) throw cannotScore(criterion, findings);
   const layerOf = (weight: string): LayerActivations => {
     const layer = found.get(weight);
     if (layer === undefined) throw new TypeError(`no layer of ${weight}`);

@@ -1,22 +1,19 @@
+import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Who waits for news of which job. News is only a hint to look again: it may be missed, come late, or come for nothing. */
 export class Wakeups {
-  readonly #subscriptions = new Map<string, Set<Subscription>>();
+  /** A subscriber is a listener: any number may look at one job. */
+  readonly #news = new EventEmitter().setMaxListeners(0);
 
   wake(id: string): void {
-    for (const subscription of this.#subscriptions.get(id) ?? []) subscription.wake();
+    this.#news.emit(id);
   }
 
   /** Dispose of it when no longer interested. */
   subscribe(id: string): Subscription {
-    const all = this.#subscriptions.get(id) ?? new Set();
-    this.#subscriptions.set(id, all);
-    const subscription = new Subscription(() => {
-      all.delete(subscription);
-      if (all.size === 0 && this.#subscriptions.get(id) === all) this.#subscriptions.delete(id);
-    });
-    all.add(subscription);
+    const subscription = new Subscription(() => this.#news.off(id, subscription.wake));
+    this.#news.on(id, subscription.wake);
     return subscription;
   }
 }
@@ -29,9 +26,7 @@ export class Subscription {
     this.#unsubscribe = unsubscribe;
   }
 
-  wake(): void {
-    this.#news.abort();
-  }
+  readonly wake = (): void => this.#news.abort();
 
   /** Resolves at news since the last call, after `timeoutMs`, or when `signal` aborts. Never rejects. */
   async next(timeoutMs: number, signal?: AbortSignal): Promise<void> {

@@ -25,7 +25,7 @@ export class Candidates {
   readonly #options: CandidateOptions;
   /** Holds one candidate at a time. */
   readonly #directory: string;
-  readonly #byBeta = new Map<number, BetaPoint>();
+  readonly #byBeta = new Map<number, Point>();
   readonly #byChoice = new Map<string, Measured>();
 
   constructor(options: CandidateOptions) {
@@ -36,11 +36,10 @@ export class Candidates {
 
   /** EMP at `beta`, measured once. */
   async at(beta: number): Promise<BetaPoint> {
-    const known = this.#byBeta.get(beta);
-    if (known) return known;
     const { recipe } = this.#options.job.input;
     const amount = { ...amountOf(recipe, beta), beta, sparsity: null };
-    return this.remember(beta, await this.measure(amount, recipe.scope));
+    const point = this.known(beta) ?? this.remember(beta, await this.measure(amount, recipe.scope));
+    return { beta, ...point };
   }
 
   /** Takes what was measured of the job's own model for all that keep the same. */
@@ -49,18 +48,15 @@ export class Candidates {
   }
 
   /** Takes what was measured of the job's own model for the point at its beta. */
-  remember(beta: number, measured: Measured): BetaPoint {
-    const point = { beta, ...createPoint(measured) };
+  remember(beta: number, measured: Measured): Point {
+    const point = createPoint(measured);
     this.#byBeta.set(beta, point);
     return point;
   }
 
-  /** What was measured at `beta`, without it; null where nothing was. */
+  /** What was measured at `beta`; null where nothing was. */
   known(beta: number): Point | null {
-    const point = this.#byBeta.get(beta);
-    if (!point) return null;
-    const { beta: _, ...known } = point;
-    return known;
+    return this.#byBeta.get(beta) ?? null;
   }
 
   /** The model at the sparsity of the job's own, spread evenly by `scope`. */

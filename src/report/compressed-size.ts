@@ -8,16 +8,14 @@ const PIECE_BYTES = 512 * 1024;
 /** 16 MB of a larger file, evenly spaced, compressed as one. */
 const SAMPLE_PIECES = 32;
 
-export interface CompressedSize {
-  readonly bytes: number;
-  readonly estimated: boolean;
-}
-
 /**
  * Size in bytes of a file compressed by zstd at its default level 3. Above 64 MB it is estimated from a sample taken at
  * fixed places, the same for every file of that size, so that two such files compare.
  */
-export async function compressedSize(path: string, signal: AbortSignal): Promise<CompressedSize> {
+export async function compressedSize(
+  path: string,
+  signal: AbortSignal,
+): Promise<{ bytes: number; estimated: boolean }> {
   await using handle = await open(path, 'r');
   const { size } = await handle.stat();
   const estimated = size > EXACT_LIMIT;

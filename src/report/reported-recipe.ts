@@ -41,15 +41,8 @@ export function chosenBeta(report: Report): number | null {
   return budget ? null : (report.evaluation?.search?.beta ?? beta ?? 1);
 }
 
-/** What a report calls things. */
-interface Nouns {
-  /** What is kept or removed. */
-  readonly unit: Noun;
-  /** What has a sparsity of its own. */
-  readonly group: Noun;
-}
-
-export function nounsOf(report: Report): Nouns {
+/** What a report calls what is kept or removed, and what has a sparsity of its own. */
+export function nounsOf(report: Report): { readonly unit: Noun; readonly group: Noun } {
   const { granularity } = recipeOf(report);
   return {
     unit: GRANULARITIES[granularity].unit,

@@ -1,7 +1,7 @@
-import { EmpError } from '../../core/errors.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import { readStoredGraph } from '../../graph/interface.ts';
 import { StoredValues } from '../../graph/stored-values.ts';
+import { cannotScore } from '../capturable.ts';
 import type { CriterionContext, StructureScorer } from '../context.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 
@@ -14,18 +14,13 @@ export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
   const bare = families.filter(
     ({ structures: [{ producers }] }) => !producers.some(({ tensor }) => gammasOf.has(tensor)),
   );
-  if (bare.length > 0) {
-    const findings = bare.map(({ name }) => ({
-      path: name,
-      message:
-        'no BatchNormalization follows the layers that compute it; exclude it or use another criterion',
-    }));
-    throw new EmpError(
-      'unsupported_model',
-      `criterion bn_gamma cannot score ${bare[0].name}: ${findings[0].message}`,
-      findings,
+  const message =
+    'no BatchNormalization follows the layers that compute it; exclude it or use another criterion';
+  if (bare.length > 0)
+    throw cannotScore(
+      'bn_gamma',
+      bare.map(({ name }) => ({ path: name, message })),
     );
-  }
   const squares = new Map<string, Float64Array[]>();
   for (const [producer, gammas] of gammasOf) {
     const own: Float64Array[] = [];

@@ -38,26 +38,39 @@ export async function openEmbedded(dataDirectory: string): Promise<Backend> {
   };
 }
 
-/**
- * The surface of a `pg.PoolClient` on the one session that PGlite has. Only `runMigrations`, alone with the database, opens a
- * transaction over several queries; BullMQ's commands are single statements, which PGlite runs one after the other.
- */
-class SessionClient extends EventEmitter {
-  readonly #database: PGlite;
-  readonly #unsubscribe: () => void;
+/** What a `pg.PoolClient` and a `pg.Pool` have in common, on the one session that PGlite has. */
+class Session extends EventEmitter {
+  protected readonly database: PGlite;
 
   constructor(database: PGlite) {
     super();
+    this.database = database;
+  }
+
+  async query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
+    // Migrations are scripts of many statements, which only the simple protocol takes.
+    const result =
+      parameters === undefined
+        ? (await this.database.exec(text)).at(-1)
+        : await this.database.query<R>(text, [...parameters]);
+    return { rows: (result?.rows ?? []) as R[], rowCount: result?.affectedRows ?? 0 };
+  }
+}
+
+/**
+ * The surface of a `pg.PoolClient`. Only `runMigrations`, alone with the database, opens a transaction over several queries; BullMQ's
+ * commands are single statements, which PGlite runs one after the other.
+ */
+class SessionClient extends Session {
+  readonly #unsubscribe: () => void;
+
+  constructor(database: PGlite) {
+    super(database);
     // A wait for jobs or events adds a listener of its own each.
     this.setMaxListeners(0);
-    this.#database = database;
     this.#unsubscribe = database.onNotification((channel, payload) =>
       this.emit('notification', { channel, payload }),
     );
-  }
-
-  query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
-    return query<R>(this.#database, text, parameters);
   }
 
   release(): void {
@@ -66,32 +79,13 @@ class SessionClient extends EventEmitter {
 }
 
 /** The surface of a `pg.Pool`. `options.keepAlive` says what is true of a connection inside the process: it cannot drop unnoticed. */
-class SessionPool extends EventEmitter {
+class SessionPool extends Session {
   readonly options = { keepAlive: true };
   readonly totalCount = 1;
-  readonly #database: PGlite;
-
-  constructor(database: PGlite) {
-    super();
-    this.#database = database;
-  }
-
-  query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
-    return query<R>(this.#database, text, parameters);
-  }
 
   async connect(): Promise<SessionClient> {
-    return new SessionClient(this.#database);
+    return new SessionClient(this.database);
   }
 
   async end(): Promise<void> {}
-}
-
-async function query<R>(database: PGlite, text: string, parameters?: readonly unknown[]) {
-  // Migrations are scripts of many statements, which only the simple protocol takes.
-  const result =
-    parameters === undefined
-      ? (await database.exec(text)).at(-1)
-      : await database.query<R>(text, [...parameters]);
-  return { rows: (result?.rows ?? []) as R[], rowCount: result?.affectedRows ?? 0 };
 }

@@ -90,6 +90,8 @@ export function decideStructures(input: DecideInput): StructureDecision {
     (sum, own, family) => sum + sumOf(own.filter((_, i) => kept[family][i])),
     0,
   );
+  const n = decided.reduce((sum, family) => sum + family.kept.length, 0);
+  const nKept = decided.reduce((sum, { nKeep }) => sum + nKeep, 0);
   const pooled = groups.filter((group) => scope === 'layer' && group.length > 1).flat();
   return {
     families: decided,
@@ -97,13 +99,8 @@ export function decideStructures(input: DecideInput): StructureDecision {
     preservedMass: mass > 0 ? Math.min(1, preserved / mass) : 1,
     preservedMassBound: mass > 0 ? Math.min(1, guaranteed / mass) : 1,
     pooled: pooled.map((family) => families[family].name),
-    sparsity: sparsityOf(decided),
+    sparsity: 1 - nKept / n,
   };
-}
-
-function sparsityOf(families: readonly FamilyDecision[]): number {
-  const n = families.reduce((sum, { kept }) => sum + kept.length, 0);
-  return 1 - families.reduce((sum, { nKeep }) => sum + nKeep, 0) / n;
 }
 
 /** Bit `i & 7` of byte `i >> 3` says whether structure i is kept. */
@@ -147,14 +144,8 @@ function completeFamily(
   const counted = kept.filter(Boolean).length;
   const nLeast = Math.max(1, counted, minimumKept(n, minDensity));
   const nKeep = Math.min(n, Math.ceil(nLeast / roundTo) * roundTo);
-  const order = rank([0], [scores]);
-  let missing = nKeep - counted;
-  for (const { index } of order) {
-    if (missing > 0 && !kept[index]) {
-      kept[index] = true;
-      missing--;
-    }
-  }
+  const others = rank([0], [scores]).filter(({ index }) => !kept[index]);
+  for (const { index } of others.slice(0, nKeep - counted)) kept[index] = true;
   const mass = sumOf(masses);
   const isKept = (_: number, index: number) => kept[index];
   return {

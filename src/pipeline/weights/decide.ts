@@ -71,29 +71,23 @@ export function decideWeights(
 async function decideGlobally({ runner, ranges, summary }: TensorScores, amount: Amount): Promise<Decision> {
   const tiesKept = new Float64Array(chunksOf(ranges, runner.chunkElements).length).fill(ALL_TIES);
   const thresholds = new Float64Array(ranges.length).fill(KEEP_ALL);
-  const raised: string[] = [];
-  const decided = {
-    statistics: summary.bySource,
-    exponents: summary.exponents,
-    raised,
-    zeroRows: new Map(),
-  };
   const decisions: TensorDecisions = { by: 'tensor', thresholds, tiesKept };
   const selection = await selectGroup(runner, ranges, summary, (statistics) => countOf(amount, statistics));
-  if (selection === null) return { ...decided, decisions, global: null, preservedMassBound: 1 };
-
-  thresholds.fill(selection.threshold);
-  if (selection.tiesKept < selection.tied || amount.minDensity > 0) {
+  let raised: string[] = [];
+  if (selection) thresholds.fill(selection.threshold);
+  if (selection && (selection.tiesKept < selection.tied || amount.minDensity > 0)) {
     const ranks = await runner.rank(ranges, selection.threshold);
     tiesKept.set(distributeTies(ranks.tied, selection.tiesKept));
-    raised.push(...(await raiseSparseTensors(runner, ranges, amount, ranks, decisions)));
+    raised = await raiseSparseTensors(runner, ranges, amount, ranks, decisions);
   }
-  const { n, nEff, nKeep, threshold } = selection;
   return {
-    ...decided,
     decisions,
-    global: { nEff, threshold },
-    preservedMassBound: preservedMassBound(n, nEff, nKeep),
+    statistics: summary.bySource,
+    exponents: summary.exponents,
+    global: selection,
+    preservedMassBound: selection ? preservedMassBound(selection.n, selection.nEff, selection.nKeep) : 1,
+    raised,
+    zeroRows: new Map(),
   };
 }
 
@@ -204,7 +198,7 @@ async function decideByRow(
   const groups = rowGroups(layouts).length;
   const [mass, guaranteed] = [sharedFloats(groups), sharedFloats(groups)];
   const { scaleExponent } = statistics;
-  await runner.decideRows(ranges, { amount, rows, scaleExponent, mass, guaranteed });
+  await runner.run(ranges, { kind: 'decide-rows', amount, rows, scaleExponent, mass, guaranteed });
   const zeroRows = new Map<string, number>();
   ranges.forEach(({ name }, i) => {
     const end = firstRow[i] + rowCount(layouts[i]);

@@ -51,7 +51,8 @@ export async function writeWeights(input: WriteInput): Promise<WrittenTensor[]> 
   const partials = sharedFloats(blocks);
   const droppedSquares = squares ? sharedFloats(blocks) : null;
   const kept = sharedFloats(chunks.length);
-  await runner.write(ranges, {
+  await runner.run(ranges, {
+    kind: 'write',
     decisions: decision.decisions,
     masks: { path: masksPath, offsets: layout.tensors.map(({ offset }) => offset) },
     targets: tensors.map((tensor) => (dryRun ? null : targetOf(tensor, model, directory))),

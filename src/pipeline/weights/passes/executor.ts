@@ -5,7 +5,6 @@ import { PlainKernel } from '../../../core/plain-kernel.ts';
 import { selectWithin } from '../../../core/selection.ts';
 import { statisticsOfBlocks } from '../../../core/statistics.ts';
 import { WasmKernel } from '../../../core/wasm-kernel.ts';
-import type { ScoreRange } from '../../../criteria/context.ts';
 import { countWithin } from '../../amount.ts';
 import { type PassControl, takeTurns } from './control.ts';
 import { ExponentCounter, type ExponentCounts } from './exponents.ts';
@@ -115,7 +114,7 @@ export class PassExecutor {
       histogram.counted(count, isLarge(source) ? counter : null);
       if (!isLarge(source)) counter.add(kernel.scores);
       if (!Number.isFinite(largest)) nonFinite ??= { source, index: start + kernel.firstNonFinite() };
-      else if (pass.decide) decideChunk(kernel, chunk, index, pass);
+      else if (pass.decide) decideChunk(kernel, chunk, index, pass.partials, pass.decide);
     }
     change(-1);
     return { histogram: histogram.take(null), exponents, nonFinite };
@@ -141,10 +140,8 @@ export class PassExecutor {
   #write(pass: WritePass, control: PassControl, files: PositionedFiles): void {
     const { decisions, targets, masks, sources } = pass;
     for (const { chunk, index, kernel, input } of this.#chunks(pass, control, files)) {
-      const { source, start, block } = chunk;
-      const target = targets[source];
+      const { source, start, count, block } = chunk;
       const scale = 2 ** pass.scaleExponents[source];
-      const weights = target && this.#weights(target, sources[source], chunk, kernel, input, files);
       let keepMask: Uint8Array;
       if (decisions.by === 'tensor') {
         keepMask = kernel.keepMask(
@@ -158,29 +155,20 @@ export class PassExecutor {
         keepMask = rowKeepMask(decisions, chunk, kernel.scores, pass.partials, block, scale);
       }
       if (pass.droppedSquares) sumDroppedSquares(kernel.scores, keepMask, scale, pass.droppedSquares, block);
-      if (target && weights) {
-        if (decisions.by === 'tensor') kernel.zeroDropped(weights === input ? 'input' : 'weights');
-        else zeroDropped(weights, target.byteWidth, keepMask);
-      }
       pass.kept[index] = countKept(keepMask);
       files.write(masks.path, keepMask, masks.offsets[source] + start / 8);
-      if (target && weights) files.write(target.to, weights, target.offset + start * target.byteWidth);
+      const target = targets[source];
+      if (target === null) continue;
+      const at = target.offset + start * target.byteWidth;
+      const { path, offset } = sources[source];
+      // As for magnitude: the weights' own bytes are the scores.
+      const areScores = target.from === path && target.offset === offset;
+      const weights = areScores ? input : kernel.weights(target.byteWidth, count);
+      if (!areScores) files.read(target.from, weights, at);
+      if (decisions.by === 'tensor') kernel.zeroDropped(areScores ? 'input' : 'weights');
+      else zeroDropped(weights, target.byteWidth, keepMask);
+      files.write(target.to, weights, at);
     }
-  }
-
-  /** The chunk's weights: the scores' own bytes where the two are the same, as for magnitude, else read beside them. */
-  #weights(
-    target: NonNullable<WritePass['targets'][number]>,
-    scores: ScoreRange,
-    { start, count }: Chunk,
-    kernel: SelectionKernel,
-    input: Uint8Array,
-    files: PositionedFiles,
-  ): Uint8Array {
-    if (target.from === scores.path && target.offset === scores.offset) return input;
-    const weights = kernel.weights(target.byteWidth, count);
-    files.read(target.from, weights, target.offset + start * target.byteWidth);
-    return weights;
   }
 
   #copy({ pieces }: CopyPass, control: PassControl, files: PositionedFiles): void {
@@ -230,9 +218,9 @@ function decideChunk(
   kernel: SelectionKernel,
   { source, count, block }: Chunk,
   index: number,
-  { partials, decide }: SummarizePass,
+  partials: Float64Array,
+  decide: NonNullable<SummarizePass['decide']>,
 ): void {
-  if (!decide) return;
   const own = partials.subarray(block * BLOCK_PARTIALS, (block + blocksOf(count)) * BLOCK_PARTIALS);
   const selection = selectWithin(kernel, statisticsOfBlocks(own, count), (statistics) =>
     countWithin(decide.amount, statistics),

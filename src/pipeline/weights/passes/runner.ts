@@ -11,15 +11,12 @@ import {
   blocksOf,
   type CopyPiece,
   chunksOf,
-  type DecideRowsPass,
   type KeyType,
   type Pass,
   type Ranks,
-  type RefinePass,
   type ScorePass,
   type SummarizePass,
   sharedFloats,
-  type WritePass,
 } from './operation.ts';
 import type { PassThreads } from './threads.ts';
 
@@ -33,13 +30,8 @@ export interface Summary {
   readonly exponents: readonly ExponentCounts[];
 }
 
-/** What was decided of sources that are one chunk and a group each; an all-zero one is left as it is. */
-export interface SmallDecisions {
-  /** Per source. */
-  readonly thresholds: Float64Array;
-  /** How many of its scores equal to the threshold each source keeps. */
-  readonly tiesKept: Float64Array;
-}
+/** What is said of a pass over scores beside them. */
+type ScoreWork<P> = P extends ScorePass ? Omit<P, keyof ScorePass> : never;
 
 interface RunnerOptions {
   readonly threads: PassThreads;
@@ -66,8 +58,8 @@ export class PassRunner {
     return this.#summarize(sources, null);
   }
 
-  /** `summarize` of sources of one chunk each, every one decided on in the same pass as a group of its own. */
-  async decideSmall(sources: readonly ScoreRange[], amount: Amount): Promise<Summary & SmallDecisions> {
+  /** `summarize` of sources of one chunk each, every one decided on in the same pass as a group of its own; an all-zero one is left as it is. */
+  async decideSmall(sources: readonly ScoreRange[], amount: Amount) {
     const decide = {
       amount,
       thresholds: sharedFloats(sources.length),
@@ -78,30 +70,21 @@ export class PassRunner {
 
   /** Counts of digit `digit` among the scores whose digits before it read `prefix`. */
   async refine(sources: readonly ScoreRange[], digit: number, prefix: number): Promise<Float64Array> {
-    const pass: RefinePass = { kind: 'refine', ...this.#scores(sources), digit, prefix };
-    return addHistograms(await this.#run(pass, byteLength(sources)));
+    return addHistograms(await this.run(sources, { kind: 'refine', digit, prefix }));
   }
 
   /** How many scores of every chunk lie above and at `threshold`. */
   async rank(sources: readonly ScoreRange[], threshold: number): Promise<Ranks> {
     const chunks = chunksOf(sources, this.chunkElements).length;
     const ranks = { above: sharedFloats(chunks), tied: sharedFloats(chunks) };
-    await this.#run({ kind: 'rank', ...this.#scores(sources), threshold, ranks }, byteLength(sources));
+    await this.run(sources, { kind: 'rank', threshold, ranks });
     return ranks;
   }
 
-  async decideRows(
-    sources: readonly ScoreRange[],
-    options: Pick<DecideRowsPass, 'amount' | 'rows' | 'scaleExponent' | 'mass' | 'guaranteed'>,
-  ): Promise<void> {
-    await this.#run({ kind: 'decide-rows', ...this.#scores(sources), ...options }, byteLength(sources));
-  }
-
-  async write(
-    sources: readonly ScoreRange[],
-    options: Omit<WritePass, 'kind' | keyof ScorePass>,
-  ): Promise<void> {
-    await this.#run({ kind: 'write', ...this.#scores(sources), ...options }, byteLength(sources));
+  /** Any pass over scores; what it finds is in the outcomes, or in the arrays that it was given. */
+  run(sources: readonly ScoreRange[], work: ScoreWork<Pass>): Promise<PassOutcome[]> {
+    const keys = keyType(sources);
+    return this.#run({ sources, keys, chunkElements: this.chunkElements, ...work }, byteLength(sources));
   }
 
   async copy(pieces: readonly CopyPiece[]): Promise<void> {
@@ -113,18 +96,13 @@ export class PassRunner {
 
   async #summarize(sources: readonly ScoreRange[], decide: SummarizePass['decide']): Promise<Summary> {
     const blocks = sources.reduce((sum, { n }) => sum + blocksOf(n), 0);
-    const pass: SummarizePass = {
-      kind: 'summarize',
-      ...this.#scores(sources),
-      partials: sharedFloats(blocks * BLOCK_PARTIALS),
-      decide,
-    };
-    const outcomes = await this.#run(pass, byteLength(sources));
+    const partials = sharedFloats(blocks * BLOCK_PARTIALS);
+    const outcomes = await this.run(sources, { kind: 'summarize', partials, decide });
     refuseNonFinite(outcomes, sources);
     const all = new BlockAccumulator();
     let offset = 0;
     const bySource = sources.map(({ n }) => {
-      const own = pass.partials.subarray(offset, offset + blocksOf(n) * BLOCK_PARTIALS);
+      const own = partials.subarray(offset, offset + blocksOf(n) * BLOCK_PARTIALS);
       offset += own.length;
       all.addBlocks(own, n);
       return statisticsOfBlocks(own, n);
@@ -135,10 +113,6 @@ export class PassRunner {
       histogram: addHistograms(outcomes),
       exponents: addExponents(outcomes, sources.length),
     };
-  }
-
-  #scores(sources: readonly ScoreRange[]) {
-    return { sources, keys: keyType(sources), chunkElements: this.chunkElements };
   }
 
   async #run(pass: Pass, bytes: number): Promise<PassOutcome[]> {
