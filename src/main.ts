@@ -62,7 +62,7 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       const host = config.host.includes(':') ? `[${config.host}]` : config.host;
       console.log(`listening on http://${host}:${port}`);
     }
-    log.info({ role, pid: process.pid, dataDirectory }, 'started');
+    log.info({ role, dataDirectory }, 'started');
     return stop;
   } catch (error) {
     await stop();

@@ -1,7 +1,7 @@
 import type { StructureCriterion, WeightCriterion } from '../recipe/criteria.ts';
 import type { StructureScorer, WeightScorer } from './context.ts';
 
-/** The code of a criterion of weights: `score` of the file named like its row. */
+/** The code of a criterion of weights: `score` of the file named like its row, with dashes for underscores. */
 export function weightScorer(criterion: WeightCriterion): Promise<WeightScorer<WeightCriterion>> {
   return load('weights', criterion);
 }

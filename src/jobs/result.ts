@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { EmpError } from '../core/errors.ts';
 import type { Store } from '../storage/store.ts';
 import type { JobFailure, JobRecord, JobResult } from './job.ts';
@@ -41,6 +42,9 @@ export function inputFailure(error: EmpError): JobFailure {
   return { code: error.code, detail: error.message, errors: error.findings };
 }
 
+/** Where this program lies. */
+const PROGRAM = fileURLToPath(new URL('../..', import.meta.url));
+
 /** What a client is told of a failure of ours, after the last attempt: its kind and cause, no stack and no path of this machine. */
 export function serviceFailure(error: Error, attempts: number, store: Store): JobFailure {
   const exit = /^Unexpected exit code: (\S+) signal: (\S+)/.exec(error.message);
@@ -56,7 +60,7 @@ export function serviceFailure(error: Error, attempts: number, store: Store): Jo
     return inputFailure(
       new EmpError('insufficient_storage', `The data directory had no room left, ${times}.`),
     );
-  const reason = (error.message.split('\n')[0] ?? '').replaceAll(store.root, '');
+  const reason = (error.message.split('\n')[0] ?? '').replaceAll(store.root, '').replaceAll(PROGRAM, '');
   return { code: 'internal_error', detail: `The job failed ${times}: ${reason}`, errors: [] };
 }
 

@@ -30,10 +30,12 @@ export async function openEvaluator({
   input,
   scratchDirectory,
   progress,
+  clock,
   signal,
 }: PruneJob): Promise<Evaluator | null> {
   const { model, recipe, evaluation, runtime } = input;
   if (evaluation === null) return null;
+  clock.enter('evaluate');
   const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
   const context = { model, samples: evaluation, scratchDirectory, runtime, signal, onSamples };
   const evaluator = await namingData('evaluation', () => Evaluator.open(context));

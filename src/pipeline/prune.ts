@@ -29,7 +29,6 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
     recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
 
   // Choose the amount: the recipe's beta, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
-  if (job.input.evaluation) job.clock.enter('evaluate');
   const repairs = new Repairs(job);
   await using evaluator = await openEvaluator(job);
   const candidates = evaluator && new Candidates({ job, scored, evaluator, repairs });
@@ -43,12 +42,11 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   job.clock.enter('decide');
   const decided = await scored.decide(amount, recipe.scope);
 
-  // Write: the other weights become zeros in place, the other structures are removed.
+  // Write: the other weights become zeros in place, the other structures are removed; of a dry run keep masks alone.
   job.clock.enter('apply');
   const pruned = await decided.writeForGood();
 
-  // Repair what that shifted; where it is measured, what does not help is undone.
-  job.clock.enter(recipe.repair.length > 0 ? 'repair' : evaluator ? 'evaluate' : 'apply');
+  // Repair what that shifted; with evaluation data the model is measured on the way, and what does not help is undone.
   const { steps: repair, measured } = await repairs.applyForGood(pruned, evaluator);
 
   // Evaluate: what it costs, beside the dense model, the same spread evenly, and other betas.

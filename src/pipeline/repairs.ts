@@ -33,7 +33,10 @@ export class Repairs {
     pruned: PrunedModel,
     evaluator: Evaluator | null,
   ): Promise<{ steps: RepairStep[]; measured: Measurement | null }> {
-    const { recipe } = this.#job.input;
+    const { input, clock } = this.#job;
+    const { recipe } = input;
+    if (recipe.repair.length > 0) clock.enter('repair');
+    else if (evaluator) clock.enter('evaluate');
     return await this.apply(pruned, async () =>
       evaluator && !recipe.dry_run ? await evaluator.measure(pruned.model) : null,
     );

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { serviceFailure } from '../../src/jobs/result.ts';
 import type { Store } from '../../src/storage/store.ts';
 
@@ -14,4 +15,7 @@ test('what a client is told of a failure that it did not cause', () => {
     detail: "The job failed in each of 2 attempts: EACCES: permission denied, open '/jobs/x'",
     errors: [],
   });
+  const lost = new URL('../../src/criteria/lost.ts', import.meta.url);
+  const { detail } = told(`Cannot find module '${fileURLToPath(lost)}'`, 1);
+  assert.equal(detail, "The job failed once: Cannot find module 'src/criteria/lost.ts'");
 });
