@@ -2,7 +2,6 @@ import { accumulateGradients, type GradientStatistic } from '../autodiff/gradien
 import type { ModelTensor } from '../formats/model.ts';
 import { type CriterionContext, labelledSamplesOf, type ScoreRange } from './context.ts';
 import { writeScores, writeValues } from './score-writer.ts';
-import type { FeatureFactors } from './weight-chunks.ts';
 
 interface GradientFormula {
   readonly statistic: GradientStatistic;
@@ -28,16 +27,13 @@ export async function gradientScores(
   for await (const { values } of gradients) {
     const index = ranges.length;
     for (let i = 0; i < values.length; i++) values[i] = Math.abs(values[i]);
+    // Every element has a factor of its own.
+    const features = [{ size: values.length, stride: 1 }];
     ranges.push(
       timesWeight
-        ? await writeScores(tensors[index], { factors: values, features: oneEach(values) }, context, index)
+        ? await writeScores(tensors[index], { factors: values, features }, context, index)
         : await writeValues(tensors[index], values, context, index),
     );
   }
   return ranges;
-}
-
-/** Every element has a factor of its own. */
-function oneEach({ length }: Float64Array): FeatureFactors['features'] {
-  return [{ size: length, stride: 1 }];
 }

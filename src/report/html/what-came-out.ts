@@ -96,7 +96,7 @@ function speed(byDefault: Speed, extended: Speed | undefined): Content {
 
 export function sizesTable(report: Report): Markup {
   const { sizes, structures } = report;
-  const estimated = sizes.zstd_estimated ? 'about ' : '';
+  const showZstd = (value: number) => `${sizes.zstd_estimated ? 'about ' : ''}${formatBytes(value)}`;
   const row = (title: string, dense: number, pruned: number | null, show: (value: number) => string) => [
     title,
     show(dense),
@@ -112,12 +112,7 @@ export function sizesTable(report: Report): Markup {
         ? []
         : [row('Parameters', structures.parameters.dense, structures.parameters.pruned, count)]),
       row('As they are', sizes.dense_bytes, sizes.pruned_bytes, formatBytes),
-      row(
-        'Compressed by zstd',
-        sizes.dense_zstd_bytes,
-        sizes.pruned_zstd_bytes,
-        (value) => `${estimated}${formatBytes(value)}`,
-      ),
+      row('Compressed by zstd', sizes.dense_zstd_bytes, sizes.pruned_zstd_bytes, showZstd),
     ],
   })}
 <p class="note">${whatWasRemoved(report)} The keep masks take ${formatBytes(sizes.mask_bytes)}.${

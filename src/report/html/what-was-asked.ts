@@ -11,17 +11,12 @@ export function askedList(report: Report): Markup {
   const recipe = recipeOf(report);
   const { criterion, scope, granularity, min_density, round_to, hessian_probes, hessian_trace } = recipe;
   const { unit, group } = nounsOf(report);
-  const repairs = meaningsOf(REPAIRS, ({ meaning }) => meaning);
   const kind = report.structures === null ? 'weights' : 'structures';
+  const scopes = meaningsOf(SCOPES, (row) => row[kind]);
+  const repairs = meaningsOf(REPAIRS, ({ meaning }) => meaning);
   return html`<dl class="asked">
 ${entry('Criterion', named(criterion, scoreMeanings(kind, unit.one)))}
-${entry(
-  'Scope',
-  named(
-    scope,
-    meaningsOf(SCOPES, (row) => row[kind]),
-  ),
-)}
+${entry('Scope', named(scope, scopes))}
 ${entry('Granularity', html`<strong>${granularity}</strong>: ${GRANULARITIES[granularity].meaning}`)}
 ${entry('Amount', amount(recipe, report.evaluation))}
 ${entry('Rounding', round_to === undefined ? null : rounding(round_to))}
