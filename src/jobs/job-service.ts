@@ -126,7 +126,9 @@ export class Jobs {
         const progress = progressOf(queued);
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
         this.#news.tellEnded(id);
-      } else this.#news.tellCancelAsked(id);
+      }
+      // Also of a job that the queue does not know: its worker may have been forgotten with it.
+      this.#news.tellCancelAsked(id);
     }
     return this.wait(id, CANCEL_WAIT_MS);
   }

@@ -94,12 +94,15 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   });
   const news = await opening;
   // News may be lost, the word in the store is not.
-  worker.on('locksRenewed', ({ jobIds }) => {
-    for (const id of jobIds)
+  const lookForCancellation = (ids: readonly string[]) => {
+    for (const id of ids)
       isCancelAsked(store, id)
         .then((isAsked) => isAsked && stop(id, 'canceled'))
         .catch((error) => log.warn({ err: error, job: id }, 'cancellation not looked for'));
-  });
+  };
+  worker.on('locksRenewed', ({ jobIds }) => lookForCancellation(jobIds));
+  // Of a job that the queue has forgotten, or given to another worker, the child computes on.
+  worker.on('lockRenewalFailed', lookForCancellation);
   /** Gives a job back while the worker still has its connection, as BullMQ does not wait for a child that gives it back itself; then ends its child. */
   const stopJob = async (job: Job<QueuedData>) => {
     const returned = job

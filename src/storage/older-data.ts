@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isCode, sync, syncTree } from './durable-files.ts';
 import { INDEX, KINDS, RECORD, UNFINISHED } from './folder-layout.ts';
 import { isId } from './ids.ts';
+import type { Kind } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
 
 /** What a job that has ended has in its folder. */
@@ -12,35 +13,47 @@ const RESULT = 'result.json';
 const AT_ONCE = 16;
 
 /**
- * Gives a data directory its index: an empty one, or one of an earlier version that read every record instead. Once: it is put in its
- * place whole, and of several processes one does.
+ * Gives a data directory what it lacks of its index: all of it where an earlier version read every record instead, or a folder that a copy left out because
+ * it was empty. Each folder is put in its place whole, and of several processes one does.
  * @param scratch a free path on the same disk
  */
 export async function indexOlderData(root: string, scratch: string): Promise<void> {
-  if (existsSync(join(root, INDEX))) return;
-  const unfinished = join(scratch, basename(UNFINISHED));
-  await mkdir(unfinished, { recursive: true });
+  const isThere = (folder: string) => existsSync(join(root, folder));
+  await mkdir(join(root, INDEX), { recursive: true });
   for (const kind of KINDS) {
-    const index = new TimeIndex(join(scratch, kind));
-    const ids = (await readdir(join(root, kind))).filter(isId);
-    for (let i = 0; i < ids.length; i += AT_ONCE) {
-      const look = async (id: string) => {
-        const folder = join(root, kind, id);
-        const record = await readFile(join(folder, RECORD), 'utf8').catch(() => null);
-        if (record === null) return;
-        await index.add(JSON.parse(record), false);
-        if (kind === 'jobs' && !(await tidyJob(folder))) await touch(join(unfinished, id));
-      };
-      await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
-    }
+    if (isThere(join(INDEX, kind)) && (kind !== 'jobs' || isThere(UNFINISHED))) continue;
+    const unfinished = join(scratch, basename(UNFINISHED));
+    for (const folder of [join(scratch, kind), unfinished]) await mkdir(folder, { recursive: true });
+    await indexKind(root, kind, new TimeIndex(join(scratch, kind)), unfinished);
+    await syncTree(scratch, true);
+    if (kind === 'jobs') await putInPlace(unfinished, join(root, UNFINISHED));
+    await putInPlace(join(scratch, kind), join(root, INDEX, kind));
+    await rm(scratch, { recursive: true });
   }
-  await syncTree(scratch, true);
+}
+
+async function indexKind(root: string, kind: Kind, index: TimeIndex, unfinished: string): Promise<void> {
+  const ids = (await readdir(join(root, kind))).filter(isId);
+  const look = async (id: string) => {
+    const folder = join(root, kind, id);
+    const record = await readFile(join(folder, RECORD), 'utf8')
+      .then(JSON.parse)
+      .catch(() => null);
+    // A record that cannot be read is of something half gone, or damaged: the others are listed all the same.
+    if (typeof record?.created_at !== 'string') return;
+    await index.add(record, false);
+    if (kind === 'jobs' && !(await tidyJob(folder))) await touch(join(unfinished, id));
+  };
+  for (let i = 0; i < ids.length; i += AT_ONCE) await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
+}
+
+/** Unless another process has been there. */
+async function putInPlace(folder: string, place: string): Promise<void> {
   try {
-    await rename(scratch, join(root, INDEX));
-    await sync(root);
+    await rename(folder, place);
+    await sync(dirname(place));
   } catch (error) {
     if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
-    await rm(scratch, { recursive: true });
   }
 }
 

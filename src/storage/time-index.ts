@@ -35,10 +35,10 @@ export class TimeIndex {
   /** Entries from the newest on, or from the newest that is older than `before`. */
   async *newestFirst(before?: StoredRecord): AsyncGenerator<StoredRecord, void> {
     const [lastMonth, lastHour, last] = before ? partsOf(before) : [];
-    for (const month of await namesUpTo(this.#directory, lastMonth)) {
+    for (const month of await namesUpTo(this.#directory, MONTH, lastMonth)) {
       const hours = join(this.#directory, month);
-      for (const hour of await namesUpTo(hours, month === lastMonth ? lastHour : undefined)) {
-        for (const name of await namesUpTo(join(hours, hour), last)) {
+      for (const hour of await namesUpTo(hours, HOUR, month === lastMonth ? lastHour : undefined)) {
+        for (const name of await namesUpTo(join(hours, hour), ENTRY, last)) {
           const [created_at = '', id = ''] = name.split('~');
           if (name !== last) yield { created_at, id };
         }
@@ -61,12 +61,16 @@ function partsOf({ created_at, id }: StoredRecord): [string, string, string] {
   return [created_at.slice(0, 7), created_at.slice(8, 13), `${created_at}~${id}`];
 }
 
-/** The names in a folder from the last, or from `highest`, down. */
-async function namesUpTo(directory: string, highest: string | undefined): Promise<string[]> {
+const MONTH = /^\d{4}-\d\d$/;
+const HOUR = /^\d\dT\d\d$/;
+const ENTRY = /^[^~]+~[^~]+$/;
+
+/** The names in a folder from the last, or from `highest`, down, but for what is none of ours: systems leave files of theirs. */
+async function namesUpTo(directory: string, ours: RegExp, highest: string | undefined): Promise<string[]> {
   try {
     const names = await readdir(directory);
     return names
-      .filter((name) => highest === undefined || name <= highest)
+      .filter((name) => ours.test(name) && (highest === undefined || name <= highest))
       .sort()
       .reverse();
   } catch (error) {

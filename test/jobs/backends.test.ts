@@ -11,6 +11,7 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { lockDirectory } from '../../src/jobs/backends/directory-lock.ts';
+import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import { openJobs } from '../../src/jobs/job-service.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startRedis } from '../services/redis.ts';
@@ -107,6 +108,32 @@ test('a Redis that forgets a running job, and its progress, does not end it', as
       Array.from({ length: 20 }, (_, i) => `step ${i}`),
     );
     assert.equal((await readTrace(trace)).length, 1);
+  } finally {
+    operator.disconnect();
+    await site.close();
+    await redis.stop();
+  }
+});
+
+test('a job that Redis has forgotten ends when it is canceled, also when the news of that is lost', async () => {
+  const redis = await startRedis();
+  const settings = { redisUrl: redis.url, dataDirectory: join(directory, 'forgotten') };
+  const site = await openSite(settings);
+  const operator = new Redis(redis.url);
+  try {
+    for (const [name, cancel] of [
+      ['told', (id: string) => site.jobs.cancel(id)],
+      ['looked for', (id: string) => askToCancel(site.store, id)],
+    ] as const) {
+      const trace = join(directory, `${name}.trace`);
+      const { job } = await site.jobs.submit(request({ trace, steps: '400', stepMs: '50' }));
+      while ((await readTrace(trace)).length === 0) await sleep(20);
+      await operator.flushall();
+      await cancel(job.id);
+      const { job: next } = await site.jobs.submit(request({ trace: join(directory, `${name}.next`) }));
+      assert.equal((await site.jobs.wait(next.id, 10_000))?.status, 'succeeded', name);
+      assert.equal((await site.jobs.get(job.id))?.status, 'canceled', name);
+    }
   } finally {
     operator.disconnect();
     await site.close();

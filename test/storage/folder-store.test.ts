@@ -108,6 +108,37 @@ describe('a data directory of an earlier version', () => {
       assert.deepEqual(await readdir(join(root, 'jobs', id ?? '')), ['record.json']);
   });
 
+  for (const lost of ['index/unfinished', 'index/jobs', 'index/models', 'index']) {
+    test(`is whole again when ${lost} was lost, and passes over files of others in it`, async () => {
+      const root = join(directory, `lost-${lost.replace('/', '-')}`);
+      const { newestFirst, unfinished } = await writeOlder(root);
+      await (await FolderStore.open(root)).close();
+      await rm(join(root, lost), { recursive: true });
+      await using stack = new AsyncDisposableStack();
+      const store = stack.adopt(await FolderStore.open(root), (opened) => opened.close());
+      for (const folder of ['index/models', 'index/jobs/2026-01', 'index/jobs/2026-01/31T10'])
+        await writeFile(join(root, folder, '.nfs01'), '');
+      for (const kind of ['models', 'jobs'] as const) {
+        const { data } = await store.listRecords(kind, 10);
+        assert.deepEqual(
+          data,
+          newestFirst.map((record) => record?.[kind]),
+        );
+      }
+      assert.deepEqual(await store.listUnfinished(), unfinished);
+    });
+  }
+
+  test('lists what can be read where a record is damaged', async () => {
+    const root = join(directory, 'damaged');
+    const { newestFirst } = await writeOlder(root);
+    await writeFile(join(root, 'models', newestFirst[1]?.models.id ?? '', 'record.json'), '');
+    await using stack = new AsyncDisposableStack();
+    const store = stack.adopt(await FolderStore.open(root), (opened) => opened.close());
+    const { data } = await store.listRecords('models', 10);
+    assert.deepEqual(data, [newestFirst[0]?.models, newestFirst[2]?.models]);
+  });
+
   test('an idempotency key of then stands for the job of then', async () => {
     const root = join(directory, 'older-key');
     await mkdir(join(root, 'idempotency'), { recursive: true });

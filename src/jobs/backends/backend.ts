@@ -47,6 +47,7 @@ export interface QueueWorker
   on(event: 'active' | 'completed', listener: (job: Job<QueuedData>) => void): unknown;
   on(event: 'failed', listener: (job: Job<QueuedData> | undefined, error: Error) => void): unknown;
   on(event: 'stalled', listener: (jobId: string) => void): unknown;
+  on(event: 'lockRenewalFailed', listener: (jobIds: string[]) => void): unknown;
   on(event: 'locksRenewed', listener: (renewed: { jobIds: string[] }) => void): unknown;
 }
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
