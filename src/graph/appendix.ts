@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { appendFile, chmod, copyFile, link, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { EmpError } from '../core/errors.ts';
+import { EmpError, ofInput } from '../core/errors.ts';
 import { GraphProtoSchema, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { GraphBuilder } from './graph-builder.ts';
@@ -17,14 +17,10 @@ const MIN_OPSET = 6;
  * that follow each other, so that these bytes behind the `.onnx` file's are the whole edit, however large the file is.
  */
 export class GraphAppendix extends GraphBuilder {
-  /** Throws `unsupported_model` for standard operators older than version 6. */
-  constructor({ proto, opset }: OnnxModel) {
-    if (opset < MIN_OPSET) {
-      throw new EmpError(
-        'unsupported_model',
-        `the model uses ONNX operators of version ${opset}: its activations can be captured from version ${MIN_OPSET} on; export it again`,
-      );
-    }
+  /** Throws as `checkAppendable` does. */
+  constructor(model: OnnxModel) {
+    checkAppendable(model);
+    const { proto, opset } = model;
     const graph = create(GraphProtoSchema);
     super(graph, freePrefix(proto.graph ?? graph, 'emp_'), opset, 'nodes');
   }
@@ -32,6 +28,13 @@ export class GraphAppendix extends GraphBuilder {
   toBytes(): Uint8Array {
     return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: this.graph }));
   }
+}
+
+/** Throws `unsupported_model` for standard operators older than version 6. */
+export function checkAppendable({ opset }: Pick<OnnxModel, 'opset'>): void {
+  if (opset >= MIN_OPSET) return;
+  const reason = `uses ONNX operators of version ${opset}, and its activations can be captured from version ${MIN_OPSET} on`;
+  throw new EmpError('unsupported_model', `the model ${reason}; export it again`, [ofInput('model', reason)]);
 }
 
 /**

@@ -7,6 +7,7 @@ import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
+import { checkAppendable } from '../graph/appendix.ts';
 import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { declaresSquaredErrors } from '../graph/measured-output.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
@@ -80,7 +81,7 @@ async function refuseMisfits(
   { model, calibration, evaluation }: JobInputs,
   weights: readonly ModelTensor[],
 ): Promise<void> {
-  const { criterion, granularity, target } = recipe;
+  const { criterion, granularity, repair, target } = recipe;
   const needs = needsOf(recipe);
   const used = isUsed(recipe, 'calibration') ? calibration : null;
   if (!used && !evaluation && !needs.includes('graph')) return;
@@ -91,6 +92,8 @@ async function refuseMisfits(
   const labels = evaluation?.content.labels;
   if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(graph, labels))
     throw targetWithoutAccuracy();
+  const scoresByForwardPasses = needs.includes('calibration') && !needs.includes('labels');
+  if (used && (scoresByForwardPasses || repair.some((kind) => kind !== 'batch_norm'))) checkAppendable(graph);
   if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, graph);
   if (granularity !== 'weight') return;
   for (const side of ['input', 'output'] as const) {

@@ -109,6 +109,28 @@ describe('no plan is made, in words of the job,', () => {
     ]);
   });
 
+  test('of a model too old to be looked into', async () => {
+    const old = model({
+      nodes: [node('MatMul', ['x', 'w'], ['y'])],
+      initializers: [floats('w', [4, 3])],
+      inputs: [['x', [2, 4]]],
+      outputs: [['y', [2, 3]]],
+    });
+    for (const version of [5n, null]) {
+      old.opsetImport = old.opsetImport.flatMap((own) => (version ? [{ ...own, version }] : []));
+      await writeFile(join(directory, 'old.onnx'), encode(old));
+      const inventory = await inventoryOf(directory, ['old.onnx']);
+      const given = { model: { id: 'old', inventory, directory }, calibration: samples([4, 4]) };
+      const structures = { granularity: 'channel', criterion: 'activation' };
+      for (const recipe of [{ criterion: 'wanda' }, { repair: ['bias'] }, structures]) {
+        const [{ path, message }] = await findingsOf(plan(recipe, given));
+        assert.equal(path, 'model');
+        assert.match(message, new RegExp(`operators of version ${version ?? 1}, and .* from version 6 on$`));
+      }
+      await plan({ repair: ['batch_norm'] }, given);
+    }
+  });
+
   test('of globs that match nothing, and of a file named like the job’s own', async () => {
     const [{ path }] = await findingsOf(plan({ include: ['nothing*'] }));
     assert.equal(path, '/recipe/include/0');
