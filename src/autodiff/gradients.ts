@@ -4,6 +4,7 @@ import type { Fetched } from '../formats/numbers.ts';
 import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import { type Batch, nameSamples, readBatches, repeatFirst, runBatch } from '../runtime/batches.ts';
 import { openSession } from '../runtime/session.ts';
+import { splitPasses } from '../runtime/split-passes.ts';
 import { createGradientGraph, type GradientGraph } from './gradient-graph.ts';
 import {
   GRADIENT_SESSION,
@@ -91,19 +92,9 @@ export async function visitSampleGradients(
 }
 
 function splitGroups(weights: readonly string[], setup: GradientSetup, maxHeldBytes: number): string[][] {
-  const groups: string[][] = [];
-  let held = Number.POSITIVE_INFINITY;
-  for (const weight of weights) {
-    const byteLength = elementCount(weightShape(weight, setup)) * Float64Array.BYTES_PER_ELEMENT;
-    held += byteLength;
-    if (held <= maxHeldBytes) {
-      groups.at(-1)?.push(weight);
-    } else {
-      groups.push([weight]);
-      held = byteLength;
-    }
-  }
-  return groups;
+  const bytesOf = (weight: string) =>
+    elementCount(weightShape(weight, setup)) * Float64Array.BYTES_PER_ELEMENT;
+  return splitPasses(weights, bytesOf, maxHeldBytes);
 }
 
 /** Takes the gradients of one batch, of the loss summed over the `count` positions that count. */

@@ -3,6 +3,7 @@ import type { ModelInventory } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
+import { splitPasses } from '../runtime/split-passes.ts';
 import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
 import type { GramRequest } from './gram-graph.ts';
@@ -43,7 +44,7 @@ export async function repairByLeastSquares(context: RepairContext, edits: Tensor
   if (pairs.length === 0) return { nRepaired: 0, leftOut };
   await using solver = await RowSolver.open(scratchDirectory, runtime);
   for (const level of repairOrder(pruned.model.graph, pairs, (pair) => nodesOfPlaces(pair.pruned))) {
-    for (const pass of splitPasses(level)) {
+    for (const pass of passesOver(level)) {
       const requests = pass.map(([pair]) => requestOf(pair));
       const grams = await accumulateGrams(dense, pruned, requests, context);
       for (const [i, sharing] of pass.entries()) {
@@ -106,21 +107,11 @@ function requestOf({ dense, pruned }: LayerPair): GramRequest {
 }
 
 /** Passes of layers that get the same inputs, which are added up once. */
-function splitPasses(level: readonly LayerPair[]): LayerPair[][][] {
-  const passes: LayerPair[][][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const sharing of Map.groupBy(level, (pair) => keyOf(requestOf(pair))).values()) {
-    const [{ dense, pruned }] = sharing;
-    const own = 8 * pruned.groups * pruned.features * (pruned.features + dense.features);
-    bytes += own;
-    if (bytes <= MAX_GRAM_BYTES) {
-      passes.at(-1)?.push(sharing);
-    } else {
-      passes.push([sharing]);
-      bytes = own;
-    }
-  }
-  return passes;
+function passesOver(level: readonly LayerPair[]): LayerPair[][][] {
+  const sharing = Map.groupBy(level, (pair) => keyOf(requestOf(pair)));
+  const bytesOf = ([{ dense, pruned }]: readonly LayerPair[]) =>
+    8 * pruned.groups * pruned.features * (pruned.features + dense.features);
+  return splitPasses(sharing.values(), bytesOf, MAX_GRAM_BYTES);
 }
 
 function keyOf({ weight: _, ...inputs }: GramRequest): string {

@@ -9,6 +9,7 @@ import type { Activations } from '../graph/weights/weights.ts';
 import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
 import type { ModelRun } from './model-run.ts';
 import { openSession } from './session.ts';
+import { splitPasses } from './split-passes.ts';
 
 export interface CaptureRequest {
   readonly activations: Activations | Channels;
@@ -70,24 +71,10 @@ export async function captureSums(
     return (producer && order.get(producer)) ?? -1;
   };
   const sorted = [...captures.values()].sort((a, b) => depthOf(a) - depthOf(b));
-  for (const pass of splitPasses(sorted, context.limits ?? LIMITS)) await runPass(model, pass, context);
+  const { features, values } = context.limits ?? LIMITS;
+  const passes = splitPasses(sorted, ({ sums }) => sums.length, features, values);
+  for (const pass of passes) await runPass(model, pass, context);
   return wanted;
-}
-
-function splitPasses(captures: readonly Capture[], limits: CaptureLimits): Capture[][] {
-  const passes: Capture[][] = [];
-  let features = Number.POSITIVE_INFINITY;
-  for (const capture of captures) {
-    features += capture.sums.length;
-    const pass = passes.at(-1);
-    if (pass && pass.length < limits.values && features <= limits.features) {
-      pass.push(capture);
-    } else {
-      passes.push([capture]);
-      features = capture.sums.length;
-    }
-  }
-  return passes;
 }
 
 async function runPass(model: OnnxModel, pass: readonly Capture[], context: CaptureContext): Promise<void> {
