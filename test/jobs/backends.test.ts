@@ -117,7 +117,7 @@ test('a Redis that forgets a running job, and its progress, does not end it', as
 
 test('a job that Redis has forgotten ends when it is canceled, also when the news of that is lost', async () => {
   const redis = await startRedis();
-  const settings = { redisUrl: redis.url, dataDirectory: join(directory, 'forgotten') };
+  const settings = { redisUrl: redis.url, dataDirectory: join(directory, 'canceled') };
   const site = await openSite(settings);
   const operator = new Redis(redis.url);
   try {

@@ -1,6 +1,7 @@
 import type { Measured, Metrics } from '../../src/report/cost.ts';
 import type { Evaluation, FamilyReport, TensorReport } from '../../src/report/report.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
+import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
 
 const total: VerdictFacts['total'] = {
   n: 12_000,
@@ -88,15 +89,6 @@ export function timed(evaluation: Evaluation, ...[a, b, c = null, d = null]: (nu
   };
 }
 
-export const NO_METRICS: Metrics = {
-  loss: null,
-  accuracy: null,
-  perplexity: null,
-  relative_l2: null,
-  cosine: null,
-  top1_agreement: null,
-};
-
 /** With labels: a dense loss of 0.5 and an accuracy of 90 %, hardly changed. */
 export function labeled(
   pruned: Partial<Evaluation['pruned']> = {},
@@ -109,9 +101,9 @@ export function labeled(
     n_samples: 1_000,
     n_positions: 1_000,
     batch_size: null,
-    dense: { ...NO_METRICS, loss: 0.5, accuracy: 0.9, latency_ms: null, latency_extended_ms: null },
+    dense: { ...NOT_MEASURED, loss: 0.5, accuracy: 0.9, latency_ms: null, latency_extended_ms: null },
     pruned: {
-      ...NO_METRICS,
+      ...NOT_MEASURED,
       loss: 0.51,
       accuracy: 0.897,
       latency_ms: null,
@@ -145,10 +137,10 @@ export function regressed(pruned: Partial<Measured> = {}, changed: Partial<Evalu
 export function unlabeled(pruned: Partial<Metrics>, changed: Partial<Evaluation> = {}): Evaluation {
   const missing = { loss_increase_standard_error: null, accuracy_drop_standard_error: null };
   return {
-    ...labeled({ ...NO_METRICS, ...missing, ...pruned }),
+    ...labeled({ ...NOT_MEASURED, ...missing, ...pruned }),
     loss_kind: null,
     metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
-    dense: { ...NO_METRICS, latency_ms: null, latency_extended_ms: null },
+    dense: { ...NOT_MEASURED, latency_ms: null, latency_extended_ms: null },
     ...changed,
   };
 }
@@ -158,7 +150,7 @@ export function search(
   target: NonNullable<Evaluation['search']>['target'],
   met: boolean,
 ): NonNullable<Evaluation['search']> {
-  const point = { ...NO_METRICS, sparsity: 0.25, loss: 0.51, accuracy: 0.897 };
+  const point = { ...NOT_MEASURED, sparsity: 0.25, loss: 0.51, accuracy: 0.897 };
   const evaluations = [1, 0.5, 1].map((beta) => ({ beta, ...point }));
   return { target, met, beta: 0.5, evaluations };
 }

@@ -4,16 +4,8 @@ import fc from 'fast-check';
 import { createVerdict } from '../../src/report/verdict.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
-import {
-  channelFacts,
-  facts,
-  labeled,
-  NO_METRICS,
-  regressed,
-  search,
-  timed,
-  unlabeled,
-} from './verdict-facts.ts';
+import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
+import { channelFacts, facts, labeled, regressed, search, timed, unlabeled } from './verdict-facts.ts';
 
 const textOf = (changed: Partial<VerdictFacts>) => createVerdict({ ...facts, ...changed }).text;
 
@@ -240,7 +232,7 @@ describe('the sentence', () => {
       })
       .map(({ dense, pruned, uniform, searched, loss_kind }) => ({
         ...labeled({ ...pruned, latency_ms: 2 }, { loss_kind }),
-        dense: { ...NO_METRICS, ...dense, latency_ms: 1, latency_extended_ms: null },
+        dense: { ...NOT_MEASURED, ...dense, latency_ms: 1, latency_extended_ms: null },
         uniform: uniform && { sparsity: 0.25, ...uniform },
         search: searched === null ? null : search({ max_loss_increase: 0.01 }, searched),
       }));

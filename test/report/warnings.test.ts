@@ -3,13 +3,13 @@ import { after, describe, test } from 'node:test';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
+import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
 import {
   channelFacts,
   facts,
   family,
   labeled,
-  NO_METRICS,
   regressed,
   search,
   tensor,
@@ -83,7 +83,7 @@ describe('harm', () => {
   }
 
   test('of beta 1 is told where beta 1 was measured beside another amount', () => {
-    const beta_1 = { ...NO_METRICS, sparsity: 0.6, loss: 0.9, accuracy: 0.7 };
+    const beta_1 = { ...NOT_MEASURED, sparsity: 0.6, loss: 0.9, accuracy: 0.7 };
     const text = warning('beta_1_harmful', { beta: 2, evaluation: labeled({}, { beta_1 }) });
     assert.equal(
       text,
@@ -131,7 +131,7 @@ describe('search', () => {
 });
 
 describe('uniform', () => {
-  const uniform = { ...NO_METRICS, sparsity: 0.25 };
+  const uniform = { ...NOT_MEASURED, sparsity: 0.25 };
 
   test('is better by more than 0.1 % of loss and two standard errors', () => {
     const against = (loss: number | null, error: number | null = 0) =>
@@ -261,7 +261,7 @@ describe('an evaluation set too small to tell', () => {
 });
 
 test('of squared errors, where there is no accuracy, every warning names them', () => {
-  const harmful = regressed({ loss: 0.75 }, { uniform: { ...NO_METRICS, sparsity: 0.25, loss: 0.6 } });
+  const harmful = regressed({ loss: 0.75 }, { uniform: { ...NOT_MEASURED, sparsity: 0.25, loss: 0.6 } });
   assert.equal(
     warning('beta_1_harmful', { evaluation: harmful }),
     "EMP's own answer, beta 1, is measured to be harmful: at 25.0 % sparsity, mean squared error from 0.5 to 0.75 (50.0 % more, standard error 0.4 %)." +
@@ -389,7 +389,7 @@ describe('structures', () => {
 
   test('spread evenly are compared where they are as sparse, which rounding may prevent', () => {
     const against = (sparsity: number) => {
-      const uniform = { ...NO_METRICS, sparsity, loss: 0.4 };
+      const uniform = { ...NOT_MEASURED, sparsity, loss: 0.4 };
       return ofChannels('uniform_better', { evaluation: labeled({}, { uniform }) });
     };
     assert.match(against(0.25) ?? '', /A budget of sparsity 0\.25, with scope layer, prunes so\.$/);

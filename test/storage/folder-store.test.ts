@@ -81,10 +81,18 @@ describe('a data directory of an earlier version', () => {
     const newestFirst = [records[1], records[0], records[2]];
     return { newestFirst, ended, unfinished: [cut, waiting].sort() };
   }
+  async function assertWhole(store: FolderStore, older: Awaited<ReturnType<typeof writeOlder>>) {
+    for (const kind of ['models', 'jobs'] as const) {
+      const { data } = await store.listRecords(kind, 10);
+      const expected = older.newestFirst.map((record) => record?.[kind]);
+      assert.deepEqual(data, expected);
+    }
+    assert.deepEqual(await store.listUnfinished(), older.unfinished);
+  }
 
   test('lists as before, knows what is unfinished, and has lost what attempts left', async () => {
     const root = join(directory, 'older');
-    const { newestFirst, ended, unfinished } = await writeOlder(root);
+    const older = await writeOlder(root);
     const module = fileURLToPath(new URL('../../src/storage/folder-store.ts', import.meta.url));
     const script = `import { FolderStore } from ${JSON.stringify(module)};
       await (await FolderStore.open(${JSON.stringify(root)})).close();`;
@@ -92,40 +100,26 @@ describe('a data directory of an earlier version', () => {
     await Promise.all([1, 2, 3].map(() => run(process.execPath, ['--input-type=module', '--eval', script])));
     for (let start = 1; start <= 2; start++) {
       const store = await FolderStore.open(root);
-      for (const kind of ['models', 'jobs'] as const) {
-        const { data } = await store.listRecords(kind, 10);
-        assert.deepEqual(
-          data,
-          newestFirst.map((record) => record?.[kind]),
-        );
-      }
-      assert.deepEqual(await store.listUnfinished(), unfinished);
+      await assertWhole(store, older);
       await store.close();
     }
     assert.deepEqual(await readdir(join(root, 'uploads')), []);
-    assert.deepEqual(await readdir(join(root, 'jobs', ended ?? '', 'artifacts')), ['report.json']);
-    for (const id of unfinished)
+    assert.deepEqual(await readdir(join(root, 'jobs', older.ended ?? '', 'artifacts')), ['report.json']);
+    for (const id of older.unfinished)
       assert.deepEqual(await readdir(join(root, 'jobs', id ?? '')), ['record.json']);
   });
 
   for (const lost of ['index/unfinished', 'index/jobs', 'index/models', 'index']) {
     test(`is whole again when ${lost} was lost, and passes over files of others in it`, async () => {
       const root = join(directory, `lost-${lost.replace('/', '-')}`);
-      const { newestFirst, unfinished } = await writeOlder(root);
+      const older = await writeOlder(root);
       await (await FolderStore.open(root)).close();
       await rm(join(root, lost), { recursive: true });
       await using stack = new AsyncDisposableStack();
       const store = stack.adopt(await FolderStore.open(root), (opened) => opened.close());
       for (const folder of ['index/models', 'index/jobs/2026-01', 'index/jobs/2026-01/31T10'])
         await writeFile(join(root, folder, '.nfs01'), '');
-      for (const kind of ['models', 'jobs'] as const) {
-        const { data } = await store.listRecords(kind, 10);
-        assert.deepEqual(
-          data,
-          newestFirst.map((record) => record?.[kind]),
-        );
-      }
-      assert.deepEqual(await store.listUnfinished(), unfinished);
+      await assertWhole(store, older);
     });
   }
 
