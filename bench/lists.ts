@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { readBaseUrl, SERVICE, type Server, spawnServer, startServer } from '../scripts/start-server.ts';
 import { createApp } from '../src/http/app.ts';
+import { ModelReader } from '../src/intake/model-reader.ts';
+import { StructureAnalyses } from '../src/intake/structure-analyses.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
 import { openJobs } from '../src/jobs/job-service.ts';
-import { StructureAnalyses } from '../src/jobs/structure-analyses.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { FolderStore } from '../src/storage/folder-store.ts';
 import { startRedis } from '../test/services/redis.ts';
@@ -169,8 +170,11 @@ async function openServices(dataDirectory: string, redisUrl: string) {
     const jobs = opened.adopt(await openJobs({ store, backend, log }), (it) => it.close());
     storeMs += await time(() => jobs.recover());
     const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
-    const app = opened.adopt(await createApp({ store, jobs, analyses, log, maxUploadBytes: 1 }), (it) =>
-      it.close(),
+    const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
+    reader.warm();
+    const app = opened.adopt(
+      await createApp({ store, jobs, reader, analyses, log, maxUploadBytes: 1 }),
+      (it) => it.close(),
     );
     await app.listen({ host: '127.0.0.1', port: 0 });
   });

@@ -54,6 +54,8 @@ const environmentSchema = z
     MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
+    JOB_TIMEOUT_SECONDS: optional(integer(1, 14 * 24 * 3600).default(3600)),
+    JOB_MEMORY_MIB: optional(integer(256, 2 ** 24).default(4096)),
     EXECUTION_PROVIDERS: optional(providers.default(['cpu'])),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
@@ -80,6 +82,8 @@ export interface Config {
   readonly workerConcurrency: number;
   /** Threads of one job. */
   readonly workerThreads: number;
+  /** What one job may take before it is ended. */
+  readonly jobLimits: { readonly timeMs: number; readonly memoryMebibytes: number };
   /** What models run on, in order of preference. */
   readonly executionProviders: readonly ExecutionProvider[];
 }
@@ -112,6 +116,10 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     maxUploadBytes: settings.MAX_UPLOAD_BYTES,
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
+    jobLimits: {
+      timeMs: settings.JOB_TIMEOUT_SECONDS * 1000,
+      memoryMebibytes: settings.JOB_MEMORY_MIB,
+    },
     executionProviders: settings.EXECUTION_PROVIDERS,
   };
 }

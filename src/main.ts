@@ -3,10 +3,11 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { type Config, ConfigError, parseConfig } from './config.ts';
 import { createApp } from './http/app.ts';
+import { ModelReader } from './intake/model-reader.ts';
+import { StructureAnalyses } from './intake/structure-analyses.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { openJobs } from './jobs/job-service.ts';
-import { StructureAnalyses } from './jobs/structure-analyses.ts';
 import { startWorker } from './jobs/worker.ts';
 import { FolderStore } from './storage/folder-store.ts';
 
@@ -48,14 +49,25 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
         workerConcurrency: concurrency,
         workerThreads: threads,
         executionProviders: providers,
+        jobLimits: limits,
       } = config;
-      const worker = await startWorker({ store, backend, concurrency, threads, providers, log });
+      const worker = await startWorker({ store, backend, concurrency, threads, providers, limits, log });
       opened.push(() => worker.close());
     }
     if (role !== 'worker') {
       const analyses = new StructureAnalyses({ store, log });
       opened.push(() => analyses.close());
-      const app = await createApp({ store, jobs, analyses, log, maxUploadBytes: config.maxUploadBytes });
+      const reader = new ModelReader(store.root);
+      opened.push(() => reader.close());
+      reader.warm();
+      const app = await createApp({
+        store,
+        jobs,
+        reader,
+        analyses,
+        log,
+        maxUploadBytes: config.maxUploadBytes,
+      });
       opened.push(() => app.close());
       await app.listen({ host: config.host, port: config.port });
       const { port } = app.server.address() as AddressInfo;

@@ -54,6 +54,7 @@ export type ErrorCode =
   | 'not_ready'
   | 'canceled'
   | 'worker_crashed'
+  | 'limit_exceeded'
   | 'internal_error';
 
 /** An error whose text is meant for the client: a stable code, one sentence, and the exact places that were wrong. */
@@ -67,4 +68,11 @@ export class EmpError extends Error {
     this.code = code;
     this.findings = findings;
   }
+}
+
+/** Whether an error's text, or a process's last words, say that memory could not be had: V8, onnxruntime and Node have words of their own. */
+export function isOutOfMemory(text: string): boolean {
+  return /out of memory|bad[_ ]alloc|failed to allocate memory|allocation failed|cannot allocate memory/i.test(
+    text,
+  );
 }

@@ -2,12 +2,12 @@ import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import { readJobInputs, unusable } from '../intake/job-inputs.ts';
-import { type JobInputs, planJob } from '../intake/plan-job.ts';
+import type { JobInputs } from '../intake/plan-job.ts';
 import { prepareModel } from '../intake/prepare-model.ts';
 import { prepareSamples, sampleFiles } from '../intake/prepare-samples.ts';
 import { prepareScores, scoreFile } from '../intake/prepare-scores.ts';
+import type { Asker } from '../intake/slots.ts';
 import type { JobRequest } from '../jobs/job.ts';
-import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import { type Recipe, recipeSchema } from '../recipe/recipe.ts';
 import { receiveParts } from './multipart.ts';
 import { namingFields, parseBody } from './problem.ts';
@@ -28,11 +28,12 @@ const EVALUATION = { inputs: 'evaluation', labels: 'evaluation_labels' };
  * A job on resources that were uploaded before.
  * @throws EmpError `invalid_request` naming the fields, also where a resource is not there
  */
-export async function prepareJob(body: unknown, { store, analyses }: Services): Promise<PreparedJob> {
+export async function prepareJob(body: unknown, services: Services, asker: Asker): Promise<PreparedJob> {
   const { recipe, metadata, ...ids } = parseBody(jobRequestSchema, body ?? {});
   try {
-    await using inputs = await readJobInputs(store, ids);
-    return { request: { ...(await plan(recipe, inputs, analyses)), metadata }, publish: async () => {} };
+    await using inputs = await readJobInputs(services.store, ids);
+    const planned = await plan(recipe, inputs, services, asker);
+    return { request: { ...planned, metadata }, publish: async () => {} };
   } catch (error) {
     throw namingFields(error);
   }
@@ -45,9 +46,11 @@ export async function prepareJob(body: unknown, { store, analyses }: Services): 
  */
 export async function receiveJob(
   request: FastifyRequest,
-  { store, analyses, maxUploadBytes: maxBytes }: Services,
+  services: Services,
+  asker: Asker,
   discarded: AsyncDisposableStack,
 ): Promise<PreparedJob> {
+  const { store, reader, maxUploadBytes: maxBytes } = services;
   const createUpload = async () => discarded.adopt(await store.createUpload(), (upload) => upload.discard());
   const uploads = {
     model: await createUpload(),
@@ -69,7 +72,12 @@ export async function receiveJob(
   const metadata = parsePart(texts, 'metadata', metadataSchema);
   const modelFiles = files.get('model');
   if (!modelFiles) throw unusable('model', 'the part with the model is missing');
-  const { record: model, inventory } = await prepareModel(uploads.model, modelFiles, maxBytes);
+  const { record: model, inventory } = await prepareModel(
+    uploads.model,
+    modelFiles,
+    maxBytes,
+    (folder, names) => reader.read(folder, names, asker),
+  );
   const scoreFiles = files.get('scores');
   const datasets = {
     scores: scoreFiles ? await prepareScores(uploads.scores, scoreFiles, maxBytes) : null,
@@ -78,7 +86,7 @@ export async function receiveJob(
   };
   const inputs = { model: { id: model.id, inventory, directory: uploads.model.files }, ...datasets };
   return {
-    request: { ...(await plan(recipe, inputs, analyses)), metadata },
+    request: { ...(await plan(recipe, inputs, services, asker)), metadata },
     async publish() {
       await store.publish('models', uploads.model, model);
       for (const part of ['scores', 'calibration', 'evaluation'] as const) {
@@ -89,9 +97,22 @@ export async function receiveJob(
   };
 }
 
-async function plan(recipe: Recipe, inputs: JobInputs, analyses: StructureAnalyses) {
-  const structures = recipe.granularity === 'weight' ? null : await analyses.known(inputs.model.id);
-  return planJob(recipe, inputs, structures);
+async function plan(
+  recipe: Recipe,
+  { model, scores, calibration, evaluation }: JobInputs,
+  { reader, analyses }: Services,
+  asker: Asker,
+) {
+  const structures = recipe.granularity === 'weight' ? null : await analyses.known(model.id);
+  // No more of them than can be sent to another process.
+  const { id, inventory, directory } = model;
+  const inputs = {
+    model: { id, inventory, directory },
+    scores: scores && { id: scores.id, content: scores.content },
+    calibration: calibration && { id: calibration.id, content: calibration.content },
+    evaluation: evaluation && { id: evaluation.id, content: evaluation.content },
+  };
+  return reader.plan({ recipe, inputs, structures }, asker);
 }
 
 function parsePart<T extends z.ZodType>(

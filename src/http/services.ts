@@ -1,12 +1,14 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import type { ModelReader } from '../intake/model-reader.ts';
+import type { StructureAnalyses } from '../intake/structure-analyses.ts';
 import type { Jobs } from '../jobs/job-service.ts';
-import type { StructureAnalyses } from '../jobs/structure-analyses.ts';
 import type { Store } from '../storage/store.ts';
 
 /** What routes work with, handed to each: there is no hidden locator. */
 export interface Services {
   readonly store: Store;
   readonly jobs: Jobs;
+  readonly reader: ModelReader;
   readonly analyses: StructureAnalyses;
   /** Of one upload's files together. */
   readonly maxUploadBytes: number;

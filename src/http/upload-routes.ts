@@ -1,11 +1,13 @@
 import type { z } from 'zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
 import type { FileRule, ReceivedFiles } from '../intake/received-files.ts';
+import type { Asker } from '../intake/slots.ts';
 import type { StoredRecord, Upload } from '../storage/store.ts';
 import { receiveParts } from './multipart.ts';
 import { describeOperation, type OperationDetails } from './plugins/operations.ts';
 import { nameOf, nounOf, type Resource, registerResource, type View } from './resource-routes.ts';
 import type { App, Services } from './services.ts';
+import { whenGone } from './when-gone.ts';
 
 /** What a client uploads: named by content, never changed, and used by jobs. */
 export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodType, R extends StoredRecord>
@@ -27,6 +29,7 @@ export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodTy
   prepare(
     upload: Upload,
     files: ReceivedFiles,
+    asker: Asker,
   ): Promise<{ readonly record: R; viewOf(record: R): View<Whole> }>;
 }
 
@@ -66,11 +69,15 @@ export function registerUploadedResource<
       },
     },
     async (request, reply) => {
+      const gone = whenGone(reply);
       const upload = await store.createUpload();
       try {
         const rules = { files: resource.partsOf(upload), texts: [], maxBytes: maxUploadBytes };
         const { files } = await receiveParts(request, rules);
-        const { record, viewOf } = await resource.prepare(upload, files);
+        const { record, viewOf } = await resource.prepare(upload, files, {
+          client: request.ip,
+          signal: AbortSignal.any([services.closing, gone]),
+        });
         const published = await store.publish(kind, upload, record);
         reply.code(published.created ? 201 : 200).header('location', `/v1/${kind}/${record.id}`);
         return viewOf(published.record);

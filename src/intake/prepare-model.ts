@@ -4,7 +4,6 @@ import { readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { extractArchive } from '../formats/archive.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import { readStoredModel } from '../graph/inventory.ts';
 import { byName, type ModelRecord, type StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
 import { describeFiles, MAX_FILES } from './received-files.ts';
@@ -19,18 +18,20 @@ export interface PreparedModel {
 /**
  * Turns the files received under `upload.files` into a model ready to be published: unpacks an archive, reads the inventory and adds it
  * as a document.
+ * @param read what files of a folder hold
  * @throws EmpError for files that are no model
  */
 export async function prepareModel(
   upload: Upload,
   received: readonly StoredFile[],
   maxBytes: number,
+  read: (directory: string, names: readonly string[]) => Promise<ModelInventory>,
 ): Promise<PreparedModel> {
   const folder = upload.files;
   const [only] = received;
   const packed = only && received.length === 1 && ARCHIVE.test(only.name);
   const files = (packed ? await unpack(folder, only.name, maxBytes) : [...received]).sort(byName);
-  const { inventory } = await readStoredModel(
+  const inventory = await read(
     folder,
     files.map(({ name }) => name),
   );

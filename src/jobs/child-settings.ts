@@ -8,11 +8,14 @@ export interface ChildSettings {
   readonly threads: number;
   /** What it may run models on, in order of preference. */
   readonly providers: readonly ExecutionProvider[];
+  /** Memory that it may take. */
+  readonly memoryMebibytes: number;
 }
 
 const STORE_ROOT = 'EMP_CHILD_STORE_ROOT';
 const THREADS = 'EMP_CHILD_THREADS';
 const PROVIDERS = 'EMP_CHILD_PROVIDERS';
+const MEMORY = 'EMP_CHILD_MEMORY';
 /** The queue's credentials: no business of a process that reads uploaded files. */
 const SECRETS = ['REDIS_URL', 'DATABASE_URL'];
 
@@ -27,6 +30,7 @@ export function childEnvironment(settings: ChildSettings): NodeJS.ProcessEnv {
   environment[STORE_ROOT] = settings.storeRoot;
   environment[THREADS] = String(settings.threads);
   environment[PROVIDERS] = settings.providers.join();
+  environment[MEMORY] = String(settings.memoryMebibytes);
   return environment;
 }
 
@@ -39,5 +43,6 @@ export function readChildSettings(): ChildSettings {
     storeRoot,
     threads: Number(process.env[THREADS]),
     providers: providers.split(',') as ExecutionProvider[],
+    memoryMebibytes: Number(process.env[MEMORY]),
   };
 }

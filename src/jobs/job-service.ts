@@ -14,8 +14,8 @@ import { endedProgress, progressOf } from './progress-events.ts';
 import { requestHash, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, unfinishedJobs, writeResult } from './result.ts';
 
-/** A running job hears of its cancellation well within this. */
-const CANCEL_WAIT_MS = 1000;
+/** A running job has ended by then: one that does not hear of its cancellation is killed after a second. */
+const CANCEL_WAIT_MS = 2000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
@@ -112,7 +112,7 @@ export class Jobs {
     return { ...page, data: await Promise.all(page.data.map((record) => this.#describe(record))) };
   }
 
-  /** Ends a job: a waiting one at once, a running one within a second. A finished one stays as it is; null when there is none. */
+  /** Ends a job: a waiting one at once, a running one within two seconds. A finished one stays as it is; null when there is none. */
   async cancel(id: string): Promise<Job | null> {
     const record = await this.#store.readRecord<JobRecord>('jobs', id);
     if (!record) return null;

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { EmpError } from '../core/errors.ts';
 import type { Store } from '../storage/store.ts';
+import { ChildFailure } from './child-pool.ts';
 import type { JobFailure, JobRecord, JobResult } from './job.ts';
 
 const RESULT = 'result.json';
@@ -47,13 +48,8 @@ const PROGRAM = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What a client is told of a failure of ours, after the last attempt: its kind and cause, no stack and no path of this machine. */
 export function serviceFailure(error: Error, attempts: number, store: Store): JobFailure {
-  const exit = /^Unexpected exit code: (\S+) signal: (\S+)/.exec(error.message);
-  const times = attempts === 1 ? 'once' : `in each of ${attempts} attempts`;
-  if (exit) {
-    const how = exit[2] === 'null' ? `with code ${exit[1]}` : `by ${exit[2]}`;
-    const hint = exit[2] === 'SIGKILL' ? ' Memory may have run out.' : '';
-    return workerCrashed(`The computing process ended ${how} ${times}.${hint}`);
-  }
+  if (error instanceof ChildFailure) return crashFailure(error, attempts);
+  const times = timesOf(attempts);
   if (/stalled more than/.test(error.message))
     return workerCrashed('The worker disappeared while computing, more often than a job is taken up again.');
   if (error.message.startsWith('ENOSPC'))
@@ -62,6 +58,18 @@ export function serviceFailure(error: Error, attempts: number, store: Store): Jo
     );
   const reason = (error.message.split('\n')[0] ?? '').replaceAll(store.root, '').replaceAll(PROGRAM, '');
   return { code: 'internal_error', detail: `The job failed ${times}: ${reason}`, errors: [] };
+}
+
+/** What a client is told where the process that computed the job has crashed. */
+export function crashFailure({ end: { code, signal } }: ChildFailure, attempts: number): JobFailure {
+  const hint = signal === 'SIGKILL' ? ' Memory may have run out.' : '';
+  return workerCrashed(
+    `The computing process ended ${signal ? `by ${signal}` : `with code ${code}`} ${timesOf(attempts)}.${hint}`,
+  );
+}
+
+function timesOf(attempts: number): string {
+  return attempts === 1 ? 'once' : `in each of ${attempts} attempts`;
 }
 
 function workerCrashed(detail: string): JobFailure {

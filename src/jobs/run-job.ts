@@ -1,6 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
+import { namingMemory } from './job-limits.ts';
 import { ProgressReporter, progressOf } from './progress-events.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 import type { Message, Task, Workshop } from './tasks/task.ts';
@@ -17,7 +18,8 @@ export type Work = (
   context: WorkContext,
 ) => Promise<Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms'>>;
 
-const CANCELED = {
+/** How a job ends that was canceled while it ran. */
+export const CANCELED = {
   status: 'canceled',
   error: inputFailure(new EmpError('canceled', 'The job was canceled.')),
 } as const;
@@ -34,10 +36,7 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
     // Deleted; or a crash came after the result and before the queue heard of it.
     if (!record || (await readResult(store, id))) return 'done';
     const started_at = startOf(record, message.processedOn ?? Date.now());
-    const progress = new ProgressReporter(progressOf(message), (events) => {
-      // Where the channel is gone, this process ends.
-      message.updateProgress(events).catch(() => {});
-    });
+    const progress = new ProgressReporter(progressOf(message), workshop.tell);
     const output = await store.createUpload();
     // With the end known, nothing is left of the attempt.
     const end = async (outcome: Omit<Partial<JobResult>, 'status'> & Pick<JobResult, 'status'>) => {
@@ -53,9 +52,10 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
       if (!(await readResult(store, id))) await store.publishFiles('jobs', id, output);
       return await end({ status: 'succeeded', ...outcome });
-    } catch (error) {
+    } catch (thrown) {
       if (signal.reason === 'canceled') return await end(CANCELED);
       if (signal.aborted) return 'returned';
+      const error = namingMemory(thrown, workshop);
       if (!(error instanceof EmpError)) throw withoutPath(error, output.files);
       return await end({ status: 'failed', error: inputFailure(error) });
     } finally {

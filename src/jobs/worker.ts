@@ -1,12 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import type { ExecutionProvider } from '../runtime/session.ts';
 import type { Store } from '../storage/store.ts';
 import type { Backend, QueuedData } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
+import { ChildPool } from './child-pool.ts';
 import { childEnvironment } from './child-settings.ts';
+import { computeInChildren, type JobPool } from './compute-in-children.ts';
 import { type JobRecord, startOf } from './job.ts';
+import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
 import { progressOf } from './progress-events.ts';
 import { requireProviders } from './provider-check.ts';
@@ -21,10 +23,10 @@ const STALLED_CHECK_MS = 3000;
 const MAX_STALLED = 3;
 /** Less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
 const GRACE_MS = 10_000;
-/** A queue's server that is there answers in milliseconds. */
-const RETURN_MS = 1000;
-/** A computation returns to its event loop far more often than this; what does not is left to die with the process. */
+/** Longer than a child that hears nothing is waited for, and the queue's server asked to take its job back. */
 const ABORT_MS = 5000;
+/** JavaScript's objects may take this share of a job's memory; tensors live outside of them. */
+const HEAP_SHARE = 0.5;
 
 export interface WorkerSettings {
   readonly store: Store;
@@ -35,9 +37,11 @@ export interface WorkerSettings {
   readonly threads?: number;
   /** What models run on, in order of preference; `cpu` unless given. */
   readonly providers?: readonly ExecutionProvider[];
+  /** What one job may take. */
+  readonly limits: JobLimits;
   readonly log: Logger;
   /** The child's file; the tests have their own. */
-  readonly processor?: URL;
+  readonly program?: URL;
   readonly lockMs?: number;
   readonly stalledCheckMs?: number;
   readonly graceMs?: number;
@@ -56,34 +60,29 @@ export interface JobWorker {
  * @throws EmpError execution_provider_unavailable where one of `providers` cannot start here
  */
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
-  const { store, backend, concurrency, log } = settings;
+  const { store, backend, concurrency, limits, log } = settings;
   const { threads = 1, providers = ['cpu'] } = settings;
-  const env = childEnvironment({ storeRoot: store.root, threads, providers });
+  const { memoryMebibytes } = limits;
+  const env = childEnvironment({ storeRoot: store.root, threads, providers, memoryMebibytes });
   await requireProviders(providers, env);
-  const worker = backend.createWorker(settings.processor ?? new URL('./processor.ts', import.meta.url), {
+  const pool: JobPool = new ChildPool(settings.program ?? new URL('./job-child.ts', import.meta.url), env, {
+    heapMebibytes: Math.ceil(HEAP_SHARE * memoryMebibytes),
+    memoryMebibytes,
+    threads,
+  });
+  const worker = backend.createWorker(computeInChildren(pool, store, limits, log), {
     concurrency,
     lockDuration: settings.lockMs ?? LOCK_MS,
     stalledInterval: settings.stalledCheckMs ?? STALLED_CHECK_MS,
     maxStalledCount: MAX_STALLED,
-    // Without flags of this process: a debugger's or a test runner's are not for its children.
-    workerForkOptions: { env, execArgv: [] },
   });
   const stop = (id: string, reason: StopReason) => worker.cancelJob(id, reason);
   const opening = openJobNews(backend, worker, log, (id) => stop(id, 'canceled'));
   const settling = new Set<Promise<void>>();
-  const running = new Set<Job<QueuedData>>();
-  worker.on('active', (job) => {
-    running.add(job);
-    tellInTurn(job);
-  });
   worker.on('error', (error) => log.warn({ err: error }, 'worker'));
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
-  worker.on('completed', (job) => {
-    running.delete(job);
-    log.info({ job: job.id }, 'job done');
-  });
+  worker.on('completed', (job) => log.info({ job: job.id }, 'job done'));
   worker.on('failed', (job, error) => {
-    if (job) running.delete(job);
     const settled = settle(store, job, error, log)
       .then(async () => {
         if (job?.id) (await opening).tellEnded(job.id);
@@ -103,33 +102,19 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   worker.on('locksRenewed', ({ jobIds }) => lookForCancellation(jobIds));
   // Of a job that the queue has forgotten, or given to another worker, the child computes on.
   worker.on('lockRenewalFailed', lookForCancellation);
-  /** Gives a job back while the worker still has its connection, as BullMQ does not wait for a child that gives it back itself; then ends its child. */
-  const stopJob = async (job: Job<QueuedData>) => {
-    const returned = job
-      .moveToWait(job.token)
-      // It may have ended at this moment; what stays locked is found by the next worker.
-      .catch((error) => log.warn({ err: error, job: job.id }, 'not returned to the queue'));
-    await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
-    if (job.id) stop(job.id, 'shutdown');
-  };
   await worker.waitUntilReady();
-  process.on('unhandledRejection', ignoreDeadChild);
   return {
     async close() {
       const graceMs = settings.graceMs ?? GRACE_MS;
       const timers: NodeJS.Timeout[] = [];
       const abandoned = new Promise<void>((resolve) => {
-        timers.push(
-          setTimeout(async () => {
-            await Promise.all(Array.from(running, stopJob));
-          }, graceMs),
-        );
+        timers.push(setTimeout(() => worker.cancelAllJobs('shutdown' satisfies StopReason), graceMs));
         timers.push(setTimeout(resolve, graceMs + ABORT_MS));
       });
       await Promise.race([worker.close().then(() => news.close()), abandoned]);
       for (const timer of timers) clearTimeout(timer);
+      await pool.close();
       await Promise.all(settling);
-      process.off('unhandledRejection', ignoreDeadChild);
     },
   };
 }
@@ -151,23 +136,4 @@ async function settle(
   const failure = serviceFailure(error, job.attemptsMade, store);
   const progress = progressOf(job);
   await writeResult(store, job.id, { status: 'failed', started_at, error: failure, progress });
-}
-
-/** Lets a job's progress be told in the order in which it was made, and lost: to BullMQ, one that cannot be told is a failure of the job. */
-function tellInTurn(job: Job<QueuedData>): void {
-  const tell = job.updateProgress.bind(job);
-  let told = Promise.resolve();
-  job.updateProgress = (progress) => {
-    told = told.then(() => tell(progress)).catch(() => {});
-    return told;
-  };
-}
-
-/**
- * BullMQ drops the promise of a message to a child, so one to a child that was killed a moment ago, whose end is not known yet, would end this
- * process. The child's `exit` follows and is handled. Everything else ends the process, as without this.
- */
-function ignoreDeadChild(reason: unknown): void {
-  const code = reason instanceof Error && 'code' in reason ? reason.code : undefined;
-  if (code !== 'ERR_IPC_CHANNEL_CLOSED' && code !== 'EPIPE') throw reason;
 }

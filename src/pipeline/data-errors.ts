@@ -6,6 +6,7 @@ const DATA_ERRORS: ReadonlySet<ErrorCode> = new Set([
   'invalid_labels',
   'non_finite_activation',
   'model_run_failed',
+  'limit_exceeded',
 ]);
 
 /** Does `work`; where it fails on the data it ran on, the error says which of the job's data they are. */

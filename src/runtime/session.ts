@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { EmpError } from '../core/errors.ts';
+import { EmpError, type ErrorCode, isOutOfMemory } from '../core/errors.ts';
 import type { Fetched, TensorNumbers } from '../formats/numbers.ts';
 
 export type ExecutionProvider = 'cpu' | 'cuda';
@@ -44,7 +44,7 @@ export class ModelSession implements AsyncDisposable {
   /**
    * Runs the model once; the event loop waits meanwhile.
    * @param fetches names of the outputs wanted
-   * @throws EmpError model_run_failed with onnxruntime's reason
+   * @throws EmpError model_run_failed with onnxruntime's reason, limit_exceeded where memory could not be had
    */
   async run(feeds: Feeds, fetches: readonly string[]): Promise<ReadonlyMap<string, Fetched>> {
     const runtime = await loadRuntime();
@@ -53,7 +53,7 @@ export class ModelSession implements AsyncDisposable {
       const results = await this.#session.run(Object.fromEntries(tensors), fetches);
       return new Map(fetches.map((name) => [name, toFetched(results[name])]));
     } catch (error) {
-      throw new EmpError('model_run_failed', `onnxruntime: ${reasonOf(error, this.#folders)}`);
+      throw failure('model_run_failed', 'onnxruntime: ', reasonOf(error, this.#folders));
     }
   }
 
@@ -79,7 +79,7 @@ export interface SessionOptions {
 
 /**
  * Opens the `.onnx` file at a path, its external data beside it, or the bytes of one that has no external data.
- * @throws EmpError unsupported_model with onnxruntime's reason, execution_provider_unavailable
+ * @throws EmpError unsupported_model with onnxruntime's reason, limit_exceeded where memory could not be had, execution_provider_unavailable
  */
 export async function openSession(
   model: string | Uint8Array,
@@ -95,7 +95,7 @@ export async function openSession(
     return new ModelSession(session, folders);
   } catch (error) {
     await checkProviders(settings);
-    throw new EmpError('unsupported_model', `onnxruntime cannot open the model: ${reasonOf(error, folders)}`);
+    throw failure('unsupported_model', 'onnxruntime cannot open the model: ', reasonOf(error, folders));
   }
 }
 
@@ -185,6 +185,10 @@ function toTensor({ Tensor }: Runtime, { dtype, shape, data }: Fetched): Tensor 
 
 function toFetched({ type, dims, data }: Tensor): Fetched {
   return { dtype: type, shape: dims, data: data as TensorNumbers };
+}
+
+function failure(code: ErrorCode, context: string, reason: string): EmpError {
+  return new EmpError(isOutOfMemory(reason) ? 'limit_exceeded' : code, context + reason);
 }
 
 const MAX_REASON_LENGTH = 600;

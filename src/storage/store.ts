@@ -98,6 +98,9 @@ export interface Store {
   /** Oldest first. */
   listUnfinished(): Promise<string[]>;
 
+  /** Removes what processes that are gone have left half-made. */
+  sweep(): Promise<void>;
+
   /** Rejects when nothing can be written. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -62,7 +62,7 @@ async function traceBranch(
     const shapes = await traceShapes(standalone.model, files, runtime, signal, standalone.seen);
     return { shapes, inner: await traceInner(standalone.model, shapes, context) };
   } catch (error) {
-    const cannotRun = ['unsupported_model', 'model_run_failed'];
+    const cannotRun = ['unsupported_model', 'model_run_failed', 'limit_exceeded'];
     if (error instanceof EmpError && cannotRun.includes(error.code)) return null;
     throw error;
   }

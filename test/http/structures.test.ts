@@ -19,8 +19,8 @@ async function uploadTo(service: TestApp, name: string, content: Uint8Array): Pr
   return (await readJson(response)).id;
 }
 
-const ask = (service: TestApp, id: string, init?: RequestInit) =>
-  service.fetch(`/v1/models/${id}/structures`, init);
+const ask = (service: TestApp, id: string, client?: string) =>
+  service.fetch(`/v1/models/${id}/structures`, {}, client);
 
 async function refused(response: Response, status: number, code: string) {
   const problem = await readProblem(response);
@@ -33,7 +33,7 @@ async function childrenOf(id: string): Promise<number[]> {
   const found: number[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (command.includes('structure-analysis-child') && command.includes(id)) found.push(Number(pid));
+    if (command.startsWith(`emp structures ${id}`)) found.push(Number(pid));
   }
   return found;
 }
@@ -195,7 +195,7 @@ describe('GET /v1/models/{id}/structures', () => {
 
   test('a model that asks for a terabyte is refused its memory', async () => {
     const id = await upload('swelling.onnx', swelling(2 ** 38));
-    const { detail } = await refused(await ask(service, id), 422, 'unsupported_model');
+    const { detail } = await refused(await ask(service, id), 422, 'limit_exceeded');
     assert.match(detail, /Failed to allocate memory for requested buffer of size 1099511627776/);
   });
 
@@ -220,7 +220,7 @@ describe('GET /v1/models/{id}/structures', () => {
 
 describe('an analysis that takes more than it may have', () => {
   for (const [what, limits, model, reason] of [
-    ['heap', { heapMebibytes: 8 }, perceptron, /takes more memory than an analysis may have/],
+    ['heap', { heapMebibytes: 8 }, perceptron, /takes more than the 4096 MiB that an analysis may have/],
     ['memory', { memoryMebibytes: 1024 }, swelling(2 ** 28), /Failed to allocate memory .* 1073741824/],
     ['output', { outputBytes: 100 }, perceptron, /more families of structures than can be shown/],
   ] as const) {
@@ -228,7 +228,7 @@ describe('an analysis that takes more than it may have', () => {
       const service = await openTestApp({ analysisLimits: limits });
       try {
         const id = await uploadTo(service, 'model.onnx', model);
-        assert.match((await refused(await ask(service, id), 422, 'unsupported_model')).detail, reason);
+        assert.match((await refused(await ask(service, id), 422, 'limit_exceeded')).detail, reason);
         assert.ok(!(await service.files()).some((path) => path.includes('structures')));
       } finally {
         await service.close();
@@ -253,17 +253,21 @@ describe('an analysis without end', () => {
     await sleep(300);
     assert.equal((await childrenOf(id)).length, 1);
     for (const response of await Promise.all(answers)) {
-      const { detail } = await refused(response, 422, 'unsupported_model');
+      const { detail } = await refused(response, 422, 'limit_exceeded');
       assert.match(detail, /endless\.onnx.*longer than 2\.5 seconds/);
     }
     assert.deepEqual(await childrenOf(id), []);
     assert.ok(!(await service.files()).some((path) => path.includes('structures')));
+    // It is remembered: nobody else waits for it.
+    const again = performance.now();
+    await refused(await ask(service, id), 422, 'limit_exceeded');
+    assert.ok(performance.now() - again < 1000);
   });
 
   test('is ended when the last who asked has gone', async () => {
     const id = await open(60_000);
     const clients = await Promise.all([1, 2].map(() => connectTo(service)));
-    for (const client of clients) client.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: x\r\n\r\n`);
+    for (const client of clients) client.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await until('a child', hasChildren(id, 1));
     const [pid] = await childrenOf(id);
     await sleep(50);
@@ -277,10 +281,10 @@ describe('an analysis without end', () => {
   test('does not hold up another model', async () => {
     const id = await open(60_000);
     const client = await connectTo(service);
-    client.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: x\r\n\r\n`);
+    client.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await until('a child', hasChildren(id, 1));
     const fine = await uploadTo(service, 'fc2-mnist.onnx', perceptron);
-    assert.equal((await ask(service, fine)).status, 200);
+    assert.equal((await ask(service, fine, 'another')).status, 200);
     assert.equal((await childrenOf(id)).length, 1);
     client.destroy();
   });
@@ -288,13 +292,25 @@ describe('an analysis without end', () => {
   test('goes on beside one other: further ones wait for their turn', async () => {
     const ids = [await open(4000), await uploadTo(service, 'endless.onnx', endless('other'))];
     const fine = await uploadTo(service, 'fc2-mnist.onnx', perceptron);
-    const hanging = ids.map((id) => ask(service, id));
+    const hanging = ids.map((id) => ask(service, id, `client of ${id}`));
     for (const id of ids) await until('a child', hasChildren(id, 1));
     const waiting = ask(service, fine);
     await sleep(500);
     assert.deepEqual(await childrenOf(fine), []);
-    for (const response of await Promise.all(hanging)) await refused(response, 422, 'unsupported_model');
+    for (const response of await Promise.all(hanging)) await refused(response, 422, 'limit_exceeded');
     assert.equal((await waiting).status, 200);
+  });
+
+  test('takes one turn of its client: others have theirs', async () => {
+    const ids = [await open(60_000), await uploadTo(service, 'endless.onnx', endless('other'))];
+    const fine = await uploadTo(service, 'fc2-mnist.onnx', perceptron);
+    const clients = await Promise.all(ids.map(() => connectTo(service)));
+    for (const [i, id] of ids.entries())
+      clients[i]?.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    await until('a child', async () => (await Promise.all(ids.map(childrenOf))).flat().length === 1);
+    assert.equal((await ask(service, fine, 'another')).status, 200);
+    assert.equal((await Promise.all(ids.map(childrenOf))).flat().length, 1);
+    for (const client of clients) client.destroy();
   });
 
   test('ends with the server', async () => {

@@ -7,17 +7,17 @@ import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { createApp } from '../../src/http/app.ts';
+import { ModelReader } from '../../src/intake/model-reader.ts';
+import { type AnalysisLimits, StructureAnalyses } from '../../src/intake/structure-analyses.ts';
 import { Jobs } from '../../src/jobs/job-service.ts';
-import type { ProcessLimits } from '../../src/jobs/limited-process.ts';
-import { StructureAnalyses } from '../../src/jobs/structure-analyses.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
 
 export interface TestApp {
   readonly app: FastifyInstance;
   readonly store: Store;
-  /** As the global one, on a path, and answered without a socket. */
-  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** As the global one, on a path, and answered without a socket. `client` stands for the address that it comes from. */
+  fetch(path: string, init?: RequestInit, client?: string): Promise<Response>;
   /** Serves on a real socket as well, from the first call on. Resolves to `http://127.0.0.1:PORT`. */
   listen(): Promise<string>;
   /** Files of the data directory's resources and uploads, as relative paths. */
@@ -28,7 +28,7 @@ export interface TestApp {
 export interface TestAppOptions {
   readonly maxUploadBytes?: number;
   readonly closeGraceMs?: number;
-  readonly analysisLimits?: Partial<ProcessLimits>;
+  readonly analysisLimits?: Partial<AnalysisLimits>;
 }
 
 /** What the app stands on: the jobs, and how they are closed. */
@@ -48,11 +48,20 @@ export async function openTestApp(
   const store = await FolderStore.open(dataDirectory);
   const opened = await openJobs({ dataDirectory, store, log });
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
-  const app = await createApp({ store, jobs: opened.jobs, analyses, log, maxUploadBytes, closeGraceMs });
+  const reader = new ModelReader(store.root);
+  const app = await createApp({
+    store,
+    jobs: opened.jobs,
+    reader,
+    analyses,
+    log,
+    maxUploadBytes,
+    closeGraceMs,
+  });
   return {
     app,
     store,
-    fetch: (path, init) => inject(app, path, init),
+    fetch: (path, init, client) => inject(app, path, init, client),
     async listen() {
       if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
       return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
@@ -68,6 +77,7 @@ export async function openTestApp(
     async close() {
       await app.close();
       await analyses.close();
+      await reader.close();
       await opened.close();
       await store.close();
       await rm(dataDirectory, { recursive: true, force: true, maxRetries: 5 });
@@ -94,12 +104,18 @@ async function readTree(directory: string): Promise<Dirent[]> {
 }
 
 /** A request as `fetch` would send it, handed to the app, and its answer as `fetch` would give it. */
-async function inject(app: FastifyInstance, path: string, init: RequestInit = {}): Promise<Response> {
+async function inject(
+  app: FastifyInstance,
+  path: string,
+  init: RequestInit = {},
+  remoteAddress = '127.0.0.1',
+): Promise<Response> {
   const request = new Request(new URL(path, 'http://localhost'), init);
   const payload = Buffer.from(await request.arrayBuffer());
   const { statusCode, headers, rawPayload } = await app.inject({
     method: request.method as NonNullable<InjectOptions['method']>,
     url: path,
+    remoteAddress,
     headers: Object.fromEntries(request.headers),
     ...(payload.byteLength > 0 && { payload }),
   });

@@ -1,4 +1,5 @@
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
+import type { JobLimits } from '../../src/jobs/job-limits.ts';
 import { openJobs } from '../../src/jobs/job-service.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
 import { startRedis } from '../services/redis.ts';
@@ -15,13 +16,16 @@ export interface TestService extends TestApp {
 /** The service as `main.ts` wires it, on a Redis and a data directory of its own; without a worker, jobs stay queued. */
 export async function openTestService({
   worker = false,
+  limits = { timeMs: 120_000, memoryMebibytes: 4096 },
   ...options
-}: TestAppOptions & { worker?: boolean } = {}): Promise<TestService> {
+}: TestAppOptions & { worker?: boolean; limits?: JobLimits } = {}): Promise<TestService> {
   const redis = await startRedis();
   const service = await openTestApp(options, async ({ dataDirectory, store, log }) => {
     const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
     const jobs = await openJobs({ store, backend, log });
-    const working = worker ? await startWorker({ store, backend, concurrency: 1, log, graceMs: 100 }) : null;
+    const working = worker
+      ? await startWorker({ store, backend, concurrency: 1, limits, log, graceMs: 100 })
+      : null;
     return {
       jobs,
       async close() {

@@ -12,6 +12,7 @@ import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
 import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
 import { freshId } from '../../src/storage/ids.ts';
+import { untilGone } from './processes.ts';
 import { openSite, RETRY, readTrace, request, type Site, startTestWorker, tracePath } from './site.ts';
 
 /** Where a suite works; filled in before its tests run. */
@@ -66,6 +67,11 @@ export function contract(kind: string, place: Place): void {
     return { id, service, untilStage };
   }
   const untilStarted = (trace: string) => until(async () => (await readTrace(trace)).length > 0);
+  /** What attempts have left that were not published. */
+  const uploadsLeft = async () =>
+    (await readdir(join(site.store.root, 'uploads'), { recursive: true })).filter((path) =>
+      path.includes('files'),
+    );
   const collect = async (id: string, lastEventId: number) => {
     const events: JobEvent[] = [];
     for await (const event of site.jobs.events(id, lastEventId, AbortSignal.timeout(LONG_MS)))
@@ -154,16 +160,59 @@ export function contract(kind: string, place: Place): void {
     assert.equal((await readTrace(trace)).length, 1);
   });
 
-  for (const signal of ['SIGKILL', 'SIGSEGV']) {
-    test(`a child killed by ${signal} costs an attempt and nothing else`, async () => {
-      const victim = await submit({ behaviour: signal });
+  test('a child that is killed costs an attempt and nothing else', async () => {
+    const victim = await submit({ behaviour: 'SIGKILL' });
+    const next = await submit({});
+    assert.equal((await finish(victim.id)).status, 'succeeded');
+    assert.equal((await finish(next.id)).status, 'succeeded');
+    const [first, second] = await readTrace(victim.trace);
+    assert.notEqual(first?.pid, second?.pid);
+    assert.deepEqual(await uploadsLeft(), []);
+  });
+
+  for (const signal of ['SIGSEGV', 'SIGFPE']) {
+    test(`a job that ends its child by ${signal} would do so again, and is not tried again`, async () => {
+      const victim = await submit({ behaviour: signal, trouble: '9' });
       const next = await submit({});
-      assert.equal((await finish(victim.id)).status, 'succeeded');
+      const job = await finish(victim.id);
+      assert.equal(job.status, 'failed');
+      assert.equal(job.error?.code, 'worker_crashed');
+      assert.match(job.error.detail, new RegExp(`ended by ${signal} once`));
+      assert.ok(job.started_at);
+      assert.equal((await readTrace(victim.trace)).length, 1);
       assert.equal((await finish(next.id)).status, 'succeeded');
-      const [first, second] = await readTrace(victim.trace);
-      assert.notEqual(first?.pid, second?.pid);
+      assert.deepEqual(await uploadsLeft(), []);
     });
   }
+
+  test('a job that takes too long or too much memory says which limit it met, once', async () => {
+    for (const [behaviour, detail] of [
+      ['block', /longer than the 6 seconds .* JOB_TIMEOUT_SECONDS/],
+      ['objects', /more than the 512 MiB of memory .* JOB_MEMORY_MIB/],
+      ['bytes', /more than the 512 MiB of memory .*Array buffer allocation failed.* JOB_MEMORY_MIB/],
+    ] as const) {
+      const { id, trace } = await submit({ behaviour, trouble: '9' });
+      const job = await finish(id);
+      assert.equal(job.status, 'failed');
+      assert.equal(job.error?.code, 'limit_exceeded');
+      assert.match(job.error.detail, detail);
+      assert.equal((await readTrace(trace)).length, 1);
+    }
+    assert.deepEqual(await uploadsLeft(), []);
+  });
+
+  test('a job whose child hears nothing is canceled within two seconds, and the next one runs', async () => {
+    const deaf = await submit({ behaviour: 'block' });
+    const next = await submit({});
+    await untilStarted(deaf.trace);
+    const [attempt] = await readTrace(deaf.trace);
+    const asked = performance.now();
+    assert.equal((await site.jobs.cancel(deaf.id))?.status, 'canceled');
+    assert.ok(performance.now() - asked < 2000, `${performance.now() - asked} ms`);
+    assert.equal((await finish(next.id)).status, 'succeeded');
+    await untilGone(attempt!.pid);
+    assert.deepEqual(await uploadsLeft(), []);
+  });
 
   test('a job that kills every child fails with a reason', async () => {
     const job = await finish((await submit({ behaviour: 'SIGKILL', trouble: '9' })).id);
@@ -184,11 +233,7 @@ export function contract(kind: string, place: Place): void {
     assert.equal(canceled?.error?.code, 'canceled');
     assert.deepEqual(await readTrace(waiting.trace), []);
     assert.deepEqual(await readdir(join(site.store.root, 'jobs', running.id, 'artifacts')), []);
-    const left = await readdir(join(site.store.root, 'uploads'), { recursive: true });
-    assert.deepEqual(
-      left.filter((path) => path.includes('files')),
-      [],
-    );
+    assert.deepEqual(await uploadsLeft(), []);
     const done = await finish((await submit({})).id);
     assert.deepEqual(await site.jobs.cancel(done.id), done);
     assert.equal(await site.jobs.cancel(freshId('job')), null);

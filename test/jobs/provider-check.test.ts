@@ -4,7 +4,12 @@ import { childEnvironment, readChildSettings } from '../../src/jobs/child-settin
 import { requireProviders } from '../../src/jobs/provider-check.ts';
 import type { ExecutionProvider } from '../../src/runtime/session.ts';
 
-const settings = (...providers: ExecutionProvider[]) => ({ storeRoot: '/data', threads: 2, providers });
+const settings = (...providers: ExecutionProvider[]) => ({
+  storeRoot: '/data',
+  threads: 2,
+  providers,
+  memoryMebibytes: 512,
+});
 
 describe('execution providers of a worker', () => {
   test('reach its children in their order', (t) => {

@@ -11,9 +11,10 @@ import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
 
 export const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
+export const LIMITS = { timeMs: 6000, memoryMebibytes: 512 };
 export const RETRY = { attempts: 3, backoffMs: 100 };
 
-/** One process's share of the service: store, queue, jobs, and a worker with the tests' processor. */
+/** One process's share of the service: store, queue, jobs, and a worker with the tests' child. */
 export interface Site {
   readonly store: Store;
   readonly backend: Backend;
@@ -50,14 +51,15 @@ export function startTestWorker(store: Store, backend: Backend): Promise<JobWork
     backend,
     concurrency: 1,
     log,
-    processor: new URL('./test-processor.ts', import.meta.url),
+    limits: LIMITS,
+    program: new URL('./test-child.ts', import.meta.url),
     lockMs: 2000,
     stalledCheckMs: 500,
     graceMs: 200,
   });
 }
 
-/** A request for the tests' processor. */
+/** A request for the tests' child. */
 export function request(metadata: Record<string, string>, model_id = 'mdl_0000000000'): JobRequest {
   return {
     model_id,

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
+import type { Asker } from '../../intake/slots.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/job-service.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
@@ -101,13 +102,14 @@ export function registerJobs(app: App, services: Services): void {
     },
     async (request, reply) => {
       const key = readIdempotencyKey(request);
-      const { job, created } = await submit(request, key);
+      const gone = whenGone(reply);
+      const { job, created } = await submit(request, key, { client: request.ip, signal: gone });
       if (!created) reply.header('idempotency-replayed', 'true');
       reply.header('location', `/v1/jobs/${job.id}`);
       const seconds = parsePreferWait(request.headers.prefer);
       if (seconds === null) return reply.code(202).send(viewOfJob(job));
       reply.header('preference-applied', `wait=${seconds}`);
-      const signal = AbortSignal.any([closing, whenGone(reply)]);
+      const signal = AbortSignal.any([closing, gone]);
       const latest = (await jobs.wait(job.id, seconds * 1000, signal)) ?? job;
       return reply.code(latest.finished_at === null ? 202 : 200).send(viewOfJob(latest));
     },
@@ -137,7 +139,7 @@ export function registerJobs(app: App, services: Services): void {
         operationId: 'cancelJob',
         summary: 'Cancel a job',
         description:
-          'A running job ends within a second; a finished one stays as it is. Answers with the job.',
+          'A running job ends within two seconds; a finished one stays as it is. Answers with the job.',
         params: idParamsSchema,
         response: { 200: jobSchema },
         ...describeOperation({}, 'not_found'),
@@ -147,11 +149,11 @@ export function registerJobs(app: App, services: Services): void {
   );
 
   /** What came along and was not published is gone before the client hears of the job. */
-  async function submit(request: FastifyRequest, key: string | undefined) {
+  async function submit(request: FastifyRequest, key: string | undefined, asker: Asker) {
     await using uploads = new AsyncDisposableStack();
     const prepared = request.isMultipart()
-      ? await receiveJob(request, services, uploads)
-      : await prepareJob(request.body, services);
+      ? await receiveJob(request, services, asker, uploads)
+      : await prepareJob(request.body, services, asker);
     return await jobs.submit(prepared.request, key, prepared.publish);
   }
 }

@@ -27,7 +27,7 @@ const LOCATION = { Location: { schema: { type: 'string' }, description: 'The pat
 
 /** Models: uploaded once, named by content, never changed. */
 export function registerModels(app: App, services: Services): void {
-  const { store, maxUploadBytes } = services;
+  const { store, reader, maxUploadBytes } = services;
 
   registerUploadedResource(app, services, {
     kind: 'models',
@@ -56,15 +56,19 @@ export function registerModels(app: App, services: Services): void {
       'malformed_archive',
       'missing_file',
       'unsupported_model',
+      'limit_exceeded',
+      'not_ready',
     ],
     partsOf: ({ files }) => ({ file: { directory: files } }),
-    async prepare(upload, files) {
+    async prepare(upload, files, asker) {
       const received = files.get('file');
       if (!received)
         throw new EmpError('invalid_request', 'the request has no part named file', [
           { path: 'file', message: 'is missing' },
         ]);
-      const { record, inventory } = await prepareModel(upload, received, maxUploadBytes);
+      const { record, inventory } = await prepareModel(upload, received, maxUploadBytes, (folder, names) =>
+        reader.read(folder, names, asker),
+      );
       return { record, viewOf: (published) => viewOf(published, inventory) };
     },
     async get(id) {

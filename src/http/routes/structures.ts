@@ -25,17 +25,19 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
           'unsupported_model',
           'malformed_onnx',
           'missing_file',
+          'limit_exceeded',
           'not_ready',
         ),
       },
     },
-    async ({ params: { id } }, reply) => {
+    async ({ ip, params: { id } }, reply) => {
       const model = found('models', id, await store.readRecord<ModelRecord>('models', id));
       if (model.format !== 'onnx') {
         const message = `a ${model.format} file holds no graph to find structures in: upload the ONNX export`;
         throw new EmpError('unsupported_model', message, [{ path: model.name, message }]);
       }
-      return analyses.of(model, AbortSignal.any([closing, whenGone(reply)]));
+      const signal = AbortSignal.any([closing, whenGone(reply)]);
+      return analyses.of(model, { client: ip, signal });
     },
   );
 }

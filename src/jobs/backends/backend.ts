@@ -3,6 +3,7 @@ import {
   type IQueueBackend,
   type Job,
   type JobsOptions,
+  type Processor,
   type Queue,
   type QueueEvents,
   type Worker,
@@ -42,7 +43,7 @@ export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilRe
 }
 export interface QueueWorker
   extends NewsSender,
-    Pick<Worker<QueuedData>, 'close' | 'cancelJob' | 'waitUntilReady'> {
+    Pick<Worker<QueuedData>, 'close' | 'cancelJob' | 'cancelAllJobs' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'active' | 'completed', listener: (job: Job<QueuedData>) => void): unknown;
   on(event: 'failed', listener: (job: Job<QueuedData> | undefined, error: Error) => void): unknown;
@@ -50,6 +51,8 @@ export interface QueueWorker
   on(event: 'lockRenewalFailed', listener: (jobIds: string[]) => void): unknown;
   on(event: 'locksRenewed', listener: (renewed: { jobIds: string[] }) => void): unknown;
 }
+/** Does what a message asks for. What it throws is a failed attempt, but for BullMQ's `WaitingError`: the message was given back. */
+export type QueueProcessor = Processor<QueuedData, void>;
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
 
 /** A queue that cannot be had, for a reason that the operator can mend: the message is all there is to say. */
@@ -65,8 +68,7 @@ export interface Backend {
   readonly kind: 'redis' | 'postgres' | 'embedded';
   createQueue(): JobQueue;
   createQueueEvents(): JobQueueEvents;
-  /** @param processor file of the sandboxed processor, run in a child process per slot */
-  createWorker(processor: URL, options: QueueWorkerOptions): QueueWorker;
+  createWorker(processor: QueueProcessor, options: QueueWorkerOptions): QueueWorker;
   /** Rejects when the queue's server does not answer. */
   ping(): Promise<void>;
   /** Calls back whenever the server is there again after it was away; only of one that may have forgotten jobs meanwhile. */

@@ -1,32 +1,35 @@
-import type { SandboxedJob } from 'bullmq';
-import type { ExecutionProvider } from '../../runtime/session.ts';
 import type { Store } from '../../storage/store.ts';
+import type { RunContext } from '../child-program.ts';
+import type { ChildSettings } from '../child-settings.ts';
+import type { ProgressEvent } from '../job.ts';
 
 /** Why a task's signal aborts: its job was canceled, or the worker shuts down and has given the message back to the queue. */
 export type StopReason = 'canceled' | 'shutdown';
 
-/** What a child process lends to the message that it works on. */
-export interface Workshop {
+/** What a child process lends to the message that it works on. Its signal's reason is a `StopReason`; what it tells is its progress, all of it each time. */
+export interface Workshop
+  extends RunContext<readonly ProgressEvent[]>,
+    Pick<ChildSettings, 'threads' | 'providers' | 'memoryMebibytes'> {
   readonly store: Store;
-  /** Threads that it may compute on. */
-  readonly threads: number;
-  /** What models run on, in order of preference. */
-  readonly providers: readonly ExecutionProvider[];
-  /** Its reason is a `StopReason`. */
-  readonly signal: AbortSignal;
 }
 
-/** What of a queue's message its task sees. */
-export type Message<D> = Pick<
-  SandboxedJob<D>,
-  'id' | 'name' | 'data' | 'processedOn' | 'progress' | 'updateProgress'
->;
+/** A message as its task sees it. */
+export interface Message<D> {
+  /** Of the job that it stands for. */
+  readonly id: string;
+  readonly name: string;
+  readonly data: D;
+  /** Milliseconds, by the clock of the queue's server. */
+  readonly processedOn: number | undefined;
+  /** What attempts before this one have told. */
+  readonly progress: unknown;
+}
+
+/** `done`: nothing more is to be done. `returned`: the message goes back to the queue, as its worker shuts down. */
+export type TaskEnd = 'done' | 'returned';
 
 /** What a file of this folder exports: what is done about a message, in a child of a worker. */
 export interface Task<D> {
-  /**
-   * Returns `done` when nothing more is to be done, `returned` when the worker has given the message back. Throws what makes the queue
-   * try again.
-   */
-  run(message: Message<D>, workshop: Workshop): Promise<'done' | 'returned'>;
+  /** Throws what makes the queue try again. */
+  run(message: Message<D>, workshop: Workshop): Promise<TaskEnd>;
 }

@@ -4,12 +4,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmpError } from '../../src/core/errors.ts';
-import { createProcessor } from '../../src/jobs/create-processor.ts';
 import { jobTask, type Work } from '../../src/jobs/run-job.ts';
+import { serveTasks } from '../../src/jobs/serve-tasks.ts';
 
 /**
- * A processor whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
- * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (computes for 7 seconds and hears nothing), `SIGKILL`, `SIGSEGV`.
+ * A worker's child whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
+ * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (computes without end and hears nothing), `objects` and `bytes` (takes all memory), `SIGKILL` and other signals.
  */
 const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress }) => {
   const { trace = '', behaviour, trouble = '1', steps = '1', stepMs = '1', seed = '' } = metadata;
@@ -21,7 +21,11 @@ const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress })
     if (behaviour === 'refuse')
       throw new EmpError('malformed_onnx', 'node 3 is cut short', [{ path: 'node/3', message: 'cut' }]);
     if (behaviour === 'block') {
-      for (const end = Date.now() + 7000; Date.now() < end; );
+      for (;;);
+    } else if (behaviour === 'objects') {
+      for (const kept: object[] = []; ; ) kept.push(Array.from({ length: 1000 }, () => ({})));
+    } else if (behaviour === 'bytes') {
+      new Uint8Array(2 ** 31).fill(1);
     } else {
       process.kill(process.pid, behaviour);
       await sleep(60_000);
@@ -50,4 +54,4 @@ const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress })
   };
 };
 
-export default await createProcessor({ prune: async () => ({ run: jobTask(work) }) });
+await serveTasks({ prune: async () => ({ run: jobTask(work) }) });

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { readSources, sourceKey } from '../../src/jobs/source-key.ts';
+import { readSources, sourceKey } from '../../src/intake/source-key.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
-const CHILD = 'jobs/structure-analysis-child.ts';
+const CHILD = 'intake/find-structures.ts';
 let directory: string;
 let copy: string;
 before(async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SharedRuns } from '../../src/jobs/shared-runs.ts';
+import { SharedRuns } from '../../src/intake/shared-runs.ts';
 
 const NEVER = new AbortController().signal;
 

@@ -13,7 +13,7 @@ import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { ModelRecord } from '../../src/storage/records.ts';
 import type { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
-import { log, request } from './site.ts';
+import { LIMITS, log, request } from './site.ts';
 
 let directory: string;
 before(async () => {
@@ -53,12 +53,12 @@ async function storeModel(store: Store): Promise<ModelRecord> {
   return record;
 }
 
-test('the real processor prunes a stored model into the artifacts its result names', async () => {
+test('a child prunes a stored model into the artifacts its result names', async () => {
   const redis = await startRedis();
   const store = await FolderStore.open(join(directory, 'data'));
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
   const jobs = await openJobs({ store, backend, log });
-  const worker = await startWorker({ store, backend, concurrency: 1, log });
+  const worker = await startWorker({ store, backend, concurrency: 1, limits: LIMITS, log });
   try {
     const model = await storeModel(store);
     const { job } = await jobs.submit(request({}, model.id));

@@ -1,0 +1,94 @@
+import { EmpError } from '../core/errors.ts';
+import type { ModelInventory } from '../formats/model.ts';
+import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
+import { childEnvironment } from '../jobs/child-settings.ts';
+import type { ChildLimits } from '../jobs/limited-child.ts';
+import type { AnalysisAnswer, AnalysisRequest, AnalysisTasks } from './analysis-tasks.ts';
+import { type Asker, Slots } from './slots.ts';
+
+/** The program of the children that look into models. */
+export const ANALYSIS_CHILD = new URL('./analysis-child.ts', import.meta.url);
+
+export interface ReaderLimits extends ChildLimits {
+  readonly timeMs: number;
+}
+
+/** A file that makes a reader slow holds up one other at most. */
+const READERS = 2;
+const LIMITS: ReaderLimits = { timeMs: 60_000, heapMebibytes: 1024, memoryMebibytes: 4096, threads: 0 };
+
+/**
+ * Reads models and plans jobs, in children within limits of time and memory: a graph may have any number of nodes, and be tied up in ways
+ * that nobody thought of.
+ */
+export class ModelReader {
+  readonly #pool: ChildPool<AnalysisRequest, AnalysisAnswer>;
+  readonly #limits: ReaderLimits;
+  readonly #slots = new Slots(READERS);
+
+  /** @param storeRoot of the store whose models are read */
+  constructor(storeRoot: string, limits: Partial<ReaderLimits> = {}) {
+    this.#limits = { ...LIMITS, ...limits };
+    const { memoryMebibytes } = this.#limits;
+    const env = childEnvironment({ storeRoot, threads: 1, providers: ['cpu'], memoryMebibytes });
+    this.#pool = new ChildPool(ANALYSIS_CHILD, env, this.#limits);
+  }
+
+  /** Has a child ready for the first who asks. */
+  warm(): void {
+    this.#pool.warm();
+  }
+
+  /**
+   * What the files of a folder hold, by their names there.
+   * @throws EmpError as `readModelInventory`, limit_exceeded for what takes too much, not_ready when others come first or the client leaves
+   */
+  read(directory: string, names: readonly string[], asker: Asker): Promise<ModelInventory> {
+    return this.#run('read', names[0] ?? '', { directory, names }, asker);
+  }
+
+  /** As `planJob`, whose errors it throws. @throws EmpError limit_exceeded, not_ready */
+  plan(ask: AnalysisTasks['plan']['ask'], asker: Asker): Promise<AnalysisTasks['plan']['answer']> {
+    return this.#run('plan', ask.inputs.model.id, ask, asker);
+  }
+
+  /** Ends what goes on, and resolves when it has ended. */
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async #run<T extends 'read' | 'plan'>(
+    task: T,
+    about: string,
+    ask: AnalysisTasks[T]['ask'],
+    asker: Asker,
+  ): Promise<AnalysisTasks[T]['answer']> {
+    using _slot = await this.#slots.take(asker);
+    const { timeMs } = this.#limits;
+    try {
+      const request = { task, about, ask } as AnalysisRequest;
+      const answer = await this.#pool.run(request, { timeMs, signal: asker.signal });
+      return answer as AnalysisTasks[T]['answer'];
+    } catch (error) {
+      throw asker.signal.aborted ? abandoned() : this.#nameLimit(error, about);
+    }
+  }
+
+  #nameLimit(error: unknown, name: string): unknown {
+    if (!(error instanceof ChildFailure)) return error;
+    if (error.end.signal === 'SIGKILL' && error.how === 'crashed')
+      return new EmpError('not_ready', 'the process that read the model was killed; try again');
+    const { timeMs, memoryMebibytes } = this.#limits;
+    const limit =
+      error.how === 'out_of_time'
+        ? `takes longer than the ${timeMs / 1000} seconds`
+        : error.isOutOfMemory && `takes more than the ${memoryMebibytes} MiB of memory`;
+    if (!limit) return error;
+    const message = `reading it ${limit} that it may: its graph has more parts than a model needs`;
+    return new EmpError('limit_exceeded', `${name}: ${message}`, [{ path: name, message }]);
+  }
+}
+
+function abandoned(): EmpError {
+  return new EmpError('not_ready', 'the model was no longer read when the request ended; try again');
+}

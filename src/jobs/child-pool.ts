@@ -1,0 +1,124 @@
+import { fileURLToPath } from 'node:url';
+import { EmpError, isOutOfMemory } from '../core/errors.ts';
+import { type ChildEnd, type ChildLimits, LimitedChild } from './limited-child.ts';
+
+export interface ChildRun<News> {
+  /** The child is killed after so long. */
+  readonly timeMs: number;
+  /** Asks the child to end; its reason is told to it. */
+  readonly signal: AbortSignal;
+  /** How long it may take to end before it is killed. With 0, the default, it is not asked. */
+  readonly patienceMs?: number;
+  onNews?(news: News): void;
+}
+
+/** A child ended without an answer. */
+export class ChildFailure extends Error {
+  override readonly name = 'ChildFailure';
+  /** `stopped`: killed because the signal had aborted. `crashed`: ended by itself, or by a signal that was not ours. */
+  readonly how: 'crashed' | 'out_of_time' | 'stopped';
+  readonly end: ChildEnd;
+
+  constructor(how: ChildFailure['how'], end: ChildEnd) {
+    super(`the computing process ended ${end.signal ? `by ${end.signal}` : `with code ${end.code}`}`);
+    this.how = how;
+    this.end = end;
+  }
+
+  /** Whether it ended because it may have no more memory. */
+  get isOutOfMemory(): boolean {
+    return this.how === 'crashed' && isOutOfMemory(this.end.lastWords);
+  }
+}
+
+/** A child that holds a larger share of its memory when its work is done ends, so that memory comes back. */
+const KEPT_SHARE = 0.25;
+
+/**
+ * Processes that compute what this one must not: what they work on may loop for ever, ask for any amount of memory, or crash native code. Each does one thing at a time, within limits
+ * that are enforced from here, and is used again if it behaved. None outlives this process.
+ */
+export class ChildPool<Request, Answer, News = never> {
+  readonly #start: () => LimitedChild<Request, Answer, News>;
+  readonly #keptBytes: number;
+  readonly #idle = new Set<LimitedChild<Request, Answer, News>>();
+  readonly #all = new Set<LimitedChild<Request, Answer, News>>();
+
+  /**
+   * @param program a file that calls `serveParent`
+   * @param env of `childEnvironment`
+   */
+  constructor(program: URL, env: NodeJS.ProcessEnv, limits: ChildLimits) {
+    this.#start = () => new LimitedChild(fileURLToPath(program), env, limits);
+    this.#keptBytes = KEPT_SHARE * limits.memoryMebibytes * 2 ** 20;
+  }
+
+  /** Starts a child ahead of the first request. */
+  warm(): void {
+    if (this.#all.size === 0) this.#idle.add(this.#add());
+  }
+
+  /**
+   * Has a child do something. Settles when it has answered or is gone.
+   * @throws EmpError that the child threw, ChildFailure where it gave no answer, the signal's reason where it had aborted; other errors of the child by their message
+   */
+  async run(request: Request, { timeMs, signal, patienceMs = 0, onNews }: ChildRun<News>): Promise<Answer> {
+    signal.throwIfAborted();
+    const [idle] = this.#idle;
+    const child = idle ?? this.#add();
+    this.#idle.delete(child);
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    let how: ChildFailure['how'] = 'crashed';
+    const kill = (why: ChildFailure['how']) => {
+      how = why;
+      child.kill();
+    };
+    const timers = [setTimeout(kill, timeMs, 'out_of_time')];
+    const stop = () => {
+      if (patienceMs > 0) child.send({ kind: 'stop', reason: signal.reason });
+      timers.push(setTimeout(kill, patienceMs, 'stopped'));
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    child.listener = (message) => {
+      if (message.kind === 'news') return onNews?.(message.news);
+      if (message.kind === 'done') {
+        this.#giveBack(child, message.residentBytes);
+        return resolve(message.answer);
+      }
+      if (message.kind === 'gone') return reject(new ChildFailure(how, message));
+      this.#giveBack(child, message.residentBytes);
+      const { code, text, findings, stack } = message;
+      reject(code ? new EmpError(code, text, findings) : Object.assign(new Error(text), { stack }));
+    };
+    try {
+      child.send({ kind: 'run', request });
+      return await promise;
+    } finally {
+      for (const timer of timers) clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Kills all children, and resolves when they are gone. */
+  async close(): Promise<void> {
+    for (const child of this.#all) child.kill();
+    await Promise.all(Array.from(this.#all, ({ gone }) => gone));
+  }
+
+  #add(): LimitedChild<Request, Answer, News> {
+    const child = this.#start();
+    this.#all.add(child);
+    void child.gone.then(() => {
+      this.#all.delete(child);
+      this.#idle.delete(child);
+    });
+    return child;
+  }
+
+  #giveBack(child: LimitedChild<Request, Answer, News>, residentBytes: number): void {
+    child.listener = () => {};
+    if (child.isKilled) return;
+    if (residentBytes > this.#keptBytes) child.kill();
+    else this.#idle.add(child);
+  }
+}

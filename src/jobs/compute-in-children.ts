@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Job, WaitingError } from 'bullmq';
+import type { Logger } from 'pino';
+import type { EmpError } from '../core/errors.ts';
+import type { Store } from '../storage/store.ts';
+import type { QueuedData, QueueProcessor } from './backends/backend.ts';
+import { ChildFailure, type ChildPool } from './child-pool.ts';
+import { type JobRecord, type JobResult, type ProgressEvent, startOf } from './job.ts';
+import { type JobLimits, outOfMemory, outOfTime } from './job-limits.ts';
+import { progressOf } from './progress-events.ts';
+import { crashFailure, inputFailure, writeResult } from './result.ts';
+import { CANCELED } from './run-job.ts';
+import type { Message, TaskEnd } from './tasks/task.ts';
+
+export type JobPool = ChildPool<Message<QueuedData>, TaskEnd, readonly ProgressEvent[]>;
+
+/** A computation returns to its event loop far more often than this. One that does not is killed. */
+const PATIENCE_MS = 1000;
+/** A queue's server that is there answers in milliseconds. */
+const RETURN_MS = 1000;
+/** Native code that meets one of these meets it again with the same model. */
+const FAULTS: readonly (string | null)[] = ['SIGFPE', 'SIGSEGV', 'SIGILL', 'SIGBUS', 'SIGABRT'];
+
+/** What a worker does about a message: a child does it, and what the child cannot say any more is said for it. */
+export function computeInChildren(
+  pool: JobPool,
+  store: Store,
+  limits: JobLimits,
+  log: Logger,
+): QueueProcessor {
+  // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
+  return async (job, token, given) => {
+    const signal = given ?? new AbortController().signal;
+    const { id = '', name, data, processedOn, progress } = job;
+    try {
+      const onNews = tellInTurn(job);
+      const message = { id, name, data, processedOn, progress };
+      const run = { timeMs: limits.timeMs, signal, patienceMs: PATIENCE_MS, onNews };
+      if ((await pool.run(message, run)) === 'done') return;
+    } catch (error) {
+      if (!(error instanceof ChildFailure)) throw error;
+      // It could not remove what it had not published.
+      await store.sweep().catch((cause) => log.warn({ err: cause }, 'not swept'));
+      const outcome = signal.reason === 'shutdown' ? null : outcomeOf(error, signal, limits);
+      if (outcome) return endJob(store, job, outcome);
+      if (!signal.aborted) throw error;
+    }
+    const returned = job
+      .moveToWait(token)
+      // What stays locked is found by the next worker.
+      .catch((error) => log.warn({ err: error, job: id }, 'not returned to the queue'));
+    await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
+    throw new WaitingError();
+  };
+}
+
+type Outcome = Pick<JobResult, 'status' | 'error'>;
+
+/** How the job ends whose child has ended so; null where another attempt may end otherwise. */
+function outcomeOf(failure: ChildFailure, signal: AbortSignal, limits: JobLimits): Outcome | null {
+  const failed = (error: EmpError) => ({ status: 'failed', error: inputFailure(error) }) as const;
+  if (signal.aborted) return CANCELED;
+  if (failure.how === 'out_of_time') return failed(outOfTime(limits));
+  if (failure.isOutOfMemory) return failed(outOfMemory(limits));
+  if (FAULTS.includes(failure.end.signal)) return { status: 'failed', error: crashFailure(failure, 1) };
+  return null;
+}
+
+async function endJob(store: Store, job: Job<QueuedData>, outcome: Outcome): Promise<void> {
+  const { id = '', processedOn } = job;
+  const record = await store.readRecord<JobRecord>('jobs', id);
+  if (!record) return;
+  const started_at = processedOn === undefined ? null : startOf(record, processedOn);
+  await writeResult(store, id, { ...outcome, started_at, progress: progressOf(job) });
+}
+
+/** Tells a job's progress in the order in which it was made, and lets it be lost: to BullMQ, one that cannot be told is a failure of the job. */
+function tellInTurn(job: Job<QueuedData>): (progress: readonly ProgressEvent[]) => void {
+  let told = Promise.resolve();
+  return (progress) => {
+    told = told.then(() => job.updateProgress([...progress])).catch(() => {});
+  };
+}

@@ -1,0 +1,20 @@
+import { FolderStore } from '../storage/folder-store.ts';
+import { serveParent } from './child-program.ts';
+import { readChildSettings } from './child-settings.ts';
+import type { ProgressEvent } from './job.ts';
+import type { Message, Task, TaskEnd } from './tasks/task.ts';
+
+/** The program of a worker's children: does what the messages' tasks say. */
+export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Task<never>>>>): Promise<void> {
+  const settings = readChildSettings();
+  const store = await FolderStore.open(settings.storeRoot);
+  serveParent<Message<never>, TaskEnd, readonly ProgressEvent[]>(
+    async (message, context) => {
+      const load = tasks[message.name];
+      if (!load) throw new Error(`this version knows no task ${message.name}`);
+      const { run } = await load();
+      return run(message, { store, ...settings, ...context });
+    },
+    ({ name, id }) => `${name} ${id}`,
+  );
+}
