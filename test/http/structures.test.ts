@@ -267,7 +267,8 @@ describe('an analysis without end', () => {
   test('is ended when the last who asked has gone', async () => {
     const id = await open(60_000);
     const clients = await Promise.all([1, 2].map(() => connectTo(service)));
-    for (const client of clients) client.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    for (const client of clients)
+      client.write(`GET /v1/models/${id}/structures HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await until('a child', hasChildren(id, 1));
     const [pid] = await childrenOf(id);
     await sleep(50);

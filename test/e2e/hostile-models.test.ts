@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createNpyOf } from '../formats/npy-bytes.ts';
+import { untilGone } from '../jobs/processes.ts';
+import { ServiceProcess } from './service-process.ts';
+
+const ROWS = 8;
+const COLUMNS = 16;
+const WITHIN_MS = 30_000;
+
+interface JobView {
+  id: string;
+  status: string;
+  finished_at: string | null;
+  error: { code: string; detail: string } | null;
+}
+
+/** A model and data of its shape, as one request. */
+async function formOf(model: string): Promise<FormData> {
+  const form = new FormData();
+  const values = Float32Array.from({ length: ROWS * COLUMNS }, (_, i) => Math.sin(i));
+  const labels = BigInt64Array.from({ length: ROWS }, (_, i) => BigInt(i));
+  const bytes = await readFile(new URL(`../models/hostile/${model}`, import.meta.url));
+  form.append('model', new Blob([bytes]), model);
+  form.append('evaluation', new Blob([createNpyOf('<f4', values, [ROWS, COLUMNS])]), 'x.npy');
+  form.append('evaluation_labels', new Blob([createNpyOf('<i8', labels, [ROWS])]), 'labels.npy');
+  return form;
+}
+
+async function call(url: string, init?: RequestInit): Promise<JobView> {
+  const response = await fetch(url, init);
+  assert.ok(response.ok, `${url}: ${response.status} ${await response.clone().text()}`);
+  return (await response.json()) as JobView;
+}
+
+const submit = async (url: string, model: string) =>
+  call(`${url}/v1/jobs`, { method: 'POST', body: await formOf(model) });
+
+async function until(url: string, id: string, holds: (job: JobView) => boolean): Promise<JobView> {
+  const deadline = Date.now() + WITHIN_MS;
+  for (;;) {
+    const job = await call(`${url}/v1/jobs/${id}`);
+    if (holds(job)) return job;
+    assert.ok(Date.now() < deadline, JSON.stringify(job));
+    await sleep(20);
+  }
+}
+
+const isRunning = ({ status }: JobView) => status === 'running';
+const isOver = ({ finished_at }: JobView) => finished_at !== null;
+
+describe('models that would stop the service', () => {
+  let directory: string;
+  let service: ServiceProcess;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'emp-hostile-'));
+    service = await start('data');
+  });
+  after(async () => {
+    await service.stop('SIGKILL');
+    await rm(directory, { recursive: true, maxRetries: 5 });
+  });
+  const start = (name: string) =>
+    ServiceProcess.start('all', { PORT: '0', DATA_DIR: join(directory, name), JOB_MEMORY_MIB: '1024' });
+
+  test('one that loops for ever is canceled within two seconds, and the next job runs', async () => {
+    const { id } = await submit(service.url, 'loop-forever.onnx');
+    await until(service.url, id, isRunning);
+    // Into the loop.
+    await sleep(1500);
+    const asked = performance.now();
+    const canceled = await call(`${service.url}/v1/jobs/${id}/cancel`, { method: 'POST' });
+    assert.equal(canceled.status, 'canceled');
+    assert.ok(performance.now() - asked < 2000, `${performance.now() - asked} ms`);
+    const next = await submit(service.url, 'alloc-5g.onnx');
+    assert.ok(await until(service.url, next.id, isOver));
+  });
+
+  for (const model of ['alloc-5g.onnx', 'loop-double.onnx']) {
+    test(`${model} is refused its memory`, async () => {
+      const { id } = await submit(service.url, model);
+      const job = await until(service.url, id, isOver);
+      assert.equal(job.status, 'failed');
+      assert.equal(job.error?.code, 'limit_exceeded');
+      assert.match(job.error.detail, /more than the 1024 MiB of memory .* raise JOB_MEMORY_MIB/);
+    });
+  }
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    test(`no child is left of a service that ended by ${signal} while one looped`, async () => {
+      const other = await start(signal);
+      const { id } = await submit(other.url, 'loop-forever.onnx');
+      await until(other.url, id, isRunning);
+      await sleep(1000);
+      const children = await other.children();
+      assert.ok(children.length >= 2, 'one that reads and one that computes');
+      await other.stop(signal);
+      await Promise.all(children.map((pid) => untilGone(pid)));
+    });
+  }
+});
