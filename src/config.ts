@@ -55,6 +55,7 @@ const environmentSchema = z
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
     EXECUTION_PROVIDERS: optional(providers.default(['cpu'])),
+    HEARTBEAT_FILE: optional(z.string().optional()),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
@@ -82,6 +83,8 @@ export interface Config {
   readonly workerThreads: number;
   /** What models run on, in order of preference. */
   readonly executionProviders: readonly ExecutionProvider[];
+  /** What a worker writes every two seconds while it is well. */
+  readonly heartbeatFile: string | undefined;
 }
 
 /** A setting that cannot be used. The message names it and what would be right, in one line. */
@@ -113,5 +116,6 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
     executionProviders: settings.EXECUTION_PROVIDERS,
+    heartbeatFile: settings.HEARTBEAT_FILE,
   };
 }

@@ -5,6 +5,7 @@ import { type Config, ConfigError, parseConfig } from './config.ts';
 import { createApp } from './http/app.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
+import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openJobs } from './jobs/job-service.ts';
 import { StructureAnalyses } from './jobs/structure-analyses.ts';
 import { startWorker } from './jobs/worker.ts';
@@ -51,6 +52,10 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       } = config;
       const worker = await startWorker({ store, backend, concurrency, threads, providers, log });
       opened.push(() => worker.close());
+      if (config.heartbeatFile) {
+        const heartbeat = await startHeartbeat({ path: config.heartbeatFile, backend, log });
+        opened.push(async () => heartbeat.close());
+      }
     }
     if (role !== 'worker') {
       const analyses = new StructureAnalyses({ store, log });
