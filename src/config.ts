@@ -57,6 +57,7 @@ const environmentSchema = z
     JOB_TIMEOUT_SECONDS: optional(integer(1, 14 * 24 * 3600).default(3600)),
     JOB_MEMORY_MIB: optional(integer(256, 2 ** 24).default(4096)),
     EXECUTION_PROVIDERS: optional(providers.default(['cpu'])),
+    HEARTBEAT_FILE: optional(z.string().optional()),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
@@ -86,6 +87,8 @@ export interface Config {
   readonly jobLimits: { readonly timeMs: number; readonly memoryMebibytes: number };
   /** What models run on, in order of preference. */
   readonly executionProviders: readonly ExecutionProvider[];
+  /** What a worker writes every two seconds while it is well. */
+  readonly heartbeatFile: string | undefined;
 }
 
 /** A setting that cannot be used. The message names it and what would be right, in one line. */
@@ -121,5 +124,6 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
       memoryMebibytes: settings.JOB_MEMORY_MIB,
     },
     executionProviders: settings.EXECUTION_PROVIDERS,
+    heartbeatFile: settings.HEARTBEAT_FILE,
   };
 }

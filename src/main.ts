@@ -7,6 +7,7 @@ import { ModelReader } from './intake/model-reader.ts';
 import { StructureAnalyses } from './intake/structure-analyses.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
+import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openJobs } from './jobs/job-service.ts';
 import { startWorker } from './jobs/worker.ts';
 import { FolderStore } from './storage/folder-store.ts';
@@ -53,6 +54,10 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       } = config;
       const worker = await startWorker({ store, backend, concurrency, threads, providers, limits, log });
       opened.push(() => worker.close());
+      if (config.heartbeatFile) {
+        const heartbeat = await startHeartbeat({ path: config.heartbeatFile, backend, log });
+        opened.push(async () => heartbeat.close());
+      }
     }
     if (role !== 'worker') {
       const analyses = new StructureAnalyses({ store, log });

@@ -15,7 +15,7 @@ export interface ReaderLimits extends ChildLimits {
 
 /** A file that makes a reader slow holds up one other at most. */
 const READERS = 2;
-const LIMITS: ReaderLimits = { timeMs: 60_000, heapMebibytes: 1024, memoryMebibytes: 4096, threads: 0 };
+const LIMITS: ReaderLimits = { timeMs: 60_000, heapMebibytes: 1024, memoryMebibytes: 1536, threads: 0 };
 
 /**
  * Reads models and plans jobs, in children within limits of time and memory: a graph may have any number of nodes, and be tied up in ways

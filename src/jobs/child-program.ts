@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import type { FromChild, ToChild, ToldError } from './child-messages.ts';
 
@@ -23,16 +24,17 @@ export function serveParent<Request, Answer, News = never>(
     process.send?.(message, undefined, undefined, () => {});
   };
   const tell = (news: News) => say({ kind: 'news', news });
+  const program = `emp ${basename(process.argv[1] ?? '', '.ts')}`;
   let stop = new AbortController();
   process.on('message', async (message: ToChild<Request>) => {
     if (message.kind === 'stop') return stop.abort(message.reason);
     stop = new AbortController();
-    process.title = `emp ${nameOf(message.request)}`;
+    process.title = `${program} ${nameOf(message.request)}`;
     const said = await handle(message.request, { signal: stop.signal, tell }).then(
       (answer) => ({ kind: 'done', answer }) as const,
       (error: unknown) => ({ kind: 'failed', ...toldError(error) }) as const,
     );
-    process.title = 'emp idle';
+    process.title = `${program} idle`;
     say({ ...said, residentBytes: process.memoryUsage.rss() });
   });
 }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { ExecutionProvider } from '../runtime/session.ts';
 
 /** What a worker tells its child processes, by environment variables of its own: a job, which any worker may take, cannot know it. */
@@ -16,17 +15,17 @@ const STORE_ROOT = 'EMP_CHILD_STORE_ROOT';
 const THREADS = 'EMP_CHILD_THREADS';
 const PROVIDERS = 'EMP_CHILD_PROVIDERS';
 const MEMORY = 'EMP_CHILD_MEMORY';
-/** The queue's credentials: no business of a process that reads uploaded files. */
-const SECRETS = ['REDIS_URL', 'DATABASE_URL'];
 
 /**
- * A child's environment: this process's, less its secrets. The compiled form of the child's code is kept, which saves each new child
- * the stripping of its types: 140 ms and 30 MB.
+ * What children do not get: the queue's credentials, no business of a process that reads uploaded files, and Node's cache of compiled code.
+ * It would save each child 140 ms, but what one child writes into it the next ones run, and an uploaded model is a program in a native runtime.
  */
+const WITHHELD = ['REDIS_URL', 'DATABASE_URL', 'NODE_COMPILE_CACHE'];
+
+/** A child's environment: this process's, less what is withheld. */
 export function childEnvironment(settings: ChildSettings): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env };
-  for (const name of SECRETS) delete environment[name];
-  environment.NODE_COMPILE_CACHE ??= join(settings.storeRoot, 'compile-cache');
+  for (const name of WITHHELD) delete environment[name];
   environment[STORE_ROOT] = settings.storeRoot;
   environment[THREADS] = String(settings.threads);
   environment[PROVIDERS] = settings.providers.join();

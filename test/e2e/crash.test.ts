@@ -92,7 +92,7 @@ describe('kill -9 in the middle of a job', () => {
     for (const service of started) await service.stop('SIGKILL');
     await redis?.stop();
     await model?.[Symbol.asyncDispose]();
-    // A killed service's child may still be writing its compile cache.
+    // A killed service's child may still be writing.
     for (const directory of directories)
       await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   });

@@ -41,6 +41,7 @@ describe('what is written beside the code', () => {
       ['SECURITY.md', ''],
       ['docs/architecture.md', 'docs/'],
       ['docs/gradients.md', 'docs/'],
+      ['docs/operations.md', 'docs/'],
       ['docs/structures.md', 'docs/'],
       ['examples/README.md', 'examples/'],
     ]) {
@@ -71,6 +72,7 @@ describe('what is written beside the code', () => {
       'redis-server',
       ...['--appendonly', 'yes'],
       ...['--maxmemory-policy', 'noeviction'],
+      ...['--maxmemory', '512mb'],
     ]);
     for (const role of ['api', 'worker']) {
       assert.deepEqual(services[role].command, ['node', 'src/main.ts', role]);

@@ -33,7 +33,7 @@ async function childrenOf(id: string): Promise<number[]> {
   const found: number[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (command.startsWith(`emp structures ${id}`)) found.push(Number(pid));
+    if (command.startsWith(`emp analysis-child structures ${id}`)) found.push(Number(pid));
   }
   return found;
 }

@@ -42,7 +42,7 @@ describe('children', () => {
     assert.deepEqual(limit('Max core file size'), [0, 0]);
     assert.equal(badness, 1000);
     assert.deepEqual(environment, { GIVEN: 'given', PATH: undefined });
-    assert.match(command!, /^emp test look/);
+    assert.match(command!, /^emp pool-child test look/);
   });
 
   test('are used again', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,10 +54,13 @@ async function storeModel(store: Store): Promise<ModelRecord> {
   return record;
 }
 
-test('a child prunes a stored model into the artifacts its result names', async () => {
+test('a child prunes a stored model into the artifacts its result names, and leaves no code to be run', async () => {
   const redis = await startRedis();
   const store = await FolderStore.open(join(directory, 'data'));
   const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
+  // The operator's own, for the service.
+  const codeCache = join(directory, 'code');
+  process.env.NODE_COMPILE_CACHE = codeCache;
   const jobs = await openJobs({ store, backend, log });
   const worker = await startWorker({ store, backend, concurrency: 1, limits: LIMITS, log });
   try {
@@ -76,7 +80,15 @@ test('a child prunes a stored model into the artifacts its result names', async 
     }
     const missing = await jobs.submit(request({}, 'mdl_9999999999'));
     assert.equal((await jobs.wait(missing.job.id, 20_000))?.error?.code, 'not_found');
+    // What one job's process writes there, the next one would run.
+    assert.equal(existsSync(codeCache), false);
+    const kinds = ['datasets', 'idempotency', 'index', 'jobs', 'models', 'uploads'];
+    assert.deepEqual(
+      (await readdir(store.root)).filter((name) => !kinds.includes(name)),
+      [],
+    );
   } finally {
+    delete process.env.NODE_COMPILE_CACHE;
     await worker.close();
     await jobs.close();
     await backend.close();
