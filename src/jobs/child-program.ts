@@ -19,6 +19,8 @@ export function serveParent<Request, Answer, News = never>(
   nameOf: (request: Request) => string,
 ): void {
   process.once('disconnect', () => process.exit(1));
+  // A terminal and a service manager tell all processes: what becomes of the work is the parent's to say.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
   const say = (message: FromChild<Answer, News>) => {
     // Where the channel is gone, this process ends.
     process.send?.(message, undefined, undefined, () => {});

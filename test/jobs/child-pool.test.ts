@@ -106,6 +106,14 @@ describe('children', () => {
     assert.equal((await run('answer')).pid, answer.pid);
   });
 
+  test('leave it to their parent what a signal to all of them means', async () => {
+    const { pid } = await run('answer');
+    for (const signal of ['SIGINT', 'SIGTERM']) process.kill(pid, signal);
+    await sleep(200);
+    const both = await Promise.all([run('answer'), run('answer')]);
+    assert.ok(both.some((answer) => answer.pid === pid));
+  });
+
   test('may not take more memory than they have, of whatever kind', async () => {
     assert.equal((await failure('objects')).isOutOfMemory, true);
     await assert.rejects(run('bytes'), /Array buffer allocation failed/);
