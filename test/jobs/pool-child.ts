@@ -48,7 +48,7 @@ const behaviours: Readonly<
   exit: () => process.exit(3),
   crash: () => process.kill(process.pid, 'SIGSEGV') && sleep(60_000),
   objects() {
-    for (const kept: object[] = []; ; ) kept.push(Array.from({ length: 1000 }, () => ({})));
+    for (const kept: object[] = []; ; ) kept.push(new Array(2 ** 20).fill({}));
   },
   bytes: () => new Uint8Array(2 ** 31).fill(1).length,
   hoard() {

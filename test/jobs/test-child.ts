@@ -23,7 +23,7 @@ const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress })
     if (behaviour === 'block') {
       for (;;);
     } else if (behaviour === 'objects') {
-      for (const kept: object[] = []; ; ) kept.push(Array.from({ length: 1000 }, () => ({})));
+      for (const kept: object[] = []; ; ) kept.push(new Array(2 ** 20).fill({}));
     } else if (behaviour === 'bytes') {
       new Uint8Array(2 ** 31).fill(1);
     } else {
