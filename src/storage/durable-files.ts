@@ -1,6 +1,9 @@
 import { link, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+/** The file system joins what is synced at the same time: 4,000 small files take a third of the time. More would keep others from the thread pool. */
+const SYNCS_AT_ONCE = 8;
+
 /** On return the file's content survives a crash; its name does once its folder is synced. */
 export function writeDurably(path: string, text: string): Promise<void> {
   return writeFile(path, text, { flush: true });
@@ -27,14 +30,15 @@ export async function sync(path: string): Promise<void> {
   await handle.sync();
 }
 
-/** Syncs a folder and all that is in it; of files that are all empty, only the names. */
+/** Syncs a folder and all that is in it, some at a time; of files that are all empty, only the names. */
 export async function syncTree(directory: string, areEmpty = false): Promise<void> {
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory()) await syncTree(path, areEmpty);
-    else if (!areEmpty) await sync(path);
-  }
-  await sync(directory);
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const wanted = entries.filter((entry) => !areEmpty || entry.isDirectory());
+  const paths = [directory, ...wanted.map(({ parentPath, name }) => join(parentPath, name))].values();
+  const syncOn = async () => {
+    for (const path of paths) await sync(path);
+  };
+  await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, syncOn));
 }
 
 export function isCode(error: unknown, ...codes: string[]): boolean {
