@@ -52,6 +52,7 @@ const environmentSchema = z
       z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` }).default('info'),
     ),
     MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
+    MIN_FREE_BYTES: optional(integer(0, Number.MAX_SAFE_INTEGER).default(256 * 2 ** 20)),
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
     JOB_TIMEOUT_SECONDS: optional(integer(1, 14 * 24 * 3600).default(3600)),
@@ -79,6 +80,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly maxUploadBytes: number;
+  /** Of the disk that holds `dataDirectory`, which uploads leave to the results of jobs. */
+  readonly minFreeBytes: number;
   /** Jobs computed at the same time, each in a process of its own. */
   readonly workerConcurrency: number;
   /** Threads of one job. */
@@ -117,6 +120,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     databaseUrl: settings.DATABASE_URL,
     logLevel: settings.LOG_LEVEL,
     maxUploadBytes: settings.MAX_UPLOAD_BYTES,
+    minFreeBytes: settings.MIN_FREE_BYTES,
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
     jobLimits: {

@@ -37,7 +37,7 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
     for (const close of opened.splice(0).reverse()) await close();
   };
   try {
-    const store = await FolderStore.open(dataDirectory);
+    const store = await FolderStore.open(dataDirectory, config.minFreeBytes);
     opened.push(() => store.close());
     const { redisUrl, databaseUrl } = config;
     const backend = await connectBackend({ redisUrl, databaseUrl, dataDirectory, log });

@@ -131,7 +131,8 @@ export function toEmpError(error: unknown): EmpError | null {
   if (error instanceof EmpError) return error;
   if (!(error instanceof Error)) return null;
   const { code = '', statusCode = 500 } = error as Error & { code?: string; statusCode?: number };
-  if (code === 'ENOSPC') return new EmpError('insufficient_storage', 'the data directory has no room left');
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new EmpError('insufficient_storage', 'the data directory has no room left');
   if (statusCode >= 500) return null;
   const ofStatus = Object.keys(PROBLEMS)
     .filter(isErrorCode)

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDurably, isCode, sync, syncTree, writeDurably } from './durable-files.ts';
 import { FILES, IDEMPOTENCY, INDEX, KINDS, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
+import { freeBytes, roomChecker } from './free-space.ts';
 import { cursorAfter, isId, parseCursor } from './ids.ts';
 import { indexOlderData } from './older-data.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
@@ -21,18 +22,23 @@ const READ_BYTES = 1024 * 1024;
  */
 export class FolderStore implements Store {
   readonly root: string;
+  readonly #minFreeBytes: number;
   readonly #ownName = ownUploadsName();
   readonly #indexes: Readonly<Record<Kind, TimeIndex>>;
 
-  private constructor(root: string) {
+  private constructor(root: string, minFreeBytes: number) {
     this.root = root;
+    this.#minFreeBytes = minFreeBytes;
     const indexOf = (kind: Kind) => new TimeIndex(join(root, INDEX, kind));
     this.#indexes = { models: indexOf('models'), datasets: indexOf('datasets'), jobs: indexOf('jobs') };
   }
 
-  /** Opens the data directory, creating what is missing, and sweeps what crashed processes left. */
-  static async open(root: string): Promise<FolderStore> {
-    const store = new FolderStore(root);
+  /**
+   * Opens the data directory, creating what is missing, and sweeps what crashed processes left.
+   * @param minFreeBytes of the disk, which uploads leave to the results of jobs (MIN_FREE_BYTES)
+   */
+  static async open(root: string, minFreeBytes = 0): Promise<FolderStore> {
+    const store = new FolderStore(root, minFreeBytes);
     for (const folder of [...KINDS, IDEMPOTENCY]) await mkdir(join(root, folder), { recursive: true });
     const scratch = await store.#scratchPath();
     await store.sweep();
@@ -47,6 +53,7 @@ export class FolderStore implements Store {
     return {
       directory,
       files,
+      ensureRoom: roomChecker(directory, this.#minFreeBytes),
       writeJson: (name, value) => writeDurably(join(directory, name), JSON.stringify(value)),
       discard: () => rm(directory, { recursive: true, force: true }),
     };
@@ -182,6 +189,10 @@ export class FolderStore implements Store {
     return (await readdir(join(this.root, UNFINISHED))).filter(isId).sort();
   }
 
+  freeBytes(): Promise<number> {
+    return freeBytes(this.root);
+  }
+
   async ping(): Promise<void> {
     const path = await this.#scratchPath();
     await writeDurably(path, '');
@@ -194,7 +205,8 @@ export class FolderStore implements Store {
   }
 
   async close(): Promise<void> {
-    await rm(join(this.root, UPLOADS, this.#ownName), { recursive: true, force: true });
+    // An upload that was given up a moment ago may still be at its last file.
+    await rm(join(this.root, UPLOADS, this.#ownName), { recursive: true, force: true, maxRetries: 3 });
   }
 
   #path(kind: Kind, id: string, ...segments: string[]): string {

@@ -20,6 +20,8 @@ export interface Upload {
   readonly directory: string;
   /** What is put here becomes the resource's files. Exists, and is empty. */
   readonly files: string;
+  /** To be asked before bytes are written. Rejects with `insufficient_storage` where so many more would use up what is kept for the results of jobs. */
+  ensureRoom(byteLength: number): Promise<void>;
   /** Adds a document, published with the files. */
   writeJson(name: string, value: unknown): Promise<void>;
   /** Removes what was not published. */
@@ -101,6 +103,8 @@ export interface Store {
   /** Removes what processes that are gone have left half-made. */
   sweep(): Promise<void>;
 
+  /** What can still be written, in bytes. */
+  freeBytes(): Promise<number>;
   /** Rejects when nothing can be written. */
   ping(): Promise<void>;
   close(): Promise<void>;

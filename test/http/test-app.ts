@@ -22,10 +22,15 @@ export interface TestApp {
   listen(): Promise<string>;
   /** Files of the data directory's resources and uploads, as relative paths. */
   files(kinds?: readonly string[]): Promise<string[]>;
+  /** What uploads have in the data directory now, folders too, and resources that were published. */
+  leftOver(): Promise<string[]>;
   close(): Promise<void>;
 }
 
 export interface TestAppOptions {
+  /** Where its data directory is made. */
+  readonly disk?: string;
+  readonly minFreeBytes?: number;
   readonly maxUploadBytes?: number;
   readonly closeGraceMs?: number;
   readonly analysisLimits?: Partial<AnalysisLimits>;
@@ -40,12 +45,18 @@ export interface Place {
 
 /** The app on a data directory of its own. Without `openJobs` there is no queue, and a request that asks one fails. */
 export async function openTestApp(
-  { maxUploadBytes = 64 * 2 ** 20, closeGraceMs = 10_000, analysisLimits = {} }: TestAppOptions = {},
+  {
+    disk = tmpdir(),
+    minFreeBytes = 0,
+    maxUploadBytes = 64 * 2 ** 20,
+    closeGraceMs = 10_000,
+    analysisLimits = {},
+  }: TestAppOptions = {},
   openJobs: (place: Place) => Promise<{ jobs: Jobs; close(): Promise<void> }> = withoutQueue,
 ): Promise<TestApp> {
-  const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-http-'));
+  const dataDirectory = await mkdtemp(join(disk, 'emp-http-'));
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-  const store = await FolderStore.open(dataDirectory);
+  const store = await FolderStore.open(dataDirectory, minFreeBytes);
   const opened = await openJobs({ dataDirectory, store, log });
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
   const reader = new ModelReader(store.root);
@@ -71,6 +82,17 @@ export async function openTestApp(
       for (const kind of kinds) {
         for (const entry of await readTree(join(dataDirectory, kind)))
           if (entry.isFile()) found.push(join(entry.parentPath, entry.name).slice(dataDirectory.length + 1));
+      }
+      return found.sort();
+    },
+    async leftOver() {
+      const found: string[] = [];
+      for (const kind of ['models', 'datasets', 'jobs', 'uploads']) {
+        for (const { parentPath, name } of await readTree(join(dataDirectory, kind))) {
+          const path = join(parentPath, name).slice(dataDirectory.length + 1);
+          // Beside the folder in which this process keeps its uploads.
+          if (!/^uploads\/[^/]*$/.test(path)) found.push(path);
+        }
       }
       return found.sort();
     },

@@ -55,6 +55,15 @@ export function storeConformance(open: () => Promise<Store>): void {
 
   for (const kind of kinds) {
     describe(`of ${kind}`, () => {
+      test('an upload hears whether there is room', async () => {
+        const upload = await store.createUpload();
+        const free = await store.freeBytes();
+        assert.ok(free > 0);
+        for (const byteLength of [0, 1, 100]) await upload.ensureRoom(byteLength);
+        await assert.rejects(upload.ensureRoom(free * 2), { code: 'insufficient_storage' });
+        await upload.discard();
+      });
+
       test('an upload becomes visible whole, to every process', async () => {
         const upload = await store.createUpload();
         await fill(upload.files, { 'a.bin': 'content', 'deep/down.bin': '' });
