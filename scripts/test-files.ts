@@ -21,6 +21,7 @@ export const SLOW: readonly string[] = [
   'test/criteria/gradient-golden.test.ts',
   'test/formats/onnx/rewrite-memory.test.ts',
   'test/gates/architecture.test.ts',
+  'test/http/hostile-archives.test.ts',
   'test/http/thresholds.test.ts',
   'test/pipeline/evaluation.test.ts',
   'test/pipeline/weights/extremes.test.ts',

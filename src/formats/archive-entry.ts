@@ -1,72 +1,71 @@
-import { createWriteStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { EmpError } from '../core/errors.ts';
 
-/** One entry of an archive, in the archive's order; its content is read at most once, before the next entry is asked for. */
+/** One entry of an archive, as its headers describe it. */
 export interface ArchiveEntry {
   /** As written in the archive: not to be trusted as a path. */
   readonly name: string;
   /** `file`, `directory`, or what else it is (`symlink`, `character-device`, ...). */
   readonly type: string;
+  /** Of its content, unpacked. */
+  readonly byteLength: number;
+  /** The content from its beginning, as often as asked for. Never more than `byteLength`; rejects where it is less, or broken. */
   open(): AsyncIterable<Uint8Array>;
 }
 
-export interface ArchiveLimits {
-  /** Of all content together, counted as it is written: what headers claim is not believed. */
-  readonly maxBytes: number;
-  /** Of entries, directories included. */
-  readonly maxFiles: number;
+/** An archive's file, to be listed. */
+export interface ArchiveSource {
+  readonly handle: FileHandle;
+  /** Of the file. */
+  readonly byteLength: number;
 }
 
-/** Passes entries on while their number is within the limit. Throws `malformed_archive` where the archive cannot be read. */
-export async function* limitEntries(
-  entries: AsyncIterable<ArchiveEntry>,
-  { maxFiles }: ArchiveLimits,
-): AsyncGenerator<ArchiveEntry> {
-  let count = 0;
-  try {
-    for await (const entry of entries) {
-      count++;
-      if (count > maxFiles) throw tooLarge(`the archive holds more than ${maxFiles} entries`);
-      yield entry;
-    }
-  } catch (error) {
-    throw asArchiveError(error, '');
+const READ_BYTES = 256 * 1024;
+/** Above every path, and above what exporters call a tensor. */
+const MAX_NAME_LENGTH = 4096;
+/** What an error repeats of a name. */
+const SHOWN_LENGTH = 255;
+
+/** The bytes `[start, end)` of a file, by chunk. */
+export async function* readRange(
+  handle: FileHandle,
+  start: number,
+  end: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for (let position = start; position < end; ) {
+    signal?.throwIfAborted();
+    const chunk = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - position));
+    const { bytesRead } = await handle.read(chunk, 0, chunk.byteLength, position);
+    if (bytesRead === 0) throw new Error('unexpected end of file');
+    position += bytesRead;
+    yield chunk.subarray(0, bytesRead);
   }
 }
 
-/** Gives a function that writes entries to new files until `maxBytes` are written in all. Throws `malformed_archive` for content. */
-export function createEntryWriter({
-  maxBytes,
-}: ArchiveLimits): (entry: ArchiveEntry, path: string) => Promise<void> {
-  let written = 0;
-  const limited = async function* (chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
-      written += chunk.byteLength;
-      if (written > maxBytes) throw tooLarge(`the archive holds more than ${maxBytes} bytes`);
-      yield chunk;
-    }
-  };
-  return async (entry, path) => {
-    try {
-      await pipeline(entry.open(), limited, createWriteStream(path, { flags: 'wx' }));
-    } catch (error) {
-      throw asArchiveError(error, `${entry.name}: `);
-    }
-  };
+/** Throws `payload_too_large` for more entries than an archive may have, directories included. */
+export function refuseMany(count: number, maxFiles: number): void {
+  if (count > maxFiles) throw tooLarge(`the archive holds more than ${maxFiles} entries`);
+}
+
+/** Throws `malformed_archive` for a name that would only take memory and time. */
+export function refuseLongName(name: string): void {
+  if (name.length > MAX_NAME_LENGTH)
+    throw malformedEntry(name, `is a name of more than ${MAX_NAME_LENGTH} characters`);
 }
 
 /** Errors of an archive library, which are about the archive unless the system call says that they are about this machine. */
-function asArchiveError(error: unknown, where: string): unknown {
+export function asArchiveError(error: unknown, where = ''): unknown {
   if (!(error instanceof Error) || error instanceof EmpError || 'syscall' in error) return error;
   return new EmpError('malformed_archive', `${where}${error.message}`);
 }
 
 /** The error for an entry that an archive of this kind may not have. */
 export function malformedEntry(name: string, message: string): EmpError {
-  return new EmpError('malformed_archive', `${JSON.stringify(name)} ${message}`, [{ path: name, message }]);
+  const path = name.slice(0, SHOWN_LENGTH);
+  return new EmpError('malformed_archive', `${JSON.stringify(path)} ${message}`, [{ path, message }]);
 }
 
-function tooLarge(message: string): EmpError {
+export function tooLarge(message: string): EmpError {
   return new EmpError('payload_too_large', message);
 }

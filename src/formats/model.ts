@@ -64,6 +64,9 @@ export interface ModelInventory {
 /** The files a model was uploaded as, by name. */
 export type ModelFiles = ReadonlyMap<string, ByteSource>;
 
+/** What readers do about files that the model does not name. */
+export type Strangers = 'refused' | 'ignored';
+
 /** Elements of a tensor of that shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, size) => count * size, 1);

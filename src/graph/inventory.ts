@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import { openFiles } from '../formats/file-source.ts';
-import type { ModelFiles, ModelInventory } from '../formats/model.ts';
+import type { ModelFiles, ModelInventory, Strangers } from '../formats/model.ts';
 import { readSafetensorsInventory } from '../formats/safetensors/checkpoint.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { readOnnxInventory } from './onnx-inventory.ts';
@@ -10,21 +10,31 @@ const SAFETENSORS = /\.safetensors(\.index\.json)?$/;
 const PICKLED = /\.(pt|pth|bin|ckpt|pkl)$/;
 
 /** The model that files in a folder are, by their names there. Throws as `readModelInventory`. */
-export async function readStoredModel(directory: string, names: readonly string[]): Promise<StoredModel> {
+export async function readStoredModel(
+  directory: string,
+  names: readonly string[],
+  strangers: Strangers = 'refused',
+): Promise<StoredModel> {
   await using opened = new AsyncDisposableStack();
-  return { directory, inventory: await readModelInventory(await openFiles(directory, names, opened)) };
+  const files = await openFiles(directory, names, opened);
+  return { directory, inventory: await readModelInventory(files, strangers) };
 }
 
 /**
  * What the files of a model hold, read by range: headers and graph, never the weights. Which reader applies is decided by the files' names.
  * Files beside safetensors that say how to use them (`config.json`, a tokenizer) belong to the upload, not to the model.
+ * @param strangers what becomes of files that the model does not name: those of an archive may be anything
  * @throws EmpError `unsupported_model` for other formats, and what the readers throw
  */
-export async function readModelInventory(files: ModelFiles): Promise<ModelInventory> {
+export async function readModelInventory(
+  files: ModelFiles,
+  strangers: Strangers = 'refused',
+): Promise<ModelInventory> {
   const names = [...files.keys()];
-  if (names.some((name) => name.endsWith('.onnx'))) return readOnnxInventory(files);
+  if (names.some((name) => name.endsWith('.onnx'))) return readOnnxInventory(files, strangers);
   if (names.some((name) => SAFETENSORS.test(name))) {
-    return readSafetensorsInventory(new Map([...files].filter(([name]) => SAFETENSORS.test(name))));
+    const own = new Map([...files].filter(([name]) => SAFETENSORS.test(name)));
+    return readSafetensorsInventory(own, strangers);
   }
   const hint = names.some((name) => PICKLED.test(name))
     ? ': pickled checkpoints are not read, since loading one runs its code; save it with safetensors'

@@ -1,6 +1,12 @@
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
-import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../formats/model.ts';
+import {
+  elementCount,
+  type ModelFiles,
+  type ModelInventory,
+  type ModelTensor,
+  type Strangers,
+} from '../formats/model.ts';
 import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
 import { readSkeleton } from '../formats/onnx/skeleton.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
@@ -32,16 +38,19 @@ export async function readOnnxModel(files: ModelFiles): Promise<OnnxModel> {
 /**
  * What an ONNX model holds: every initializer, and of the tensors in Constant nodes the weights and float arrays (shapes, axes
  * and scalars there are operands, not parameters). Reads the graph, never the weights. Throws `malformed_onnx`, `unsupported_model`,
- * `missing_file` for external data that is not there, `invalid_request` for files that no tensor is in.
+ * `missing_file` for external data that is not there, `invalid_request` for files that no tensor is in, unless these are to be ignored.
  */
-export async function readOnnxInventory(files: ModelFiles): Promise<ModelInventory> {
+export async function readOnnxInventory(
+  files: ModelFiles,
+  strangers: Strangers = 'refused',
+): Promise<ModelInventory> {
   const model = await readOnnxModel(files);
   const home = homeOf(files);
   const weights = findWeights(model);
   const parameters = listParameters(model);
   const found = parameters.map(({ stored, name }) => createModelTensor(stored, name, weights, home));
   const tensors = withoutOverlaps(found.filter((tensor, index) => isListed(tensor, parameters[index])));
-  refuseUnused(home);
+  if (strangers === 'refused') refuseUnused(home);
   return {
     format: 'onnx',
     files: [...home.used],

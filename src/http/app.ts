@@ -74,7 +74,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   const closing = new AbortController();
   app.addHook('preClose', async () => {
-    closing.abort();
+    closing.abort(new EmpError('not_ready', 'the service is about to end; try again'));
     if (!app.server.listening) return;
     // An upload may go on for an hour, and what comes after this server's end must not wait for it.
     const patience = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);

@@ -42,7 +42,7 @@ export async function prepareJob(body: unknown, services: Services, asker: Asker
 /**
  * A job on a model, scores and data that come with it as parts of one request. Nothing of it stays unless all of it is right.
  * @param discarded gets the uploads: disposing of it discards what was not published
- * @throws EmpError naming the parts
+ * @throws EmpError naming the parts; the reason of the asker's signal
  */
 export async function receiveJob(
   request: FastifyRequest,
@@ -51,6 +51,7 @@ export async function receiveJob(
   discarded: AsyncDisposableStack,
 ): Promise<PreparedJob> {
   const { store, reader, maxUploadBytes: maxBytes } = services;
+  const { signal } = asker;
   const createUpload = async () => discarded.adopt(await store.createUpload(), (upload) => upload.discard());
   const uploads = {
     model: await createUpload(),
@@ -67,6 +68,8 @@ export async function receiveJob(
     },
     texts: ['recipe', 'metadata'],
     maxBytes,
+    upload: uploads.model,
+    signal,
   });
   const recipe = parsePart(texts, 'recipe', recipeSchema);
   const metadata = parsePart(texts, 'metadata', metadataSchema);
@@ -76,17 +79,20 @@ export async function receiveJob(
     uploads.model,
     modelFiles,
     maxBytes,
-    (folder, names) => reader.read(folder, names, asker),
+    (folder, names, strangers) => reader.read(folder, names, strangers, asker),
+    signal,
   );
   const scoreFiles = files.get('scores');
   const datasets = {
-    scores: scoreFiles ? await prepareScores(uploads.scores, scoreFiles, maxBytes) : null,
+    scores: scoreFiles ? await prepareScores(uploads.scores, scoreFiles, maxBytes, signal) : null,
     calibration: await prepareSamples(uploads.calibration, CALIBRATION, files),
     evaluation: await prepareSamples(uploads.evaluation, EVALUATION, files),
   };
   const inputs = { model: { id: model.id, inventory, directory: uploads.model.files }, ...datasets };
+  const planned = await plan(recipe, inputs, services, asker);
+  signal.throwIfAborted();
   return {
-    request: { ...(await plan(recipe, inputs, services, asker)), metadata },
+    request: { ...planned, metadata },
     async publish() {
       await store.publish('models', uploads.model, model);
       for (const part of ['scores', 'calibration', 'evaluation'] as const) {

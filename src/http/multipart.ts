@@ -1,11 +1,13 @@
-import { createHash } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
+import { FileNames } from '../formats/file-names.ts';
 import { badPart, type FileRule, MAX_FILES, type ReceivedFiles } from '../intake/received-files.ts';
+import { storeFile } from '../intake/store-file.ts';
 import type { StoredFile } from '../storage/records.ts';
+import type { Upload } from '../storage/store.ts';
 import { closedEarly } from './body.ts';
 import { checkArrayFileName, checkFileName } from './file-name.ts';
 
@@ -21,6 +23,10 @@ export interface MultipartRules {
   readonly texts: readonly string[];
   /** Of all files together. */
   readonly maxBytes: number;
+  /** Whose room the files take. */
+  readonly upload: Pick<Upload, 'ensureRoom'>;
+  /** Of the client. */
+  readonly signal: AbortSignal;
 }
 
 export interface ReceivedParts {
@@ -31,26 +37,30 @@ export interface ReceivedParts {
 /**
  * Streams the parts of a multipart request: files to their folders, hashed on the way and synced to disk, texts to memory. Rejects when the
  * client goes away in the middle; what was written until then is the caller's to discard.
- * @throws EmpError `unsupported_media_type`, `malformed_body`, `payload_too_large`, `invalid_request` (unknown, repeated or unnamed parts)
+ * @throws EmpError `unsupported_media_type`, `malformed_body`, `payload_too_large`, `insufficient_storage` (as announced or as it comes),
+ *   `invalid_request` (unknown, repeated or unnamed parts)
  */
 export async function receiveParts(request: FastifyRequest, rules: MultipartRules): Promise<ReceivedParts> {
   if (!request.isMultipart()) throw notMultipart(request);
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > rules.maxBytes + OVERHEAD_BYTES) throw tooLarge(rules.maxBytes);
+  await rules.upload.ensureRoom(announced);
   // The parser would wait for ever: it has yet to listen for the end that has come already.
   if (request.raw.destroyed) throw closedEarly();
-  if (Number(request.headers['content-length'] ?? 0) > rules.maxBytes + OVERHEAD_BYTES)
-    throw tooLarge(rules.maxBytes);
   const files = new Map<string, StoredFile[]>();
   const texts = new Map<string, string>();
+  const place = createPlaces();
   let received = 0;
+  let count = 0;
   const parts = request.parts({
     preservePath: true,
     limits: {
-      // One more, so that the bytes counted here pass the limit as they come: the parser tells of it at the part's end.
+      // One more, so that the bytes and files counted here pass their limits as they come: the parser tells of it at a part's end.
       fileSize: rules.maxBytes + 1,
       fieldSize: MAX_TEXT_BYTES,
-      files: MAX_FILES,
+      files: MAX_FILES + 1,
       fields: rules.texts.length + 1,
-      parts: MAX_FILES + rules.texts.length + 1,
+      parts: MAX_FILES + rules.texts.length + 2,
     },
   });
   for await (const part of readable(parts)) {
@@ -63,22 +73,38 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
     const rule = Object.hasOwn(rules.files, fieldname) ? rules.files[fieldname] : undefined;
     if (rule === undefined) throw unknownPart(fieldname, rules);
     if (part.type !== 'file') throw badPart(fieldname, 'must be a file: its filename is missing');
+    if (++count > MAX_FILES) throw tooMany();
     const taken = files.get(fieldname) ?? [];
-    const name = (rule.numbered ? checkArrayFileName : checkFileName)(part.filename, fieldname);
-    if (taken.some((file) => file.name === name)) throw badPart(fieldname, `has two files named ${name}`);
-    const clash = taken.find((file) => isInside(file.name, name) || isInside(name, file.name));
-    if (clash && !rule.numbered)
-      throw badPart(fieldname, `has files ${clash.name} and ${name}, one inside the other`);
-    const path = join(rule.directory, rule.numbered ? String(taken.length) : name);
-    const stored = await storeFile(part, name, path, received, rules.maxBytes);
+    files.set(fieldname, taken);
+    const { name, path } = await place(part, rule, taken.length);
+    const limited = limitBytes(part, rules.maxBytes - received, rules.maxBytes);
+    const stored = { name, ...(await storeFile(limited, path, rules.upload, rules.signal)) };
     received += stored.size_bytes;
-    files.set(fieldname, [...taken, stored]);
+    taken.push(stored);
   }
   return { files, texts };
 }
 
-function isInside(name: string, folder: string): boolean {
-  return name.startsWith(`${folder}/`);
+/** Gives a function that says where a file goes and makes its folder. It throws `invalid_request` for a name that cannot be, or not twice. */
+function createPlaces() {
+  const places = new Map<string, FileNames>();
+  const folders = new Set<string>();
+  return async ({ fieldname, filename }: MultipartFile, { directory, numbered }: FileRule, count: number) => {
+    const name = (numbered ? checkArrayFileName : checkFileName)(filename, fieldname);
+    const names = places.get(fieldname) ?? new FileNames();
+    places.set(fieldname, names);
+    // A name that is no path is one plain name.
+    const other = names.add(numbered ? encodeURIComponent(name) : name);
+    if (names.size > MAX_FILES) throw tooMany();
+    if (other !== null && (numbered || other === name))
+      throw badPart(fieldname, `has two files named ${name}`);
+    if (other !== null) throw badPart(fieldname, `has files ${other} and ${name}, one inside the other`);
+    const path = join(directory, numbered ? String(count) : name);
+    const folder = dirname(path);
+    if (!folders.has(folder)) await mkdir(folder, { recursive: true });
+    folders.add(folder);
+    return { name, path };
+  };
 }
 
 /** The parser of multipart bodies throws errors that say what they are only in their text. */
@@ -94,24 +120,13 @@ async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
-async function storeFile(
-  part: MultipartFile,
-  name: string,
-  path: string,
-  receivedBefore: number,
-  maxBytes: number,
-): Promise<StoredFile> {
-  await mkdir(dirname(path), { recursive: true });
-  await using handle = await open(path, 'wx');
-  const hash = createHash('sha256');
+async function* limitBytes(part: MultipartFile, left: number, maxBytes: number): AsyncGenerator<Buffer> {
   let size = 0;
   for await (const chunk of readable<Buffer>(part.file)) {
     size += chunk.byteLength;
-    if (receivedBefore + size > maxBytes) throw tooLarge(maxBytes);
-    hash.update(chunk);
-    await handle.write(chunk);
+    if (size > left) throw tooLarge(maxBytes);
+    yield chunk;
   }
-  return { name, size_bytes: size, sha256: hash.digest('hex') };
 }
 
 /** A small part sent as a file, as `curl -F recipe=@recipe.json` does. */
@@ -150,6 +165,13 @@ function tooLarge(maxBytes: number): EmpError {
   return new EmpError(
     'payload_too_large',
     `the files are larger than the ${maxBytes} bytes that one upload may have (MAX_UPLOAD_BYTES)`,
+  );
+}
+
+function tooMany(): EmpError {
+  return new EmpError(
+    'payload_too_large',
+    `the request has more than the ${MAX_FILES} files and folders that one upload may have: put the tensors into fewer files`,
   );
 }
 

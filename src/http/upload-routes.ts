@@ -24,7 +24,7 @@ export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodTy
   partsOf(upload: Upload): Readonly<Record<string, FileRule>>;
   /**
    * Makes of the files a resource ready to be published. Its view is asked of the record that stands: the same files may have come before.
-   * @throws EmpError for files that make none
+   * @throws EmpError for files that make none; the reason of the asker's signal
    */
   prepare(
     upload: Upload,
@@ -72,12 +72,14 @@ export function registerUploadedResource<
       const gone = whenGone(reply);
       const upload = await store.createUpload();
       try {
-        const rules = { files: resource.partsOf(upload), texts: [], maxBytes: maxUploadBytes };
-        const { files } = await receiveParts(request, rules);
-        const { record, viewOf } = await resource.prepare(upload, files, {
+        const files = resource.partsOf(upload);
+        const rules = { files, texts: [], maxBytes: maxUploadBytes, upload, signal: gone };
+        const received = await receiveParts(request, rules);
+        const { record, viewOf } = await resource.prepare(upload, received.files, {
           client: request.ip,
           signal: AbortSignal.any([services.closing, gone]),
         });
+        gone.throwIfAborted();
         const published = await store.publish(kind, upload, record);
         reply.code(published.created ? 201 : 200).header('location', `/v1/${kind}/${record.id}`);
         return viewOf(published.record);

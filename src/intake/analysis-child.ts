@@ -7,7 +7,8 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
     switch (request.task) {
       case 'read': {
         const { readStoredModel } = await import('../graph/inventory.ts');
-        return (await readStoredModel(request.ask.directory, request.ask.names)).inventory;
+        const { directory, names, strangers } = request.ask;
+        return (await readStoredModel(directory, names, strangers)).inventory;
       }
       case 'plan': {
         const { planJob } = await import('./plan-job.ts');

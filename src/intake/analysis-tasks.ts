@@ -1,4 +1,4 @@
-import type { ModelInventory } from '../formats/model.ts';
+import type { ModelInventory, Strangers } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { Recipe } from '../recipe/recipe.ts';
@@ -9,7 +9,11 @@ import type { JobInputs } from './plan-job.ts';
 export interface AnalysisTasks {
   /** What files in a folder hold. */
   readonly read: {
-    readonly ask: { readonly directory: string; readonly names: readonly string[] };
+    readonly ask: {
+      readonly directory: string;
+      readonly names: readonly string[];
+      readonly strangers: Strangers;
+    };
     readonly answer: ModelInventory;
   };
   /** Whether a job can succeed, before it is accepted. */

@@ -1,5 +1,5 @@
 import { EmpError } from '../core/errors.ts';
-import type { ModelInventory } from '../formats/model.ts';
+import type { ModelInventory, Strangers } from '../formats/model.ts';
 import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ChildLimits } from '../jobs/limited-child.ts';
@@ -43,8 +43,13 @@ export class ModelReader {
    * What the files of a folder hold, by their names there.
    * @throws EmpError as `readModelInventory`, limit_exceeded for what takes too much, not_ready when others come first or the client leaves
    */
-  read(directory: string, names: readonly string[], asker: Asker): Promise<ModelInventory> {
-    return this.#run('read', names[0] ?? '', { directory, names }, asker);
+  read(
+    directory: string,
+    names: readonly string[],
+    strangers: Strangers,
+    asker: Asker,
+  ): Promise<ModelInventory> {
+    return this.#run('read', names[0] ?? '', { directory, names, strangers }, asker);
   }
 
   /** As `planJob`, whose errors it throws. @throws EmpError limit_exceeded, not_ready */

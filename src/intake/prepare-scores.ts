@@ -1,14 +1,12 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { extractNpz } from '../formats/npz.ts';
+import { openNpz } from '../formats/npz.ts';
 import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/score-file.ts';
 import type { ScoresRecord, StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import { describeFiles, type FileRule, type PreparedDataset } from './received-files.ts';
-
-/** Well above the tensors of any real model. */
-const MAX_ARRAYS = 100_000;
+import { describeFiles, type FileRule, MAX_FILES, type PreparedDataset } from './received-files.ts';
+import { storeFile } from './store-file.ts';
 
 /** Where the score file is to be received. */
 export function scoreFile({ files }: Upload): FileRule {
@@ -18,12 +16,14 @@ export function scoreFile({ files }: Upload): FileRule {
 /**
  * Turns the score file received where `scoreFile` says into a dataset ready to be published: an `.npz` is unpacked, the arrays' places
  * are added as `arrays.json`.
- * @throws EmpError for a file that holds no score arrays
+ * @param signal of the client: what it no longer waits for is not unpacked
+ * @throws EmpError for a file that holds no score arrays; the signal's reason
  */
 export async function prepareScores(
   upload: Upload,
   received: readonly StoredFile[],
   maxBytes: number,
+  signal: AbortSignal,
 ): Promise<PreparedDataset<ScoresRecord, readonly ScoreArray[]>> {
   const [file, ...others] = received;
   if (!file || others.length > 0) {
@@ -33,7 +33,7 @@ export async function prepareScores(
       [{ path: 'scores', message: `must be one file, got ${received.length}` }],
     );
   }
-  const found = await readScoreArrays(await openScores(upload, file, maxBytes));
+  const found = await readScoreArrays(await openScores(upload, file, maxBytes, signal));
   if (found.length === 0) {
     throw new EmpError('invalid_request', `${file.name} holds no arrays`, [
       { path: 'scores', message: 'holds no arrays' },
@@ -53,7 +53,12 @@ export async function prepareScores(
   return { id: record.id, record, content: arrays };
 }
 
-async function openScores(upload: Upload, file: StoredFile, maxBytes: number): Promise<ScoreFiles> {
+async function openScores(
+  upload: Upload,
+  file: StoredFile,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<ScoreFiles> {
   const { directory: folder } = scoreFile(upload);
   const path = join(folder, file.name);
   if (file.name.endsWith('.safetensors')) return { format: 'safetensors', path };
@@ -66,7 +71,17 @@ async function openScores(upload: Upload, file: StoredFile, maxBytes: number): P
   await rename(path, packed);
   await rm(folder, { recursive: true });
   await mkdir(folder);
-  const paths = await extractNpz(packed, folder, { maxBytes, maxFiles: MAX_ARRAYS });
+  const paths = new Map<string, string>();
+  {
+    await using npz = await openNpz(packed, { maxBytes, maxFiles: MAX_FILES }, signal);
+    await upload.ensureRoom(npz.byteLength);
+    for (const { name, open } of npz.entries) {
+      // Numbered, since an array's name need not be a path.
+      const path = join(folder, `${paths.size}.npy`);
+      await storeFile(open(), path, upload, signal);
+      paths.set(name, path);
+    }
+  }
   await rm(packed);
   return { format: 'npy', paths };
 }

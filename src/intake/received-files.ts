@@ -13,8 +13,8 @@ export interface FileRule {
 /** The files that came, by part. */
 export type ReceivedFiles = ReadonlyMap<string, readonly StoredFile[]>;
 
-/** Well above the shards of any real model. */
-export const MAX_FILES = 10_000;
+/** Of one upload, archived or not. Exporters write a file a tensor: some 700 for a model of 70 billion parameters, some thousands for a mixture of experts. */
+export const MAX_FILES = 4096;
 
 /**
  * What a record says of its files together: an id of their content, and the hash of what sha256sum prints of them.

@@ -12,7 +12,12 @@ export interface ZipEntry {
   readonly encrypted?: boolean;
   readonly method?: number;
   /** What the headers claim, where it differs from the truth. */
-  readonly claimed?: { readonly uncompressedSize?: number; readonly crc?: number };
+  readonly claimed?: {
+    readonly uncompressedSize?: number;
+    readonly crc?: number;
+    /** In the entry's own header, of the same length. */
+    readonly name?: string;
+  };
 }
 
 /** A zip file by the specification (APPNOTE 6.3), with lies where asked; `zip64` puts sizes and offsets in the extra fields. */
@@ -22,6 +27,7 @@ export function createZip(entries: readonly ZipEntry[], { zip64 = false } = {}):
   let offset = 0;
   for (const entry of entries) {
     const name = Buffer.from(entry.name);
+    const localName = Buffer.from(entry.claimed?.name ?? entry.name);
     const content = Buffer.from(entry.content);
     const data = entry.deflate ? deflateRawSync(content) : content;
     const size = entry.claimed?.uncompressedSize ?? content.length;
@@ -46,7 +52,7 @@ export function createZip(entries: readonly ZipEntry[], { zip64 = false } = {}):
       Buffer.from('PK\x03\x04\x2d\0', 'latin1'),
       fields,
       extraLength,
-      name,
+      localName,
       extra,
       data,
     ]);
@@ -75,6 +81,23 @@ export function createZip(entries: readonly ZipEntry[], { zip64 = false } = {}):
   return Buffer.concat([...parts, central, record, createZip64Locator(BigInt(offset + central.length)), end]);
 }
 
+/** A zip whose directory lists the one entry there is under many names. */
+export function createOverlaps(entry: ZipEntry, names: readonly string[]): Buffer {
+  const zip = createZip([entry]);
+  const end = Buffer.from(zip.subarray(-22));
+  const start = end.readUInt32LE(16);
+  const records = names.map((name) => {
+    const record = Buffer.concat([zip.subarray(start, start + 46), Buffer.from(name)]);
+    record.writeUInt16LE(record.length - 46, 28);
+    return record;
+  });
+  const directory = Buffer.concat(records);
+  end.writeUInt16LE(names.length, 8);
+  end.writeUInt16LE(names.length, 10);
+  end.writeUInt32LE(directory.length, 12);
+  return Buffer.concat([zip.subarray(0, start), directory, end]);
+}
+
 export function createZip64Locator(recordOffset: bigint): Buffer {
   const locator = Buffer.alloc(20);
   locator.write('PK\x06\x07', 'latin1');
@@ -87,10 +110,24 @@ type TarHeader = Parameters<ReturnType<typeof tar.pack>['entry']>[0];
 
 export async function writeTar(
   path: string,
-  entries: readonly (readonly [TarHeader, string])[],
+  entries: readonly (readonly [TarHeader, string | Uint8Array])[],
 ): Promise<void> {
   const pack = tar.pack();
-  for (const [header, content] of entries) pack.entry(header, content);
+  for (const [header, content] of entries)
+    pack.entry(header, typeof content === 'string' ? content : Buffer.from(content));
   pack.finalize();
   await pipeline(pack, createWriteStream(path));
+}
+
+/** A block of a tar file for what `tar-stream` does not write, content included. */
+export function createTarBlocks(type: string, content: Uint8Array): Buffer {
+  const header = Buffer.alloc(512);
+  header.write('name');
+  header.write(`${content.length.toString(8).padStart(11, '0')} `, 124);
+  header.write('        ', 148);
+  header.write(type, 156);
+  header.write('ustar\x0000', 257, 'latin1');
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { EmpError, type ErrorCode } from '../../src/core/errors.ts';
-import { extractNpz } from '../../src/formats/npz.ts';
+import { openNpz } from '../../src/formats/npz.ts';
 import { readScoreArrays, type ScoreArray } from '../../src/formats/score-file.ts';
 import { createZip, type ZipEntry } from './archive-bytes.ts';
 import { createFloatNpy, createNpy } from './npy-bytes.ts';
@@ -26,7 +26,17 @@ afterEach(() => rm(folder, { recursive: true }));
 
 async function extract(entries: readonly ZipEntry[]): Promise<ReadonlyMap<string, string>> {
   await writeFile(npz, createZip(entries));
-  return extractNpz(npz, destination, LIMITS);
+  return unpack();
+}
+
+async function unpack(): Promise<ReadonlyMap<string, string>> {
+  await using archive = await openNpz(npz, LIMITS);
+  const paths = new Map<string, string>();
+  for (const { name, open } of archive.entries) {
+    paths.set(name, join(destination, `${paths.size}.npy`));
+    await writeFile(join(destination, `${paths.size - 1}.npy`), open());
+  }
+  return paths;
 }
 
 async function refused(entries: readonly ZipEntry[], message: RegExp, code: ErrorCode = 'malformed_npz') {
@@ -128,7 +138,7 @@ np.savez_compressed('scores.npz', **{'a.weight': np.arange(1000, dtype='<f4').re
   } catch {
     return t.skip('/usr/bin/python3 with NumPy is not here');
   }
-  const scores = await readScoreArrays({ format: 'npy', paths: await extractNpz(npz, destination, LIMITS) });
+  const scores = await readScoreArrays({ format: 'npy', paths: await unpack() });
   assert.deepEqual(
     scores.map(({ name, shape }) => [name, shape]),
     [

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
@@ -20,13 +18,6 @@ function post(path: string, body: string): Promise<Response> {
   return service.fetch(path, { method: 'POST', headers: HEADERS, body });
 }
 
-/** What lies in the folder of every process that receives uploads. */
-async function uploads(): Promise<string[]> {
-  const root = join(service.store.root, 'uploads');
-  const found = await Promise.all((await readdir(root)).map((name) => readdir(join(root, name))));
-  return found.flat();
-}
-
 for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
   describe(path, () => {
     test('a client that has gone before its body is read leaves no folder', async () => {
@@ -41,8 +32,27 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
       }
       // Answered after those, in whose place nothing must be waiting.
       assert.equal((await post(path, '--cut--\r\n')).status, 422);
-      for (let i = 0; i < 100 && (await uploads()).length > 0; i++) await sleep(20);
-      assert.deepEqual(await uploads(), []);
+      for (let i = 0; i < 100 && (await service.leftOver()).length > 0; i++) await sleep(20);
+      assert.deepEqual(await service.leftOver(), []);
+    });
+
+    test('a client that goes away anywhere in its upload leaves no folder', async () => {
+      const port = Number(new URL(await service.listen()).port);
+      const field = { '/v1/models': 'file', '/v1/datasets': 'inputs', '/v1/jobs': 'model' }[path];
+      const part = `--cut\r\nContent-Disposition: form-data; name="${field}"; filename="sub/NAME"\r\n\r\nx\r\n`;
+      const body = Array.from({ length: 20 }, (_, i) => part.replace('NAME', `${i}.npy`)).join('');
+      for (let i = 0; i < 40; i++) {
+        const socket = connect(port, '127.0.0.1');
+        await once(socket, 'connect');
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
+        );
+        socket.write(body.slice(0, (i * body.length) / 40));
+        await sleep(i % 8);
+        socket.destroy();
+      }
+      for (let i = 0; i < 250 && (await service.leftOver()).length > 0; i++) await sleep(20);
+      assert.deepEqual(await service.leftOver(), []);
     });
 
     test('a file over the limit is refused as it comes, before its end', async () => {

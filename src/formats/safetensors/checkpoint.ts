@@ -1,7 +1,13 @@
 import { posix } from 'node:path';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
-import { elementCount, type ModelFiles, type ModelInventory, type ModelTensor } from '../model.ts';
+import {
+  elementCount,
+  type ModelFiles,
+  type ModelInventory,
+  type ModelTensor,
+  type Strangers,
+} from '../model.ts';
 import { readSafetensorsHeader, type SafetensorsTensor } from './header.ts';
 import { classifyTensor } from './prunable.ts';
 import { isObject, malformed, parseStrictJson, quote } from './strict-json.ts';
@@ -18,9 +24,12 @@ interface PlacedTensor extends SafetensorsTensor {
 /**
  * The tensors of one `.safetensors` file, or of shards with their `*.safetensors.index.json`, in the order of the shards' names and of the data in
  * them. Reads headers and the index only.
- * @throws EmpError malformed_safetensors, missing_file, invalid_request (files that are not part of the model)
+ * @throws EmpError malformed_safetensors, missing_file, invalid_request (files that are not part of the model, unless these are to be ignored)
  */
-export async function readSafetensorsInventory(files: ModelFiles): Promise<ModelInventory> {
+export async function readSafetensorsInventory(
+  files: ModelFiles,
+  strangers: Strangers = 'refused',
+): Promise<ModelInventory> {
   const indexes = Array.from(files.keys()).filter((file) => file.endsWith(INDEX_SUFFIX));
   if (indexes.length > 1) throw unwanted(indexes.slice(1), `there is a shard index already, ${indexes[0]}`);
   const [index] = indexes;
@@ -34,8 +43,9 @@ export async function readSafetensorsInventory(files: ModelFiles): Promise<Model
     members.push(...shards);
     placed = await readShards(files, shards, shardOf, index);
   }
-  const extra = Array.from(files.keys()).filter((file) => !members.includes(file));
-  if (extra.length > 0) throw unwanted(extra, `the model is ${members[0]}`);
+  const named = new Set(members);
+  const extra = Array.from(files.keys()).filter((file) => !named.has(file));
+  if (extra.length > 0 && strangers === 'refused') throw unwanted(extra, `the model is ${members[0]}`);
   return createInventory(members, placed);
 }
 

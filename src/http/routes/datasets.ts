@@ -20,7 +20,9 @@ const FORM = {
     labels: filePart(
       "A `.npy` file beside `inputs`: class ids `[samples]` or next tokens `[samples, positions]`, or numbers of the output's shape: floats for squared errors, or for a model that ends in Sigmoid 0 to 1 for binary cross-entropy. -100 marks what does not count, except in squared errors.",
     ),
-    scores: filePart('A `.safetensors` or `.npz` file with one array per tensor, of its name and shape.'),
+    scores: filePart(
+      'A `.safetensors` file, or a `.npz` of up to 4096 arrays: one array per tensor, of its name and shape.',
+    ),
   },
 };
 
@@ -53,8 +55,8 @@ export function registerDatasets(app: App, services: Services): void {
       'invalid_labels',
     ],
     partsOf: (upload) => ({ ...sampleFiles(upload, SAMPLES), scores: scoreFile(upload) }),
-    async prepare(upload, files) {
-      const record = await prepare(upload, files, maxUploadBytes);
+    async prepare(upload, files, { signal }) {
+      const record = await prepare(upload, files, maxUploadBytes, signal);
       return { record, viewOf: (published) => published };
     },
     get: (id) => store.readRecord<DatasetRecord>('datasets', id),
@@ -62,7 +64,12 @@ export function registerDatasets(app: App, services: Services): void {
 }
 
 /** @throws EmpError also where not exactly one kind of dataset came */
-async function prepare(upload: Upload, files: ReceivedFiles, maxBytes: number): Promise<DatasetRecord> {
+async function prepare(
+  upload: Upload,
+  files: ReceivedFiles,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<DatasetRecord> {
   const scores = files.get('scores');
   const given = [...files.keys()];
   if (scores && given.length > 1) {
@@ -73,7 +80,7 @@ async function prepare(upload: Upload, files: ReceivedFiles, maxBytes: number): 
       given.map((path) => ({ path, message: 'is given beside parts of the other kind' })),
     );
   }
-  if (scores) return (await prepareScores(upload, scores, maxBytes)).record;
+  if (scores) return (await prepareScores(upload, scores, maxBytes, signal)).record;
   const samples = await prepareSamples(upload, SAMPLES, files);
   if (samples) return samples.record;
   const advice = 'give inputs (one .npy file per model input), or scores (.safetensors or .npz)';

@@ -4,6 +4,7 @@ import { pack } from 'tar-stream';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory } from '../../formats/model.ts';
 import { prepareModel } from '../../intake/prepare-model.ts';
+import { MAX_FILES } from '../../intake/received-files.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import type { FileRange } from '../../storage/store.ts';
 import { UPLOADED_CONTENT } from '../content-headers.ts';
@@ -18,7 +19,7 @@ const FORM = {
   required: ['file'],
   properties: {
     file: filesPart(
-      'One `.onnx` or `.safetensors` file, a `.tar` or `.zip` of a model, or all files of a model: external data, shards and their index.',
+      `One \`.onnx\` or \`.safetensors\` file, a \`.tar\` or \`.zip\` of a model, or all files of a model: external data, shards and their index. At most ${MAX_FILES} files; of an archive only what the model names is unpacked.`,
     ),
   },
 };
@@ -66,8 +67,12 @@ export function registerModels(app: App, services: Services): void {
         throw new EmpError('invalid_request', 'the request has no part named file', [
           { path: 'file', message: 'is missing' },
         ]);
-      const { record, inventory } = await prepareModel(upload, received, maxUploadBytes, (folder, names) =>
-        reader.read(folder, names, asker),
+      const { record, inventory } = await prepareModel(
+        upload,
+        received,
+        maxUploadBytes,
+        (folder, names, strangers) => reader.read(folder, names, strangers, asker),
+        asker.signal,
       );
       return { record, viewOf: (published) => viewOf(published, inventory) };
     },
