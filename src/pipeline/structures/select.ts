@@ -2,7 +2,7 @@ import { EmpError, type InputFinding } from '../../core/errors.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import { GRANULARITY_NAMES } from '../../recipe/terms.ts';
 import type { FrozenAxis, StructureKind } from '../../structure/families.ts';
-import { matchesName } from '../name-pattern.ts';
+import { NameMatcher } from '../name-pattern.ts';
 
 const MAX_FINDINGS = 20;
 const MAX_NAMED = 3;
@@ -26,7 +26,7 @@ interface Selection<F> {
 /**
  * The families that a recipe prunes: those of its granularity, or of them those that `include` names by a weight that computes them, less those that `exclude` names.
  * @param producersOf the weights that compute a family
- * @throws EmpError `no_prunable_tensors` where nothing is left, saying what is frozen; `invalid_request` where a glob of `include` matches none
+ * @throws EmpError `no_prunable_tensors` where nothing is left, saying what is frozen; `invalid_request` where a glob of `include` matches none, or globs take too long to match
  */
 export function selectFamilies<F extends Selectable>(
   { families, frozen }: Selection<F>,
@@ -45,20 +45,26 @@ export function selectFamilies<F extends Selectable>(
       frozen,
     );
   }
-  const isNamed = (family: F, glob: string) => producersOf(family).some((name) => matchesName(name, glob));
-  include?.forEach((glob, i) => {
-    if (candidates.some((family) => isNamed(family, glob))) return;
+  const matcher = new NameMatcher(candidates.flatMap(producersOf));
+  const included = include && matcher.match('include', include);
+  if (included && included.idle >= 0) {
     const names = candidates.slice(0, MAX_NAMED).map((family) => producersOf(family)[0]);
     const message = `matches no weight that computes a ${granularity}`;
-    throw new EmpError('invalid_request', `include: ${JSON.stringify(glob)} ${message}`, [
-      { path: `/recipe/include/${i}`, message: `${message}; such weights are ${names.join(', ')}` },
+    throw new EmpError('invalid_request', `include: ${JSON.stringify(include[included.idle])} ${message}`, [
+      {
+        path: `/recipe/include/${included.idle}`,
+        message: `${message}; such weights are ${names.join(', ')}`,
+      },
     ]);
+  }
+  const excluded = matcher.match('exclude', exclude).names;
+  const selected = candidates.filter((family) => {
+    const producers = producersOf(family);
+    return (
+      (!included || producers.some((name) => included.names.has(name))) &&
+      !producers.some((name) => excluded.has(name))
+    );
   });
-  const selected = candidates.filter(
-    (family) =>
-      (include?.some((glob) => isNamed(family, glob)) ?? true) &&
-      !exclude.some((glob) => isNamed(family, glob)),
-  );
   if (selected.length > 0) return selected;
   throw nothingSelected('exclude', `exclude leaves no ${granularity} of this model`, []);
 }

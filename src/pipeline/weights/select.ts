@@ -2,14 +2,14 @@ import { isFloatDtype } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory, ModelTensor } from '../../formats/model.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
-import { matchesName } from '../name-pattern.ts';
+import { NameMatcher } from '../name-pattern.ts';
 import { MAX_ROW_ELEMENTS, rowLength } from './passes/rows.ts';
 
 /**
  * The tensors a recipe scores, in the file's order: the prunable ones, or those that `include` names (any float tensor may be named),
  * less those that `exclude` names.
  * @throws EmpError `no_prunable_tensors` where nothing is left, `invalid_request` where a glob of `include` matches nothing that could be pruned,
- *   two selected tensors share bytes, or scope `row` meets a tensor without rows
+ *   globs take too long to match, two selected tensors share bytes, or scope `row` meets a tensor without rows
  */
 export function selectTensors(
   inventory: ModelInventory,
@@ -17,18 +17,19 @@ export function selectTensors(
 ): ModelTensor[] {
   const editable = inventory.tensors.filter(isEditable);
   const { include, exclude = [] } = recipe;
-  include?.forEach((glob, i) => {
-    if (editable.some(({ name }) => matchesName(name, glob))) return;
+  const matcher = new NameMatcher(editable.map(({ name }) => name));
+  const included = include && matcher.match('include', include);
+  if (included && included.idle >= 0) {
+    const glob = include[included.idle];
     throw new EmpError(
       'invalid_request',
       `include: ${JSON.stringify(glob)} matches no tensor that can be pruned`,
-      [{ path: `/recipe/include/${i}`, message: notMatched(glob, inventory) }],
+      [{ path: `/recipe/include/${included.idle}`, message: notMatched(glob, inventory) }],
     );
-  });
+  }
+  const excluded = matcher.match('exclude', exclude).names;
   const selected = editable.filter(
-    ({ name, prunable }) =>
-      (include ? include.some((glob) => matchesName(name, glob)) : prunable) &&
-      !exclude.some((glob) => matchesName(name, glob)),
+    ({ name, prunable }) => (included ? included.names.has(name) : prunable) && !excluded.has(name),
   );
   if (selected.length === 0) {
     throw new EmpError('no_prunable_tensors', 'no tensor of this model is selected for pruning', [
@@ -82,7 +83,8 @@ function isEditable(tensor: ModelTensor): boolean {
 }
 
 function notMatched(glob: string, inventory: ModelInventory): string {
-  const tensor = inventory.tensors.find(({ name }) => matchesName(name, glob));
+  const { names } = new NameMatcher(inventory.tensors.map(({ name }) => name)).match('include', [glob]);
+  const tensor = inventory.tensors.find(({ name }) => names.has(name));
   if (!tensor)
     return `matches no tensor; the model's inventory lists the names, such as ${inventory.tensors[0]?.name}`;
   return `${tensor.name} is ${tensor.dtype} ${JSON.stringify(tensor.shape)}: only float16, bfloat16, float32 and float64 tensors can be pruned`;
