@@ -41,10 +41,22 @@ const providers = z
   )
   .pipe(z.array(z.enum(PROVIDERS)));
 
+const hosts = z
+  .string()
+  .transform((text) => text.split(',').map((host) => host.trim()))
+  .pipe(
+    z.array(
+      z.string().regex(/^([\w.-]+|\[?[\da-f:.]*:[\da-f:.]*\]?)$/i, {
+        error: 'must list names or addresses of hosts, without ports, separated by commas',
+      }),
+    ),
+  );
+
 const environmentSchema = z
   .object({
     HOST: optional(z.string().default('127.0.0.1')),
     PORT: optional(integer(0, 65535).default(3000)),
+    ALLOWED_HOSTS: optional(hosts.default([])),
     DATA_DIR: optional(z.string().default('./data')),
     REDIS_URL: optional(url('redis:', 'rediss:').optional()),
     DATABASE_URL: optional(url('postgres:', 'postgresql:').optional()),
@@ -75,6 +87,8 @@ export interface Config {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** Names and addresses that requests may be for, beside localhost and the host itself; their pages may use the service. */
+  readonly allowedHosts: readonly string[];
   readonly dataDirectory: string;
   readonly redisUrl: string | undefined;
   readonly databaseUrl: string | undefined;
@@ -115,6 +129,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   return {
     host: settings.HOST,
     port: settings.PORT,
+    allowedHosts: settings.ALLOWED_HOSTS,
     dataDirectory: settings.DATA_DIR,
     redisUrl: settings.REDIS_URL,
     databaseUrl: settings.DATABASE_URL,

@@ -65,19 +65,13 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       const reader = new ModelReader(store.root);
       opened.push(() => reader.close());
       reader.warm();
-      const app = await createApp({
-        store,
-        jobs,
-        reader,
-        analyses,
-        log,
-        maxUploadBytes: config.maxUploadBytes,
-      });
+      const services = { store, jobs, reader, analyses, log };
+      const { host, allowedHosts, maxUploadBytes } = config;
+      const app = await createApp({ ...services, host, allowedHosts, maxUploadBytes });
       opened.push(() => app.close());
-      await app.listen({ host: config.host, port: config.port });
+      await app.listen({ host, port: config.port });
       const { port } = app.server.address() as AddressInfo;
-      const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-      console.log(`listening on http://${host}:${port}`);
+      console.log(`listening on http://${host.includes(':') ? `[${host}]` : host}:${port}`);
     }
     log.info({ role, dataDirectory }, 'started');
     return stop;

@@ -26,6 +26,12 @@ describe('config', () => {
     assert.deepEqual(providersOf('cuda, cpu'), ['cuda', 'cpu']);
   });
 
+  test('allowed hosts are a list of names and addresses', () => {
+    const { allowedHosts } = parseConfig({ ALLOWED_HOSTS: 'api, Emp_1.example.com.,10.0.0.1,::1,[fe80::1]' });
+    assert.deepEqual(allowedHosts, ['api', 'Emp_1.example.com.', '10.0.0.1', '::1', '[fe80::1]']);
+    assert.deepEqual(parseConfig({ ALLOWED_HOSTS: '' }).allowedHosts, []);
+  });
+
   const wrong: [Record<string, string>, RegExp][] = [
     [{ PORT: 'http' }, /^PORT="http" must be a whole number from 0 to 65535$/],
     [{ PORT: '65536' }, /^PORT="65536" must be a whole number from 0 to 65535$/],
@@ -39,6 +45,12 @@ describe('config', () => {
     [{ EXECUTION_PROVIDERS: 'CPU,tpu' }, /^EXECUTION_PROVIDERS="CPU,tpu" must list [^;]*$/],
     [{ EXECUTION_PROVIDERS: 'cuda,cuda' }, /^EXECUTION_PROVIDERS="cuda,cuda" must list .*each once/],
     [{ EXECUTION_PROVIDERS: 'cuda,' }, /^EXECUTION_PROVIDERS="cuda," must list/],
+    [
+      { ALLOWED_HOSTS: 'api:3000' },
+      /^ALLOWED_HOSTS="api:3000" must list names or addresses of hosts, without/,
+    ],
+    [{ ALLOWED_HOSTS: 'http://api' }, /^ALLOWED_HOSTS="http:\/\/api" must list/],
+    [{ ALLOWED_HOSTS: 'api,' }, /^ALLOWED_HOSTS="api," must list/],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL="loud" must be one of trace, debug, info/],
     [{ REDIS_URL: 'localhost' }, /^REDIS_URL must be a URL that starts with redis:\/\//],
     [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL must be a URL that starts with postgres:/],

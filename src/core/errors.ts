@@ -1,3 +1,5 @@
+import { clip } from './clip.ts';
+
 /** What a job works on, beside its recipe. */
 export type JobInput = 'model' | 'scores' | 'calibration' | 'evaluation';
 
@@ -21,6 +23,7 @@ export function ofInput(input: JobInput, message: string): InputFinding {
 export type ErrorCode =
   | 'invalid_request'
   | 'malformed_body'
+  | 'malformed_host'
   | 'empty_scores'
   | 'all_zero_scores'
   | 'non_finite_score'
@@ -40,6 +43,8 @@ export type ErrorCode =
   | 'non_finite_activation'
   | 'model_run_failed'
   | 'execution_provider_unavailable'
+  | 'misdirected_request'
+  | 'cross_site_request'
   | 'not_found'
   | 'conflict'
   | 'idempotency_key_reused'
@@ -50,6 +55,7 @@ export type ErrorCode =
   | 'not_acceptable'
   | 'method_not_allowed'
   | 'range_not_satisfiable'
+  | 'expectation_failed'
   | 'insufficient_storage'
   | 'not_ready'
   | 'canceled'
@@ -57,16 +63,28 @@ export type ErrorCode =
   | 'limit_exceeded'
   | 'internal_error';
 
-/** An error whose text is meant for the client: a stable code, one sentence, and the exact places that were wrong. */
+/** Nobody reads more; texts and places may be made of what a client sent, names and lists of any length. */
+const MAX_FINDINGS = 100;
+const MAX_MESSAGE = 2000;
+const MAX_PLACE = 500;
+
+/**
+ * An error whose text is meant for the client: a stable code, one sentence, and the exact places that were wrong, the first hundred of them. Long texts lose
+ * their middle, so that no error is large, whatever it echoes.
+ */
 export class EmpError extends Error {
   override readonly name = 'EmpError';
   readonly code: ErrorCode;
   readonly findings: readonly InputFinding[];
 
   constructor(code: ErrorCode, message: string, findings: readonly InputFinding[] = []) {
-    super(message);
+    super(clip(message, MAX_MESSAGE));
     this.code = code;
-    this.findings = findings;
+    this.findings = findings.slice(0, MAX_FINDINGS).map((finding) => ({
+      ...finding,
+      path: clip(finding.path, MAX_PLACE),
+      message: clip(finding.message, MAX_MESSAGE),
+    }));
   }
 }
 

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { maxHeaderSize, STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
-import { EmpError, type ErrorCode } from '../core/errors.ts';
+import { EmpError } from '../core/errors.ts';
+import { ANY_CONTENT } from './content-headers.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
-import { createProblem, invalidParameters, toEmpError } from './problem.ts';
+import { invalidParameters, toEmpError } from './problem.ts';
+import { refuseUnreadable } from './raw-answer.ts';
+import { checkRequest } from './request-guard.ts';
 import { registerDatasets } from './routes/datasets.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
@@ -19,10 +20,15 @@ import { registerModels } from './routes/models.ts';
 import { registerPages } from './routes/pages.ts';
 import { registerStructures } from './routes/structures.ts';
 import { registerThresholds } from './routes/thresholds.ts';
+import { ServedHosts } from './served-hosts.ts';
 import type { App, Services } from './services.ts';
 
 export interface AppOptions extends Omit<Services, 'closing'> {
   readonly log: FastifyBaseLogger;
+  /** Where it will listen: a name or an address. */
+  readonly host?: string;
+  /** Further names and addresses under which clients reach it, and whose pages may use it. */
+  readonly allowedHosts?: readonly string[];
   /** How long closing waits for requests that are under way. */
   readonly closeGraceMs?: number;
 }
@@ -39,19 +45,27 @@ const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 /** The HTTP interface over a store and the services on it, which the caller opens and closes. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { log, closeGraceMs = CLOSE_GRACE_MS, ...given } = options;
+  const { log, host = '127.0.0.1', allowedHosts = [], closeGraceMs = CLOSE_GRACE_MS, ...given } = options;
+  const hosts = new ServedHosts(host, allowedHosts);
   const app: App = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: JSON_BODY_BYTES,
     connectionTimeout: IDLE_CONNECTION_MS,
+    http: {
+      // Refused below, with a problem.
+      requireHostHeader: false,
+    },
+    // JSON.parse makes a field like others of it, and no schema takes it.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     },
     frameworkErrors: (error, request, reply) => {
-      reply.header('x-request-id', request.id);
+      reply.headers({ 'x-request-id': request.id, ...ANY_CONTENT });
       sendProblem(request, reply, toEmpError(error) ?? new EmpError('malformed_body', error.message));
     },
     clientErrorHandler: refuseUnreadable,
@@ -64,15 +78,19 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.setSerializerCompiler(serializerCompiler);
 
+  for (const event of ['checkContinue', 'checkExpectation'])
+    app.server.on(event, (request, response) => app.server.emit('request', request, response));
+  const closing = new AbortController();
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
+    const { raw } = request;
+    reply.headers({ 'x-request-id': request.id, ...ANY_CONTENT });
+    checkRequest(raw, hosts);
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, url } = request;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     request.log.info({ method, url, status: reply.statusCode, ms }, 'request');
   });
-  const closing = new AbortController();
   app.addHook('preClose', async () => {
     closing.abort(new EmpError('not_ready', 'the service is about to end; try again'));
     if (!app.server.listening) return;
@@ -87,6 +105,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   const services: Services = { ...given, closing: closing.signal };
   registerProblems(app);
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    // Not before everything that refuses a request by its head.
+    if (raw.headers.expect !== undefined) reply.raw.writeContinue();
+  });
   await app.register(multipart);
   await registerDocumentation(app);
   registerMetrics(app, services);
@@ -100,25 +122,4 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerHealth(app, services);
   registerPages(app);
   return app as unknown as FastifyInstance;
-}
-
-/** Answers what is not HTTP; no request exists yet. */
-function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const problem = createProblem(...reasonOfRefusal(error), '/');
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}
-
-function reasonOfRefusal({ code, message }: Error & { code?: string }): [ErrorCode, string] {
-  if (code === 'HPE_HEADER_OVERFLOW')
-    return ['headers_too_large', `the request line and headers may have ${maxHeaderSize} bytes`];
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return ['request_timeout', 'the headers of the request were not complete in time'];
-  return ['malformed_body', `not an HTTP request: ${message}`];
 }

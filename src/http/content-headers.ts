@@ -2,18 +2,25 @@ import { PAGE_POLICY } from '../report/page-policy.ts';
 
 /** What a response tells a browser about its content. */
 
-const NO_SNIFFING = { 'x-content-type-options': 'nosniff' } as const;
+const NO_FRAMES = "frame-ancestors 'none'";
+
+/** Of every answer: it is what it says it is, is no page, is shown in no frame and told to no other site. */
+export const ANY_CONTENT = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': `default-src 'none'; ${NO_FRAMES}`,
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+} as const;
 
 /** Uploaded content is never a page of this site, whatever a browser takes it for. */
 export const UPLOADED_CONTENT = {
-  ...NO_SNIFFING,
-  'content-security-policy': "sandbox; default-src 'none'",
+  'content-security-policy': `sandbox; default-src 'none'; ${NO_FRAMES}`,
 } as const;
 
 /** The page holds its styles and charts itself, and no script. */
 export const REPORT_PAGE_CONTENT = {
-  ...NO_SNIFFING,
-  'content-security-policy': PAGE_POLICY,
+  'content-security-policy': `${PAGE_POLICY}; ${NO_FRAMES}`,
 } as const;
 
 /** By directive: the documentation's page has scripts of its own, and loads nothing from elsewhere. */

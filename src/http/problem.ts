@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { clip } from '../core/clip.ts';
 import { EmpError, type ErrorCode, type InputFinding, type JobInput } from '../core/errors.ts';
 
 /** The one table from an error's code to what HTTP says of it. */
 export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
   invalid_request: { status: 422, title: 'The request is not valid' },
   malformed_body: { status: 400, title: 'The body cannot be read' },
+  malformed_host: { status: 400, title: 'The request does not name one host' },
   empty_scores: { status: 422, title: 'There are no scores' },
   all_zero_scores: { status: 422, title: 'All scores are zero' },
   non_finite_score: { status: 422, title: 'A score is not a finite number' },
@@ -24,6 +26,8 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   non_finite_activation: { status: 422, title: 'The model computes NaN or infinite values' },
   model_run_failed: { status: 422, title: 'The model cannot be run on the data' },
   execution_provider_unavailable: { status: 500, title: 'An execution provider cannot start' },
+  misdirected_request: { status: 421, title: 'The host is not one of this service' },
+  cross_site_request: { status: 403, title: 'The request comes from a page of another site' },
   not_found: { status: 404, title: 'Not found' },
   conflict: { status: 409, title: 'The resource is not in a state for this' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key belongs to another request' },
@@ -34,6 +38,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   not_acceptable: { status: 406, title: 'No acceptable representation' },
   method_not_allowed: { status: 405, title: 'The method is not allowed here' },
   range_not_satisfiable: { status: 416, title: 'The range lies outside the file' },
+  expectation_failed: { status: 417, title: 'The expectation cannot be met' },
   insufficient_storage: { status: 507, title: 'The disk is full' },
   not_ready: { status: 503, title: 'The service is not ready' },
   canceled: { status: 409, title: 'The job was canceled' },
@@ -84,6 +89,9 @@ export const problemSchema = z
 
 export type Problem = z.output<typeof problemSchema>;
 
+/** As long as a place in an error. */
+const MAX_INSTANCE = 500;
+
 /** Says in RFC 9457's terms what an error code means. Unknown codes (of a job computed by another version) are internal errors. */
 export function createProblem(
   code: string,
@@ -94,7 +102,8 @@ export function createProblem(
   const { status, title } = isErrorCode(code) ? PROBLEMS[code] : PROBLEMS.internal_error;
   const errors =
     findings.length > 0 ? { errors: findings.map(({ path, message }) => ({ path, message })) } : {};
-  return { type: `/problems/${code}`, title, status, detail, instance, code, ...errors };
+  const path = clip(instance, MAX_INSTANCE);
+  return { type: `/problems/${code}`, title, status, detail, instance: path, code, ...errors };
 }
 
 /** What a JSON body calls a job's inputs; a multipart request calls its parts as the job does. */

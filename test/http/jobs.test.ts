@@ -129,7 +129,7 @@ describe('a job from start to end', () => {
       assert.equal(response.headers.get('content-type'), 'text/html; charset=utf-8', accept);
       assert.equal(
         response.headers.get('content-security-policy'),
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
       );
       assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
       assert.equal(response.headers.get('content-disposition'), null);

@@ -51,7 +51,7 @@ async function refused(response: Response, status: number, code: string) {
 /** What was uploaded may look like a page to a browser, and must not act as one of this site. */
 function assertNoPage(headers: Headers): void {
   assert.equal(headers.get('x-content-type-options'), 'nosniff');
-  assert.equal(headers.get('content-security-policy'), "sandbox; default-src 'none'");
+  assert.equal(headers.get('content-security-policy'), "sandbox; default-src 'none'; frame-ancestors 'none'");
 }
 
 describe('POST /v1/models', () => {
@@ -208,7 +208,7 @@ describe('POST /v1/models', () => {
       const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');
       await once(socket, 'connect');
       const head =
-        'POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=cut\r\nContent-Length: 500000\r\n\r\n';
+        'POST /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=cut\r\nContent-Length: 500000\r\n\r\n';
       socket.write(head + body);
       while (where !== 'within the headers of a part' && (await service.files()).length === 0) await sleep(5);
       socket.destroy();

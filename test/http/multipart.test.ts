@@ -26,7 +26,7 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
         const socket = connect(port, '127.0.0.1');
         await once(socket, 'connect');
         socket.end(
-          `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: 500000\r\n\r\n`,
+          `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: 500000\r\n\r\n`,
         );
         await once(socket.resume(), 'close');
       }
@@ -62,7 +62,7 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
       const head = `--cut\r\nContent-Disposition: form-data; name="${field}"; filename="x.npy"\r\n\r\n`;
       const content = head + ' '.repeat(MAX_UPLOAD_BYTES + 1);
       socket.write(
-        `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+        `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${HEADERS['content-type']}\r\nTransfer-Encoding: chunked\r\n\r\n`,
       );
       socket.write(`${content.length.toString(16)}\r\n${content}\r\n`);
       const [answer] = await once(socket.setEncoding('utf8'), 'data');

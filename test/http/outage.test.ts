@@ -94,7 +94,7 @@ test('closing waits for an upload, but not for ever', { timeout: 10_000 }, async
   socket.on('error', () => {});
   await once(socket, 'connect');
   socket.write(
-    'POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 500000\r\n\r\n' +
+    'POST /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 500000\r\n\r\n' +
       '--x\r\nContent-Disposition: form-data; name="file"; filename="model.onnx"\r\n\r\nonly so much',
   );
   while ((await service.files()).length === 0) await sleep(5);

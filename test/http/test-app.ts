@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { createApp } from '../../src/http/app.ts';
+import { type AppOptions, createApp } from '../../src/http/app.ts';
 import { ModelReader } from '../../src/intake/model-reader.ts';
 import { type AnalysisLimits, StructureAnalyses } from '../../src/intake/structure-analyses.ts';
 import { Jobs } from '../../src/jobs/job-service.ts';
@@ -27,12 +27,12 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-export interface TestAppOptions {
+type Limits = Pick<AppOptions, 'maxUploadBytes' | 'closeGraceMs' | 'host' | 'allowedHosts'>;
+
+export interface TestAppOptions extends Partial<Limits> {
   /** Where its data directory is made. */
   readonly disk?: string;
   readonly minFreeBytes?: number;
-  readonly maxUploadBytes?: number;
-  readonly closeGraceMs?: number;
   readonly analysisLimits?: Partial<AnalysisLimits>;
 }
 
@@ -45,13 +45,7 @@ export interface Place {
 
 /** The app on a data directory of its own. Without `openJobs` there is no queue, and a request that asks one fails. */
 export async function openTestApp(
-  {
-    disk = tmpdir(),
-    minFreeBytes = 0,
-    maxUploadBytes = 64 * 2 ** 20,
-    closeGraceMs = 10_000,
-    analysisLimits = {},
-  }: TestAppOptions = {},
+  { disk = tmpdir(), minFreeBytes = 0, analysisLimits = {}, ...limits }: TestAppOptions = {},
   openJobs: (place: Place) => Promise<{ jobs: Jobs; close(): Promise<void> }> = withoutQueue,
 ): Promise<TestApp> {
   const dataDirectory = await mkdtemp(join(disk, 'emp-http-'));
@@ -60,15 +54,8 @@ export async function openTestApp(
   const opened = await openJobs({ dataDirectory, store, log });
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
   const reader = new ModelReader(store.root);
-  const app = await createApp({
-    store,
-    jobs: opened.jobs,
-    reader,
-    analyses,
-    log,
-    maxUploadBytes,
-    closeGraceMs,
-  });
+  const services = { store, jobs: opened.jobs, reader, analyses, log };
+  const app = await createApp({ ...services, maxUploadBytes: 64 * 2 ** 20, ...limits });
   return {
     app,
     store,

@@ -22,7 +22,7 @@ for (const [when, gone] of [
     });
     const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
     const socket = connect(Number(url.port), url.hostname);
-    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
     const heard = await signal;
     assert.equal(heard.aborted, gone);
     if (!gone) await once(heard, 'abort');

@@ -83,7 +83,8 @@ export function completeDocument<T extends object>(document: T): T {
     operation.responses = {
       ...operation.responses,
       default: {
-        description: 'Any other problem, such as `internal_error` or `not_ready`.',
+        description:
+          'Any other problem, such as `internal_error`, `not_ready`, `misdirected_request` or `cross_site_request`.',
         content: PROBLEM_CONTENT,
       },
     };

@@ -20,16 +20,21 @@ export function registerProblems(app: App): void {
     return sendProblem(request, reply, known ?? new EmpError('internal_error', unknown));
   });
 
-  app.setNotFoundHandler(({ url, method }, reply) => {
+  const refuseUnknown = ({ url, method }: FastifyRequest, reply: FastifyReply): never => {
     const [path = '/'] = url.split('?');
     const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => route.methods);
-    // A route that takes the method found nothing itself, as the one for a folder of files does.
     if (methods.length === 0 || methods.includes(method))
       throw new EmpError('not_found', `there is nothing at ${path}`);
     const allowed = [...new Set(methods)].sort().join(', ');
     reply.header('allow', allowed);
     throw new EmpError('method_not_allowed', `${path} takes ${allowed}, not ${method}`);
+  };
+  // Before the body, for which an unknown path or method has no use, and which may be wrong in other ways.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.is404) refuseUnknown(request, reply);
   });
+  // A route that found nothing itself, as the one for a folder of files does.
+  app.setNotFoundHandler(refuseUnknown);
 }
 
 /** Answers with the problem that an error is. */

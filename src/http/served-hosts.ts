@@ -1,0 +1,50 @@
+import { isIP, isIPv6 } from 'node:net';
+
+/**
+ * The names and addresses under which the service answers. A page of any site may point a name of its own at this machine once a browser has loaded it
+ * (DNS rebinding); then it is of the same origin to the browser, and only the name in `Host` tells. An address cannot be pointed elsewhere. Ports do not count:
+ * behind a mapped port the service does not know its own, and such a page uses the right one anyway.
+ */
+export class ServedHosts {
+  readonly #isBoundToAll: boolean;
+  readonly #names: ReadonlySet<string>;
+  readonly #listed: ReadonlySet<string>;
+
+  /**
+   * @param boundTo where the service listens: a name or an address
+   * @param listed further names and addresses
+   */
+  constructor(boundTo: string, listed: readonly string[]) {
+    this.#listed = new Set(listed.map(normalize));
+    this.#names = new Set(['localhost', normalize(boundTo), ...this.#listed]);
+    this.#isBoundToAll = this.#names.has('0.0.0.0') || this.#names.has('[::]');
+  }
+
+  /** Whether requests to a host, as `hostnameOf` writes it, are for this service. */
+  has(hostname: string): boolean {
+    if (this.#names.has(hostname)) return true;
+    const address = hostname.replace(/^\[|\]$/g, '');
+    if (isIP(address) === 0) return false;
+    return this.#isBoundToAll || address.startsWith('127.') || address === '::1';
+  }
+
+  /** Whether the operator has listed a host, whose pages are trusted then. */
+  lists(hostname: string): boolean {
+    return this.#listed.has(hostname);
+  }
+}
+
+/** The host of a URL in the one form that it is compared in: of small letters, addresses shortened, without a dot at its end. */
+export function hostnameOf({ hostname }: URL): string {
+  return hostname.replace(/\.$/, '');
+}
+
+/** What a `Host` header names, as a URL of the scheme; null where it is none. */
+export function parseHost(header: string, scheme = 'http:'): URL | null {
+  return /^[^\s/?#@\\]+$/.test(header) ? URL.parse(`${scheme}//${header}`) : null;
+}
+
+function normalize(host: string): string {
+  const url = parseHost(isIPv6(host) ? `[${host}]` : host);
+  return url ? hostnameOf(url) : host;
+}
