@@ -57,6 +57,8 @@ const environmentSchema = z
     HOST: optional(z.string().default('127.0.0.1')),
     PORT: optional(integer(0, 65535).default(3000)),
     ALLOWED_HOSTS: optional(hosts.default([])),
+    MAX_CONNECTIONS: optional(integer(1, 1_000_000).default(1000)),
+    REQUEST_TIMEOUT_SECONDS: optional(integer(1, 86_400).default(60)),
     DATA_DIR: optional(z.string().default('./data')),
     REDIS_URL: optional(url('redis:', 'rediss:').optional()),
     DATABASE_URL: optional(url('postgres:', 'postgresql:').optional()),
@@ -89,6 +91,9 @@ export interface Config {
   readonly port: number;
   /** Names and addresses that requests may be for, beside localhost and the host itself; their pages may use the service. */
   readonly allowedHosts: readonly string[];
+  readonly maxConnections: number;
+  /** Of the body of a request, before it counts how much of it has come. */
+  readonly requestTimeoutSeconds: number;
   readonly dataDirectory: string;
   readonly redisUrl: string | undefined;
   readonly databaseUrl: string | undefined;
@@ -130,6 +135,8 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     host: settings.HOST,
     port: settings.PORT,
     allowedHosts: settings.ALLOWED_HOSTS,
+    maxConnections: settings.MAX_CONNECTIONS,
+    requestTimeoutSeconds: settings.REQUEST_TIMEOUT_SECONDS,
     dataDirectory: settings.DATA_DIR,
     redisUrl: settings.REDIS_URL,
     databaseUrl: settings.DATABASE_URL,

@@ -66,8 +66,9 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       opened.push(() => reader.close());
       reader.warm();
       const services = { store, jobs, reader, analyses, log };
-      const { host, allowedHosts, maxUploadBytes } = config;
-      const app = await createApp({ ...services, host, allowedHosts, maxUploadBytes });
+      const { host, allowedHosts, maxConnections, maxUploadBytes, requestTimeoutSeconds } = config;
+      const limits = { maxConnections, maxUploadBytes, requestTimeoutMs: requestTimeoutSeconds * 1000 };
+      const app = await createApp({ ...services, host, allowedHosts, ...limits });
       opened.push(() => app.close());
       await app.listen({ host, port: config.port });
       const { port } = app.server.address() as AddressInfo;

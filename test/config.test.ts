@@ -51,6 +51,8 @@ describe('config', () => {
     ],
     [{ ALLOWED_HOSTS: 'http://api' }, /^ALLOWED_HOSTS="http:\/\/api" must list/],
     [{ ALLOWED_HOSTS: 'api,' }, /^ALLOWED_HOSTS="api," must list/],
+    [{ MAX_CONNECTIONS: '0' }, /^MAX_CONNECTIONS="0" must be a whole number from 1 to/],
+    [{ REQUEST_TIMEOUT_SECONDS: '0.5' }, /^REQUEST_TIMEOUT_SECONDS="0.5" must be a whole number from 1 to/],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL="loud" must be one of trace, debug, info/],
     [{ REDIS_URL: 'localhost' }, /^REDIS_URL must be a URL that starts with redis:\/\//],
     [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL must be a URL that starts with postgres:/],

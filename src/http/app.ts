@@ -4,6 +4,8 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
+import { limitArrival } from './arrival.ts';
+import { Connections } from './connections.ts';
 import { ANY_CONTENT } from './content-headers.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
@@ -12,7 +14,7 @@ import { invalidParameters, toEmpError } from './problem.ts';
 import { refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
 import { registerDatasets } from './routes/datasets.ts';
-import { registerHealth } from './routes/health.ts';
+import { HEALTH_PATH, registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
 import { registerJobEvents } from './routes/job-events.ts';
 import { registerJobs } from './routes/jobs.ts';
@@ -29,12 +31,19 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   readonly host?: string;
   /** Further names and addresses under which clients reach it, and whose pages may use it. */
   readonly allowedHosts?: readonly string[];
+  /** Open at the same time; requests on further ones are told to come again. */
+  readonly maxConnections?: number;
+  /** For the body of a request, which gets more as it grows. */
+  readonly requestTimeoutMs?: number;
   /** How long closing waits for requests that are under way. */
   readonly closeGraceMs?: number;
 }
 
 /** A connection on which nothing moves for so long is dropped: a stalled upload holds a file open. Longer than `Prefer: wait` lasts. */
 const IDLE_CONNECTION_MS = 120_000;
+/** For a request's line and headers, from when its connection stands. */
+const HEADERS_MS = 20_000;
+const CONNECTIONS_CHECK_MS = 5000;
 /** With what a worker in the same process takes, less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
 const CLOSE_GRACE_MS = 10_000;
 /** JSON bodies other than scores: a recipe with all the globs it may have. */
@@ -45,7 +54,15 @@ const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 /** The HTTP interface over a store and the services on it, which the caller opens and closes. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { log, host = '127.0.0.1', allowedHosts = [], closeGraceMs = CLOSE_GRACE_MS, ...given } = options;
+  const {
+    log,
+    host = '127.0.0.1',
+    allowedHosts = [],
+    maxConnections = 1000,
+    requestTimeoutMs = 60_000,
+    closeGraceMs = CLOSE_GRACE_MS,
+    ...given
+  } = options;
   const hosts = new ServedHosts(host, allowedHosts);
   const app: App = fastify({
     loggerInstance: log,
@@ -53,12 +70,16 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     bodyLimit: JSON_BODY_BYTES,
     connectionTimeout: IDLE_CONNECTION_MS,
     http: {
+      headersTimeout: HEADERS_MS,
+      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
       // Refused below, with a problem.
       requireHostHeader: false,
     },
     // JSON.parse makes a field like others of it, and no schema takes it.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
+    // An answer of Fastify's own, without a problem; ours is below.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
@@ -78,6 +99,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.setSerializerCompiler(serializerCompiler);
 
+  const connections = new Connections(app.server, maxConnections);
+  app.server.on('request', (request, response) => limitArrival(request, response, requestTimeoutMs));
   for (const event of ['checkContinue', 'checkExpectation'])
     app.server.on(event, (request, response) => app.server.emit('request', request, response));
   const closing = new AbortController();
@@ -85,6 +108,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     const { raw } = request;
     reply.headers({ 'x-request-id': request.id, ...ANY_CONTENT });
     checkRequest(raw, hosts);
+    if (connections.isSurplus(raw.socket) && request.routeOptions.url !== HEALTH_PATH) {
+      reply.header('connection', 'close');
+      throw new EmpError('not_ready', 'too many connections are open; try again');
+    }
+    if (closing.signal.aborted) throw new EmpError('not_ready', 'the service is being stopped');
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, url } = request;

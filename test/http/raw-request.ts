@@ -22,6 +22,19 @@ export async function rawRequest(url: string, request: string): Promise<RawRespo
   return parseResponse(await text(socket));
 }
 
+/** Sends on and on until the server closes; what it answered before. A server that destroys the connection is no error. */
+export async function trickle(socket: Socket, piece: string, everyMs: number): Promise<RawResponse> {
+  let answer = '';
+  socket.on('data', (chunk) => {
+    answer += chunk;
+  });
+  socket.on('error', () => {});
+  const timer = setInterval(() => socket.writable && socket.write(piece), everyMs);
+  await new Promise((resolve) => socket.once('close', resolve));
+  clearInterval(timer);
+  return parseResponse(answer);
+}
+
 export function parseResponse(answer: string): RawResponse {
   const [head = '', ...rest] = answer.split('\r\n\r\n');
   const [statusLine = '', ...lines] = head.split('\r\n');

@@ -27,7 +27,10 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-type Limits = Pick<AppOptions, 'maxUploadBytes' | 'closeGraceMs' | 'host' | 'allowedHosts'>;
+type Limits = Pick<
+  AppOptions,
+  'maxUploadBytes' | 'closeGraceMs' | 'host' | 'allowedHosts' | 'maxConnections' | 'requestTimeoutMs'
+>;
 
 export interface TestAppOptions extends Partial<Limits> {
   /** Where its data directory is made. */

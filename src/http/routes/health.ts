@@ -4,6 +4,9 @@ import { EmpError, type InputFinding } from '../../core/errors.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import type { App, Services } from '../services.ts';
 
+/** Answered however many connections are open: a service that is busy is not to be killed for it. */
+export const HEALTH_PATH = '/healthz';
+
 const healthSchema = z.object({ status: z.literal('ok') });
 
 /** A queue that is away makes its client wait and retry; a readiness probe wants an answer. */
@@ -12,7 +15,7 @@ const READY_TIMEOUT_MS = 2000;
 /** Liveness and readiness. */
 export function registerHealth(app: App, { store, jobs }: Services): void {
   app.get(
-    '/healthz',
+    HEALTH_PATH,
     {
       schema: {
         tags: ['service'],
