@@ -10,6 +10,15 @@ import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
+/** Whether the last cell of a row is anything but paths of tests. */
+function lacksTest(row: string): boolean {
+  const paths = (row.split(' | ').at(-1) ?? '').replace(/ \|$/, '').split(', ');
+  return !paths.every((path) => {
+    const [, file] = /^`(test\/[\w/-]+\.test\.ts)`$/.exec(path) ?? [];
+    return file !== undefined && existsSync(new URL(`../../${file}`, import.meta.url));
+  });
+}
+
 describe('what is written beside the code', () => {
   test('the README and .env.example list every setting, and no other', async () => {
     const listed = (await read('.env.example')).matchAll(/^([A-Z_]+)=/gm);
@@ -34,6 +43,15 @@ describe('what is written beside the code', () => {
     assert.deepEqual(listed.sort(), [...STRUCTURE_RULES.keys()].sort());
   });
 
+  test('docs/threat-model.md names for every attack a test that exists', async () => {
+    const text = await read('docs/threat-model.md');
+    const rows = text.split('\n').filter((line) => /^\| (?!(attack|fault) \|)/.test(line));
+    assert.ok(rows.length >= 30, `${rows.length} attacks`);
+    assert.deepEqual(rows.filter(lacksTest), []);
+    for (const cell of ['', '(to come)', '`test/http/nothing.test.ts`', '`src/main.ts`'])
+      assert.ok(lacksTest(`| an attack | a defence | ${cell} |`));
+  });
+
   test('links within the documents lead somewhere', async () => {
     for (const [document, folder] of [
       ['README.md', ''],
@@ -43,6 +61,7 @@ describe('what is written beside the code', () => {
       ['docs/gradients.md', 'docs/'],
       ['docs/operations.md', 'docs/'],
       ['docs/structures.md', 'docs/'],
+      ['docs/threat-model.md', 'docs/'],
       ['examples/README.md', 'examples/'],
     ]) {
       for (const [, target = ''] of (await read(document ?? '')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
