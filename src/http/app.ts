@@ -100,11 +100,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.setSerializerCompiler(serializerCompiler);
 
   const connections = new Connections(app.server, maxConnections);
-  app.server.on('request', (request, response) => limitArrival(request, response, requestTimeoutMs));
+  limitArrival(app.server, requestTimeoutMs);
   for (const event of ['checkContinue', 'checkExpectation'])
     app.server.on(event, (request, response) => app.server.emit('request', request, response));
   const closing = new AbortController();
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { raw } = request;
     reply.headers({ 'x-request-id': request.id, ...ANY_CONTENT });
     checkRequest(raw, hosts);
@@ -113,6 +113,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
       throw new EmpError('not_ready', 'too many connections are open; try again');
     }
     if (closing.signal.aborted) throw new EmpError('not_ready', 'the service is being stopped');
+    done();
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, url } = request;
@@ -133,9 +134,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   const services: Services = { ...given, closing: closing.signal };
   registerProblems(app);
-  app.addHook('onRequest', async ({ raw }, reply) => {
+  app.addHook('onRequest', ({ raw }, reply, done) => {
     // Not before everything that refuses a request by its head.
     if (raw.headers.expect !== undefined) reply.raw.writeContinue();
+    done();
   });
   await app.register(multipart);
   await registerDocumentation(app);

@@ -1,38 +1,51 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { endConnection } from './raw-answer.ts';
 
 /** A body that comes more slowly than this, 128 kbit/s, only holds a connection. */
 const MIN_BYTES_PER_SECOND = 16 * 1024;
+const SWEEP_MS = 1000;
+
+/** The last request of a connection: the ones before it have arrived. */
+interface Arrival {
+  request: IncomingMessage;
+  response: ServerResponse;
+  began: number;
+  /** Of the connection, when the request began. */
+  bytesBefore: number;
+}
 
 /**
- * Ends a request whose body does not arrive: with 408, or without a word where it was answered before. It has `timeoutMs`, and a second more for every
- * 16 KiB that have come: a large upload may take hours, one that stalls or trickles may not.
+ * Ends requests whose bodies do not arrive: with 408, or without a word where they were answered before. Each has `timeoutMs`, and a second more for
+ * every 16 KiB that have come: a large upload may take hours, one that stalls or trickles may not. Connections are looked at once a second: timers and
+ * listeners of each request would cost a small one a tenth.
  */
-export function limitArrival(request: IncomingMessage, response: ServerResponse, timeoutMs: number): void {
-  const { headers, socket } = request;
-  if (headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0) return;
-  const began = performance.now();
-  const bytesBefore = socket.bytesRead;
-  const check = () => {
-    if (request.complete) return;
-    const seconds = (socket.bytesRead - bytesBefore) / MIN_BYTES_PER_SECOND;
-    const left = began + timeoutMs + seconds * 1000 - performance.now();
-    if (left > 0) timer = setTimeout(check, left);
-    else if (response.headersSent) socket.destroy();
-    else
-      endConnection(
-        socket,
-        'request_timeout',
-        `after ${Math.round(timeoutMs / 1000 + seconds)} s the body was not complete`,
-      );
+export function limitArrival(server: Server, timeoutMs: number): void {
+  const arrivals = new Map<Socket, Arrival>();
+  server.on('request', (request, response) => {
+    const { socket } = request;
+    const began = performance.now();
+    const bytesBefore = socket.bytesRead;
+    const arrival = arrivals.get(socket);
+    if (arrival) {
+      Object.assign(arrival, { request, response, began, bytesBefore });
+    } else {
+      arrivals.set(socket, { request, response, began, bytesBefore });
+      socket.once('close', () => arrivals.delete(socket));
+    }
+  });
+  const sweep = () => {
+    for (const [socket, { request, response, began, bytesBefore }] of arrivals) {
+      if (request.complete || socket.destroyed || socket.writableEnded) continue;
+      const seconds = timeoutMs / 1000 + (socket.bytesRead - bytesBefore) / MIN_BYTES_PER_SECOND;
+      if (performance.now() - began < seconds * 1000) continue;
+      if (response.headersSent) socket.destroy();
+      else
+        endConnection(socket, 'request_timeout', `after ${Math.round(seconds)} s the body was not complete`);
+    }
   };
-  let timer = setTimeout(check, timeoutMs);
-  const isOver = () => {
-    clearTimeout(timer);
-    socket.off('close', isOver);
-  };
-  request.once('end', isOver);
-  request.once('close', isOver);
-  // A request that was answered before its end hears nothing of its connection's.
-  socket.once('close', isOver);
+  server.once('listening', () => {
+    const timer = setInterval(sweep, SWEEP_MS);
+    server.once('close', () => clearInterval(timer));
+  });
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { EmpError } from '../core/errors.ts';
-import { hostnameOf, parseHost, type ServedHosts } from './served-hosts.ts';
+import { hostnameOf, malformedHost, parseHost, type ServedHosts } from './served-hosts.ts';
 
 /** They change nothing (RFC 9110, 9.2.1), and no page of another site can read what they answer. */
 const SAFE_METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
@@ -38,19 +38,12 @@ function targetAuthority(target = ''): string | null {
 }
 
 function checkHost(authority: string, hosts: ServedHosts): void {
-  const url = parseHost(authority);
-  if (!url) throw malformedHost(`${JSON.stringify(authority)} is not the name or address of a host`);
-  const hostname = hostnameOf(url);
-  if (hosts.has(hostname)) return;
+  if (hosts.serves(authority)) return;
   throw new EmpError(
     'misdirected_request',
-    `${hostname} is no name of this service: use localhost or its address, or list the name in ALLOWED_HOSTS`,
+    `${authority} is no name of this service: use localhost or its address, or list the name in ALLOWED_HOSTS`,
     [{ path: 'Host', message: 'must be localhost, the address that the service is bound to, or listed' }],
   );
-}
-
-function malformedHost(message: string): EmpError {
-  return new EmpError('malformed_host', message, [{ path: 'Host', message: 'must be given once' }]);
 }
 
 function checkOrigin(

@@ -1,4 +1,5 @@
 import { isIP, isIPv6 } from 'node:net';
+import { EmpError } from '../core/errors.ts';
 
 /**
  * The names and addresses under which the service answers. A page of any site may point a name of its own at this machine once a browser has loaded it
@@ -9,6 +10,8 @@ export class ServedHosts {
   readonly #isBoundToAll: boolean;
   readonly #names: ReadonlySet<string>;
   readonly #listed: ReadonlySet<string>;
+  /** What the last request was rightly for, as it was written: most clients write the same again. */
+  #lastServed = '';
 
   /**
    * @param boundTo where the service listens: a name or an address
@@ -20,8 +23,20 @@ export class ServedHosts {
     this.#isBoundToAll = this.#names.has('0.0.0.0') || this.#names.has('[::]');
   }
 
-  /** Whether requests to a host, as `hostnameOf` writes it, are for this service. */
-  has(hostname: string): boolean {
+  /**
+   * Whether requests for an authority, a host with or without a port, are for this service.
+   * @throws EmpError `malformed_host`
+   */
+  serves(authority: string): boolean {
+    if (authority === this.#lastServed) return true;
+    const url = parseHost(authority);
+    if (!url) throw malformedHost(`${JSON.stringify(authority)} is not the name or address of a host`);
+    if (!this.#has(hostnameOf(url))) return false;
+    this.#lastServed = authority;
+    return true;
+  }
+
+  #has(hostname: string): boolean {
     if (this.#names.has(hostname)) return true;
     const address = hostname.replace(/^\[|\]$/g, '');
     if (isIP(address) === 0) return false;
@@ -42,6 +57,10 @@ export function hostnameOf({ hostname }: URL): string {
 /** What a `Host` header names, as a URL of the scheme; null where it is none. */
 export function parseHost(header: string, scheme = 'http:'): URL | null {
   return /^[^\s/?#@\\]+$/.test(header) ? URL.parse(`${scheme}//${header}`) : null;
+}
+
+export function malformedHost(message: string): EmpError {
+  return new EmpError('malformed_host', message, [{ path: 'Host', message: 'must be given once' }]);
 }
 
 function normalize(host: string): string {

@@ -30,8 +30,9 @@ export function registerProblems(app: App): void {
     throw new EmpError('method_not_allowed', `${path} takes ${allowed}, not ${method}`);
   };
   // Before the body, for which an unknown path or method has no use, and which may be wrong in other ways.
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) refuseUnknown(request, reply);
+    done();
   });
   // A route that found nothing itself, as the one for a folder of files does.
   app.setNotFoundHandler(refuseUnknown);
