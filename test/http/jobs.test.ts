@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { ANY_CONTENT } from '../../src/http/content-headers.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
@@ -153,7 +154,9 @@ describe('a job from start to end', () => {
 
   test('replays its events, to the one that was seen last', async () => {
     const path = `/v1/jobs/${job.id}/events`;
-    const events = await readEvents(await get(path));
+    const stream = await get(path);
+    for (const [name, value] of Object.entries(ANY_CONTENT)) assert.equal(stream.headers.get(name), value);
+    const events = await readEvents(stream);
     assert.deepEqual(
       events.map(({ id }) => id),
       events.map((_, i) => i + 1),

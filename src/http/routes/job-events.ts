@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { EmpError } from '../../core/errors.ts';
 import type { JobEvent } from '../../jobs/job.ts';
+import { ANY_CONTENT } from '../content-headers.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema } from '../resource-routes.ts';
@@ -68,6 +69,7 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
         connection: 'close',
         'x-accel-buffering': 'no',
         'x-request-id': request.id,
+        ...ANY_CONTENT,
       });
       raw.flushHeaders();
       const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS);
