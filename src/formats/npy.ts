@@ -1,3 +1,4 @@
+import { clip } from '../core/clip.ts';
 import { EmpError } from '../core/errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { malformedNpy, parseDescription } from './npy-literal.ts';
@@ -71,9 +72,13 @@ function parsePrefix(bytes: Uint8Array): { start: number; end: number; encoding:
   return { start, end: start + length, encoding: version === 3 ? 'utf-8' : 'latin1' };
 }
 
-function findDtype(descr: string): string {
-  const dtype = DTYPE_BY_DESCR.get(descr);
+/** Characters of a dtype that is told; NumPy's own have four. */
+const MAX_TOLD_DTYPE = 40;
+
+function findDtype(found: string): string {
+  const dtype = DTYPE_BY_DESCR.get(found);
   if (dtype) return dtype;
+  const descr = clip(found, MAX_TOLD_DTYPE);
   throw new EmpError('unsupported_dtype', `dtype '${descr}' is not supported: ${adviceFor(descr)}`);
 }
 

@@ -16,13 +16,15 @@ import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
 import { findWeights, type Weight } from './weights/weights.ts';
 
 const MAX_FINDINGS = 20;
+/** Characters of what is glued of several names of the file: longer ones give way to numbers, lest each tensor repeats the names of all that is around it. */
+const MAX_GLUED = 256;
 
 /** A tensor of the file and what it is called. */
 interface Parameter {
   readonly stored: StoredTensor;
   /** An initializer's name, a Constant node's output. */
   readonly name: string;
-  /** Where it stands, for names that occur in several graphs: `loop/body/`. Empty in the main graph. */
+  /** Where it stands, for names that occur in several graphs: `loop/body/`, or the graph's number. Empty in the main graph. */
   readonly scope: string;
   readonly place: 'initializer' | 'Constant' | 'attribute';
 }
@@ -98,12 +100,15 @@ function createModelTensor(
 /** Tensors under names of their own in the file's order: initializers, then nodes with their subgraphs in place, then the functions. */
 function listParameters(model: OnnxModel): Parameter[] {
   const parameters: Parameter[] = [];
-  const visit = (graph: OnnxGraph, scope: string) => {
+  let graphs = 0;
+  const visit = (graph: OnnxGraph, path: string) => {
+    const scope = path.length > MAX_GLUED ? `#${graphs}/` : path;
+    graphs++;
     for (const { name, initializer } of graph.initializers) {
       if (initializer !== null) parameters.push({ stored: initializer, name, scope, place: 'initializer' });
     }
     for (const node of graph.nodes) {
-      parameters.push(...attributeTensors(node, scope));
+      for (const parameter of attributeTensors(node, scope)) parameters.push(parameter);
       for (const { attribute, graph: inner } of node.subgraphs) {
         visit(inner, `${scope}${node.label}/${attribute}/`);
       }
@@ -120,9 +125,16 @@ function attributeTensors(node: OnnxNode, scope: string): Parameter[] {
     const stored = attribute.t ?? attribute.sparseTensor;
     if (stored === undefined) return [];
     const name =
-      place === 'Constant' ? node.proto.output[0] || node.label : `${node.label}/${attribute.name}`;
+      place === 'Constant'
+        ? node.proto.output[0] || node.label
+        : (glue(node.label, `/${attribute.name}`) ?? place);
     return [{ stored, name, scope, place }];
   });
+}
+
+/** Both as one name; null where that is long. */
+function glue(before: string, after: string): string | null {
+  return before.length + after.length > MAX_GLUED ? null : before + after;
 }
 
 function isListed({ dtype, shape, role }: ModelTensor, { place }: Parameter): boolean {
@@ -130,13 +142,13 @@ function isListed({ dtype, shape, role }: ModelTensor, { place }: Parameter): bo
   return place === 'Constant' && isFloatDtype(dtype) && shape.length > 0;
 }
 
-/** Plain names where they are unique, with their scope where not, numbered where even that is not enough. */
+/** Plain names where they are unique, with their scope where not, numbered where even that is not enough or is long. */
 function nameApart(parameters: readonly Parameter[]): Parameter[] {
   const taken = new Set<string>();
   const counts = new Map<string, number>();
   return parameters.map((parameter) => {
-    const { name, scope } = parameter;
-    const scoped = scope + name;
+    const { name, scope, place } = parameter;
+    const scoped = glue(scope, name) ?? place;
     let unique = [name, scoped].find((candidate) => candidate !== '' && !taken.has(candidate));
     while (unique === undefined) {
       const count = (counts.get(scoped) ?? 1) + 1;

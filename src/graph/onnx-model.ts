@@ -1,3 +1,4 @@
+import { clip, MAX_TOLD_NAME } from '../core/clip.ts';
 import type {
   AttributeProto,
   FunctionProto,
@@ -67,9 +68,14 @@ export class OnnxNode extends AttributeReader {
     return this.op === op && this.domain === '';
   }
 
-  /** What to call the node in a text: its name, its first output where it has none, else its operator. */
+  /** What to call the node in a text: its name, its first output where it has none, else its operator; of long names the ends. */
   get label(): string {
-    return this.proto.name || this.proto.output.find((name) => name !== '') || this.op;
+    return clip(this.proto.name || this.proto.output.find((name) => name !== '') || this.op, MAX_TOLD_NAME);
+  }
+
+  /** The label and the operator. */
+  get title(): string {
+    return `${this.label} (${clip(this.op, MAX_TOLD_NAME)})`;
   }
 
   /** The attribute as written; inside a function it may refer to one of the function's (`refAttrName`). */

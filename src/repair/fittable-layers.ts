@@ -72,7 +72,7 @@ function reasonToLeaveOut(
 ): string | null {
   const nodes = new Set(sites.map(({ node }) => node));
   const other = stored.otherReader(weight, (node) => nodes.has(node));
-  if (other) return `is read by node ${other.label} (${other.op}), not by its layer alone`;
+  if (other) return `is read by node ${other.title}, not by its layer alone`;
   if (followsItself(graph, nodes)) return 'is shared by layers that follow each other';
   return reasonNotToEdit(weight, inventory);
 }
@@ -83,7 +83,7 @@ function describe(layer: Layer, { shape }: ModelTensor, stored: StoredValues): F
     layer.sites.every(({ node: { op, domain } }) => domain === '' && ops.has(op));
   const isProduct = isOp(PRODUCTS);
   if (!isProduct && !isOp(new Set(['Conv'])))
-    return `is the weight of node ${node.label} (${node.op}), which is no MatMul, Gemm or Conv`;
+    return `is the weight of node ${node.title}, which is no MatMul, Gemm or Conv`;
   const fittable = isProduct ? asProduct(layer) : asConvolution(layer, shape, stored);
   if (typeof fittable === 'string') return fittable;
   const { groups, units, features } = fittable;
@@ -100,7 +100,7 @@ function asProduct({ weight, sites, features, units }: Layer): FittableLayer | s
   for (const { node, source, result } of sites) {
     const problem = [source, result].find((side) => typeof side === 'string');
     if (typeof source === 'string' || typeof result === 'string')
-      return `is the weight of node ${node.label} (${node.op}), which ${problem}`;
+      return `is the weight of node ${node.title}, which ${problem}`;
     [nFeatures, nUnits] = [source.size, result.size];
     places.push({ node, input: { how: 'rows', value: source.value, trailing: source.trailing } });
   }

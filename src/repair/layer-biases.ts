@@ -70,7 +70,7 @@ function biasOf(
   stored: StoredValues,
   shapes: ReadonlyMap<string, readonly number[]>,
 ): Omit<Candidate, 'weight' | 'site'> | string {
-  if (typeof result === 'string') return `is the weight of node ${node.label} (${node.op}), which ${result}`;
+  if (typeof result === 'string') return `is the weight of node ${node.title}, which ${result}`;
   const { size, trailing } = result;
   const own = WITH_BIAS.has(node.op) && node.domain === '' ? node.inputs[2] : null;
   const add = own ? null : addOf(node, result);
@@ -102,7 +102,7 @@ function reasonToLeaveOut(
   inventory: ModelInventory,
 ): string | null {
   const other = stored.otherReader(tensor, (node) => places.some(({ reader }) => reader === node));
-  if (other) return `shares its bias ${tensor} with node ${other.label} (${other.op})`;
+  if (other) return `shares its bias ${tensor} with node ${other.title}`;
   const reason = reasonNotToEdit(tensor, inventory);
   if (reason) return `has a bias that cannot be written: ${tensor} ${reason}`;
   if (places.some(({ factor }) => factor !== places[0].factor))

@@ -3,14 +3,16 @@ import { dirname, join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
 import type { KeptPositions } from '../formats/gather.ts';
-import type { ModelInventory, ModelTensor } from '../formats/model.ts';
+import { elementCount, type ModelInventory, type ModelTensor } from '../formats/model.ts';
 import { rewriteSafetensors } from '../formats/safetensors/rewrite-checkpoint.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import type { Family, Site, Structures } from './families.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
 
-/** A weight of an efficient-kan layer, `kan.layers.0.spline_weight`. */
-const LAYER = /^(.*?)(\d+)\.spline_weight$/;
+/** Of a weight of an efficient-kan layer, `kan.layers.0.spline_weight`. */
+const SUFFIX = '.spline_weight';
+/** Hidden nodes of all layers, each some kilobytes of objects. */
+const MAX_NODES = 500_000;
 /** Of each layer, tensors `[out, in, ...]`; those behind a hidden node have its inputs on axis 1. */
 const WEIGHTS = ['spline_weight', 'base_weight', 'spline_scaler'];
 /** `[in, knots]`. */
@@ -71,12 +73,20 @@ export class KanCheckpoint implements ReducibleModel {
 export function kanStructures({ tensors }: ModelInventory): Structures {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   let root = 0;
-  const families = tensors.flatMap(({ name, shape: [nodes] }): Family[] => {
-    const [, stem, index] = LAYER.exec(name) ?? [];
-    if (stem === undefined) return [];
-    const here = `${stem}${index}.`;
-    const next = `${stem}${Number(index) + 1}.`;
-    if (byName.get(`${next}spline_weight`)?.shape[1] !== nodes) return [];
+  const families = tensors.flatMap(({ name, shape }): Family[] => {
+    const [nodes] = shape;
+    const layer = layerOf(name);
+    if (layer === null) return [];
+    const here = `${layer.stem}${layer.index}.`;
+    const next = `${layer.stem}${Number(layer.index) + 1}.`;
+    const reader = byName.get(`${next}spline_weight`);
+    if (reader?.shape[1] !== nodes) return [];
+    // A shape with a zero in it has no numbers that would bound its other sizes.
+    if (elementCount(shape) === 0 || elementCount(reader.shape) === 0) return [];
+    if (root + nodes > MAX_NODES) {
+      const message = `the model has more than ${MAX_NODES} KAN nodes`;
+      throw new EmpError('unsupported_model', message, [{ path: name, message }]);
+    }
     const at = (layer: string, parts: readonly string[], axis: number) =>
       parts.flatMap((part) => placeOf(byName.get(layer + part), axis, nodes));
     const producers = at(here, WEIGHTS, 0);
@@ -91,6 +101,17 @@ export function kanStructures({ tensors }: ModelInventory): Structures {
   });
   return { families, frozen: [] };
 }
+
+/** The number of a KAN layer and what is before it, by its weight's name. Names are hostile: no pattern that tries each of their digits. */
+function layerOf(name: string): { readonly stem: string; readonly index: string } | null {
+  if (!name.endsWith(SUFFIX)) return null;
+  const end = name.length - SUFFIX.length;
+  let start = end;
+  while (start > 0 && isDigit(name.charCodeAt(start - 1))) start--;
+  return start === end ? null : { stem: name.slice(0, start), index: name.slice(start, end) };
+}
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 
 function placeOf(tensor: ModelTensor | undefined, axis: number, nodes: number): Omit<Site, 'positions'>[] {
   return tensor?.shape[axis] === nodes ? [{ tensor: tensor.name, axis }] : [];

@@ -101,6 +101,14 @@ describe('refused', () => {
     for (const descr of ['<c8', '<U5', '<M8[ns]', 'f4', 'constructor'])
       await refused(createNpy(dict(`'${descr}'`), DATA), /expected one of <f2/, 'unsupported_dtype');
   });
+  test('a dtype of kilobytes, of which the ends are told', async () => {
+    for (const descr of ['x'.repeat(24_000), `>${'f'.repeat(24_000)}`])
+      await refused(
+        createNpy(dict(`'${descr}'`), DATA),
+        /^dtype '.{1,40}' is not .{1,160}$/,
+        'unsupported_dtype',
+      );
+  });
   test('a structured array', () =>
     refused(createNpy(dict("[('a', '<f4')]"), DATA), /structured/, 'unsupported_dtype'));
   test('too few and too many bytes', async () => {

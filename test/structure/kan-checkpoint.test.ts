@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { bytesSource } from '../../src/formats/byte-source.ts';
+import type { ModelInventory, ModelTensor } from '../../src/formats/model.ts';
 import { readSafetensorsHeader } from '../../src/formats/safetensors/header.ts';
-import { KanCheckpoint } from '../../src/structure/kan-checkpoint.ts';
+import { KanCheckpoint, kanStructures } from '../../src/structure/kan-checkpoint.ts';
 import { decode, type SmallTensor, writeSmallModel } from '../models/small-safetensors.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
 
@@ -36,6 +37,14 @@ async function open(t: TestContext, tensors = CHECKPOINT): Promise<KanCheckpoint
     await model[Symbol.asyncDispose]();
   });
   return checkpoint;
+}
+
+function spline(name: string, ...shape: number[]): ModelTensor {
+  return { name, dtype: 'float32', shape, role: 'weight', prunable: true, rows: null, data: null };
+}
+
+function inventoryOfShapes(tensors: readonly ModelTensor[]): ModelInventory {
+  return { format: 'safetensors', files: ['model.safetensors'], tensors, nParameters: 0 };
 }
 
 describe('a KAN checkpoint', () => {
@@ -87,6 +96,27 @@ describe('a KAN checkpoint', () => {
   test('without a second layer has none', async (t) => {
     const { families } = (await open(t, CHECKPOINT.slice(0, 3))).structures;
     assert.deepEqual(families, []);
+  });
+
+  test('in names of a thousand digits is looked for at once', () => {
+    const named = Array.from({ length: 10_000 }, (_, index) =>
+      spline(`${'1'.repeat(1000)}x${index}.spline_weight`, 2, 2),
+    );
+    const before = process.cpuUsage();
+    kanStructures(inventoryOfShapes(named));
+    assert.ok(process.cpuUsage(before).user < 2e6); // a pattern that tries every digit took over a minute
+  });
+
+  test('of a billion nodes without a number has none, and of a million with numbers is refused', () => {
+    const of = (nodes: number, inputs: number) => [
+      spline('0.spline_weight', nodes, inputs),
+      spline('1.spline_weight', inputs, nodes),
+    ];
+    assert.deepEqual(kanStructures(inventoryOfShapes(of(1e9, 0))).families, []);
+    assert.throws(() => kanStructures(inventoryOfShapes(of(1e6, 1))), {
+      code: 'unsupported_model',
+      message: /more than 500000 KAN nodes/,
+    });
   });
 
   test('in shards is refused', async () => {

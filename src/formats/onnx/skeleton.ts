@@ -1,6 +1,7 @@
 import { type DescMessage, fromBinary } from '@bufbuild/protobuf';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
+import { GraphCounts, isName, MAX_NAME_BYTES } from './graph-limits.ts';
 import { type ModelProto, ModelProtoSchema, TensorProtoSchema } from './onnx-schema.ts';
 import {
   encodeNote,
@@ -23,6 +24,8 @@ const MAX_DEPTH = 100;
 interface OpenMessage {
   readonly rules: ReadonlyMap<number, FieldRule>;
   readonly message: DescMessage;
+  /** The field that the message is; null for the model. */
+  readonly field: FieldRule | null;
   readonly end: number;
   /** Where the message's bytes begin in the skeleton. */
   readonly outputStart: number;
@@ -33,13 +36,14 @@ interface OpenMessage {
 /**
  * The model without its tensors' numbers: valid ModelProto bytes in which payloads are left out once a tensor's exceed 1 KiB,
  * and every TensorProto carries a note (see `payloadOf`) of where its payload is in the file. Payloads are never
- * read. Throws `malformed_onnx` with the byte offset, or `unsupported_model` where the rest is too large to hold.
+ * read. Throws `malformed_onnx` with the byte offset, also for a name that is too long, or `unsupported_model` where the rest is too large to hold.
  */
 export async function readSkeletonBytes(source: ByteSource, file: string): Promise<Uint8Array> {
   const reader = new WireReader(source, file);
   if (source.byteLength === 0) throw reader.error(0, 'expected a ModelProto, found an empty file');
   const output = new SkeletonWriter(file);
-  const stack = [openMessage(ModelProtoSchema, source.byteLength, 0)];
+  const counts = new GraphCounts(file);
+  const stack = [openMessage(ModelProtoSchema, null, source.byteLength, 0)];
   for (;;) {
     let open = stack[stack.length - 1];
     while (reader.position === open.end) {
@@ -55,15 +59,17 @@ export async function readSkeletonBytes(source: ByteSource, file: string): Promi
     checkWireType(reader, open, rule, start, wireType);
     const [contents, end] = fieldRange(reader, open, start, wireType);
 
+    if (rule !== null) counts.add(open.message, rule, start);
     if (rule?.message) {
       if (stack.length === MAX_DEPTH) {
         throw reader.error(start, `expected messages nested at most ${MAX_DEPTH} deep`);
       }
       output.beginMessage(field, start);
-      stack.push(openMessage(rule.message, end, output.byteLength));
+      stack.push(openMessage(rule.message, rule, end, output.byteLength));
       continue;
     }
     checkPacked(reader, rule, start, end - contents);
+    checkName(reader, open, rule, start, end - contents);
     if (
       open.message === TensorProtoSchema &&
       !keepsTensorField(reader, open, field, [start, contents, end])
@@ -123,8 +129,13 @@ export async function readSkeleton(source: ByteSource, file: string): Promise<Mo
   return model;
 }
 
-function openMessage(message: DescMessage, end: number, outputStart: number): OpenMessage {
-  return { rules: rulesOf(message), message, end, outputStart, runs: [], inlineBytes: 0 };
+function openMessage(
+  message: DescMessage,
+  field: FieldRule | null,
+  end: number,
+  outputStart: number,
+): OpenMessage {
+  return { rules: rulesOf(message), message, field, end, outputStart, runs: [], inlineBytes: 0 };
 }
 
 function closeMessage(open: OpenMessage, output: SkeletonWriter): void {
@@ -182,6 +193,20 @@ function checkPacked(reader: WireReader, rule: FieldRule | null, start: number, 
   if (rule !== null && byteLength % width !== 0) {
     throw reader.error(start, `expected ${rule.name} in multiples of ${width} bytes, found ${byteLength}`);
   }
+}
+
+function checkName(
+  reader: WireReader,
+  { message, field }: OpenMessage,
+  rule: FieldRule | null,
+  start: number,
+  byteLength: number,
+): void {
+  if (rule === null || byteLength <= MAX_NAME_BYTES || !isName(rule, field)) return;
+  throw reader.error(
+    start,
+    `expected ${message.name}.${rule.name} to have at most ${MAX_NAME_BYTES} bytes, found ${byteLength}`,
+  );
 }
 
 /** An upper estimate of what protobuf-es makes of a field that is no message. */

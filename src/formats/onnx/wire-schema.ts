@@ -6,6 +6,7 @@ export interface FieldRule {
   readonly name: string;
   readonly wireType: number;
   readonly list: boolean;
+  readonly isString: boolean;
   readonly message: DescMessage | null;
 }
 
@@ -22,6 +23,7 @@ export function rulesOf(message: DescMessage): ReadonlyMap<number, FieldRule> {
           name: field.name,
           wireType: field.message ? WIRE.bytes : wireTypeOf(field.scalar),
           list: field.fieldKind === 'list',
+          isString: field.scalar === ScalarType.STRING,
           message: field.message ?? null,
         },
       ]),

@@ -10,7 +10,7 @@ import {
 } from '../model.ts';
 import { readSafetensorsHeader, type SafetensorsTensor } from './header.ts';
 import { classifyTensor } from './prunable.ts';
-import { isObject, malformed, parseStrictJson, quote } from './strict-json.ts';
+import { isObject, MAX_KEY_LENGTH, malformed, parseStrictJson, quote } from './strict-json.ts';
 
 const INDEX_SUFFIX = '.safetensors.index.json';
 /** The index of the largest published checkpoints, some 100,000 tensors, takes 10 MB. */
@@ -40,7 +40,7 @@ export async function readSafetensorsInventory(
   } else {
     const shardOf = await readIndex(files, index);
     const shards = [...new Set(shardOf.values())].sort();
-    members.push(...shards);
+    for (const shard of shards) members.push(shard);
     placed = await readShards(files, shards, shardOf, index);
   }
   const named = new Set(members);
@@ -86,6 +86,7 @@ async function readIndex(files: ModelFiles, index: string): Promise<ReadonlyMap<
 /** A relative path that stays inside the model's folder. */
 function isShardName(shard: string): boolean {
   return (
+    shard.length <= MAX_KEY_LENGTH &&
     shard.endsWith('.safetensors') &&
     shard.split('/').every((part) => /^[^\\\0]+$/.test(part) && !/^\.\.?$/.test(part))
   );

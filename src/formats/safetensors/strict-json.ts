@@ -1,3 +1,4 @@
+import { clip, MAX_TOLD_NAME } from '../../core/clip.ts';
 import { EmpError } from '../../core/errors.ts';
 
 /**
@@ -5,8 +6,8 @@ import { EmpError } from '../../core/errors.ts';
  * a 100 MB header made of empty objects would take gigabytes once parsed.
  */
 const MAX_VALUES = 4_000_000;
-/** Keys are tensor names, which stay below 200 characters in published checkpoints. */
-const MAX_KEY_LENGTH = 1024;
+/** Keys are tensor names, which stay below 200 characters in published checkpoints; names of files may have as many. */
+export const MAX_KEY_LENGTH = 1024;
 /** The header's object, a tensor's object, its shape: nothing in safetensors nests deeper. */
 const MAX_DEPTH = 3;
 
@@ -84,7 +85,7 @@ export function malformed(message: string, tensor?: string): EmpError {
 
 /** A name for a message, however long or odd it is. */
 export function quote(name: string): string {
-  return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
+  return JSON.stringify(clip(name, MAX_TOLD_NAME));
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -40,11 +40,11 @@ function activationsOf(
 ): LayerActivations | string {
   const values: Activations[] = [];
   for (const { node, [side]: found } of sites) {
-    if (typeof found === 'string') return `node ${node.label} (${node.op}) ${found}`;
+    if (typeof found === 'string') return `node ${node.title} ${found}`;
     values.push(found);
   }
   if (features !== null && values.every(({ size }) => size === values[0].size)) return { values, features };
-  const labels = sites.slice(0, MAX_NAMED).map(({ node }) => `${node.label} (${node.op})`);
+  const labels = sites.slice(0, MAX_NAMED).map(({ node }) => node.title);
   const what = side === 'source' ? 'input feature' : 'output unit';
   return `no single ${what} of ${labels.join(', ')} belongs to each of its elements`;
 }

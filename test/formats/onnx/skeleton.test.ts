@@ -250,8 +250,8 @@ describe('what is refused', () => {
   });
 
   test('small messages that would decode to gigabytes', async () => {
-    const nodes = new Uint8Array(4 * 2 ** 20).map((_, index) => (index % 2 === 0 ? 0x0a : 0));
-    const file = new BinaryWriter().tag(7, WireType.LengthDelimited).bytes(nodes).finish();
+    const values = new Uint8Array(4 * 2 ** 20).map((_, index) => (index % 2 === 0 ? 0x6a : 0));
+    const file = new BinaryWriter().tag(7, WireType.LengthDelimited).bytes(values).finish();
     await rejected(file, /more than 512 MiB/, 'unsupported_model');
   });
 });

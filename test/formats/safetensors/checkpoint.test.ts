@@ -122,6 +122,14 @@ describe('files of a model', () => {
     };
     return refused({ ...files, [INDEX]: index(WEIGHT_MAP) }, 'malformed_safetensors', /two shards/);
   });
+  test('an index of thousands of shards with long names', () => {
+    const shards = Array.from({ length: 2000 }, (_, i) => [`t${i}`, `${'s'.repeat(2000)}${i}.safetensors`]);
+    return refused(
+      { ...SHARDS, [INDEX]: index(Object.fromEntries(shards)) },
+      'malformed_safetensors',
+      /"sss.{1,300}" is not the name of a \.safetensors file/,
+    );
+  });
   test('an index that leaves its folder', async () => {
     for (const path of [
       '../secret.safetensors',
