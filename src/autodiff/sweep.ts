@@ -51,7 +51,9 @@ export function differentiate(
       for (const [input, gradient] of found.entries()) {
         const value = node.inputs[input];
         if (!gradient || !value || !needs[input]) continue;
-        contributions.set(value, [...(contributions.get(value) ?? []), gradient]);
+        const parts = contributions.get(value) ?? [];
+        parts.push(gradient);
+        contributions.set(value, parts);
       }
     } catch (error) {
       if (!(error instanceof Undifferentiable)) throw error;

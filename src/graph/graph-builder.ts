@@ -49,7 +49,7 @@ export class GraphBuilder {
     const names = Array.from({ length: outputs }, () => this.fresh(op));
     const given = inputs.map((name) => name ?? '');
     const node = createNode(op, given, names, attributes, names[0]);
-    node.attribute.push(...copied);
+    for (const attribute of copied) node.attribute.push(attribute);
     this.graph.node.push(node);
     return names;
   }

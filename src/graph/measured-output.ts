@@ -4,6 +4,7 @@ import { ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { modelOutputs } from './interface.ts';
 import { chooseLoss, type Labels } from './label-layout.ts';
 import { OnnxModel, type OnnxNode, type OnnxValue } from './onnx-model.ts';
+import { Origins } from './origins.ts';
 import { inlineFunctions } from './passes/inline-functions.ts';
 
 /** Operators that change neither the numbers nor their order. */
@@ -27,10 +28,8 @@ export function chooseOutput(outputs: readonly { readonly name: string; readonly
 
 /** The standard operator that made an output's numbers: those that leave them as they are do not count. */
 export function finalNode(output: OnnxValue): OnnxNode | null {
-  let value: OnnxValue | null = output;
-  while (value?.producer?.domain === '' && TRANSPARENT_OPS.has(value.producer.op)) {
-    value = value.producer.inputs[0] ?? null;
-  }
+  const isTransparent = ({ domain, op }: OnnxNode) => domain === '' && TRANSPARENT_OPS.has(op);
+  const value = new Origins(isTransparent).of(output);
   return value?.producer?.domain === '' ? value.producer : null;
 }
 

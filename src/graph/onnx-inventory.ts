@@ -10,6 +10,7 @@ import {
 import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
 import { readSkeleton } from '../formats/onnx/skeleton.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import { FreeNames } from './free-names.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
 import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
 import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
@@ -144,19 +145,11 @@ function isListed({ dtype, shape, role }: ModelTensor, { place }: Parameter): bo
 
 /** Plain names where they are unique, with their scope where not, numbered where even that is not enough or is long. */
 function nameApart(parameters: readonly Parameter[]): Parameter[] {
-  const taken = new Set<string>();
-  const counts = new Map<string, number>();
+  const taken = new FreeNames();
   return parameters.map((parameter) => {
     const { name, scope, place } = parameter;
     const scoped = glue(scope, name) ?? place;
-    let unique = [name, scoped].find((candidate) => candidate !== '' && !taken.has(candidate));
-    while (unique === undefined) {
-      const count = (counts.get(scoped) ?? 1) + 1;
-      counts.set(scoped, count);
-      if (!taken.has(`${scoped}#${count}`)) unique = `${scoped}#${count}`;
-    }
-    taken.add(unique);
-    return { ...parameter, name: unique };
+    return { ...parameter, name: taken.take(name, scoped) ?? taken.number(`${scoped}#`) };
   });
 }
 

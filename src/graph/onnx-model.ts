@@ -94,6 +94,7 @@ export class OnnxGraph {
   readonly initializers: readonly OnnxValue[];
   readonly nodes: readonly OnnxNode[];
   readonly #values = new Map<string, OnnxValue>();
+  readonly #given: ReadonlySet<OnnxValue>;
 
   constructor(proto: GraphProto | FunctionProto, parent: OnnxGraph | null) {
     this.proto = proto;
@@ -105,6 +106,12 @@ export class OnnxGraph {
     this.outputs = proto.output.map((output) =>
       this.resolve(typeof output === 'string' ? output : output.name),
     );
+    this.#given = new Set(this.outputs);
+  }
+
+  /** Whether a value is one of the graph's outputs. */
+  gives(value: OnnxValue): boolean {
+    return this.#given.has(value);
   }
 
   /** The value that a name means in this graph: its own or the nearest enclosing one's. */

@@ -1,5 +1,6 @@
 import { nameStoredTensors } from './onnx-inventory.ts';
 import type { OnnxModel, OnnxNode, OnnxValue } from './onnx-model.ts';
+import { Origins } from './origins.ts';
 import { Frame } from './program.ts';
 import { type StoredTensor, storedTensor } from './weights/constants.ts';
 
@@ -18,6 +19,7 @@ const MAIN = new Frame(null);
 
 /** The tensors that a model stores, as values of its main graph. */
 export class StoredValues {
+  readonly #origins = new Origins((node) => node.is('Identity'));
   readonly #names: ReadonlyMap<StoredTensor, string>;
   readonly #values: ReadonlyMap<string, OnnxValue>;
 
@@ -34,8 +36,7 @@ export class StoredValues {
 
   /** The tensor that a value is, passed on by Identity at most; null for what is not stored so. Names are those of the model's inventory. */
   tensorOf(value: OnnxValue | null | undefined): string | null {
-    let found = value;
-    while (found?.producer?.is('Identity')) [found] = found.producer.inputs;
+    const found = value && this.#origins.of(value);
     return found ? this.#nameOf(found) : null;
   }
 
@@ -51,14 +52,23 @@ export class StoredValues {
   }
 }
 
-function otherReader({ uses, graph }: OnnxValue, expected: (node: OnnxNode) => boolean): OnnxNode | null {
-  for (const { node, input } of uses) {
+function otherReader(value: OnnxValue, expected: (node: OnnxNode) => boolean): OnnxNode | null {
+  const seen = new Set([value]);
+  const open = [{ value, use: 0 }];
+  for (let at = open.at(-1); at !== undefined; at = open.at(-1)) {
+    const use = at.value.uses[at.use++];
+    if (use === undefined) {
+      open.pop();
+      continue;
+    }
+    const { node, input } = use;
     if (expected(node)) continue;
     const isPassed = node.domain === '' && PASSING.has(node.op) && input === 0;
-    if (!isPassed || node.graph !== graph) return node;
-    for (const output of node.outputs) {
-      const other = output && otherReader(output, expected);
-      if (other) return other;
+    if (!isPassed || node.graph !== value.graph) return node;
+    for (const output of node.outputs.toReversed()) {
+      if (!output || seen.has(output)) continue;
+      seen.add(output);
+      open.push({ value: output, use: 0 });
     }
   }
   return null;

@@ -88,5 +88,6 @@ function meanOf(sums: readonly FeatureSums[]): Float64Array {
 
 function incomparable(found: readonly LayerBias[], compared: readonly LayerBias[]): LeftOut[] {
   const reason = 'has no counterpart in the dense model';
-  return found.filter((bias) => !compared.includes(bias)).map(({ tensor }) => ({ name: tensor, reason }));
+  const known = new Set(compared);
+  return found.filter((bias) => !known.has(bias)).map(({ tensor }) => ({ name: tensor, reason }));
 }

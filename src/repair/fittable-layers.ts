@@ -1,13 +1,14 @@
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import { Origins } from '../graph/origins.ts';
 import { StoredValues } from '../graph/stored-values.ts';
 import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 import { findLayers, type Layer, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { WeightSite } from '../graph/weights/weights.ts';
+import { reasonNotToEdit } from './editable-tensors.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
-import { followsItself } from './repair-order.ts';
-import { reasonNotToEdit } from './tensor-edits.ts';
+import { findFollowing } from './repair-order.ts';
 
 /** What a layer multiplies by its matrix: the rows of a value, or the patches that a convolution sees. */
 export type LayerInput =
@@ -48,15 +49,22 @@ export function findFittableLayers(
   weights: readonly string[],
 ): Findings<FittableLayer> {
   const stored = new StoredValues(model);
+  const casts = new Origins(({ op }) => op.startsWith('Cast'));
   const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const layers = findLayers(model, weights);
+  const nodesOf = new Map(
+    [...layers].map(([name, { sites }]) => [name, new Set(sites.map(({ node }) => node))]),
+  );
+  const following = findFollowing(model.graph, [...nodesOf.values()]);
   const found: FittableLayer[] = [];
   const leftOut: LeftOut[] = [];
   for (const name of weights) {
     const [layer, tensor] = [layers.get(name), tensors.get(name)];
+    const nodes = nodesOf.get(name) ?? new Set();
     const fittable =
       layer && tensor
-        ? (reasonToLeaveOut(layer, model, stored, inventory) ?? describe(layer, tensor, stored))
+        ? (reasonToLeaveOut(name, nodes, following.has(nodes), stored, inventory) ??
+          describe(layer, tensor, stored, casts))
         : NO_LAYER;
     if (typeof fittable === 'string') leftOut.push({ name, reason: fittable });
     else found.push(fittable);
@@ -65,26 +73,31 @@ export function findFittableLayers(
 }
 
 function reasonToLeaveOut(
-  { weight, sites }: Layer,
-  { graph }: OnnxModel,
+  weight: string,
+  nodes: ReadonlySet<OnnxNode>,
+  isFollowing: boolean,
   stored: StoredValues,
   inventory: ModelInventory,
 ): string | null {
-  const nodes = new Set(sites.map(({ node }) => node));
   const other = stored.otherReader(weight, (node) => nodes.has(node));
   if (other) return `is read by node ${other.title}, not by its layer alone`;
-  if (followsItself(graph, nodes)) return 'is shared by layers that follow each other';
+  if (isFollowing) return 'is shared by layers that follow each other';
   return reasonNotToEdit(weight, inventory);
 }
 
-function describe(layer: Layer, { shape }: ModelTensor, stored: StoredValues): FittableLayer | string {
+function describe(
+  layer: Layer,
+  { shape }: ModelTensor,
+  stored: StoredValues,
+  casts: Origins,
+): FittableLayer | string {
   const [{ node }] = layer.sites;
   const isOp = (ops: ReadonlySet<string>) =>
     layer.sites.every(({ node: { op, domain } }) => domain === '' && ops.has(op));
   const isProduct = isOp(PRODUCTS);
   if (!isProduct && !isOp(new Set(['Conv'])))
     return `is the weight of node ${node.title}, which is no MatMul, Gemm or Conv`;
-  const fittable = isProduct ? asProduct(layer) : asConvolution(layer, shape, stored);
+  const fittable = isProduct ? asProduct(layer) : asConvolution(layer, shape, stored, casts);
   if (typeof fittable === 'string') return fittable;
   const { groups, units, features } = fittable;
   if (groups * features ** 2 > MAX_GRAM_ELEMENTS)
@@ -112,6 +125,7 @@ function asConvolution(
   { weight, sites }: Layer,
   [filters, inputs, ...kernel]: readonly number[],
   stored: StoredValues,
+  casts: Origins,
 ): FittableLayer | string {
   const groupsOf = ({ node }: WeightSite) => node.integer('group', 1);
   const groups = groupsOf(sites[0]);
@@ -119,7 +133,9 @@ function asConvolution(
   for (const site of sites) {
     const { node, source } = site;
     if (typeof source === 'string') return `is the weight of node ${node.label} (Conv), which ${source}`;
-    if (stored.tensorOf(castOf(node)) !== weight || groupsOf(site) !== groups)
+    // Before they were made another format.
+    const filters = node.inputs[1] && casts.of(node.inputs[1]);
+    if (stored.tensorOf(filters) !== weight || groupsOf(site) !== groups)
       return `is rearranged before node ${node.label} (Conv)`;
     const attributes = node.proto.attribute.filter(({ name }) => name !== 'group');
     places.push({
@@ -129,13 +145,6 @@ function asConvolution(
   }
   const features = kernel.reduce((product, size) => product * size, inputs);
   return { weight, groups, units: filters / groups, features, places, positions: null };
-}
-
-/** A convolution's filters before they were made another format. */
-function castOf({ inputs }: OnnxNode) {
-  let [, filters] = inputs;
-  while (filters?.producer?.op.startsWith('Cast')) [filters] = filters.producer.inputs;
-  return filters;
 }
 
 /** The matrix of a layer, of its stored elements. */

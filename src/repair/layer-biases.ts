@@ -3,9 +3,9 @@ import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import { StoredValues } from '../graph/stored-values.ts';
 import { findLayers, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { Activations, WeightSite } from '../graph/weights/weights.ts';
+import { reasonNotToEdit } from './editable-tensors.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
-import { followsItself } from './repair-order.ts';
-import { reasonNotToEdit } from './tensor-edits.ts';
+import { findFollowing } from './repair-order.ts';
 
 /** A layer that a bias is added in. */
 export interface BiasPlace {
@@ -53,12 +53,21 @@ export function findBiases(
     for (const [site, place] of layer?.sites.entries() ?? []) {
       const bias = biasOf(place, stored, shapes);
       if (typeof bias === 'string') leftOut.push({ name: weight, reason: bias });
-      else byTensor.set(bias.tensor, [...(byTensor.get(bias.tensor) ?? []), { weight, site, ...bias }]);
+      else {
+        const places = byTensor.get(bias.tensor) ?? [];
+        places.push({ weight, site, ...bias });
+        byTensor.set(bias.tensor, places);
+      }
     }
   }
+  const nodesOf = new Map(
+    [...byTensor].map(([tensor, places]) => [tensor, new Set(places.map(({ node }) => node))]),
+  );
+  const following = findFollowing(model.graph, [...nodesOf.values()]);
   const found: LayerBias[] = [];
   for (const [tensor, places] of byTensor) {
-    const reason = reasonToLeaveOut(tensor, places, model, stored, inventory);
+    const isFollowing = following.has(nodesOf.get(tensor) ?? new Set());
+    const reason = reasonToLeaveOut(tensor, places, isFollowing, stored, inventory);
     if (reason === null) found.push({ tensor, factor: places[0].factor, places });
     else for (const { weight } of places) leftOut.push({ name: weight, reason });
   }
@@ -97,17 +106,17 @@ function addOf(node: OnnxNode, result: Activations): { node: OnnxNode; bias: Onn
 function reasonToLeaveOut(
   tensor: string,
   places: readonly Candidate[],
-  { graph }: OnnxModel,
+  isFollowing: boolean,
   stored: StoredValues,
   inventory: ModelInventory,
 ): string | null {
-  const other = stored.otherReader(tensor, (node) => places.some(({ reader }) => reader === node));
+  const readers = new Set(places.map(({ reader }) => reader));
+  const other = stored.otherReader(tensor, (node) => readers.has(node));
   if (other) return `shares its bias ${tensor} with node ${other.title}`;
   const reason = reasonNotToEdit(tensor, inventory);
   if (reason) return `has a bias that cannot be written: ${tensor} ${reason}`;
   if (places.some(({ factor }) => factor !== places[0].factor))
     return `multiplies its bias ${tensor} differently in each place`;
-  if (followsItself(graph, new Set(places.map(({ node }) => node))))
-    return `comes after itself with the bias ${tensor}`;
+  if (isFollowing) return `comes after itself with the bias ${tensor}`;
   return null;
 }

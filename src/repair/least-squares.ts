@@ -2,7 +2,7 @@ import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { splitPasses } from '../runtime/split-passes.ts';
 import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
@@ -79,10 +79,15 @@ function pairLayers(
   const denseLayers = findFittableLayers(dense.model, dense.inventory, weights).found;
   const byWeight = new Map(denseLayers.map((layer) => [layer.weight, layer]));
   const biases = findBiases(pruned.model, pruned.inventory, weights).found;
-  const biasOf = ({ weight, places }: FittableLayer) =>
-    biases.find((bias) =>
-      places.every(({ node }) => bias.places.some((place) => place.weight === weight && place.node === node)),
-    );
+  const byNode = new Map(
+    biases.flatMap((bias) => bias.places.map(({ node, weight }) => [node, { bias, weight }] as const)),
+  );
+  const biasOf = ({ weight, places }: FittableLayer) => {
+    const own = byNode.get(places[0].node)?.bias;
+    const isOwn = ({ node }: { readonly node: OnnxNode }) =>
+      byNode.get(node)?.bias === own && byNode.get(node)?.weight === weight;
+    return places.every(isOwn) ? own : undefined;
+  };
   const pairs: LayerPair[] = [];
   const unpaired: LeftOut[] = [];
   for (const layer of found) {

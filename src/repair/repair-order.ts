@@ -1,6 +1,11 @@
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
 import { valuesRead } from '../graph/reads.ts';
 
+/** Nodes that items share may carry levels on to each other for ever, where they cross; those of real models are done in a few sweeps. */
+const MAX_SWEEPS = 64;
+/** Sets that one sweep looks for: bits of a number. */
+const SETS_AT_ONCE = 31;
+
 /**
  * Items in groups, to be worked on one after the other: an item comes after all those of which a node lies upstream of one of its own, and items that do not depend on each other
  * share a group, so that there are as few as possible.
@@ -15,7 +20,7 @@ export function repairOrder<T>(
   const levels = items.map(() => 0);
   const reads = graph.nodes.map((node) => ({ node, values: readsOf(node, graph) }));
   // One sweep does for items of one node; several nodes of one item carry its level on to each other.
-  for (let sweep = 0; sweep <= levels.length; sweep++) {
+  for (let sweep = 0; sweep <= Math.min(levels.length, MAX_SWEEPS); sweep++) {
     let isSettled = true;
     const depths = new Map<OnnxValue, number>();
     for (const { node, values } of reads) {
@@ -47,17 +52,30 @@ export function nodesOfPlaces({
   return places.map(({ node }) => node);
 }
 
-/** Whether one of the nodes reads what another, or itself, has gone into. */
-export function followsItself(graph: OnnxGraph, nodes: ReadonlySet<OnnxNode>): boolean {
-  if (nodes.size < 2) return false;
-  const reached = new Set<OnnxValue>();
-  for (const node of graph.nodes) {
-    const isReached = readsOf(node, graph).some((value) => reached.has(value));
-    if (isReached && nodes.has(node)) return true;
-    if (!isReached && !nodes.has(node)) continue;
-    for (const value of node.outputs) if (value !== null) reached.add(value);
+/** Those of the sets of nodes of which one node reads what another, or itself, has gone into. */
+export function findFollowing<T extends ReadonlySet<OnnxNode>>(graph: OnnxGraph, sets: readonly T[]): Set<T> {
+  const asked = sets.filter(({ size }) => size > 1);
+  const found = new Set<T>();
+  if (asked.length === 0) return found;
+  const reads = graph.nodes.map((node) => ({ node, values: readsOf(node, graph) }));
+  for (let from = 0; from < asked.length; from += SETS_AT_ONCE) {
+    const own = asked.slice(from, from + SETS_AT_ONCE);
+    const bitsOf = new Map<OnnxNode, number>();
+    for (const [bit, nodes] of own.entries()) {
+      for (const node of nodes) bitsOf.set(node, (bitsOf.get(node) ?? 0) | (1 << bit));
+    }
+    const reached = new Map<OnnxValue, number>();
+    let following = 0;
+    for (const { node, values } of reads) {
+      const before = values.reduce((bits, value) => bits | (reached.get(value) ?? 0), 0);
+      const bits = bitsOf.get(node) ?? 0;
+      following |= before & bits;
+      if ((before | bits) === 0) continue;
+      for (const value of node.outputs) if (value !== null) reached.set(value, before | bits);
+    }
+    for (const [bit, nodes] of own.entries()) if (following & (1 << bit)) found.add(nodes);
   }
-  return false;
+  return found;
 }
 
 /** The values of `graph` that a node of it reads, in its bodies too. */

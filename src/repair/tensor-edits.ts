@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { isFloatDtype } from '../core/dtype.ts';
 import { narrow, widen } from '../core/float-format.ts';
 import { readIrregular, writeRuns } from '../formats/irregular.ts';
-import { type ByteRange, elementCount, type ModelInventory } from '../formats/model.ts';
+import { type ByteRange, elementCount } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
+import { tensorOf } from './editable-tensors.ts';
 
 /** Where bytes that were written over are kept. */
 interface Former {
@@ -32,7 +33,7 @@ export class TensorEdits implements AsyncDisposable {
 
   /** Writes the numbers, rounded to the tensor's dtype, in the place of those that it has; `reasonNotToEdit` must be null. */
   async write(name: string, numbers: Float64Array): Promise<void> {
-    const tensor = this.#model.inventory.tensors.find((candidate) => candidate.name === name);
+    const tensor = tensorOf(this.#model.inventory, name);
     if (!tensor?.data || !isFloatDtype(tensor.dtype) || numbers.length !== elementCount(tensor.shape)) {
       throw new TypeError(`${numbers.length} numbers for ${name}`);
     }
@@ -78,29 +79,10 @@ export async function readNumbers(
   { directory, inventory }: StoredModel,
   name: string,
 ): Promise<Float64Array> {
-  const tensor = inventory.tensors.find((candidate) => candidate.name === name);
+  const tensor = tensorOf(inventory, name);
   if (!tensor?.data || !isFloatDtype(tensor.dtype)) throw new TypeError(`no numbers of ${name}`);
   const { data, dtype, shape } = tensor;
   const numbers = new Float64Array(elementCount(shape));
   widen(await readIrregular(directory, data, numbers.length), dtype, numbers);
   return numbers;
-}
-
-/** Why a tensor cannot be given other numbers, with it as subject; null where it can. */
-export function reasonNotToEdit(name: string, { tensors }: ModelInventory): string | null {
-  const tensor = tensors.find((candidate) => candidate.name === name);
-  if (!tensor?.data || !isFloatDtype(tensor.dtype))
-    return 'is not stored as floats that can be edited in place';
-  if (tensor.data.encoding === 'varint')
-    return 'keeps 16-bit floats as varints, whose length depends on the number';
-  const { runs } = tensor.data;
-  const other = tensors.find(
-    ({ name: otherName, data }) =>
-      otherName !== name && data?.runs.some((run) => runs.some((own) => overlaps(own, run))),
-  );
-  return other ? `shares its bytes with ${other.name}` : null;
-}
-
-function overlaps(a: ByteRange, b: ByteRange): boolean {
-  return a.file === b.file && a.offset < b.offset + b.byteLength && b.offset < a.offset + a.byteLength;
 }

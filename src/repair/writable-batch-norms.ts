@@ -1,8 +1,8 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { StoredValues } from '../graph/stored-values.ts';
+import { reasonNotToEdit, tensorOf } from './editable-tensors.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
-import { reasonNotToEdit } from './tensor-edits.ts';
 
 /** A BatchNormalization of the main graph whose statistics can be written anew. */
 export interface BatchNorm {
@@ -53,7 +53,7 @@ function describe(
     if (reason) return `has statistics that cannot be written: ${name} ${reason}`;
   }
   if (mean === variance) return 'has one tensor for mean and variance';
-  const channels = inventory.tensors.find(({ name }) => name === mean)?.shape[0] ?? 0;
+  const channels = tensorOf(inventory, mean)?.shape[0] ?? 0;
   return { node, input: input.name, channels, mean, variance };
 }
 

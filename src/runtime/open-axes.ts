@@ -40,6 +40,8 @@ interface AxisGroup {
   readonly kind: AxisKind;
   /** Its place among those of its kind. */
   readonly rank: number;
+  /** Its place among all. */
+  readonly index: number;
 }
 
 /** A size that is the sum of fixed and open ones: exporters write `past_length + 1`. */
@@ -52,6 +54,7 @@ interface AxisSize {
 /** The axes of a model's inputs that are open, and the sizes that they may have. */
 export class OpenAxes {
   readonly #groups = new Map<string, AxisGroup>();
+  readonly #counts = new Map<AxisKind, number>();
   readonly #sizes = new Map<string, readonly AxisSize[]>();
 
   /** Takes inputs whose rank is known. */
@@ -105,19 +108,22 @@ export class OpenAxes {
       return { fixed: 0, open: [this.#group(place === 'batch' ? place : `${place} ${axis}`, place)] };
     }
     const terms = dim.split('+').map((term) => term.trim());
-    const names = terms.length > 1 ? terms.filter((term) => !/^\d+$/.test(term)) : terms;
-    const fixed = terms.filter((term) => !names.includes(term)).reduce((sum, term) => sum + Number(term), 0);
+    const isNumber = (term: string) => terms.length > 1 && /^\d+$/.test(term);
+    const names = terms.filter((term) => !isNumber(term));
+    const fixed = terms.filter(isNumber).reduce((sum, term) => sum + Number(term), 0);
     const kindOfName = (name: string) => NAMES.find(([, pattern]) => pattern.test(name))?.[0] ?? place;
     return { fixed, open: names.map((name) => this.#group(`name ${name}`, kindOfName(name))) };
   }
 
   /** The index of a group, which is created where it is new. */
   #group(key: string, kind: AxisKind): number {
-    if (!this.#groups.has(key)) {
-      const rank = [...this.#groups.values()].filter((group) => group.kind === kind).length;
-      this.#groups.set(key, { kind, rank });
-    }
-    return [...this.#groups.keys()].indexOf(key);
+    const known = this.#groups.get(key);
+    if (known) return known.index;
+    const rank = this.#counts.get(kind) ?? 0;
+    this.#counts.set(kind, rank + 1);
+    const index = this.#groups.size;
+    this.#groups.set(key, { kind, rank, index });
+    return index;
   }
 }
 

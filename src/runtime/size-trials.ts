@@ -68,7 +68,8 @@ async function varyFewer<T>(
   let sizes = first;
   let result: T | null = null;
   const vary = async (groups: readonly number[]) => {
-    const varied = sizes.map((size, group) => (groups.includes(group) ? second[group] : size));
+    const chosen = new Set(groups);
+    const varied = sizes.map((size, group) => (chosen.has(group) ? second[group] : size));
     const found = await attempt(varied);
     if (found !== null) [sizes, result] = [varied, found];
     return found !== null;

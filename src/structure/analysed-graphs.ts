@@ -1,7 +1,9 @@
 import { create } from '@bufbuild/protobuf';
+import { EmpError } from '../core/errors.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import { ModelProtoSchema, type TensorProto } from '../formats/onnx/onnx-schema.ts';
+import { FreeNames } from '../graph/free-names.ts';
 import { isFunction, type OnnxGraph, OnnxModel, type OnnxNode } from '../graph/onnx-model.ts';
 import { initializersToConstants } from '../graph/passes/initializers-to-constants.ts';
 import { freePrefix, innerGraphs, mainGraph, storedTensors } from '../graph/proto-walk.ts';
@@ -10,6 +12,11 @@ import { analyseGraph, type GraphAnalysis } from './analysis.ts';
 import { type Family, type FrozenAxis, findStructures, type Structures } from './families.ts';
 import type { GraphTrace } from './graph-trace.ts';
 import { removeStructures } from './removal.ts';
+
+/** Characters, of a list of all axes of all families. A language model's takes a few hundred thousand. */
+const MAX_LISTED = 2 ** 24;
+/** Of what a list says of an axis beside its tensor's name. */
+const SITE_LENGTH = 50;
 
 /** A graph of a model, analysed by itself: what it reads of the graphs around it cannot shrink there, and what it gives them neither. */
 export interface AnalysedGraph {
@@ -64,10 +71,25 @@ export function findAllStructures(
     const { families, frozen } = findStructures(analysis, inventory, names);
     return { families: families.map((family) => shiftRoots(family, firstRoot)), frozen };
   });
+  const families = found.flatMap((each) => each.families);
+  refuseEndless(families);
   return {
-    families: nameApart(found.flatMap(({ families }) => families)),
+    families: nameApart(families),
     frozen: [...found.flatMap(({ frozen }) => frozen), ...findClosed(closed, inventory, names)],
   };
+}
+
+/** Throws `unsupported_model` for families that would take more room to be told than any model's do: each tells the names of all tensors that it lies in. */
+function refuseEndless(families: readonly Family[]): void {
+  let listed = 0;
+  for (const { structures } of families) {
+    for (const { tensor } of structures[0].sites) listed += tensor.length + SITE_LENGTH;
+  }
+  if (listed <= MAX_LISTED) return;
+  throw new EmpError(
+    'unsupported_model',
+    `the model's structures lie in so many tensors that to list them takes more than ${MAX_LISTED / 2 ** 20} MiB`,
+  );
 }
 
 function shiftRoots(family: Family, firstRoot: number): Family {
@@ -80,13 +102,11 @@ function shiftRoots(family: Family, firstRoot: number): Family {
 
 /** Calls of one function in several graphs share its tensors, and the names of those. */
 function nameApart(families: readonly Family[]): Family[] {
-  const taken = new Set<string>();
-  return families.map((family) => {
-    let { name } = family;
-    for (let count = 2; taken.has(name); count++) name = `${family.name}#${count}`;
-    taken.add(name);
-    return { ...family, name };
-  });
+  const taken = new FreeNames();
+  return families.map((family) => ({
+    ...family,
+    name: taken.take(family.name) ?? taken.number(`${family.name}#`),
+  }));
 }
 
 function findClosed(

@@ -1,4 +1,5 @@
 import { elementCount, type ModelInventory, type ModelTensor } from '../formats/model.ts';
+import { FreeNames } from '../graph/free-names.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { Obstacle } from './lanes.ts';
@@ -61,7 +62,9 @@ export function findStructures(
   names: ReadonlyMap<StoredTensor, string>,
 ): Structures {
   const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
-  const sitesByRoot = new Map<number, Map<string, { tensor: string; axis: number; positions: number[] }>>();
+  const sitesByRoot = new Map<number, Map<number, NumberedSite>>();
+  // By numbers: a family is known by all its axes, whose names together are long.
+  const numbers = new Map<string, number>();
   const frozen: FrozenAxis[] = [];
   const units = new Map(inventory.tensors.map((tensor) => [tensor.name, unitAxes(tensor)]));
   const isWeight = (tensor: string) => tensors.get(tensor)?.role === 'weight';
@@ -69,6 +72,9 @@ export function findStructures(
     const tensor = names.get(proto) ?? value;
     for (const [axis, own] of axesOf(value).entries()) {
       if (own === null) continue;
+      const place = `${tensor}#${axis}`;
+      const number = numbers.get(place) ?? numbers.size;
+      numbers.set(place, number);
       let obstacle: Obstacle | null = null;
       for (const position of own[0].keys()) {
         for (const root of lanes.rootsAt(own, position)) {
@@ -77,9 +83,8 @@ export function findStructures(
           if (met) continue;
           const sites = sitesByRoot.get(root) ?? new Map();
           sitesByRoot.set(root, sites);
-          const key = `${tensor}#${axis}`;
-          const site = sites.get(key) ?? { tensor, axis, positions: [] };
-          sites.set(key, site);
+          const site = sites.get(number) ?? { tensor, axis, positions: [] };
+          sites.set(number, site);
           site.positions.push(position);
         }
       }
@@ -103,15 +108,18 @@ export function findStructures(
     const producers = weights.filter(isProducer);
     const consumers = weights.filter((site) => !isProducer(site));
     const kind = kindOf(producers, tags.get(root) ?? null);
-    const key = [
-      kind,
-      ...sites.map(({ tensor, axis, positions }) => `${tensor}#${axis}x${positions.length}`),
-    ].join('|');
+    const places = Array.from(found, ([number, { positions }]) => `${number}x${positions.length}`);
+    const key = [kind, ...places].join('|');
     const family = families.get(key) ?? { kind, structures: [] };
     families.set(key, family);
     family.structures.push({ root, sites, producers, consumers });
   }
   return { families: nameFamilies([...families.values()]), frozen };
+}
+
+/** A site that grows. */
+interface NumberedSite extends Site {
+  readonly positions: number[];
 }
 
 /** Names of the weights that compute a family. */
@@ -162,14 +170,12 @@ function kindOf(producers: readonly Site[], tag: LaneTag | null): StructureKind 
 
 /** By the first tensor that computes them; of several kinds along one tensor those that are no channels say so. */
 function nameFamilies(families: readonly Omit<Family, 'name'>[]): Family[] {
-  const taken = new Set<string>();
+  const taken = new FreeNames();
   return families.map(({ kind, structures }) => {
     const [{ sites, producers }] = structures;
     const { tensor, axis } = producers[0] ?? sites[0];
     const stem = kind === 'head' || kind === 'head_width' ? `${tensor}#${kind}` : tensor;
-    let name = taken.has(stem) ? `${stem}#${axis}` : stem;
-    for (let count = 2; taken.has(name); count++) name = `${stem}#${axis}.${count}`;
-    taken.add(name);
+    const name = taken.take(stem, `${stem}#${axis}`) ?? taken.number(`${stem}#${axis}.`);
     return { name, kind, structures: structures.toSorted((a, b) => firstPosition(a) - firstPosition(b)) };
   });
 }

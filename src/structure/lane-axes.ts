@@ -1,6 +1,11 @@
 import { elementCount } from '../formats/model.ts';
 import type { LaneAxis, Lanes, Obstacle } from './lanes.ts';
 
+/** Of numbers that may be too many for arguments of a call; 0 of none. */
+function largest(numbers: readonly number[]): number {
+  return numbers.reduce((most, number) => Math.max(most, number), 0);
+}
+
 /** The positions `indices` of an axis, in that order. */
 export function pickPositions(axis: LaneAxis, indices: readonly number[]): LaneAxis {
   if (axis === null || indices.length <= 1) return null;
@@ -9,7 +14,7 @@ export function pickPositions(axis: LaneAxis, indices: readonly number[]): LaneA
 
 /** Axes one after the other; those that cannot shrink are positions without lanes. */
 export function concatAxes(axes: readonly LaneAxis[], sizes: readonly number[]): LaneAxis {
-  const columns = Math.max(...axes.map((axis) => axis?.length ?? 0));
+  const columns = largest(axes.map((axis) => axis?.length ?? 0));
   if (columns === 0) return null;
   const length = sizes.reduce((sum, size) => sum + size, 0);
   return Array.from({ length: columns }, (_, column) => {
@@ -125,7 +130,7 @@ function classesAlong(lanes: Lanes, column: Int32Array, coordinate: Coordinate):
 /** The axis with roots for lanes: as many columns as a position has. */
 function columnsOfRoots(lanes: Lanes, axis: readonly Int32Array[]): Int32Array[] {
   const positions = Array.from(axis[0], (_, position) => lanes.rootsAt(axis, position));
-  const columns = Math.max(...positions.map((roots) => roots.length));
+  const columns = largest(positions.map((roots) => roots.length));
   return Array.from({ length: columns }, (_, column) =>
     Int32Array.from(positions, (roots) => roots[column] ?? -1),
   );

@@ -15,6 +15,8 @@ export type LaneAxis = readonly Int32Array[] | null;
 
 /** Half a gigabyte. A language model of eight billion parameters has a few million. */
 const MAX_LANES = 2 ** 25;
+/** Comparisons that take less time than a set is made in. */
+const FEW = 64;
 
 /**
  * Lanes are removable indices. Operators state which lanes of their inputs and outputs go together; lanes that do are joined (union-find), and a lane that stands for
@@ -49,16 +51,19 @@ export class Lanes {
 
   /** The roots that a lane hangs on. */
   rootsOf(lane: number): number[] {
-    const roots: number[] = [];
-    this.#collect(lane, roots);
-    return roots;
+    const root = this.find(lane);
+    if (!this.#parts.has(root)) return [root];
+    const roots = new Set<number>();
+    this.#collect(root, roots);
+    return [...roots];
   }
 
   /** The roots that a position hangs on, in the order of the axis's columns. */
   rootsAt(axis: LaneAxis, position: number): number[] {
-    const roots: number[] = [];
+    if (axis?.length === 1) return axis[0][position] >= 0 ? this.rootsOf(axis[0][position]) : [];
+    const roots = new Set<number>();
     for (const column of axis ?? []) if (column[position] >= 0) this.#collect(column[position], roots);
-    return roots;
+    return [...roots];
   }
 
   /** Why a root must stay; null where it need not. */
@@ -98,8 +103,8 @@ export class Lanes {
 
   /** States that one of the roots `a` goes exactly when one of the roots `b` does. */
   equate(a: readonly number[], b: readonly number[], obstacle: Obstacle): void {
-    const onlyA = a.filter((root) => !b.includes(root));
-    const onlyB = b.filter((root) => !a.includes(root));
+    const onlyA = without(a, b);
+    const onlyB = without(b, a);
     if (onlyA.length === 0 && onlyB.length === 0) return;
     if (a.length === 0 || b.length === 0) {
       for (const root of [...a, ...b]) this.freeze(root, obstacle);
@@ -142,10 +147,29 @@ export class Lanes {
     return root;
   }
 
-  #collect(lane: number, roots: number[]): void {
-    const root = this.find(lane);
-    const parts = this.#parts.get(root);
-    if (parts) for (const part of parts) this.#collect(part, roots);
-    else if (!roots.includes(root)) roots.push(root);
+  /** Adds to `roots` those of a lane, in their order; parts that several lanes have are looked into once. */
+  #collect(lane: number, roots: Set<number>): void {
+    const first = this.find(lane);
+    if (!this.#parts.has(first)) {
+      roots.add(first);
+      return;
+    }
+    const seen = new Set<number>();
+    const open = [first];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const root = this.find(next);
+      if (seen.has(root)) continue;
+      seen.add(root);
+      const parts = this.#parts.get(root);
+      if (parts) for (const part of parts.toReversed()) open.push(part);
+      else roots.add(root);
+    }
   }
+}
+
+/** Those of the roots that are not among others. */
+function without(roots: readonly number[], others: readonly number[]): number[] {
+  if (roots.length * others.length < FEW) return roots.filter((root) => !others.includes(root));
+  const known = new Set(others);
+  return roots.filter((root) => !known.has(root));
 }

@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import type { KeptPositions } from '../formats/gather.ts';
 import {
-  type GraphProto,
   type TensorProto,
   TensorShapeProto_DimensionSchema,
+  type ValueInfoProto,
 } from '../formats/onnx/onnx-schema.ts';
 import { foldIntegers } from '../graph/passes/fold-integers.ts';
 import { removeDeadCode } from '../graph/passes/remove-dead-code.ts';
@@ -30,13 +30,14 @@ export function removeStructures(
   for (const change of changes) change(edit);
   edit.finish();
   const kept = new Map<TensorProto, KeptPositions>();
+  const inputs = new Map(graph.input.map((input) => [input.name, input]));
   for (const [name, tensor] of stored) {
     const axes = axesOf(name);
     if (!axes.some((axis) => edit.shrinks(axis))) continue;
     const positions = axes.map((axis, i) => edit.kept(axis, Number(tensor.dims[i])));
     const ofShrinking = positions.map((each, i) => (edit.shrinks(axes[i]) ? each : null));
     kept.set(tensor, ofShrinking);
-    declareSizes(graph, name, positions);
+    declareSizes(inputs.get(name), positions);
   }
   graph.valueInfo = []; // what it says of shapes is no longer true
   removeDeadCode(model.proto);
@@ -44,8 +45,8 @@ export function removeStructures(
 }
 
 /** Old models list their tensors among the inputs too. */
-function declareSizes(graph: GraphProto, name: string, positions: readonly (readonly number[])[]): void {
-  const type = graph.input.find((input) => input.name === name)?.type?.value;
+function declareSizes(input: ValueInfoProto | undefined, positions: readonly (readonly number[])[]): void {
+  const type = input?.type?.value;
   if (type?.case !== 'tensorType' || !type.value.shape) return;
   type.value.shape.dim = positions.map(({ length }) =>
     create(TensorShapeProto_DimensionSchema, { value: { case: 'dimValue', value: BigInt(length) } }),

@@ -41,11 +41,11 @@ export function createFacts(
 }
 
 /** Outputs of nodes that compute only integers (int64) which are the same whatever the model is fed, and none of its outputs. */
-export function knownIntegers({ nodes, outputs }: OnnxGraph, trace: ShapeTrace): Map<string, KnownIntegers> {
+export function knownIntegers(graph: OnnxGraph, trace: ShapeTrace): Map<string, KnownIntegers> {
   const known = new Map<string, KnownIntegers>();
-  for (const node of nodes) {
+  for (const node of graph.nodes) {
     const found = node.outputs.map((output): [string, KnownIntegers] | null => {
-      if (output === null || outputs.includes(output) || trace.dtypeOf(output.name) !== 'int64') return null;
+      if (output === null || graph.gives(output) || trace.dtypeOf(output.name) !== 'int64') return null;
       const [values, shapes] = [trace.integersOf(output.name), trace.shapesOf(output.name)];
       return values?.every(isExact) && shapes ? [output.name, { shape: shapes[0], values }] : null;
     });

@@ -11,7 +11,8 @@ import {
   TensorProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
-import { reasonNotToEdit, TensorEdits } from '../../src/repair/tensor-edits.ts';
+import { reasonNotToEdit } from '../../src/repair/editable-tensors.ts';
+import { TensorEdits } from '../../src/repair/tensor-edits.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
 import { encode, floats, model, node } from '../models/build-model.ts';
 

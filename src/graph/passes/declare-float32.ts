@@ -30,11 +30,7 @@ export function declareFloat32(
   model: ModelProto,
   { widenedInputs }: { readonly widenedInputs: string[] },
 ): void {
-  widenedInputs.push(
-    ...mainGraph(model)
-      .input.filter(declareValue)
-      .map(({ name }) => name),
-  );
+  for (const value of mainGraph(model).input) if (declareValue(value)) widenedInputs.push(value.name);
   for (const graph of allGraphs(model)) declareGraph(graph);
   for (const body of model.functions) {
     body.valueInfo = [];

@@ -15,6 +15,6 @@ export function initializersToConstants(model: ModelProto): void {
   const constants = graph.initializer.map((tensor) =>
     createNode('Constant', [], [tensor.name], { value: { tensor } }),
   );
-  graph.node.unshift(...constants);
+  graph.node = [...constants, ...graph.node];
   graph.initializer = [];
 }

@@ -1,4 +1,5 @@
 import { clone, create } from '@bufbuild/protobuf';
+import { clip } from '../../core/clip.ts';
 import { EmpError } from '../../core/errors.ts';
 import {
   type AttributeProto,
@@ -19,6 +20,8 @@ import { freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
 
 /** Calls of calls multiply. */
 const MAX_NODES = 100_000;
+/** Characters of a node's name, which is glued of those of all calls around it and is for people alone. */
+const MAX_NODE_NAME = 1000;
 
 /**
  * Replaces calls of the model's own functions by their bodies. Requires nothing. Ensures that what is left of functions is written for other versions of operators than the
@@ -29,7 +32,10 @@ export function inlineFunctions(model: ModelProto): void {
   if (model.functions.length === 0) return;
   unrollModel(new OnnxModel(model)); // refuses functions without end
   const graph = mainGraph(model);
-  const inlined = model.functions.filter((body) => importsAgree(model, body));
+  const versions = new Map<string, bigint>();
+  for (const { domain, version } of model.opsetImport.toReversed())
+    versions.set(normalizeDomain(domain), version);
+  const inlined = model.functions.filter((body) => importsAgree(versions, body));
   const functions = new Map(inlined.map((body) => [functionKey(body, body.name), body]));
   const prefix = freePrefix(graph, 'call');
   let calls = 0;
@@ -58,11 +64,16 @@ class Call {
   readonly #body: FunctionProto;
   readonly #prefix: string;
   readonly #names = new Map([['', '']]);
+  /** By name: the call's, else the function's own. */
+  readonly #attributes = new Map<string, AttributeProto>();
 
   constructor(node: NodeProto, body: FunctionProto, prefix: string) {
     this.#node = node;
     this.#body = body;
     this.#prefix = prefix;
+    for (const attribute of [...node.attribute, ...body.attributeProto]) {
+      if (!this.#attributes.has(attribute.name)) this.#attributes.set(attribute.name, attribute);
+    }
     for (const [index, name] of body.input.entries()) this.#names.set(name, node.input[index] ?? '');
     for (const [index, name] of body.output.entries()) {
       const output = node.output[index];
@@ -83,7 +94,7 @@ class Call {
     const caller = this.#node.name || this.#node.opType;
     return nodes.map((node) =>
       create(NodeProtoSchema, {
-        name: `${caller}/${node.name || node.opType}`,
+        name: clip(`${caller}/${node.name || node.opType}`, MAX_NODE_NAME),
         opType: node.opType,
         domain: node.domain,
         overload: node.overload,
@@ -98,8 +109,7 @@ class Call {
   #copyAttribute(own: AttributeProto): AttributeProto | null {
     const { name, type, refAttrName } = own;
     if (refAttrName !== '') {
-      const isReferred = (attribute: AttributeProto) => attribute.name === refAttrName;
-      const given = this.#node.attribute.find(isReferred) ?? this.#body.attributeProto.find(isReferred);
+      const given = this.#attributes.get(refAttrName);
       return given === undefined ? null : create(AttributeProtoSchema, { ...given, name });
     }
     if (own.g === undefined && own.graphs.length === 0) return own;
@@ -125,10 +135,11 @@ class Call {
   }
 }
 
-function importsAgree(model: ModelProto, body: FunctionProto): boolean {
+/** @param versions of operators that the model uses, by domain */
+function importsAgree(versions: ReadonlyMap<string, bigint>, body: FunctionProto): boolean {
   return body.opsetImport.every(({ domain, version }) => {
-    const own = model.opsetImport.find((entry) => normalizeDomain(entry.domain) === normalizeDomain(domain));
-    return own === undefined ? !isStandard({ domain }) : own.version === version;
+    const own = versions.get(normalizeDomain(domain));
+    return own === undefined ? !isStandard({ domain }) : own === version;
   });
 }
 

@@ -14,6 +14,8 @@ import type { StoredTensor } from '../weights/constants.ts';
 
 /** Initial states, masks and scales have no more; a weight that layers share has to stay one. */
 const MAX_ELEMENTS = 4096;
+/** Each takes a kilobyte or more; what is shared beyond ties structures together, which is sound. */
+const MAX_COPIES = 50_000;
 
 /** What is to stay one, and what was made several. */
 export interface SeparatedConstants {
@@ -26,18 +28,19 @@ export interface SeparatedConstants {
 /**
  * Gives every node of the main graph, and of the graphs inside it, a copy of its own of the small float constants of its graph that several read, and of the constants that are
  * made in a shape, such as the zeros that stacked LSTMs start from: one tensor would tie the nodes' structures together. Requires nothing; what
- * Constant nodes hold stays shared. Ensures that two nodes share such a constant only where it is a weight. `joinConstants` undoes it.
+ * Constant nodes hold stays shared. Ensures that two nodes share such a constant only where it is a weight, or there are some 50,000 copies. `joinConstants` undoes it.
  */
 export function separateConstants(model: ModelProto, { weights, copies }: SeparatedConstants): void {
   const prefix = freePrefix(mainGraph(model), 'copy_');
+  const mayCopy = () => copies.size < MAX_COPIES;
   const copyName = (name: string) => {
     const copy = `${prefix}${copies.size}_${name}`;
     copies.set(copy, name);
     return copy;
   };
   for (const graph of allGraphs(model)) {
-    separateTensors(graph, weights, copyName);
-    separateMade(graph, copyName);
+    separateTensors(graph, weights, copyName, mayCopy);
+    separateMade(graph, copyName, mayCopy);
   }
 }
 
@@ -45,6 +48,7 @@ function separateTensors(
   graph: GraphProto,
   weights: ReadonlySet<StoredTensor>,
   copyName: (name: string) => string,
+  mayCopy: () => boolean,
 ): void {
   const small = new Map(
     graph.initializer
@@ -56,6 +60,7 @@ function separateTensors(
       .map((tensor) => [tensor.name, tensor]),
   );
   for (const { node, input, read: tensor } of laterReads(graph, small)) {
+    if (!mayCopy()) return;
     const copy = clone(TensorProtoSchema, tensor);
     copy.name = copyName(tensor.name);
     graph.initializer.push(copy);
@@ -63,7 +68,7 @@ function separateTensors(
   }
 }
 
-function separateMade(graph: GraphProto, copyName: (name: string) => string): void {
+function separateMade(graph: GraphProto, copyName: (name: string) => string, mayCopy: () => boolean): void {
   const makers = new Map(
     graph.node
       .filter((node) => node.opType === 'ConstantOfShape' && isStandard(node))
@@ -71,10 +76,13 @@ function separateMade(graph: GraphProto, copyName: (name: string) => string): vo
   );
   const behind = new Map<NodeProto, NodeProto[]>();
   for (const { node, input, read: maker } of laterReads(graph, makers)) {
+    if (!mayCopy()) break;
     const copy = clone(NodeProtoSchema, maker);
     copy.name = copyName(maker.name);
     copy.output = [copyName(maker.output[0])];
-    behind.set(maker, [...(behind.get(maker) ?? []), copy]);
+    const copies = behind.get(maker) ?? [];
+    copies.push(copy);
+    behind.set(maker, copies);
     node.input[input] = copy.output[0];
   }
   graph.node = graph.node.flatMap((node) => [node, ...(behind.get(node) ?? [])]);

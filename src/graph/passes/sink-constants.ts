@@ -1,4 +1,4 @@
-import type { ModelProto } from '../../formats/onnx/onnx-schema.ts';
+import type { ModelProto, TensorProto } from '../../formats/onnx/onnx-schema.ts';
 import { isFunction, type OnnxGraph, OnnxModel, type OnnxValue } from '../onnx-model.ts';
 import { allGraphs } from '../proto-walk.ts';
 import { capturedValues } from '../reads.ts';
@@ -35,10 +35,8 @@ function sink(
     const [reader = null, ...others] = readers.get(value) ?? [];
     if (reader !== null && others.length === 0) moved.get(reader)?.push(value);
   }
-  for (const [branch, values] of moved) {
-    move(values, graph, branch);
-    sink(branch, values, canMove);
-  }
+  move(moved, graph);
+  for (const [branch, values] of moved) sink(branch, values, canMove);
 }
 
 /** The branches that read a value; null among them where anything else in the graph does. */
@@ -57,9 +55,15 @@ function readersIn(graph: OnnxGraph): Map<OnnxValue, Set<OnnxGraph | null>> {
   return readers;
 }
 
-function move(values: readonly OnnxValue[], { proto: from }: OnnxGraph, { proto: to }: OnnxGraph): void {
-  if (isFunction(from) || isFunction(to)) return;
-  const names = new Set(values.map(({ name }) => name));
-  to.initializer.push(...from.initializer.filter(({ name }) => names.has(name)));
-  from.initializer = from.initializer.filter(({ name }) => !names.has(name));
+/** Moves initializers of a graph into its branches. */
+function move(moved: ReadonlyMap<OnnxGraph, readonly OnnxValue[]>, { proto: from }: OnnxGraph): void {
+  const targets = new Map<string, TensorProto[]>();
+  for (const [{ proto: to }, values] of moved) {
+    if (isFunction(to)) continue;
+    for (const { name } of values) targets.set(name, to.initializer);
+  }
+  if (isFunction(from) || targets.size === 0) return;
+  const staying: TensorProto[] = [];
+  for (const tensor of from.initializer) (targets.get(tensor.name) ?? staying).push(tensor);
+  from.initializer = staying;
 }

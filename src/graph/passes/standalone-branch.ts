@@ -60,7 +60,8 @@ export function standaloneBranch(
 /** Values that nodes compute of inputs, be it of their sizes alone. */
 function madeOfInputs({ inputs, nodes }: OnnxGraph): Set<OnnxValue> {
   const made = new Set<OnnxValue>();
-  const isMade = (value: OnnxValue | null) => value !== null && (inputs.includes(value) || made.has(value));
+  const given = new Set(inputs);
+  const isMade = (value: OnnxValue | null) => value !== null && (given.has(value) || made.has(value));
   for (const node of nodes) {
     const captured = node.subgraphs.flatMap(({ graph }) => capturedValues(graph));
     if (![...node.inputs, ...captured].some(isMade)) continue;

@@ -1,5 +1,5 @@
 import { EmpError } from '../../core/errors.ts';
-import type { GraphProto, ModelProto, NodeProto } from '../../formats/onnx/onnx-schema.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../formats/onnx/onnx-schema.ts';
 import { numbersOf } from '../../formats/onnx/tensor-data.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import { createAttribute, takeAttribute } from '../messages.ts';
@@ -38,11 +38,12 @@ export function upgradeOpset(model: ModelProto): void {
 function upgradeGraph(graph: GraphProto, version: number, prefix: string): void {
   const builder = new GraphBuilder(graph, prefix, TARGET);
   const ranks = knownRanks(graph);
+  const storedAs = findInitializers(graph);
   const nodes = graph.node;
   graph.node = [];
   for (const node of nodes) {
     const upgrade = isStandard(node) ? UPGRADES.get(node.opType) : undefined;
-    if (upgrade && version < upgrade.before) upgrade.apply({ node, builder, graph, ranks });
+    if (upgrade && version < upgrade.before) upgrade.apply({ node, builder, storedAs, ranks });
     graph.node.push(node); // behind those that its upgrade made
   }
 }
@@ -51,7 +52,7 @@ function upgradeGraph(graph: GraphProto, version: number, prefix: string): void 
 interface Old {
   readonly node: NodeProto;
   readonly builder: GraphBuilder;
-  readonly graph: GraphProto;
+  readonly storedAs: (name: string) => TensorProto | undefined;
   readonly ranks: ReadonlyMap<string, number>;
 }
 
@@ -135,8 +136,8 @@ function upsampleToResize(old: Old): void {
 }
 
 /** Nearest neighbours were found by cutting off, where the result is smaller by rounding up; scales that are computed are taken to enlarge. */
-function toResize({ node, graph }: Old, scales: string): void {
-  const stored = graph.initializer.find(({ name }) => name === scales);
+function toResize({ node, storedAs }: Old, scales: string): void {
+  const stored = storedAs(scales);
   const factors = stored === undefined ? null : numbersOf(stored);
   const isSmaller = factors?.some((scale) => scale < 1) ?? false;
   if (isSmaller && factors?.some((scale) => scale > 1)) {
@@ -167,6 +168,19 @@ function inferenceOnly({ node }: Old): void {
 
 function dropoutOff({ node }: Old): void {
   takeAttribute(node, 'ratio');
+}
+
+/** Initializers by name, those that are added meanwhile too. */
+function findInitializers({ initializer }: GraphProto): Old['storedAs'] {
+  const known = new Map<string, TensorProto>();
+  let seen = 0;
+  return (name) => {
+    for (; seen < initializer.length; seen++) {
+      const tensor = initializer[seen];
+      if (!known.has(tensor.name)) known.set(tensor.name, tensor);
+    }
+    return known.get(name);
+  };
 }
 
 /** Of values that the graph declares. */

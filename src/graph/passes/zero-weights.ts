@@ -32,12 +32,14 @@ export function zeroWeights(model: ModelProto): string[] {
   const builder = new GraphBuilder(added, freePrefix(graph, 'zero'), opset);
   const zero = (holder: GraphProto): string[] => {
     const last = [...new Map(holder.initializer.map((tensor) => [tensor.name, tensor])).values()];
-    const weights = last.filter(isWeight);
-    holder.initializer = last.filter((tensor) => !weights.includes(tensor));
+    const { weights = [], others = [] } = Object.groupBy(last, (tensor) =>
+      isWeight(tensor) ? 'weights' : 'others',
+    );
+    holder.initializer = others;
     const nodes = weights.map((tensor) =>
       createZeros(tensor, builder.integers(parseShape(tensor.dims, tensor.name))),
     );
-    holder.node.unshift(...nodes);
+    holder.node = [...nodes, ...holder.node];
     return weights.map(({ name }) => name);
   };
   const clouded = graph.node.flatMap((node) => {
@@ -45,7 +47,7 @@ export function zeroWeights(model: ModelProto): string[] {
     return inner.length > 0 ? node.output : [];
   });
   const zeroed = zero(graph);
-  graph.initializer.push(...added.initializer);
+  graph.initializer = [...graph.initializer, ...added.initializer];
   return [...zeroed, ...clouded];
 }
 

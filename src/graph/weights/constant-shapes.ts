@@ -110,8 +110,9 @@ export function splitShape(at: ConstantNode, output: number): Shape {
   const shape = first(at);
   const axis = axisOf(at, 'axis', 0);
   if (shape === null || axis === null) return null;
-  const sizes = at.integers('split') ?? at.inputs[1]?.integers ?? null;
-  if (sizes !== null) return output < sizes.length ? shape.with(axis, sizes[output]) : null;
+  // Of one output alone: a node may have very many.
+  const sizes = at.attribute('split')?.ints ?? at.inputs[1]?.integers ?? null;
+  if (sizes !== null) return output < sizes.length ? shape.with(axis, Number(sizes[output])) : null;
   if (at.inputs[1]) return null;
   const parts = at.node.outputs.length;
   const size = Math.ceil(shape[axis] / parts);

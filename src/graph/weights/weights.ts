@@ -170,7 +170,7 @@ function withBias(
   if (product === null || use === undefined || others.length > 0) return product;
   const { node, input } = use;
   if (!node.is('Add') || node.graph !== product.graph) return product;
-  if (product.graph.outputs.includes(product)) return product;
+  if (product.graph.gives(product)) return product;
   const bias = node.inputs[1 - input];
   const shape = bias ? constants.get(frame, bias)?.shape : null;
   return shape && elementCount(shape) <= units ? node.outputs[0] : product;
@@ -190,7 +190,8 @@ function reachOperands(
     if (found === undefined) continue;
     for (const { graph } of node.subgraphs) {
       // Which branch gives the weight is known only at run time.
-      reach(frame, graph.outputs[output] ?? null, { ...found, features: null, units: null });
+      const given = graph.outputs[output];
+      if (given) reach(frame, given, { ...found, features: null, units: null });
     }
     if (!moveOf || !at) continue;
     // Only Split has more than one output, all of them parts of its first input.

@@ -10,7 +10,7 @@ const elementwise: StructureRule = (at) => {
 /** The axes of what inputs are broadcast to, without the `trailing` last ones, which are not broadcast. */
 export function broadcastAxes(at: AnalysedNode, inputs: readonly number[], trailing = 0): LaneAxis[] {
   const rankOf = (input: number) => at.sizes(input).length - trailing;
-  const rank = Math.max(0, ...inputs.map(rankOf));
+  const rank = inputs.reduce((most, input) => Math.max(most, rankOf(input)), 0);
   return Array.from({ length: rank }, (_, axis) => {
     const met = inputs.flatMap((input) => {
       const own = axis - rank + rankOf(input);

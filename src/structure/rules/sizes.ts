@@ -31,7 +31,7 @@ function positionsRead(at: AnalysedNode, length: number): number[] {
   const all = [...Array(length).keys()];
   const [value] = at.node.outputs;
   const { graph } = at.node;
-  if (!value || graph.outputs.includes(value)) return all;
+  if (!value || graph.gives(value)) return all;
   const uses = value.uses.filter(({ node }) => !at.facts.isFolded(node));
   const read = uses.flatMap(({ node, input }) => {
     const isPicked = node.graph === graph && node.op === 'Gather' && input === 0;
