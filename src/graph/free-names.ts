@@ -1,3 +1,9 @@
+/**
+ * Characters of a name that is glued of names of the file: longer ones give way to numbers, lest a long name is repeated for each of the many things that
+ * it is a part of the names of.
+ */
+export const MAX_GLUED = 256;
+
 /** Names that are given once each. */
 export class FreeNames {
   readonly #taken = new Set<string>();

@@ -10,15 +10,13 @@ import {
 import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
 import { readSkeleton } from '../formats/onnx/skeleton.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
-import { FreeNames } from './free-names.ts';
+import { FreeNames, MAX_GLUED } from './free-names.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
 import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
 import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
 import { findWeights, type Weight } from './weights/weights.ts';
 
 const MAX_FINDINGS = 20;
-/** Characters of what is glued of several names of the file: longer ones give way to numbers, lest each tensor repeats the names of all that is around it. */
-const MAX_GLUED = 256;
 
 /** A tensor of the file and what it is called. */
 interface Parameter {

@@ -89,6 +89,9 @@ function* partsOf(sparse: readonly SparseTensorProto[]): Generator<HeldTensor> {
   }
 }
 
+/** Names that are made begin with it, and there may be many. */
+const MAX_UNDERSCORES = 16;
+
 /** A beginning that no name of a graph has: `stem`, lengthened where it must be. */
 export function freePrefix(graph: GraphProto, stem: string): string {
   const graphs = [graph, ...innerGraphs(graph.node)];
@@ -97,7 +100,18 @@ export function freePrefix(graph: GraphProto, stem: string): string {
     ...sparseInitializer.map(({ values }) => values?.name ?? ''),
     ...node.flatMap(({ output }) => output),
   ]);
-  let prefix = stem;
-  while (names.some((name) => name.startsWith(prefix))) prefix += '_';
-  return prefix;
+  const rests = names.filter((name) => name.startsWith(stem)).map((name) => name.slice(stem.length));
+  if (rests.length === 0) return stem;
+  const underscores = 1 + rests.reduce((most, rest) => Math.max(most, underscoresBefore(rest)), 0);
+  if (underscores <= MAX_UNDERSCORES) return stem + '_'.repeat(underscores);
+  const taken = new Set(rests.map((rest) => /^#(\d{1,9})_/.exec(rest)?.[1]));
+  let number = 0;
+  while (taken.has(`${number}`)) number++;
+  return `${stem}#${number}_`;
+}
+
+function underscoresBefore(text: string): number {
+  let count = 0;
+  while (text[count] === '_') count++;
+  return count;
 }

@@ -14,11 +14,12 @@ import {
   TensorProtoSchema,
   ValueInfoProtoSchema,
 } from '../../formats/onnx/onnx-schema.ts';
+import { FreeNames, MAX_GLUED } from '../free-names.ts';
 import { functionKey, normalizeDomain, OnnxModel } from '../onnx-model.ts';
 import { unrollModel } from '../program.ts';
-import { freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
+import { allGraphs, freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
 
-/** Calls of calls multiply. */
+/** Of the model, and what graphs inside bodies declare and store: calls of calls multiply. */
 const MAX_NODES = 100_000;
 /** Characters of a node's name, which is glued of those of all calls around it and is for people alone. */
 const MAX_NODE_NAME = 1000;
@@ -38,16 +39,19 @@ export function inlineFunctions(model: ModelProto): void {
   const inlined = model.functions.filter((body) => importsAgree(versions, body));
   const functions = new Map(inlined.map((body) => [functionKey(body, body.name), body]));
   const prefix = freePrefix(graph, 'call');
+  const expansion = new Expansion(freePrefix(graph, 'inlined_'));
+  for (const { node } of allGraphs(model)) for (const { name } of node) expansion.nodeNames.take(name);
   let calls = 0;
-  let nodes = 0;
   const expand = (list: readonly NodeProto[]): NodeProto[] =>
     list.flatMap((node) => {
-      if (++nodes > MAX_NODES) throw tooLarge();
+      expansion.count(1);
       for (const { g, graphs } of node.attribute) {
         for (const inner of g === undefined ? graphs : [g, ...graphs]) inner.node = expand(inner.node);
       }
       const body = functions.get(functionKey(node, node.opType));
-      return body === undefined ? [node] : expand(new Call(node, body, `${prefix}${calls++}_`).nodes());
+      return body === undefined
+        ? [node]
+        : expand(new Call(node, body, `${prefix}${calls++}_`, expansion).nodes());
     });
   graph.node = expand(graph.node);
   const known = new Set(model.opsetImport.map(({ domain }) => domain));
@@ -58,19 +62,49 @@ export function inlineFunctions(model: ModelProto): void {
   if (inlined.length === model.functions.length) model.functions = [];
 }
 
+/** What the bodies of all calls come to. */
+class Expansion {
+  readonly nodeNames = new FreeNames();
+  readonly #prefix: string;
+  #numbers = 0;
+  #parts = 0;
+
+  /** @param prefix of names that have numbers alone */
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  /** A name in the place of one that is too long to be repeated for every call. */
+  numbered(): string {
+    return `${this.#prefix}${this.#numbers++}`;
+  }
+
+  /** Throws `unsupported_model` beyond what can be looked at. */
+  count(parts: number): void {
+    this.#parts += parts;
+    if (this.#parts <= MAX_NODES) return;
+    throw new EmpError(
+      'unsupported_model',
+      `the model's functions expand to more than ${MAX_NODES} nodes, which is more than can be looked at`,
+    );
+  }
+}
+
 /** One call of a function: what the names and attributes of the body mean in it. */
 class Call {
   readonly #node: NodeProto;
   readonly #body: FunctionProto;
   readonly #prefix: string;
+  readonly #expansion: Expansion;
   readonly #names = new Map([['', '']]);
   /** By name: the call's, else the function's own. */
   readonly #attributes = new Map<string, AttributeProto>();
 
-  constructor(node: NodeProto, body: FunctionProto, prefix: string) {
+  constructor(node: NodeProto, body: FunctionProto, prefix: string, expansion: Expansion) {
     this.#node = node;
     this.#body = body;
     this.#prefix = prefix;
+    this.#expansion = expansion;
     for (const attribute of [...node.attribute, ...body.attributeProto]) {
       if (!this.#attributes.has(attribute.name)) this.#attributes.set(attribute.name, attribute);
     }
@@ -86,15 +120,26 @@ class Call {
     return this.#copyNodes(this.#body.node);
   }
 
+  /** onnxruntime refuses a graph in which two nodes have one name. */
+  #nameNode(glued: string): string {
+    const name = clip(glued, MAX_NODE_NAME);
+    const { nodeNames } = this.#expansion;
+    return nodeNames.take(name) ?? nodeNames.number(`${name}#`);
+  }
+
   #name(name: string): string {
-    return this.#names.get(name) ?? this.#prefix + name;
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    const given = name.length > MAX_GLUED ? this.#expansion.numbered() : this.#prefix + name;
+    this.#names.set(name, given);
+    return given;
   }
 
   #copyNodes(nodes: readonly NodeProto[]): NodeProto[] {
     const caller = this.#node.name || this.#node.opType;
     return nodes.map((node) =>
       create(NodeProtoSchema, {
-        name: clip(`${caller}/${node.name || node.opType}`, MAX_NODE_NAME),
+        name: this.#nameNode(`${caller}/${node.name || node.opType}`),
         opType: node.opType,
         domain: node.domain,
         overload: node.overload,
@@ -119,6 +164,8 @@ class Call {
   }
 
   #copyGraph(graph: GraphProto): GraphProto {
+    const { input, output, initializer, sparseInitializer } = graph;
+    this.#expansion.count(input.length + output.length + initializer.length + sparseInitializer.length);
     const copy = create(GraphProtoSchema, {
       name: graph.name,
       input: graph.input.map((value) => clone(ValueInfoProtoSchema, value)),
@@ -141,11 +188,4 @@ function importsAgree(versions: ReadonlyMap<string, bigint>, body: FunctionProto
     const own = versions.get(normalizeDomain(domain));
     return own === undefined ? !isStandard({ domain }) : own === version;
   });
-}
-
-function tooLarge(): EmpError {
-  return new EmpError(
-    'unsupported_model',
-    `the model's functions expand to more than ${MAX_NODES} nodes, which is more than can be looked at`,
-  );
 }

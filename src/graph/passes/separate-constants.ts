@@ -9,6 +9,7 @@ import {
   TensorProtoSchema,
 } from '../../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../../formats/onnx/tensor-data.ts';
+import { MAX_GLUED } from '../free-names.ts';
 import { allGraphs, freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
 import type { StoredTensor } from '../weights/constants.ts';
 
@@ -34,7 +35,7 @@ export function separateConstants(model: ModelProto, { weights, copies }: Separa
   const prefix = freePrefix(mainGraph(model), 'copy_');
   const mayCopy = () => copies.size < MAX_COPIES;
   const copyName = (name: string) => {
-    const copy = `${prefix}${copies.size}_${name}`;
+    const copy = `${prefix}${copies.size}_${name.length > MAX_GLUED ? '' : name}`;
     copies.set(copy, name);
     return copy;
   };

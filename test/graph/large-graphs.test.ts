@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { checkDifferentiable } from '../../src/autodiff/differentiable.ts';
+import { EmpError } from '../../src/core/errors.ts';
+import { bytesSource } from '../../src/formats/byte-source.ts';
+import { checkAppendable } from '../../src/graph/appendix.ts';
+import { madeOfContent } from '../../src/graph/content-sizes.ts';
+import { modelInputs } from '../../src/graph/interface.ts';
+import { findFinalNode } from '../../src/graph/measured-output.ts';
+import { findLayerSites, readOnnxInventory, readOnnxModel } from '../../src/graph/onnx-inventory.ts';
+import { removeDeadCode } from '../../src/graph/passes/remove-dead-code.ts';
+import { REPAIRS } from '../../src/repair/registry.ts';
+import { createZeroedModel } from '../../src/runtime/zeroed-model.ts';
+import { prepareGraph } from '../../src/structure/structured-model.ts';
+import { encode, floats, model, node } from '../models/build-model.ts';
+import { LARGE_MODELS } from '../models/large-models.ts';
+
+const COUNT = 15_000;
+/** Of CPU, for what takes a tenth of it where it is linear and minutes where it is not. */
+const MAX_SECONDS = 10;
+
+async function within(what: string, run: () => unknown): Promise<void> {
+  const before = process.cpuUsage();
+  try {
+    await run();
+  } catch (error) {
+    if (!(error instanceof EmpError)) throw error;
+  }
+  const { user } = process.cpuUsage(before);
+  assert.ok(user < MAX_SECONDS * 1e6, `${what} took ${user / 1e6} s`);
+}
+
+describe(`whatever looks at a graph of ${COUNT} nodes takes seconds and no depth of the stack`, () => {
+  for (const [title, build] of Object.entries(LARGE_MODELS)) {
+    test(title, async () => {
+      const files = new Map([['model.onnx', bytesSource(encode(build(COUNT)))]]);
+      const inventory = await readOnnxInventory(files);
+      const weights = inventory.tensors.filter(({ role }) => role === 'weight').map(({ name }) => name);
+      const read = await readOnnxModel(files);
+      const { graph } = read;
+      await within('readOnnxInventory', () => readOnnxInventory(files));
+      await within('checkAppendable', () => checkAppendable(read));
+      await within('modelInputs', () => modelInputs(read));
+      await within('findLayerSites', () => findLayerSites(read));
+      await within('checkDifferentiable', () => checkDifferentiable(read, weights));
+      for (const [name, { plan }] of Object.entries(REPAIRS))
+        await within(name, () => plan(read, inventory, weights));
+      const { signal } = new AbortController();
+      await within('createZeroedModel', () => createZeroedModel(read, files, signal));
+      await within('madeOfContent', () => madeOfContent(graph, []));
+      await within('findFinalNode', () => findFinalNode(read, graph.outputs[0].name));
+      await within('removeDeadCode', () => removeDeadCode(read.proto));
+      const other = await readOnnxModel(files);
+      await within('prepareGraph', () => prepareGraph(other, inventory));
+    });
+  }
+});
+
+test('nodes in a circle are gone round once', async () => {
+  const circle = (op: string) =>
+    model({
+      nodes: [
+        node(op, ['b'], ['a'], op === 'Cast' ? { to: 1 } : {}),
+        node(op, ['a'], ['b'], op === 'Cast' ? { to: 1 } : {}),
+        node('Gemm', ['x', 'w', 'b'], ['y']),
+        node('Conv', ['x', 'b'], ['z']),
+      ],
+      initializers: [floats('w', [4, 4]), floats('a', [4, 4])],
+      inputs: ['x'],
+      outputs: ['b', 'y', 'z'],
+    });
+  for (const op of ['Identity', 'Cast', 'Reshape']) {
+    const files = new Map([['model.onnx', bytesSource(encode(circle(op)))]]);
+    const inventory = await readOnnxInventory(files);
+    const own = await readOnnxModel(files);
+    for (const { plan } of Object.values(REPAIRS)) plan(own, inventory, ['w', 'a']);
+    assert.equal(findFinalNode(own, 'b'), null);
+  }
+});
