@@ -133,3 +133,30 @@ describe('lanes', () => {
     );
   });
 });
+
+describe('lanes of lanes', () => {
+  test('are gone through without the stack, each once', () => {
+    const lanes = new Lanes();
+    let [whole, part] = [lanes.create(), lanes.create()];
+    const first = whole;
+    const parts = [part];
+    for (let depth = 0; depth < 20_000; depth++) {
+      const next = lanes.create();
+      lanes.equate(lanes.rootsOf(whole).slice(-1), [next, part], HERE);
+      [whole, part] = [next, lanes.create()];
+      parts.push(part);
+    }
+    assert.equal(lanes.rootsOf(first).length, 20_001);
+  });
+
+  test('that share their parts are not counted by the ways to them', () => {
+    const lanes = new Lanes();
+    const levels = Array.from({ length: 40 }, () => [lanes.create(), lanes.create()]);
+    for (const [level, [left, right]] of levels.slice(0, -1).entries()) {
+      const below = levels[level + 1];
+      lanes.equate([left], below, HERE);
+      lanes.equate([right], [...below, lanes.create()], HERE);
+    }
+    assert.ok(lanes.rootsOf(levels[0][1]).length <= 42);
+  });
+});

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { inlineFunctions } from '../../../src/graph/passes/inline-functions.ts';
-import { floats, model, modelFunction, node } from '../../models/build-model.ts';
+import { encode, floats, graph, model, modelFunction, node } from '../../models/build-model.ts';
 import { assertSame, fed, nodesOf } from './pass-check.ts';
 
 const twice = modelFunction(
@@ -51,6 +51,60 @@ describe('inlineFunctions', () => {
       assert.equal(old.functions.length, 1);
     });
   }
+
+  test('gives nodes of calls without a name names of their own', async () => {
+    const unnamed = caller();
+    for (const call of unnamed.graph?.node ?? []) call.name = '';
+    const inlined = clone(ModelProtoSchema, unnamed);
+    inlineFunctions(inlined);
+    const names = inlined.graph?.node.map(({ name }) => name) ?? [];
+    assert.equal(new Set(names).size, names.length, names.join());
+    await assertSame(unnamed, inlined, fed('x', [2, 3]));
+  });
+
+  test('refuses calls that double thirty times, and calls of what takes much', () => {
+    const doubled = Array.from({ length: 30 }, (_, depth) =>
+      modelFunction(
+        `f${depth}`,
+        ['a'],
+        ['b'],
+        [
+          node(`f${depth + 1}`, ['a'], ['half'], {}, 'local'),
+          node(`f${depth + 1}`, ['half'], ['b'], {}, 'local'),
+        ],
+      ),
+    );
+    const call = { nodes: [node('f0', ['x'], ['y'], {}, 'local')], inputs: ['x'], outputs: ['y'] };
+    const last = modelFunction('f30', ['a'], ['b'], [node('Relu', ['a'], ['b'])]);
+    assert.throws(() => inlineFunctions(model(call, [...doubled, last])), {
+      code: 'unsupported_model',
+      message: /unroll to more than/,
+    });
+    const initializers = Array.from({ length: 10_000 }, (_, index) => floats(`w${index}`, [1]));
+    const branch = graph({ nodes: [], initializers, outputs: ['w0'] });
+    const large = modelFunction(
+      'f0',
+      ['a'],
+      ['b'],
+      [node('If', ['a'], ['b'], { then_branch: branch, else_branch: branch })],
+    );
+    const nodes = Array.from({ length: 100 }, (_, index) => node('f0', ['x'], [`y${index}`], {}, 'local'));
+    assert.throws(() => inlineFunctions(model({ ...call, nodes }, [large])), {
+      code: 'unsupported_model',
+      message: /functions expand to more than 100000 nodes/,
+    });
+  });
+
+  test('repeats no long name for every call', () => {
+    const long = 'n'.repeat(4000);
+    const body = modelFunction('f0', ['a'], ['b'], [node('Relu', ['a'], [long]), node('Neg', [long], ['b'])]);
+    const nodes = Array.from({ length: 100 }, (_, index) => node('f0', ['x'], [`y${index}`], {}, 'local'));
+    const inlined = model({ nodes, inputs: ['x'], outputs: ['y99', long] }, [body]);
+    inlineFunctions(inlined);
+    assert.ok(encode(inlined).byteLength < 200_000);
+    const outputs = inlined.graph?.node.flatMap(({ output }) => output) ?? [];
+    assert.equal(new Set(outputs).size, 200);
+  });
 
   test('refuses functions without end', () => {
     const endless = caller();
