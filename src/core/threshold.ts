@@ -100,7 +100,7 @@ async function decideGroups(
   const turns = new Turns();
   for (let group = 0; group < scores.count; group += atOnce) {
     const count = Math.min(atOnce, scores.count - group);
-    decisions.push(...decideAtOnce(scores, group, count, kernel, rule));
+    for (const decision of decideAtOnce(scores, group, count, kernel, rule)) decisions.push(decision);
     if (turns.due(count * (scores.length + GROUP_COST))) await turns.next();
   }
   return decisions;

@@ -7,8 +7,10 @@ import { field, nest, repeat } from '../models/wire-bytes.ts';
 /** float32 [1], one number. */
 const tensor = (name: string) =>
   new Uint8Array(Buffer.concat([Uint8Array.of(8, 1, 16, 1), field(8, name), field(9, 'abcd')]));
-const initializers = (count: number, name: string) => repeat(field(5, tensor(name)), count);
 const number = (index: number) => index.toString(36);
+/** The same names, whichever graph they stand in. */
+const initializers = (count: number) =>
+  Buffer.concat(Array.from({ length: count }, (_, index) => field(5, tensor(number(index)))));
 
 async function readInventory(bytes: Uint8Array) {
   return await readOnnxInventory(new Map([['model.onnx', bytesSource(bytes)]]));
@@ -33,13 +35,12 @@ describe('an inventory grows with its file, not with a product of names', () => 
     field(1, field(3, name), field(4, 'If'), field(5, field(1, name), field(6, graph)));
   const files: Readonly<Record<string, (count: number) => Uint8Array>> = {
     'one name in graphs inside a node of a long name': (count) => {
-      const branches = Array.from({ length: 2 }, () => inner(long, initializers(count, 'w')));
+      const branches = Array.from({ length: 2 }, () => inner(long, initializers(count)));
       return field(7, ...branches);
     },
     'one name in graphs nested below long names': (count) => {
-      let graph = initializers(count, 'w');
-      for (let depth = 0; depth < 20; depth++)
-        graph = Buffer.concat([inner(long, graph), initializers(1, 'w')]);
+      let graph = initializers(count);
+      for (let depth = 0; depth < 20; depth++) graph = Buffer.concat([inner(long, graph), initializers(1)]);
       return field(7, graph);
     },
     'a Constant of a long name with many tensors': (count) => {
@@ -59,7 +60,7 @@ describe('an inventory grows with its file, not with a product of names', () => 
       );
       return Buffer.concat([field(7), field(25, field(1, long), repeat(constant, count))]);
     },
-    'one name': (count) => field(7, initializers(count, 'w')),
+    'one name': (count) => field(7, repeat(field(5, tensor('w')), count)),
     'no names': (count) => field(7, repeat(field(5), count)),
     'long names, each once': (count) => {
       const named = Array.from({ length: count / 100 }, (_, index) =>

@@ -169,7 +169,7 @@ async function decideEach(runner: PassRunner, ranges: readonly ScoreRange[], amo
       tiesKept.set(distributeTies(tied, selection.tiesKept), chunk);
     }
     statistics.push(summary.statistics);
-    exponents.push(...summary.exponents);
+    for (const exponent of summary.exponents) exponents.push(exponent);
     chunk += chunks;
   }
   return { thresholds, tiesKept, statistics, exponents };
