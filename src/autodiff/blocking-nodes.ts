@@ -47,12 +47,11 @@ function listed(names: readonly string[]): string {
 /** Everything that the nodes' outputs depend on. */
 function valuesBefore(nodes: readonly OnnxNode[]): Set<OnnxValue> {
   const found = new Set<OnnxValue>();
-  const stack = [...nodes];
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+  const before = new Set(nodes);
+  for (const node of before) {
     for (const value of valuesRead(node)) {
-      if (found.has(value)) continue;
       found.add(value);
-      if (value.producer !== null) stack.push(value.producer);
+      if (value.producer !== null) before.add(value.producer);
     }
   }
   return found;

@@ -1,5 +1,6 @@
 import type { ModelTensor } from '../../formats/model.ts';
 import { readStoredGraph } from '../../graph/interface.ts';
+import type { OnnxNode } from '../../graph/onnx-model.ts';
 import { StoredValues } from '../../graph/stored-values.ts';
 import { cannotScore } from '../capturable.ts';
 import type { CriterionContext, StructureScorer } from '../context.ts';
@@ -33,27 +34,45 @@ export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
       const found = producers.flatMap(({ tensor, axis, positions }) => {
         // A transposed convolution in groups has as many channels for each position as groups.
         const step = shapes.get(tensor)?.[axis] ?? 1;
-        return (squares.get(tensor) ?? []).flatMap((own) =>
-          [...own].filter((_, channel) => positions.includes(channel % step)),
-        );
+        return (squares.get(tensor) ?? []).flatMap((own) => everyStep(own, step, positions));
       });
       return Math.sqrt(found.reduce((sum, square) => sum + square, 0) / found.length);
     }),
   );
 };
 
+/** Of every stretch of `step` numbers those at `positions`, which ascend. */
+function everyStep(numbers: Float64Array, step: number, positions: readonly number[]): number[] {
+  const found: number[] = [];
+  for (let start = 0; start < numbers.length; start += step) {
+    for (const position of positions)
+      if (start + position < numbers.length) found.push(numbers[start + position]);
+  }
+  return found;
+}
+
 /** The stored scales of the BatchNormalizations that read a layer's output, by the layer's weight. */
 async function findGammas({ model }: CriterionContext): Promise<Map<string, ModelTensor[]>> {
-  const read = await readStoredGraph(model);
-  const stored = new StoredValues(read);
+  const onnx = await readStoredGraph(model);
+  const stored = new StoredValues(onnx);
   const tensors = new Map(model.inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const read = new Map<OnnxNode, readonly string[]>();
+  const weightsOf = (layer: OnnxNode): readonly string[] => {
+    const known = read.get(layer);
+    if (known) return known;
+    const names = layer.inputs.flatMap((input) => stored.tensorOf(input) ?? []);
+    const weights = names.filter((name) => tensors.get(name)?.role === 'weight');
+    read.set(layer, weights);
+    return weights;
+  };
   const gammas = new Map<string, ModelTensor[]>();
-  for (const { op, inputs } of read.graph.nodes) {
+  for (const { op, inputs } of onnx.graph.nodes) {
     const gamma = op === 'BatchNormalization' ? tensors.get(stored.tensorOf(inputs[1]) ?? '') : undefined;
-    for (const input of inputs[0]?.producer?.inputs ?? []) {
-      const weight = tensors.get(stored.tensorOf(input) ?? '');
-      if (gamma && weight?.role === 'weight')
-        gammas.set(weight.name, [...(gammas.get(weight.name) ?? []), gamma]);
+    const layer = inputs[0]?.producer;
+    for (const weight of gamma && layer ? weightsOf(layer) : []) {
+      const own = gammas.get(weight) ?? [];
+      if (gamma) own.push(gamma);
+      gammas.set(weight, own);
     }
   }
   return gammas;
