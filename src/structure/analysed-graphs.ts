@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { clip, MAX_TOLD_NAME } from '../core/clip.ts';
 import { EmpError } from '../core/errors.ts';
 import type { KeptPositions } from '../formats/gather.ts';
 import type { ModelInventory } from '../formats/model.ts';
@@ -125,7 +126,13 @@ function findClosed(
     return graphs.flatMap(storedTensors).flatMap((stored) => {
       const { name: tensor, shape } = weights.get(names.get(stored) ?? '') ?? { name: '', shape: [] };
       const axes = [...shape.keys()].filter((axis) => shape[axis] > 1);
-      return axes.map((axis) => ({ tensor, axis, node: node.label, operator: node.op, reason }));
+      return axes.map((axis) => ({
+        tensor,
+        axis,
+        node: node.label,
+        operator: clip(node.op, MAX_TOLD_NAME),
+        reason,
+      }));
     });
   });
 }

@@ -1,3 +1,4 @@
+import { clip, MAX_TOLD_NAME } from '../core/clip.ts';
 import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import { AttributeReader } from '../graph/attribute-reader.ts';
 import type { OnnxNode } from '../graph/onnx-model.ts';
@@ -138,7 +139,7 @@ export class AnalysedNode extends AttributeReader {
   }
 
   obstacle(reason: string): Obstacle {
-    return { node: this.node.label, operator: this.node.op, reason };
+    return { node: this.node.label, operator: clip(this.node.op, MAX_TOLD_NAME), reason };
   }
 
   /** States that the positions of two axes go together; where one of them cannot shrink neither can. */

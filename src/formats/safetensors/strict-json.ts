@@ -5,7 +5,7 @@ import { EmpError } from '../../core/errors.ts';
  * JSON values in one header or index. The largest published checkpoints hold some 100,000 tensors in one index and a dozen values a tensor;
  * a 100 MB header made of empty objects would take gigabytes once parsed.
  */
-const MAX_VALUES = 4_000_000;
+const MAX_VALUES = 2_000_000;
 /** Keys are tensor names, which stay below 200 characters in published checkpoints; names of files may have as many. */
 export const MAX_KEY_LENGTH = 1024;
 /** The header's object, a tensor's object, its shape: nothing in safetensors nests deeper. */

@@ -144,7 +144,7 @@ describe('hostile files', () => {
     ));
   test('deep nesting', () => refused(createFile(`{"a":${'['.repeat(100_000)}`), /deeper/));
   test('millions of values that take gigabytes once parsed', () =>
-    refused(createFile(`{"a":{"shape":[${'0,'.repeat(4_000_000)}0]}}`), /more than 4000000 JSON values/));
+    refused(createFile(`{"a":{"shape":[${'0,'.repeat(2_000_000)}0]}}`), /more than 2000000 JSON values/));
   test('a name of a million characters', async () => {
     const file = createFileOf({ ['x'.repeat(1e6)]: one.a }, 8);
     await refused(file, /1000000 characters/);
