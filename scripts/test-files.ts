@@ -22,6 +22,7 @@ export const SLOW: readonly string[] = [
   'test/formats/onnx/rewrite-memory.test.ts',
   'test/gates/architecture.test.ts',
   'test/http/hostile-archives.test.ts',
+  'test/graph/large-graphs.test.ts',
   'test/http/thresholds.test.ts',
   'test/pipeline/evaluation.test.ts',
   'test/pipeline/weights/extremes.test.ts',
