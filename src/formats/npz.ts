@@ -1,11 +1,8 @@
 import { EmpError } from '../core/errors.ts';
 import { type Archive, type ArchiveFile, type ArchiveLimits, openEntries } from './archive.ts';
 import { malformedEntry } from './archive-entry.ts';
-import { MAX_NAME_BYTES } from './onnx/graph-limits.ts';
 
 const SUFFIX = '.npy';
-/** The longest name of a tensor, which scores have the names of, with the suffix. */
-const MAX_NAME_LENGTH = MAX_NAME_BYTES + SUFFIX.length;
 
 /**
  * Opens a `.npz` file: a zip of `name.npy` entries, stored or deflated. Its entries are called like the arrays, which need not be paths:
@@ -22,8 +19,6 @@ export async function openNpz(
     const { entries, byteLength } = opened.use(await openEntries(path, 'zip', limits, signal));
     const arrays = new Map<string, ArchiveFile>();
     for (const entry of entries) {
-      if (entry.name.length > MAX_NAME_LENGTH)
-        throw malformedEntry(entry.name, `is a name of more than ${MAX_NAME_LENGTH} characters`);
       const name = entry.name.slice(0, -SUFFIX.length);
       if (entry.type !== 'file' || !entry.name.endsWith(SUFFIX) || name === '')
         throw malformedEntry(entry.name, 'is not an array; np.savez writes entries named like weight.npy');

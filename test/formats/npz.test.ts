@@ -113,12 +113,6 @@ test('a malformed array is named', async () => {
   });
 });
 
-test('a name of kilobytes is refused, with its ends told', () => {
-  const content = createFloatNpy([1]);
-  const name = `${'n'.repeat(4097)}.npy`;
-  return refused([{ name, content }], /^"n.{1,3000}n\.npy" is a name of more than 4100 characters$/);
-});
-
 test('scores in a safetensors file', async () => {
   const path = join(folder, 'scores.safetensors');
   const file = createFileOf(
