@@ -67,6 +67,7 @@ const environmentSchema = z
     ),
     MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
     MIN_FREE_BYTES: optional(integer(0, Number.MAX_SAFE_INTEGER).default(256 * 2 ** 20)),
+    MAX_QUEUED_JOBS: optional(integer(1, 1_000_000).default(10_000)),
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
     JOB_TIMEOUT_SECONDS: optional(integer(1, 14 * 24 * 3600).default(3600)),
@@ -101,6 +102,8 @@ export interface Config {
   readonly maxUploadBytes: number;
   /** Of the disk that holds `dataDirectory`, which uploads leave to the results of jobs. */
   readonly minFreeBytes: number;
+  /** Jobs that may wait; more are refused. */
+  readonly maxQueuedJobs: number;
   /** Jobs computed at the same time, each in a process of its own. */
   readonly workerConcurrency: number;
   /** Threads of one job. */
@@ -143,6 +146,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     logLevel: settings.LOG_LEVEL,
     maxUploadBytes: settings.MAX_UPLOAD_BYTES,
     minFreeBytes: settings.MIN_FREE_BYTES,
+    maxQueuedJobs: settings.MAX_QUEUED_JOBS,
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
     jobLimits: {

@@ -42,9 +42,8 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
     const { redisUrl, databaseUrl } = config;
     const backend = await connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
     opened.push(() => backend.close());
-    const jobs = await openJobs({ store, backend, log });
+    const jobs = await openJobs({ store, backend, log, maxQueued: config.maxQueuedJobs });
     opened.push(() => jobs.close());
-    await jobs.recover();
     if (role !== 'api') {
       const {
         workerConcurrency: concurrency,

@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'expectation_failed'
   | 'insufficient_storage'
   | 'not_ready'
+  | 'queue_full'
   | 'canceled'
   | 'worker_crashed'
   | 'limit_exceeded'

@@ -190,7 +190,9 @@ export const jobRequestSchema = z
 export const jobSchema = z
   .object({
     id: z.string(),
-    status: z.enum(JOB_STATUSES),
+    status: z
+      .enum(JOB_STATUSES)
+      .describe('While the queue cannot be asked, `queued` for every job that has not ended.'),
     progress: z.object({
       stage: z
         .string()

@@ -6,9 +6,13 @@ import { EmpError } from '../core/errors.ts';
 const ANSWER_MS = 5000;
 
 /** What the queue answers. @throws EmpError not_ready where it fails or does not answer in time */
-export async function answerInTime<T>(answer: Promise<T>, log: Logger): Promise<T> {
+export async function answerInTime<T>(
+  answer: Promise<T>,
+  log: Logger,
+  timeoutMs: number = ANSWER_MS,
+): Promise<T> {
   const answered = new AbortController();
-  const silence = sleep(ANSWER_MS, undefined, { signal: answered.signal });
+  const silence = sleep(timeoutMs, undefined, { signal: answered.signal });
   try {
     return await Promise.race([answer, silence.then(() => Promise.reject(new Error('no answer')))]);
   } catch (error) {

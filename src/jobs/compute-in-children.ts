@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { EmpError } from '../core/errors.ts';
+import { isNoRoom } from '../storage/durable-files.ts';
 import type { Store } from '../storage/store.ts';
 import type { QueuedData, QueueProcessor } from './backends/backend.ts';
 import { ChildFailure, type ChildPool } from './child-pool.ts';
@@ -9,6 +10,7 @@ import { type JobRecord, type JobResult, type ProgressEvent, startOf } from './j
 import { type JobLimits, outOfMemory, outOfTime } from './job-limits.ts';
 import { progressOf } from './progress-events.ts';
 import { crashFailure, inputFailure, writeResult } from './result.ts';
+import { retryWrite } from './retry-write.ts';
 import { CANCELED } from './run-job.ts';
 import type { Message, TaskEnd } from './tasks/task.ts';
 
@@ -42,7 +44,7 @@ export function computeInChildren(
       // It could not remove what it had not published.
       await store.sweep().catch((cause) => log.warn({ err: cause }, 'not swept'));
       const outcome = signal.reason === 'shutdown' ? null : outcomeOf(error, signal, limits);
-      if (outcome) return endJob(store, job, outcome);
+      if (outcome) return endJob(store, job, outcome, signal);
       if (!signal.aborted) throw error;
     }
     const returned = job
@@ -66,12 +68,18 @@ function outcomeOf(failure: ChildFailure, signal: AbortSignal, limits: JobLimits
   return null;
 }
 
-async function endJob(store: Store, job: Job<QueuedData>, outcome: Outcome): Promise<void> {
+async function endJob(
+  store: Store,
+  job: Job<QueuedData>,
+  outcome: Outcome,
+  signal: AbortSignal,
+): Promise<void> {
   const { id = '', processedOn } = job;
   const record = await store.readRecord<JobRecord>('jobs', id);
   if (!record) return;
   const started_at = processedOn === undefined ? null : startOf(record, processedOn);
-  await writeResult(store, id, { ...outcome, started_at, progress: progressOf(job) });
+  const result = { ...outcome, started_at, progress: progressOf(job) };
+  await retryWrite(() => writeResult(store, id, result), isNoRoom, signal.aborted ? undefined : signal);
 }
 
 /** Tells a job's progress in the order in which it was made, and lets it be lost: to BullMQ, one that cannot be told is a failure of the job. */

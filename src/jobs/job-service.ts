@@ -6,28 +6,36 @@ import type { Page, Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { Backend, JobQueue } from './backends/backend.ts';
 import { askToCancel } from './cancel-request.ts';
-import { followJob, type JobLook, LOOK_MS } from './follow-job.ts';
+import { followJob, LOOK_MS } from './follow-job.ts';
 import { type Job, type JobEvent, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
+import { JobLine, type Retry } from './job-line.ts';
 import { type JobNews, openJobNews } from './job-news.ts';
-import { endedJob, unfinishedJob } from './job-state.ts';
-import { endedProgress, progressOf } from './progress-events.ts';
+import { JobReader } from './job-reader.ts';
+import { progressOf } from './progress-events.ts';
+import { isNeeded, recoverJobs } from './recovery.ts';
 import { requestHash, sha256 } from './request-hash.ts';
-import { inputFailure, readResult, unfinishedJobs, writeResult } from './result.ts';
+import { inputFailure, readResult, writeResult } from './result.ts';
 
 /** A running job has ended by then: one that does not hear of its cancellation is killed after a second. */
 const CANCEL_WAIT_MS = 2000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
+/** How long a job that the queue has forgotten, and nobody asks for, may wait for it. */
+const RECOVERY_MS = 60_000;
+const DEFAULT_MAX_QUEUED = 10_000;
 
 export interface JobsOptions {
   readonly store: Store;
   readonly backend: Backend;
   readonly log: Logger;
-  /** Attempts in all, and the pause before the second, doubled before each further one. */
-  readonly retry?: { readonly attempts: number; readonly backoffMs: number };
+  readonly retry?: Retry;
+  /** Jobs that may wait; more are refused. */
+  readonly maxQueued?: number;
+  readonly recoveryMs?: number;
 }
 
+/** Opens the jobs, and from then on queues again what the queue has lost: at once, every minute, and when its server comes back. */
 export async function openJobs(options: JobsOptions): Promise<Jobs> {
   const queue = options.backend.createQueue();
   queue.on('error', (error) => options.log.warn({ err: error }, 'queue'));
@@ -36,9 +44,7 @@ export async function openJobs(options: JobsOptions): Promise<Jobs> {
     queue.waitUntilReady(),
   ]);
   const jobs = new Jobs(options, queue, news);
-  options.backend.onReturn?.(() => {
-    jobs.recover().catch((error) => options.log.warn({ err: error }, 'recovery'));
-  });
+  jobs.keepRecovering(options.recoveryMs ?? RECOVERY_MS);
   return jobs;
 }
 
@@ -51,16 +57,22 @@ export class Jobs {
   readonly #backend: Backend;
   readonly #log: Logger;
   readonly #queue: JobQueue;
+  readonly #line: JobLine;
+  readonly #reader: JobReader;
   readonly #news: JobNews;
-  readonly #retry: { readonly attempts: number; readonly backoffMs: number };
+  readonly #maxQueued: number;
+  readonly #closing = new AbortController();
+  #recovering = Promise.resolve();
 
   constructor(options: JobsOptions, queue: JobQueue, news: JobNews) {
     this.#store = options.store;
     this.#backend = options.backend;
     this.#log = options.log;
-    this.#retry = options.retry ?? DEFAULT_RETRY;
     this.#queue = queue;
+    this.#line = new JobLine(queue, options.log, options.retry ?? DEFAULT_RETRY);
+    this.#reader = new JobReader(this.#store, this.#line, this.#log);
     this.#news = news;
+    this.#maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED;
   }
 
   /**
@@ -73,16 +85,18 @@ export class Jobs {
     idempotencyKey?: string,
     publish: () => Promise<void> = async () => {},
   ): Promise<{ job: Job; created: boolean }> {
-    await this.#ask(this.#backend.ping());
     const request_sha256 = requestHash(request);
-    let id = freshId('job');
-    if (idempotencyKey !== undefined)
-      id = await this.#store.decideOnce({ kind: 'idempotency', id: sha256(idempotencyKey) }, id);
+    const key =
+      idempotencyKey === undefined ? null : ({ kind: 'idempotency', id: sha256(idempotencyKey) } as const);
+    const known = key && (await this.#store.readAnswer(key));
+    if (!known || !(await this.#store.readRecord('jobs', known))) await this.#requireRoom();
+    const fresh = freshId('job');
+    const id = key ? await this.#store.decideOnce(key, fresh) : fresh;
     const existing = await this.#store.readRecord<JobRecord>('jobs', id);
     if (!existing) await publish();
     const { record, created } = existing
       ? { record: existing, created: false }
-      : await this.#publish({ id, created_at: new Date().toISOString(), ...request, request_sha256 });
+      : await this.#publish({ id, created_at: new Date().toISOString(), ...request, request_sha256 }, !key);
     if (record.request_sha256 !== request_sha256) {
       throw new EmpError(
         'idempotency_key_reused',
@@ -90,26 +104,24 @@ export class Jobs {
       );
     }
     try {
-      if (created || !(await readResult(this.#store, id))) await this.#enqueue(record);
+      if (created || !(await readResult(this.#store, id))) await this.#line.add([record]);
     } catch (error) {
       // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
-      if (created && idempotencyKey === undefined) {
+      if (created && !key) {
         await this.#store.remove('jobs', id);
-        await this.#store.removeUnfinished(id);
+        await this.#store.removeUnfinished(id, resourcesOf(record));
       }
       throw error;
     }
-    return { job: await this.#describe(record), created };
+    return { job: await this.#reader.describe(record), created };
   }
 
-  async get(id: string): Promise<Job | null> {
-    const record = await this.#store.readRecord<JobRecord>('jobs', id);
-    return record && this.#describe(record);
+  get(id: string): Promise<Job | null> {
+    return this.#reader.get(id);
   }
 
-  async list(limit: number, cursor?: string): Promise<Page<Job>> {
-    const page = await this.#store.listRecords<JobRecord>('jobs', limit, cursor);
-    return { ...page, data: await Promise.all(page.data.map((record) => this.#describe(record))) };
+  list(limit: number, cursor?: string): Promise<Page<Job>> {
+    return this.#reader.list(limit, cursor);
   }
 
   /** Ends a job: a waiting one at once, a running one within two seconds. A finished one stays as it is; null when there is none. */
@@ -119,9 +131,8 @@ export class Jobs {
     if (!(await readResult(this.#store, id))) {
       // First the word to the child: the job may start, or start again, at any moment before it is out of the queue.
       await askToCancel(this.#store, id);
-      const queued = await this.#ask(this.#queue.getJob(id));
-      await this.#ask(this.#queue.remove(id));
-      if ((await this.#ask(this.#queue.getJobState(id))) === 'unknown') {
+      const { queued, isOut } = await this.#line.remove(id);
+      if (isOut) {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
         const progress = progressOf(queued);
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
@@ -135,10 +146,11 @@ export class Jobs {
 
   /** @throws EmpError conflict while the job is queued or running. False when there is none. */
   async delete(id: string): Promise<boolean> {
-    if (!(await this.#store.readRecord('jobs', id))) return false;
+    const record = await this.#store.readRecord<JobRecord>('jobs', id);
+    if (!record) return false;
     if (!(await readResult(this.#store, id)))
       throw new EmpError('conflict', `job ${id} has not finished: cancel it first`);
-    await this.#store.removeUnfinished(id);
+    await this.#store.removeUnfinished(id, resourcesOf(record));
     return this.#store.remove('jobs', id);
   }
 
@@ -146,12 +158,12 @@ export class Jobs {
   async wait(id: string, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
     const deadline = performance.now() + timeoutMs;
     using news = this.#news.subscribe(id);
-    while (!signal?.aborted && !(await readResult(this.#store, id))) {
+    for (;;) {
+      const job = await this.get(id);
       const leftMs = deadline - performance.now();
-      if (leftMs <= 0 || !(await this.#store.readRecord('jobs', id))) break;
+      if (!job || job.finished_at !== null || leftMs <= 0 || signal?.aborted) return job;
       await news.next(Math.min(LOOK_MS, leftMs), signal);
     }
-    return this.get(id);
   }
 
   /**
@@ -160,90 +172,76 @@ export class Jobs {
    */
   async *events(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
     using news = this.#news.subscribe(id);
-    yield* followJob(() => this.#look(id), news, lastEventId, signal);
+    yield* followJob(() => this.#reader.look(id), news, lastEventId, signal);
   }
 
-  /** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
-  async isNeeded(resourceId: string): Promise<boolean> {
-    for await (const record of unfinishedJobs(this.#store))
-      if (resourcesOf(record).includes(resourceId)) return true;
-    return false;
+  /** Whether a queued or running job needs this model or dataset. */
+  isNeeded(resourceId: string): Promise<boolean> {
+    return isNeeded(this.#store, resourceId);
   }
 
-  /** Rejects when the queue or the storage does not answer. */
-  async ping(): Promise<void> {
-    await Promise.all([this.#backend.ping(), this.#store.ping()]);
+  /** Rejects when the queue does not take writes. */
+  ping(): Promise<void> {
+    return this.#backend.ping();
   }
 
   /** Unfinished jobs by what they wait for. @throws EmpError not_ready */
-  async counts(): Promise<Record<string, number>> {
-    const { waiting, active, delayed } = await this.#ask(
-      this.#queue.getJobCounts('waiting', 'active', 'delayed'),
-    );
-    return { queued: waiting ?? 0, running: active ?? 0, retrying: delayed ?? 0 };
+  counts(): Promise<Record<string, number>> {
+    return this.#line.counts();
   }
 
-  /**
-   * Queues again what a crash, here or of the queue's server, left unfinished and unqueued. To be called on start, by any number of
-   * processes: the queue takes an id once.
-   */
-  async recover(): Promise<void> {
-    for await (const record of unfinishedJobs(this.#store)) await this.#enqueue(record);
+  /** Queues again what the queue has lost. @throws EmpError not_ready */
+  recover(): Promise<void> {
+    return recoverJobs(this.#store, this.#line);
+  }
+
+  /** Recovers at once, then every `intervalMs` and whenever the queue's server comes back, until this is closed. */
+  keepRecovering(intervalMs: number): void {
+    const { signal } = this.#closing;
+    const recover = () => this.recover().catch((error) => this.#log.warn({ err: error }, 'recovery'));
+    const recoverAgainAndAgain = async () => {
+      while (!signal.aborted) {
+        await recover();
+        await sleep(intervalMs, undefined, { signal }).catch(() => {});
+      }
+    };
+    this.#backend.onReturn?.(recover);
+    this.#recovering = recoverAgainAndAgain();
   }
 
   async close(): Promise<void> {
     // BullMQ waits for ever for the end of a connection that is about to be tried again.
     const closed = new AbortController();
-    const closing = Promise.all([this.#queue.close(), this.#news.close()]);
+    this.#closing.abort();
+    const closing = this.#recovering.then(() => Promise.all([this.#queue.close(), this.#news.close()]));
     const patience = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
     await Promise.race([closing, patience]).finally(() => closed.abort());
   }
 
-  async #publish(record: JobRecord): Promise<{ record: JobRecord; created: boolean }> {
+  /** @throws EmpError not_ready, queue_full, insufficient_storage where a new job would have to be refused half-way */
+  async #requireRoom(): Promise<void> {
+    const ping = answerInTime(this.#backend.ping(), this.#log);
+    const [{ queued, retrying }] = await Promise.all([this.#line.counts(), ping]);
+    await this.#store.ping();
+    if (queued + retrying < this.#maxQueued) return;
+    throw new EmpError(
+      'queue_full',
+      `${queued + retrying} jobs are waiting, and no more may: try again later`,
+    );
+  }
+
+  /** @param isOnlyOne whether nobody else may be publishing a job of this id */
+  async #publish(record: JobRecord, isOnlyOne: boolean): Promise<{ record: JobRecord; created: boolean }> {
     const upload = await this.#store.createUpload();
     try {
-      await this.#store.addUnfinished(record.id);
+      await this.#store.addUnfinished(record.id, resourcesOf(record));
       return await this.#store.publish('jobs', upload, record);
+    } catch (error) {
+      if (isOnlyOne && !(await this.#store.readRecord('jobs', record.id)))
+        await this.#store.removeUnfinished(record.id, resourcesOf(record));
+      throw error;
     } finally {
       await upload.discard();
     }
-  }
-
-  async #enqueue({ id, model_id }: JobRecord): Promise<void> {
-    const { attempts, backoffMs } = this.#retry;
-    const backoff = { type: 'exponential', delay: backoffMs };
-    const options = { jobId: id, attempts, backoff, removeOnComplete: true, removeOnFail: true };
-    await this.#ask(this.#queue.add('prune', { model_id }, options));
-  }
-
-  /** @throws EmpError not_ready where the queue fails or does not answer in time */
-  #ask<T>(answer: Promise<T>): Promise<T> {
-    return answerInTime(answer, this.#log);
-  }
-
-  async #look(id: string): Promise<JobLook | null> {
-    // In this order: with the result written, all progress is.
-    const result = await readResult(this.#store, id);
-    const record = await this.#store.readRecord<JobRecord>('jobs', id);
-    if (!record) return null;
-    if (result) {
-      const data = await endedJob(this.#store, record, result);
-      return { events: await endedProgress(this.#store, id, result), end: { event: result.status, data } };
-    }
-    // While the queue is away, there is no news.
-    const queued = await this.#ask(this.#queue.getJob(id)).catch(() => undefined);
-    return { events: progressOf(queued), end: null };
-  }
-
-  async #describe(record: JobRecord): Promise<Job> {
-    const result = await readResult(this.#store, record.id);
-    if (result) return endedJob(this.#store, record, result);
-    const [state, queued] = await this.#ask(
-      Promise.all([this.#queue.getJobState(record.id), this.#queue.getJob(record.id)]),
-    );
-    const isRunning = state === 'active';
-    // It may have ended since the store was asked.
-    const late = isRunning || queued ? null : await readResult(this.#store, record.id);
-    return late ? endedJob(this.#store, record, late) : unfinishedJob(record, isRunning, queued);
   }
 }

@@ -1,5 +1,6 @@
 import type { Store } from '../storage/store.ts';
 import { type Job, type JobRecord, type JobResult, startOf } from './job.ts';
+import type { QueuedJob } from './job-line.ts';
 import { endedProgress, progressOf } from './progress-events.ts';
 
 export async function endedJob(store: Store, record: JobRecord, result: JobResult): Promise<Job> {
@@ -9,17 +10,13 @@ export async function endedJob(store: Store, record: JobRecord, result: JobResul
   return { ...requestOf(record), ...result, progress: { stage, percent } };
 }
 
-/** @param queued what the queue knows of it, where it does */
-export function unfinishedJob(
-  record: JobRecord,
-  isRunning: boolean,
-  queued: { readonly processedOn?: number | undefined; readonly progress: unknown } | undefined,
-): Job {
+/** @param queued what the queue knows of it; without, it is told as waiting */
+export function unfinishedJob(record: JobRecord, queued: QueuedJob | undefined): Job {
   const { stage, percent } = progressOf(queued).at(-1) ?? { stage: 'queued', percent: 0 };
   return {
     ...requestOf(record),
-    status: isRunning ? 'running' : 'queued',
-    started_at: isRunning && queued?.processedOn ? startOf(record, queued.processedOn) : null,
+    status: queued?.isRunning ? 'running' : 'queued',
+    started_at: queued?.isRunning && queued.processedOn ? startOf(record, queued.processedOn) : null,
     finished_at: null,
     error: null,
     summary: null,

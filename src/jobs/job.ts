@@ -17,9 +17,11 @@ export interface JobRequest {
 }
 
 /** The model and datasets that a job reads. */
-export function resourcesOf(request: JobRequest): (string | null)[] {
+export function resourcesOf(request: JobRequest): string[] {
   const { model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = request;
-  return [model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id];
+  const ids = [model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id];
+  // Records of jobs made before there were such data lack them.
+  return [...new Set(ids.filter((id) => id !== null && id !== undefined))];
 }
 
 export interface JobRecord extends StoredRecord, JobRequest {

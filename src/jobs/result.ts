@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { EmpError } from '../core/errors.ts';
 import type { Store } from '../storage/store.ts';
 import { ChildFailure } from './child-pool.ts';
-import type { JobFailure, JobRecord, JobResult } from './job.ts';
+import { type JobFailure, type JobRecord, type JobResult, resourcesOf, startOf } from './job.ts';
+import { progressOf } from './progress-events.ts';
 
 const RESULT = 'result.json';
 
@@ -24,18 +25,27 @@ export async function writeResult(
   const nothing = { error: null, summary: null, artifacts: [], timings_ms: null };
   const result: JobResult = { finished_at, ...nothing, ...outcome };
   await store.decideOnce({ kind: 'jobs', id, name: RESULT }, JSON.stringify(result));
-  await store.removeUnfinished(id);
+  const record = await store.readRecord<JobRecord>('jobs', id);
+  await store.removeUnfinished(id, record ? resourcesOf(record) : []);
 }
 
-/** The records of jobs that have not ended, from the oldest. */
-export async function* unfinishedJobs(store: Store): AsyncGenerator<JobRecord, void> {
-  for (const id of await store.listUnfinished()) {
-    const record = await store.readRecord<JobRecord>('jobs', id);
-    // Without a record it may be about to be published, by another process.
-    if (!record) continue;
-    if (await readResult(store, id)) await store.removeUnfinished(id);
-    else yield record;
-  }
+/** What the queue knows of a job that failed. */
+export interface FailedJob {
+  readonly id?: string | undefined;
+  readonly attemptsMade: number;
+  readonly processedOn?: number | undefined;
+  readonly progress: unknown;
+}
+
+/** Gives a job its result when the queue has given it up, unless it has one: what its child could not write itself. */
+export async function settleFailure(store: Store, job: FailedJob, error: Error): Promise<void> {
+  if (!job.id || (await readResult(store, job.id))) return;
+  const record = await store.readRecord<JobRecord>('jobs', job.id);
+  if (!record) return;
+  const started_at = job.processedOn === undefined ? null : startOf(record, job.processedOn);
+  const failure = serviceFailure(error, job.attemptsMade, store);
+  const progress = progressOf(job);
+  await writeResult(store, job.id, { status: 'failed', started_at, error: failure, progress });
 }
 
 /** What a client is told of a failure that its input caused. */

@@ -1,9 +1,11 @@
 import { EmpError } from '../core/errors.ts';
+import { isNoRoom } from '../storage/durable-files.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
 import { namingMemory } from './job-limits.ts';
 import { ProgressReporter, progressOf } from './progress-events.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
+import { retryWrite } from './retry-write.ts';
 import type { Message, Task, Workshop } from './tasks/task.ts';
 
 export interface WorkContext extends Workshop {
@@ -41,7 +43,10 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
     // With the end known, nothing is left of the attempt.
     const end = async (outcome: Omit<Partial<JobResult>, 'status'> & Pick<JobResult, 'status'>) => {
       await output.discard();
-      await writeResult(store, id, { started_at, progress: progress.events, ...outcome });
+      const result = { started_at, progress: progress.events, ...outcome };
+      // A full disk must not cost what has been computed. A canceled job waits for room too: its signal says nothing more.
+      const patience = outcome === CANCELED ? undefined : signal;
+      await retryWrite(() => writeResult(store, id, result), isNoRoom, patience);
       return 'done' as const;
     };
     try {
@@ -50,7 +55,8 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       const onProgress = (update: JobProgress) => progress.report(update);
       const outcome = await work(record, { ...workshop, outputDirectory: output.files, onProgress });
       // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
-      if (!(await readResult(store, id))) await store.publishFiles('jobs', id, output);
+      if (!(await readResult(store, id)))
+        await retryWrite(() => store.publishFiles('jobs', id, output), isNoRoom, signal);
       return await end({ status: 'succeeded', ...outcome });
     } catch (thrown) {
       if (signal.reason === 'canceled') return await end(CANCELED);

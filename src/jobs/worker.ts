@@ -7,12 +7,11 @@ import { isCancelAsked } from './cancel-request.ts';
 import { ChildPool } from './child-pool.ts';
 import { childEnvironment } from './child-settings.ts';
 import { computeInChildren, type JobPool } from './compute-in-children.ts';
-import { type JobRecord, startOf } from './job.ts';
 import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
-import { progressOf } from './progress-events.ts';
 import { requireProviders } from './provider-check.ts';
-import { readResult, serviceFailure, writeResult } from './result.ts';
+import { settleFailure } from './result.ts';
+import { retryWrite } from './retry-write.ts';
 import type { StopReason } from './tasks/task.ts';
 
 /** A lock is renewed twice in its time. A job whose worker died is free when it has run out... */
@@ -23,6 +22,8 @@ const STALLED_CHECK_MS = 3000;
 const MAX_STALLED = 3;
 /** Less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
 const GRACE_MS = 10_000;
+/** How soon a server that was away is asked again: BullMQ's own 15 seconds would be idle ones. */
+const RETRY_MS = 1000;
 /** Longer than a child that hears nothing is waited for, and the queue's server asked to take its job back. */
 const ABORT_MS = 5000;
 /** JavaScript's objects may take this share of a job's memory; tensors live outside of them. */
@@ -75,15 +76,17 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
     lockDuration: settings.lockMs ?? LOCK_MS,
     stalledInterval: settings.stalledCheckMs ?? STALLED_CHECK_MS,
     maxStalledCount: MAX_STALLED,
+    runRetryDelay: RETRY_MS,
   });
   const stop = (id: string, reason: StopReason) => worker.cancelJob(id, reason);
   const opening = openJobNews(backend, worker, log, (id) => stop(id, 'canceled'));
   const settling = new Set<Promise<void>>();
+  const closing = new AbortController();
   worker.on('error', (error) => log.warn({ err: error }, 'worker'));
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
   worker.on('completed', (job) => log.info({ job: job.id }, 'job done'));
   worker.on('failed', (job, error) => {
-    const settled = settle(store, job, error, log)
+    const settled = settle(store, job, error, log, closing.signal)
       .then(async () => {
         if (job?.id) (await opening).tellEnded(job.id);
       })
@@ -114,26 +117,32 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
       await Promise.race([worker.close().then(() => news.close()), abandoned]);
       for (const timer of timers) clearTimeout(timer);
       await pool.close();
+      // What could not be written by now, recovery writes.
+      closing.abort();
       await Promise.all(settling);
     },
   };
 }
 
-/** Gives a job its result when the queue has given it up; what its child could not write itself. */
+/**
+ * Gives a job its result when the queue has given it up, however long the disk is full. Only then the queue may forget it: recovery finds
+ * there what this process has not come to write.
+ */
 async function settle(
   store: Store,
   job: Job<QueuedData> | undefined,
   error: Error,
   log: Logger,
+  signal: AbortSignal,
 ): Promise<void> {
   if (!job?.id) return;
   const final = job.finishedOn !== undefined;
   log.warn({ err: error, job: job.id, attempt: job.attemptsMade, final }, 'attempt failed');
-  if (!final || (await readResult(store, job.id))) return;
-  const record = await store.readRecord<JobRecord>('jobs', job.id);
-  if (!record) return;
-  const started_at = job.processedOn === undefined ? null : startOf(record, job.processedOn);
-  const failure = serviceFailure(error, job.attemptsMade, store);
-  const progress = progressOf(job);
-  await writeResult(store, job.id, { status: 'failed', started_at, error: failure, progress });
+  if (!final) return;
+  const isPassing = (cause: unknown) => {
+    log.warn({ err: cause, job: job.id }, 'the result could not be written yet');
+    return true;
+  };
+  await retryWrite(() => settleFailure(store, job, error), isPassing, signal);
+  await job.remove();
 }

@@ -11,14 +11,14 @@ export function writeDurably(path: string, text: string): Promise<void> {
 
 /** Creates a file with its content at once, by way of a free path beside it (a reader never sees it empty); false when it exists. */
 export async function createDurably(path: string, text: string, temporary: string): Promise<boolean> {
-  await writeDurably(temporary, text);
   try {
+    await writeDurably(temporary, text);
     await link(temporary, path);
   } catch (error) {
     if (isCode(error, 'EEXIST')) return false;
     throw error;
   } finally {
-    await rm(temporary);
+    await rm(temporary, { force: true });
   }
   await sync(dirname(path));
   return true;
@@ -39,6 +39,11 @@ export async function syncTree(directory: string, areEmpty = false): Promise<voi
     for (const path of paths) await sync(path);
   };
   await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, syncOn));
+}
+
+/** Whether a write failed for want of room, which may come back. */
+export function isNoRoom(error: unknown): boolean {
+  return isCode(error, 'ENOSPC', 'EDQUOT');
 }
 
 export function isCode(error: unknown, ...codes: string[]): boolean {

@@ -14,6 +14,7 @@ export const RECORD = 'record.json';
 export const IDEMPOTENCY = 'idempotency';
 /** A folder a process, for what it has not published. */
 export const UPLOADS = 'uploads';
-/** `index/<kind>` as a `TimeIndex`, and `index/unfinished/<id>` an empty file a job. */
+/** `index/<kind>` as a `TimeIndex`, `index/unfinished/<id>` an empty file a job, and `index/needed` as a `NeededIndex`. */
 export const INDEX = 'index';
 export const UNFINISHED = join(INDEX, 'unfinished');
+export const NEEDED = join(INDEX, 'needed');

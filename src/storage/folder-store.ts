@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
 import { createDurably, isCode, sync, syncTree, writeDurably } from './durable-files.ts';
-import { FILES, IDEMPOTENCY, INDEX, KINDS, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
+import { FILES, IDEMPOTENCY, INDEX, KINDS, NEEDED, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
 import { freeBytes, roomChecker } from './free-space.ts';
 import { cursorAfter, isId, parseCursor } from './ids.ts';
+import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
@@ -15,6 +17,10 @@ import { ownUploadsName, sweepUploads } from './uploads.ts';
 const CONCURRENT_READS = 16;
 /** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
 const READ_BYTES = 1024 * 1024;
+/** Below this, results and the queue's own files soon fail: room to end what has begun, not to begin more. */
+const MIN_FREE_BYTES = 32 * 1024 * 1024;
+/** More than what file systems keep inside an inode. */
+const PROBE = '\0'.repeat(4096);
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
@@ -25,12 +31,14 @@ export class FolderStore implements Store {
   readonly #minFreeBytes: number;
   readonly #ownName = ownUploadsName();
   readonly #indexes: Readonly<Record<Kind, TimeIndex>>;
+  readonly #needed: NeededIndex;
 
   private constructor(root: string, minFreeBytes: number) {
     this.root = root;
     this.#minFreeBytes = minFreeBytes;
     const indexOf = (kind: Kind) => new TimeIndex(join(root, INDEX, kind));
     this.#indexes = { models: indexOf('models'), datasets: indexOf('datasets'), jobs: indexOf('jobs') };
+    this.#needed = new NeededIndex(join(root, NEEDED));
   }
 
   /**
@@ -72,7 +80,10 @@ export class FolderStore implements Store {
     try {
       await rename(upload.directory, this.#path(kind, record.id));
     } catch (error) {
-      if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+      if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) {
+        await index.remove(record);
+        throw error;
+      }
       await upload.discard();
       const existing = await this.readRecord<T>(kind, record.id);
       if (existing?.created_at !== record.created_at) await index.remove(record);
@@ -138,13 +149,7 @@ export class FolderStore implements Store {
   }
 
   async readText(kind: Kind, id: string, name: string): Promise<string | null> {
-    if (!isId(id)) return null;
-    try {
-      return await readFile(this.#path(kind, id, name), 'utf8');
-    } catch (error) {
-      if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
-      throw error;
-    }
+    return isId(id) ? readIfThere(this.#path(kind, id, name)) : null;
   }
 
   async writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {
@@ -159,12 +164,13 @@ export class FolderStore implements Store {
   }
 
   async decideOnce(question: Question, answer: string): Promise<string> {
-    const path =
-      question.kind === 'jobs'
-        ? this.#path('jobs', question.id, question.name)
-        : join(this.root, IDEMPOTENCY, question.id);
+    const path = this.#answerPath(question);
     const isFirst = await createDurably(path, answer, await this.#scratchPath());
     return isFirst ? answer : await readFile(path, 'utf8');
+  }
+
+  readAnswer(question: Question): Promise<string | null> {
+    return readIfThere(this.#answerPath(question));
   }
 
   readFile(kind: Kind, id: string, name: string, range?: FileRange): ReadStream {
@@ -176,12 +182,17 @@ export class FolderStore implements Store {
     return { directory: this.#path(kind, id, FILES[kind]), [Symbol.asyncDispose]: async () => {} };
   }
 
-  async addUnfinished(id: string): Promise<void> {
-    await touch(join(this.root, UNFINISHED, id));
-    await sync(join(this.root, UNFINISHED));
+  async addUnfinished(id: string, needs: readonly string[] = []): Promise<void> {
+    const note = async () => {
+      await touch(join(this.root, UNFINISHED, id));
+      await sync(join(this.root, UNFINISHED));
+    };
+    await Promise.all([note(), this.#needed.add(id, needs)]);
   }
 
-  async removeUnfinished(id: string): Promise<void> {
+  async removeUnfinished(id: string, needs: readonly string[] = []): Promise<void> {
+    // In this order: what is noted as unfinished is looked after, with all that is noted of it.
+    await this.#needed.remove(id, needs);
     await rm(join(this.root, UNFINISHED, id), { force: true });
   }
 
@@ -193,10 +204,23 @@ export class FolderStore implements Store {
     return freeBytes(this.root);
   }
 
+  listNeeding(resourceId: string): AsyncIterable<string> {
+    return this.#needed.jobsOf(resourceId);
+  }
+
   async ping(): Promise<void> {
     const path = await this.#scratchPath();
-    await writeDurably(path, '');
-    await rm(path);
+    try {
+      await writeDurably(path, PROBE);
+    } finally {
+      await rm(path, { force: true });
+    }
+    const free = await this.freeBytes();
+    if (free < MIN_FREE_BYTES)
+      throw new EmpError(
+        'insufficient_storage',
+        `the data directory has ${free} bytes left, too few to begin a job`,
+      );
   }
 
   /** Removes the uploads of processes that are gone, and what a crash left half-written. */
@@ -213,10 +237,25 @@ export class FolderStore implements Store {
     return join(this.root, kind, id, ...segments);
   }
 
+  #answerPath(question: Question): string {
+    return question.kind === 'jobs'
+      ? this.#path('jobs', question.id, question.name)
+      : join(this.root, IDEMPOTENCY, question.id);
+  }
+
   /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead. */
   async #scratchPath(): Promise<string> {
     const own = join(this.root, UPLOADS, this.#ownName);
     await mkdir(own, { recursive: true });
     return join(own, randomBytes(8).toString('hex'));
+  }
+}
+
+async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
+    throw error;
   }
 }

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isCode, sync, syncTree } from './durable-files.ts';
-import { INDEX, KINDS, RECORD, UNFINISHED } from './folder-layout.ts';
+import { INDEX, KINDS, NEEDED, RECORD, UNFINISHED } from './folder-layout.ts';
 import { isId } from './ids.ts';
+import { NeededIndex } from './needed-index.ts';
 import type { Kind } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
 
@@ -30,18 +31,45 @@ export async function indexOlderData(root: string, scratch: string): Promise<voi
     await putInPlace(join(scratch, kind), join(root, INDEX, kind));
     await rm(scratch, { recursive: true });
   }
+  if (!isThere(NEEDED)) await indexNeeded(root, scratch);
+}
+
+/** What unfinished jobs read: whatever their records name by an id. */
+async function indexNeeded(root: string, scratch: string): Promise<void> {
+  await mkdir(scratch);
+  const index = new NeededIndex(scratch);
+  const look = async (id: string) => {
+    const record = (await readRecord(join(root, 'jobs', id))) ?? {};
+    const named = Object.values(record).filter((value) => typeof value === 'string' && isId(value));
+    await index.add(
+      id,
+      (named as string[]).filter((other) => other !== id),
+      false,
+    );
+  };
+  const ids = (await readdir(join(root, UNFINISHED))).filter(isId);
+  for (let i = 0; i < ids.length; i += AT_ONCE) await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
+  await syncTree(scratch, true);
+  await putInPlace(scratch, join(root, NEEDED));
+  await rm(scratch, { recursive: true, force: true });
+}
+
+/** Null where it cannot be read: of something half gone, or damaged. The others are indexed all the same. */
+async function readRecord(folder: string): Promise<Record<string, unknown> | null> {
+  try {
+    return JSON.parse(await readFile(join(folder, RECORD), 'utf8'));
+  } catch {
+    return null;
+  }
 }
 
 async function indexKind(root: string, kind: Kind, index: TimeIndex, unfinished: string): Promise<void> {
   const ids = (await readdir(join(root, kind))).filter(isId);
   const look = async (id: string) => {
     const folder = join(root, kind, id);
-    const record = await readFile(join(folder, RECORD), 'utf8')
-      .then(JSON.parse)
-      .catch(() => null);
-    // A record that cannot be read is of something half gone, or damaged: the others are listed all the same.
-    if (typeof record?.created_at !== 'string') return;
-    await index.add(record, false);
+    const created_at = (await readRecord(folder))?.created_at;
+    if (typeof created_at !== 'string') return;
+    await index.add({ id, created_at }, false);
     if (kind === 'jobs' && !(await tidyJob(folder))) await touch(join(unfinished, id));
   };
   for (let i = 0; i < ids.length; i += AT_ONCE) await Promise.all(ids.slice(i, i + AT_ONCE).map(look));

@@ -87,25 +87,32 @@ export interface Store {
    * @returns the answer that stands
    */
   decideOnce(question: Question, answer: string): Promise<string>;
+  /** The answer that stands; null where none has been given. */
+  readAnswer(question: Question): Promise<string | null>;
 
   /** A file of a resource, or a range of it. The stream's error has code `ENOENT` where it is not there. */
   readFile(kind: Kind, id: string, name: string, range?: FileRange): Readable;
   /** The files of a resource that is there. */
   checkOut(kind: Kind, id: string): Promise<Checkout>;
 
-  /** Notes that a job needs looking after, before it is published; to do so twice is no error. */
-  addUnfinished(id: string): Promise<void>;
+  /** Notes that a job needs looking after, and what it reads, before it is published; to do so twice is no error. */
+  addUnfinished(id: string, needs?: readonly string[]): Promise<void>;
   /** Forgets it when its end has been decided. A crash between the two leaves an id of a job that has ended, or never was. */
-  removeUnfinished(id: string): Promise<void>;
+  removeUnfinished(id: string, needs?: readonly string[]): Promise<void>;
   /** Oldest first. */
   listUnfinished(): Promise<string[]>;
+  /** The ids noted of those that read a resource, in no order; the first costs the same however many there are. */
+  listNeeding(resourceId: string): AsyncIterable<string>;
 
   /** Removes what processes that are gone have left half-made. */
   sweep(): Promise<void>;
 
   /** What can still be written, in bytes. */
   freeBytes(): Promise<number>;
-  /** Rejects when nothing can be written. */
+  /**
+   * Rejects when a few kilobytes cannot be written.
+   * @throws EmpError insufficient_storage where the room left is too little to work with
+   */
   ping(): Promise<void>;
   close(): Promise<void>;
 }

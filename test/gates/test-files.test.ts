@@ -8,7 +8,11 @@ import { isUnit, readTestFiles, SERVICES, SLOW } from '../../scripts/test-files.
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Files of `test/services` that start nothing by themselves. */
-const SHARED_BY_SERVICES = ['test/services/free-port.ts', 'test/services/service.ts'];
+const SHARED_BY_SERVICES = [
+  'test/services/free-port.ts',
+  'test/services/service.ts',
+  'test/services/small-disk.ts',
+];
 
 /** A tree of its own; resolves to what is found of its one test file. */
 async function readPlanted(t: TestContext, files: Readonly<Record<string, string>>) {

@@ -36,16 +36,25 @@ describe('while the queue is away', () => {
     assert.deepEqual(await service.files(), files);
   });
 
-  test('what only the queue knows is not ready', async () => {
+  test('what changes the queue is not ready, and says when to come again', async () => {
     for (const [method, path] of [
-      ['GET', `/v1/jobs/${queued.id}`],
-      ['GET', '/v1/jobs'],
       ['POST', `/v1/jobs/${queued.id}/cancel`],
       ['GET', '/readyz'],
     ] as const) {
       const response = await send(method, path);
       assert.deepEqual([path, response.status, (await readProblem(response)).code], [path, 503, 'not_ready']);
+      assert.equal(response.headers.get('retry-after'), '5');
     }
+  });
+
+  test('jobs are told by their records', async () => {
+    const { data } = await readJson(await send('GET', '/v1/jobs'));
+    const job = await readJson(await send('GET', `/v1/jobs/${queued.id}`));
+    assert.deepEqual(data, [job]);
+    assert.deepEqual(
+      [job.id, job.status, job.progress],
+      [queued.id, 'queued', { stage: 'queued', percent: 0 }],
+    );
   });
 
   test('models are kept and deleted as ever', async () => {
@@ -74,9 +83,8 @@ describe('while the queue is away', () => {
 test('a queue that fails faster than the storage answers makes the service unready, and no more', async () => {
   const service = await openTestService();
   try {
-    let calls = 0;
-    // The first is asked by the route, the second by the jobs.
-    service.store.ping = () => (calls++ === 0 ? sleep(50) : Promise.reject(new Error('down')));
+    await service.redis.stop();
+    service.store.ping = () => sleep(1500);
     const response = await fetch(`${service.url}/readyz`);
     assert.equal(response.status, 503);
     assert.deepEqual(

@@ -8,6 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Queue } from 'bullmq';
 import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
 import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
@@ -334,6 +335,22 @@ export function contract(kind: string, place: Place): void {
     assert.equal((await readTrace(trace)).length, 1);
     assert.deepEqual(await site.store.listUnfinished(), [nothing]);
     await site.store.removeUnfinished(nothing);
+  });
+
+  test('jobs that the queue has forgotten are queued again when they are listed, and computed once', async () => {
+    const blocking = await submit({ steps: '20', stepMs: '50' });
+    await untilStarted(blocking.trace);
+    const waiting = [await submit({}), await submit({})];
+    const queue = site.backend.createQueue() as unknown as Queue;
+    await queue.obliterate({ force: true });
+    await queue.close();
+    assert.equal((await site.jobs.counts()).queued, 0);
+    await site.jobs.list(10);
+    for (const { id, trace } of [blocking, ...waiting]) {
+      assert.equal((await finish(id)).status, 'succeeded');
+      assert.equal((await readTrace(trace)).length, 1);
+    }
+    await until(async () => (await site.jobs.counts()).queued === 0);
   });
 
   test('an unfinished job cannot be deleted and holds its model; a finished one can', async () => {

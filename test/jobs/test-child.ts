@@ -6,15 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EmpError } from '../../src/core/errors.ts';
 import { jobTask, type Work } from '../../src/jobs/run-job.ts';
 import { serveTasks } from '../../src/jobs/serve-tasks.ts';
+import { fillDisk } from '../services/small-disk.ts';
 
 /**
  * A worker's child whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
  * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (computes without end and hears nothing), `objects` and `bytes` (takes all memory), `SIGKILL` and other signals.
+ * `fillFirst` and `fillLast` name a file that fills its disk, before the work and after it.
  */
 const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress }) => {
   const { trace = '', behaviour, trouble = '1', steps = '1', stepMs = '1', seed = '' } = metadata;
+  const { fillFirst, fillLast } = metadata;
   appendFileSync(trace, `${Date.now()} ${process.pid}\n`);
   const attempts = readFileSync(trace, 'utf8').split('\n').length - 1;
+  if (fillFirst) await fillDisk(fillFirst);
   if (behaviour && attempts <= Number(trouble)) {
     await sleep(20);
     if (behaviour === 'throw') throw new Error(`trouble in ${outputDirectory}`);
@@ -37,6 +41,7 @@ const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress })
   }
   const content = createHash('sha256').update(seed).digest();
   await writeFile(join(outputDirectory, 'model.bin'), content);
+  if (fillLast) await fillDisk(fillLast);
   const sha256 = createHash('sha256').update(content).digest('hex');
   return {
     summary: {

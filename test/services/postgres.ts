@@ -8,7 +8,7 @@ import { freePort } from './free-port.ts';
 import { type Service, startProcess, untilReady } from './service.ts';
 
 /** Starts Debian's PostgreSQL on a new cluster in a folder of its own. Stop it in `after`. */
-export async function startPostgres(): Promise<Service> {
+export async function startPostgres(): Promise<Service & { restart(): Promise<void> }> {
   const binaries = await findBinaries();
   const user = unprivilegedUser();
   const directory = await mkdtemp(join(tmpdir(), 'emp-postgres-'));
@@ -18,15 +18,23 @@ export async function startPostgres(): Promise<Service> {
   await promisify(execFile)(join(binaries, 'initdb'), cluster, { ...user, cwd: directory });
   const port = await freePort();
   const args = ['-D', data, '-p', String(port), '-k', directory, '-h', '127.0.0.1', '-c', 'fsync=off'];
-  const server = startProcess(join(binaries, 'postgres'), args, { ...user, cwd: directory });
   const url = `postgres://emp@127.0.0.1:${port}/postgres`;
-  await untilReady(server, async () => {
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    await client.end();
-  });
+  const start = async () => {
+    const server = startProcess(join(binaries, 'postgres'), args, { ...user, cwd: directory });
+    await untilReady(server, async () => {
+      const client = new Client({ connectionString: url });
+      await client.connect();
+      await client.end();
+    });
+    return server;
+  };
+  let server = await start();
   return {
     url,
+    async restart() {
+      await server.stop('SIGINT');
+      server = await start();
+    },
     async stop() {
       await server.stop('SIGINT');
       await rm(directory, { recursive: true, force: true });

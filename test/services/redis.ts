@@ -5,10 +5,21 @@ import { Redis } from 'ioredis';
 import { freePort } from './free-port.ts';
 import { type Service, startProcess, untilReady } from './service.ts';
 
+export interface RedisService extends Service {
+  readonly port: number;
+  /** Stops it where it stands, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
+}
+
 /** Starts Debian's `redis-server`, append-only as in production, in a folder of its own. Stop it in `after`. */
-export async function startRedis(...options: string[]): Promise<Service> {
+export async function startRedis(...options: string[]): Promise<RedisService> {
+  return startRedisAt(await freePort(), ...options);
+}
+
+/** One at the port of another, which is gone, and without its memory. */
+export async function startRedisAt(port: number, ...options: string[]): Promise<RedisService> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-redis-'));
-  const port = await freePort();
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--appendonly', 'yes'];
   const server = startProcess('redis-server', [...args, '--save', '', ...options], { cwd: directory });
   const url = `redis://127.0.0.1:${port}`;
@@ -23,7 +34,11 @@ export async function startRedis(...options: string[]): Promise<Service> {
   });
   return {
     url,
+    port,
+    freeze: () => server.signal('SIGSTOP'),
+    thaw: () => server.signal('SIGCONT'),
     async stop() {
+      server.signal('SIGCONT');
       await server.stop('SIGTERM');
       await rm(directory, { recursive: true, force: true });
     },

@@ -12,6 +12,8 @@ export interface RunningProcess {
   /** Throws what the process said when it has ended; tests must fail, not skip, where a server cannot be had. */
   assertAlive(): void;
   stop(signal: NodeJS.Signals): Promise<void>;
+  /** Sends a signal that it survives: SIGSTOP freezes it, SIGCONT lets it go on. */
+  signal(signal: NodeJS.Signals): void;
 }
 
 /** Starts a server process in the foreground. */
@@ -35,6 +37,7 @@ export function startProcess(
     assertAlive() {
       if (ended()) throw new Error(`${command} does not run: ${failure?.message ?? said}`);
     },
+    signal: (signal) => child.kill(signal),
     async stop(signal) {
       if (ended()) return;
       child.kill(signal);

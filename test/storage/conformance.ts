@@ -259,6 +259,36 @@ export function storeConformance(open: () => Promise<Store>): void {
     assert.deepEqual(await store.listUnfinished(), []);
   });
 
+  test('which unfinished jobs read a resource is told, however they come and go', async () => {
+    const needing = async (resource: string) => (await Array.fromAsync(other.listNeeding(resource))).sort();
+    const [first, second] = [freshId('job'), freshId('job')].sort();
+    assert.ok(first && second);
+    const [model, dataset] = ['mdl_0000000000', 'dat_0000000000'];
+    await store.addUnfinished(first, [model, dataset]);
+    await other.addUnfinished(second, [model]);
+    await other.addUnfinished(second, [model]);
+    assert.deepEqual(await needing(model), [first, second]);
+    assert.deepEqual(await needing(dataset), [first]);
+    assert.deepEqual(await needing('mdl_1111111111'), []);
+    assert.deepEqual(await needing('../unfinished'), []);
+    await other.removeUnfinished(first, [model, dataset]);
+    await store.removeUnfinished(first, [model, dataset]);
+    assert.deepEqual([await needing(model), await needing(dataset)], [[second], []]);
+    const come = (id: string) => store.addUnfinished(id, [dataset]);
+    const go = (id: string) => other.removeUnfinished(id, [dataset]);
+    const ids = Array.from({ length: 32 }, () => freshId('job'));
+    await Promise.all(ids.map((id) => come(id).then(() => go(id))));
+    assert.deepEqual(await needing(dataset), []);
+    await other.removeUnfinished(second, [model]);
+  });
+
+  test('what has been decided can be read, and only that', async () => {
+    const question = { kind: 'idempotency', id: '00fe' } as const;
+    assert.equal(await store.readAnswer(question), null);
+    await store.decideOnce(question, 'so');
+    assert.equal(await other.readAnswer(question), 'so');
+  });
+
   test('a cursor is what a page gives, nothing else', async () => {
     for (const _ of [1, 2]) await publish(store, 'jobs', recordOf('jobs'));
     const cursor = (await store.listRecords('jobs', 1)).next_cursor ?? '';

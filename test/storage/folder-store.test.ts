@@ -61,6 +61,7 @@ describe('the uploads of another host', () => {
 });
 
 describe('a data directory of an earlier version', () => {
+  const NEEDED = 'mdl_9999999999';
   const write = async (root: string, path: string, content: unknown) => {
     await mkdir(join(root, path, '..'), { recursive: true });
     await writeFile(join(root, path), JSON.stringify(content));
@@ -68,7 +69,10 @@ describe('a data directory of an earlier version', () => {
   /** Folders as they were when every list read every record. */
   async function writeOlder(root: string) {
     const records = ['2026-01-31T10:00:00.000Z', '2026-02-01T10:00:00.000Z', '2025-12-31T10:00:00.000Z'].map(
-      (time) => ({ models: recordOf('models', time), jobs: recordOf('jobs', time) }),
+      (time) => ({
+        models: recordOf('models', time),
+        jobs: { ...recordOf('jobs', time), model_id: NEEDED, request_sha256: 'ab' },
+      }),
     );
     for (const { models, jobs } of records) {
       await write(root, `models/${models.id}/record.json`, models);
@@ -88,6 +92,7 @@ describe('a data directory of an earlier version', () => {
       assert.deepEqual(data, expected);
     }
     assert.deepEqual(await store.listUnfinished(), older.unfinished);
+    assert.deepEqual((await Array.fromAsync(store.listNeeding(NEEDED))).sort(), older.unfinished);
   }
 
   test('lists as before, knows what is unfinished, and has lost what attempts left', async () => {
@@ -109,7 +114,7 @@ describe('a data directory of an earlier version', () => {
       assert.deepEqual(await readdir(join(root, 'jobs', id ?? '')), ['record.json']);
   });
 
-  for (const lost of ['index/unfinished', 'index/jobs', 'index/models', 'index']) {
+  for (const lost of ['index/unfinished', 'index/needed', 'index/jobs', 'index/models', 'index']) {
     test(`is whole again when ${lost} was lost, and passes over files of others in it`, async () => {
       const root = join(directory, `lost-${lost.replace('/', '-')}`);
       const older = await writeOlder(root);

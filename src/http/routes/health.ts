@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { EmpError, type InputFinding } from '../../core/errors.ts';
 import { describeOperation } from '../plugins/operations.ts';
+import { toEmpError } from '../problem.ts';
 import type { App, Services } from '../services.ts';
 
 /** Answered however many connections are open: a service that is busy is not to be killed for it. */
@@ -33,7 +34,9 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
       schema: {
         tags: ['service'],
         operationId: 'checkReadiness',
-        summary: 'Are queue and storage reachable?',
+        summary: 'Can queue and storage be written to?',
+        description:
+          'Writes a little to both. Not ready either when the disk is nearly full: results would not fit.',
         response: { 200: healthSchema },
         ...describeOperation({}, 'not_ready'),
       },
@@ -43,24 +46,29 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
       const check = async (path: string, answer: Promise<unknown>) => {
         const reason = await reasonOfFailure(answer);
         if (reason === null) return;
-        request.log.warn({ check: path, reason }, 'not ready');
-        findings.push({ path, message: 'is not reachable' });
+        request.log.warn({ check: path, reason: String(reason) }, 'not ready');
+        const told = toEmpError(reason)?.message ?? 'cannot be reached, or does not take writes';
+        findings.push({ path, message: told });
       };
       // At the same time: a refusal that nobody listens for yet would end the process.
       await Promise.all([check('storage', store.ping()), check('queue', jobs.ping())]);
       if (findings.length === 0) return { status: 'ok' as const };
       throw new EmpError(
         'not_ready',
-        `${findings.map(({ path }) => path).join(' and ')} cannot be reached`,
+        findings.map(({ path, message }) => `${path}: ${message}`).join('; '),
         findings,
       );
     },
   );
 }
 
-function reasonOfFailure(check: Promise<unknown>): Promise<string | null> {
+/** What it failed with; null where it did not. */
+function reasonOfFailure(check: Promise<unknown>): Promise<unknown> {
   const timer = new AbortController();
   const timeout = sleep(READY_TIMEOUT_MS, 'no answer', { signal: timer.signal }).catch(String);
-  const answer = check.then(() => null, String);
+  const answer = check.then(
+    () => null,
+    (error) => error ?? 'no reason',
+  );
   return Promise.race([answer, timeout]).finally(() => timer.abort());
 }

@@ -21,6 +21,13 @@ export const KEPT_NEWS = 1000;
 /** What all messages hold, of whatever kind: ids. Everything else is in the store. */
 export type QueuedData = QueuedMessage[1];
 
+/** A message, and how often it is tried. */
+export interface BulkMessage {
+  readonly name: QueuedMessage[0];
+  readonly data: QueuedData;
+  readonly opts: JobsOptions & { jobId: string };
+}
+
 /** Who can tell news of a job to all `JobQueueEvents`. */
 export interface NewsSender {
   getBackend(): Pick<IQueueBackend, 'publishEvent'>;
@@ -31,9 +38,10 @@ export interface JobQueue
   extends NewsSender,
     Pick<
       Queue<QueuedData>,
-      'getJob' | 'getJobState' | 'getJobCounts' | 'remove' | 'close' | 'waitUntilReady'
+      'getJob' | 'getJobState' | 'getJobCounts' | 'getRanges' | 'remove' | 'close' | 'waitUntilReady'
     > {
-  add(...message: [...QueuedMessage, options: JobsOptions]): Promise<unknown>;
+  /** A message of an id that is in the queue changes nothing. */
+  addBulk(messages: BulkMessage[]): Promise<unknown>;
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilReady'> {
@@ -69,7 +77,7 @@ export interface Backend {
   createQueue(): JobQueue;
   createQueueEvents(): JobQueueEvents;
   createWorker(processor: QueueProcessor, options: QueueWorkerOptions): QueueWorker;
-  /** Rejects when the queue's server does not answer. */
+  /** Writes a little. Rejects when the queue's server does not answer, or takes no writes: it is full, or a replica. */
   ping(): Promise<void>;
   /** Calls back whenever the server is there again after it was away; only of one that may have forgotten jobs meanwhile. */
   onReturn?(listener: () => void): void;

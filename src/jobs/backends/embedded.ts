@@ -4,6 +4,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { createPostgresBackend, runMigrations } from 'bullmq';
 import { type Backend, BackendError, bindConstructors } from './backend.ts';
 import { lockDirectory } from './directory-lock.ts';
+import { PING_SQL } from './postgres-ping.ts';
 
 const ADVICE =
   'The embedded queue serves one process: stop that one, or give every process REDIS_URL or DATABASE_URL.';
@@ -29,7 +30,7 @@ export async function openEmbedded(dataDirectory: string): Promise<Backend> {
     kind: 'embedded',
     ...bindConstructors(createPostgresBackend, { producer: pool, consumer: pool }),
     async ping() {
-      await database.query('SELECT 1');
+      await database.query(PING_SQL);
     },
     async close() {
       await database.close();

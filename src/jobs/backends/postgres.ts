@@ -2,6 +2,7 @@ import { createPostgresBackend, type PgPool, runMigrations } from 'bullmq';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { type Backend, BackendError, bindConstructors } from './backend.ts';
+import { PING_SQL } from './postgres-ping.ts';
 
 /** The schema of BullMQ's tables; migrations put it there. */
 const SCHEMA = 'bullmq';
@@ -38,7 +39,7 @@ export async function connectPostgres(url: string, log?: Logger): Promise<Backen
     kind: 'postgres',
     ...bindConstructors(createPostgresBackend, { producer: connection, consumer: connection }),
     async ping() {
-      await pool.query('SELECT 1');
+      await pool.query(PING_SQL);
     },
     close: () => pool.end(),
   };

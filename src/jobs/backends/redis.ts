@@ -5,6 +5,8 @@ import { type Backend, BackendError, bindConstructors } from './backend.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const MAX_RECONNECT_MS = 1000;
+/** What a ping writes is gone after this. */
+const PING_SECONDS = 60;
 
 /** BullMQ's own goes up to 20 seconds: that long a request would hang, and a worker stay away from a server that is back. */
 const retryStrategy = (attempt: number) => Math.min(100 * attempt, MAX_RECONNECT_MS);
@@ -46,7 +48,7 @@ export async function connectRedis(url: string, log?: Logger): Promise<Backend> 
       consumer: { url, retryStrategy, maxRetriesPerRequest: null },
     }),
     async ping() {
-      await client.ping();
+      await client.set('emp-ping', '', 'EX', PING_SECONDS);
     },
     onReturn: (listener) => client.on('ready', listener),
     async close() {

@@ -1,0 +1,91 @@
+import type { Logger } from 'pino';
+import type { Page, Store } from '../storage/store.ts';
+import type { JobLook } from './follow-job.ts';
+import type { Job, JobRecord, JobResult } from './job.ts';
+import type { JobLine, QueuedJob } from './job-line.ts';
+import { endedJob, unfinishedJob } from './job-state.ts';
+import { endedProgress, progressOf } from './progress-events.ts';
+import { readResult } from './result.ts';
+
+/**
+ * Jobs as they stand, by what the store holds and the queue knows. Unfinished ones that the queue has forgotten are queued again. While it is
+ * away they are told as waiting, after one wait for all that are asked for.
+ */
+export class JobReader {
+  readonly #store: Store;
+  readonly #line: JobLine;
+  readonly #log: Logger;
+
+  constructor(store: Store, line: JobLine, log: Logger) {
+    this.#store = store;
+    this.#line = line;
+    this.#log = log;
+  }
+
+  async get(id: string): Promise<Job | null> {
+    const record = await this.#store.readRecord<JobRecord>('jobs', id);
+    return record && this.describe(record);
+  }
+
+  async list(limit: number, cursor?: string): Promise<Page<Job>> {
+    const page = await this.#store.listRecords<JobRecord>('jobs', limit, cursor);
+    return { ...page, data: await this.#describeAll(page.data) };
+  }
+
+  async describe(record: JobRecord): Promise<Job> {
+    return (await this.#describeAll([record]))[0] as Job;
+  }
+
+  /** As those who follow it see it; null where there is none. */
+  async look(id: string): Promise<JobLook | null> {
+    // In this order: with the result written, all progress is.
+    const result = await readResult(this.#store, id);
+    const record = await this.#store.readRecord<JobRecord>('jobs', id);
+    if (!record) return null;
+    if (result) {
+      const data = await endedJob(this.#store, record, result);
+      return { events: await endedProgress(this.#store, id, result), end: { event: result.status, data } };
+    }
+    const queued = await this.#lookInLine([record]);
+    return { events: progressOf(queued.get(id)), end: null };
+  }
+
+  async #describeAll(records: readonly JobRecord[]): Promise<Job[]> {
+    const results = await this.#results(records);
+    const unfinished = records.filter(({ id }) => !results.has(id));
+    const queued = await this.#lookInLine(unfinished);
+    // What the queue does not know may have ended since the store was asked.
+    const late = await this.#results(unfinished.filter(({ id }) => !queued.has(id)));
+    return Promise.all(
+      records.map((record) => {
+        const result = results.get(record.id) ?? late.get(record.id);
+        return result ? endedJob(this.#store, record, result) : unfinishedJob(record, queued.get(record.id));
+      }),
+    );
+  }
+
+  async #lookInLine(unfinished: readonly JobRecord[]): Promise<Map<string, QueuedJob>> {
+    const known = new Map<string, QueuedJob>();
+    if (unfinished.length === 0) return known;
+    try {
+      const queued = await this.#line.look(unfinished.map(({ id }) => id));
+      for (const [i, job] of queued.entries()) if (job) known.set(unfinished[i]?.id ?? '', job);
+      const unknown = unfinished.filter(({ id }) => !known.has(id));
+      const ended = await this.#results(unknown);
+      await this.#line.add(unknown.filter(({ id }) => !ended.has(id)));
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the queue was not asked');
+    }
+    return known;
+  }
+
+  async #results(records: readonly JobRecord[]): Promise<Map<string, JobResult>> {
+    const found = new Map<string, JobResult>();
+    const look = async ({ id }: JobRecord) => {
+      const result = await readResult(this.#store, id);
+      if (result) found.set(id, result);
+    };
+    await Promise.all(records.map(look));
+    return found;
+  }
+}

@@ -1,0 +1,49 @@
+import type { Store } from '../storage/store.ts';
+import { type JobRecord, resourcesOf } from './job.ts';
+import type { JobLine } from './job-line.ts';
+import { readResult, settleFailure } from './result.ts';
+
+/** Records read in one go. */
+const AT_ONCE = 16;
+/** A worker that is there writes the result of a job that failed long before this; the disk may be full meanwhile. */
+const SETTLE_MS = 30_000;
+
+/**
+ * Queues again what a crash, here or of the queue's server, left unfinished and unqueued, and writes the results of jobs that failed when
+ * their worker died. Costs a look at the names of the unfinished and a question to the queue, however many wait. Any number of processes may
+ * do it at once: the queue takes an id once, and a job whose result is there is not computed.
+ */
+export async function recoverJobs(store: Store, line: JobLine, settleMs: number = SETTLE_MS): Promise<void> {
+  // In this order: what ends meanwhile has its result by the time that is looked for.
+  const ids = await store.listUnfinished();
+  const known = await line.knownIds();
+  const lost = ids.filter((id) => !known.has(id));
+  const records: JobRecord[] = [];
+  for (let i = 0; i < lost.length; i += AT_ONCE) {
+    const looked = await Promise.all(lost.slice(i, i + AT_ONCE).map((id) => unfinishedRecord(store, id)));
+    records.push(...looked.filter((record) => record !== null));
+  }
+  await line.add(records);
+  for (const job of await line.failedJobs()) {
+    if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
+    await settleFailure(store, job, new Error(job.failedReason));
+    await job.remove();
+  }
+}
+
+/** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
+export async function isNeeded(store: Store, resourceId: string): Promise<boolean> {
+  for await (const id of store.listNeeding(resourceId)) {
+    const record = await unfinishedRecord(store, id);
+    if (record && resourcesOf(record).includes(resourceId)) return true;
+  }
+  return false;
+}
+
+/** Null for a job that has ended, whose note a crash has left, and for one without a record: another process may be about to publish it. */
+async function unfinishedRecord(store: Store, id: string): Promise<JobRecord | null> {
+  const record = await store.readRecord<JobRecord>('jobs', id);
+  if (!record || !(await readResult(store, id))) return record;
+  await store.removeUnfinished(id, resourcesOf(record));
+  return null;
+}

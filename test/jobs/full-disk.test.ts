@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobLine } from '../../src/jobs/job-line.ts';
+import { recoverJobs } from '../../src/jobs/recovery.ts';
+import { startRedis } from '../services/redis.ts';
+import type { Service } from '../services/service.ts';
+import { cannotMount, mountDisk, type SmallDisk } from '../services/small-disk.ts';
+import { log, openSite, RETRY, readTrace, request, type Site } from './site.ts';
+
+/** Of all attempts that a job is given, with their pauses, and more. */
+const ATTEMPTS_MS = 2500;
+const LONG_MS = 20_000;
+
+describe('a disk without a byte left', { skip: cannotMount }, () => {
+  let redis: Service;
+  let traces: string;
+  let disk: SmallDisk;
+  let site: Site;
+  const filler = () => join(disk.path, 'filler');
+  const settings = () => ({ redisUrl: redis.url, dataDirectory: join(disk.path, 'data') });
+  const trace = (name: string) => join(traces, name);
+  const submit = async (name: string, metadata: Record<string, string>) =>
+    (await site.jobs.submit(request({ trace: trace(name), ...metadata }))).job.id;
+  const isFull = () =>
+    site.store.ping().then(
+      () => false,
+      (error) => error.code === 'ENOSPC',
+    );
+  const until = async (condition: () => Promise<boolean>) => {
+    for (const end = Date.now() + LONG_MS; !(await condition()); await sleep(20)) assert.ok(Date.now() < end);
+  };
+  before(async () => {
+    redis = await startRedis();
+    traces = await mkdtemp(join(tmpdir(), 'emp-full-'));
+    disk = mountDisk(48);
+    site = await openSite(settings());
+  });
+  after(async () => {
+    await site.close();
+    disk.unmount();
+    await redis.stop();
+    await rm(traces, { recursive: true });
+  });
+
+  test('a result waits for room, with what was computed', async () => {
+    const id = await submit('result', { fillLast: filler(), seed: 'kept' });
+    await until(isFull);
+    await sleep(ATTEMPTS_MS);
+    assert.equal((await site.jobs.get(id))?.status, 'running');
+    await disk.free();
+    const job = await site.jobs.wait(id, LONG_MS);
+    assert.equal(job?.status, 'succeeded');
+    assert.equal((await readTrace(trace('result'))).length, 1);
+    assert.deepEqual(await readdir(join(site.store.root, 'jobs', id, 'artifacts')), ['model.bin']);
+  });
+
+  test('a job that waits so is canceled when there is room', async () => {
+    const id = await submit('canceled', { fillLast: filler() });
+    await until(isFull);
+    // The wish is a document too.
+    await assert.rejects(site.jobs.cancel(id), { code: 'ENOSPC' });
+    await disk.free();
+    assert.match((await site.jobs.cancel(id))?.status ?? '', /canceled|succeeded/);
+  });
+
+  test('a failure waits for room, and is told', async () => {
+    const id = await submit('failure', { fillFirst: filler() });
+    await until(async () => (await readTrace(trace('failure'))).length === RETRY.attempts);
+    await sleep(500);
+    assert.equal((await site.jobs.get(id))?.status, 'running');
+    await disk.free();
+    const job = await site.jobs.wait(id, LONG_MS);
+    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'insufficient_storage']);
+    assert.equal((await readTrace(trace('failure'))).length, RETRY.attempts);
+    assert.deepEqual(await site.store.listUnfinished(), []);
+  });
+
+  test('a failure that its worker could not write before it ended is written by another process', async () => {
+    const id = await submit('left', { fillFirst: filler() });
+    await until(async () => (await readTrace(trace('left'))).length === RETRY.attempts);
+    await sleep(500);
+    await site.close();
+    await disk.free();
+    site = await openSite(settings());
+    const queue = site.backend.createQueue();
+    try {
+      await recoverJobs(site.store, new JobLine(queue, log, RETRY), 0);
+    } finally {
+      await queue.close();
+    }
+    const job = await site.jobs.get(id);
+    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'insufficient_storage']);
+    assert.equal((await readTrace(trace('left'))).length, RETRY.attempts);
+  });
+
+  test('no job is taken, nothing of it stays, and those that are there are told', async () => {
+    const files = async () => (await readdir(site.store.root, { recursive: true })).sort();
+    const before = await files();
+    await disk.fill();
+    await assert.rejects(site.store.ping());
+    for (const key of [undefined, 'key']) {
+      await assert.rejects(site.jobs.submit(request({}), key), { code: 'ENOSPC' });
+      assert.deepEqual(await files(), before);
+    }
+    assert.ok((await site.jobs.list(10)).data.length > 0);
+    await disk.free();
+    await site.store.ping();
+  });
+});
+
+test('a disk with little room left takes no further job', { skip: cannotMount }, async () => {
+  const disk = mountDisk(8);
+  const redis = await startRedis();
+  const site = await openSite({ redisUrl: redis.url, dataDirectory: join(disk.path, 'data') }, false);
+  try {
+    await assert.rejects(site.jobs.submit(request({})), { code: 'insufficient_storage' });
+    await assert.rejects(site.store.ping(), { code: 'insufficient_storage' });
+    assert.deepEqual(await site.store.listUnfinished(), []);
+  } finally {
+    await site.close();
+    disk.unmount();
+    await redis.stop();
+  }
+});
