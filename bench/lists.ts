@@ -7,44 +7,53 @@ import { createApp } from '../src/http/app.ts';
 import { ModelReader } from '../src/intake/model-reader.ts';
 import { StructureAnalyses } from '../src/intake/structure-analyses.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
-import { openJobs } from '../src/jobs/job-service.ts';
+import { type Jobs, openJobs } from '../src/jobs/job-service.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { FolderStore } from '../src/storage/folder-store.ts';
+import { createSafetensors } from '../test/models/safetensors-bytes.ts';
 import { startRedis } from '../test/services/redis.ts';
 import { formatMilliseconds, formatRatio, formatTable, measureInterleaved, median, time } from './measure.ts';
 
-const FEW = 20;
-const MANY_JOBS = 5000;
-const MODELS = 500;
+const FEW = { finished: 20, waiting: 20, models: 20 };
+const MANY = { finished: 20_000, waiting: 5000, models: 500 };
 /** Between two jobs. */
 const INTERVAL_MS = 60_000;
 const FIRST = Date.UTC(2026, 0, 1);
 const LIST_ROUNDS = 400;
+const DELETE_ROUNDS = 100;
 const OPEN_ROUNDS = 200;
 const PROCESS_ROUNDS = 30;
 const WARM_UP = 2;
 const log = pino({ level: 'silent' });
 
-/** What lists and a start cost where much is stored, against where nothing or little is. */
+/** A data directory with a queue of its own. */
+interface Site {
+  readonly dataDirectory: string;
+  readonly redisUrl: string;
+}
+
+/** What lists, deletions and a start cost where much is stored and waits, against where little does. */
 export async function benchLists(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-bench-'));
   const redis = await startRedis();
   try {
-    const [empty, few, many] = ['empty', 'few', 'many'].map((name) => join(directory, name)) as [
-      string,
-      string,
-      string,
-    ];
-    await writeData(few, FEW, FEW);
-    await writeData(many, MANY_JOBS, MODELS);
-    const indexing = await time(async () => (await FolderStore.open(many)).close());
-    await (await FolderStore.open(empty)).close();
-    const pages = await measurePages(few, many, redis.url);
-    const starts = await measureStarts(empty, many, redis.url);
+    const siteOf = (name: string, database: number): Site => ({
+      dataDirectory: join(directory, name),
+      redisUrl: `${redis.url}/${database}`,
+    });
+    const [few, many] = [siteOf('few', 1), siteOf('many', 2)];
+    await writeData(few.dataDirectory, FEW);
+    await writeData(many.dataDirectory, MANY);
+    const indexing = await time(async () => (await FolderStore.open(many.dataDirectory)).close());
+    const recovery = await openServices(many, (jobs) => time(() => jobs.recover()));
+    await openServices(few, (jobs) => jobs.recover());
+    const pages = await measureRequests(few, many);
+    const starts = await measureStarts(few, many);
+    const count = (n: number) => n.toLocaleString('en-US');
     return [
-      `${MANY_JOBS.toLocaleString('en-US')} finished jobs, one a minute, and ${MODELS} models; against ${FEW} of each, or for a start none; queue on Redis. Pages of 20 over one connection to localhost, medians of ${LIST_ROUNDS}`,
-      `rounds; starts without a process are all that \`main.ts\` opens, to listening, medians of ${OPEN_ROUNDS} rounds; of processes, whose time varies with all else on the machine, the fastest of ${PROCESS_ROUNDS}. Rounds are interleaved.`,
-      `The first start on such data from a version without an index takes ${formatMilliseconds(indexing)} ms once.`,
+      `${count(MANY.finished)} finished jobs, one a minute, ${count(MANY.waiting)} waiting ones after them, and ${MANY.models} models; against ${FEW.finished} of each; queue on Redis. Requests over one connection to localhost, pages of 20, medians of ${LIST_ROUNDS}`,
+      `rounds (deletions: ${DELETE_ROUNDS}); starts without a process are all that \`main.ts\` opens, to listening, medians of ${OPEN_ROUNDS} rounds; of processes, whose time varies with all else on the machine, the fastest of ${PROCESS_ROUNDS}. Rounds are interleaved.`,
+      `The first start on such data from a version without an index takes ${formatMilliseconds(indexing)} ms once. To queue again ${count(MANY.waiting)} jobs that the queue has lost takes ${formatMilliseconds(recovery.value)} ms, beside everything else.`,
       '',
       formatTable(['', 'little, ms', 'much, ms', 'ratio'], [...pages, ...starts]),
     ].join('\n');
@@ -55,11 +64,10 @@ export async function benchLists(): Promise<string> {
 }
 
 /** Resources as an earlier version left them: without an index, which the first start makes. */
-async function writeData(root: string, nJobs: number, nModels: number): Promise<void> {
-  const idOf = (prefix: string, i: number) => `${prefix}_${String(i).padStart(26, '0')}`;
+async function writeData(root: string, { finished, waiting, models }: typeof FEW): Promise<void> {
   const file = { name: 'model.safetensors', size_bytes: 1, sha256: '0'.repeat(64) };
-  for (let i = 0; i < nModels; i++) {
-    const created_at = new Date(FIRST + i * INTERVAL_MS).toISOString();
+  for (let i = 0; i < models; i++) {
+    const created_at = timeOf(i);
     const record = {
       id: idOf('mdl', i),
       created_at,
@@ -81,14 +89,23 @@ async function writeData(root: string, nJobs: number, nModels: number): Promise<
   };
   const names = ['model.safetensors', 'masks.safetensors', 'report.json', 'report.html'];
   const artifacts = names.map((name) => ({ ...file, name, media_type: 'application/octet-stream' }));
-  for (let i = 0; i < nJobs; i++) {
-    const created_at = new Date(FIRST + i * INTERVAL_MS).toISOString();
+  for (let i = 0; i < finished + waiting; i++) {
+    const created_at = timeOf(i);
     const request = { model_id: idOf('mdl', 0), ...nothing, recipe: recipeSchema.parse({}), metadata: {} };
     const record = { id: idOf('job', i), created_at, ...request, request_sha256: '' };
     const times = { started_at: created_at, finished_at: created_at, timings_ms: { score: 1 } };
     const result = { status: 'succeeded', ...times, error: null, summary, artifacts };
-    await writeResource(join(root, 'jobs', record.id), { 'record.json': record, 'result.json': result });
+    const documents = { 'record.json': record, ...(i < finished && { 'result.json': result }) };
+    await writeResource(join(root, 'jobs', record.id), documents);
   }
+}
+
+function idOf(prefix: string, i: number): string {
+  return `${prefix}_${String(i).padStart(26, '0')}`;
+}
+
+function timeOf(i: number): string {
+  return new Date(FIRST + i * INTERVAL_MS).toISOString();
 }
 
 async function writeResource(folder: string, documents: Record<string, unknown>): Promise<void> {
@@ -97,41 +114,67 @@ async function writeResource(folder: string, documents: Record<string, unknown>)
     await writeFile(join(folder, name), JSON.stringify(value));
 }
 
-async function measurePages(few: string, many: string, redisUrl: string): Promise<string[][]> {
-  await using little = await startServer(SERVICE, { DATA_DIR: few, REDIS_URL: redisUrl });
-  await using much = await startServer(SERVICE, { DATA_DIR: many, REDIS_URL: redisUrl });
-  const { next_cursor } = (await page(much, 'jobs?limit=100')) as { next_cursor: string };
+async function measureRequests(few: Site, many: Site): Promise<string[][]> {
+  const serve = ({ dataDirectory, redisUrl }: Site) =>
+    startServer(SERVICE, { DATA_DIR: dataDirectory, REDIS_URL: redisUrl, MAX_QUEUED_JOBS: '100000' }, 'api');
+  await using little = await serve(few);
+  await using much = await serve(many);
   const rows: string[][] = [];
-  for (const [what, path, yardstick] of [
-    ['first page of `/v1/jobs`', 'jobs', 'jobs'],
-    ['a later page of `/v1/jobs`', `jobs?cursor=${next_cursor}`, 'jobs'],
-    ['first page of `/v1/models`', 'models', 'models'],
-  ] as const) {
-    const measure = (server: Server, asked: string) => () => time(() => page(server, asked));
-    const medians = await compare(measure(little, yardstick), measure(much, path), LIST_ROUNDS);
-    rows.push(rowOf(what, medians));
-  }
+  const add = async (what: string, ask: (server: Server) => Promise<number>, rounds: number) => {
+    rows.push(
+      rowOf(
+        what,
+        await compare(
+          () => ask(little),
+          () => ask(much),
+          rounds,
+        ),
+      ),
+    );
+  };
+  const timePage = (path: string) => (server: Server) => time(() => send(server, 'GET', path));
+  await add('first page of `/v1/jobs`, of waiting ones', timePage('jobs'), LIST_ROUNDS);
+  const cursor = Buffer.from(`${timeOf(FEW.finished)} ${idOf('job', FEW.finished)}`).toString('base64url');
+  await add('a page of finished ones', timePage(`jobs?cursor=${cursor}`), LIST_ROUNDS);
+  await add('first page of `/v1/models`', timePage('models'), LIST_ROUNDS);
+  await add('a waiting job', timePage(`jobs/${idOf('job', FEW.finished)}`), LIST_ROUNDS);
+  let uploads = 0;
+  const deleteModel = async (server: Server) => {
+    const form = new FormData();
+    const weights = createSafetensors({ [`fc${uploads++}.weight`]: [4, 8] });
+    form.append('file', new Blob([new Uint8Array(weights)]), 'model.safetensors');
+    const { id } = (await send(server, 'POST', 'models', form)) as { id: string };
+    return time(() => send(server, 'DELETE', `models/${id}`));
+  };
+  await add('`DELETE` of a model', deleteModel, DELETE_ROUNDS);
+  await add(
+    '`DELETE` of one that waiting jobs need (409)',
+    (server) => time(() => send(server, 'DELETE', `models/${idOf('mdl', 0)}`)),
+    DELETE_ROUNDS,
+  );
   return rows;
 }
 
-async function page({ baseUrl }: Server, path: string): Promise<unknown> {
-  const response = await fetch(`${baseUrl}/v1/${path}`);
-  if (!response.ok) throw new Error(await response.text());
-  return response.json();
+/** @throws Error where the answer is neither a success nor a refusal for what waits */
+async function send({ baseUrl }: Server, method: string, path: string, body?: FormData): Promise<unknown> {
+  const response = await fetch(`${baseUrl}/v1/${path}`, { method, ...(body && { body }) });
+  const text = await response.text();
+  if (!response.ok && response.status !== 409) throw new Error(text);
+  return text && JSON.parse(text);
 }
 
-async function measureStarts(empty: string, many: string, redisUrl: string): Promise<string[][]> {
-  const storeTimes = new Map<string, number[]>([
-    [empty, []],
+async function measureStarts(few: Site, many: Site): Promise<string[][]> {
+  const recoveries = new Map<Site, number[]>([
+    [few, []],
     [many, []],
   ]);
-  const open = async (dataDirectory: string) => {
-    const { wholeMs, storeMs } = await openServices(dataDirectory, redisUrl);
-    storeTimes.get(dataDirectory)?.push(storeMs);
+  const open = async (site: Site) => {
+    const { wholeMs, value } = await openServices(site, (jobs) => time(() => jobs.recover()));
+    recoveries.get(site)?.push(value);
     return wholeMs;
   };
   const whole = await compare(
-    () => open(empty),
+    () => open(few),
     () => open(many),
     OPEN_ROUNDS,
   );
@@ -140,48 +183,40 @@ async function measureStarts(empty: string, many: string, redisUrl: string): Pro
     ['much', Number.POSITIVE_INFINITY],
   ]);
   for (let round = 0; round < PROCESS_ROUNDS; round++) {
-    for (const [name, fastest] of processes) {
-      const ms = await startProcess(name === 'little' ? empty : many, redisUrl);
-      processes.set(name, Math.min(fastest, ms));
-    }
+    for (const [name, fastest] of processes)
+      processes.set(name, Math.min(fastest, await startProcess(name === 'little' ? few : many)));
   }
-  const medianOf = (dataDirectory: string) =>
-    median((storeTimes.get(dataDirectory) ?? []).slice(2 * WARM_UP));
-  const store = new Map([
-    ['little', medianOf(empty)],
+  const medianOf = (site: Site) => median((recoveries.get(site) ?? []).slice(2 * WARM_UP));
+  const recovery = new Map([
+    ['little', medianOf(few)],
     ['much', medianOf(many)],
   ]);
   return [
     rowOf('start of the process, to listening', processes),
     rowOf('start without the process', whole),
-    rowOf('of that, the store and the recovery of jobs', store),
+    rowOf('every minute, beside everything else: are all queued?', recovery),
   ];
 }
 
-/** Opens what `main.ts` opens for the API, and closes it again. */
-async function openServices(dataDirectory: string, redisUrl: string) {
+/** Opens what `main.ts` opens for the API, does something with it, and closes it again. `wholeMs`: the opening. */
+async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jobs) => Promise<T>) {
   await using opened = new AsyncDisposableStack();
-  let storeMs = 0;
-  const wholeMs = await time(async () => {
-    const start = performance.now();
-    const store = opened.adopt(await FolderStore.open(dataDirectory), (it) => it.close());
-    storeMs += performance.now() - start;
-    const backend = opened.adopt(await connectBackend({ redisUrl, dataDirectory }), (it) => it.close());
-    const jobs = opened.adopt(await openJobs({ store, backend, log }), (it) => it.close());
-    storeMs += await time(() => jobs.recover());
-    const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
-    const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
-    reader.warm();
-    const app = opened.adopt(
-      await createApp({ store, jobs, reader, analyses, log, maxUploadBytes: 1 }),
-      (it) => it.close(),
-    );
-    await app.listen({ host: '127.0.0.1', port: 0 });
-  });
-  return { wholeMs, storeMs };
+  const start = performance.now();
+  const store = opened.adopt(await FolderStore.open(dataDirectory), (it) => it.close());
+  const backend = opened.adopt(await connectBackend({ redisUrl, dataDirectory }), (it) => it.close());
+  const jobs = opened.adopt(await openJobs({ store, backend, log }), (it) => it.close());
+  const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
+  const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
+  reader.warm();
+  const app = opened.adopt(await createApp({ store, jobs, reader, analyses, log, maxUploadBytes: 1 }), (it) =>
+    it.close(),
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const wholeMs = performance.now() - start;
+  return { wholeMs, value: await act(jobs) };
 }
 
-async function startProcess(dataDirectory: string, redisUrl: string): Promise<number> {
+async function startProcess({ dataDirectory, redisUrl }: Site): Promise<number> {
   const start = performance.now();
   const child = spawnServer(SERVICE, { DATA_DIR: dataDirectory, REDIS_URL: redisUrl }, 'api');
   await readBaseUrl(child);

@@ -40,8 +40,12 @@ export async function readBaseUrl({ stdout }: ChildProcess): Promise<string> {
 }
 
 /** Starts a server and waits until it listens. */
-export async function startServer(file: URL, environment: Readonly<Record<string, string>>): Promise<Server> {
-  const child = spawnServer(file, environment);
+export async function startServer(
+  file: URL,
+  environment: Readonly<Record<string, string>>,
+  ...args: string[]
+): Promise<Server> {
+  const child = spawnServer(file, environment, ...args);
   const exited = once(child, 'exit');
   return {
     baseUrl: await readBaseUrl(child),

@@ -73,6 +73,8 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       const { port } = app.server.address() as AddressInfo;
       console.log(`listening on http://${host.includes(':') ? `[${host}]` : host}:${port}`);
     }
+    // What a crash has left must not keep others waiting.
+    jobs.keepRecovering();
     log.info({ role, dataDirectory }, 'started');
     return stop;
   } catch (error) {

@@ -32,10 +32,8 @@ export interface JobsOptions {
   readonly retry?: Retry;
   /** Jobs that may wait; more are refused. */
   readonly maxQueued?: number;
-  readonly recoveryMs?: number;
 }
 
-/** Opens the jobs, and from then on queues again what the queue has lost: at once, every minute, and when its server comes back. */
 export async function openJobs(options: JobsOptions): Promise<Jobs> {
   const queue = options.backend.createQueue();
   queue.on('error', (error) => options.log.warn({ err: error }, 'queue'));
@@ -44,7 +42,9 @@ export async function openJobs(options: JobsOptions): Promise<Jobs> {
     queue.waitUntilReady(),
   ]);
   const jobs = new Jobs(options, queue, news);
-  jobs.keepRecovering(options.recoveryMs ?? RECOVERY_MS);
+  options.backend.onReturn?.(() => {
+    jobs.recover().catch((error) => options.log.warn({ err: error }, 'recovery'));
+  });
   return jobs;
 }
 
@@ -195,17 +195,15 @@ export class Jobs {
     return recoverJobs(this.#store, this.#line);
   }
 
-  /** Recovers at once, then every `intervalMs` and whenever the queue's server comes back, until this is closed. */
-  keepRecovering(intervalMs: number): void {
+  /** Recovers at once and every `intervalMs`, until this is closed. */
+  keepRecovering(intervalMs: number = RECOVERY_MS): void {
     const { signal } = this.#closing;
-    const recover = () => this.recover().catch((error) => this.#log.warn({ err: error }, 'recovery'));
     const recoverAgainAndAgain = async () => {
       while (!signal.aborted) {
-        await recover();
+        await this.recover().catch((error) => this.#log.warn({ err: error }, 'recovery'));
         await sleep(intervalMs, undefined, { signal }).catch(() => {});
       }
     };
-    this.#backend.onReturn?.(recover);
     this.#recovering = recoverAgainAndAgain();
   }
 

@@ -6,12 +6,13 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
+import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startPostgres } from '../services/postgres.ts';
 import { type RedisService, startRedis, startRedisAt } from '../services/redis.ts';
-import { log, openSite, RETRY, readTrace, request } from './site.ts';
+import { log, openSite, RETRY, readTrace, request, startTestWorker } from './site.ts';
 
 const WAITING = 8;
 const LONG_MS = 20_000;
@@ -62,7 +63,7 @@ describe('of a Redis', () => {
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
   /** Jobs without a worker: they wait. */
-  async function open(name: string, options: { recoveryMs?: number; maxQueued?: number } = {}) {
+  async function open(name: string, options: { maxQueued?: number } = {}) {
     const store = await FolderStore.open(join(directory, name));
     const backend = await connectBackend({ redisUrl: redis.url, dataDirectory: store.root });
     const jobs = await openJobs({ store, backend, log, retry: RETRY, ...options });
@@ -79,8 +80,9 @@ describe('of a Redis', () => {
   }
 
   test('that is emptied, waiting jobs are queued again though nobody asks, once by many processes', async () => {
-    await using first = await open('emptied', { recoveryMs: 200 });
-    await using _second = await open('emptied', { recoveryMs: 200 });
+    await using first = await open('emptied');
+    await using second = await open('emptied');
+    for (const { jobs } of [first, second]) jobs.keepRecovering(200);
     await submitMany(first.jobs, traces, 'emptied');
     await operator.flushall();
     await until(async () => (await queuedCount(first.jobs)) === WAITING);
@@ -169,6 +171,28 @@ describe('of a Redis', () => {
       assert.equal(await queuedCount(site.jobs), 2);
     });
   }
+
+  test('that is out of memory, a worker asks now and then, and goes on when there is some', async () => {
+    let errors = 0;
+    const counting = pino({ level: 'warn' }, { write: () => errors++ });
+    const settings = { redisUrl: redis.url, dataDirectory: join(directory, 'worker-refused') };
+    const site = await openSite(settings, false);
+    try {
+      const ids = await submitMany(site.jobs, traces, 'refused');
+      await operator.config('SET', 'maxmemory', '1');
+      const worker = await startTestWorker(site.store, site.backend, counting);
+      try {
+        await sleep(2500);
+        assert.ok(errors > 0 && errors < 20, `${errors} errors`);
+        await operator.config('SET', 'maxmemory', '0');
+        await assertDone(site.jobs, ids, 'refused');
+      } finally {
+        await worker.close();
+      }
+    } finally {
+      await site.close();
+    }
+  });
 
   test('that hangs, a page takes one wait however many jobs are on it', async () => {
     await using site = await open('frozen');

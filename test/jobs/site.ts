@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { Backend } from '../../src/jobs/backends/backend.ts';
 import { type BackendSettings, connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobRequest } from '../../src/jobs/job.ts';
@@ -45,12 +45,12 @@ export async function openSite(settings: BackendSettings, isWorking = true): Pro
 }
 
 /** A worker with short times, so that a test sees in seconds what takes ten in production. */
-export function startTestWorker(store: Store, backend: Backend): Promise<JobWorker> {
+export function startTestWorker(store: Store, backend: Backend, logged: Logger = log): Promise<JobWorker> {
   return startWorker({
     store,
     backend,
     concurrency: 1,
-    log,
+    log: logged,
     limits: LIMITS,
     program: new URL('./test-child.ts', import.meta.url),
     lockMs: 2000,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type BackendFactory,
   type IQueueBackend,
@@ -17,6 +18,9 @@ const QUEUE_NAME = 'emp-jobs';
 
 /** Of a thousand running jobs one each; BullMQ's ten thousand would be megabytes. */
 export const KEPT_NEWS = 1000;
+
+/** How soon a refused worker asks again. */
+const REFUSED_MS = 1000;
 
 /** What all messages hold, of whatever kind: ids. Everything else is in the store. */
 export type QueuedData = QueuedMessage[1];
@@ -89,7 +93,7 @@ export function bindConstructors<B extends IQueueBackend, C>(
   factory: BackendFactory<B, C>,
   connections: { readonly producer: C; readonly consumer: C },
 ): Pick<Backend, 'createQueue' | 'createQueueEvents' | 'createWorker'> {
-  const { Queue, QueueEvents, Worker } = withBackend(factory);
+  const { Queue, QueueEvents, Worker } = withBackend(patient(factory));
   const { producer, consumer } = connections;
   return {
     createQueue: () =>
@@ -98,5 +102,25 @@ export function bindConstructors<B extends IQueueBackend, C>(
     createQueueEvents: () => new QueueEvents(QUEUE_NAME, { connection: consumer, lastEventId: '0' }),
     createWorker: (processor, options) =>
       new Worker<QueuedData>(QUEUE_NAME, processor, { ...options, connection: consumer }),
+  };
+}
+
+/**
+ * BullMQ's worker asks for the next job at once where the last answer was a refusal: that of a server out of memory, or a disk without room.
+ * It would ask thousands of times a second, and where the queue lives in this process nothing else would get a turn.
+ */
+function patient<B extends IQueueBackend, C>(factory: BackendFactory<B, C>): BackendFactory<B, C> {
+  return (...args) => {
+    const backend = factory(...args);
+    const claim = backend.moveToActive.bind(backend);
+    backend.moveToActive = async (...request) => {
+      try {
+        return await claim(...request);
+      } catch (error) {
+        await sleep(REFUSED_MS);
+        throw error;
+      }
+    };
+    return backend;
   };
 }
