@@ -59,6 +59,9 @@ const PROGRAM = fileURLToPath(new URL('../..', import.meta.url));
 /** What a client is told of a failure of ours, after the last attempt: its kind and cause, no stack and no path of this machine. */
 export function serviceFailure(error: Error, attempts: number, store: Store): JobFailure {
   if (error instanceof ChildFailure) return crashFailure(error, attempts);
+  // As the queue keeps it of a worker that died before it could write the result.
+  const kept = /^the computing process ended (?:by (\S+)|with code (\d+))$/.exec(error.message);
+  if (kept) return crashFailure({ end: { signal: kept[1] ?? null, code: Number(kept[2]) } }, attempts);
   const times = timesOf(attempts);
   if (/stalled more than/.test(error.message))
     return workerCrashed('The worker disappeared while computing, more often than a job is taken up again.');
@@ -71,7 +74,12 @@ export function serviceFailure(error: Error, attempts: number, store: Store): Jo
 }
 
 /** What a client is told where the process that computed the job has crashed. */
-export function crashFailure({ end: { code, signal } }: ChildFailure, attempts: number): JobFailure {
+export function crashFailure(
+  {
+    end: { code, signal },
+  }: { readonly end: { readonly code: number | null; readonly signal: string | null } },
+  attempts: number,
+): JobFailure {
   const hint = signal === 'SIGKILL' ? ' Memory may have run out.' : '';
   return workerCrashed(
     `The computing process ended ${signal ? `by ${signal}` : `with code ${code}`} ${timesOf(attempts)}.${hint}`,

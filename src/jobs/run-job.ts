@@ -1,5 +1,9 @@
+import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { EmpError } from '../core/errors.ts';
-import { isNoRoom } from '../storage/durable-files.ts';
+import { OUTCOME_FILE } from '../pipeline/artifact-names.ts';
+import { isCode, isNoRoom, writeDurably } from '../storage/durable-files.ts';
+import type { Store, Upload } from '../storage/store.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
 import { namingMemory } from './job-limits.ts';
@@ -14,11 +18,10 @@ export interface WorkContext extends Workshop {
   onProgress(progress: JobProgress): void;
 }
 
+type Outcome = Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms'>;
+
 /** What is done for a job; an EmpError thrown is the job's outcome, any other error a reason to try again. */
-export type Work = (
-  record: JobRecord,
-  context: WorkContext,
-) => Promise<Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms'>>;
+export type Work = (record: JobRecord, context: WorkContext) => Promise<Outcome>;
 
 /** How a job ends that was canceled while it ran. */
 export const CANCELED = {
@@ -52,12 +55,14 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
     try {
       if (await isCancelAsked(store, id)) return await end(CANCELED);
       signal.throwIfAborted();
+      const standing = await readOutcome(store, id);
+      if (standing) return await end({ status: 'succeeded', ...standing });
       const onProgress = (update: JobProgress) => progress.report(update);
       const outcome = await work(record, { ...workshop, outputDirectory: output.files, onProgress });
-      // Slower than another worker that was given the job meanwhile: the job has its artifacts, or was canceled.
-      if (!(await readResult(store, id)))
-        await retryWrite(() => store.publishFiles('jobs', id, output), isNoRoom, signal);
-      return await end({ status: 'succeeded', ...outcome });
+      // Slower than a cancellation: the job has ended.
+      if (await readResult(store, id)) return 'done';
+      const published = await retryWrite(() => publish(store, id, output, outcome), isNoRoom, signal);
+      return await end({ status: 'succeeded', ...published });
     } catch (thrown) {
       if (signal.reason === 'canceled') return await end(CANCELED);
       if (signal.aborted) return 'returned';
@@ -68,6 +73,29 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       await output.discard();
     }
   };
+}
+
+/**
+ * Publishes what an attempt has made together with what it found, at once. Of two that compute a job at the same time, because its queue
+ * forgot it or its worker was taken for dead, the first is heard: artifacts and result are of one attempt.
+ * @returns what stands
+ */
+async function publish(store: Store, id: string, output: Upload, outcome: Outcome): Promise<Outcome> {
+  await writeDurably(join(output.files, OUTCOME_FILE), JSON.stringify(outcome));
+  if (await store.publishFiles('jobs', id, output)) return outcome;
+  const standing = await readOutcome(store, id);
+  if (standing) return standing;
+  throw new Error('artifacts without an outcome, of a version before it, stand in the place');
+}
+
+/** What an attempt has published; null where none has. */
+async function readOutcome(store: Store, id: string): Promise<Outcome | null> {
+  try {
+    return (await json(store.readFile('jobs', id, OUTCOME_FILE))) as Outcome;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return null;
+    throw error;
+  }
 }
 
 /** What went wrong as a client may read it: where this process works is nobody's business. */

@@ -4,6 +4,8 @@ import type { ModelInventory } from '../formats/model.ts';
 export const MASKS_FILE = 'masks.safetensors';
 export const REPORT_FILE = 'report.json';
 export const REPORT_PAGE = 'report.html';
+/** What the job found, beside its artifacts. */
+export const OUTCOME_FILE = '.outcome.json';
 /** Files that exist only while the job runs. */
 export const SCRATCH_FOLDER = '.scratch';
 
@@ -13,7 +15,7 @@ export const SCRATCH_FOLDER = '.scratch';
  */
 export function refuseReservedNames({ files }: ModelInventory): void {
   const taken = files.find((file) =>
-    [MASKS_FILE, REPORT_FILE, REPORT_PAGE, SCRATCH_FOLDER].includes(file.split('/')[0]),
+    [MASKS_FILE, REPORT_FILE, REPORT_PAGE, OUTCOME_FILE, SCRATCH_FOLDER].includes(file.split('/')[0]),
   );
   if (taken === undefined) return;
   throw new EmpError(

@@ -1,4 +1,4 @@
-import { link, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** The file system joins what is synced at the same time: 4,000 small files take a third of the time. More would keep others from the thread pool. */
@@ -39,6 +39,27 @@ export async function syncTree(directory: string, areEmpty = false): Promise<voi
     for (const path of paths) await sync(path);
   };
   await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, syncOn));
+}
+
+/** The text of a file; null where there is none. */
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
+    throw error;
+  }
+}
+
+/** False where it fails with one of these codes. */
+export async function renameUnless(from: string, to: string, ...codes: string[]): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (isCode(error, ...codes)) return false;
+    throw error;
+  }
 }
 
 /** Whether a write failed for want of room, which may come back. */

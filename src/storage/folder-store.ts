@@ -3,7 +3,15 @@ import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { createDurably, isCode, sync, syncTree, writeDurably } from './durable-files.ts';
+import {
+  createDurably,
+  isCode,
+  readIfThere,
+  renameUnless,
+  sync,
+  syncTree,
+  writeDurably,
+} from './durable-files.ts';
 import { FILES, IDEMPOTENCY, INDEX, KINDS, NEEDED, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
 import { freeBytes, roomChecker } from './free-space.ts';
 import { cursorAfter, isId, parseCursor } from './ids.ts';
@@ -94,13 +102,14 @@ export class FolderStore implements Store {
     return { record, created: true };
   }
 
-  async publishFiles(kind: Kind, id: string, upload: Upload): Promise<void> {
+  async publishFiles(kind: Kind, id: string, upload: Upload): Promise<boolean> {
     const files = this.#path(kind, id, FILES[kind]);
     await syncTree(upload.files);
-    await rm(files, { recursive: true, force: true });
-    await rename(upload.files, files);
-    await sync(this.#path(kind, id));
+    // Only an empty folder can be renamed over.
+    const isFirst = await renameUnless(upload.files, files, 'ENOTEMPTY', 'EEXIST');
+    if (isFirst) await sync(this.#path(kind, id));
     await upload.discard();
+    return isFirst;
   }
 
   async remove(kind: Kind, id: string): Promise<boolean> {
@@ -248,14 +257,5 @@ export class FolderStore implements Store {
     const own = join(this.root, UPLOADS, this.#ownName);
     await mkdir(own, { recursive: true });
     return join(own, randomBytes(8).toString('hex'));
-  }
-}
-
-async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
-    throw error;
   }
 }

@@ -67,8 +67,11 @@ export interface Store {
     upload: Upload,
     record: T,
   ): Promise<{ record: T; created: boolean }>;
-  /** Gives a resource the upload's files, in place of those it has: an attempt that was cut short may have left some. */
-  publishFiles(kind: Kind, id: string, upload: Upload): Promise<void>;
+  /**
+   * Gives a resource that has no files those of the upload; of several who do so the first is heard. False when it has some; the upload
+   * is then discarded.
+   */
+  publishFiles(kind: Kind, id: string, upload: Upload): Promise<boolean>;
   /** Removes a resource; false when it was not there. It disappears at once, its bytes soon after. */
   remove(kind: Kind, id: string): Promise<boolean>;
 

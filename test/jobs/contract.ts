@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
@@ -335,6 +335,28 @@ export function contract(kind: string, place: Place): void {
     assert.equal((await readTrace(trace)).length, 1);
     assert.deepEqual(await site.store.listUnfinished(), [nothing]);
     await site.store.removeUnfinished(nothing);
+  });
+
+  test('what an attempt has published before it died is the result, and not computed again', async () => {
+    const trace = newTrace();
+    const { job: undisturbed } = await site.jobs.submit(request({ trace: newTrace() }));
+    const { summary, artifacts } = await finish(undisturbed.id);
+    const record: JobRecord = {
+      id: freshId('job'),
+      created_at: new Date().toISOString(),
+      ...request({ trace }),
+      request_sha256: '',
+    };
+    await site.store.addUnfinished(record.id);
+    await site.store.publish('jobs', await site.store.createUpload(), record);
+    const attempt = await site.store.createUpload();
+    const outcome = { summary, artifacts, timings_ms: { score: 7 } };
+    await writeFile(join(attempt.files, '.outcome.json'), JSON.stringify(outcome));
+    assert.equal(await site.store.publishFiles('jobs', record.id, attempt), true);
+    await site.jobs.recover();
+    const job = await finish(record.id);
+    assert.deepEqual([job.status, job.timings_ms, job.artifacts], ['succeeded', { score: 7 }, artifacts]);
+    assert.deepEqual(await readTrace(trace), []);
   });
 
   test('jobs that the queue has forgotten are queued again when they are listed, and computed once', async () => {

@@ -10,6 +10,7 @@ import { readModelInventory } from '../../src/graph/inventory.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openJobs } from '../../src/jobs/job-service.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
+import { OUTCOME_FILE } from '../../src/pipeline/artifact-names.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { ModelRecord } from '../../src/storage/records.ts';
 import type { Store } from '../../src/storage/store.ts';
@@ -72,7 +73,8 @@ test('a child prunes a stored model into the artifacts its result names, and lea
     assert.equal(done.summary?.n, 8);
     assert.equal(done.summary.n_keep, 4);
     const folder = join(store.root, 'jobs', job.id, 'artifacts');
-    assert.deepEqual((await readdir(folder)).sort(), done.artifacts.map(({ name }) => name).sort());
+    const names = [OUTCOME_FILE, ...done.artifacts.map(({ name }) => name)];
+    assert.deepEqual((await readdir(folder)).sort(), names.sort());
     for (const { name, size_bytes, sha256 } of done.artifacts) {
       const bytes = await readFile(join(folder, name));
       assert.equal(bytes.byteLength, size_bytes);

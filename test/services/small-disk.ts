@@ -3,6 +3,8 @@ import { mkdtempSync, rmdirSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freeBytes } from '../../src/storage/free-space.ts';
 
 /** A disk of its own that a test can fill to the last byte. */
 export interface SmallDisk {
@@ -37,7 +39,11 @@ export function mountDisk(megabytes: number): SmallDisk {
   return {
     path,
     fill: () => fillDisk(filler),
-    free: () => rm(filler),
+    async free() {
+      await rm(filler);
+      // Whoever is still filling it holds its bytes.
+      while ((await freeBytes(path)) < 2 ** 20) await sleep(10);
+    },
     unmount() {
       execFileSync('umount', [path], { stdio: 'pipe' });
       rmdirSync(path);

@@ -213,17 +213,23 @@ export function storeConformance(open: () => Promise<Store>): void {
     });
   }
 
-  test('an attempt’s files take the place of those of one before', async () => {
+  test('of many who give a resource its files, one is heard, whole', async () => {
     const record = recordOf('jobs');
     await publish(store, 'jobs', record);
-    for (const files of [{ 'model.bin': 'half', 'left.bin': '' }, { 'model.bin': 'whole' }]) {
-      const attempt = await other.createUpload();
-      await fill(attempt.files, files);
-      await other.publishFiles('jobs', record.id, attempt);
+    const give = async (i: number) => {
+      const attempt = await (i % 2 ? store : other).createUpload();
+      await fill(attempt.files, { 'model.bin': `${i}`, [`only-${i}.bin`]: '' });
+      const isHeard = await (i % 2 ? store : other).publishFiles('jobs', record.id, attempt);
       await assert.rejects(readFile(attempt.files), { code: 'ENOENT' });
-    }
-    assert.equal(await text(store.readFile('jobs', record.id, 'model.bin')), 'whole');
-    await assert.rejects(text(store.readFile('jobs', record.id, 'left.bin')), { code: 'ENOENT' });
+      return isHeard;
+    };
+    const heard = await Promise.all(Array.from({ length: 8 }, (_, i) => give(i)));
+    assert.equal(heard.filter(Boolean).length, 1);
+    const i = heard.indexOf(true);
+    assert.equal(await text(store.readFile('jobs', record.id, 'model.bin')), `${i}`);
+    assert.equal(await text(store.readFile('jobs', record.id, `only-${i}.bin`)), '');
+    assert.equal(await give(9), false);
+    assert.equal(await text(store.readFile('jobs', record.id, 'model.bin')), `${i}`);
     assert.deepEqual(await store.readRecord('jobs', record.id), record);
   });
 
