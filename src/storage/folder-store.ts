@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EmpError } from '../core/errors.ts';
 import {
   createDurably,
   isCode,
@@ -13,7 +12,7 @@ import {
   writeDurably,
 } from './durable-files.ts';
 import { FILES, IDEMPOTENCY, INDEX, KINDS, NEEDED, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
-import { freeBytes, roomChecker } from './free-space.ts';
+import { freeBytes, probeDisk, roomChecker } from './free-space.ts';
 import { cursorAfter, isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
@@ -25,10 +24,6 @@ import { ownUploadsName, sweepUploads } from './uploads.ts';
 const CONCURRENT_READS = 16;
 /** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
 const READ_BYTES = 1024 * 1024;
-/** Below this, results and the queue's own files soon fail: room to end what has begun, not to begin more. */
-const MIN_FREE_BYTES = 32 * 1024 * 1024;
-/** More than what file systems keep inside an inode. */
-const PROBE = '\0'.repeat(4096);
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
@@ -218,18 +213,7 @@ export class FolderStore implements Store {
   }
 
   async ping(): Promise<void> {
-    const path = await this.#scratchPath();
-    try {
-      await writeDurably(path, PROBE);
-    } finally {
-      await rm(path, { force: true });
-    }
-    const free = await this.freeBytes();
-    if (free < MIN_FREE_BYTES)
-      throw new EmpError(
-        'insufficient_storage',
-        `the data directory has ${free} bytes left, too few to begin a job`,
-      );
+    await probeDisk(await this.#scratchPath());
   }
 
   /** Removes the uploads of processes that are gone, and what a crash left half-written. */

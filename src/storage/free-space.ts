@@ -1,8 +1,14 @@
-import { statfs } from 'node:fs/promises';
+import { rm, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { EmpError } from '../core/errors.ts';
+import { writeDurably } from './durable-files.ts';
 
 /** Bytes between two looks at the disk. */
 const LOOK_EVERY_BYTES = 16 * 2 ** 20;
+/** Below this, results and the queue's own files soon fail: room to end what has begun, not to begin more. */
+const MIN_WORKING_BYTES = 32 * 2 ** 20;
+/** More than what file systems keep inside an inode. */
+const PROBE = '\0'.repeat(4096);
 
 /** What this process may still write where a folder is, in bytes. */
 export async function freeBytes(directory: string): Promise<number> {
@@ -27,4 +33,22 @@ export function roomChecker(directory: string, minFreeBytes: number): (byteLengt
       );
     vouched = Math.min(room, LOOK_EVERY_BYTES);
   };
+}
+
+/**
+ * Writes a few kilobytes to a free path, and removes them.
+ * @throws EmpError insufficient_storage where the room left is too little to begin a job
+ */
+export async function probeDisk(path: string): Promise<void> {
+  try {
+    await writeDurably(path, PROBE);
+  } finally {
+    await rm(path, { force: true });
+  }
+  const free = await freeBytes(dirname(path));
+  if (free < MIN_WORKING_BYTES)
+    throw new EmpError(
+      'insufficient_storage',
+      `the data directory has ${free} bytes left, too few to begin a job`,
+    );
 }
