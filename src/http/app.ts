@@ -7,6 +7,7 @@ import { EmpError } from '../core/errors.ts';
 import { limitArrival } from './arrival.ts';
 import { Connections } from './connections.ts';
 import { ANY_CONTENT } from './content-headers.ts';
+import { registerJsonBodies } from './json-body.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
@@ -134,6 +135,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   const services: Services = { ...given, closing: closing.signal };
   registerProblems(app);
+  registerJsonBodies(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {
     // Not before everything that refuses a request by its head.
     if (raw.headers.expect !== undefined) reply.raw.writeContinue();

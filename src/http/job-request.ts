@@ -9,6 +9,8 @@ import { prepareScores, scoreFile } from '../intake/prepare-scores.ts';
 import type { Asker } from '../intake/slots.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import { type Recipe, recipeSchema } from '../recipe/recipe.ts';
+import { REQUEST_BOUNDS } from './json-body.ts';
+import { parseBoundedJson } from './json-bounds.ts';
 import { receiveParts } from './multipart.ts';
 import { namingFields, parseBody } from './problem.ts';
 import { jobRequestSchema, metadataSchema } from './schemas.ts';
@@ -126,12 +128,16 @@ function parsePart<T extends z.ZodType>(
   part: string,
   schema: T,
 ): z.output<T> {
-  let value: unknown;
+  return parseBody(schema, parsePartJson(texts.get(part) ?? '{}', part), `/${part}`);
+}
+
+function parsePartJson(text: string, part: string): unknown {
   try {
-    value = JSON.parse(texts.get(part) ?? '{}');
+    return parseBoundedJson(Buffer.from(text), REQUEST_BOUNDS, `part ${part}`);
   } catch (error) {
-    const message = `part ${part} is not JSON: ${error instanceof Error ? error.message : error}`;
-    throw new EmpError('invalid_request', message, [{ path: part, message }]);
+    if (!(error instanceof EmpError)) throw error;
+    const { message, findings } = error;
+    const within = findings.map(({ path, message }) => ({ path: `/${part}${path}`, message }));
+    throw new EmpError('invalid_request', message, within.length > 0 ? within : [{ path: part, message }]);
   }
-  return parseBody(schema, value, `/${part}`);
 }

@@ -54,6 +54,9 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
   let count = 0;
   const parts = request.parts({
     preservePath: true,
+    // The plugin parses what says it is JSON and comes without a filename, however deep or wide that is.
+    isPartAFile: (_name, type, fileName) =>
+      fileName !== undefined || type === 'application/octet-stream' || isJson(type),
     limits: {
       // One more, so that the bytes and files counted here pass their limits as they come: the parser tells of it at a part's end.
       fileSize: rules.maxBytes + 1,
@@ -141,10 +144,13 @@ async function readText(part: MultipartFile): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** The plugin has parsed a part that says it is JSON. */
 function textOf(part: { fieldname: string; value: unknown; valueTruncated: boolean }): string {
   if (part.valueTruncated) throw textTooLarge(part.fieldname);
-  return typeof part.value === 'string' ? part.value : JSON.stringify(part.value);
+  return String(part.value);
+}
+
+function isJson(type: string | undefined): boolean {
+  return type?.toLowerCase().startsWith('application/json') === true;
 }
 
 function textTooLarge(part: string): EmpError {

@@ -133,7 +133,6 @@ export function isErrorCode(code: string): code is ErrorCode {
 /** Where plugins and the file system mean one of our codes, and no status of theirs says so. */
 const FOREIGN_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_INVALID_MULTIPART_CONTENT_TYPE: 'unsupported_media_type',
-  FST_INVALID_JSON_FIELD_ERROR: 'malformed_body',
 };
 
 /** Turns whatever was thrown into an `EmpError`; null for what no client caused, whose text must stay in the log. */
@@ -167,18 +166,22 @@ export function invalidParameters(error: z.ZodError, httpPart: string | undefine
   return invalid(error, (path) => prefix + path.join('/'), 'is not known here');
 }
 
+/** More of them help nobody; their number is in the message. */
+const MAX_FINDINGS = 100;
+
 function invalid(
   { issues }: z.ZodError,
   nameOf: (path: readonly PropertyKey[]) => string,
   unknownKey: string,
 ): EmpError {
-  const findings = issues.flatMap(({ path, message, ...issue }) =>
+  const all = issues.flatMap(({ path, message, ...issue }) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => ({ path: nameOf([...path, key]), message: unknownKey }))
       : [{ path: nameOf(path), message }],
   );
+  const findings = all.slice(0, MAX_FINDINGS);
   const [first] = findings;
-  const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
+  const more = all.length > 1 ? ` (and ${all.length - 1} more)` : '';
   return new EmpError('invalid_request', `${first.path} ${first.message}${more}`, findings);
 }
 

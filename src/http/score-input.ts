@@ -2,11 +2,26 @@ import { BYTE_WIDTH, type FloatDtype, isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { float64Scores, type ScoreVector, scoreError } from '../core/score-vector.ts';
 import { parseNpyHeader } from '../formats/npy.ts';
+import { type JsonBounds, parseBoundedJson } from './json-bounds.ts';
 import { parseBody, pointerToken } from './problem.ts';
 import { type ThresholdOptions, thresholdOptionsSchema } from './schemas.ts';
 
 /** Each group is decided on its own; more of them make an answer of tens of megabytes. */
 export const MAX_GROUPS = 100_000;
+
+const MAX_INCLUDE = 10;
+
+/** The request, its groups, a group: a level more is told apart from a number by what reads it. */
+const BOUNDS: JsonBounds = {
+  depth: 4,
+  keys: MAX_GROUPS + 10,
+  // Of tensors' names; V8 hashes strings from 16 kB on by their length alone.
+  keyBytes: 4096,
+  stringBytes: 4096,
+  // Bounded by the bytes of the body: each takes two.
+  numbers: Number.POSITIVE_INFINITY,
+  others: MAX_GROUPS + 1000,
+};
 
 export interface ScoreGroup {
   readonly name: string;
@@ -23,18 +38,18 @@ export type ScoreInput =
  * Scores and options of a JSON body. Numbers are checked in one loop, not by the schema: a million of them take milliseconds.
  * @throws EmpError `malformed_body`, `invalid_request`, `empty_scores`, `non_finite_score`, each with the first offending place
  */
-export function parseJsonScores(body: Buffer): { input: ScoreInput; options: ThresholdOptions } {
-  const text = body.toString('utf8');
-  const value = parseJson(text);
+export function parseJsonScores(body: Uint8Array): { input: ScoreInput; options: ThresholdOptions } {
+  const value = parseBoundedJson(body, BOUNDS, 'the body');
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw refused('/', 'must be an object such as {"scores": [0.5, 0.25]}');
   }
   const { scores, ...rest } = value as Record<string, unknown>;
+  // The schema would tell of each entry.
+  if (Array.isArray(rest.include) && rest.include.length > MAX_INCLUDE)
+    throw refused('/include', `has ${rest.include.length} entries; it may have ${MAX_INCLUDE}`);
   const options = parseBody(thresholdOptionsSchema, rest);
   if (Array.isArray(scores)) {
-    const input: ScoreInput = { kind: 'vector', scores: toVector(scores, undefined) };
-    refuseRepeatedKeys(text, [Object.keys(value)]);
-    return { input, options };
+    return { input: { kind: 'vector', scores: toVector(scores, undefined) }, options };
   }
   if (typeof scores !== 'object' || scores === null) {
     throw refused(
@@ -50,7 +65,6 @@ export function parseJsonScores(body: Buffer): { input: ScoreInput; options: Thr
     if (!Array.isArray(array)) throw refused(`/scores${pointerToken(name)}`, 'must be an array of numbers');
     return { name, scores: toVector(array, name) };
   });
-  refuseRepeatedKeys(text, [Object.keys(value), Object.keys(scores)]);
   return { input: { kind: 'groups', groups }, options };
 }
 
@@ -71,7 +85,7 @@ export function parseNpyScores(body: Uint8Array, byRow: boolean): ScoreInput {
   if (!isFloatDtype(dtype)) {
     throw new EmpError(
       'unsupported_dtype',
-      `the array holds ${dtype}: save arr.astype('<f4'), or another float type`,
+      `the array holds ${dtype.slice(0, 40)}: save arr.astype('<f4'), or another float type`,
     );
   }
   const scores: ScoreVector = { bytes: body.subarray(dataOffset), dtype };
@@ -88,18 +102,6 @@ export function parseNpyScores(body: Uint8Array, byRow: boolean): ScoreInput {
   if (rows === 0 || columns === 0) throw scoreError('empty_scores', undefined, `are of shape (${shape})`);
   refuseManyGroups(rows);
   return { kind: 'rows', scores, rows, columns };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const hint = /\b(NaN|Infinity)\b/.test(text) ? '; JSON has no NaN or Infinity' : '';
-    throw new EmpError(
-      'malformed_body',
-      `the body is not JSON: ${error instanceof Error ? error.message : error}${hint}`,
-    );
-  }
 }
 
 function toVector(array: readonly unknown[], group: string | undefined): ScoreVector {
@@ -121,36 +123,6 @@ function notANumber(score: unknown, group: string | undefined, index: number): E
         ? `an ${Array.isArray(score) ? 'array' : 'object'}`
         : JSON.stringify(score)?.slice(0, 40);
   return scoreError('non_finite_score', group, `is ${shown}, must be a finite number`, index);
-}
-
-/** JSON.parse keeps the last of two equal keys without a word; whoever wrote both meant both. */
-function refuseRepeatedKeys(text: string, objects: readonly string[][]): void {
-  const left = new Map<string, number>();
-  for (const key of objects.flat()) left.set(key, (left.get(key) ?? 0) + 1);
-  for (const key of keysOf(text)) {
-    const count = left.get(key) ?? 0;
-    if (count === 0) throw refused(`/scores${pointerToken(key)}`, 'is given twice');
-    left.set(key, count - 1);
-  }
-}
-
-/** The keys of valid JSON in the order they are written. By hand: a regular expression runs out of stack on a key of megabytes. */
-function* keysOf(text: string): Generator<string> {
-  for (let start = text.indexOf('"'); start >= 0; ) {
-    let end = text.indexOf('"', start + 1);
-    while (isEscaped(text, end)) end = text.indexOf('"', end + 1);
-    let next = end + 1;
-    while (' \t\n\r'.includes(text.charAt(next)) && next < text.length) next++;
-    if (text.charAt(next) === ':') yield JSON.parse(text.slice(start, end + 1));
-    start = text.indexOf('"', next);
-  }
-}
-
-/** Whether an odd number of backslashes stands before `index`. */
-function isEscaped(text: string, index: number): boolean {
-  let first = index;
-  while (text.charAt(first - 1) === '\\') first--;
-  return (index - first) % 2 === 1;
 }
 
 function refuseManyGroups(count: number): void {

@@ -1,0 +1,28 @@
+import { EmpError } from '../core/errors.ts';
+import { type JsonBounds, parseBoundedJson } from './json-bounds.ts';
+import type { App } from './services.ts';
+
+/** A recipe with all the globs it may have, escaped to the last character, and metadata. */
+export const REQUEST_BOUNDS: JsonBounds = {
+  depth: 16,
+  keys: 1000,
+  keyBytes: 1024,
+  stringBytes: 4096,
+  numbers: 1000,
+  others: 1000,
+  // A schema of named strings would drop it without a word.
+  refusedKeys: ['__proto__'],
+};
+
+/** JSON bodies are counted before they are parsed. */
+export function registerJsonBodies(app: App): void {
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: unknown, body: Buffer) => {
+      if (body.byteLength === 0) throw new EmpError('malformed_body', 'the request has no body');
+      return parseBoundedJson(body, REQUEST_BOUNDS, 'the body');
+    },
+  );
+}
