@@ -14,6 +14,8 @@ export function registerProblems(app: App): void {
 
   app.setErrorHandler((error, request, reply) => {
     drain(request);
+    // Fastify would close the connection of a refused body, and its reset may overtake the answer.
+    reply.removeHeader('connection');
     const known = toEmpError(error);
     if (!known) request.log.error({ err: error }, 'request failed');
     const unknown = `see the server's log for request ${request.id}`;
