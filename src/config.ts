@@ -68,6 +68,7 @@ const environmentSchema = z
     MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
     MIN_FREE_BYTES: optional(integer(0, Number.MAX_SAFE_INTEGER).default(256 * 2 ** 20)),
     MAX_QUEUED_JOBS: optional(integer(1, 1_000_000).default(10_000)),
+    MAX_JSON_BYTES: optional(integer(1024, 256 * 2 ** 20).default(4 * 2 ** 20)),
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
     JOB_TIMEOUT_SECONDS: optional(integer(1, 14 * 24 * 3600).default(3600)),
@@ -104,6 +105,8 @@ export interface Config {
   readonly minFreeBytes: number;
   /** Jobs that may wait; more are refused. */
   readonly maxQueuedJobs: number;
+  /** Of scores as JSON. */
+  readonly maxJsonBytes: number;
   /** Jobs computed at the same time, each in a process of its own. */
   readonly workerConcurrency: number;
   /** Threads of one job. */
@@ -147,6 +150,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     maxUploadBytes: settings.MAX_UPLOAD_BYTES,
     minFreeBytes: settings.MIN_FREE_BYTES,
     maxQueuedJobs: settings.MAX_QUEUED_JOBS,
+    maxJsonBytes: settings.MAX_JSON_BYTES,
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
     jobLimits: {

@@ -65,8 +65,14 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       opened.push(() => reader.close());
       reader.warm();
       const services = { store, jobs, reader, analyses, log };
-      const { host, allowedHosts, maxConnections, maxUploadBytes, requestTimeoutSeconds } = config;
-      const limits = { maxConnections, maxUploadBytes, requestTimeoutMs: requestTimeoutSeconds * 1000 };
+      const { host, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
+        config;
+      const limits = {
+        maxConnections,
+        maxUploadBytes,
+        maxJsonBytes,
+        requestTimeoutMs: requestTimeoutSeconds * 1000,
+      };
       const app = await createApp({ ...services, host, allowedHosts, ...limits });
       opened.push(() => app.close());
       await app.listen({ host, port: config.port });

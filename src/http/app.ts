@@ -144,7 +144,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(multipart);
   await registerDocumentation(app);
   registerMetrics(app, services);
-  await app.register(async (scope: App) => registerThresholds(scope));
+  await app.register(async (scope: App) => registerThresholds(scope, services));
   registerModels(app, services);
   registerStructures(app, services);
   registerDatasets(app, services);

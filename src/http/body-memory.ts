@@ -1,9 +1,11 @@
 import { EmpError } from '../core/errors.ts';
 
-/** The memory that one request's body takes. */
+/** The memory that one request takes: its body, what reading it takes, its answer. */
 export interface Hold {
-  /** @throws EmpError `not_ready` where all bodies together would take more than the memory set aside for them */
+  /** @throws EmpError `not_ready` where all requests together would take more than the memory set aside for them */
   grow(bytes: number): void;
+  /** Once the body is used up: what is still held, which is its answer. Never refused. */
+  shrink(bytes: number): void;
   /** To be called when the request is over; again to no effect. */
   release(): void;
 }
@@ -30,6 +32,11 @@ export class BodyMemory {
           );
         held += bytes;
         this.#held += bytes;
+      },
+      shrink: (bytes) => {
+        if (released) return;
+        this.#held += bytes - held;
+        held = bytes;
       },
       release: () => {
         released = true;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import { finished, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { EmpError } from '../core/errors.ts';
 import type { Hold } from './body-memory.ts';
@@ -14,23 +14,32 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
   zstd: zlib.createZstdDecompress,
 };
 
+/** What a body may take. */
+export interface BodyRules {
+  /** Of decoded bytes: no more than that is ever held, however far the encoded form would unfold. */
+  readonly limit: number;
+  /** What to do about a body beyond the limit. */
+  readonly advice: string;
+  /** Memory that a byte of it takes until it is answered, in bytes. */
+  readonly cost: number;
+  readonly hold: Pick<Hold, 'grow'>;
+}
+
 /**
- * A request's whole body, decoded. `limit` counts decoded bytes, and no more than that is ever held, however far the encoded form would unfold.
- * The request's stream is never destroyed, so that a refusal still reaches the client.
+ * A request's whole body, decoded, in memory of its own, which may be handed to a thread. The request's stream is never destroyed, so that a refusal still reaches the client.
  * @throws EmpError `payload_too_large`, `unsupported_media_type` (an unknown Content-Encoding), `malformed_body` (cut or broken),
  *   `not_ready` (no memory for it now)
  */
 export async function readBody(
   payload: Readable,
   headers: IncomingHttpHeaders,
-  limit: number,
-  hold: Hold,
-): Promise<Buffer> {
+  rules: BodyRules,
+): Promise<Buffer<ArrayBuffer>> {
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   if (encoding === 'identity') {
-    if (length !== undefined && length > limit) throw tooLarge(limit);
-    return collect(payload, limit, hold, length);
+    if (length !== undefined && length > rules.limit) throw tooLarge(rules);
+    return collect(payload, rules, length);
   }
   const createDecoder = DECODERS[encoding];
   if (!createDecoder) {
@@ -40,22 +49,22 @@ export async function readBody(
       [{ path: 'Content-Encoding', message: 'must be gzip, zstd, br or identity' }],
     );
   }
-  return decode(payload, createDecoder(), limit, hold);
+  return decode(payload, createDecoder(), rules);
 }
 
-async function decode(payload: Readable, decoder: Decoder, limit: number, hold: Hold): Promise<Buffer> {
+async function decode(payload: Readable, decoder: Decoder, rules: BodyRules): Promise<Buffer<ArrayBuffer>> {
   let received = 0;
   // It may be destroyed for a second reason when nobody reads it any more.
   decoder.on('error', () => {});
   payload.on('data', (chunk: Buffer) => {
     received += chunk.byteLength;
-    if (received > limit) decoder.destroy(tooLarge(limit));
+    if (received > rules.limit) decoder.destroy(tooLarge(rules));
   });
   payload.once('close', () => {
     if (!payload.readableEnded) decoder.destroy(closedEarly());
   });
   try {
-    const body = await collect(payload.pipe(decoder), limit, hold);
+    const body = await collect(payload.pipe(decoder), rules);
     if (!payload.readableEnded) await once(payload, 'end');
     // Node stops at the end of the first zstd frame or brotli stream and drops the rest without a word.
     if (received === decoder.bytesWritten) return body;
@@ -72,35 +81,65 @@ async function decode(payload: Readable, decoder: Decoder, limit: number, hold: 
 
 /**
  * Gathers a stream. Where the length is announced, every chunk is copied once to its place; pages of the buffer are committed by the
- * kernel as they fill, so a client that announces much and sends little costs little.
+ * kernel as they fill, so a client that announces much and sends little costs little. Chunks are taken as they come: a reader
+ * that pauses lets the window of its connection close, and among many it then waits for seconds until that opens again.
  */
-async function collect(stream: Readable, limit: number, hold: Hold, announced?: number): Promise<Buffer> {
+async function collect(stream: Readable, rules: BodyRules, announced?: number): Promise<Buffer<ArrayBuffer>> {
   const target = announced === undefined ? undefined : Buffer.allocUnsafeSlow(announced);
   const chunks: Buffer[] = [];
   let length = 0;
+  const take = (chunk: Buffer) => {
+    const start = length;
+    length += chunk.byteLength;
+    if (length > rules.limit) throw tooLarge(rules);
+    // Chunks are there twice while they are joined.
+    rules.hold.grow(chunk.byteLength * Math.max(rules.cost, target ? 1 : 2));
+    if (target) target.set(chunk, start);
+    else chunks.push(chunk);
+  };
   try {
-    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-      const start = length;
-      length += chunk.byteLength;
-      if (length > limit) throw tooLarge(limit);
-      hold.grow(chunk.byteLength);
-      if (target) target.set(chunk, start);
-      else chunks.push(chunk);
-    }
+    await eachChunk(stream, take);
   } catch (error) {
     if (error instanceof EmpError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ERR_STREAM_PREMATURE_CLOSE') throw closedEarly();
     throw new EmpError('malformed_body', `the body cannot be decoded: ${message}`);
   }
-  return target ?? Buffer.concat(chunks, length);
+  return target ?? join(chunks, length);
 }
 
-function tooLarge(limit: number): EmpError {
-  return new EmpError(
-    'payload_too_large',
-    `the body is larger than ${limit} bytes, the most this form of it may have`,
-  );
+async function eachChunk(stream: Readable, take: (chunk: Buffer) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onData = (chunk: Buffer) => {
+    try {
+      take(chunk);
+    } catch (error) {
+      reject(error);
+    }
+  };
+  const forget = finished(stream, { writable: false }, (error) => (error ? reject(error) : resolve()));
+  try {
+    stream.on('data', onData);
+    await promise;
+  } finally {
+    stream.off('data', onData);
+    forget();
+  }
+}
+
+/** Not `Buffer.concat`, which may take its memory from a pool. */
+function join(chunks: readonly Buffer[], length: number): Buffer<ArrayBuffer> {
+  const joined = Buffer.allocUnsafeSlow(length);
+  let end = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, end);
+    end += chunk.byteLength;
+  }
+  return joined;
+}
+
+function tooLarge({ limit, advice }: BodyRules): EmpError {
+  return new EmpError('payload_too_large', `the body is larger than ${limit} bytes: ${advice}`);
 }
 
 /** Of a request whose client went away in the middle. */

@@ -5,7 +5,12 @@ import { type AppOptions, createApp } from './app.ts';
 export async function renderOpenapi(): Promise<string> {
   // Routes are described, never run: what they work with need not be there.
   const nothing = {} as Pick<AppOptions, 'store' | 'jobs' | 'reader' | 'analyses'>;
-  const app = await createApp({ ...nothing, log: pino({ level: 'silent' }), maxUploadBytes: 0 });
+  const app = await createApp({
+    ...nothing,
+    log: pino({ level: 'silent' }),
+    maxUploadBytes: 0,
+    maxJsonBytes: 0,
+  });
   try {
     await app.ready();
     return app.swagger({ yaml: true });

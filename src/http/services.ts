@@ -12,6 +12,8 @@ export interface Services {
   readonly analyses: StructureAnalyses;
   /** Of one upload's files together. */
   readonly maxUploadBytes: number;
+  /** Of scores as JSON. */
+  readonly maxJsonBytes: number;
   /** Aborts when the server begins to close, for answers that would otherwise go on. */
   readonly closing: AbortSignal;
 }

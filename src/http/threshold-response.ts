@@ -69,7 +69,7 @@ function refuseManyIndices(nKeep: number, include: Include): void {
 }
 
 /** The mask of rows of equal length as one mask over the whole array, row by row. */
-export function joinKeepMasks(rows: readonly Decision[]): Buffer {
+export function joinKeepMasks(rows: readonly Decision[]): Buffer<ArrayBuffer> {
   const [{ n: columns, keepMask: first }] = rows;
   if (rows.length === 1) return bufferOf(first);
   const joined = Buffer.alloc(Math.ceil((rows.length * columns) / 8));
@@ -85,6 +85,6 @@ export function joinKeepMasks(rows: readonly Decision[]): Buffer {
   return joined;
 }
 
-function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer<ArrayBuffer> {
+  return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 }

@@ -54,7 +54,8 @@ export class Slots {
   }
 }
 
-async function takeOf(queue: PQueue, signal: AbortSignal): Promise<Disposable> {
+/** Waits for its turn in a queue, which goes on when the value is disposed of. @throws the signal's reason when it aborts first */
+export async function takeOf(queue: PQueue, signal: AbortSignal): Promise<Disposable> {
   signal.throwIfAborted();
   const slot = Promise.withResolvers<Disposable>();
   const leave = () => slot.reject(signal.reason);

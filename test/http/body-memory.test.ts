@@ -6,7 +6,9 @@ import { BodyMemory } from '../../src/http/body-memory.ts';
 
 const read = (memory: BodyMemory, bytes: number) => {
   const hold = memory.hold();
-  const body = readBody(Readable.from([Buffer.alloc(bytes)]), {}, 1000, hold);
+  const rules = { limit: 1000, advice: 'send less', cost: 1, hold };
+  const headers = { 'content-length': String(bytes) };
+  const body = readBody(Readable.from([Buffer.alloc(bytes)]), headers, rules);
   return { hold, body };
 };
 

@@ -58,7 +58,12 @@ export async function openTestApp(
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
   const reader = new ModelReader(store.root);
   const services = { store, jobs: opened.jobs, reader, analyses, log };
-  const app = await createApp({ ...services, maxUploadBytes: 64 * 2 ** 20, ...limits });
+  const app = await createApp({
+    ...services,
+    maxUploadBytes: 64 * 2 ** 20,
+    maxJsonBytes: 4 * 2 ** 20,
+    ...limits,
+  });
   return {
     app,
     store,

@@ -151,17 +151,20 @@ describe('a JSON body', () => {
       'nests a million arrays',
       `{"scores": ${'['.repeat(1e6)}${']'.repeat(1e6)}}`,
       422,
-      'non_finite_score',
-      '/scores/0',
+      'invalid_request',
+      '/scores/0/0/0',
     ],
     ['has an unknown field', '{"scores": [1], "gamma": 1}', 422, 'invalid_request', '/gamma'],
+    ['has a field __proto__', '{"scores": [1], "__proto__": 1}', 422, 'invalid_request', '/__proto__'],
+    ['has a field twice', '{"beta": 1, "scores": [1], "beta": 2}', 422, 'invalid_request', '/beta'],
+    ['asks a thousand times', `{"include": [${'1,'.repeat(999)}1]}`, 422, 'invalid_request', '/include'],
   ];
   for (const [what, body, status, code, path] of refused) {
     test(`that ${what} is refused`, () => refusal(postJson(body), status, code, path).then(() => {}));
   }
 
-  test('a group may have a name of megabytes, of any characters', async () => {
-    for (const name of ['x'.repeat(2 ** 24), '\\"'.repeat(2 ** 22), '": '.repeat(2 ** 20)]) {
+  test('a group may have a name of four kilobytes, of any characters', async () => {
+    for (const name of ['x'.repeat(4096), '\\"'.repeat(1024), '": '.repeat(1024)]) {
       const { groups } = await answer(postJson(JSON.stringify({ scores: { [name]: [1], other: [2] } })));
       assert.ok(groups[0].name === name);
     }
@@ -300,10 +303,12 @@ describe('an octet-stream', () => {
     const response = await service.fetch('/v1/thresholds', {
       method: 'POST',
       headers: { 'content-type': JSON_TYPE },
-      body: Buffer.alloc(33 * 2 ** 20, ' '),
+      body: Buffer.alloc(4 * 2 ** 20 + 1, ' '),
     });
     assert.equal(response.status, 413);
-    assert.equal((await readProblem(response)).code, 'payload_too_large');
+    const { code, detail } = await readProblem(response);
+    assert.equal(code, 'payload_too_large');
+    assert.match(detail, /MAX_JSON_BYTES.*octet-stream/);
   });
 });
 

@@ -3,29 +3,20 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { FLOAT_DTYPES } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
-import { decide, decideRows } from '../../core/threshold.ts';
 import { preferredMediaType } from '../accept.ts';
-import { readBody } from '../body.ts';
+import { type BodyRules, readBody } from '../body.ts';
 import { BodyMemory, type Hold } from '../body-memory.ts';
 import { BINARY, describeOperation, inputSchema, reference } from '../plugins/operations.ts';
 import { thresholdOptionsSchema, thresholdRequestSchema } from '../schemas.ts';
-import { parseJsonScores, parseNpyScores, rawScores, type ScoreInput } from '../score-input.ts';
-import type { App } from '../services.ts';
-import {
-  figuresOf,
-  groupsJson,
-  joinKeepMasks,
-  type NamedDecision,
-  totalOf,
-  vectorJson,
-} from '../threshold-response.ts';
+import type { App, Services } from '../services.ts';
+import type { ScoreForm } from '../threshold-task.ts';
+import { heapMebibytesFor, JSON_HEAP_FACTOR, ThresholdThreads } from '../threshold-threads.ts';
+import { whenGone } from '../when-gone.ts';
 
-/** JSON.parse holds the event loop, a tenth of a second for this much; larger vectors are better sent as bytes anyway. */
-export const MAX_JSON_BYTES = 32 * 1024 * 1024;
 /** 128 million float32 scores, held in memory while they are decided on. */
 export const MAX_BINARY_BYTES = 512 * 1024 * 1024;
 
-/** Of all bodies at a time. */
+/** Of all requests at a time. */
 const BODY_MEMORY_BYTES = 2 * MAX_BINARY_BYTES;
 
 const JSON_TYPE = 'application/json';
@@ -49,8 +40,10 @@ const querySchema = z.strictObject({
 type Query = z.output<typeof querySchema>;
 
 /** Score vectors, answered at once. In a scope of its own: it reads every body as bytes. */
-export function registerThresholds(app: App): void {
+export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
   app.removeAllContentTypeParsers();
+  const threads = new ThresholdThreads(heapMebibytesFor(maxJsonBytes), app.log);
+  app.addHook('onClose', () => threads.close());
   const memory = new BodyMemory(BODY_MEMORY_BYTES);
   const holds = new WeakMap<IncomingMessage, Hold>();
   app.addHook('onRequest', async ({ raw }, reply) => {
@@ -59,10 +52,17 @@ export function registerThresholds(app: App): void {
     reply.raw.once('close', hold.release);
   });
   app.addContentTypeParser(TYPES, async (request: FastifyRequest, payload: IncomingMessage) => {
-    const hold = holds.get(request.raw);
-    if (!hold) throw new Error('a request without its hold');
-    const limit = request.mediaType === JSON_TYPE ? MAX_JSON_BYTES : MAX_BINARY_BYTES;
-    return readBody(payload, request.headers, limit, hold);
+    const hold = holdOf(request);
+    const rules: BodyRules =
+      request.mediaType === JSON_TYPE
+        ? {
+            limit: maxJsonBytes,
+            advice: `JSON may have no more (MAX_JSON_BYTES); send larger vectors as ${RAW_TYPE} or ${NPY_TYPE}`,
+            cost: JSON_HEAP_FACTOR,
+            hold,
+          }
+        : { limit: MAX_BINARY_BYTES, advice: 'scores may have no more', cost: 1, hold };
+    return readBody(payload, request.headers, rules);
   });
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
     throw unsupported(request);
@@ -127,60 +127,47 @@ export function registerThresholds(app: App): void {
       },
     },
     async (request, reply) => {
-      const answer = preferredMediaType(request.headers.accept, [JSON_TYPE, RAW_TYPE]);
-      const { input, options } = readInput(request, request.query);
-      if (answer === RAW_TYPE && input.kind === 'groups') {
-        throw new EmpError(
-          'not_acceptable',
-          'the masks of named groups come as JSON; one vector or the rows of a matrix as an octet-stream',
-          [{ path: 'Accept', message: `must allow ${JSON_TYPE} for named groups` }],
-        );
-      }
-      const decisions = await decideEach(input, options);
-      const [only] = decisions;
-      const isVector = input.kind === 'vector';
-      reply.type(answer);
-      if (answer === JSON_TYPE)
-        return reply.send(
-          isVector ? vectorJson(only, options.include) : groupsJson(decisions, options.include),
-        );
-      const summary = isVector ? figuresOf(only) : { total: totalOf(decisions) };
-      return reply.header('emp-summary', JSON.stringify(summary)).send(joinKeepMasks(decisions));
+      const type = preferredMediaType(request.headers.accept, [JSON_TYPE, RAW_TYPE]);
+      const task = {
+        form: readForm(request, request.query),
+        body: readBytes(request),
+        answer: type === JSON_TYPE ? ('json' as const) : ('keep-mask' as const),
+      };
+      const { body, summary } = await threads.answer(task, whenGone(reply));
+      holdOf(request).shrink(body.length);
+      if (summary !== null) reply.header('emp-summary', summary);
+      return reply
+        .type(type)
+        .send(typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength));
     },
   );
+
+  function holdOf({ raw }: FastifyRequest): Hold {
+    const hold = holds.get(raw);
+    if (!hold) throw new Error('a request without its hold');
+    return hold;
+  }
 }
 
-type Options = z.output<typeof thresholdOptionsSchema>;
+function readBytes(request: FastifyRequest): Buffer<ArrayBuffer> {
+  const { body, mediaType } = request;
+  if (body instanceof Uint8Array) return body as Buffer<ArrayBuffer>;
+  throw mediaType ? new EmpError('malformed_body', 'the request has no body') : unsupported(request);
+}
 
-function readInput(request: FastifyRequest, query: Query): { input: ScoreInput; options: Options } {
-  const type = request.mediaType;
-  const body = request.body instanceof Uint8Array ? (request.body as Buffer<ArrayBuffer>) : null;
-  if (!body) throw type ? new EmpError('malformed_body', 'the request has no body') : unsupported(request);
+function readForm({ mediaType }: FastifyRequest, query: Query): ScoreForm {
   const { dtype, scope, beta = 1, sign = 'abs', include = [] } = query;
-  if (type === JSON_TYPE) {
+  if (mediaType === JSON_TYPE) {
     refuseParameters(query, 'a JSON body holds its options itself');
-    return parseJsonScores(body);
+    return { kind: 'json' };
   }
   const options = { beta, sign, include };
-  if (type === NPY_TYPE) {
+  if (mediaType === NPY_TYPE) {
     refuseParameters({ dtype }, 'a .npy file says its own dtype');
-    return { input: parseNpyScores(body, scope === 'row'), options };
+    return { kind: 'npy', byRow: scope === 'row', options };
   }
   refuseParameters({ scope }, 'an octet-stream has no rows; send a .npy file');
-  return { input: rawScores(body, dtype ?? 'float32'), options };
-}
-
-async function decideEach(input: ScoreInput, options: Options): Promise<NamedDecision[]> {
-  if (input.kind === 'vector') return [{ name: '', ...(await decide(input.scores, options)) }];
-  if (input.kind === 'rows') {
-    const rows = await decideRows(input.scores, input.rows, options);
-    return rows.map((decision, row) => ({ name: String(row), ...decision }));
-  }
-  const decisions: NamedDecision[] = [];
-  for (const { name, scores } of input.groups) {
-    decisions.push({ name, ...(await decide(scores, { ...options, group: name })) });
-  }
-  return decisions;
+  return { kind: 'raw', dtype: dtype ?? 'float32', options };
 }
 
 function refuseParameters(query: Partial<Query>, reason: string): void {
@@ -204,6 +191,7 @@ function unsupported(request: FastifyRequest): EmpError {
 const DESCRIPTION = `Keeps \`n_keep = floor(beta * n_eff)\` of the scores, exactly, equal ones lowest index first.
 
 As JSON: one array, or an object of named arrays, each decided on its own. As bytes (\`application/octet-stream\`, little-endian) or as a \`.npy\`
-file the options are query parameters. JSON bodies may have 32 MiB, binary ones 512 MiB, decoded.
+file the options are query parameters. JSON bodies may have 4 MiB unless the server is set otherwise, binary ones 512 MiB, decoded. Large
+requests wait for their turn, first come first served; where too many wait the answer is 503 with \`Retry-After\`.
 
 With \`Accept: application/octet-stream\` the answer is the packed keep mask, and the figures travel in the \`EMP-Summary\` header.`;
