@@ -45,11 +45,17 @@ export async function benchHttp(): Promise<string> {
   }
 }
 
-async function post(agent: Agent, url: string, body: Buffer): Promise<void> {
+/** Posts over a connection of the agent. @throws unless the answer is 200 */
+export async function post(
+  agent: Agent,
+  url: string,
+  body: Buffer,
+  type = 'application/octet-stream',
+): Promise<void> {
   const outgoing = request(url, {
     agent,
     method: 'POST',
-    headers: { 'content-type': 'application/octet-stream', 'content-length': body.byteLength },
+    headers: { 'content-type': type, 'content-length': body.byteLength },
   });
   outgoing.end(body);
   const [response] = await once(outgoing, 'response');

@@ -1,6 +1,7 @@
-/** `npm run bench [-- core|http|pipeline|evaluation|gradients|structures|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|crowd|pipeline|evaluation|gradients|structures|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
+import { benchCrowd } from './crowd.ts';
 import { benchEvaluation } from './evaluation.ts';
 import { benchGradients } from './gradients.ts';
 import { benchHttp } from './http.ts';
@@ -17,6 +18,7 @@ const INTRODUCTION =
 const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string> }>> = {
   core: { title: 'Core: decide and mask', bench: benchCore },
   http: { title: 'HTTP: thresholds', bench: benchHttp },
+  crowd: { title: 'HTTP: sixteen clients at once', bench: benchCrowd },
   pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
   evaluation: { title: 'Evaluation: what a sweep costs', bench: benchEvaluation },
   gradients: { title: 'Gradients: against autograd', bench: benchGradients },
