@@ -208,8 +208,9 @@ async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jo
   const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
   const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
   reader.warm();
-  const app = opened.adopt(await createApp({ store, jobs, reader, analyses, log, maxUploadBytes: 1, maxJsonBytes: 1 }), (it) =>
-    it.close(),
+  const app = opened.adopt(
+    await createApp({ store, jobs, reader, analyses, log, maxUploadBytes: 1, maxJsonBytes: 1 }),
+    (it) => it.close(),
   );
   await app.listen({ host: '127.0.0.1', port: 0 });
   const wholeMs = performance.now() - start;
