@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { readBaseUrl, SERVICE, type Server, spawnServer, startServer } from '../scripts/start-server.ts';
 import { createApp } from '../src/http/app.ts';
+import { OpenAnswers } from '../src/http/open-answers.ts';
 import { ModelReader } from '../src/intake/model-reader.ts';
 import { StructureAnalyses } from '../src/intake/structure-analyses.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
@@ -208,8 +209,9 @@ async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jo
   const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
   const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
   reader.warm();
+  const openAnswers = new OpenAnswers({ inAll: 1, perClient: 1 });
   const app = opened.adopt(
-    await createApp({ store, jobs, reader, analyses, log, maxUploadBytes: 1, maxJsonBytes: 1 }),
+    await createApp({ store, jobs, reader, analyses, openAnswers, log, maxUploadBytes: 1, maxJsonBytes: 1 }),
     (it) => it.close(),
   );
   await app.listen({ host: '127.0.0.1', port: 0 });

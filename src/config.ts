@@ -69,6 +69,8 @@ const environmentSchema = z
     MIN_FREE_BYTES: optional(integer(0, Number.MAX_SAFE_INTEGER).default(256 * 2 ** 20)),
     MAX_QUEUED_JOBS: optional(integer(1, 1_000_000).default(10_000)),
     MAX_JSON_BYTES: optional(integer(1024, 256 * 2 ** 20).default(4 * 2 ** 20)),
+    MAX_EVENT_STREAMS: optional(integer(0, 100_000).default(1000)),
+    MAX_EVENT_STREAMS_PER_CLIENT: optional(integer(0, 100_000).default(250)),
     WORKER_CONCURRENCY: optional(integer(1, 64).default(1)),
     WORKER_THREADS: optional(integer(1, 64).default(Math.min(2, availableParallelism()))),
     JOB_TIMEOUT_SECONDS: optional(integer(1, 14 * 24 * 3600).default(3600)),
@@ -107,6 +109,8 @@ export interface Config {
   readonly maxQueuedJobs: number;
   /** Of scores as JSON. */
   readonly maxJsonBytes: number;
+  /** Event streams and answers that wait for a job's end, open at the same time. */
+  readonly eventStreams: { readonly inAll: number; readonly perClient: number };
   /** Jobs computed at the same time, each in a process of its own. */
   readonly workerConcurrency: number;
   /** Threads of one job. */
@@ -151,6 +155,10 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     minFreeBytes: settings.MIN_FREE_BYTES,
     maxQueuedJobs: settings.MAX_QUEUED_JOBS,
     maxJsonBytes: settings.MAX_JSON_BYTES,
+    eventStreams: {
+      inAll: settings.MAX_EVENT_STREAMS,
+      perClient: settings.MAX_EVENT_STREAMS_PER_CLIENT,
+    },
     workerConcurrency: settings.WORKER_CONCURRENCY,
     workerThreads: settings.WORKER_THREADS,
     jobLimits: {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { type Config, ConfigError, parseConfig } from './config.ts';
 import { createApp } from './http/app.ts';
+import { OpenAnswers } from './http/open-answers.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { StructureAnalyses } from './intake/structure-analyses.ts';
 import { BackendError } from './jobs/backends/backend.ts';
@@ -64,7 +65,8 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       const reader = new ModelReader(store.root);
       opened.push(() => reader.close());
       reader.warm();
-      const services = { store, jobs, reader, analyses, log };
+      const openAnswers = new OpenAnswers(config.eventStreams);
+      const services = { store, jobs, reader, analyses, openAnswers, log };
       const { host, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
         config;
       const limits = {

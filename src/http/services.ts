@@ -3,6 +3,7 @@ import type { ModelReader } from '../intake/model-reader.ts';
 import type { StructureAnalyses } from '../intake/structure-analyses.ts';
 import type { Jobs } from '../jobs/job-service.ts';
 import type { Store } from '../storage/store.ts';
+import type { OpenAnswers } from './open-answers.ts';
 
 /** What routes work with, handed to each: there is no hidden locator. */
 export interface Services {
@@ -14,6 +15,8 @@ export interface Services {
   readonly maxUploadBytes: number;
   /** Of scores as JSON. */
   readonly maxJsonBytes: number;
+  /** Event streams and answers that wait for a job's end. */
+  readonly openAnswers: OpenAnswers;
   /** Aborts when the server begins to close, for answers that would otherwise go on. */
   readonly closing: AbortSignal;
 }

@@ -6,11 +6,12 @@ import type { Page, Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { Backend, JobQueue } from './backends/backend.ts';
 import { askToCancel } from './cancel-request.ts';
-import { followJob, LOOK_MS } from './follow-job.ts';
+import { followJob } from './follow-job.ts';
 import { type Job, type JobEvent, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
 import { JobLine, type Retry } from './job-line.ts';
 import { type JobNews, openJobNews } from './job-news.ts';
 import { JobReader } from './job-reader.ts';
+import { JobWatches } from './job-watches.ts';
 import { progressOf } from './progress-events.ts';
 import { isNeeded, recoverJobs } from './recovery.ts';
 import { requestHash, sha256 } from './request-hash.ts';
@@ -60,6 +61,7 @@ export class Jobs {
   readonly #line: JobLine;
   readonly #reader: JobReader;
   readonly #news: JobNews;
+  readonly #watches: JobWatches;
   readonly #maxQueued: number;
   readonly #closing = new AbortController();
   #recovering = Promise.resolve();
@@ -73,6 +75,10 @@ export class Jobs {
     this.#reader = new JobReader(this.#store, this.#line, this.#log);
     this.#news = news;
     this.#maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED;
+    this.#watches = new JobWatches({
+      look: (id) => this.#reader.look(id),
+      subscribe: (id) => news.subscribe(id),
+    });
   }
 
   /**
@@ -156,23 +162,18 @@ export class Jobs {
 
   /** The job when it has finished, or as it stands after `timeoutMs` or when `signal` aborts; null when there is none. */
   async wait(id: string, timeoutMs: number, signal?: AbortSignal): Promise<Job | null> {
-    const deadline = performance.now() + timeoutMs;
-    using news = this.#news.subscribe(id);
-    for (;;) {
-      const job = await this.get(id);
-      const leftMs = deadline - performance.now();
-      if (!job || job.finished_at !== null || leftMs <= 0 || signal?.aborted) return job;
-      await news.next(Math.min(LOOK_MS, leftMs), signal);
-    }
+    const over = AbortSignal.timeout(timeoutMs);
+    const looks = this.#watches.looks(id, signal ? AbortSignal.any([over, signal]) : over);
+    for await (const { end } of looks) if (end) return end.data;
+    return this.get(id);
   }
 
   /**
    * The job's events after `lastEventId`, those of the past at once, then as they happen. Ends after the terminal one, when `signal`
    * aborts, or when the job is deleted.
    */
-  async *events(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
-    using news = this.#news.subscribe(id);
-    yield* followJob(() => this.#reader.look(id), news, lastEventId, signal);
+  events(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
+    return followJob(this.#watches.looks(id, signal), lastEventId);
   }
 
   /** Whether a queued or running job needs this model or dataset. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { type AppOptions, createApp } from '../../src/http/app.ts';
+import { OpenAnswers, type OpenAnswersLimits } from '../../src/http/open-answers.ts';
 import { ModelReader } from '../../src/intake/model-reader.ts';
 import { type AnalysisLimits, StructureAnalyses } from '../../src/intake/structure-analyses.ts';
 import { Jobs } from '../../src/jobs/job-service.ts';
@@ -37,6 +38,7 @@ export interface TestAppOptions extends Partial<Limits> {
   readonly disk?: string;
   readonly minFreeBytes?: number;
   readonly analysisLimits?: Partial<AnalysisLimits>;
+  readonly eventStreams?: OpenAnswersLimits;
 }
 
 /** What the app stands on: the jobs, and how they are closed. */
@@ -48,7 +50,13 @@ export interface Place {
 
 /** The app on a data directory of its own. Without `openJobs` there is no queue, and a request that asks one fails. */
 export async function openTestApp(
-  { disk = tmpdir(), minFreeBytes = 0, analysisLimits = {}, ...limits }: TestAppOptions = {},
+  {
+    disk = tmpdir(),
+    minFreeBytes = 0,
+    analysisLimits = {},
+    eventStreams = { inAll: 100, perClient: 100 },
+    ...limits
+  }: TestAppOptions = {},
   openJobs: (place: Place) => Promise<{ jobs: Jobs; close(): Promise<void> }> = withoutQueue,
 ): Promise<TestApp> {
   const dataDirectory = await mkdtemp(join(disk, 'emp-http-'));
@@ -57,7 +65,8 @@ export async function openTestApp(
   const opened = await openJobs({ dataDirectory, store, log });
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
   const reader = new ModelReader(store.root);
-  const services = { store, jobs: opened.jobs, reader, analyses, log };
+  const openAnswers = new OpenAnswers(eventStreams);
+  const services = { store, jobs: opened.jobs, reader, analyses, openAnswers, log };
   const app = await createApp({
     ...services,
     maxUploadBytes: 64 * 2 ** 20,

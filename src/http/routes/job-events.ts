@@ -6,14 +6,15 @@ import { viewOfJob } from '../job-view.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
+import { StreamHeartbeats } from '../stream-heartbeats.ts';
 import { whenGone } from '../when-gone.ts';
 import { getJob } from './jobs.ts';
 
-/** Proxies drop connections on which nothing moves for a minute, some for half of one. */
 const HEARTBEAT_MS = 15_000;
 
 /** A job's events as they happen, and those that a reader missed. */
-export function registerJobEvents(app: App, { jobs, closing }: Services): void {
+export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Services): void {
+  const heartbeats = new StreamHeartbeats(HEARTBEAT_MS);
   app.get(
     '/v1/jobs/:id/events',
     {
@@ -24,7 +25,7 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
         operationId: 'followJob',
         summary: 'Follow a job (Server-Sent Events)',
         description:
-          'Events `progress` (data: stage and percent), then one of `succeeded`, `failed`, `canceled` (data: the job), after which the stream ends.',
+          'Events `progress` (data: stage and percent), then one of `succeeded`, `failed`, `canceled` (data: the job), after which the stream ends. Each stream that is open counts towards the limits of a client and of all, beyond which a new one is refused.',
         params: idParamsSchema,
         ...describeOperation(
           {
@@ -47,12 +48,16 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
           },
           'not_found',
           'invalid_request',
+          'not_ready',
         ),
       },
     },
     async (request, reply) => {
       const { id } = request.params;
       const lastEventId = readLastEventId(request.headers['last-event-id']);
+      using place = openAnswers.open(request.ip);
+      if (!place)
+        throw new EmpError('not_ready', 'too many event streams are open; try again, or poll the job');
       const job = await getJob(jobs, id);
       const signal = AbortSignal.any([closing, whenGone(reply)]);
       const events = jobs.events(id, lastEventId, signal);
@@ -72,7 +77,7 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
         ...ANY_CONTENT,
       });
       raw.flushHeaders();
-      const heartbeat = setInterval(() => raw.write(': still here\n\n'), HEARTBEAT_MS);
+      using _heartbeat = heartbeats.start(raw);
       try {
         if (first) raw.write(format(first.value));
         for await (const event of events) {
@@ -81,7 +86,6 @@ export function registerJobEvents(app: App, { jobs, closing }: Services): void {
       } catch (error) {
         if (!signal.aborted) request.log.error({ err: error }, 'event stream failed');
       } finally {
-        clearInterval(heartbeat);
         raw.end();
       }
       return reply;

@@ -46,7 +46,7 @@ const HEADERS = [
     name: 'Prefer',
     in: 'header',
     schema: { type: 'string', example: 'wait=30' },
-    description: `\`wait=N\`: answer when the job has finished, or after N seconds (at most ${MAX_WAIT_SECONDS}).`,
+    description: `\`wait=N\`: answer when the job has finished, or after N seconds (at most ${MAX_WAIT_SECONDS}). Where too many wait it is passed over: the answer is at once, without \`Preference-Applied\`.`,
   },
 ];
 
@@ -54,7 +54,7 @@ const LOCATION = { Location: { schema: { type: 'string' }, description: 'The pat
 
 /** Jobs: a model and a recipe, computed in the background. */
 export function registerJobs(app: App, services: Services): void {
-  const { jobs, closing } = services;
+  const { jobs, openAnswers, closing } = services;
 
   app.post(
     '/v1/jobs',
@@ -109,6 +109,9 @@ export function registerJobs(app: App, services: Services): void {
       reply.header('location', `/v1/jobs/${job.id}`);
       const seconds = parsePreferWait(request.headers.prefer);
       if (seconds === null) return reply.code(202).send(viewOfJob(job));
+      using place = openAnswers.open(request.ip);
+      // A preference need not be honored (RFC 7240).
+      if (!place) return reply.code(202).send(viewOfJob(job));
       reply.header('preference-applied', `wait=${seconds}`);
       const signal = AbortSignal.any([closing, gone]);
       const latest = (await jobs.wait(job.id, seconds * 1000, signal)) ?? job;
