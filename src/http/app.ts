@@ -109,10 +109,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     const { raw } = request;
     reply.headers({ 'x-request-id': request.id, ...ANY_CONTENT });
     checkRequest(raw, hosts);
-    if (connections.isSurplus(raw.socket) && request.routeOptions.url !== HEALTH_PATH) {
-      reply.header('connection', 'close');
+    if (connections.isSurplus(raw.socket) && request.routeOptions.url !== HEALTH_PATH)
       throw new EmpError('not_ready', 'too many connections are open; try again');
-    }
     if (closing.signal.aborted) throw new EmpError('not_ready', 'the service is being stopped');
     done();
   });
@@ -128,9 +126,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     const patience = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);
     app.server.once('close', () => clearTimeout(patience));
   });
-  app.addHook('onSend', async (_request, reply) => {
-    // A connection kept alive would hold the closing server until its client lets go.
-    if (closing.signal.aborted) reply.header('connection', 'close');
+  app.addHook('onSend', async ({ raw }, reply) => {
+    // A connection kept alive would hold the closing server until its client lets go, or keep others out.
+    if (closing.signal.aborted || connections.isSurplus(raw.socket)) reply.header('connection', 'close');
   });
 
   const services: Services = { ...given, closing: closing.signal };

@@ -204,10 +204,14 @@ describe('a client that goes away while its archive is unpacked', () => {
       await once(socket, 'connect');
       const body = formOf([[part, file, zip]]);
       socket.write(
-        `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
+        `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
       );
       socket.write(body);
-      while ((await unpacked()) < 2 ** 20) await sleep(2);
+      const deadline = Date.now() + 20_000;
+      while ((await unpacked()) < 2 ** 20) {
+        assert.ok(Date.now() < deadline, 'nothing is unpacked');
+        await sleep(2);
+      }
       socket.destroy();
       for (let i = 0; i < 250 && (await service.leftOver()).length > 0; i++) await sleep(20);
       assert.deepEqual(await service.leftOver(), []);

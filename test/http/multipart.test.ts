@@ -45,7 +45,7 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
         const socket = connect(port, '127.0.0.1');
         await once(socket, 'connect');
         socket.write(
-          `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
+          `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
         );
         socket.write(body.slice(0, (i * body.length) / 40));
         await sleep(i % 8);
