@@ -1,14 +1,14 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chown, mkdtemp, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { freePort } from './free-port.ts';
-import { type Service, startProcess, untilReady } from './service.ts';
+import { type RestartableService, startProcess, startRestartable } from './service.ts';
 
 /** Starts Debian's PostgreSQL on a new cluster in a folder of its own. Stop it in `after`. */
-export async function startPostgres(): Promise<Service & { restart(): Promise<void> }> {
+export async function startPostgres(): Promise<RestartableService> {
   const binaries = await findBinaries();
   const user = unprivilegedUser();
   const directory = await mkdtemp(join(tmpdir(), 'emp-postgres-'));
@@ -18,32 +18,18 @@ export async function startPostgres(): Promise<Service & { restart(): Promise<vo
   await promisify(execFile)(join(binaries, 'initdb'), cluster, { ...user, cwd: directory });
   const port = await freePort();
   const args = ['-D', data, '-p', String(port), '-k', directory, '-h', '127.0.0.1', '-c', 'fsync=off'];
+  const start = () => startProcess(join(binaries, 'postgres'), args, { ...user, cwd: directory });
   const url = `postgres://emp@127.0.0.1:${port}/postgres`;
-  const start = async () => {
-    const server = startProcess(join(binaries, 'postgres'), args, { ...user, cwd: directory });
-    await untilReady(server, async () => {
-      const client = new Client({ connectionString: url });
-      await client.connect();
-      await client.end();
-    });
-    return server;
+  const ask = async () => {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    await client.end();
   };
-  let server = await start();
-  return {
-    url,
-    async restart() {
-      await server.stop('SIGINT');
-      server = await start();
-    },
-    async stop() {
-      await server.stop('SIGINT');
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
+  return startRestartable(url, directory, start, ask, 'SIGINT');
 }
 
 /** Debian keeps the server's programs, one folder a major version, out of the PATH; elsewhere they are in it. */
-async function findBinaries(): Promise<string> {
+export async function findBinaries(): Promise<string> {
   const root = '/usr/lib/postgresql';
   const versions = await readdir(root).catch(() => []);
   const newest = versions.map(Number).sort((a, b) => b - a)[0];

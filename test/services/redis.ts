@@ -1,11 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from './free-port.ts';
-import { type Service, startProcess, untilReady } from './service.ts';
+import { type RestartableService, startProcess, startRestartable } from './service.ts';
 
-export interface RedisService extends Service {
+export interface RedisService extends RestartableService {
   readonly port: number;
   /** Stops it where it stands, until `thaw`. */
   freeze(): void;
@@ -21,9 +21,9 @@ export async function startRedis(...options: string[]): Promise<RedisService> {
 export async function startRedisAt(port: number, ...options: string[]): Promise<RedisService> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-redis-'));
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--appendonly', 'yes'];
-  const server = startProcess('redis-server', [...args, '--save', '', ...options], { cwd: directory });
+  const start = () => startProcess('redis-server', [...args, '--save', '', ...options], { cwd: directory });
   const url = `redis://127.0.0.1:${port}`;
-  await untilReady(server, async () => {
+  const ask = async () => {
     const client = new Redis(url, { lazyConnect: true, retryStrategy: null });
     client.on('error', () => {});
     try {
@@ -31,16 +31,12 @@ export async function startRedisAt(port: number, ...options: string[]): Promise<
     } finally {
       client.disconnect();
     }
-  });
+  };
+  const service = await startRestartable(url, directory, start, ask, 'SIGTERM');
   return {
-    url,
+    ...service,
     port,
-    freeze: () => server.signal('SIGSTOP'),
-    thaw: () => server.signal('SIGCONT'),
-    async stop() {
-      server.signal('SIGCONT');
-      await server.stop('SIGTERM');
-      await rm(directory, { recursive: true, force: true });
-    },
+    freeze: () => service.signal('SIGSTOP'),
+    thaw: () => service.signal('SIGCONT'),
   };
 }

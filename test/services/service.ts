@@ -1,11 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A server that a test started. */
 export interface Service {
   readonly url: string;
   stop(): Promise<void>;
+}
+
+/** One whose process a test may disturb; its port and its data stay. */
+export interface RestartableService extends Service {
+  /** What the server keeps. */
+  readonly directory: string;
+  /** Sends a signal that the server survives. */
+  signal(signal: NodeJS.Signals): void;
+  /** Ends the server. */
+  halt(signal: NodeJS.Signals): Promise<void>;
+  /** Ends it where it runs, starts it again, and waits until it answers. */
+  restart(): Promise<void>;
 }
 
 export interface RunningProcess {
@@ -42,6 +55,39 @@ export function startProcess(
       if (ended()) return;
       child.kill(signal);
       await once(child, 'exit');
+    },
+  };
+}
+
+/**
+ * Starts a server that keeps its data in `directory`, which `stop` removes.
+ * @param start starts the server's process
+ * @param ask resolves when the server answers
+ * @param stopSignal ends it in order
+ */
+export async function startRestartable(
+  url: string,
+  directory: string,
+  start: () => RunningProcess,
+  ask: () => Promise<unknown>,
+  stopSignal: NodeJS.Signals,
+): Promise<RestartableService> {
+  let server = start();
+  await untilReady(server, ask);
+  return {
+    url,
+    directory,
+    signal: (signal) => server.signal(signal),
+    halt: (signal) => server.stop(signal),
+    async restart() {
+      await server.stop(stopSignal);
+      server = start();
+      await untilReady(server, ask);
+    },
+    async stop() {
+      server.signal('SIGCONT');
+      await server.stop(stopSignal);
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }
