@@ -89,7 +89,7 @@ export class Client {
 
   /** A file's bytes; null when they cannot be had. */
   async download(url: string): Promise<Uint8Array | null> {
-    const response = await this.#persist(url, async () => ({}));
+    const response = await this.#persist(url, async () => ({})).catch(() => null);
     return response && (await response.bytes());
   }
 

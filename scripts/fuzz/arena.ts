@@ -62,24 +62,37 @@ const HONEST = [503, 507];
 /** In this time `/healthz` has been asked. */
 const ASKED_MS = 60;
 
+/** Starts a service on an empty data directory. */
+type StartService = (dataDirectory: string) => Promise<Server>;
+
+async function startWarm(dataDirectory: string): Promise<Server> {
+  const service = await startServer(SERVICE, { DATA_DIR: dataDirectory, LOG_LEVEL: 'fatal' });
+  await warmUp(service.baseUrl);
+  return service;
+}
+
 /** A service in processes of its own, struck with one hostile input after the other and watched from outside. */
 export class Arena implements AsyncDisposable {
   readonly #bounds: Bounds;
   readonly #directory: string;
   readonly #idle: Server;
+  readonly #start: StartService;
   #service: Server | null = null;
   #health: HealthWatch | null = null;
   #before: TreeUsage = { memoryBytes: 0, cpuSeconds: 0 };
 
-  private constructor(bounds: Bounds, directory: string, idle: Server) {
+  private constructor(bounds: Bounds, directory: string, idle: Server, start: StartService) {
     this.#bounds = bounds;
+    this.#start = start;
     this.#directory = directory;
     this.#idle = idle;
   }
 
-  static async open(bounds: Bounds = BOUNDS): Promise<Arena> {
+  /** @param start a service that is ready for what is measured; the tests have their own */
+  static async open(bounds: Bounds = BOUNDS, start: StartService = startWarm): Promise<Arena> {
     const directory = await mkdtemp(join(tmpdir(), 'emp-fuzz-'));
-    return new Arena(bounds, directory, await startServer(new URL('./idle-server.ts', import.meta.url), {}));
+    const idle = await startServer(new URL('./idle-server.ts', import.meta.url), {});
+    return new Arena(bounds, directory, idle, start);
   }
 
   /** Sends an attack, waits until the service is quiet again, and says what it did. After a finding the next one meets a new service. */
@@ -125,9 +138,8 @@ export class Arena implements AsyncDisposable {
   async #ready(): Promise<Server> {
     if (this.#service) return this.#service;
     const data = await mkdtemp(join(this.#directory, 'data-'));
-    const service = await startServer(SERVICE, { DATA_DIR: data, LOG_LEVEL: 'fatal' });
+    const service = await this.#start(data);
     this.#service = service;
-    await warmUp(service.baseUrl);
     this.#before = await readTreeUsage(service.pid ?? 0);
     this.#health = new HealthWatch(`${service.baseUrl}/healthz`, `${this.#idle.baseUrl}/healthz`);
     return service;
