@@ -92,7 +92,9 @@ export class Arena implements AsyncDisposable {
   static async open(bounds: Bounds = BOUNDS, start: StartService = startWarm): Promise<Arena> {
     const directory = await mkdtemp(join(tmpdir(), 'emp-fuzz-'));
     const idle = await startServer(new URL('./idle-server.ts', import.meta.url), {});
-    return new Arena(bounds, directory, idle, start);
+    const arena = new Arena(bounds, directory, idle, start);
+    await arena.#ready();
+    return arena;
   }
 
   /** Sends an attack, waits until the service is quiet again, and says what it did. After a finding the next one meets a new service. */

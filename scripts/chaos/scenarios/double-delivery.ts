@@ -50,7 +50,7 @@ export const DOUBLE_DELIVERY: readonly Scenario[] = [
         const id = await ledger.submit();
         const again = async () => {
           ledger.injected();
-          await messages.add('prune', { model_id: 'mdl_of_the_record' }, { jobId: id });
+          await messages.addBulk([{ name: 'prune', data: { model_id: 'mdl_0' }, opts: { jobId: id } }]);
         };
         await site.client.until(id, ({ progress }) => progress?.stage === 'curvature');
         await again();

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PATIENCE_MS } from '../client.ts';
 import type { Scenario, Trial } from '../scenario.ts';
 
-/** Room for a few jobs and their files. */
-const DISK_MEBIBYTES = 64;
+/** What the service keeps free unless told otherwise, and room for a few jobs and their files. */
+const DISK_MEBIBYTES = 256 + 64;
 /** Longer than all attempts of a job take. */
 const FULL_MS = 10_000;
 const PAGE = 4096;
