@@ -32,7 +32,7 @@ export class ChildFailure extends Error {
 }
 
 /** A child that holds a larger share of its memory when its work is done ends, so that memory comes back. */
-const KEPT_SHARE = 0.25;
+const KEPT_SHARE = 0.125;
 
 /**
  * Processes that compute what this one must not: what they work on may loop for ever, ask for any amount of memory, or crash native code. Each does one thing at a time, within limits

@@ -24,13 +24,13 @@ const KEPT_CHARACTERS = 4000;
 
 /**
  * Sets limits on the shell's own process, which then becomes the program: a core file is not written, and where memory runs out all the same, Linux ends this process before any
- * other. It also ends it with its parent, whatever it is doing then. What a system does not know or a stricter limit forbids is passed over.
+ * other. It also ends it with its parent, whatever it is doing then. What a system does not know or a stricter limit forbids is passed over. What computes gives way to what answers.
  */
 const LIMITED = `
 { echo 1000 >/proc/self/oom_score_adj; ulimit -c 0; ulimit -d "$1"; } 2>/dev/null
 shift
-setpriv --pdeathsig KILL true 2>/dev/null && exec setpriv --pdeathsig KILL "$@"
-exec "$@"`;
+setpriv --pdeathsig KILL true 2>/dev/null && exec setpriv --pdeathsig KILL nice -n 10 "$@"
+exec nice -n 10 "$@"`;
 
 /** V8 reserves as much for the code of each thread, which counts as taken. */
 const CODE_RANGE_MEBIBYTES = 544;

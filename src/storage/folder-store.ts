@@ -81,16 +81,16 @@ export class FolderStore implements Store {
     await syncTree(upload.directory);
     await index.add(record);
     try {
-      await rename(upload.directory, this.#path(kind, record.id));
-    } catch (error) {
-      if (!isCode(error, 'ENOTEMPTY', 'EEXIST')) {
-        await index.remove(record);
-        throw error;
+      while (!(await renameUnless(upload.directory, this.#path(kind, record.id), 'ENOTEMPTY', 'EEXIST'))) {
+        const existing = await this.readRecord<T>(kind, record.id);
+        // Without one, it was removed a moment ago: the place is free.
+        if (!existing) continue;
+        if (existing.created_at !== record.created_at) await index.remove(record);
+        await upload.discard();
+        return { record: existing, created: false };
       }
-      await upload.discard();
-      const existing = await this.readRecord<T>(kind, record.id);
-      if (existing?.created_at !== record.created_at) await index.remove(record);
-      if (existing) return { record: existing, created: false };
+    } catch (error) {
+      await index.remove(record);
       throw error;
     }
     await sync(join(this.root, kind));

@@ -29,6 +29,10 @@ export async function publish<T extends StoredRecord>(
   return store.publish(kind, upload, record);
 }
 
+async function repeat(times: number, act: (round: number) => Promise<unknown>): Promise<void> {
+  for (let round = 0; round < times; round++) await act(round);
+}
+
 async function fill(directory: string, files: Record<string, string>): Promise<void> {
   for (const [name, content] of Object.entries(files)) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
@@ -119,6 +123,27 @@ export function storeConformance(open: () => Promise<Store>): void {
           data.filter(({ id }) => id === record.id),
           [first],
         );
+      });
+
+      test('what is published while it is removed is there or not: nobody fails', async () => {
+        const record = recordOf(kind);
+        await Promise.all(
+          [store, other].flatMap((one, nth) => [
+            repeat(60, (round) =>
+              publish(
+                one,
+                kind,
+                { ...record, created_at: new Date(2 * round + nth).toISOString() },
+                { a: 'b' },
+              ),
+            ),
+            repeat(120, () => one.remove(kind, record.id)),
+          ]),
+        );
+        await store.remove(kind, record.id);
+        await publish(store, kind, record);
+        assert.deepEqual(await store.readRecord(kind, record.id), record);
+        await store.remove(kind, record.id);
       });
 
       test('a file is read whole or by range', async () => {
