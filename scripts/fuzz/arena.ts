@@ -52,7 +52,7 @@ export interface Observation {
 const MEBIBYTE = 2 ** 20;
 const SAMPLE_MS = 100;
 /** Memory is given back by and by. */
-const SETTLE_MS = 5000;
+const SETTLE_MS = 20_000;
 /** The machine has other things to do: beyond this the service is ended. */
 const SAFETY_MEBIBYTES = Math.min(8 * 1024, totalmem() / MEBIBYTE / 2);
 /** An answer may be this much, and a few times what was sent. */

@@ -23,7 +23,7 @@ const THREADS = Math.min(2, availableParallelism());
 /** An answer takes a second at most, so that the last one waits for half a minute. */
 const MAX_WAITING = 64;
 /** A thread that nobody needs ends, and its heap with it. */
-const IDLE_MS = 5000;
+const IDLE_MS = 2000;
 /** From here on, ending a thread saves more than the next one's start costs. */
 const ENDED_BYTES = 16 * MEBIBYTE;
 /** Of a thread, beside what the JSON takes: 100,000 groups and their answer. */

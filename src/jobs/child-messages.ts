@@ -5,11 +5,11 @@ export type ToChild<Request> =
   | { readonly kind: 'run'; readonly request: Request }
   | { readonly kind: 'stop'; readonly reason: unknown };
 
-/** From a child to its parent: news of the work, then how it ended and what memory the child has then. */
+/** From a child to its parent: news of the work, then how it ended and by how much the child has grown since its start. */
 export type FromChild<Answer, News> =
   | { readonly kind: 'news'; readonly news: News }
-  | { readonly kind: 'done'; readonly answer: Answer; readonly residentBytes: number }
-  | ({ readonly kind: 'failed'; readonly residentBytes: number } & ToldError);
+  | { readonly kind: 'done'; readonly answer: Answer; readonly grownBytes: number }
+  | ({ readonly kind: 'failed'; readonly grownBytes: number } & ToldError);
 
 /** An error in a form that can be sent. */
 export interface ToldError {

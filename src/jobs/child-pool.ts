@@ -31,8 +31,8 @@ export class ChildFailure extends Error {
   }
 }
 
-/** A child that holds a larger share of its memory when its work is done ends, so that memory comes back. */
-const KEPT_SHARE = 0.125;
+/** A child that has grown by more when its work is done ends, so that memory comes back. Loading onnxruntime takes half of it. */
+const KEPT_BYTES = 128 * 2 ** 20;
 
 /**
  * Processes that compute what this one must not: what they work on may loop for ever, ask for any amount of memory, or crash native code. Each does one thing at a time, within limits
@@ -40,7 +40,6 @@ const KEPT_SHARE = 0.125;
  */
 export class ChildPool<Request, Answer, News = never> {
   readonly #start: () => LimitedChild<Request, Answer, News>;
-  readonly #keptBytes: number;
   readonly #idle = new Set<LimitedChild<Request, Answer, News>>();
   readonly #all = new Set<LimitedChild<Request, Answer, News>>();
 
@@ -50,7 +49,6 @@ export class ChildPool<Request, Answer, News = never> {
    */
   constructor(program: URL, env: NodeJS.ProcessEnv, limits: ChildLimits) {
     this.#start = () => new LimitedChild(fileURLToPath(program), env, limits);
-    this.#keptBytes = KEPT_SHARE * limits.memoryMebibytes * 2 ** 20;
   }
 
   /** Starts a child ahead of the first request. */
@@ -82,11 +80,11 @@ export class ChildPool<Request, Answer, News = never> {
     child.listener = (message) => {
       if (message.kind === 'news') return onNews?.(message.news);
       if (message.kind === 'done') {
-        this.#giveBack(child, message.residentBytes);
+        this.#giveBack(child, message.grownBytes);
         return resolve(message.answer);
       }
       if (message.kind === 'gone') return reject(new ChildFailure(how, message));
-      this.#giveBack(child, message.residentBytes);
+      this.#giveBack(child, message.grownBytes);
       const { code, text, findings, stack } = message;
       reject(code ? new EmpError(code, text, findings) : Object.assign(new Error(text), { stack }));
     };
@@ -115,10 +113,10 @@ export class ChildPool<Request, Answer, News = never> {
     return child;
   }
 
-  #giveBack(child: LimitedChild<Request, Answer, News>, residentBytes: number): void {
+  #giveBack(child: LimitedChild<Request, Answer, News>, grownBytes: number): void {
     child.listener = () => {};
     if (child.isKilled) return;
-    if (residentBytes > this.#keptBytes) child.kill();
+    if (grownBytes > KEPT_BYTES) child.kill();
     else this.#idle.add(child);
   }
 }

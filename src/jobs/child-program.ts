@@ -27,6 +27,7 @@ export function serveParent<Request, Answer, News = never>(
   };
   const tell = (news: News) => say({ kind: 'news', news });
   const program = `emp ${basename(process.argv[1] ?? '', '.ts')}`;
+  const bytesAtStart = process.memoryUsage.rss();
   let stop = new AbortController();
   process.on('message', async (message: ToChild<Request>) => {
     if (message.kind === 'stop') return stop.abort(message.reason);
@@ -37,7 +38,7 @@ export function serveParent<Request, Answer, News = never>(
       (error: unknown) => ({ kind: 'failed', ...toldError(error) }) as const,
     );
     process.title = `${program} idle`;
-    say({ ...said, residentBytes: process.memoryUsage.rss() });
+    say({ ...said, grownBytes: process.memoryUsage.rss() - bytesAtStart });
   });
 }
 
