@@ -111,7 +111,7 @@ export interface Config {
   readonly maxJsonBytes: number;
   /** Event streams and answers that wait for a job's end, open at the same time. */
   readonly eventStreams: { readonly inAll: number; readonly perClient: number };
-  /** Jobs computed at the same time, each in a process of its own. */
+  /** Jobs of the long lane computed at the same time, each in a process of its own. */
   readonly workerConcurrency: number;
   /** Threads of one job. */
   readonly workerThreads: number;

@@ -10,7 +10,7 @@ import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openJobs } from './jobs/job-service.ts';
-import { startWorker } from './jobs/worker.ts';
+import { startWorkers } from './jobs/workers.ts';
 import { FolderStore } from './storage/folder-store.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
@@ -52,7 +52,7 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
         executionProviders: providers,
         jobLimits: limits,
       } = config;
-      const worker = await startWorker({ store, backend, concurrency, threads, providers, limits, log });
+      const worker = await startWorkers({ store, backend, concurrency, threads, providers, limits, log });
       opened.push(() => worker.close());
       if (config.heartbeatFile) {
         const heartbeat = await startHeartbeat({ path: config.heartbeatFile, backend, log });

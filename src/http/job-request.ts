@@ -8,12 +8,12 @@ import { prepareSamples, sampleFiles } from '../intake/prepare-samples.ts';
 import { prepareScores, scoreFile } from '../intake/prepare-scores.ts';
 import type { Asker } from '../intake/slots.ts';
 import type { JobRequest } from '../jobs/job.ts';
-import { type Recipe, recipeSchema } from '../recipe/recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import { jobRequestSchema } from './job-schemas.ts';
 import { REQUEST_BOUNDS } from './json-body.ts';
 import { parseBoundedJson } from './json-bounds.ts';
 import { receiveParts } from './multipart.ts';
 import { namingFields, parseBody } from './problem.ts';
-import { jobRequestSchema, metadataSchema } from './schemas.ts';
 import type { Services } from './services.ts';
 
 /** A job about to be submitted. */
@@ -31,11 +31,11 @@ const EVALUATION = { inputs: 'evaluation', labels: 'evaluation_labels' };
  * @throws EmpError `invalid_request` naming the fields, also where a resource is not there
  */
 export async function prepareJob(body: unknown, services: Services, asker: Asker): Promise<PreparedJob> {
-  const { recipe, metadata, ...ids } = parseBody(jobRequestSchema, body ?? {});
+  const { recipe, priority, metadata, ...ids } = parseBody(jobRequestSchema, body ?? {});
   try {
     await using inputs = await readJobInputs(services.store, ids);
     const planned = await plan(recipe, inputs, services, asker);
-    return { request: { ...planned, metadata }, publish: async () => {} };
+    return { request: { ...planned, priority, metadata }, publish: async () => {} };
   } catch (error) {
     throw namingFields(error);
   }
@@ -68,13 +68,15 @@ export async function receiveJob(
       ...sampleFiles(uploads.calibration, CALIBRATION),
       ...sampleFiles(uploads.evaluation, EVALUATION),
     },
-    texts: ['recipe', 'metadata'],
+    texts: ['recipe', 'priority', 'metadata'],
     maxBytes,
     upload: uploads.model,
     signal,
   });
-  const recipe = parsePart(texts, 'recipe', recipeSchema);
-  const metadata = parsePart(texts, 'metadata', metadataSchema);
+  const schemas = jobRequestSchema.shape;
+  const recipe = parsePart(texts, 'recipe', schemas.recipe);
+  const priority = parsePart(texts, 'priority', schemas.priority);
+  const metadata = parsePart(texts, 'metadata', schemas.metadata);
   const modelFiles = files.get('model');
   if (!modelFiles) throw unusable('model', 'the part with the model is missing');
   const { record: model, inventory } = await prepareModel(
@@ -94,7 +96,7 @@ export async function receiveJob(
   const planned = await plan(recipe, inputs, services, asker);
   signal.throwIfAborted();
   return {
-    request: { ...planned, metadata },
+    request: { ...planned, priority, metadata },
     async publish() {
       await store.publish('models', uploads.model, model);
       for (const part of ['scores', 'calibration', 'evaluation'] as const) {
@@ -128,7 +130,9 @@ function parsePart<T extends z.ZodType>(
   part: string,
   schema: T,
 ): z.output<T> {
-  return parseBody(schema, parsePartJson(texts.get(part) ?? '{}', part), `/${part}`);
+  const text = texts.get(part);
+  const value = text === undefined ? undefined : parsePartJson(text, part);
+  return parseBody(schema, value, `/${part}`);
 }
 
 function parsePartJson(text: string, part: string): unknown {

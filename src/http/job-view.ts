@@ -1,6 +1,7 @@
 import type { Job } from '../jobs/job.ts';
+import { laneOf, priorityOf } from '../jobs/job-lanes.ts';
+import type { JobView } from './job-schemas.ts';
 import { createProblem, inFields } from './problem.ts';
-import type { JobView } from './schemas.ts';
 
 /** A job as clients see it: its failure as a problem, its artifacts with a place to fetch them. */
 export function viewOfJob(job: Job): JobView {
@@ -16,6 +17,10 @@ export function viewOfJob(job: Job): JobView {
     calibration_dataset_id: job.calibration_dataset_id ?? null,
     evaluation_dataset_id: job.evaluation_dataset_id ?? null,
     recipe: job.recipe,
+    priority: priorityOf(job),
+    lane: laneOf(job),
+    position: job.position,
+    eta: job.eta,
     created_at: job.created_at,
     started_at: job.started_at,
     finished_at: job.finished_at,

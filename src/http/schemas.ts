@@ -1,11 +1,7 @@
 import { z } from 'zod';
-import { JOB_STATUSES } from '../jobs/job.ts';
-import { STAGES } from '../pipeline/progress.ts';
-import { recipeSchema } from '../recipe/recipe.ts';
-import { problemSchema } from './problem.ts';
 
-const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC.' });
-const sha256 = z.string().describe('SHA-256, hexadecimal.');
+export const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC.' });
+export const sha256 = z.string().describe('SHA-256, hexadecimal.');
 
 /** What `POST /v1/thresholds` takes beside the scores, in a JSON body. */
 export const thresholdOptionsSchema = z.strictObject({
@@ -160,76 +156,3 @@ export const datasetSchema = z.discriminatedUnion('kind', [scoresDatasetSchema, 
     },
   },
 });
-
-/** The fields of a job that may hold strings chosen by the client. */
-export const metadataSchema = z
-  .record(z.string().min(1).max(64), z.string().max(512))
-  .refine((metadata) => Object.keys(metadata).length <= 32, 'must have at most 32 entries')
-  .default({})
-  .describe('Strings of yours, given back with the job.');
-
-const datasetId = z.string().max(64).nullable().default(null);
-
-export const jobRequestSchema = z
-  .strictObject({
-    model_id: z.string().max(64),
-    recipe: recipeSchema.prefault({}),
-    scores_dataset_id: datasetId.describe('The dataset of scores, for criterion `scores`.'),
-    calibration_dataset_id: datasetId.describe(
-      'The samples that data-driven criteria run the model on. `taylor`, `saliency` and their `_rms` variants need labels, others do not use them.',
-    ),
-    evaluation_dataset_id: datasetId.describe(
-      'The samples that the dense and the pruned model are compared on; for `target` with labels, for its `max_accuracy_drop` with ones that give an accuracy: not floats for squared errors.',
-    ),
-    metadata: metadataSchema,
-  })
-  .meta({
-    example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
-  });
-
-export const jobSchema = z
-  .object({
-    id: z.string(),
-    status: z
-      .enum(JOB_STATUSES)
-      .describe('While the queue cannot be asked, `queued` for every job that has not ended.'),
-    progress: z.object({
-      stage: z
-        .string()
-        .describe(
-          `In this order, each at most once: ${['queued', ...STAGES].map((stage) => `\`${stage}\``).join(', ')}.`,
-        ),
-      percent: z.number().describe('0 to 100 over the whole job.'),
-    }),
-    model_id: z.string(),
-    scores_dataset_id: z.string().nullable(),
-    calibration_dataset_id: z.string().nullable(),
-    evaluation_dataset_id: z.string().nullable(),
-    recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
-    created_at: time,
-    started_at: time.nullable(),
-    finished_at: time.nullable(),
-    error: problemSchema.nullable().describe('Why the job failed.'),
-    summary: z
-      .object({
-        n: z.int(),
-        n_keep: z.int(),
-        sparsity: z.number(),
-        n_eff: z.number().nullable().describe('Null where the scope is not global.'),
-        preserved_mass: z.number(),
-        preserved_mass_bound: z.number().nullable(),
-      })
-      .nullable(),
-    artifacts: z.array(
-      z.object({
-        name: z.string(),
-        media_type: z.string(),
-        size_bytes: z.int(),
-        sha256,
-        url: z.string().describe('A path on this server.'),
-      }),
-    ),
-    metadata: z.record(z.string(), z.string()),
-  })
-  .meta({ id: 'Job' });
-export type JobView = z.output<typeof jobSchema>;

@@ -3,6 +3,7 @@ import type { ModelInventory } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import type { JobRequest } from '../jobs/job.ts';
+import type { Turn } from '../jobs/job-lanes.ts';
 import type { DatasetRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
 import type { JobInputs } from './plan-job.ts';
@@ -20,7 +21,7 @@ const CONTENT_FILES = { scores: 'arrays.json', samples: 'samples.json' };
  */
 export async function readJobInputs(
   store: Store,
-  ids: Omit<JobRequest, 'recipe' | 'metadata'>,
+  ids: Omit<JobRequest, 'recipe' | 'metadata' | keyof Turn>,
 ): Promise<JobInputs & AsyncDisposable> {
   const { model_id: id } = ids;
   const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');

@@ -22,6 +22,7 @@ import type { Recipe } from '../recipe/recipe.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
 import { kanStructures } from '../structure/kan-checkpoint.ts';
 import { describeStructures, type StructureOverview } from '../structure/overview.ts';
+import { chooseLane } from './choose-lane.ts';
 
 /** What the ids of a job stand for; null where it has none. */
 export interface JobInputs {
@@ -41,7 +42,7 @@ export async function planJob(
   recipe: Recipe,
   inputs: JobInputs,
   structures: StructureOverview | null,
-): Promise<Omit<JobRequest, 'metadata'>> {
+): Promise<Omit<JobRequest, 'metadata' | 'priority'>> {
   const { model, scores, calibration, evaluation } = inputs;
   const { inventory } = model;
   refuseUnmetNeeds(recipe, {
@@ -67,6 +68,7 @@ export async function planJob(
     calibration_dataset_id: calibration?.id ?? null,
     evaluation_dataset_id: evaluation?.id ?? null,
     recipe,
+    lane: chooseLane(recipe, inventory, evaluation),
   };
 }
 

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
 import { answerInTime } from './answer-in-time.ts';
 import type { BulkMessage, JobQueue } from './backends/backend.ts';
-import type { JobRecord } from './job.ts';
+import { type JobRecord, startOf } from './job.ts';
+import { messagePriority, NO_PROSPECT, type Prospect } from './job-lanes.ts';
+import type { LaneOutlook } from './lane-outlook.ts';
 
 /** Of every job that the queue knows, whatever its state; `failed` are those whose result is being written. */
 const KNOWN = ['waiting', 'active', 'delayed', 'prioritized', 'failed'] as const;
@@ -11,11 +13,17 @@ const AT_ONCE = 500;
 const LOOK_MS = 2000;
 
 /** What the queue knows of a job. */
-export interface QueuedJob {
+export interface QueuedJob extends Prospect {
   readonly isRunning: boolean;
-  /** Milliseconds: when its last attempt began. */
-  readonly processedOn?: number | undefined;
+  /** When its attempt began; null unless it runs. */
+  readonly started_at: string | null;
   readonly progress: unknown;
+}
+
+/** What was known of a job, and whether it is out of the line: one that runs stays. */
+export interface Removal {
+  readonly queued: QueuedJob | undefined;
+  readonly isOut: boolean;
 }
 
 /** Attempts in all, and the pause before the second, doubled before each further one. */
@@ -24,19 +32,28 @@ export interface Retry {
   readonly backoffMs: number;
 }
 
-/** The queue as a line of jobs. Whatever is asked, one question serves any number of jobs. */
+/** Unfinished jobs by what they wait for. */
+export interface JobCounts {
+  readonly queued: number;
+  readonly running: number;
+  readonly retrying: number;
+}
+
+/** The queue of a lane as a line of jobs. Whatever is asked, one question serves any number of jobs. */
 export class JobLine {
   readonly #queue: JobQueue;
+  readonly #outlook: LaneOutlook;
   readonly #log: Logger;
   readonly #retry: Retry;
 
-  constructor(queue: JobQueue, log: Logger, retry: Retry) {
+  constructor(queue: JobQueue, outlook: LaneOutlook, log: Logger, retry: Retry) {
     this.#queue = queue;
+    this.#outlook = outlook;
     this.#log = log;
     this.#retry = retry;
   }
 
-  /** Puts jobs at the end, but for those that are in the line. @throws EmpError not_ready */
+  /** Puts jobs at the end of those of their priority, but for those that are in the line. @throws EmpError not_ready */
   async add(records: readonly JobRecord[]): Promise<void> {
     const messages = records.map((record) => this.#messageOf(record));
     for (let i = 0; i < messages.length; i += AT_ONCE)
@@ -47,21 +64,8 @@ export class JobLine {
    * What the queue knows of each; undefined of those that it has never heard of, or forgotten. It may have ended since the store was asked.
    * @throws EmpError not_ready
    */
-  async look(ids: readonly string[]): Promise<(QueuedJob | undefined)[]> {
-    const [active, jobs] = await this.#ask(
-      Promise.all([
-        this.#queue.getRanges(['active'], 0, -1),
-        Promise.all(ids.map((id) => this.#queue.getJob(id))),
-      ]),
-      LOOK_MS,
-    );
-    const running = new Set(active);
-    return jobs.map((job, i) => {
-      if (!job) return undefined;
-      const { processedOn, progress, finishedOn } = job;
-      // With its last attempt over, its result is being written.
-      return { isRunning: running.has(ids[i] ?? '') || finishedOn !== undefined, processedOn, progress };
-    });
+  look(records: readonly JobRecord[]): Promise<(QueuedJob | undefined)[]> {
+    return this.#ask(this.#look(records), LOOK_MS);
   }
 
   /** The ids of all jobs in the line. @throws EmpError not_ready */
@@ -69,19 +73,20 @@ export class JobLine {
     return new Set(await this.#ask(this.#queue.getRanges([...KNOWN], 0, -1)));
   }
 
-  /** Takes a job that is not running out of the line. Returns what was known of it, and whether it is out. @throws EmpError not_ready */
-  async remove(id: string): Promise<{ readonly queued: QueuedJob | undefined; readonly isOut: boolean }> {
-    const [queued] = await this.look([id]);
+  /** Takes a job that is not running out of the line. @throws EmpError not_ready */
+  async remove(record: JobRecord): Promise<Removal> {
+    const { id } = record;
+    const [queued] = await this.look([record]);
     await this.#ask(this.#queue.remove(id));
     return { queued, isOut: (await this.#ask(this.#queue.getJobState(id))) === 'unknown' };
   }
 
-  /** Unfinished jobs by what they wait for. @throws EmpError not_ready */
-  async counts(): Promise<{ queued: number; running: number; retrying: number }> {
-    const { waiting, active, delayed } = await this.#ask(
-      this.#queue.getJobCounts('waiting', 'active', 'delayed'),
-    );
-    return { queued: waiting ?? 0, running: active ?? 0, retrying: delayed ?? 0 };
+  /** @throws EmpError not_ready */
+  async counts(): Promise<JobCounts> {
+    // `waiting` are those without a priority: of an earlier version, or of a worker that died.
+    const counts = await this.#ask(this.#queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed'));
+    const { waiting = 0, prioritized = 0, active = 0, delayed = 0 } = counts;
+    return { queued: waiting + prioritized, running: active, retrying: delayed };
   }
 
   /** The jobs that have failed for good and whose worker did not come to say so. @throws EmpError not_ready */
@@ -92,11 +97,36 @@ export class JobLine {
     );
   }
 
-  #messageOf({ id, model_id }: JobRecord): BulkMessage {
+  async #look(records: readonly JobRecord[]): Promise<(QueuedJob | undefined)[]> {
+    const [active, delayed, jobs] = await Promise.all([
+      this.#queue.getRanges(['active'], 0, -1),
+      this.#queue.getRanges(['delayed'], 0, -1),
+      Promise.all(records.map(({ id }) => this.#queue.getJob(id))),
+    ]);
+    const running = new Set(active);
+    const pausing = new Set(delayed);
+    const look = async (record: JobRecord, i: number): Promise<QueuedJob | undefined> => {
+      const job = jobs[i];
+      if (!job) return undefined;
+      const { processedOn, progress, finishedOn } = job;
+      // With its last attempt over, its result is being written.
+      const isRunning = running.has(record.id) || finishedOn !== undefined;
+      const started_at = isRunning && processedOn ? startOf(record, processedOn) : null;
+      let prospect = NO_PROSPECT;
+      if (started_at !== null) prospect = await this.#outlook.ofRunning(started_at);
+      else if (!isRunning && !pausing.has(record.id)) prospect = await this.#outlook.ofWaiting(record);
+      return { ...prospect, isRunning, started_at, progress };
+    };
+    return Promise.all(records.map(look));
+  }
+
+  #messageOf(record: JobRecord): BulkMessage {
+    const { id, model_id } = record;
     const { attempts, backoffMs } = this.#retry;
     const backoff = { type: 'exponential', delay: backoffMs };
     // A failed job stays until its result is written: the queue knows why it failed, and nobody queues it again.
-    const opts = { jobId: id, attempts, backoff, removeOnComplete: true, removeOnFail: false };
+    const priority = messagePriority(record);
+    const opts = { jobId: id, priority, attempts, backoff, removeOnComplete: true, removeOnFail: false };
     return { name: 'prune', data: { model_id }, opts };
   }
 

@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import type { Page, Store } from '../storage/store.ts';
 import type { JobLook } from './follow-job.ts';
 import type { Job, JobRecord, JobResult } from './job.ts';
-import type { JobLine, QueuedJob } from './job-line.ts';
+import type { QueuedJob } from './job-line.ts';
+import type { JobLines } from './job-lines.ts';
 import { endedJob, unfinishedJob } from './job-state.ts';
 import { endedProgress, progressOf } from './progress-events.ts';
 import { readResult } from './result.ts';
@@ -13,12 +14,12 @@ import { readResult } from './result.ts';
  */
 export class JobReader {
   readonly #store: Store;
-  readonly #line: JobLine;
+  readonly #lines: JobLines;
   readonly #log: Logger;
 
-  constructor(store: Store, line: JobLine, log: Logger) {
+  constructor(store: Store, lines: JobLines, log: Logger) {
     this.#store = store;
-    this.#line = line;
+    this.#lines = lines;
     this.#log = log;
   }
 
@@ -65,14 +66,12 @@ export class JobReader {
   }
 
   async #lookInLine(unfinished: readonly JobRecord[]): Promise<Map<string, QueuedJob>> {
-    const known = new Map<string, QueuedJob>();
-    if (unfinished.length === 0) return known;
+    let known = new Map<string, QueuedJob>();
     try {
-      const queued = await this.#line.look(unfinished.map(({ id }) => id));
-      for (const [i, job] of queued.entries()) if (job) known.set(unfinished[i]?.id ?? '', job);
+      known = await this.#lines.look(unfinished);
       const unknown = unfinished.filter(({ id }) => !known.has(id));
       const ended = await this.#results(unknown);
-      await this.#line.add(unknown.filter(({ id }) => !ended.has(id)));
+      await this.#lines.add(unknown.filter(({ id }) => !ended.has(id)));
     } catch (error) {
       this.#log.warn({ err: error }, 'the queue was not asked');
     }

@@ -4,14 +4,15 @@ import { EmpError } from '../core/errors.ts';
 import { freshId } from '../storage/ids.ts';
 import type { Page, Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
-import type { Backend, JobQueue } from './backends/backend.ts';
+import type { Backend } from './backends/backend.ts';
 import { askToCancel } from './cancel-request.ts';
 import { followJob } from './follow-job.ts';
 import { type Job, type JobEvent, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
-import { JobLine, type Retry } from './job-line.ts';
-import { type JobNews, openJobNews } from './job-news.ts';
+import { type Lane, laneOf } from './job-lanes.ts';
+import type { JobCounts, Retry } from './job-line.ts';
 import { JobReader } from './job-reader.ts';
 import { JobWatches } from './job-watches.ts';
+import { type LaneQueues, openLaneQueues } from './lane-queues.ts';
 import { progressOf } from './progress-events.ts';
 import { isNeeded, recoverJobs } from './recovery.ts';
 import { requestHash, sha256 } from './request-hash.ts';
@@ -36,13 +37,8 @@ export interface JobsOptions {
 }
 
 export async function openJobs(options: JobsOptions): Promise<Jobs> {
-  const queue = options.backend.createQueue();
-  queue.on('error', (error) => options.log.warn({ err: error }, 'queue'));
-  const [news] = await Promise.all([
-    openJobNews(options.backend, queue, options.log),
-    queue.waitUntilReady(),
-  ]);
-  const jobs = new Jobs(options, queue, news);
+  const { backend, store, log, retry = DEFAULT_RETRY } = options;
+  const jobs = new Jobs(options, await openLaneQueues(backend, store, log, retry));
   options.backend.onReturn?.(() => {
     jobs.recover().catch((error) => options.log.warn({ err: error }, 'recovery'));
   });
@@ -57,27 +53,23 @@ export class Jobs {
   readonly #store: Store;
   readonly #backend: Backend;
   readonly #log: Logger;
-  readonly #queue: JobQueue;
-  readonly #line: JobLine;
+  readonly #queues: LaneQueues;
   readonly #reader: JobReader;
-  readonly #news: JobNews;
   readonly #watches: JobWatches;
   readonly #maxQueued: number;
   readonly #closing = new AbortController();
   #recovering = Promise.resolve();
 
-  constructor(options: JobsOptions, queue: JobQueue, news: JobNews) {
+  constructor(options: Omit<JobsOptions, 'retry'>, queues: LaneQueues) {
     this.#store = options.store;
     this.#backend = options.backend;
     this.#log = options.log;
-    this.#queue = queue;
-    this.#line = new JobLine(queue, options.log, options.retry ?? DEFAULT_RETRY);
-    this.#reader = new JobReader(this.#store, this.#line, this.#log);
-    this.#news = news;
+    this.#queues = queues;
+    this.#reader = new JobReader(this.#store, queues.lines, this.#log);
     this.#maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED;
     this.#watches = new JobWatches({
       look: (id) => this.#reader.look(id),
-      subscribe: (id) => news.subscribe(id),
+      subscribe: (id) => queues.wakeups.subscribe(id),
     });
   }
 
@@ -91,7 +83,9 @@ export class Jobs {
     idempotencyKey?: string,
     publish: () => Promise<void> = async () => {},
   ): Promise<{ job: Job; created: boolean }> {
-    const request_sha256 = requestHash(request);
+    // A version may choose another lane for it.
+    const { lane: _, ...asked } = request;
+    const request_sha256 = requestHash(asked);
     const key =
       idempotencyKey === undefined ? null : ({ kind: 'idempotency', id: sha256(idempotencyKey) } as const);
     const known = key && (await this.#store.readAnswer(key));
@@ -110,7 +104,7 @@ export class Jobs {
       );
     }
     try {
-      if (created || !(await readResult(this.#store, id))) await this.#line.add([record]);
+      if (created || !(await readResult(this.#store, id))) await this.#queues.lines.add([record]);
     } catch (error) {
       // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
       if (created && !key) {
@@ -137,15 +131,16 @@ export class Jobs {
     if (!(await readResult(this.#store, id))) {
       // First the word to the child: the job may start, or start again, at any moment before it is out of the queue.
       await askToCancel(this.#store, id);
-      const { queued, isOut } = await this.#line.remove(id);
+      const news = this.#queues.news[laneOf(record)];
+      const { queued, isOut } = await this.#queues.lines.remove(record);
       if (isOut) {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
         const progress = progressOf(queued);
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
-        this.#news.tellEnded(id);
+        news.tellEnded(id);
       }
       // Also of a job that the queue does not know: its worker may have been forgotten with it.
-      this.#news.tellCancelAsked(id);
+      news.tellCancelAsked(id);
     }
     return this.wait(id, CANCEL_WAIT_MS);
   }
@@ -186,14 +181,14 @@ export class Jobs {
     return this.#backend.ping();
   }
 
-  /** Unfinished jobs by what they wait for. @throws EmpError not_ready */
-  counts(): Promise<Record<string, number>> {
-    return this.#line.counts();
+  /** Unfinished jobs of each lane by what they wait for. @throws EmpError not_ready */
+  counts(): Promise<Record<Lane, JobCounts>> {
+    return this.#queues.lines.counts();
   }
 
   /** Queues again what the queue has lost. @throws EmpError not_ready */
   recover(): Promise<void> {
-    return recoverJobs(this.#store, this.#line);
+    return recoverJobs(this.#store, this.#queues.lines);
   }
 
   /** Recovers at once and every `intervalMs`, until this is closed. */
@@ -212,7 +207,7 @@ export class Jobs {
     // BullMQ waits for ever for the end of a connection that is about to be tried again.
     const closed = new AbortController();
     this.#closing.abort();
-    const closing = this.#recovering.then(() => Promise.all([this.#queue.close(), this.#news.close()]));
+    const closing = this.#recovering.then(() => this.#queues.close());
     const patience = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
     await Promise.race([closing, patience]).finally(() => closed.abort());
   }
@@ -220,13 +215,11 @@ export class Jobs {
   /** @throws EmpError not_ready, queue_full, insufficient_storage where a new job would have to be refused half-way */
   async #requireRoom(): Promise<void> {
     const ping = answerInTime(this.#backend.ping(), this.#log);
-    const [{ queued, retrying }] = await Promise.all([this.#line.counts(), ping]);
+    const [{ short, long }] = await Promise.all([this.counts(), ping]);
     await this.#store.ping();
-    if (queued + retrying < this.#maxQueued) return;
-    throw new EmpError(
-      'queue_full',
-      `${queued + retrying} jobs are waiting, and no more may: try again later`,
-    );
+    const waiting = short.queued + short.retrying + long.queued + long.retrying;
+    if (waiting < this.#maxQueued) return;
+    throw new EmpError('queue_full', `${waiting} jobs are waiting, and no more may: try again later`);
   }
 
   /** @param isOnlyOne whether nobody else may be publishing a job of this id */

@@ -1,5 +1,6 @@
 import type { Store } from '../storage/store.ts';
-import { type Job, type JobRecord, type JobResult, startOf } from './job.ts';
+import type { Job, JobRecord, JobResult } from './job.ts';
+import { NO_PROSPECT } from './job-lanes.ts';
 import type { QueuedJob } from './job-line.ts';
 import { endedProgress, progressOf } from './progress-events.ts';
 
@@ -7,7 +8,7 @@ export async function endedJob(store: Store, record: JobRecord, result: JobResul
   const last = (await endedProgress(store, record.id, result)).at(-1);
   const stage = last?.stage ?? 'queued';
   const percent = result.status === 'succeeded' ? 100 : (last?.percent ?? 0);
-  return { ...requestOf(record), ...result, progress: { stage, percent } };
+  return { ...requestOf(record), ...result, ...NO_PROSPECT, progress: { stage, percent } };
 }
 
 /** @param queued what the queue knows of it; without, it is told as waiting */
@@ -16,7 +17,9 @@ export function unfinishedJob(record: JobRecord, queued: QueuedJob | undefined):
   return {
     ...requestOf(record),
     status: queued?.isRunning ? 'running' : 'queued',
-    started_at: queued?.isRunning && queued.processedOn ? startOf(record, queued.processedOn) : null,
+    position: queued?.position ?? null,
+    eta: queued?.eta ?? null,
+    started_at: queued?.started_at ?? null,
     finished_at: null,
     error: null,
     summary: null,

@@ -2,12 +2,13 @@ import type { InputFinding } from '../core/errors.ts';
 import type { Artifact } from '../pipeline/write-report.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredRecord } from '../storage/store.ts';
+import type { Prospect, Turn } from './job-lanes.ts';
 
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** What the client asked for: written once, before the job is queued. */
-export interface JobRequest {
+export interface JobRequest extends Turn {
   readonly model_id: string;
   readonly scores_dataset_id: string | null;
   readonly calibration_dataset_id: string | null;
@@ -78,7 +79,7 @@ export interface JobResult {
 }
 
 /** A job as it stands: the request, and either its result or what the queue knows. */
-export interface Job extends JobRequest, Omit<JobResult, 'status' | 'finished_at' | 'progress'> {
+export interface Job extends JobRequest, Prospect, Omit<JobResult, 'status' | 'finished_at' | 'progress'> {
   readonly id: string;
   readonly status: JobStatus;
   readonly progress: JobProgress;

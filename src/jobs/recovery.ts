@@ -1,6 +1,6 @@
 import type { Store } from '../storage/store.ts';
 import { type JobRecord, resourcesOf } from './job.ts';
-import type { JobLine } from './job-line.ts';
+import type { JobLines } from './job-lines.ts';
 import { readResult, settleFailure } from './result.ts';
 
 /** Records read in one go. */
@@ -10,21 +10,25 @@ const SETTLE_MS = 30_000;
 
 /**
  * Queues again what a crash, here or of the queue's server, left unfinished and unqueued, and writes the results of jobs that failed when
- * their worker died. Costs a look at the names of the unfinished and a question to the queue, however many wait. Any number of processes may
- * do it at once: the queue takes an id once, and a job whose result is there is not computed.
+ * their worker died. Costs a look at the names of the unfinished and a question to each queue, however many wait. Any number of processes may
+ * do it at once: a queue takes an id once, and a job whose result is there is not computed.
  */
-export async function recoverJobs(store: Store, line: JobLine, settleMs: number = SETTLE_MS): Promise<void> {
+export async function recoverJobs(
+  store: Store,
+  lines: JobLines,
+  settleMs: number = SETTLE_MS,
+): Promise<void> {
   // In this order: what ends meanwhile has its result by the time that is looked for.
   const ids = await store.listUnfinished();
-  const known = await line.knownIds();
+  const known = await lines.knownIds();
   const lost = ids.filter((id) => !known.has(id));
   const records: JobRecord[] = [];
   for (let i = 0; i < lost.length; i += AT_ONCE) {
     const looked = await Promise.all(lost.slice(i, i + AT_ONCE).map((id) => unfinishedRecord(store, id)));
     records.push(...looked.filter((record) => record !== null));
   }
-  await line.add(records);
-  for (const job of await line.failedJobs()) {
+  await lines.add(records);
+  for (const job of await lines.failedJobs()) {
     if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
     await settleFailure(store, job, new Error(job.failedReason));
     await job.remove();

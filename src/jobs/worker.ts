@@ -1,15 +1,13 @@
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
-import type { ExecutionProvider } from '../runtime/session.ts';
 import type { Store } from '../storage/store.ts';
 import type { Backend, QueuedData } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { ChildPool } from './child-pool.ts';
-import { childEnvironment } from './child-settings.ts';
 import { computeInChildren, type JobPool } from './compute-in-children.ts';
+import type { Lane } from './job-lanes.ts';
 import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
-import { requireProviders } from './provider-check.ts';
 import { settleFailure } from './result.ts';
 import { retryWrite } from './retry-write.ts';
 import type { StopReason } from './tasks/task.ts';
@@ -32,12 +30,14 @@ const HEAP_SHARE = 0.5;
 export interface WorkerSettings {
   readonly store: Store;
   readonly backend: Backend;
+  /** Whose jobs it takes. */
+  readonly lane: Lane;
   /** Jobs at a time, each in a child process of its own. */
   readonly concurrency: number;
   /** Threads that one job may compute on; the result is the same for any number. */
   readonly threads?: number;
-  /** What models run on, in order of preference; `cpu` unless given. */
-  readonly providers?: readonly ExecutionProvider[];
+  /** Of its children: what `childEnvironment` made. */
+  readonly env: NodeJS.ProcessEnv;
   /** What one job may take. */
   readonly limits: JobLimits;
   readonly log: Logger;
@@ -56,22 +56,16 @@ export interface JobWorker {
   close(): Promise<void>;
 }
 
-/**
- * Starts taking jobs from the queue.
- * @throws EmpError execution_provider_unavailable where one of `providers` cannot start here
- */
+/** Starts taking jobs from the queue of a lane. */
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
-  const { store, backend, concurrency, limits, log } = settings;
-  const { threads = 1, providers = ['cpu'] } = settings;
+  const { store, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
   const { memoryMebibytes } = limits;
-  const env = childEnvironment({ storeRoot: store.root, threads, providers, memoryMebibytes });
-  await requireProviders(providers, env);
   const pool: JobPool = new ChildPool(settings.program ?? new URL('./job-child.ts', import.meta.url), env, {
     heapMebibytes: Math.ceil(HEAP_SHARE * memoryMebibytes),
     memoryMebibytes,
     threads,
   });
-  const worker = backend.createWorker(computeInChildren(pool, store, limits, log), {
+  const worker = backend.createWorker(lane, computeInChildren(pool, store, limits, log), {
     concurrency,
     lockDuration: settings.lockMs ?? LOCK_MS,
     stalledInterval: settings.stalledCheckMs ?? STALLED_CHECK_MS,
@@ -79,7 +73,9 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
     runRetryDelay: RETRY_MS,
   });
   const stop = (id: string, reason: StopReason) => worker.cancelJob(id, reason);
-  const opening = openJobNews(backend, worker, log, (id) => stop(id, 'canceled'));
+  const opening = openJobNews(backend, lane, worker, log, {
+    cancelAsked: (id) => stop(id, 'canceled'),
+  });
   const settling = new Set<Promise<void>>();
   const closing = new AbortController();
   worker.on('error', (error) => log.warn({ err: error }, 'worker'));

@@ -88,9 +88,10 @@ describe('what containers may do', () => {
     assert.ok(bytes(api.mem_limit) >= (analyses + readers) * mebibytes + 2 ** 30);
     const { WORKER_CONCURRENCY = 1, JOB_MEMORY_MIB = parseConfig({}).jobLimits.memoryMebibytes } =
       worker.environment;
-    assert.ok(
-      bytes(worker.mem_limit) >= Number(WORKER_CONCURRENCY) * Number(JOB_MEMORY_MIB) * mebibytes + 2 ** 30,
-    );
+    const jobs =
+      Number(WORKER_CONCURRENCY) +
+      (await constant('src/jobs/workers.ts', /^const SHORT_CONCURRENCY = (\d+);$/m));
+    assert.ok(bytes(worker.mem_limit) >= jobs * Number(JOB_MEMORY_MIB) * mebibytes + 2 ** 30);
     const queued = bytes(`${redis.command.at(redis.command.indexOf('--maxmemory') + 1)}`.replace('b', ''));
     assert.ok(bytes(redis.mem_limit) >= 2 * queued);
   });

@@ -31,6 +31,35 @@ test('Prefer: wait answers with the queued job when the time is over', async () 
   assert.equal((await send('POST', `/v1/jobs/${job.id}/cancel`)).status, 200);
 });
 
+test('a job names its turn; a priority is checked, comes as a part too, and is part of the request', async () => {
+  const form = (priority: string) => {
+    const parts = new FormData();
+    parts.append('model', fileOf(createSafetensors({ 'fc.weight': [4, 8] })), 'm.safetensors');
+    parts.append('priority', priority);
+    return parts;
+  };
+  const post = (priority: string, headers = {}) =>
+    fetch(`${service.url}/v1/jobs`, { method: 'POST', body: form(priority), headers });
+  const key = { 'idempotency-key': 'a turn' };
+  const usual = await submit();
+  assert.deepEqual([usual.priority, usual.lane, usual.position, usual.eta], [4, 'short', 0, null]);
+  const urgent = await readJson(await post('9', key));
+  assert.deepEqual([urgent.priority, urgent.position], [9, 0]);
+  assert.equal((await readProblem(await post('8', key))).code, 'idempotency_key_reused');
+  for (const priority of ['10', '-1', '1.5', '"9"']) {
+    const { code, errors } = await readProblem(await post(priority));
+    assert.deepEqual([code, errors[0]?.path], ['invalid_request', '/priority']);
+  }
+  const again = await fetch(`${service.url}/v1/jobs`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model_id: urgent.model_id, priority: 0 }),
+  });
+  const last = await readJson(again);
+  assert.deepEqual([last.priority, last.position], [0, 2]);
+  for (const { id } of [usual, urgent, last]) await send('POST', `/v1/jobs/${id}/cancel`);
+});
+
 test('what a queued job needs is not deleted, nor the job; canceled, it is', async () => {
   const job = await submit();
   const needed = [
@@ -67,7 +96,7 @@ test('events reach a reader as they happen, and its leaving ends the stream', as
 test('metrics and readiness tell of the queue', async () => {
   const job = await submit();
   const metrics = await (await send('GET', '/metrics')).text();
-  assert.match(metrics, /^emp_jobs\{status="queued"\} 1$/m);
+  assert.match(metrics, /^emp_jobs\{lane="short",status="queued"\} 1$/m);
   assert.match(
     metrics,
     /^emp_http_request_duration_seconds_count\{method="POST",route="\/v1\/jobs",status="202"\} \d+$/m,

@@ -10,7 +10,9 @@ import { type AppOptions, createApp } from '../../src/http/app.ts';
 import { OpenAnswers, type OpenAnswersLimits } from '../../src/http/open-answers.ts';
 import { ModelReader } from '../../src/intake/model-reader.ts';
 import { type AnalysisLimits, StructureAnalyses } from '../../src/intake/structure-analyses.ts';
+import { JobLines } from '../../src/jobs/job-lines.ts';
 import { Jobs } from '../../src/jobs/job-service.ts';
+import { Wakeups } from '../../src/jobs/wakeups.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
 
@@ -114,7 +116,10 @@ export async function openTestApp(
 /** Jobs as the store knows them: they can be read, and keep what they need from being removed. None can be submitted. */
 async function withoutQueue({ store, log }: Place): Promise<{ jobs: Jobs; close(): Promise<void> }> {
   const none = new EventEmitter() as never;
-  return { jobs: new Jobs({ store, log, backend: none }, none, none), close: async () => {} };
+  const close = async () => {};
+  const lines = new JobLines({ short: none, long: none });
+  const queues = { lines, news: none, wakeups: new Wakeups(), close };
+  return { jobs: new Jobs({ store, log, backend: none }, queues), close };
 }
 
 /** All below a folder; looks again where a folder of it goes away meanwhile. */

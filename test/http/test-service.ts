@@ -1,7 +1,7 @@
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobLimits } from '../../src/jobs/job-limits.ts';
 import { openJobs } from '../../src/jobs/job-service.ts';
-import { startWorker } from '../../src/jobs/worker.ts';
+import { startWorkers } from '../../src/jobs/workers.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
 import { fileOf, openTestApp, type TestApp, type TestAppOptions } from './test-app.ts';
@@ -24,7 +24,7 @@ export async function openTestService({
     const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
     const jobs = await openJobs({ store, backend, log });
     const working = worker
-      ? await startWorker({ store, backend, concurrency: 1, limits, log, graceMs: 100 })
+      ? await startWorkers({ store, backend, concurrency: 1, limits, log, graceMs: 100 })
       : null;
     return {
       jobs,

@@ -121,7 +121,7 @@ export function contract(kind: string, place: Place): void {
     const running = await site.jobs.get(id);
     assert.equal(running?.status, 'running');
     assert.ok(running?.started_at);
-    assert.equal((await site.jobs.counts()).running, 1);
+    assert.equal((await site.jobs.counts()).long.running, 1);
     const leaving = new AbortController();
     const events = site.jobs.events(id, 0, leaving.signal);
     assert.equal((await events.next()).value?.id, 1);
@@ -288,11 +288,86 @@ export function contract(kind: string, place: Place): void {
 
   test('canceling a job that waits for its next attempt', async () => {
     const { id, trace } = await submit({ behaviour: 'throw', trouble: '9' });
-    await until(async () => (await site.jobs.counts()).retrying === 1);
+    await until(async () => (await site.jobs.counts()).long.retrying === 1);
     assert.equal((await site.jobs.cancel(id))?.status, 'canceled');
     const attempts = (await readTrace(trace)).length;
     await sleep(3 * RETRY.backoffMs);
     assert.equal((await readTrace(trace)).length, attempts);
+  });
+
+  test('what ends in seconds does not wait for what takes long', async () => {
+    const long = await submit(ENDLESS);
+    await untilStarted(long.trace);
+    const trace = newTrace();
+    const { job } = await site.jobs.submit({ ...request({ trace }), lane: 'short' });
+    assert.equal((await finish(job.id)).status, 'succeeded');
+    assert.equal((await site.jobs.get(long.id))?.status, 'running');
+    const canceled = await site.jobs.submit({ ...request({ trace: newTrace(), ...ENDLESS }), lane: 'short' });
+    assert.equal((await site.jobs.cancel(canceled.job.id))?.status, 'canceled');
+    assert.equal((await site.jobs.cancel(long.id))?.status, 'canceled');
+  });
+
+  test('the higher priority starts first, of equals the first; a job tells its turn, and when it may end', async () => {
+    const { trace: _, ...first } = await submit({});
+    await finish(first.id);
+    const running = await submit(ENDLESS);
+    await untilStarted(running.trace);
+    const traces: Record<string, string> = {};
+    const ids: Record<string, string> = {};
+    for (const [name, priority] of Object.entries({ usual: undefined, second: 4, last: 0, urgent: 9 })) {
+      const trace = newTrace();
+      const asked = { ...request({ trace }), ...(priority !== undefined && { priority }) };
+      const { job } = await site.jobs.submit(asked);
+      assert.equal(job.position, { usual: 0, second: 1, last: 2, urgent: 0 }[name]);
+      traces[name] = trace;
+      ids[name] = job.id;
+    }
+    // The order is looked at once a second.
+    await sleep(1100);
+    const waiting = await site.jobs.get(ids.last ?? '');
+    assert.equal(waiting?.position, 3);
+    assert.ok(waiting?.eta && Date.parse(waiting.eta) > Date.now(), `eta ${waiting?.eta}`);
+    const listed = new Map((await site.jobs.list(4)).data.map(({ id, position }) => [id, position]));
+    assert.deepEqual(
+      ['urgent', 'usual', 'second', 'last'].map((name) => listed.get(ids[name] ?? '')),
+      [0, 1, 2, 3],
+    );
+    await site.jobs.cancel(running.id);
+    const ended = await finish(ids.last ?? '');
+    assert.deepEqual([ended.position, ended.eta], [null, null]);
+    const starts = await Promise.all(
+      Object.entries(traces).map(async ([name, trace]) => ({
+        name,
+        at: (await readTrace(trace))[0]?.at ?? 0,
+      })),
+    );
+    assert.deepEqual(
+      starts.sort((a, b) => a.at - b.at).map(({ name }) => name),
+      ['urgent', 'usual', 'second', 'last'],
+    );
+  });
+
+  test('what a version without priorities has queued is counted, known to recovery, told its place, and computed', async () => {
+    const running = await submit(ENDLESS);
+    await untilStarted(running.trace);
+    const older = await submit({});
+    const queue = site.backend.createQueue('long');
+    await queue.remove(older.id);
+    const data = { model_id: 'mdl_0000000000' };
+    await queue.addBulk([{ name: 'prune', data, opts: { jobId: older.id, removeOnComplete: true } }]);
+    await queue.close();
+    const younger = await submit({});
+    await site.jobs.recover();
+    // The order is looked at once a second.
+    await sleep(1100);
+    assert.equal((await site.jobs.counts()).long.queued, 2);
+    const places = [older, younger].map(async ({ id }) => (await site.jobs.get(id))?.position);
+    assert.deepEqual(await Promise.all(places), [0, 1]);
+    await site.jobs.cancel(running.id);
+    for (const { id, trace } of [older, younger]) {
+      assert.equal((await finish(id)).status, 'succeeded');
+      assert.equal((await readTrace(trace)).length, 1);
+    }
   });
 
   test('an idempotency key makes one job, however many ask at once', async () => {
@@ -363,16 +438,16 @@ export function contract(kind: string, place: Place): void {
     const blocking = await submit({ steps: '20', stepMs: '50' });
     await untilStarted(blocking.trace);
     const waiting = [await submit({}), await submit({})];
-    const queue = site.backend.createQueue() as unknown as Queue;
+    const queue = site.backend.createQueue('long') as unknown as Queue;
     await queue.obliterate({ force: true });
     await queue.close();
-    assert.equal((await site.jobs.counts()).queued, 0);
+    assert.equal((await site.jobs.counts()).long.queued, 0);
     await site.jobs.list(10);
     for (const { id, trace } of [blocking, ...waiting]) {
       assert.equal((await finish(id)).status, 'succeeded');
       assert.equal((await readTrace(trace)).length, 1);
     }
-    await until(async () => (await site.jobs.counts()).queued === 0);
+    await until(async () => (await site.jobs.counts()).long.queued === 0);
   });
 
   test('an unfinished job cannot be deleted and holds its model; a finished one can', async () => {

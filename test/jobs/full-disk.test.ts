@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JobLine } from '../../src/jobs/job-line.ts';
+import { openLaneQueues } from '../../src/jobs/lane-queues.ts';
 import { recoverJobs } from '../../src/jobs/recovery.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
@@ -88,11 +88,11 @@ describe('a disk without a byte left', { skip: cannotMount }, () => {
     await site.close();
     await disk.free();
     site = await openSite(settings());
-    const queue = site.backend.createQueue();
+    const queues = await openLaneQueues(site.backend, site.store, log, RETRY);
     try {
-      await recoverJobs(site.store, new JobLine(queue, log, RETRY), 0);
+      await recoverJobs(site.store, queues.lines, 0);
     } finally {
-      await queue.close();
+      await queues.close();
     }
     const job = await site.jobs.get(id);
     assert.deepEqual([job?.status, job?.error?.code], ['failed', 'insufficient_storage']);

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
+import { LANES } from '../../src/jobs/job-lanes.ts';
 import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startPostgres } from '../services/postgres.ts';
@@ -24,14 +25,17 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 
 const queuedCount = (jobs: Jobs) =>
   jobs.counts().then(
-    ({ queued }) => queued,
+    ({ short, long }) => short.queued + long.queued,
     () => -1,
   );
 
+/** To both lanes in turn. */
 async function submitMany(jobs: Jobs, traces: string, name: string) {
   const ids: string[] = [];
-  for (let i = 0; i < WAITING; i++)
-    ids.push((await jobs.submit(request({ trace: join(traces, `${name}-${i}`) }))).job.id);
+  for (let i = 0; i < WAITING; i++) {
+    const asked = request({ trace: join(traces, `${name}-${i}`) });
+    ids.push((await jobs.submit({ ...asked, lane: LANES[i % LANES.length] })).job.id);
+  }
   return ids;
 }
 
@@ -215,7 +219,8 @@ describe('of a Redis', () => {
 
   test('that holds as many jobs as may wait, no other is taken; one that was taken is told again', async () => {
     await using site = await open('full', { maxQueued: 2 });
-    for (const key of ['first', 'second']) await site.jobs.submit(request({}), key);
+    await site.jobs.submit(request({}), 'first');
+    await site.jobs.submit({ ...request({}), lane: 'short' }, 'second');
     const files = async () => (await readdir(site.store.root, { recursive: true })).sort();
     const before = await files();
     for (const key of [undefined, 'third']) {

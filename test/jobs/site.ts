@@ -5,7 +5,8 @@ import type { Backend } from '../../src/jobs/backends/backend.ts';
 import { type BackendSettings, connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobRequest } from '../../src/jobs/job.ts';
 import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
-import { type JobWorker, startWorker } from '../../src/jobs/worker.ts';
+import type { JobWorker } from '../../src/jobs/worker.ts';
+import { startWorkers } from '../../src/jobs/workers.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
@@ -46,7 +47,7 @@ export async function openSite(settings: BackendSettings, isWorking = true): Pro
 
 /** A worker with short times, so that a test sees in seconds what takes ten in production. */
 export function startTestWorker(store: Store, backend: Backend, logged: Logger = log): Promise<JobWorker> {
-  return startWorker({
+  return startWorkers({
     store,
     backend,
     concurrency: 1,

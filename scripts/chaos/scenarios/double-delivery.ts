@@ -45,7 +45,7 @@ export const DOUBLE_DELIVERY: readonly Scenario[] = [
     backend: 'redis',
     async run({ site, ledger, queue }) {
       const backend = await connectBackend({ redisUrl: queue?.url, dataDirectory: site.directory });
-      const messages = backend.createQueue();
+      const messages = backend.createQueue('long');
       try {
         const id = await ledger.submit();
         const again = async () => {

@@ -18,14 +18,15 @@ export function registerMetrics(app: App, { jobs }: Services): void {
   });
   new Gauge({
     name: 'emp_jobs',
-    help: 'Jobs by status, as the queue counts them.',
-    labelNames: ['status'],
+    help: 'Jobs by lane and status, as the queue counts them.',
+    labelNames: ['lane', 'status'],
     registers: [register],
     async collect() {
       // A queue that does not answer leaves the gauge out; it is no reason to lose sight of the process.
       this.reset();
       const counts = await jobs.counts().catch(() => ({}));
-      for (const [status, count] of Object.entries(counts)) this.set({ status }, count);
+      for (const [lane, ofLane] of Object.entries(counts))
+        for (const [status, count] of Object.entries(ofLane)) this.set({ lane, status }, count);
     },
   });
 

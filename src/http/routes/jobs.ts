@@ -4,15 +4,15 @@ import type { Asker } from '../../intake/slots.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/job-service.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
+import { jobRequestSchema, jobSchema } from '../job-schemas.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation, filePart, filesPart, inputSchema } from '../plugins/operations.ts';
 import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';
 import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
-import { jobRequestSchema, jobSchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
-const { recipe, metadata } = jobRequestSchema.shape;
+const { recipe, priority, metadata } = jobRequestSchema.shape;
 
 const REQUEST_CONTENT = {
   'application/json': { schema: inputSchema(jobRequestSchema) },
@@ -28,6 +28,7 @@ const REQUEST_CONTENT = {
         calibration_labels: filePart('As `labels` of POST /v1/datasets.'),
         evaluation: filesPart('As `inputs` of POST /v1/datasets.'),
         evaluation_labels: filePart('As `labels` of POST /v1/datasets.'),
+        priority: inputSchema(priority),
         metadata: inputSchema(metadata),
       },
     },

@@ -11,10 +11,11 @@ import {
   type WorkerOptions,
   withBackend,
 } from 'bullmq';
+import type { Lane } from '../job-lanes.ts';
 import type { QueuedMessage } from '../tasks/registry.ts';
 
-/** One queue for all jobs: its name in Redis and in the database. */
-const QUEUE_NAME = 'emp-jobs';
+/** Their names in Redis and in the database. */
+const QUEUE_NAMES: Readonly<Record<Lane, string>> = { short: 'emp-short-jobs', long: 'emp-jobs' };
 
 /** Of a thousand running jobs one each; BullMQ's ten thousand would be megabytes. */
 export const KEPT_NEWS = 1000;
@@ -42,7 +43,14 @@ export interface JobQueue
   extends NewsSender,
     Pick<
       Queue<QueuedData>,
-      'getJob' | 'getJobState' | 'getJobCounts' | 'getRanges' | 'remove' | 'close' | 'waitUntilReady'
+      | 'getJob'
+      | 'getJobState'
+      | 'getJobCounts'
+      | 'getCountsPerPriority'
+      | 'getRanges'
+      | 'remove'
+      | 'close'
+      | 'waitUntilReady'
     > {
   /** A message of an id that is in the queue changes nothing. */
   addBulk(messages: BulkMessage[]): Promise<unknown>;
@@ -78,9 +86,9 @@ export class BackendError extends Error {
  */
 export interface Backend {
   readonly kind: 'redis' | 'postgres' | 'embedded';
-  createQueue(): JobQueue;
-  createQueueEvents(): JobQueueEvents;
-  createWorker(processor: QueueProcessor, options: QueueWorkerOptions): QueueWorker;
+  createQueue(lane: Lane): JobQueue;
+  createQueueEvents(lane: Lane): JobQueueEvents;
+  createWorker(lane: Lane, processor: QueueProcessor, options: QueueWorkerOptions): QueueWorker;
   /** Writes a little. Rejects when the queue's server does not answer, or takes no writes: it is full, or a replica. */
   ping(): Promise<void>;
   /** Calls back whenever the server is there again after it was away; only of one that may have forgotten jobs meanwhile. */
@@ -96,12 +104,16 @@ export function bindConstructors<B extends IQueueBackend, C>(
   const { Queue, QueueEvents, Worker } = withBackend(patient(factory));
   const { producer, consumer } = connections;
   return {
-    createQueue: () =>
-      new Queue<QueuedData>(QUEUE_NAME, { connection: producer, streams: { events: { maxLen: KEPT_NEWS } } }),
+    createQueue: (lane) =>
+      new Queue<QueuedData>(QUEUE_NAMES[lane], {
+        connection: producer,
+        streams: { events: { maxLen: KEPT_NEWS } },
+      }),
     // From the first that is kept, as between now and the first one that comes some would be lost; old ones concern nobody.
-    createQueueEvents: () => new QueueEvents(QUEUE_NAME, { connection: consumer, lastEventId: '0' }),
-    createWorker: (processor, options) =>
-      new Worker<QueuedData>(QUEUE_NAME, processor, { ...options, connection: consumer }),
+    createQueueEvents: (lane) =>
+      new QueueEvents(QUEUE_NAMES[lane], { connection: consumer, lastEventId: '0' }),
+    createWorker: (lane, processor, options) =>
+      new Worker<QueuedData>(QUEUE_NAMES[lane], processor, { ...options, connection: consumer }),
   };
 }
 

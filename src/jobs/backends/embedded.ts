@@ -46,6 +46,8 @@ class Session extends EventEmitter {
   constructor(database: PGlite) {
     super();
     this.database = database;
+    // A queue, a worker and every wait for jobs or events add a listener each.
+    this.setMaxListeners(0);
   }
 
   async query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
@@ -67,8 +69,6 @@ class SessionClient extends Session {
 
   constructor(database: PGlite) {
     super(database);
-    // A wait for jobs or events adds a listener of its own each.
-    this.setMaxListeners(0);
     this.#unsubscribe = database.onNotification((channel, payload) =>
       this.emit('notification', { channel, payload }),
     );

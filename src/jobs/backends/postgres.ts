@@ -7,8 +7,8 @@ import { PING_SQL } from './postgres-ping.ts';
 /** The schema of BullMQ's tables; migrations put it there. */
 const SCHEMA = 'bullmq';
 const CONNECT_TIMEOUT_MS = 5000;
-/** Three are held for good: the worker's LISTEN, and those of what API and worker hear of jobs. */
-const MAX_CONNECTIONS = 10;
+/** Three are held for good for each of two lanes: the worker's LISTEN, and those of what API and worker hear of jobs. */
+const MAX_CONNECTIONS = 13;
 
 /** Connects to a PostgreSQL server (13 or newer) and brings the queue's tables up to date. @param url `postgres://...` */
 export async function connectPostgres(url: string, log?: Logger): Promise<Backend> {
@@ -19,6 +19,8 @@ export async function connectPostgres(url: string, log?: Logger): Promise<Backen
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
+  // A queue, a worker and what hears news add a listener each.
+  pool.setMaxListeners(0);
   pool.on('error', (error) => log?.warn({ err: error }, 'an idle database connection was lost'));
   try {
     const client = await pool.connect();

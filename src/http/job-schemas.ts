@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { JOB_STATUSES } from '../jobs/job.ts';
+import { LANES, PRIORITY } from '../jobs/job-lanes.ts';
+import { STAGES } from '../pipeline/progress.ts';
+import { recipeSchema } from '../recipe/recipe.ts';
+import { problemSchema } from './problem.ts';
+import { sha256, time } from './schemas.ts';
+
+/** The fields of a job that may hold strings chosen by the client. */
+export const metadataSchema = z
+  .record(z.string().min(1).max(64), z.string().max(512))
+  .refine((metadata) => Object.keys(metadata).length <= 32, 'must have at most 32 entries')
+  .default({})
+  .describe('Strings of yours, given back with the job.');
+
+const prioritySchema = z
+  .int()
+  .min(PRIORITY.lowest)
+  .max(PRIORITY.highest)
+  .default(PRIORITY.usual)
+  .describe(
+    'Of the waiting jobs of a lane those of the highest priority start first, and of one priority those that came first. A running job is not interrupted.',
+  );
+
+const datasetId = z.string().max(64).nullable().default(null);
+
+export const jobRequestSchema = z
+  .strictObject({
+    model_id: z.string().max(64),
+    recipe: recipeSchema.prefault({}),
+    scores_dataset_id: datasetId.describe('The dataset of scores, for criterion `scores`.'),
+    calibration_dataset_id: datasetId.describe(
+      'The samples that data-driven criteria run the model on. `taylor`, `saliency` and their `_rms` variants need labels, others do not use them.',
+    ),
+    evaluation_dataset_id: datasetId.describe(
+      'The samples that the dense and the pruned model are compared on; for `target` with labels, for its `max_accuracy_drop` with ones that give an accuracy: not floats for squared errors.',
+    ),
+    priority: prioritySchema,
+    metadata: metadataSchema,
+  })
+  .meta({
+    example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
+  });
+
+export const jobSchema = z
+  .object({
+    id: z.string(),
+    status: z
+      .enum(JOB_STATUSES)
+      .describe('While the queue cannot be asked, `queued` for every job that has not ended.'),
+    progress: z.object({
+      stage: z
+        .string()
+        .describe(
+          `In this order, each at most once: ${['queued', ...STAGES].map((stage) => `\`${stage}\``).join(', ')}.`,
+        ),
+      percent: z.number().describe('0 to 100 over the whole job.'),
+    }),
+    model_id: z.string(),
+    scores_dataset_id: z.string().nullable(),
+    calibration_dataset_id: z.string().nullable(),
+    evaluation_dataset_id: z.string().nullable(),
+    recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
+    priority: z.int(),
+    lane: z
+      .enum(LANES)
+      .describe(
+        '`short`: what ends in seconds, as it scores the weights of a model of up to 2^28 parameters by its files alone; a slot is kept for these jobs. `long`: everything else.',
+      ),
+    position: z
+      .int()
+      .nullable()
+      .describe(
+        'How many jobs of its lane start before it, as of a second ago; null where it does not wait for its turn.',
+      ),
+    eta: time
+      .nullable()
+      .describe(
+        'When it may have ended: an estimate by what the last jobs of its lane took, however much they differ. Null where there is nothing to go by.',
+      ),
+    created_at: time,
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    error: problemSchema.nullable().describe('Why the job failed.'),
+    summary: z
+      .object({
+        n: z.int(),
+        n_keep: z.int(),
+        sparsity: z.number(),
+        n_eff: z.number().nullable().describe('Null where the scope is not global.'),
+        preserved_mass: z.number(),
+        preserved_mass_bound: z.number().nullable(),
+      })
+      .nullable(),
+    artifacts: z.array(
+      z.object({
+        name: z.string(),
+        media_type: z.string(),
+        size_bytes: z.int(),
+        sha256,
+        url: z.string().describe('A path on this server.'),
+      }),
+    ),
+    metadata: z.record(z.string(), z.string()),
+  })
+  .meta({ id: 'Job' });
+export type JobView = z.output<typeof jobSchema>;

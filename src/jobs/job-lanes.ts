@@ -1,0 +1,35 @@
+/** A queue each, with slots of its own: what ends in seconds never waits for what takes minutes. */
+export const LANES = ['short', 'long'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** As in AMQP and JMS: the higher goes first, and the default leaves room on both sides. */
+export const PRIORITY = { lowest: 0, usual: 4, highest: 9 } as const;
+
+/** What decides when a job starts; records of earlier versions have neither. */
+export interface Turn {
+  readonly lane?: Lane;
+  readonly priority?: number;
+}
+
+/** When a job has its turn. */
+export interface Prospect {
+  /** How many jobs of its lane start before it; null where it does not wait for a slot. */
+  readonly position: number | null;
+  /** When it is expected to have ended, by what the last jobs of its lane took; null where that says nothing. */
+  readonly eta: string | null;
+}
+
+export const NO_PROSPECT: Prospect = { position: null, eta: null };
+
+export function laneOf({ lane = 'long' }: Turn): Lane {
+  return lane;
+}
+
+export function priorityOf({ priority = PRIORITY.usual }: Turn): number {
+  return priority;
+}
+
+/** The queue's own priority, of which the lowest number goes first; 0 would be none, and would go before all. */
+export function messagePriority(turn: Turn): number {
+  return PRIORITY.highest + 1 - priorityOf(turn);
+}

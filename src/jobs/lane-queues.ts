@@ -1,0 +1,49 @@
+import type { Logger } from 'pino';
+import type { Store } from '../storage/store.ts';
+import type { Backend } from './backends/backend.ts';
+import { LANES, type Lane } from './job-lanes.ts';
+import { JobLine, type Retry } from './job-line.ts';
+import { JobLines } from './job-lines.ts';
+import { type JobNews, openJobNews } from './job-news.ts';
+import { LaneOutlook } from './lane-outlook.ts';
+import { Wakeups } from './wakeups.ts';
+
+/** Where the jobs of all lanes are queued, and told of. */
+export interface LaneQueues {
+  readonly lines: JobLines;
+  readonly news: Readonly<Record<Lane, JobNews>>;
+  readonly wakeups: Wakeups;
+  close(): Promise<void>;
+}
+
+export async function openLaneQueues(
+  backend: Backend,
+  store: Store,
+  log: Logger,
+  retry: Retry,
+): Promise<LaneQueues> {
+  const wakeups = new Wakeups();
+  const open = async (lane: Lane) => {
+    const queue = backend.createQueue(lane);
+    queue.on('error', (error) => log.warn({ err: error, lane }, 'queue'));
+    const outlook = new LaneOutlook(queue, store);
+    const [news] = await Promise.all([
+      openJobNews(backend, lane, queue, log, {
+        changed: (id) => wakeups.wake(id),
+        completed: (id) => outlook.noteCompleted(id),
+      }),
+      queue.waitUntilReady(),
+    ]);
+    return { queue, news, line: new JobLine(queue, outlook, log, retry) };
+  };
+  const [short, long] = await Promise.all([open('short'), open('long')]);
+  const lanes = { short, long };
+  return {
+    lines: new JobLines({ short: short.line, long: long.line }),
+    news: { short: short.news, long: long.news },
+    wakeups,
+    async close() {
+      await Promise.all(LANES.flatMap((lane) => [lanes[lane].queue.close(), lanes[lane].news.close()]));
+    },
+  };
+}
