@@ -58,6 +58,8 @@ describe('a plan', () => {
       calibration_dataset_id: 'dat',
       evaluation_dataset_id: null,
       recipe,
+      // It computes with calibration data.
+      lane: 'long',
     });
   });
 
