@@ -20,6 +20,8 @@ import { inputFailure, readResult, writeResult } from './result.ts';
 
 /** A running job has ended by then: one that does not hear of its cancellation is killed after a second. */
 const CANCEL_WAIT_MS = 2000;
+/** How long a look at the queue and the disk holds, but for the jobs submitted since. */
+const ROOM_MS = 1000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
@@ -59,6 +61,8 @@ export class Jobs {
   readonly #maxQueued: number;
   readonly #closing = new AbortController();
   #recovering = Promise.resolve();
+  /** How many more jobs may wait, as of the last look less those submitted since. */
+  #room = { until: 0, left: 0 };
 
   constructor(options: Omit<JobsOptions, 'retry'>, queues: LaneQueues) {
     this.#store = options.store;
@@ -214,12 +218,19 @@ export class Jobs {
 
   /** @throws EmpError not_ready, queue_full, insufficient_storage where a new job would have to be refused half-way */
   async #requireRoom(): Promise<void> {
-    const ping = answerInTime(this.#backend.ping(), this.#log);
-    const [{ short, long }] = await Promise.all([this.counts(), ping]);
-    await this.#store.ping();
+    await answerInTime(this.#backend.ping(), this.#log);
+    if (performance.now() > this.#room.until) await this.#lookForRoom();
+    if (this.#room.left-- > 0) return;
+    // What has ended since then is seen by the next who asks.
+    this.#room.until = 0;
+    const message = `${this.#maxQueued} jobs are waiting, and no more may: try again later`;
+    throw new EmpError('queue_full', message);
+  }
+
+  async #lookForRoom(): Promise<void> {
+    const [{ short, long }] = await Promise.all([this.counts(), this.#store.ping()]);
     const waiting = short.queued + short.retrying + long.queued + long.retrying;
-    if (waiting < this.#maxQueued) return;
-    throw new EmpError('queue_full', `${waiting} jobs are waiting, and no more may: try again later`);
+    this.#room = { until: performance.now() + ROOM_MS, left: this.#maxQueued - waiting };
   }
 
   /** @param isOnlyOne whether nobody else may be publishing a job of this id */
