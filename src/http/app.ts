@@ -45,7 +45,7 @@ const IDLE_CONNECTION_MS = 120_000;
 /** For a request's line and headers, from when its connection stands. */
 const HEADERS_MS = 20_000;
 const CONNECTIONS_CHECK_MS = 5000;
-/** With what a worker in the same process takes, less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
+/** With what a worker in the same process takes, less than docker-compose.yml gives between SIGTERM and SIGKILL. */
 const CLOSE_GRACE_MS = 10_000;
 /** JSON bodies other than scores: a recipe with all the globs it may have. */
 const JSON_BODY_BYTES = 1024 * 1024;

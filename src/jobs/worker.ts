@@ -18,7 +18,7 @@ const LOCK_MS = 6000;
 const STALLED_CHECK_MS = 3000;
 /** How many workers may die of a job, or be killed over it, before it is given up. */
 const MAX_STALLED = 3;
-/** Less than the 30 seconds that container runtimes give between SIGTERM and SIGKILL. */
+/** With what follows, less than the time that docker-compose.yml gives between SIGTERM and SIGKILL. */
 const GRACE_MS = 10_000;
 /** How soon a server that was away is asked again: BullMQ's own 15 seconds would be idle ones. */
 const RETRY_MS = 1000;
