@@ -81,7 +81,7 @@ export class ModelReader {
 
   #nameLimit(error: unknown, name: string): unknown {
     if (!(error instanceof ChildFailure)) return error;
-    if (error.end.signal === 'SIGKILL' && error.how === 'crashed')
+    if (error.isKilledByOthers)
       return new EmpError('not_ready', 'the process that read the model was killed; try again');
     const { timeMs, memoryMebibytes } = this.#limits;
     const limit =

@@ -154,8 +154,7 @@ export class StructureAnalyses {
   /** The error of an analysis in the words of its model. What would end it again is remembered. */
   #named({ id, name }: ModelRecord, error: unknown): unknown {
     this.#log.warn({ err: error, model: id }, 'structure analysis failed');
-    // Nobody but the operator, or a system without memory, does that, and next time it may not.
-    if (error instanceof ChildFailure && error.how === 'crashed' && error.end.signal === 'SIGKILL')
+    if (error instanceof ChildFailure && error.isKilledByOthers)
       return new EmpError('not_ready', 'the process that analysed the model was killed; try again');
     const reason = this.#reasonOf(error);
     if (reason === null) return error;

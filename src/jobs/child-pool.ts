@@ -25,6 +25,11 @@ export class ChildFailure extends Error {
     this.end = end;
   }
 
+  /** Whether somebody else killed it: an operator, or a system without memory. Next time it may not be. */
+  get isKilledByOthers(): boolean {
+    return this.how === 'crashed' && this.end.signal === 'SIGKILL';
+  }
+
   /** Whether it ended because it may have no more memory. */
   get isOutOfMemory(): boolean {
     return this.how === 'crashed' && isOutOfMemory(this.end.lastWords);

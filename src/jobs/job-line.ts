@@ -20,9 +20,9 @@ export interface QueuedJob extends Prospect {
   readonly progress: unknown;
 }
 
-/** What was known of a job, and whether it is out of the line: one that runs stays. */
+/** How far a job was, and whether it is out of the line: one that runs stays. */
 export interface Removal {
-  readonly queued: QueuedJob | undefined;
+  readonly progress: unknown;
   readonly isOut: boolean;
 }
 
@@ -74,11 +74,10 @@ export class JobLine {
   }
 
   /** Takes a job that is not running out of the line. @throws EmpError not_ready */
-  async remove(record: JobRecord): Promise<Removal> {
-    const { id } = record;
-    const [queued] = await this.look([record]);
+  async remove({ id }: JobRecord): Promise<Removal> {
+    const progress = (await this.#ask(this.#queue.getJob(id)))?.progress;
     await this.#ask(this.#queue.remove(id));
-    return { queued, isOut: (await this.#ask(this.#queue.getJobState(id))) === 'unknown' };
+    return { progress, isOut: (await this.#ask(this.#queue.getJobState(id))) === 'unknown' };
   }
 
   /** @throws EmpError not_ready */

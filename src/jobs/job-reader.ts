@@ -47,16 +47,14 @@ export class JobReader {
       const data = await endedJob(this.#store, record, result);
       return { events: await endedProgress(this.#store, id, result), end: { event: result.status, data } };
     }
-    const queued = await this.#lookInLine([record]);
+    const { queued } = await this.#lookInLine([record]);
     return { events: progressOf(queued.get(id)), end: null };
   }
 
   async #describeAll(records: readonly JobRecord[]): Promise<Job[]> {
     const results = await this.#results(records);
     const unfinished = records.filter(({ id }) => !results.has(id));
-    const queued = await this.#lookInLine(unfinished);
-    // What the queue does not know may have ended since the store was asked.
-    const late = await this.#results(unfinished.filter(({ id }) => !queued.has(id)));
+    const { queued, late } = await this.#lookInLine(unfinished);
     return Promise.all(
       records.map((record) => {
         const result = results.get(record.id) ?? late.get(record.id);
@@ -65,17 +63,21 @@ export class JobReader {
     );
   }
 
-  async #lookInLine(unfinished: readonly JobRecord[]): Promise<Map<string, QueuedJob>> {
-    let known = new Map<string, QueuedJob>();
-    try {
-      known = await this.#lines.look(unfinished);
-      const unknown = unfinished.filter(({ id }) => !known.has(id));
-      const ended = await this.#results(unknown);
-      await this.#lines.add(unknown.filter(({ id }) => !ended.has(id)));
-    } catch (error) {
-      this.#log.warn({ err: error }, 'the queue was not asked');
-    }
-    return known;
+  /** What the queue knows of jobs, and the results of those that it does not know: they may have ended since the store was asked. */
+  async #lookInLine(
+    unfinished: readonly JobRecord[],
+  ): Promise<{ queued: Map<string, QueuedJob>; late: Map<string, JobResult> }> {
+    const ask = async <T>(answer: Promise<T>): Promise<T | null> =>
+      answer.catch((error) => {
+        this.#log.warn({ err: error }, 'the queue was not asked');
+        return null;
+      });
+    const known = await ask(this.#lines.look(unfinished));
+    const queued = known ?? new Map<string, QueuedJob>();
+    const unknown = unfinished.filter(({ id }) => !queued.has(id));
+    const late = await this.#results(unknown);
+    if (known) await ask(this.#lines.add(unknown.filter(({ id }) => !late.has(id))));
+    return { queued, late };
   }
 
   async #results(records: readonly JobRecord[]): Promise<Map<string, JobResult>> {

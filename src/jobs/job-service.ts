@@ -136,10 +136,10 @@ export class Jobs {
       // First the word to the child: the job may start, or start again, at any moment before it is out of the queue.
       await askToCancel(this.#store, id);
       const news = this.#queues.news[laneOf(record)];
-      const { queued, isOut } = await this.#queues.lines.remove(record);
+      const { progress: told, isOut } = await this.#queues.lines.remove(record);
       if (isOut) {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
-        const progress = progressOf(queued);
+        const progress = progressOf({ progress: told });
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
         news.tellEnded(id);
       }
