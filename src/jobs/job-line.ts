@@ -45,6 +45,8 @@ export class JobLine {
   readonly #outlook: LaneOutlook;
   readonly #log: Logger;
   readonly #retry: Retry;
+  /** Jobs that wait for a further attempt, and since when, as far as was looked: of `performance.now()`. */
+  #pausing = new Map<string, number>();
 
   constructor(queue: JobQueue, outlook: LaneOutlook, log: Logger, retry: Retry) {
     this.#queue = queue;
@@ -94,6 +96,26 @@ export class JobLine {
     return (await this.#ask(Promise.all(ids.map((id) => this.#queue.getJob(id))))).filter(
       (job) => job !== undefined,
     );
+  }
+
+  /**
+   * Lets jobs go on whose pause lasts longer than any. The queue notes its end as a time of the clock, and a clock that was set back takes
+   * its difference to get there. @throws EmpError not_ready
+   */
+  async endOverduePauses(): Promise<void> {
+    const now = performance.now();
+    const ids = await this.#ask(this.#queue.getRanges(['delayed'], 0, -1));
+    this.#pausing = new Map(ids.map((id) => [id, this.#pausing.get(id) ?? now]));
+    const longestMs = this.#retry.backoffMs * 2 ** (this.#retry.attempts - 2);
+    for (const [id, since] of this.#pausing) {
+      if (now - since <= longestMs) continue;
+      const job = await this.#ask(this.#queue.getJob(id));
+      if (!job) continue;
+      await this.#ask(job.promote()).catch(async (error) => {
+        // It has gone on by itself.
+        if ((await this.#ask(this.#queue.getJobState(id))) === 'delayed') throw error;
+      });
+    }
   }
 
   async #look(records: readonly JobRecord[]): Promise<(QueuedJob | undefined)[]> {

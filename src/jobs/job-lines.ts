@@ -49,6 +49,11 @@ export class JobLines {
     return [...short, ...long];
   }
 
+  /** Lets jobs go on whose pause between attempts lasts longer than any. @throws EmpError not_ready */
+  async endOverduePauses(): Promise<void> {
+    await this.#ofAll((line) => line.endOverduePauses());
+  }
+
   async #eachLane(
     records: readonly JobRecord[],
     act: (line: JobLine, ofLane: readonly JobRecord[]) => Promise<void>,

@@ -25,8 +25,8 @@ const ROOM_MS = 1000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
-/** How long a job that the queue has forgotten, and nobody asks for, may wait for it. */
-const RECOVERY_MS = 60_000;
+/** How long a job that the queue has forgotten, and nobody asks for, may wait for it; one held up by a clock set back twice as long. */
+const RECOVERY_MS = 20_000;
 const DEFAULT_MAX_QUEUED = 10_000;
 
 export interface JobsOptions {

@@ -10,7 +10,7 @@ const SETTLE_MS = 30_000;
 
 /**
  * Queues again what a crash, here or of the queue's server, left unfinished and unqueued, and writes the results of jobs that failed when
- * their worker died. Costs a look at the names of the unfinished and a question to each queue, however many wait. Any number of processes may
+ * their worker died; and ends the pauses that a clock set back has drawn out. Costs a look at the names of the unfinished and a question to each queue, however many wait. Any number of processes may
  * do it at once: a queue takes an id once, and a job whose result is there is not computed.
  */
 export async function recoverJobs(
@@ -28,6 +28,7 @@ export async function recoverJobs(
     records.push(...looked.filter((record) => record !== null));
   }
   await lines.add(records);
+  await lines.endOverduePauses();
   for (const job of await lines.failedJobs()) {
     if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
     await settleFailure(store, job, new Error(job.failedReason));

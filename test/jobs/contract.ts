@@ -12,9 +12,10 @@ import type { Queue } from 'bullmq';
 import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
 import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
+import { openJobs } from '../../src/jobs/job-service.ts';
 import { freshId } from '../../src/storage/ids.ts';
 import { untilGone } from './processes.ts';
-import { openSite, RETRY, readTrace, request, type Site, startTestWorker, tracePath } from './site.ts';
+import { log, openSite, RETRY, readTrace, request, type Site, startTestWorker, tracePath } from './site.ts';
 
 /** Where a suite works; filled in before its tests run. */
 export interface Place {
@@ -138,6 +139,21 @@ export function contract(kind: string, place: Place): void {
     assert.ok(first && second && third && more.length === 0);
     assert.ok(second.at - first.at >= RETRY.backoffMs, `${second.at - first.at} ms`);
     assert.ok(third.at - second.at >= 2 * RETRY.backoffMs, `${third.at - second.at} ms`);
+  });
+
+  test('a clock that is set back holds up no retry', async (t) => {
+    const { store, backend } = site;
+    const jobs = await openJobs({ store, backend, log, retry: { attempts: 2, backoffMs: 1000 } });
+    t.after(() => jobs.close());
+    const now = Date.now.bind(Date);
+    const ahead = t.mock.method(Date, 'now', () => now() + 3_600_000);
+    const { job } = await jobs.submit(request({ trace: newTrace(), behaviour: 'throw', trouble: '1' }));
+    await until(async () => (await jobs.counts()).long.retrying === 1);
+    ahead.mock.restore();
+    await until(async () => {
+      await jobs.recover();
+      return (await jobs.get(job.id))?.status === 'succeeded';
+    });
   });
 
   test('an error of the last attempt fails the job, its text without paths or stack', async () => {
