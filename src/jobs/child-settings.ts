@@ -17,20 +17,22 @@ const PROVIDERS = 'EMP_CHILD_PROVIDERS';
 const MEMORY = 'EMP_CHILD_MEMORY';
 
 /**
- * What children do not get: the queue's credentials, no business of a process that reads uploaded files, and Node's cache of compiled code.
- * It would save each child 140 ms, but what one child writes into it the next ones run, and an uploaded model is a program in a native runtime.
+ * All that children get of this process's environment: what finds programs, libraries and devices. Credentials are no business of a process that reads uploaded files, whatever
+ * they are called. Nor is Node's cache of compiled code. It would save each child 140 ms, but what one child writes into it the next ones run, and an uploaded model is a
+ * program in a native runtime.
  */
-const WITHHELD = ['REDIS_URL', 'DATABASE_URL', 'NODE_COMPILE_CACHE'];
+const PASSED =
+  /^(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|NODE_OPTIONS|NODE_V8_COVERAGE|(MALLOC|OMP|KMP|CUDA|CUDNN|NVIDIA)_\w+)$/;
 
-/** A child's environment: this process's, less what is withheld. */
+/** A child's environment: what it needs of this process's, and its settings. */
 export function childEnvironment(settings: ChildSettings): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = { ...process.env };
-  for (const name of WITHHELD) delete environment[name];
-  environment[STORE_ROOT] = settings.storeRoot;
-  environment[THREADS] = String(settings.threads);
-  environment[PROVIDERS] = settings.providers.join();
-  environment[MEMORY] = String(settings.memoryMebibytes);
-  return environment;
+  return {
+    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => PASSED.test(name))),
+    [STORE_ROOT]: settings.storeRoot,
+    [THREADS]: String(settings.threads),
+    [PROVIDERS]: settings.providers.join(),
+    [MEMORY]: String(settings.memoryMebibytes),
+  };
 }
 
 /** In a child: what its worker told it. */

@@ -157,8 +157,15 @@ test('children that compute end with a parent that is killed', async () => {
 test('the environment of children holds no secret', () => {
   const settings = { storeRoot: '/data', threads: 1, providers: ['cpu'], memoryMebibytes: 64 } as const;
   const before = process.env;
-  process.env = { REDIS_URL: 'redis://user:secret@host', DATABASE_URL: 'postgres://user:secret@host' };
+  const secrets = ['REDIS_URL', 'PGPASSWORD', 'AWS_SECRET_ACCESS_KEY', 'HTTP_PROXY', 'MY_PATH', 'X_CUDA_1'];
+  process.env = {
+    PATH: '/bin',
+    CUDA_VISIBLE_DEVICES: '1',
+    ...Object.fromEntries(secrets.map((name) => [name, 'secret'])),
+  };
   const environment = childEnvironment(settings);
   process.env = before;
   assert.ok(!JSON.stringify(environment).includes('secret'));
+  assert.equal(environment.PATH, '/bin');
+  assert.equal(environment.CUDA_VISIBLE_DEVICES, '1');
 });
