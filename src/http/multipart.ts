@@ -117,6 +117,7 @@ async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ECONNRESET') throw closedEarly();
+    if (code === undefined && /needle/i.test(message)) throw badBoundary();
     if (code === undefined && /multipart|boundary/i.test(message))
       throw new EmpError('malformed_body', message);
     throw error;
@@ -165,6 +166,12 @@ function unknownPart(part: string | undefined, { files, texts }: MultipartRules)
   return new EmpError('invalid_request', `a part has no name: its Content-Disposition ${message}`, [
     { path: 'Content-Disposition', message },
   ]);
+}
+
+/** The parser looks for it, as for a needle. */
+function badBoundary(): EmpError {
+  const message = 'has a boundary that is empty or too long: RFC 2046 allows 1 to 70 characters';
+  return new EmpError('malformed_body', `Content-Type ${message}`, [{ path: 'Content-Type', message }]);
 }
 
 function tooLarge(maxBytes: number): EmpError {

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import { parseCursor } from '../storage/ids.ts';
@@ -21,8 +23,8 @@ export interface Resource<Entry extends z.ZodType, Whole extends z.ZodType> {
     readonly delete: { readonly summary: string; readonly description?: string };
   };
   list(limit: number, cursor?: string): Promise<Page<View<Entry>>>;
-  /** Null where there is none of this id. */
-  get(id: string): Promise<View<Whole> | null>;
+  /** What is there of this id, or its JSON where that may be large; null where there is none. */
+  get(id: string): Promise<View<Whole> | Readable | null>;
   /**
    * Deletes it; false where there is none of this id.
    * @throws EmpError `conflict` where it is in use
@@ -83,7 +85,7 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
         ...describeOperation({}, 'not_found'),
       },
     },
-    async ({ params: { id } }) => found(kind, id, await resource.get(id)),
+    async ({ params: { id } }, reply) => sendWhole(reply, found(kind, id, await resource.get(id))),
   );
 
   app.delete(
@@ -103,6 +105,12 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
       return reply.code(204).send(null);
     },
   );
+}
+
+/** Answers with a resource. */
+export function sendWhole(reply: FastifyReply, whole: unknown): unknown {
+  if (whole instanceof Readable) reply.type('application/json; charset=utf-8');
+  return whole;
 }
 
 /** One of a kind in words. */

@@ -5,7 +5,15 @@ import type { Asker } from '../intake/slots.ts';
 import type { StoredRecord, Upload } from '../storage/store.ts';
 import { receiveParts } from './multipart.ts';
 import { describeOperation, type OperationDetails } from './plugins/operations.ts';
-import { nameOf, nounOf, type Resource, registerResource, type View } from './resource-routes.ts';
+import {
+  found,
+  nameOf,
+  nounOf,
+  type Resource,
+  registerResource,
+  sendWhole,
+  type View,
+} from './resource-routes.ts';
 import type { App, Services } from './services.ts';
 import { whenGone } from './when-gone.ts';
 
@@ -23,14 +31,10 @@ export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodTy
   /** Where the files of each part are to be received. */
   partsOf(upload: Upload): Readonly<Record<string, FileRule>>;
   /**
-   * Makes of the files a resource ready to be published. Its view is asked of the record that stands: the same files may have come before.
+   * Makes of the files a resource ready to be published, and gives its record.
    * @throws EmpError for files that make none; the reason of the asker's signal
    */
-  prepare(
-    upload: Upload,
-    files: ReceivedFiles,
-    asker: Asker,
-  ): Promise<{ readonly record: R; viewOf(record: R): View<Whole> }>;
+  prepare(upload: Upload, files: ReceivedFiles, asker: Asker): Promise<R>;
 }
 
 /** `POST /v1/<kind>`, and the routes that every resource has. One that an unfinished job uses stays. */
@@ -75,14 +79,15 @@ export function registerUploadedResource<
         const files = resource.partsOf(upload);
         const rules = { files, texts: [], maxBytes: maxUploadBytes, upload, signal: gone };
         const received = await receiveParts(request, rules);
-        const { record, viewOf } = await resource.prepare(upload, received.files, {
+        const record = await resource.prepare(upload, received.files, {
           client: request.ip,
           signal: AbortSignal.any([services.closing, gone]),
         });
         gone.throwIfAborted();
         const published = await store.publish(kind, upload, record);
         reply.code(published.created ? 201 : 200).header('location', `/v1/${kind}/${record.id}`);
-        return viewOf(published.record);
+        // That which stands: the same files may have come before.
+        return sendWhole(reply, found(kind, record.id, await resource.get(record.id)));
       } finally {
         // After publishing there is nothing left of it.
         await upload.discard();

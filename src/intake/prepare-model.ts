@@ -11,9 +11,12 @@ export interface PreparedModel {
   readonly inventory: ModelInventory;
 }
 
+/** What clients are told of a model's tensors, beside `inventory.json`, which also says where they lie. */
+export const TENSORS_DOCUMENT = 'tensors.json';
+
 /**
  * Turns the files received under `upload.files` into a model ready to be published: unpacks of an archive what the model names, reads the
- * inventory and adds it as a document.
+ * inventory and adds it as documents.
  * @param read what files of a folder hold
  * @param signal of the client: what it no longer waits for is not unpacked
  * @throws EmpError for files that are no model; the signal's reason
@@ -33,6 +36,10 @@ export async function prepareModel(
   const inventory = await read(upload.files, names.toSorted(), archive ? 'ignored' : 'refused');
   const files = [...((await archive?.unpack(inventory)) ?? received)].sort(byName);
   await upload.writeJson('inventory.json', inventory);
+  const told = inventory.tensors.map(({ name, shape, dtype, role, prunable }) => {
+    return { name, shape, dtype, role, prunable };
+  });
+  await upload.writeJson(TENSORS_DOCUMENT, told);
   const described = describeFiles('mdl', '', files);
   const record: ModelRecord = {
     ...described,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   createDurably,
   isCode,
+  openIfThere,
   readIfThere,
   renameUnless,
   sync,
@@ -154,6 +155,10 @@ export class FolderStore implements Store {
 
   async readText(kind: Kind, id: string, name: string): Promise<string | null> {
     return isId(id) ? readIfThere(this.#path(kind, id, name)) : null;
+  }
+
+  async openDocument(kind: Kind, id: string, name: string): Promise<ReadStream | null> {
+    return isId(id) ? openIfThere(this.#path(kind, id, name), READ_BYTES) : null;
   }
 
   async writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {

@@ -6,7 +6,7 @@ export interface StoredFile {
   readonly sha256: string;
 }
 
-/** An uploaded model. Its files lie under `files/`, its inventory in `inventory.json`. */
+/** An uploaded model. Its files lie under `files/`, its inventory in `inventory.json`, and what of it is told in `tensors.json`. */
 export interface ModelRecord extends StoredRecord {
   readonly format: 'onnx' | 'safetensors';
   /** The file a client names: the one the pruned model gets as its artifact's name. */

@@ -83,6 +83,8 @@ export interface Store {
   readText(kind: Kind, id: string, name: string): Promise<string | null>;
   /** A document of a resource; null when the resource or the document is not there. */
   readJson<T>(kind: Kind, id: string, name: string): Promise<T | null>;
+  /** A document as it was written, as a stream; null when the resource or the document is not there. */
+  openDocument(kind: Kind, id: string, name: string): Promise<Readable | null>;
   /** Replaces a document of a resource at once; of several writers the last stands. */
   writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void>;
   /**

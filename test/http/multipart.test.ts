@@ -55,6 +55,14 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
       assert.deepEqual(await service.leftOver(), []);
     });
 
+    for (const boundary of ['a'.repeat(255), 'a'.repeat(10_000), '""', '', '"'])
+      test(`a boundary ${boundary.slice(0, 3)} of ${boundary.length} characters that cannot be is refused`, async () => {
+        const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` };
+        const response = await service.fetch(path, { method: 'POST', headers, body: 'x' });
+        assert.equal(response.status, 400);
+        assert.equal((await readProblem(response)).code, 'malformed_body');
+      });
+
     test('a file over the limit is refused as it comes, before its end', async () => {
       const field = { '/v1/models': 'file', '/v1/datasets': 'inputs', '/v1/jobs': 'model' }[path];
       const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');

@@ -14,19 +14,26 @@ const JOB = {
   metadata: {},
   request_sha256: '0',
 };
+const REPORT = {
+  schema_version: 1,
+  evaluation: null,
+  verdict: { text: 'EMP removes all.', warnings: [{ code: 'of_then', text: 'Beware.' }] },
+};
 const RESULT = {
   status: 'succeeded',
   started_at: JOB.created_at,
   finished_at: JOB.created_at,
   error: null,
   summary: null,
-  artifacts: [{ name: 'report.json', media_type: 'application/json', size_bytes: 0, sha256: '0' }],
+  artifacts: [
+    {
+      name: 'report.json',
+      media_type: 'application/json',
+      size_bytes: Buffer.byteLength(JSON.stringify(REPORT)),
+      sha256: '0',
+    },
+  ],
   timings_ms: { score: 1 },
-};
-const REPORT = {
-  schema_version: 1,
-  evaluation: null,
-  verdict: { text: 'EMP removes all.', warnings: [{ code: 'of_then', text: 'Beware.' }] },
 };
 
 const PATH = `/v1/jobs/${JOB.id}`;

@@ -75,9 +75,12 @@ export function storeConformance(open: () => Promise<Store>): void {
         const record = recordOf(kind);
         assert.equal(await other.readRecord(kind, record.id), null);
         assert.equal(await other.readJson(kind, record.id, 'inventory.json'), null);
+        assert.equal(await other.openDocument(kind, record.id, 'inventory.json'), null);
         assert.deepEqual(await store.publish(kind, upload, record), { record, created: true });
         assert.deepEqual(await other.readRecord(kind, record.id), record);
         assert.deepEqual(await other.readJson(kind, record.id, 'inventory.json'), { n: 1 });
+        const document = await other.openDocument(kind, record.id, 'inventory.json');
+        assert.equal(document && (await text(document)), '{"n":1}');
         assert.equal(await text(other.readFile(kind, record.id, 'a.bin')), 'content');
         assert.equal(await text(other.readFile(kind, record.id, 'deep/down.bin')), '');
         await upload.discard();

@@ -55,10 +55,7 @@ export function registerDatasets(app: App, services: Services): void {
       'invalid_labels',
     ],
     partsOf: (upload) => ({ ...sampleFiles(upload, SAMPLES), scores: scoreFile(upload) }),
-    async prepare(upload, files, { signal }) {
-      const record = await prepare(upload, files, maxUploadBytes, signal);
-      return { record, viewOf: (published) => published };
-    },
+    prepare: (upload, files, { signal }) => prepare(upload, files, maxUploadBytes, signal),
     get: (id) => store.readRecord<DatasetRecord>('datasets', id),
   });
 }

@@ -3,16 +3,17 @@ import type { FastifyReply } from 'fastify';
 import { pack } from 'tar-stream';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory } from '../../formats/model.ts';
-import { prepareModel } from '../../intake/prepare-model.ts';
+import { prepareModel, TENSORS_DOCUMENT } from '../../intake/prepare-model.ts';
 import { MAX_FILES } from '../../intake/received-files.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import type { FileRange } from '../../storage/store.ts';
 import { UPLOADED_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation, filesPart } from '../plugins/operations.ts';
-import { found, idParamsSchema, type View } from '../resource-routes.ts';
+import { found, idParamsSchema } from '../resource-routes.ts';
 import { modelSchema, modelSummarySchema } from '../schemas.ts';
 import { contentDisposition, sendFile } from '../send-file.ts';
 import type { App, Services } from '../services.ts';
+import { withDocument } from '../stored-json.ts';
 import { registerUploadedResource } from '../upload-routes.ts';
 
 const FORM = {
@@ -67,19 +68,23 @@ export function registerModels(app: App, services: Services): void {
         throw new EmpError('invalid_request', 'the request has no part named file', [
           { path: 'file', message: 'is missing' },
         ]);
-      const { record, inventory } = await prepareModel(
+      const { record } = await prepareModel(
         upload,
         received,
         maxUploadBytes,
         (folder, names, strangers) => reader.read(folder, names, strangers, asker),
         asker.signal,
       );
-      return { record, viewOf: (published) => viewOf(published, inventory) };
+      return record;
     },
     async get(id) {
       const record = await store.readRecord<ModelRecord>('models', id);
+      if (!record) return null;
+      const tensors = await store.openDocument('models', id, TENSORS_DOCUMENT);
+      if (tensors) return withDocument(record, 'tensors', tensors);
+      // Of an earlier version.
       const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
-      return record && inventory && viewOf(record, inventory);
+      return inventory && { ...record, tensors: inventory.tensors };
     },
   });
 
@@ -139,9 +144,4 @@ export function registerModels(app: App, services: Services): void {
     write().catch((error) => archive.destroy(error));
     return reply.send(archive);
   }
-}
-
-/** With the tensors of its inventory; where their bytes lie is not in the schema, and stays behind. */
-function viewOf(record: ModelRecord, { tensors }: ModelInventory): View<typeof modelSchema> {
-  return { ...record, tensors };
 }
