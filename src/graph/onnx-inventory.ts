@@ -12,6 +12,9 @@ import { readSkeleton } from '../formats/onnx/skeleton.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { FreeNames, MAX_GLUED } from './free-names.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
+import { dropHidden } from './passes/drop-hidden.ts';
+import { type GraphPass, runPasses } from './passes/pass.ts';
+import { sortNodes } from './passes/sort-nodes.ts';
 import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
 import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
 import { findWeights, type Weight } from './weights/weights.ts';
@@ -28,12 +31,20 @@ interface Parameter {
   readonly place: 'initializer' | 'Constant' | 'attribute';
 }
 
-/** The graph model over the skeleton of the `.onnx` file, tensors' numbers left out. Throws `malformed_onnx`, `unsupported_model`. */
+/** What everything that looks at graphs counts on: one giver for each value, before all that read it. */
+const READ_FORM: readonly GraphPass[] = [dropHidden, sortNodes];
+
+/**
+ * The graph model over the skeleton of the `.onnx` file, tensors' numbers left out, its nodes in an order in which they can run. Throws `malformed_onnx`, as `sortNodes` does too, and
+ * `unsupported_model`.
+ */
 export async function readOnnxModel(files: ModelFiles): Promise<OnnxModel> {
   const file = onnxFileName(files);
   const source = files.get(file);
   if (source === undefined) throw new TypeError(`no file ${file}`);
-  return new OnnxModel(await readSkeleton(source, file));
+  const proto = await readSkeleton(source, file);
+  runPasses(proto, READ_FORM, null);
+  return new OnnxModel(proto);
 }
 
 /**

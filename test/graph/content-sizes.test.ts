@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { accumulateGradients } from '../../src/autodiff/gradients.ts';
 import { sizedByContent } from '../../src/graph/content-sizes.ts';
 import { OnnxModel } from '../../src/graph/onnx-model.ts';
-import { type GraphParts, graph, integers, model, node, tensor } from '../models/build-model.ts';
+import { floats, type GraphParts, graph, integers, model, node, tensor } from '../models/build-model.ts';
 import { gradientContext, meanOf, rmsOf } from '../models/perceptron.ts';
 import { smallModel } from '../models/small-model.ts';
 
@@ -122,8 +122,9 @@ describe('values whose sizes may depend on what is in a sample', () => {
       node('Slice', ['table', 'zero', 'integers'], ['sliced']),
     ];
     const outputs = ['expanded'];
+    const initializers = [floats('table', [4]), integers('zero', [0], []), integers('one', [1], [])];
     const expected = ['found', 'turned', 'counts', 'expanded', 'by_content', 'sliced'];
-    assert.deepEqual(find({ nodes, outputs }), expected);
+    assert.deepEqual(find({ nodes, outputs, initializers }), expected);
   });
 
   test('are all that come of loops and unknown operators, unless these read no numbers', () => {

@@ -52,13 +52,15 @@ describe('an inventory grows with its file, not with a product of names', () => 
       return field(7, field(1, field(3, long), field(4, 'Op'), attributes));
     },
     'a function of a long name': (count) => {
-      const constant = field(
-        7,
-        field(2, 'c'),
-        field(4, 'Constant'),
-        field(5, field(1, 'value'), field(5, tensor(''))),
-      );
-      return Buffer.concat([field(7), field(25, field(1, long), repeat(constant, count))]);
+      const constant = (index: number) =>
+        field(
+          7,
+          field(2, number(index)),
+          field(4, 'Constant'),
+          field(5, field(1, 'value'), field(5, tensor(''))),
+        );
+      const constants = Array.from({ length: count }, (_, index) => constant(index));
+      return Buffer.concat([field(7), field(25, field(1, long), ...constants)]);
     },
     'one name': (count) => field(7, repeat(field(5, tensor('w')), count)),
     'no names': (count) => field(7, repeat(field(5), count)),

@@ -154,13 +154,27 @@ function opset(domain: string, version: number) {
   return create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) });
 }
 
+/** What the graph reads and nothing gives is an input too. */
 export function model(parts: GraphParts, functions: FunctionProto[] = []): ModelProto {
+  const whole = graph(parts);
+  whole.input.push(...namesReadFromOutside(whole).map(declare));
   return create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [opset('', 17), opset('local', 1), opset('com.microsoft', 1)],
-    graph: graph(parts),
+    graph: whole,
     functions,
   });
+}
+
+function namesReadFromOutside({ input, initializer, sparseInitializer, node, output }: GraphProto): string[] {
+  const inner = node.flatMap(({ attribute }) =>
+    attribute.flatMap(({ g }) => (g ? namesReadFromOutside(g) : [])),
+  );
+  const read = [...node.flatMap((each) => each.input), ...inner, ...output.map(({ name }) => name)];
+  const given = new Set([...input, ...initializer].map(({ name }) => name));
+  for (const { values } of sparseInitializer) if (values) given.add(values.name);
+  for (const name of node.flatMap((each) => each.output)) given.add(name);
+  return [...new Set(read)].filter((name) => name !== '' && !given.has(name));
 }
 
 export function encode(proto: ModelProto): Uint8Array<ArrayBuffer> {
