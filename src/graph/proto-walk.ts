@@ -92,13 +92,13 @@ function* partsOf(sparse: readonly SparseTensorProto[]): Generator<HeldTensor> {
 /** Names that are made begin with it, and there may be many. */
 const MAX_UNDERSCORES = 16;
 
-/** A beginning that no name of a graph has: `stem`, lengthened where it must be. */
+/** A beginning that no name of a graph has, of values and of nodes: `stem`, lengthened where it must be. */
 export function freePrefix(graph: GraphProto, stem: string): string {
   const graphs = [graph, ...innerGraphs(graph.node)];
   const names = graphs.flatMap(({ input, initializer, sparseInitializer, node }) => [
     ...[...input, ...initializer].map(({ name }) => name),
     ...sparseInitializer.map(({ values }) => values?.name ?? ''),
-    ...node.flatMap(({ output }) => output),
+    ...node.flatMap(({ name, output }) => [name, ...output]),
   ]);
   const rests = names.filter((name) => name.startsWith(stem)).map((name) => name.slice(stem.length));
   if (rests.length === 0) return stem;

@@ -11,7 +11,7 @@ import { OnnxModel } from '../graph/onnx-model.ts';
 import { capturedValues } from '../graph/reads.ts';
 import { type StoredTensor, shapeOfStored } from '../graph/weights/constants.ts';
 import { OpenAxes } from './open-axes.ts';
-import { openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
+import { type ModelValue, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
 import { INTEGER, type RunSetting, runTwice } from './size-trials.ts';
 import { inferValues, NO_TENSOR, type Observation, ValueObserver } from './value-observer.ts';
 import { createZeroedModel } from './zeroed-model.ts';
@@ -41,8 +41,10 @@ export async function traceShapes(
     proto.output.filter((name) => name !== '' && !stored.has(name)),
   );
   const open = (made: ModelProto) => openSession(toBinary(ModelProtoSchema, made), runtime, UNOPTIMIZED);
-  const inferred = await inferValues(proto, computed, open);
+  const inferred = computed.length > 0 ? await inferValues(proto, computed, open) : new Map();
   const tensors = computed.filter((name) => (inferred.get(name)?.dtype ?? NO_TENSOR) !== NO_TENSOR);
+  // onnxruntime runs nothing for no outputs.
+  if (tensors.length === 0) return createTrace(stored, inferred, [NOTHING, NOTHING]);
   const { graph } = new OnnxModel(proto);
   const isSteady = ([, { values }]: [string, SeenInput]) => values !== null;
   const steadyInputs = new Set([...(seen ?? [])].filter(isSteady).map(([name]) => name));
@@ -75,6 +77,17 @@ export async function traceShapes(
   const runs =
     (seen && isVaried && (await runAsSeen(seen, run, steadyInputs.size > 0))) ||
     (await runTwice(axes, hasIntegers, runOpen, signal));
+  return createTrace(stored, inferred, runs);
+}
+
+/** Of a run that computes no tensors. */
+const NOTHING: Observation = { shapes: new Map(), values: new Map() };
+
+function createTrace(
+  stored: ReadonlyMap<string, StoredTensor>,
+  inferred: ReadonlyMap<string, ModelValue>,
+  runs: readonly [Observation, Observation],
+): ObservedTrace {
   const shapesOf = (name: string) => {
     const tensor = stored.get(name);
     const shape = tensor && shapeOfStored(tensor, name);

@@ -12,6 +12,8 @@ test('a prefix is one that no name begins with, and short', () => {
   assert.equal(prefixAmong('new_a', 'new___'), 'new____');
   assert.equal(prefixAmong(`new_${'_'.repeat(4000)}`), 'new_#0_');
   assert.equal(prefixAmong(`new_${'_'.repeat(4000)}`, 'new_#0_a', 'new_#2_', 'new_#1'), 'new_#1_');
+  const named = Object.assign(node('Relu', ['x'], ['y']), { name: 'new_0_Cast' });
+  assert.equal(freePrefix(graph({ nodes: [named] }), 'new_'), 'new__');
   const before = process.cpuUsage();
   const names = Array.from({ length: 4000 }, (_, count) => `new_${'_'.repeat(count)}`);
   assert.equal(prefixAmong(...names), 'new_#0_');

@@ -96,7 +96,8 @@ class Call {
   readonly #body: FunctionProto;
   readonly #prefix: string;
   readonly #expansion: Expansion;
-  readonly #names = new Map([['', '']]);
+  /** What names of the body are here: its own, then of the graphs inside it that are being copied what each gives itself. */
+  readonly #scopes = [new Map([['', '']])];
   /** By name: the call's, else the function's own. */
   readonly #attributes = new Map<string, AttributeProto>();
 
@@ -108,10 +109,11 @@ class Call {
     for (const attribute of [...node.attribute, ...body.attributeProto]) {
       if (!this.#attributes.has(attribute.name)) this.#attributes.set(attribute.name, attribute);
     }
-    for (const [index, name] of body.input.entries()) this.#names.set(name, node.input[index] ?? '');
+    const [names] = this.#scopes;
+    for (const [index, name] of body.input.entries()) names.set(name, node.input[index] ?? '');
     for (const [index, name] of body.output.entries()) {
       const output = node.output[index];
-      if (output) this.#names.set(name, output);
+      if (output) names.set(name, output);
     }
   }
 
@@ -128,10 +130,14 @@ class Call {
   }
 
   #name(name: string): string {
-    const known = this.#names.get(name);
-    if (known !== undefined) return known;
-    const given = name.length > MAX_GLUED ? this.#expansion.numbered() : this.#prefix + name;
-    this.#names.set(name, given);
+    const known = this.#scopes.findLast((names) => names.has(name))?.get(name);
+    return known ?? this.#give(name, this.#scopes[0]);
+  }
+
+  #give(name: string, scope: Map<string, string>): string {
+    const isHiding = this.#scopes.some((names) => names !== scope && names.has(name));
+    const given = isHiding || name.length > MAX_GLUED ? this.#expansion.numbered() : this.#prefix + name;
+    scope.set(name, given);
     return given;
   }
 
@@ -164,7 +170,12 @@ class Call {
   }
 
   #copyGraph(graph: GraphProto): GraphProto {
-    const { input, output, initializer, sparseInitializer } = graph;
+    const { input, output, initializer, sparseInitializer, node } = graph;
+    const own = new Map([['', '']]);
+    this.#scopes.push(own);
+    const given = [...input, ...initializer, ...sparseInitializer.flatMap(({ values }) => values ?? [])];
+    for (const name of [...given.map((each) => each.name), ...node.flatMap((each) => each.output)])
+      if (!own.has(name)) this.#give(name, own);
     this.#expansion.count(input.length + output.length + initializer.length + sparseInitializer.length);
     const copy = create(GraphProtoSchema, {
       name: graph.name,
@@ -178,6 +189,7 @@ class Call {
     for (const named of [...copy.input, ...copy.output, ...copy.initializer, ...sparse]) {
       named.name = this.#name(named.name);
     }
+    this.#scopes.pop();
     return copy;
   }
 }

@@ -3,7 +3,16 @@ import { describe, test } from 'node:test';
 import { clone } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { inlineFunctions } from '../../../src/graph/passes/inline-functions.ts';
-import { encode, floats, graph, model, modelFunction, node } from '../../models/build-model.ts';
+import {
+  encode,
+  floats,
+  graph,
+  integers,
+  model,
+  modelFunction,
+  node,
+  value,
+} from '../../models/build-model.ts';
 import { assertSame, fed, nodesOf } from './pass-check.ts';
 
 const twice = modelFunction(
@@ -60,6 +69,41 @@ describe('inlineFunctions', () => {
     const names = inlined.graph?.node.map(({ name }) => name) ?? [];
     assert.equal(new Set(names).size, names.length, names.join());
     await assertSame(unnamed, inlined, fed('x', [2, 3]));
+  });
+
+  test('keeps names of graphs inside bodies apart from what they hide', async () => {
+    const count = integers('', [2], []);
+    const bodyOf = (read: string) => {
+      const nodes = [node('Identity', ['k'], ['go']), node('Add', [read, 'p'], ['r'])];
+      const body = graph({ nodes, outputs: ['go', 'r'] });
+      body.input = [value('i', [], 'INT64'), value('k', [], 'BOOL'), value('p', [2, 3])];
+      return body;
+    };
+    // The state of the loop has the name of an input of the function, and its result that of the function's output.
+    const calls: Readonly<Record<string, readonly [read: string, given: string[]]>> = {
+      'an input that is given twice': ['q', ['x', 'x']],
+      'an input that is left out': ['q', ['', 'x']],
+      'an input of the same name': ['p', ['x', 'x']],
+    };
+    for (const [title, [read, given]] of Object.entries(calls)) {
+      const nodes = [
+        node('Constant', [], ['n'], { value: count }),
+        node('Neg', ['q'], ['start']),
+        node('Loop', ['n', '', 'start'], ['r'], { body: bodyOf(read) }),
+      ];
+      const proto = model(
+        {
+          nodes: [node('f', given, ['y'], {}, 'local')],
+          inputs: [['x', [2, 3]]],
+          outputs: [['y', [2, 3]]],
+        },
+        [modelFunction('f', ['p', 'q'], ['r'], nodes)],
+      );
+      const inlined = clone(ModelProtoSchema, proto);
+      inlineFunctions(inlined);
+      assert.deepEqual(inlined.functions, [], title);
+      await assertSame(proto, inlined, fed('x', [2, 3]));
+    }
   });
 
   test('refuses calls that double thirty times, and calls of what takes much', () => {

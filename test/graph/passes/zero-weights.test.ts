@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { zeroWeights } from '../../../src/graph/passes/zero-weights.ts';
-import { floats, graph, integers, model, node } from '../../models/build-model.ts';
+import { floats, graph, integers, model, node, value } from '../../models/build-model.ts';
 import { fed, namesOf, nodesOf, outputsOf } from './pass-check.ts';
 
 const build = (opset = 17) => {
@@ -51,6 +51,33 @@ describe('zeroWeights', () => {
     assert.deepEqual(zeroWeights(proto), ['y']);
     assert.deepEqual(namesOf(branch.initializer), []);
     assert.equal(branch.node[0].opType, 'ConstantOfShape');
+  });
+
+  test('gives nodes no names of tensors, which other nodes may have', async () => {
+    const proto = build();
+    for (const [index, name] of ['w', 'bias', 'zero0_constant'].entries())
+      proto.graph!.node[index].name = name;
+    assert.deepEqual(zeroWeights(proto), ['w']);
+    await outputsOf(proto, fed('x', [2, 4]));
+  });
+
+  test('leaves a tensor that hides an outer value of its name', async () => {
+    const branch = (name: string) =>
+      graph({
+        nodes: [node('MatMul', ['x', name], [`${name}_r`])],
+        initializers: [floats(name, [4, 40])],
+        outputs: [`${name}_r`],
+      });
+    const proto = build();
+    const yes = { dtype: 'bool', shape: [], data: new Uint8Array([1]) };
+    const choose = node('If', ['yes'], ['i'], { then_branch: branch('w'), else_branch: branch('v') });
+    proto.graph!.node.push(choose);
+    proto.graph!.input.push(value('yes', [], 'BOOL'));
+    proto.graph!.output.push(value('i', [2, 40]));
+    assert.deepEqual(zeroWeights(proto), ['w', 'i']);
+    const stored = choose.attribute.map(({ g }) => namesOf(g?.initializer));
+    assert.deepEqual(stored, [['w'], []]);
+    await outputsOf(proto, fed('x', [2, 4]), ['yes', yes]);
   });
 
   test('does nothing before opset 9', () => {
