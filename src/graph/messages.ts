@@ -61,6 +61,12 @@ export function setIntegers(node: NodeProto, name: string, value: number | reado
   else found.ints = made.ints;
 }
 
+/** Gives a node's attribute a float; one that it lacks is added. */
+export function setFloat(node: NodeProto, name: string, value: number): void {
+  takeAttribute(node, name);
+  node.attribute.push(createAttribute(name, { float: value }));
+}
+
 /** Removes a node's attribute and returns it. */
 export function takeAttribute(node: NodeProto, name: string): AttributeProto | undefined {
   const found = node.attribute.find((attribute) => attribute.name === name);

@@ -63,6 +63,11 @@ export class OnnxNode extends AttributeReader {
     return normalizeDomain(this.proto.domain);
   }
 
+  /** The operator's name, behind its domain where it is no standard one: `com.microsoft.Attention`. */
+  get qualifiedOp(): string {
+    return qualifiedOp(this.proto);
+  }
+
   /** Whether the node is a standard operator, of this name. */
   is(op: string): boolean {
     return this.op === op && this.domain === '';
@@ -205,6 +210,12 @@ export function isFunction(proto: GraphProto | FunctionProto): proto is Function
 /** Empty for the standard operators. */
 export function normalizeDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
+}
+
+/** An operator's name, behind its domain where it is no standard one. */
+export function qualifiedOp({ domain, opType }: Pick<NodeProto, 'domain' | 'opType'>): string {
+  const own = normalizeDomain(domain);
+  return own === '' ? opType : `${own}.${opType}`;
 }
 
 /** A call and the function that it means have the same. */

@@ -122,7 +122,7 @@ function createAxes(lanes: Lanes, tensor: TensorProto): LaneAxis[] {
 function applyRule(at: AnalysedNode): readonly (readonly LaneAxis[])[] {
   const { node } = at;
   if (node.subgraphs.length > 0) freezeCaptured(at);
-  const rule = node.domain === '' && node.subgraphs.length === 0 ? STRUCTURE_RULES.get(node.op) : undefined;
+  const rule = node.subgraphs.length === 0 ? STRUCTURE_RULES.get(node.qualifiedOp) : undefined;
   if (rule === undefined) return at.frozen(`${node.op} has no rule for structures`);
   try {
     const outputs = rule(at);

@@ -33,7 +33,7 @@ export class Untraceable extends Error {
  */
 export type StructureRule = (at: AnalysedNode) => readonly (readonly LaneAxis[])[];
 
-/** Rules of standard operators by name. */
+/** Rules by operator; those of other domains than the standard one are named with it, as `com.microsoft.Attention`. */
 export type StructureRules = ReadonlyMap<string, StructureRule>;
 
 /** An axis that a node sums over: what is removed from it has to be zero for the sum to stay what it was. */

@@ -23,7 +23,14 @@ import {
 } from '../../src/formats/onnx/onnx-schema.ts';
 import { readOnnxInventory } from '../../src/graph/onnx-inventory.ts';
 
-export type AttributeValue = number | string | number[] | TensorProto | GraphProto | { ref: string };
+export type AttributeValue =
+  | number
+  | string
+  | number[]
+  | TensorProto
+  | GraphProto
+  | { ref: string }
+  | { float: number };
 
 export function elements(dims: readonly number[]): number {
   return dims.reduce((count, size) => count * size, 1);
@@ -103,6 +110,7 @@ function createAttribute(name: string, value: AttributeValue): AttributeProto {
     return attribute({ type: AttributeType.STRING, s: new TextEncoder().encode(value) });
   }
   if (Array.isArray(value)) return attribute({ type: AttributeType.INTS, ints: value.map(BigInt) });
+  if ('float' in value) return attribute({ type: AttributeType.FLOAT, f: value.float });
   if ('ref' in value) return attribute({ type: AttributeType.INT, refAttrName: value.ref });
   if (value.$typeName === 'onnx.TensorProto') return attribute({ type: AttributeType.TENSOR, t: value });
   return attribute({ type: AttributeType.GRAPH, g: value });

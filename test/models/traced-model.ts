@@ -4,6 +4,7 @@ import type { ModelFiles } from '../../src/formats/model.ts';
 import {
   type ModelProto,
   type NodeProto,
+  OperatorSetIdProtoSchema,
   type TensorProto,
   ValueInfoProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
@@ -13,6 +14,9 @@ import { traceShapes } from '../../src/runtime/shape-trace.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { encode, value } from './build-model.ts';
 import { runnableModel } from './runtime-model.ts';
+
+/** Operators of onnxruntime's own. */
+export const MICROSOFT = 'com.microsoft';
 
 export const NEVER = new AbortController().signal;
 
@@ -58,5 +62,8 @@ export function build({
     initializers,
   });
   proto.opsetImport[0].version = BigInt(opset);
+  if (nodes.some(({ domain }) => domain === MICROSOFT)) {
+    proto.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: MICROSOFT, version: 1n }));
+  }
   return proto;
 }

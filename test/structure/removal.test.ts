@@ -10,6 +10,7 @@ import { elementCount } from '../../src/formats/model.ts';
 import { type GraphProto, ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
 import { dtypeOf } from '../../src/formats/onnx/tensor-data.ts';
 import { innerGraphs, storedTensors } from '../../src/graph/proto-walk.ts';
+import { ATTENTION_MODELS } from '../models/attention-models.ts';
 import { encode } from '../models/build-model.ts';
 import { type Expected, INPUT, OUTPUT, SMALL_MODELS } from '../models/small-models.ts';
 import { type Choice, checkRemovalOf, structuresOf, THREE_IN_TEN } from './removal-check.ts';
@@ -69,7 +70,7 @@ describe('models exported by PyTorch', () => {
 });
 
 describe('small graphs', () => {
-  for (const { name, model, ...expected } of SMALL_MODELS) {
+  for (const { name, model, ...expected } of [...SMALL_MODELS, ...ATTENTION_MODELS]) {
     test(name, async (t) => {
       const directory = await mkdtemp(join(tmpdir(), 'emp-structures-'));
       t.after(() => rm(directory, { recursive: true }));

@@ -159,6 +159,16 @@ const reverseSequence = passingBut('is reversed up to a length', (x, at) => [
   x[at.integer('batch_axis', 1)],
 ]);
 
+/** New positions are written over some of an axis, where the indices of each sample say. */
+const tensorScatter: StructureRule = (at) => {
+  const [cache, update] = [at.axes(0), at.axes(1)];
+  const along = at.axis('axis', -2, cache.length);
+  at.fixed([cache[along], update[along]], 'is written to by index');
+  if (at.hasInput(2)) at.freeze(cache[0], 'is written to where its own index says');
+  for (const [axis, own] of cache.entries()) if (axis !== along) at.tie(own, update[axis]);
+  return [cache];
+};
+
 /** Operators that take some of the numbers, or put them beside others. */
 export const INDEXING_RULES: StructureRules = new Map<string, StructureRule>([
   ['Concat', concat],
@@ -167,4 +177,5 @@ export const INDEXING_RULES: StructureRules = new Map<string, StructureRule>([
   ['Gather', gather],
   ['Compress', compress],
   ['ReverseSequence', reverseSequence],
+  ['TensorScatter', tensorScatter],
 ]);

@@ -1,6 +1,8 @@
 import type { StructureRules } from '../structure-rule.ts';
+import { ATTENTION_RULES } from './attention.ts';
 import { EINSUM_RULES } from './einsum.ts';
 import { ELEMENTWISE_RULES } from './elementwise.ts';
+import { FUSED_ATTENTION_RULES } from './fused-attention.ts';
 import { INDEXING_RULES } from './indexing.ts';
 import { LAYER_RULES } from './layer.ts';
 import { NORM_RULES } from './norm.ts';
@@ -10,12 +12,14 @@ import { RESHAPE_RULES } from './reshape.ts';
 import { SIZE_RULES } from './sizes.ts';
 import { SPREAD_RULES } from './spread.ts';
 
-/** The rules of the standard operators by name. */
+/** All rules, by operator and domain. */
 export const STRUCTURE_RULES: StructureRules = new Map(
   [
     ELEMENTWISE_RULES,
     EINSUM_RULES,
     LAYER_RULES,
+    ATTENTION_RULES,
+    FUSED_ATTENTION_RULES,
     NORM_RULES,
     RECURRENT_RULES,
     REDUCE_RULES,

@@ -1,5 +1,7 @@
-import type { NodeProto } from '../../../src/formats/onnx/onnx-schema.ts';
+import { qualifiedOp } from '../../../src/graph/onnx-model.ts';
+import { ATTENTION_CASES } from './attention.ts';
 import { ELEMENTWISE_CASES } from './elementwise.ts';
+import { FUSED_ATTENTION_CASES } from './fused-attention.ts';
 import { SELECTIONS_CASES } from './indexing.ts';
 import { LAYERS_CASES } from './layers.ts';
 import { NORMS_CASES } from './norms.ts';
@@ -12,6 +14,8 @@ import { SPREAD_CASES } from './spread.ts';
 export const RULE_CASES: readonly RuleCase[] = [
   ...ELEMENTWISE_CASES,
   ...LAYERS_CASES,
+  ...ATTENTION_CASES,
+  ...FUSED_ATTENTION_CASES,
   ...NORMS_CASES,
   ...REDUCTIONS_CASES,
   ...RESHAPES_CASES,
@@ -22,5 +26,5 @@ export const RULE_CASES: readonly RuleCase[] = [
 
 /** The operators of a case whose rules it tries. */
 export function operatorsOf({ model }: RuleCase): string[] {
-  return [...new Set(model.graph?.node.map(({ opType }: NodeProto) => opType))];
+  return [...new Set(model.graph?.node.map(qualifiedOp))];
 }
