@@ -66,7 +66,7 @@ export const recipeSchema = z
       .max(MAX_ROUND_TO)
       .optional()
       .describe(
-        'Kept counts of every family of structures are rounded up to a multiple of it: onnxruntime computes convolutions in blocks of channels, of 8 with AVX2 and of 16 with AVX-512. Default 8 for channels, 1 for heads and KAN nodes.',
+        'What every family keeps is rounded up to a multiple of it, counted in channels, of which a structure may hold several, in heads or in KAN nodes: onnxruntime computes convolutions in blocks of channels, of 8 with AVX2 and of 16 with AVX-512. Default 8 for channels, 1 for heads and KAN nodes.',
       ),
     beta: beta.optional().describe('Deployment knob: floor(beta * N_eff) are kept. Default 1.'),
     budget: z

@@ -8,14 +8,14 @@ interface GranularityRow {
   /** What is kept or removed. */
   readonly unit: Noun;
   readonly meaning: string;
-  /** Kept counts of a family are rounded up to a multiple of this where a recipe does not say; null: counts are not rounded. */
+  /** What a family keeps, in units, is rounded up to a multiple of this where a recipe does not say; null: counts are not rounded. */
   readonly roundTo: number | null;
   /** Whether it is found in a graph alone, not by the tensors' names. */
   readonly needsGraph: boolean;
 }
 
 /** Kept counts of channels go by the blocks that onnxruntime computes convolutions in. */
-const CHANNEL_BLOCK = 8;
+export const CHANNEL_BLOCK = 8;
 
 export const GRANULARITIES = {
   weight: {

@@ -1,3 +1,4 @@
+import { CHANNEL_BLOCK } from '../recipe/terms.ts';
 import {
   compareSparsity,
   costsOf,
@@ -23,8 +24,6 @@ const HARMFUL_AGREEMENT = 0.9;
 const RESOLUTION = { max_loss_increase: 0.01, max_accuracy_drop: 0.01 };
 /** By how much spreading evenly must be better to be called so: relative loss, or share of predictions. */
 const HAIR = 0.001;
-/** What onnxruntime wants counts of channels to be a multiple of. */
-const CHANNELS_PER_BLOCK = 8;
 /** A change below this many standard errors may be chance. */
 const ERRORS = 2;
 /** Larger evaluation sets are not proposed. */
@@ -135,16 +134,15 @@ export const MEASURED_WARNINGS = {
   },
 
   /** By onnxruntime's default level, at which a model runs where nobody says otherwise. */
-  not_faster({ total, evaluation, granularity, structures }) {
+  not_faster({ total, evaluation, granularity, uneven }) {
     const [byDefault, extended] = speedsOf(evaluation);
     if (granularity === 'weight' || total.n_keep === total.n || !byDefault || isFaster(byDefault))
       return null;
     const sentences = [`The smaller model is measured to be no faster: ${describeBoth(byDefault)}.`];
     if (extended) sentences.push(extendedSentence(byDefault, extended));
-    const families = structures?.families ?? [];
-    if (granularity === 'channel' && families.some(({ n_keep }) => n_keep % CHANNELS_PER_BLOCK !== 0))
+    if (granularity === 'channel' && uneven.length > 0)
       sentences.push(
-        `Counts of channels in multiples of ${CHANNELS_PER_BLOCK} (round_to) suit onnxruntime better.`,
+        `Counts of channels in multiples of ${CHANNEL_BLOCK} (round_to) suit onnxruntime better.`,
       );
     return sentences.join(' ');
   },

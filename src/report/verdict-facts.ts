@@ -18,6 +18,8 @@ export type VerdictFacts = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repa
   readonly raised: readonly string[];
   /** Families of structures that were decided on together, for they are small. */
   readonly pooled: readonly string[];
+  /** Families of which a count of channels that is no multiple of `CHANNEL_BLOCK` is kept, and not all. */
+  readonly uneven: readonly string[];
   /** Data that came with a recipe that has no use for them. */
   readonly unused: readonly UnusedInput[];
 };

@@ -1,6 +1,7 @@
 import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { random } from '../structure/cases/rule-case.ts';
 import { graph, integers, modelFunction, node, value } from './build-model.ts';
+import { groupNormModel } from './group-norm-models.ts';
 import { build } from './traced-model.ts';
 
 /** What is expected of a model. */
@@ -18,6 +19,11 @@ export interface SmallModel extends Expected {
 
 export const INPUT = 'ties it to an axis that cannot shrink';
 export const OUTPUT = ': is an axis of an output of the model';
+const STATISTICS_OF = {
+  'by group': 'GroupNormalization: has its mean and variance taken over it',
+  'by channel': 'GroupNormalization: has its mean and variance taken over it',
+  'in parts': 'InstanceNormalization: has its mean and variance taken over it',
+};
 const IMAGE: [string, (number | string)[]] = ['x', ['batch', 3, 6, 6]];
 const ROWS: [string, (number | string)[]] = ['x', ['batch', 4]];
 
@@ -144,6 +150,12 @@ export const SMALL_MODELS: readonly SmallModel[] = [
       ],
     }),
   },
+  ...(['by group', 'by channel', 'in parts'] as const).map((form) => ({
+    name: `groups of channels that are normalized together go as a whole, ${form}`,
+    families: ['channel 4'],
+    frozen: [OUTPUT, `Conv: ${INPUT}`, STATISTICS_OF[form]].sort(),
+    model: groupNormModel({ channels: 12, groups: 4, form }),
+  })),
   {
     name: 'sizes that the model puts out stay what they were',
     families: ['channel 8'],

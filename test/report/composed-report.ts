@@ -198,6 +198,7 @@ export function judged(report: Report, known: Partial<VerdictFacts> = {}): Repor
       zeroRows: new Map(),
       raised: [],
       pooled: [],
+      uneven: [],
       unused: [],
       ...known,
     }),

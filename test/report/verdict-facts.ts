@@ -49,6 +49,7 @@ export const facts: VerdictFacts = {
   zeroRows: new Map(),
   raised: [],
   pooled: [],
+  uneven: [],
   unused: [],
 };
 

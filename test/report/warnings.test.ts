@@ -345,10 +345,7 @@ describe('structures', () => {
   });
 
   test('of uneven counts are proposed to be rounded, where they are channels', () => {
-    const uneven = {
-      ...measured(10, 11),
-      structures: { ...channelFacts.structures!, families: [family, { ...family, n_keep: 47 }] },
-    };
+    const uneven = { ...measured(10, 11), uneven: ['fc0.weight'] };
     assert.match(
       ofChannels('not_faster', uneven) ?? '',
       / multiples of 8 \(round_to\) suit onnxruntime better\.$/,

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { statisticsOfBlocks } from '../../core/statistics.ts';
+import { CHANNEL_BLOCK } from '../../recipe/terms.ts';
 import type { FamilyReport, Report } from '../../report/report.ts';
 import { createScoreDistribution } from '../../report/score-distribution.ts';
 import { type FrozenAxis, producersOf } from '../../structure/families.ts';
 import { describeFrozen } from '../../structure/overview.ts';
 import type { ReportContent } from '../scored.ts';
 import { type FamilyDecision, loadScores, packMask, type StructureDecision } from './decide.ts';
+import { roundingSteps } from './rounding.ts';
 
 /**
  * What a report says of structures that were removed.
@@ -42,7 +44,18 @@ export function structureContent(
     zeroRows: new Map(),
     raised: families.filter(({ isRaised }) => isRaised).map(({ family }) => family.name),
     pooled,
+    uneven: unevenIn(families),
   };
+}
+
+function unevenIn(decided: readonly FamilyDecision[]): string[] {
+  const steps = roundingSteps(
+    decided.map(({ family }) => family),
+    CHANNEL_BLOCK,
+  );
+  const isUneven = ({ kept, nKeep }: FamilyDecision, i: number) =>
+    nKeep < kept.length && nKeep % steps[i] !== 0;
+  return decided.filter(isUneven).map(({ family }) => family.name);
 }
 
 function familyReport(decided: FamilyDecision): FamilyReport {

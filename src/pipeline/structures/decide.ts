@@ -55,8 +55,8 @@ interface DecideInput {
   readonly scores: readonly Float64Array[];
   readonly amount: Amount;
   readonly scope: Recipe['scope'];
-  /** Kept counts are rounded up to a multiple of it. */
-  readonly roundTo: number;
+  /** Of each family: its kept count is rounded up to a multiple of it. */
+  readonly steps: readonly number[];
 }
 
 /**
@@ -64,7 +64,7 @@ interface DecideInput {
  * rounding and `min_density` ask for: one at least, for nothing passes through an empty axis.
  */
 export function decideStructures(input: DecideInput): StructureDecision {
-  const { families, scores, amount, scope, roundTo } = input;
+  const { families, scores, amount, scope, steps } = input;
   refuseNonFinite(families, scores);
   const groups = groupsOf(families, scope);
   const kept = families.map(({ structures }) => structures.map(() => true));
@@ -84,7 +84,7 @@ export function decideStructures(input: DecideInput): StructureDecision {
     if (scope === 'global') global = { nEff, threshold: ranked[nKeep - 1].score };
   }
   const decided = families.map((family, i) =>
-    completeFamily(family, scores[i], masses[i], kept[i], roundTo, amount.minDensity),
+    completeFamily(family, scores[i], masses[i], kept[i], steps[i], amount.minDensity),
   );
   const preserved = masses.reduce(
     (sum, own, family) => sum + sumOf(own.filter((_, i) => kept[family][i])),
@@ -137,13 +137,13 @@ function completeFamily(
   scores: Float64Array,
   masses: Float64Array,
   kept: boolean[],
-  roundTo: number,
+  step: number,
   minDensity: number,
 ): FamilyDecision {
   const n = scores.length;
   const counted = kept.filter(Boolean).length;
   const nLeast = Math.max(1, counted, minimumKept(n, minDensity));
-  const nKeep = Math.min(n, Math.ceil(nLeast / roundTo) * roundTo);
+  const nKeep = Math.min(n, Math.ceil(nLeast / step) * step);
   const others = rank([0], [scores]).filter(({ index }) => !kept[index]);
   for (const { index } of others.slice(0, nKeep - counted)) kept[index] = true;
   const mass = sumOf(masses);

@@ -11,6 +11,7 @@ import { criterionContext, type PruneJob } from '../prune-job.ts';
 import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
 import { structureContent } from './content.ts';
 import { decideStructures, packMask, type StructureDecision } from './decide.ts';
+import { roundingSteps } from './rounding.ts';
 import { selectFamilies } from './select.ts';
 import { removeStructures, writeStructureMasks } from './write.ts';
 
@@ -24,6 +25,8 @@ export class ScoredStructures implements Scored {
   readonly #families: readonly Family[];
   /** Of each family. */
   readonly #scores: readonly Float64Array[];
+  /** What the kept count of each family is a multiple of. */
+  readonly #steps: readonly number[];
 
   private constructor(
     job: PruneJob,
@@ -35,6 +38,7 @@ export class ScoredStructures implements Scored {
     this.#model = model;
     this.#families = families;
     this.#scores = scores;
+    this.#steps = roundingSteps(families, roundToOf(job.input.recipe));
   }
 
   /** Finds the structures of the model and scores those that the recipe selects. */
@@ -76,8 +80,13 @@ export class ScoredStructures implements Scored {
   }
 
   #decide(amount: Amount, scope: Recipe['scope']): StructureDecision {
-    const roundTo = roundToOf(this.#job.input.recipe);
-    return decideStructures({ families: this.#families, scores: this.#scores, amount, scope, roundTo });
+    return decideStructures({
+      families: this.#families,
+      scores: this.#scores,
+      amount,
+      scope,
+      steps: this.#steps,
+    });
   }
 
   async #write(decision: StructureDecision, directory: string): Promise<PrunedModel> {

@@ -39,6 +39,7 @@ export async function weightContent(input: WeightContentInput): Promise<ReportCo
     zeroRows: decision.zeroRows,
     raised: decision.raised,
     pooled: [],
+    uneven: [],
   };
 }
 

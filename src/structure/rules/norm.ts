@@ -1,3 +1,5 @@
+import { setIntegers } from '../../graph/messages.ts';
+import { splitAxis } from '../lane-axes.ts';
 import type { StructureRule, StructureRules } from '../structure-rule.ts';
 import { passingBut, tieBroadcast } from './elementwise.ts';
 
@@ -33,11 +35,17 @@ const layerNormalization: StructureRule = (at) => {
   );
 };
 
-/** Statistics go over the channels of a group. */
+/** Statistics go over the channels of a group: it goes as a whole. Scale and bias are by group before version 21, and by channel since. */
 const groupNormalization: StructureRule = (at) => {
   const x = at.axes(0);
-  at.fixed(x.slice(1), STATISTICS);
-  for (const input of at.givenInputs.slice(1)) at.freeze(at.axes(input)[0], STATISTICS);
+  const [groups, channels] = [at.integer('num_groups', 1), at.sizes(0)[1]];
+  const [group, within] = splitAxis(at.lanes, x[1], [groups, channels / groups], at.obstacle(STATISTICS));
+  at.fixed([within, ...x.slice(2)], STATISTICS);
+  for (const input of at.givenInputs.slice(1))
+    at.tie(at.sizes(input)[0] === channels ? x[1] : group, at.axes(input)[0]);
+  at.onRemoval((edit) => {
+    if (edit.shrinks(group)) setIntegers(at.node.proto, 'num_groups', edit.kept(group, groups).length);
+  });
   return [x];
 };
 

@@ -6,7 +6,7 @@ import { familyOf } from '../../criteria/structures/families.ts';
 
 const FALLING = [9, 8, 7, 6, 5, 4, 3, 2, 1];
 
-type Input = Parameters<typeof decideStructures>[0];
+type Input = Omit<Parameters<typeof decideStructures>[0], 'steps'> & { readonly roundTo: number };
 
 const RULE = { beta: 1, sparsity: null, minDensity: 0 };
 
@@ -16,7 +16,8 @@ function decide(
 ) {
   const families = scores.map(({ length }, i) => familyOf(`f${i}`, length));
   const own = scores.map((family) => Float64Array.from(family));
-  return decideStructures({ families, scores: own, amount: RULE, scope: 'layer', roundTo: 1, ...change });
+  const steps = families.map(() => change.roundTo ?? 1);
+  return decideStructures({ families, scores: own, amount: RULE, scope: 'layer', steps, ...change });
 }
 
 const keptOf = (decision: ReturnType<typeof decide>) =>

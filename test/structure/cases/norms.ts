@@ -35,9 +35,24 @@ export const NORMS_CASES: readonly RuleCase[] = [
     outputs: ['n', 'y'],
     initializers: [random('x', [2, 3, 4]), random('s', [4]), random('b', [4])],
   }),
-  of('GroupNormalization', 2, [STATISTICS], {
+  of('GroupNormalization with a scale a channel', 5, [STATISTICS], {
     opset: 21,
-    nodes: [node('GroupNormalization', ['x', 's', 'b'], ['y'], { num_groups: 2 })],
+    nodes: [node('GroupNormalization', ['x', 's', 'b'], ['y'], { num_groups: 3 })],
+    initializers: [random('x', [2, 6, 3]), random('s', [6]), random('b', [6])],
+  }),
+  of('GroupNormalization with a scale a group', 5, [STATISTICS], {
+    opset: 18,
+    nodes: [node('GroupNormalization', ['x', 's', 'b'], ['y'], { num_groups: 3 })],
+    initializers: [random('x', [2, 6, 3]), random('s', [3]), random('b', [3])],
+  }),
+  of('GroupNormalization with a group a channel', 6, [STATISTICS], {
+    opset: 18,
+    nodes: [node('GroupNormalization', ['x', 's', 'b'], ['y'], { num_groups: 4 })],
+    initializers: [random('x', [2, 4, 3]), random('s', [4]), random('b', [4])],
+  }),
+  of('GroupNormalization of one group', 2, [STATISTICS], {
+    opset: 21,
+    nodes: [node('GroupNormalization', ['x', 's', 'b'], ['y'], { num_groups: 1 })],
     initializers: [random('x', [2, 4, 3]), random('s', [4]), random('b', [4])],
   }),
   of('LRN', 8, ['is normalized across neighbouring channels'], {
