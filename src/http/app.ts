@@ -11,7 +11,7 @@ import { registerJsonBodies } from './json-body.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
-import { invalidParameters, toEmpError } from './problem.ts';
+import { toEmpError } from './problem.ts';
 import { refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
 import { registerDatasets } from './routes/datasets.ts';
@@ -25,6 +25,7 @@ import { registerStructures } from './routes/structures.ts';
 import { registerThresholds } from './routes/thresholds.ts';
 import { ServedHosts } from './served-hosts.ts';
 import type { App, Services } from './services.ts';
+import { checkParameters } from './validation.ts';
 
 export interface AppOptions extends Omit<Services, 'closing'> {
   readonly log: FastifyBaseLogger;
@@ -94,10 +95,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   }).withTypeProvider<ZodTypeProvider>();
   // Fastify would read it as a string, which no route takes.
   app.removeContentTypeParser('text/plain');
-  app.setValidatorCompiler<z.ZodType>(({ schema, httpPart }) => (input) => {
-    const { data, error } = schema.safeParse(input);
-    return error ? { error: invalidParameters(error, httpPart) } : { value: data };
-  });
+  app.setValidatorCompiler<z.ZodType>(
+    ({ schema, httpPart }) =>
+      (input) =>
+        checkParameters(schema, input, httpPart),
+  );
   app.setSerializerCompiler(serializerCompiler);
 
   const connections = new Connections(app.server, maxConnections);

@@ -13,8 +13,9 @@ import { jobRequestSchema } from './job-schemas.ts';
 import { REQUEST_BOUNDS } from './json-body.ts';
 import { parseBoundedJson } from './json-bounds.ts';
 import { receiveParts } from './multipart.ts';
-import { namingFields, parseBody } from './problem.ts';
+import { namingFields } from './problem.ts';
 import type { Services } from './services.ts';
+import { parseBody } from './validation.ts';
 
 /** A job about to be submitted. */
 export interface PreparedJob {

@@ -149,42 +149,6 @@ export function toEmpError(error: unknown): EmpError | null {
   return new EmpError(FOREIGN_CODES[code] ?? ofStatus ?? 'malformed_body', error.message);
 }
 
-/**
- * A body as its schema reads it.
- * @throws EmpError `invalid_request`, with JSON pointers under `prefix`
- */
-export function parseBody<T extends z.ZodType>(schema: T, value: unknown, prefix = ''): z.output<T> {
-  const { success, data, error } = schema.safeParse(value);
-  if (success) return data;
-  const pointer = (path: readonly PropertyKey[]) => `${prefix}${path.map(pointerToken).join('')}` || '/';
-  throw invalid(error, pointer, 'is not a field of this request');
-}
-
-/** What zod found in the parameters of a path or query, which are named as a client wrote them: `?limit`, not as pointers. */
-export function invalidParameters(error: z.ZodError, httpPart: string | undefined): EmpError {
-  const prefix = httpPart === 'querystring' ? '?' : '';
-  return invalid(error, (path) => prefix + path.join('/'), 'is not known here');
-}
-
-/** More of them help nobody; their number is in the message. */
-const MAX_FINDINGS = 100;
-
-function invalid(
-  { issues }: z.ZodError,
-  nameOf: (path: readonly PropertyKey[]) => string,
-  unknownKey: string,
-): EmpError {
-  const all = issues.flatMap(({ path, message, ...issue }) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ path: nameOf([...path, key]), message: unknownKey }))
-      : [{ path: nameOf(path), message }],
-  );
-  const findings = all.slice(0, MAX_FINDINGS);
-  const [first] = findings;
-  const more = all.length > 1 ? ` (and ${all.length - 1} more)` : '';
-  return new EmpError('invalid_request', `${first.path} ${first.message}${more}`, findings);
-}
-
 /** One reference token of a JSON pointer (RFC 6901), with its slash. */
 export function pointerToken(token: PropertyKey): string {
   return `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`;

@@ -3,8 +3,9 @@ import { EmpError } from '../core/errors.ts';
 import { float64Scores, type ScoreVector, scoreError } from '../core/score-vector.ts';
 import { parseNpyHeader } from '../formats/npy.ts';
 import { type JsonBounds, parseBoundedJson } from './json-bounds.ts';
-import { parseBody, pointerToken } from './problem.ts';
+import { pointerToken } from './problem.ts';
 import { type ThresholdOptions, thresholdOptionsSchema } from './schemas.ts';
+import { parseBody } from './validation.ts';
 
 /** Each group is decided on its own; more of them make an answer of tens of megabytes. */
 export const MAX_GROUPS = 100_000;
