@@ -1,4 +1,6 @@
+import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
+import { bodyTypesOf, unsupportedType } from './body-types.ts';
 import { type JsonBounds, parseBoundedJson } from './json-bounds.ts';
 import type { App } from './services.ts';
 
@@ -20,7 +22,10 @@ export function registerJsonBodies(app: App): void {
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer' },
-    async (_request: unknown, body: Buffer) => {
+    async (request: FastifyRequest, body: Buffer) => {
+      const types = bodyTypesOf(request);
+      if (types.length === 0) return undefined;
+      if (!types.includes('application/json')) throw unsupportedType(request);
       if (body.byteLength === 0) throw new EmpError('malformed_body', 'the request has no body');
       return parseBoundedJson(body, REQUEST_BOUNDS, 'the body');
     },

@@ -9,6 +9,7 @@ import { storeFile } from '../intake/store-file.ts';
 import type { StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
 import { closedEarly } from './body.ts';
+import { unsupportedType } from './body-types.ts';
 import { checkArrayFileName, checkFileName } from './file-name.ts';
 
 /** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
@@ -41,7 +42,7 @@ export interface ReceivedParts {
  *   `invalid_request` (unknown, repeated or unnamed parts)
  */
 export async function receiveParts(request: FastifyRequest, rules: MultipartRules): Promise<ReceivedParts> {
-  if (!request.isMultipart()) throw notMultipart(request);
+  if (!request.isMultipart()) throw unsupportedType(request);
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > rules.maxBytes + OVERHEAD_BYTES) throw tooLarge(rules.maxBytes);
   await rules.upload.ensureRoom(announced);
@@ -185,13 +186,5 @@ function tooMany(): EmpError {
   return new EmpError(
     'payload_too_large',
     `the request has more than the ${MAX_FILES} files and folders that one upload may have: put the tensors into fewer files`,
-  );
-}
-
-function notMultipart(request: FastifyRequest): EmpError {
-  return new EmpError(
-    'unsupported_media_type',
-    `the body must be multipart/form-data, is ${request.headers['content-type'] ?? 'of no stated type'}`,
-    [{ path: 'Content-Type', message: 'must be multipart/form-data' }],
   );
 }

@@ -5,7 +5,7 @@ import { PROBLEMS } from '../problem.ts';
 
 /** The part of an OpenAPI operation that zod schemas of a route cannot say: several body types, binary bodies, headers. */
 export interface OperationDetails {
-  requestBody?: unknown;
+  requestBody?: { readonly required: true; readonly content: Readonly<Record<string, unknown>> };
   responses?: Record<string, { description?: string; headers?: unknown; content?: unknown }>;
   parameters?: unknown[];
 }

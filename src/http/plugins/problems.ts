@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
+import { unsupportedType } from '../body-types.ts';
 import { createProblem, PROBLEMS, type Problem, toEmpError } from '../problem.ts';
 import type { App } from '../services.ts';
 
@@ -16,7 +17,7 @@ export function registerProblems(app: App): void {
     drain(request);
     // Fastify would close the connection of a refused body, and its reset may overtake the answer.
     reply.removeHeader('connection');
-    const known = toEmpError(error);
+    const known = isOfNoParser(error) ? unsupportedType(request) : toEmpError(error);
     if (!known) request.log.error({ err: error }, 'request failed');
     const unknown = `see the server's log for request ${request.id}`;
     return sendProblem(request, reply, known ?? new EmpError('internal_error', unknown));
@@ -38,6 +39,11 @@ export function registerProblems(app: App): void {
   });
   // A route that found nothing itself, as the one for a folder of files does.
   app.setNotFoundHandler(refuseUnknown);
+}
+
+/** Fastify's word for a type that nothing reads, or that is none. */
+function isOfNoParser(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE';
 }
 
 /** Answers with the problem that an error is. */

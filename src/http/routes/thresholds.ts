@@ -6,6 +6,7 @@ import { EmpError } from '../../core/errors.ts';
 import { preferredMediaType } from '../accept.ts';
 import { type BodyRules, readBody } from '../body.ts';
 import { BodyMemory, type Hold } from '../body-memory.ts';
+import { unsupportedType } from '../body-types.ts';
 import { BINARY, describeOperation, inputSchema, reference } from '../plugins/operations.ts';
 import { thresholdOptionsSchema, thresholdRequestSchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
@@ -63,9 +64,6 @@ export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
           }
         : { limit: MAX_BINARY_BYTES, advice: 'scores may have no more', cost: 1, hold };
     return readBody(payload, request.headers, rules);
-  });
-  app.addContentTypeParser('*', async (request: FastifyRequest) => {
-    throw unsupported(request);
   });
 
   app.post(
@@ -152,7 +150,7 @@ export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
 function readBytes(request: FastifyRequest): Buffer<ArrayBuffer> {
   const { body, mediaType } = request;
   if (body instanceof Uint8Array) return body as Buffer<ArrayBuffer>;
-  throw mediaType ? new EmpError('malformed_body', 'the request has no body') : unsupported(request);
+  throw mediaType ? new EmpError('malformed_body', 'the request has no body') : unsupportedType(request);
 }
 
 function readForm({ mediaType }: FastifyRequest, query: Query): ScoreForm {
@@ -179,13 +177,6 @@ function refuseParameters(query: Partial<Query>, reason: string): void {
     `${names.join(', ')}: ${reason}`,
     names.map((path) => ({ path, message: reason })),
   );
-}
-
-function unsupported(request: FastifyRequest): EmpError {
-  const given = request.headers['content-type'] ?? 'missing';
-  return new EmpError('unsupported_media_type', `Content-Type is ${given}; it must be ${TYPES.join(', ')}`, [
-    { path: 'Content-Type', message: `must be ${TYPES.join(', ')}` },
-  ]);
 }
 
 const DESCRIPTION = `Keeps \`n_keep = floor(beta * n_eff)\` of the scores, exactly, equal ones lowest index first.
