@@ -2,6 +2,7 @@ import { BYTE_WIDTH, type FloatDtype, isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import { float64Scores, type ScoreVector, scoreError } from '../core/score-vector.ts';
 import { parseNpyHeader } from '../formats/npy.ts';
+import { refuseFileAsOctets } from './files-as-octets.ts';
 import { type JsonBounds, parseBoundedJson } from './json-bounds.ts';
 import { pointerToken } from './problem.ts';
 import { type ThresholdOptions, thresholdOptionsSchema } from './schemas.ts';
@@ -69,8 +70,9 @@ export function parseJsonScores(body: Uint8Array): { input: ScoreInput; options:
   return { input: { kind: 'groups', groups }, options };
 }
 
-/** The scores of an octet-stream body. @throws EmpError `invalid_request` where they are cut within a number */
+/** The scores of an octet-stream body. @throws EmpError `unsupported_media_type` for a file of another type, `invalid_request` where they are cut within a number */
 export function rawScores(body: Uint8Array, dtype: FloatDtype): ScoreInput {
+  refuseFileAsOctets(body);
   if (body.byteLength % BYTE_WIDTH[dtype] !== 0) {
     throw refused(
       '?dtype',

@@ -256,6 +256,46 @@ describe('an octet-stream', () => {
     assert.ok(process.memoryUsage().arrayBuffers - before < 200 * 2 ** 20);
   });
 
+  const npy = createFloatNpy([1, 2, 3, 4]);
+  const zeros = (n: number) => Buffer.alloc(n);
+  const header = Buffer.from('{"__metadata__":{},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}');
+  const safetensors = Buffer.concat([
+    Buffer.from([header.byteLength, 0, 0, 0, 0, 0, 0, 0]),
+    header,
+    zeros(4),
+  ]);
+  for (const [what, file, query, hint] of [
+    ['a .npy file', npy, '', /application\/x-npy/],
+    ['a .npy file of version 2', Buffer.from(npy).fill(2, 6, 7), '?dtype=float16', /application\/x-npy/],
+    ['a .npy file cut to an odd length', npy.subarray(0, 21), '', /application\/x-npy/],
+    ['a .npz file', Buffer.concat([Buffer.from('PK\x03\x04\x2d\0\0\0\0\0'), zeros(90)]), '', /\.npy file/],
+    [
+      'a deflated .npz file',
+      Buffer.concat([Buffer.from('PK\x03\x04\x14\0\x08\0\x08\0'), zeros(90)]),
+      '',
+      /\.npy/,
+    ],
+    ['a safetensors file', safetensors, '', /\/v1\/datasets/],
+    ['JSON', Buffer.from('{ "scores": [1, 2, 3, 4]} '), '?dtype=bfloat16', /application\/json/],
+  ] as const)
+    test(`refuses ${what} for octets, and says what to do`, async () => {
+      const problem = await refusal(
+        post(RAW_TYPE, file, query),
+        415,
+        'unsupported_media_type',
+        'Content-Type',
+      );
+      assert.match(problem.detail, hint);
+    });
+
+  test('takes scores that begin as such files do', async () => {
+    for (const mark of ['\x93NUM', '\x93NUMPY', 'PK\x03\x04', '\x08\0\0\0\0\0\0\0{"', '{"a"']) {
+      const scores = Buffer.concat([Buffer.from(mark, 'latin1'), zeros(40 - mark.length)]);
+      scores.writeFloatLE(1, 36);
+      assert.equal((await answer(post(RAW_TYPE, scores))).n, 10);
+    }
+  });
+
   const [[, body]] = forms;
   const refused: [string, () => Promise<Response>, number, string, string?][] = [
     ['an empty body', () => post(RAW_TYPE, new Uint8Array()), 422, 'empty_scores', '/scores'],
