@@ -320,6 +320,12 @@ describe('tar', () => {
     });
   }
 
+  test('of a client that has gone is not listed', async () => {
+    await writeTar(tarPath(), [[{ name: 'a' }, 'x']]);
+    const gone = AbortSignal.abort(new EmpError('not_ready', 'the client has gone'));
+    await refused(openArchive(tarPath(), 'tar', LIMITS, gone), /has gone/, 'not_ready');
+  });
+
   test('a bad entry behind good ones: nothing of them is unpacked', async () => {
     await writeTar(tarPath(), [
       [{ name: 'a' }, 'x'.repeat(100_000)],

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { createZip } from '../formats/archive-bytes.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { watchDiscards } from './discarded-uploads.ts';
 import { fileOf, openTestApp, readProblem, type TestApp } from './test-app.ts';
 
 const PLACES = [
@@ -69,11 +70,13 @@ describe('a disk of 8 MB', () => {
   const MOUNT = { skip: process.getuid?.() === 0 ? false : 'mounting a disk of its own needs root' };
   let disk: string;
   let service: TestApp;
+  let discarded: ReturnType<typeof watchDiscards>;
   before(async () => {
     if (MOUNT.skip) return;
     disk = await mkdtemp(join(tmpdir(), 'emp-disk-'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk]);
     service = await openTestApp({ disk });
+    discarded = watchDiscards(service.store);
   });
   after(async () => {
     if (MOUNT.skip) return;
@@ -92,12 +95,22 @@ describe('a disk of 8 MB', () => {
     });
   }
 
-  test('an archive that would fill it is refused from its directory', MOUNT, async () => {
-    const zip = createZip([{ name: 'm.safetensors', content: Buffer.alloc(9 * 2 ** 20), deflate: true }]);
-    const response = await post(service, '/v1/models', 'file', 'm.zip', zip);
-    assert.deepEqual([response.status, (await readProblem(response)).code], [507, 'insufficient_storage']);
-    assert.deepEqual(await service.leftOver(), []);
-  });
+  for (const [path, part, name, entry] of [
+    ['/v1/models', 'file', 'm.zip', 'm.safetensors'],
+    ['/v1/datasets', 'scores', 's.npz', 'w.npy'],
+    ['/v1/jobs', 'model', 'm.zip', 'm.onnx'],
+  ] as const) {
+    test(`${path}: an archive that would fill it is refused from its directory`, MOUNT, async () => {
+      const content = Buffer.alloc(9 * 2 ** 20);
+      const zip = createZip([{ name: entry, content, deflate: true }]);
+      const response = await post(service, path, part, name, zip);
+      const { code, detail } = await readProblem(response);
+      assert.deepEqual([response.status, code], [507, 'insufficient_storage']);
+      assert.match(detail, /no room for 9437184 bytes more/);
+      assert.deepEqual(discarded.at(-1), []);
+      assert.deepEqual(await service.leftOver(), []);
+    });
+  }
 
   test('a model that fits is stored all the same', MOUNT, async () => {
     const model = createSafetensors({ w: [1000, 1000] });

@@ -11,6 +11,7 @@ import { createOverlaps, createZip, writeTar, type ZipEntry } from '../formats/a
 import { createFloatNpy } from '../formats/npy-bytes.ts';
 import { moveOut } from '../models/runtime-model.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { watchDiscards } from './discarded-uploads.ts';
 import { openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 const HEADERS = { 'content-type': 'multipart/form-data; boundary=cut' };
@@ -193,20 +194,15 @@ describe('a client that goes away while its archive is unpacked', () => {
   length.writeBigUInt64LE(BigInt(header.length));
   const large = Buffer.concat([length, Buffer.from(header), Buffer.alloc(200 * 2 ** 20)]);
   const npy = createFloatNpy([1]);
+  const MANY = 2000;
+  const isOther = (name: string) => name.endsWith('.bin');
 
   for (const [path, part, file] of PLACES) {
     test(path, async () => {
       const entries = file.endsWith('.npz')
         ? [{ name: 'a.npy', content: Buffer.concat([npy, large]), deflate: true }]
         : [{ name: 'a.safetensors', content: large, deflate: true }];
-      const zip = createZip(entries);
-      const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');
-      await once(socket, 'connect');
-      const body = formOf([[part, file, zip]]);
-      socket.write(
-        `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
-      );
-      socket.write(body);
+      const socket = await send(path, part, file, entries);
       const deadline = Date.now() + 20_000;
       while ((await unpacked()) < 2 ** 20) {
         assert.ok(Date.now() < deadline, 'nothing is unpacked');
@@ -216,6 +212,51 @@ describe('a client that goes away while its archive is unpacked', () => {
       for (let i = 0; i < 250 && (await service.leftOver()).length > 0; i++) await sleep(20);
       assert.deepEqual(await service.leftOver(), []);
     });
+  }
+
+  // Nothing of these entries is read: only between them it can be seen that the client has gone.
+  for (const [phase, isReached, isStopped] of [
+    ['listed', (seen) => seen.length > 0, (left) => left < MANY],
+    ['sorted out', (seen) => seen.includes(MANY) && seen.at(-1) !== MANY, (left) => left > 0],
+  ] as [string, (seen: number[]) => boolean, (left: number) => boolean][]) {
+    test(`many entries, of which none belongs to the model, while they are ${phase}`, async () => {
+      const graph = await readFile(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
+      const others = Array.from({ length: MANY }, (_, i) => ({ name: `${i}.bin`, content: 'x' }));
+      const discarded = watchDiscards(service.store);
+      const socket = await send('/v1/models', 'file', 'm.zip', [
+        { name: 'm.onnx', content: graph },
+        ...others,
+      ]);
+      const seen: number[] = [];
+      const deadline = Date.now() + 60_000;
+      while (!isReached(seen)) {
+        assert.ok(Date.now() < deadline, `${seen}`);
+        const count = (await service.leftOver()).filter(isOther).length;
+        if (count > 0) seen.push(count);
+        // Looking takes the threads that unpacking needs.
+        await sleep(10);
+      }
+      socket.destroy();
+      while (discarded.length === 0) {
+        assert.ok(Date.now() < deadline, 'the upload goes on');
+        await sleep(20);
+      }
+      const left = discarded[0]?.filter(isOther).length ?? 0;
+      assert.ok(isStopped(left), `${left} of ${MANY} files`);
+      for (let i = 0; i < 250 && (await service.leftOver()).length > 0; i++) await sleep(20);
+      assert.deepEqual(await service.leftOver(), []);
+    });
+  }
+
+  async function send(path: string, part: string, file: string, entries: readonly ZipEntry[]) {
+    const socket = connect(Number(new URL(await service.listen()).port), '127.0.0.1');
+    await once(socket, 'connect');
+    const body = formOf([[part, file, createZip(entries)]]);
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${HEADERS['content-type']}\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
+    socket.write(body);
+    return socket;
   }
 
   /** Bytes on disk of what is unpacked now. */
