@@ -1,6 +1,6 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { elementCount, type ModelTensor } from '../formats/model.ts';
+import { type ModelTensor, weightCount } from '../formats/model.ts';
 import { spreadValues } from '../graph/weights/index-map.ts';
 import type { CriterionContext, ScoreRange } from './context.ts';
 import { type FeatureFactors, weightChunks } from './weight-chunks.ts';
@@ -15,8 +15,8 @@ export async function writeScores(
   context: Pick<CriterionContext, 'model' | 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
-  const { name, dtype, shape } = tensor;
-  const n = elementCount(shape);
+  const { name, dtype } = tensor;
+  const n = weightCount(tensor);
   const path = join(context.scratchDirectory, `scores-${index}`);
   await using target = await open(path, 'w');
   for await (const { start, weights } of weightChunks(tensor, context)) {
@@ -29,15 +29,26 @@ export async function writeScores(
   return { name, path, offset: 0, dtype: dtype === 'float64' ? 'float64' : 'float32', n };
 }
 
+/** Writes `|W_ij|` likewise, of weights that do not lie in the model's file as numbers that can be read where they are. */
+export async function writeMagnitudes(
+  tensor: ModelTensor,
+  context: Pick<CriterionContext, 'model' | 'scratchDirectory' | 'signal'>,
+  index: number,
+): Promise<ScoreRange> {
+  const every = { factors: Float64Array.of(1), features: [] };
+  return await writeScores(tensor, every, context, index);
+}
+
 /** Likewise the scores themselves, one for every weight. */
 export async function writeValues(
-  { name, dtype, shape }: ModelTensor,
+  tensor: ModelTensor,
   values: Float64Array,
   context: Pick<CriterionContext, 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
   const path = join(context.scratchDirectory, `scores-${index}`);
+  const { name, dtype } = tensor;
   const isWide = dtype === 'float64';
   await writeFile(path, isWide ? values : new Float32Array(values), { signal: context.signal });
-  return { name, path, offset: 0, dtype: isWide ? 'float64' : 'float32', n: elementCount(shape) };
+  return { name, path, offset: 0, dtype: isWide ? 'float64' : 'float32', n: weightCount(tensor) };
 }

@@ -5,7 +5,8 @@ import { widen } from '../core/float-format.ts';
 import { type ByteSource, bytesSource } from '../formats/byte-source.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { readIrregular } from '../formats/irregular.ts';
-import { denseRange, elementCount, type ModelTensor } from '../formats/model.ts';
+import { denseRange, elementCount, type ModelTensor, weightCount } from '../formats/model.ts';
+import { dequantizedChunks, isQuantized } from '../formats/quantized-weights.ts';
 import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 import type { ModelRun } from '../runtime/model-run.ts';
 
@@ -21,13 +22,21 @@ export interface WeightChunk {
 
 export type WeightContext = Pick<ModelRun, 'model' | 'signal'>;
 
-/** The weights of a tensor in their order, chunk by chunk. Throws `unsupported_dtype` for what are no floats. */
+/** The weights of a tensor in their order, chunk by chunk, dequantized. Throws `unsupported_dtype` for what are no floats and have no scales. */
 export async function* weightChunks(
-  { data, dtype, name, shape }: ModelTensor,
+  tensor: ModelTensor,
   { model, signal }: WeightContext,
 ): AsyncGenerator<WeightChunk> {
+  if (isQuantized(tensor)) {
+    yield* dequantizedChunks(model.directory, tensor, signal);
+    return;
+  }
+  const { data, dtype, name, shape } = tensor;
   if (data === null || !isFloatDtype(dtype)) {
-    throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights can be scored`);
+    throw new EmpError(
+      'unsupported_dtype',
+      `${name} is ${dtype}, and its scales are not stored beside it: only floats and integers with scales have weights that can be read`,
+    );
   }
   const n = elementCount(shape);
   const range = denseRange(data);
@@ -49,7 +58,7 @@ export async function* weightChunks(
 
 /** All weights of a tensor, for what is small. */
 export async function readWeights(tensor: ModelTensor, context: WeightContext): Promise<Float64Array> {
-  const all = new Float64Array(elementCount(tensor.shape));
+  const all = new Float64Array(weightCount(tensor));
   for await (const { start, weights } of weightChunks(tensor, context)) all.set(weights, start);
   return all;
 }

@@ -1,3 +1,4 @@
+import { isFloatDtype } from '../core/dtype.ts';
 import type { ByteSource } from './byte-source.ts';
 
 export type ModelFormat = 'onnx' | 'safetensors';
@@ -33,6 +34,34 @@ export interface RowLayout {
   readonly inner: number;
 }
 
+/** Scales or zero points of a quantized tensor. */
+export interface QuantizationParameter {
+  readonly dtype: string;
+  /** How many there are, padding included. */
+  readonly n: number;
+  readonly data: TensorData;
+  /** How far the number goes on from one position, or block of positions, to the next along each axis of the weights. */
+  readonly strides: readonly number[];
+}
+
+/** What the stored numbers `q` of a quantized tensor stand for: weights `(q - zero point) * scale`, row-major. */
+export interface Quantization {
+  /** The format of `q`, which bytes may hold several of: `int8`, `uint4`, `float8_e4m3fn`, ... */
+  readonly dtype: string;
+  readonly axes: readonly {
+    /** Weights along it. */
+    readonly size: number;
+    /** Positions along it that share a scale. */
+    readonly block: number;
+  }[];
+  /** Numbers stored along the last axis: more than it has weights where its last block is padded. */
+  readonly rowLength: number;
+  readonly scale: QuantizationParameter;
+  /** Null where it is `zero` everywhere. */
+  readonly zeroPoint: QuantizationParameter | null;
+  readonly zero: number;
+}
+
 /** One tensor of a model file. */
 export interface ModelTensor {
   /** Unique within the model. */
@@ -43,12 +72,14 @@ export interface ModelTensor {
   readonly dtype: string;
   /** `weight`: a matrix or filter that a layer multiplies by; everything else (bias, norm, embedding, statistics, shapes) is `other`. */
   readonly role: 'weight' | 'other';
-  /** A float16, bfloat16, float32 or float64 weight with data that can be edited in place: selected unless the recipe says otherwise. */
+  /** A weight, of floats or quantized, with data that can be edited in place: selected unless the recipe says otherwise. */
   readonly prunable: boolean;
   /** Null where there is nothing to edit in place: no elements, sparse or string data, or more pieces than any real file has. */
   readonly data: TensorData | null;
   /** Null where rows are not defined: not a weight, or one whose consumers disagree. */
   readonly rows: RowLayout | null;
+  /** Absent of floats, and where scales or zero points are not stored beside the numbers or readers disagree on them. */
+  readonly quantization?: Quantization;
 }
 
 /** What a model's files hold, in the order of the file's own parameters. */
@@ -57,7 +88,7 @@ export interface ModelInventory {
   /** The files that belong to the model: the first is the one a client names (`model.onnx`, `model.safetensors`, or the shard index). */
   readonly files: readonly string[];
   readonly tensors: readonly ModelTensor[];
-  /** Elements of all float parameters, each shared tensor once. */
+  /** Elements of all parameters, floats and quantized weights, each shared tensor once. */
   readonly nParameters: number;
 }
 
@@ -70,6 +101,29 @@ export type Strangers = 'refused' | 'ignored';
 /** Elements of a tensor of that shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, size) => count * size, 1);
+}
+
+/** The shape of the weights that a tensor stands for: its own but where several are packed into a byte. */
+export function weightShape({
+  shape,
+  quantization,
+}: Pick<ModelTensor, 'shape' | 'quantization'>): readonly number[] {
+  return quantization?.axes.map(({ size }) => size) ?? shape;
+}
+
+export function weightCount(tensor: Pick<ModelTensor, 'shape' | 'quantization'>): number {
+  return elementCount(weightShape(tensor));
+}
+
+/** Whether a tensor counts among a model's parameters: floats, and what stands for them. */
+export function isParameter({ dtype, role, quantization }: ModelTensor): boolean {
+  return /^b?float/.test(dtype) || role === 'weight' || quantization !== undefined;
+}
+
+/** Whether a tensor's numbers can be scored, and set to zero in place. */
+export function isEditable(tensor: Pick<ModelTensor, 'data' | 'dtype' | 'shape' | 'quantization'>): boolean {
+  const { data, dtype, shape, quantization } = tensor;
+  return data !== null && (isFloatDtype(dtype) || quantization !== undefined) && !shape.includes(0);
 }
 
 /** Where a tensor is that is one dense stretch of a file, as nearly all are; null for the odd ones. */

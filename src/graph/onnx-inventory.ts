@@ -1,11 +1,14 @@
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import {
-  elementCount,
+  isParameter,
   type ModelFiles,
   type ModelInventory,
   type ModelTensor,
+  type Quantization,
+  type RowLayout,
   type Strangers,
+  weightCount,
 } from '../formats/model.ts';
 import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
 import { readSkeleton } from '../formats/onnx/skeleton.ts';
@@ -17,6 +20,7 @@ import { type GraphPass, runPasses } from './passes/pass.ts';
 import { sortNodes } from './passes/sort-nodes.ts';
 import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
 import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
+import { findQuantizations } from './weights/quantization.ts';
 import { findWeights, type Weight } from './weights/weights.ts';
 
 const MAX_FINDINGS = 20;
@@ -59,17 +63,18 @@ export async function readOnnxInventory(
   const model = await readOnnxModel(files);
   const home = homeOf(files);
   const weights = findWeights(model);
+  const quantizations = findQuantizations(model, home);
   const parameters = listParameters(model);
-  const found = parameters.map(({ stored, name }) => createModelTensor(stored, name, weights, home));
+  const found = parameters.map(({ stored, name }) =>
+    createModelTensor(stored, name, weights.get(stored), quantizations.get(stored), home),
+  );
   const tensors = withoutOverlaps(found.filter((tensor, index) => isListed(tensor, parameters[index])));
   if (strangers === 'refused') refuseUnused(home);
   return {
     format: 'onnx',
     files: [...home.used],
     tensors,
-    nParameters: tensors
-      .filter(({ dtype }) => /^b?float/.test(dtype))
-      .reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    nParameters: tensors.filter(isParameter).reduce((sum, tensor) => sum + weightCount(tensor), 0),
   };
 }
 
@@ -92,7 +97,8 @@ export function findLayerSites(model: OnnxModel): Map<string, LayerSites> {
 function createModelTensor(
   stored: StoredTensor,
   name: string,
-  weights: ReadonlyMap<StoredTensor, Weight>,
+  weight: Weight | undefined,
+  quantization: Quantization | undefined,
   home: TensorHome,
 ): ModelTensor {
   const shape = shapeOfStored(stored, name);
@@ -101,10 +107,17 @@ function createModelTensor(
   const places = present.map((part) => createTensorData(part, name, parseShape(part.dims, name), home));
   const dtype = parts[0] === undefined ? 'undefined' : dtypeOf(parts[0]);
   const data = parts.length === 1 ? places[0] : null; // only dense tensors can be edited
-  const weight = weights.get(stored);
   const role = weight === undefined ? 'other' : 'weight';
-  const prunable = role === 'weight' && isFloatDtype(dtype) && data !== null;
-  return { name, shape, dtype, role, prunable, data, rows: weight?.rows ?? null };
+  const prunable = role === 'weight' && data !== null && (isFloatDtype(dtype) || quantization !== undefined);
+  const rows = weight === undefined ? null : (weight.rows ?? packedRows(shape, quantization));
+  return { name, shape, dtype, role, prunable, data, rows, ...(quantization && { quantization }) };
+}
+
+/** Packed weights are `[units, features]`, whatever shape their bytes have. */
+function packedRows(shape: readonly number[], quantization: Quantization | undefined): RowLayout | null {
+  if (quantization === undefined || quantization.axes.length === shape.length) return null;
+  const [{ size: units }, { size: inner }] = quantization.axes;
+  return { outer: 1, reduced: 1, units, inner };
 }
 
 /** Tensors under names of their own in the file's order: initializers, then nodes with their subgraphs in place, then the functions. */

@@ -93,7 +93,9 @@ export const modelSummarySchema = z
     ),
     size_bytes: z.int(),
     created_at: time,
-    n_parameters: z.int().describe('Elements of all float parameters, each shared tensor once.'),
+    n_parameters: z
+      .int()
+      .describe('Elements of all parameters, floats and quantized weights, each shared tensor once.'),
     files: z.array(z.object({ name: z.string(), size_bytes: z.int(), sha256 })),
   })
   .meta({ id: 'ModelSummary' });

@@ -2,8 +2,9 @@ import { isWeightDtype } from '../core/dtype.ts';
 import type { TensorProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import type { ShapeTrace } from '../graph/observed-values.ts';
-import type { OnnxGraph, OnnxModel } from '../graph/onnx-model.ts';
+import type { OnnxGraph, OnnxModel, OnnxValue } from '../graph/onnx-model.ts';
 import type { KnownIntegers } from '../graph/passes/fold-integers.ts';
+import { isReadQuantized } from '../graph/quantized-slots.ts';
 import { capturedValues } from '../graph/reads.ts';
 import { freezeDisagreements } from './agreement.ts';
 import { type LaneAxis, Lanes } from './lanes.ts';
@@ -73,7 +74,9 @@ function analyseRun(model: OnnxModel, trace: ShapeTrace, whose: 'model' | 'branc
     const known = axesByName.get(name);
     if (known) return known;
     const tensor = tensors.get(name);
-    const axes = tensor ? createAxes(lanes, tensor) : (trace.shapesOf(name)?.[0] ?? []).map(() => null);
+    const axes = tensor
+      ? createAxes(lanes, tensor, graph.resolve(name))
+      : (trace.shapesOf(name)?.[0] ?? []).map(() => null);
     if (tensor && axes.some((axis) => axis !== null)) stored.set(name, tensor);
     axesByName.set(name, axes);
     return axes;
@@ -113,8 +116,9 @@ function storedTensors(graph: OnnxGraph): Map<string, TensorProto> {
   return tensors;
 }
 
-function createAxes(lanes: Lanes, tensor: TensorProto): LaneAxis[] {
-  const canShrink = isWeightDtype(dtypeOf(tensor));
+/** Integers can shrink where they are read as quantized numbers: others say where something is, or how much of it there is. */
+function createAxes(lanes: Lanes, tensor: TensorProto, value: OnnxValue): LaneAxis[] {
+  const canShrink = isWeightDtype(dtypeOf(tensor)) || isReadQuantized(value);
   return parseShape(tensor.dims, tensor.name).map((size) => (canShrink ? lanes.createAxis(size) : null));
 }
 

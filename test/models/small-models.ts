@@ -1,7 +1,9 @@
-import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
+import type { ModelProto, NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { random } from '../structure/cases/rule-case.ts';
 import { graph, integers, modelFunction, node, value } from './build-model.ts';
 import { groupNormModel } from './group-norm-models.ts';
+import { drawNumbers, drawScales, FORMATS, quantizedTensor } from './quantized-numbers.ts';
+import { weights } from './runtime-model.ts';
 import { build } from './traced-model.ts';
 
 /** What is expected of a model. */
@@ -183,7 +185,51 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     frozen: [OUTPUT, `MatMul: ${INPUT}`],
     model: withFunction(),
   },
+  {
+    // Zero points of both convolutions are one tensor, as quantizers keep equal ones once.
+    name: 'quantized filters go with their scales, zero points and int32 biases',
+    families: ['channel 6', 'channel 6'],
+    frozen: [OUTPUT, `Conv: ${INPUT}`],
+    model: build({
+      inputs: [IMAGE],
+      nodes: [
+        ...quantizedConv('x', 'c1', 'a'),
+        node('QuantizeLinear', ['a', 'step', 'shift'], ['aq']),
+        node('DequantizeLinear', ['aq', 'step', 'shift'], ['ad']),
+        ...quantizedConv('ad', 'c2', 'b'),
+        node('GlobalAveragePool', ['b'], ['pooled']),
+        node('Flatten', ['pooled'], ['flat']),
+        node('Gemm', ['flat', 'head'], ['y'], { transB: 1 }),
+      ],
+      initializers: [
+        quantizedTensor('c1', FORMATS.int8, [6, 3, 3, 3], drawNumbers(FORMATS.int8, [6, 3, 3, 3], 1)),
+        quantizedTensor('c2', FORMATS.int8, [6, 6, 3, 3], drawNumbers(FORMATS.int8, [6, 6, 3, 3], 2)),
+        quantizedTensor('zeros', FORMATS.int8, [6], [0, 0, 0, 0, 0, 0]),
+        quantizedTensor('bias_zeros', FORMATS.int32, [6], [0, 0, 0, 0, 0, 0]),
+        ...['c1', 'c2'].flatMap((name, i) => [
+          weights(`${name}_scale`, [6], drawScales(6, i)),
+          quantizedTensor(`${name}_bias`, FORMATS.int32, [6], [900, -70, 0, 12345, -6, 7]),
+          weights(`${name}_bias_scale`, [6], drawScales(6, i + 9)),
+        ]),
+        weights('step', [], [0.05]),
+        quantizedTensor('shift', FORMATS.uint8, [], [100]),
+        random('head', [5, 6]),
+      ],
+    }),
+  },
 ];
+
+/** A convolution in QDQ form, with a scale for every filter. */
+function quantizedConv(input: string, name: string, output: string): NodeProto[] {
+  const dequantized = (stored: string, zeros: string) =>
+    node('DequantizeLinear', [stored, `${stored}_scale`, zeros], [`${stored}_float`], { axis: 0 });
+  return [
+    dequantized(name, 'zeros'),
+    dequantized(`${name}_bias`, 'bias_zeros'),
+    node('Conv', [input, `${name}_float`, `${name}_bias_float`], [`${output}_sum`], { pads: [1, 1, 1, 1] }),
+    node('Relu', [`${output}_sum`], [output]),
+  ];
+}
 
 function withShapeListed(): ModelProto {
   const proto = build({

@@ -4,14 +4,18 @@ import { isFloatDtype } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
 import { readIrregular } from '../../formats/irregular.ts';
 import { denseRange, elementCount, type ModelTensor } from '../../formats/model.ts';
+import { isQuantized } from '../../formats/quantized-weights.ts';
 import type { CriterionContext, ScoreRange, WeightScorer } from '../context.ts';
+import { writeMagnitudes } from '../score-writer.ts';
 
-/** `s_ij = |W_ij|`: the scores are the weights' own bytes, read where they lie. */
+/** `s_ij = |W_ij|`: the scores are the weights' own bytes, read where they lie; of quantized weights what these stand for. */
 export const score: WeightScorer<'magnitude'> = async (tensors, context) => {
   const ranges: ScoreRange[] = [];
-  for (const tensor of tensors) {
+  for (const [index, tensor] of tensors.entries()) {
     context.signal.throwIfAborted();
-    ranges.push(await weightRange(tensor, context));
+    ranges.push(
+      await (isQuantized(tensor) ? writeMagnitudes(tensor, context, index) : weightRange(tensor, context)),
+    );
   }
   return ranges;
 };

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RandomWords } from '../../core/random-words.ts';
-import { elementCount } from '../../formats/model.ts';
+import { weightCount } from '../../formats/model.ts';
 import type { ScoreRange, WeightScorer } from '../context.ts';
 
 /** A megabyte of scores at a time. */
@@ -17,8 +17,9 @@ export const score: WeightScorer<'random'> = async (tensors, { seed, scratchDire
   await using file = await open(path, 'w');
   const ranges: ScoreRange[] = [];
   let offset = 0;
-  for (const { name, shape } of tensors) {
-    const n = elementCount(shape);
+  for (const tensor of tensors) {
+    const { name } = tensor;
+    const n = weightCount(tensor);
     ranges.push({ name, path, offset, dtype: 'float32', n });
     for (let start = 0; start < n; start += CHUNK_ELEMENTS) {
       signal.throwIfAborted();

@@ -11,6 +11,7 @@ import {
 import { dtypeOf, parseShape } from '../../formats/onnx/tensor-data.ts';
 import { MAX_GLUED } from '../free-names.ts';
 import { allGraphs, freePrefix, isStandard, mainGraph } from '../proto-walk.ts';
+import { isQuantizedSlot } from '../quantized-slots.ts';
 import type { StoredTensor } from '../weights/constants.ts';
 
 /** Initial states, masks and scales have no more; a weight that layers share has to stay one. */
@@ -27,7 +28,7 @@ export interface SeparatedConstants {
 }
 
 /**
- * Gives every node of the main graph, and of the graphs inside it, a copy of its own of the small float constants of its graph that several read, and of the constants that are
+ * Gives every node of the main graph, and of the graphs inside it, a copy of its own of the small constants of its graph, floats and quantized numbers, that several read, and of the constants that are
  * made in a shape, such as the zeros that stacked LSTMs start from: one tensor would tie the nodes' structures together. Requires nothing; what
  * Constant nodes hold stays shared. Ensures that two nodes share such a constant only where it is a weight, or there are some 50,000 copies. `joinConstants` undoes it.
  */
@@ -51,9 +52,11 @@ function separateTensors(
   copyName: (name: string) => string,
   mayCopy: () => boolean,
 ): void {
+  const quantized = readQuantized(graph);
   const small = new Map(
     graph.initializer
-      .filter((tensor) => isFloatDtype(dtypeOf(tensor)) && !weights.has(tensor))
+      .filter((tensor) => isFloatDtype(dtypeOf(tensor)) || quantized.has(tensor.name))
+      .filter((tensor) => !weights.has(tensor))
       .filter((tensor) => {
         const count = elementCount(parseShape(tensor.dims, tensor.name));
         return count > 1 && count <= MAX_ELEMENTS;
@@ -67,6 +70,16 @@ function separateTensors(
     graph.initializer.push(copy);
     node.input[input] = copy.name;
   }
+}
+
+/** Names that all nodes of a graph read as quantized numbers or zero points: quantizers keep equal ones once. */
+function readQuantized(graph: GraphProto): Set<string> {
+  const [quantized, others] = [new Set<string>(), new Set<string>()];
+  for (const node of graph.node) {
+    for (const [input, name] of node.input.entries())
+      (isQuantizedSlot(node, input) ? quantized : others).add(name);
+  }
+  return quantized.difference(others);
 }
 
 function separateMade(graph: GraphProto, copyName: (name: string) => string, mayCopy: () => boolean): void {

@@ -1,12 +1,11 @@
-import { isFloatDtype } from '../../core/dtype.ts';
 import { EmpError } from '../../core/errors.ts';
-import type { ModelInventory, ModelTensor } from '../../formats/model.ts';
+import { isEditable, type ModelInventory, type ModelTensor } from '../../formats/model.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import { NameMatcher } from '../name-pattern.ts';
 import { MAX_ROW_ELEMENTS, rowLength } from './passes/rows.ts';
 
 /**
- * The tensors a recipe scores, in the file's order: the prunable ones, or those that `include` names (any float tensor may be named),
+ * The tensors a recipe scores, in the file's order: the prunable ones, or those that `include` names (any tensor of floats, or quantized, may be named),
  * less those that `exclude` names.
  * @throws EmpError `no_prunable_tensors` where nothing is left, `invalid_request` where a glob of `include` matches nothing that could be pruned,
  *   globs take too long to match, two selected tensors share bytes, or scope `row` meets a tensor without rows
@@ -35,7 +34,7 @@ export function selectTensors(
     throw new EmpError('no_prunable_tensors', 'no tensor of this model is selected for pruning', [
       {
         path: '/recipe',
-        message: `the model has ${inventory.tensors.length} tensors, ${editable.length} of them float weights`,
+        message: `the model has ${inventory.tensors.length} tensors, ${editable.length} of them floats or quantized weights`,
       },
     ]);
   }
@@ -78,14 +77,10 @@ function refuseRowless(tensors: readonly ModelTensor[]): void {
   );
 }
 
-function isEditable(tensor: ModelTensor): boolean {
-  return tensor.data !== null && isFloatDtype(tensor.dtype) && tensor.shape.every((size) => size > 0);
-}
-
 function notMatched(glob: string, inventory: ModelInventory): string {
   const { names } = new NameMatcher(inventory.tensors.map(({ name }) => name)).match('include', [glob]);
   const tensor = inventory.tensors.find(({ name }) => names.has(name));
   if (!tensor)
     return `matches no tensor; the model's inventory lists the names, such as ${inventory.tensors[0]?.name}`;
-  return `${tensor.name} is ${tensor.dtype} ${JSON.stringify(tensor.shape)}: only float16, bfloat16, float32 and float64 tensors can be pruned`;
+  return `${tensor.name} is ${tensor.dtype} ${JSON.stringify(tensor.shape)}: only float16, bfloat16, float32 and float64 tensors can be pruned, and integers whose scales are stored beside them`;
 }

@@ -4,7 +4,8 @@ import { BYTE_WIDTH, isFloatDtype } from '../../core/dtype.ts';
 import { sumOf } from '../../core/statistics.ts';
 import { openFileSource } from '../../formats/file-source.ts';
 import { zeroIrregular } from '../../formats/irregular.ts';
-import { denseRange, type ModelTensor } from '../../formats/model.ts';
+import { type ByteRange, denseRange, type ModelTensor } from '../../formats/model.ts';
+import { isQuantized, zeroQuantized } from '../../formats/quantized-weights.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
@@ -33,7 +34,7 @@ export interface WrittenTensor {
 }
 
 /**
- * Writes `masks.safetensors` and, unless it is a dry run, the model's files with the dropped weights zeroed and every
+ * Writes `masks.safetensors` and, unless it is a dry run, the model's files with the dropped weights zeroed, quantized ones at their zero point, and every
  * other byte as it was.
  */
 export async function writeWeights(input: WriteInput): Promise<WrittenTensor[]> {
@@ -61,7 +62,7 @@ export async function writeWeights(input: WriteInput): Promise<WrittenTensor[]> 
     droppedSquares,
     kept,
   });
-  if (!dryRun) await zeroIrregularTensors(input, masksPath, layout.tensors);
+  if (!dryRun) await zeroOthers(input, masksPath, layout.tensors);
 
   const nKeep = new Float64Array(ranges.length);
   for (const [i, { source }] of chunks.entries()) nKeep[source] += kept[i];
@@ -78,9 +79,10 @@ export async function writeWeights(input: WriteInput): Promise<WrittenTensor[]> 
   });
 }
 
-/** A tensor kept as one dense stretch of a file is edited chunk by chunk; anything odder as a whole, afterwards. */
-function targetOf({ data, dtype }: ModelTensor, model: StoredModel, directory: string): WeightTarget | null {
-  const range = denseRange(data);
+/** Floats kept as one dense stretch of a file are edited chunk by chunk; anything odder and quantized weights afterwards. */
+function targetOf(tensor: ModelTensor, model: StoredModel, directory: string): WeightTarget | null {
+  const { dtype } = tensor;
+  const range = passRange(tensor);
   if (range === null || !isFloatDtype(dtype)) return null;
   const { file, offset } = range;
   return {
@@ -89,6 +91,10 @@ function targetOf({ data, dtype }: ModelTensor, model: StoredModel, directory: s
     offset,
     byteWidth: BYTE_WIDTH[dtype],
   };
+}
+
+function passRange({ data, dtype }: ModelTensor): ByteRange | null {
+  return isFloatDtype(dtype) ? denseRange(data) : null;
 }
 
 /** Creates the output files at full size, with all that no later pass writes. */
@@ -100,7 +106,7 @@ async function copyUntouched({ model, scores, directory }: WriteInput): Promise<
     const { size } = await stat(from);
     await createFile(to, size);
     const written = scores.tensors
-      .flatMap(({ data }) => denseRange(data) ?? [])
+      .flatMap((tensor) => passRange(tensor) ?? [])
       .filter((run) => run.file === file)
       .sort((a, b) => a.offset - b.offset);
     let offset = 0;
@@ -112,17 +118,23 @@ async function copyUntouched({ model, scores, directory }: WriteInput): Promise<
   await scores.runner.copy(pieces);
 }
 
-async function zeroIrregularTensors(
+async function zeroOthers(
   { scores, directory }: WriteInput,
   masksPath: string,
   masks: readonly { readonly offset: number; readonly byteLength: number }[],
 ): Promise<void> {
-  for (const [i, { data, dtype }] of scores.tensors.entries()) {
-    if (data === null || denseRange(data) || !isFloatDtype(dtype)) continue;
-    await using source = await openFileSource(masksPath);
+  await using source = await openFileSource(masksPath);
+  for (const [i, tensor] of scores.tensors.entries()) {
+    const { data, dtype } = tensor;
     const { offset, byteLength } = masks[i];
-    const keepMask = await source.read(offset, offset + byteLength);
-    await zeroIrregular(directory, data, keepMask, BYTE_WIDTH[dtype]);
+    if (isQuantized(tensor)) {
+      await zeroQuantized(directory, tensor, {
+        read: (start, end) => source.read(offset + start, offset + end),
+      });
+    } else if (data !== null && !denseRange(data) && isFloatDtype(dtype)) {
+      const keepMask = await source.read(offset, offset + byteLength);
+      await zeroIrregular(directory, data, keepMask, BYTE_WIDTH[dtype]);
+    }
   }
 }
 

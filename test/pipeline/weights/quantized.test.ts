@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { openSession, UNOPTIMIZED } from '../../../src/runtime/session.ts';
+import { RUNTIME } from '../../criteria/run-criterion.ts';
+import { encode } from '../../models/build-model.ts';
+import { bytesOf, type QuantizedForm, qdq, quantizedPair, tensorIn } from '../../models/quantized-models.ts';
+import { FORMATS } from '../../models/quantized-numbers.ts';
+import { pruneFiles } from '../prune-files.ts';
+
+const { int8, uint8, int16, uint16, int4, uint4 } = FORMATS;
+
+const FORMS: readonly QuantizedForm[] = [
+  qdq('int8, one scale', 17, { format: int8, along: 'tensor', hasZeroPoints: false }),
+  qdq('uint8, one scale and zero point', 17, { format: uint8, along: 'tensor', hasZeroPoints: true }),
+  qdq('int8 by rows', 17, { format: int8, along: 0, hasZeroPoints: true }),
+  qdq('int8 by columns', 17, { format: int8, along: 1, hasZeroPoints: true }),
+  qdq('uint8 as varints', 17, { format: uint8, along: 1, hasZeroPoints: true, encoding: 'varint' }),
+  qdq('int8 as varints', 17, { format: int8, along: 1, hasZeroPoints: false, encoding: 'varint' }),
+  qdq('int16', 21, { format: int16, along: 1, hasZeroPoints: true }),
+  qdq('uint16', 21, { format: uint16, along: 1, hasZeroPoints: true }),
+  qdq('int4', 21, { format: int4, along: 'tensor', hasZeroPoints: true }),
+  qdq('int4 as varints', 21, { format: int4, along: 1, hasZeroPoints: false, encoding: 'varint' }),
+  qdq('uint4 by columns', 21, { format: uint4, along: 1, hasZeroPoints: true }),
+  qdq('int8 in blocks', 21, { format: int8, along: 0, block: 16, hasZeroPoints: true }),
+  qdq('int4 in blocks of columns', 21, { format: int4, along: 1, block: 8, hasZeroPoints: true }),
+  qdq('uint4 in blocks', 21, { format: uint4, along: 0, block: 16, hasZeroPoints: true }),
+];
+
+const RECIPES: readonly object[] = [
+  { scope: 'global' },
+  { scope: 'layer', beta: 0.7 },
+  { scope: 'row', budget: { sparsity: 0.5 } },
+];
+
+describe('quantized weights are pruned as the weights that they stand for', () => {
+  for (const form of FORMS) {
+    test(form.name, async (t) => {
+      const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
+      t.after(() => rm(directory, { recursive: true }));
+      const pair = quantizedPair(form);
+      const [file, dense] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
+      await writeFile(file, encode(pair.quantized));
+      await writeFile(dense, encode(pair.dense));
+      for (const recipe of RECIPES) {
+        await using pruned = await pruneFiles(file, recipe);
+        await using expected = await pruneFiles(dense, recipe);
+        assert.deepEqual(pruned.report.total, expected.report.total);
+        const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
+        const floats = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
+        for (const { name, layer } of pair.layers) {
+          const found = layer.dequantize(bytesOf(tensorIn(written, name)));
+          assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData), name);
+        }
+        await opens(written);
+      }
+    });
+  }
+});
+
+async function opens(bytes: Uint8Array): Promise<void> {
+  await using session = await openSession(bytes, RUNTIME, UNOPTIMIZED);
+  assert.equal(session.outputs.length, 1);
+}
