@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { ExecutionProvider } from './runtime/session.ts';
@@ -41,12 +42,17 @@ const providers = z
   )
   .pipe(z.array(z.enum(PROVIDERS)));
 
+/** A name or an address, IPv6 in brackets or without. */
+function isHost(text: string): boolean {
+  return /^[\w.-]+$/.test(text) || (!text.includes('%') && isIPv6(text.replace(/^\[(.*)\]$/, '$1')));
+}
+
 const hosts = z
   .string()
   .transform((text) => text.split(',').map((host) => host.trim()))
   .pipe(
     z.array(
-      z.string().regex(/^([\w.-]+|\[?[\da-f:.]*:[\da-f:.]*\]?)$/i, {
+      z.string().refine(isHost, {
         error: 'must list names or addresses of hosts, without ports, separated by commas',
       }),
     ),

@@ -12,6 +12,7 @@ import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openJobs } from './jobs/job-service.ts';
 import { startWorkers } from './jobs/workers.ts';
 import { FolderStore } from './storage/folder-store.ts';
+import { freeBytes } from './storage/free-space.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 type Role = (typeof ROLES)[number];
@@ -38,8 +39,15 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
     for (const close of opened.splice(0).reverse()) await close();
   };
   try {
-    const store = await FolderStore.open(dataDirectory, config.minFreeBytes);
+    const opening = FolderStore.open(dataDirectory, config.minFreeBytes);
+    const store = await naming({ DATA_DIR: config.dataDirectory }, opening);
     opened.push(() => store.close());
+    const free = await freeBytes(dataDirectory);
+    if (role !== 'worker' && free < config.minFreeBytes)
+      log.warn(
+        { free, MIN_FREE_BYTES: config.minFreeBytes },
+        'uploads are refused until the disk has more room',
+      );
     const { redisUrl, databaseUrl } = config;
     const backend = await connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
     opened.push(() => backend.close());
@@ -55,7 +63,8 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       const worker = await startWorkers({ store, backend, concurrency, threads, providers, limits, log });
       opened.push(() => worker.close());
       if (config.heartbeatFile) {
-        const heartbeat = await startHeartbeat({ path: config.heartbeatFile, backend, log });
+        const starting = startHeartbeat({ path: config.heartbeatFile, backend, log });
+        const heartbeat = await naming({ HEARTBEAT_FILE: config.heartbeatFile }, starting);
         opened.push(async () => heartbeat.close());
       }
     }
@@ -77,7 +86,7 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       };
       const app = await createApp({ ...services, host, allowedHosts, ...limits });
       opened.push(() => app.close());
-      await app.listen({ host, port: config.port });
+      await naming({ HOST: host, PORT: config.port }, app.listen({ host, port: config.port }));
       const { port } = app.server.address() as AddressInfo;
       console.log(`listening on http://${host.includes(':') ? `[${host}]` : host}:${port}`);
     }
@@ -88,6 +97,17 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** What the system refuses is told with the settings that asked for it. @throws ConfigError, and what else goes wrong as it is */
+async function naming<T>(settings: Readonly<Record<string, string | number>>, begun: Promise<T>): Promise<T> {
+  try {
+    return await begun;
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    const shown = Object.entries(settings).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+    throw new ConfigError(`${shown.join(', ')}: ${error.message}`);
   }
 }
 

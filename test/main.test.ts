@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -49,6 +50,7 @@ for (const [role, env, message] of [
   [['worker'], {}, /^cannot start: role worker needs REDIS_URL or DATABASE_URL: .*\n$/],
   [['both'], {}, /^cannot start: role "both" must be one of all, api, worker\n$/],
   [['api'], { REDIS_URL: 'redis://127.0.0.1:1' }, /^cannot start: cannot reach Redis at .*ECONNREFUSED.*\n$/],
+  [[], { DATA_DIR: '/etc/passwd' }, /^cannot start: DATA_DIR="\/etc\/passwd": ENOTDIR: .*\n$/],
   [[], { PORT: 'x' }, /^cannot start: PORT="x" must be a whole number from 0 to 65535\n$/],
 ] as const) {
   test(`${role.join()} ${JSON.stringify(env)}: one line and code 1`, async (t) => {
@@ -57,6 +59,40 @@ for (const [role, env, message] of [
     assert.match(stderr, message);
   });
 }
+
+test('what the system refuses names the setting that asked for it', { timeout: 60_000 }, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const port = String((taken.address() as AddressInfo).port);
+  for (const [role, env, message] of [
+    ['api', { HOST: 'http://localhost' }, /^HOST="http:\/\/localhost", PORT=0: .*ENOTFOUND/],
+    ['api', { PORT: port }, new RegExp(`^HOST="127.0.0.1", PORT=${port}: .*EADDRINUSE`)],
+    ['worker', { HEARTBEAT_FILE: '/nonexistent/x' }, /^HEARTBEAT_FILE="\/nonexistent\/x": ENOENT/],
+  ] as const) {
+    const { code, stdout, stderr } = await ended(await start(t, [role], { REDIS_URL: redis.url, ...env }));
+    assert.deepEqual([code, stdout], [1, '']);
+    const [, told = ''] = /^cannot start: (.*)\n$/.exec(stderr) ?? [];
+    assert.match(told, message);
+  }
+});
+
+test('warns of a disk that leaves no room for uploads, where there are uploads', async (t) => {
+  const env = { REDIS_URL: 'redis://127.0.0.1:1', MIN_FREE_BYTES: String(2 ** 52), LOG_LEVEL: 'warn' };
+  const { stderr } = await ended(await start(t, ['api'], env));
+  const [{ msg, free, MIN_FREE_BYTES }] = stderr
+    .split('\n')
+    .map((line) => JSON.parse(line.startsWith('{') ? line : '{}'));
+  assert.match(msg, /^uploads are refused/);
+  assert.ok(free > 0 && MIN_FREE_BYTES === 2 ** 52);
+  assert.doesNotMatch((await ended(await start(t, ['worker'], env))).stderr, /uploads/);
+  assert.doesNotMatch(
+    (await ended(await start(t, ['api'], { ...env, MIN_FREE_BYTES: '1' }))).stderr,
+    /uploads/,
+  );
+});
 
 test('a provider that cannot start ends whoever needs it with its name, and nobody else', {
   timeout: 60_000,
