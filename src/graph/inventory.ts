@@ -8,6 +8,7 @@ import { readOnnxInventory } from './onnx-inventory.ts';
 const SAFETENSORS = /\.safetensors(\.index\.json)?$/;
 /** Formats whose loading runs code that comes with the file, named so that the refusal says what to do. */
 const PICKLED = /\.(pt|pth|bin|ckpt|pkl)$/;
+const PACKED = /\.(tar|zip|tgz|gz|bz2|xz|zst|7z|rar)$/i;
 
 /** The model that files in a folder are, by their names there. Throws as `readModelInventory`. */
 export async function readStoredModel(
@@ -38,7 +39,9 @@ export async function readModelInventory(
   }
   const hint = names.some((name) => PICKLED.test(name))
     ? ': pickled checkpoints are not read, since loading one runs its code; save it with safetensors'
-    : '';
+    : names.some((name) => PACKED.test(name))
+      ? ': of archives .tar and .zip are unpacked, each as the only file of a model'
+      : '';
   throw new EmpError(
     'unsupported_model',
     `no .onnx or .safetensors file in ${names.slice(0, 3).join(', ') || 'an empty upload'}${hint}`,

@@ -223,7 +223,7 @@ export class Jobs {
     if (this.#room.left-- > 0) return;
     // What has ended since then is seen by the next who asks.
     this.#room.until = 0;
-    const message = `${this.#maxQueued} jobs are waiting, and no more may: try again later`;
+    const message = `${this.#maxQueued} ${this.#maxQueued === 1 ? 'job is' : 'jobs are'} waiting, and no more may: try again later`;
     throw new EmpError('queue_full', message);
   }
 

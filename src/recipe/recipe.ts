@@ -21,6 +21,7 @@ const MAX_SWEEP = 20;
 /** Each is a pass over the calibration data; the standard error falls with the square root of their number. */
 const MAX_PROBES = 1000;
 const MAX_ROUND_TO = 1024;
+const DEFAULT_CRITERION = 'magnitude';
 
 const beta = z.number().positive().max(1e6);
 const globs = z.array(z.string().min(1).max(MAX_GLOB_LENGTH)).max(MAX_GLOBS);
@@ -47,7 +48,7 @@ const targetSchema = z
  */
 export const recipeSchema = z
   .strictObject({
-    criterion: z.enum(CRITERION_NAMES).default('magnitude').describe(criterionMeanings()),
+    criterion: z.enum(CRITERION_NAMES).default(DEFAULT_CRITERION).describe(criterionMeanings()),
     scope: z
       .enum(SCOPE_NAMES)
       .default('global')
@@ -150,7 +151,7 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
       yield ['round_to', 'rounds counts of structures, and the granularity is weight'];
   } else {
     if (!criteria.includes(criterion))
-      yield ['criterion', `${criterion} scores no ${granularity}: expected ${criteria.join(', ')}`];
+      yield ['criterion', `${scoresNo(criterion)} ${granularity}: expected ${criteria.join(', ')}`];
     if (SCOPES[scope].structures === null)
       yield ['scope', `${scope} is for weights: a ${granularity} goes as a whole`];
   }
@@ -162,6 +163,13 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
 
   const amounts = (['beta', 'budget', 'target'] as const).filter((name) => recipe[name] !== undefined);
   if (amounts.length > 1) yield [amounts[1], `give only one of ${amounts.join(', ')}`];
+}
+
+/** A recipe may have the default without having named it. */
+function scoresNo(criterion: Criterion): string {
+  return criterion === DEFAULT_CRITERION
+    ? `must be given: its default, ${criterion}, scores no`
+    : `${criterion} scores no`;
 }
 
 /** The criteria that score components of a granularity. */

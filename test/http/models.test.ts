@@ -217,6 +217,20 @@ describe('POST /v1/models', () => {
     });
   }
 
+  test('other archives are refused with those that are unpacked', async () => {
+    for (const names of [
+      ['model.tar.gz'],
+      ['model.tgz'],
+      ['MODEL.7Z'],
+      ['model.onnx.zst'],
+      ['a.zip', 'b.zip'],
+    ]) {
+      const files = names.map((name): [string, Uint8Array] => [name, small]);
+      const { detail } = await refused(await upload(...files), 422, 'unsupported_model');
+      assert.match(detail, /: of archives \.tar and \.zip are unpacked, each as the only file of a model$/);
+    }
+  });
+
   test('a form that ends before its last boundary is refused', async () => {
     const body =
       '--cut\r\nContent-Disposition: form-data; name="file"; filename="model.onnx"\r\n\r\nonly so much';

@@ -95,7 +95,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     [perceptron],
     { granularity: 'channel' },
     'invalid_request',
-    [['/recipe/criterion', /^magnitude scores no channel: expected l2_norm, /]],
+    [['/recipe/criterion', /^must be given: its default, magnitude, scores no channel: expected l2_norm, /]],
   ],
   [
     'a scope and a rounding of other granularities',

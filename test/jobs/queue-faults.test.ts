@@ -217,6 +217,12 @@ describe('of a Redis', () => {
     assert.equal((await site.jobs.cancel(ids[0] ?? ''))?.status, 'canceled');
   });
 
+  test('that may hold a single job says so', async () => {
+    await using site = await open('single', { maxQueued: 1 });
+    await site.jobs.submit(request({}));
+    await assert.rejects(site.jobs.submit(request({})), /^EmpError: 1 job is waiting, and no more may/);
+  });
+
   test('that holds as many jobs as may wait, no other is taken; one that was taken is told again', async () => {
     await using site = await open('full', { maxQueued: 2 });
     await site.jobs.submit(request({}), 'first');
@@ -225,7 +231,10 @@ describe('of a Redis', () => {
     const before = await files();
     for (const key of [undefined, 'third']) {
       const publish = async () => assert.fail('published');
-      await assert.rejects(site.jobs.submit(request({}), key, publish), { code: 'queue_full' });
+      await assert.rejects(site.jobs.submit(request({}), key, publish), {
+        code: 'queue_full',
+        message: '2 jobs are waiting, and no more may: try again later',
+      });
       assert.deepEqual(await files(), before);
     }
     const { job, created } = await site.jobs.submit(request({}), 'second');
