@@ -1,6 +1,6 @@
 /** The whole way of one job, seen from a client. The network of the examples comes with data, so that it is also measured. */
 import { createWriteStream, openAsBlob } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
@@ -169,6 +169,20 @@ function formatTable({ tensors, total }: Report): string {
   return table.map((cells) => `  ${cells.map(pad).join('  ')}`).join('\n');
 }
 
+/** Before anything starts. @throws Error for what is no file, and files none of which is a model */
+async function refuseNoModel(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+    if (found instanceof Error)
+      throw new Error(found.code === 'ENOENT' ? `there is no file ${path}` : `cannot read ${found.message}`);
+    if (!found.isFile()) throw new Error(`${path} is not a file: name the files of the model`);
+  }
+  if (!paths.some((path) => /\.(onnx|safetensors)$|\.(tar|zip)$/i.test(path)))
+    throw new Error(
+      `${paths.join(', ')}: none is an .onnx or .safetensors file, or a .tar or .zip of a model`,
+    );
+}
+
 async function main(args: string[]): Promise<void> {
   const { values, positionals: paths } = parseArgs({
     args,
@@ -179,7 +193,7 @@ async function main(args: string[]): Promise<void> {
   if (values.output !== undefined) await refuseFullFolder(values.output);
   const files = paths.length > 0 ? paths : [DEFAULT_MODEL];
   const name = basename(files[0] ?? '');
-  for (const path of files) await access(path);
+  await refuseNoModel(files);
   console.log('starting the service (its first start sets up the embedded queue)');
   await using service = await startServer(SERVICE, { DATA_DIR: DATA_DIRECTORY });
   console.log(`uploading ${name} to ${service.baseUrl}`);

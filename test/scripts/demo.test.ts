@@ -7,7 +7,8 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createNewFolder } from '../../scripts/output-folder.ts';
 
-const DEMO = fileURLToPath(new URL('../../scripts/demo.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const DEMO = join(ROOT, 'scripts/demo.ts');
 
 interface Ended {
   readonly code: number;
@@ -17,7 +18,7 @@ interface Ended {
 
 function runDemo(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [DEMO, ...args], (error, stdout, stderr) =>
+    execFile(process.execPath, [DEMO, ...args], { cwd: ROOT }, (error, stdout, stderr) =>
       resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
     );
   });
@@ -41,6 +42,18 @@ describe('the demo', () => {
     assert.deepEqual([code, stdout], [1, '']);
     assert.match(stderr, /^demo: .*--ouput/);
   });
+
+  for (const [path, said] of [
+    ['nope.onnx', 'there is no file nope.onnx'],
+    ['scripts', 'scripts is not a file: name the files of the model'],
+    ['README.md', 'README.md: none is an .onnx or .safetensors file, or a .tar or .zip of a model'],
+    ['README.md/model.onnx', 'cannot read ENOTDIR: not a directory'],
+  ] as const)
+    test(`refuses ${path} before it starts anything`, async () => {
+      const { code, stdout, stderr } = await runDemo(path);
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.ok(stderr.startsWith(`demo: ${said}`), stderr);
+    });
 
   test('writes over nothing in the folder that it is given', async () => {
     await using folder = await createFolder();
