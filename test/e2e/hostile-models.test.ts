@@ -5,16 +5,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createNpyOf } from '../formats/npy-bytes.ts';
-import { untilGone } from '../jobs/processes.ts';
+import { untilComputed, untilGone } from '../jobs/processes.ts';
 import { ServiceProcess } from './service-process.ts';
 
 const ROWS = 8;
 const COLUMNS = 16;
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
+/** More than what stands between the begin of the work and the model's loop. */
+const INTO_LOOP_CPU_MS = 500;
 
 interface JobView {
   id: string;
   status: string;
+  progress: { stage: string };
   finished_at: string | null;
   error: { code: string; detail: string } | null;
 }
@@ -50,8 +53,18 @@ async function until(url: string, id: string, holds: (job: JobView) => boolean):
   }
 }
 
-const isRunning = ({ status }: JobView) => status === 'running';
+const hasBegun = ({ progress }: JobView) => progress.stage !== 'queued';
 const isOver = ({ finished_at }: JobView) => finished_at !== null;
+
+/** Waits until a job's model is in its loop, where its child hears nothing. */
+async function untilLooping(service: ServiceProcess, id: string): Promise<void> {
+  await until(service.url, id, hasBegun);
+  const pids: number[] = [];
+  for (const pid of await service.children())
+    if ((await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes(id)) pids.push(pid);
+  assert.equal(pids.length, 1, 'one child computes the job');
+  await untilComputed(pids[0] ?? 0, INTO_LOOP_CPU_MS);
+}
 
 describe('models that would stop the service', () => {
   let directory: string;
@@ -69,9 +82,7 @@ describe('models that would stop the service', () => {
 
   test('one that loops for ever is canceled within two seconds, and the next job runs', async () => {
     const { id } = await submit(service.url, 'loop-forever.onnx');
-    await until(service.url, id, isRunning);
-    // Into the loop.
-    await sleep(1500);
+    await untilLooping(service, id);
     const asked = performance.now();
     const canceled = await call(`${service.url}/v1/jobs/${id}/cancel`, { method: 'POST' });
     assert.equal(canceled.status, 'canceled');
@@ -94,8 +105,7 @@ describe('models that would stop the service', () => {
     test(`no child is left of a service that ended by ${signal} while one looped`, async () => {
       const other = await start(signal);
       const { id } = await submit(other.url, 'loop-forever.onnx');
-      await until(other.url, id, isRunning);
-      await sleep(1000);
+      await untilLooping(other, id);
       const children = await other.children();
       assert.ok(children.length >= 2, 'one that reads and one that computes');
       await other.stop(signal);
