@@ -115,9 +115,19 @@ export function weightCount(tensor: Pick<ModelTensor, 'shape' | 'quantization'>)
   return elementCount(weightShape(tensor));
 }
 
+/** Integers that a checkpoint packs weights into, whose scales nothing but its own loader knows. */
+const PACKED_NAME = /weight|packed|blocks/i;
+const PACKED_DTYPE = /^u?int(2|4|8|16|32)$/;
+
 /** Whether a tensor counts among a model's parameters: floats, and what stands for them. */
-export function isParameter({ dtype, role, quantization }: ModelTensor): boolean {
-  return /^b?float/.test(dtype) || role === 'weight' || quantization !== undefined;
+export function isParameter({ name, shape, dtype, role, quantization }: ModelTensor): boolean {
+  if (/^b?float/.test(dtype) || role === 'weight' || quantization !== undefined) return true;
+  return PACKED_DTYPE.test(dtype) && PACKED_NAME.test(name) && shape.filter((size) => size > 1).length >= 2;
+}
+
+/** How many parameters tensors hold together; of packed ones whose format is not known, how many numbers. */
+export function parameterCount(tensors: readonly ModelTensor[]): number {
+  return tensors.filter(isParameter).reduce((sum, tensor) => sum + weightCount(tensor), 0);
 }
 
 /** Whether a tensor's numbers can be scored, and set to zero in place. */

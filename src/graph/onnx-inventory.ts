@@ -1,14 +1,13 @@
 import { isFloatDtype } from '../core/dtype.ts';
 import { EmpError } from '../core/errors.ts';
 import {
-  isParameter,
   type ModelFiles,
   type ModelInventory,
   type ModelTensor,
+  parameterCount,
   type Quantization,
   type RowLayout,
   type Strangers,
-  weightCount,
 } from '../formats/model.ts';
 import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
 import { readSkeleton } from '../formats/onnx/skeleton.ts';
@@ -74,7 +73,7 @@ export async function readOnnxInventory(
     format: 'onnx',
     files: [...home.used],
     tensors,
-    nParameters: tensors.filter(isParameter).reduce((sum, tensor) => sum + weightCount(tensor), 0),
+    nParameters: parameterCount(tensors),
   };
 }
 

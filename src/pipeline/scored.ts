@@ -39,5 +39,5 @@ export interface PrunedForGood extends PrunedModel {
 
 /** What a report says of scores, decision and pruned model. */
 export interface ReportContent
-  extends Pick<Report, 'total' | 'tensors' | 'scores' | 'structures' | 'loss_bound'>,
+  extends Pick<Report, 'total' | 'untouched' | 'tensors' | 'scores' | 'structures' | 'loss_bound'>,
     Pick<VerdictFacts, 'groups' | 'zeroRows' | 'raised' | 'pooled' | 'uneven'> {}

@@ -49,7 +49,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
   for (const file of [...prunedFiles, MASKS_FILE]) artifacts.push(await describe(job, file));
 
-  const { total, tensors, scores, structures, loss_bound, ...figures } = content;
+  const { total, untouched, tensors, scores, structures, loss_bound, ...figures } = content;
   const sizes = await measureSizes(input);
   const isRun = evaluation !== null || calibration !== null || recipe.granularity !== 'weight';
   const report: Report = {
@@ -62,6 +62,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     },
     recipe: filledIn(recipe, amount),
     total,
+    untouched,
     tensors,
     scores,
     evaluation,
@@ -70,6 +71,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     verdict: createVerdict({
       ...figures,
       total,
+      untouched,
       sizes,
       structures,
       granularity: recipe.granularity,

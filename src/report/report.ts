@@ -204,6 +204,18 @@ export const reportSchema = z.object({
     preserved_mass: share,
     preserved_mass_bound: share,
   }),
+  untouched: z
+    .object({
+      n: count,
+      share: share.describe("Of all the model's parameters."),
+      n_tensors: count,
+      tensors: z
+        .array(z.object({ name: z.string(), dtype: z.string(), n: count.describe('Parameters.') }))
+        .describe('The largest of them.'),
+    })
+    .describe(
+      'Parameters of matrices that the job could not reach: in a format that is not read, behind an operator that is not known, looked up, or frozen. What the recipe itself leaves out is not among them, nor are vectors, such as biases.',
+    ),
   tensors: z.array(tensorSchema).describe('Empty where structures were removed.'),
   scores: scoresSchema,
   evaluation: evaluationSchema.nullable().describe('Null without evaluation data.'),

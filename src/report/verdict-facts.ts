@@ -6,7 +6,10 @@ import type { Report, TensorReport } from './report.ts';
 export type ScoredGroup = Pick<TensorReport, 'name' | 'n' | 'n_keep' | 'n_eff'>;
 
 /** What a verdict and its warnings are made from. */
-export type VerdictFacts = Pick<Report, 'total' | 'sizes' | 'evaluation' | 'repair' | 'structures'> & {
+export type VerdictFacts = Pick<
+  Report,
+  'total' | 'untouched' | 'sizes' | 'evaluation' | 'repair' | 'structures'
+> & {
   readonly granularity: Granularity;
   /** What has an N_eff of its own: tensors, or families of structures. */
   readonly groups: readonly ScoredGroup[];

@@ -3,7 +3,7 @@ import { betasTried, describeCost, describeRepair, describeSamples, describeTarg
 import type { Evaluation, Report } from './report.ts';
 import { describeRatio, type Speed, speedsOf } from './speed.ts';
 import type { VerdictFacts } from './verdict-facts.ts';
-import { warningsOf } from './warnings.ts';
+import { isPartlyReached, warningsOf } from './warnings.ts';
 import { bytes, count, counted, guarantee, number, percent, times } from './wording.ts';
 
 /** One sentence that sells nothing: how much goes, what is known of the cost, and what gets smaller; and what to beware of. */
@@ -21,7 +21,14 @@ export function createVerdict(facts: VerdictFacts): Report['verdict'] {
           costClause(evaluation),
         ];
   const size = structures === null ? sizeClause(sizes) : smallerClause(facts, structures);
-  return { text: `${[...clauses, size].join('; ')}.`, warnings: warningsOf(facts) };
+  const text = `${reachClause(facts)}${[...clauses, size].join('; ')}.`;
+  return { text, warnings: warningsOf(facts) };
+}
+
+/** What all else is not about comes first. */
+function reachClause({ untouched }: VerdictFacts): string {
+  if (!isPartlyReached(untouched)) return '';
+  return `${percent(untouched.share)} of the parameters were out of reach and stay as they are; of the rest: `;
 }
 
 function ruleClause({ beta, evaluation }: VerdictFacts): string {

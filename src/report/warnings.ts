@@ -10,8 +10,28 @@ const UNIFORM = 0.95;
 /** Below this density a layer may have lost what it is there for. */
 const LOW_DENSITY = 0.05;
 
+/** Tensors of which a warning tells the names. */
+const MAX_UNTOUCHED = 5;
+/** From this share on what was reached is not the model. */
+const PARTLY_REACHED = 0.01;
+
+export function isPartlyReached({ share }: VerdictFacts['untouched']): boolean {
+  return share >= PARTLY_REACHED;
+}
+
 /** Of what was decided, by the scores alone. */
 const DECIDED_WARNINGS = {
+  partly_reached({ untouched }) {
+    if (!isPartlyReached(untouched)) return null;
+    const { n, share, n_tensors, tensors } = untouched;
+    const named = tensors
+      .slice(0, MAX_UNTOUCHED)
+      .map(({ name, dtype, n }) => `${name} (${dtype}, ${count(n)})`);
+    const more = n_tensors - named.length;
+    const list = named.join(', ') + (more > 0 ? ` and ${count(more)} more` : '');
+    return `${percent(share)} of the model's parameters (${count(n)}) lie in matrices that this job could not reach, and stay as they are: ${list}.`;
+  },
+
   input_not_used: ({ unused }) =>
     unused.map(({ input, reason }) => `The ${INPUT_WORDS[input]} that came were not used: ${reason}.`),
 

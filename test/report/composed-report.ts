@@ -116,6 +116,7 @@ export function composeReport(settings: Settings): Report {
       preserved_mass_bound:
         scope === 'global' ? all.bound : total(decided.map(({ guaranteed }) => guaranteed)) / all.sum,
     },
+    untouched: { n: 0, share: 0, n_tensors: 0, tensors: [] },
     tensors: tensors.map(({ name, shape, scores }, i) => {
       const own = decide(scores, beta);
       const { nKeep, kept } = decided[i];

@@ -39,6 +39,7 @@ export const tensor: TensorReport = {
 /** A job without evaluation, at beta 1. */
 export const facts: VerdictFacts = {
   total,
+  untouched: { n: 0, share: 0, n_tensors: 0, tensors: [] },
   sizes,
   groups: [tensor],
   granularity: 'weight',

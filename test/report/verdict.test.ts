@@ -24,6 +24,26 @@ describe('the sentence', () => {
     assert.match(textOf({ beta: null }), /^The fixed budget removes 3,000 /);
   });
 
+  test('begins with what was out of reach, and warns of it first', () => {
+    const tensors = [
+      { name: 'experts', dtype: 'float32', n: 80_000 },
+      { name: 'packed_weight', dtype: 'uint8', n: 8_000 },
+    ];
+    const { text, warnings } = createVerdict({
+      ...facts,
+      untouched: { n: 90_000, share: 0.88, n_tensors: 9, tensors },
+    });
+    assert.match(
+      text,
+      /^88\.0 % of the parameters were out of reach and stay as they are; of the rest: EMP removes 3,000 of /,
+    );
+    assert.deepEqual(warnings[0], {
+      code: 'partly_reached',
+      text: "88.0 % of the model's parameters (90,000) lie in matrices that this job could not reach, and stay as they are: experts (float32, 80,000), packed_weight (uint8, 8,000) and 7 more.",
+    });
+    assert.match(textOf({ untouched: { n: 5, share: 0.009, n_tensors: 1, tensors: [] } }), /^EMP removes/);
+  });
+
   test('of a dry run speaks of what would be', () => {
     const dry = { ...facts.sizes, pruned_bytes: null, pruned_zstd_bytes: null };
     assert.match(

@@ -2,10 +2,10 @@ import { posix } from 'node:path';
 import { EmpError } from '../../core/errors.ts';
 import type { ByteSource } from '../byte-source.ts';
 import {
-  elementCount,
   type ModelFiles,
   type ModelInventory,
   type ModelTensor,
+  parameterCount,
   type Strangers,
 } from '../model.ts';
 import { readSafetensorsHeader, type SafetensorsTensor } from './header.ts';
@@ -141,11 +141,7 @@ function createInventory(members: readonly string[], placed: readonly PlacedTens
       data: byteLength === 0 ? null : { encoding: 'dense', runs: [{ file, offset, byteLength }] },
     };
   });
-  let nParameters = 0;
-  for (const { dtype, shape } of tensors) {
-    if (/^b?float/.test(dtype)) nParameters += elementCount(shape);
-  }
-  return { format: 'safetensors', files: members, tensors, nParameters };
+  return { format: 'safetensors', files: members, tensors, nParameters: parameterCount(tensors) };
 }
 
 function sourceOf(files: ModelFiles, file: string): ByteSource {

@@ -11,11 +11,13 @@ import { roundingSteps } from './rounding.ts';
 
 /**
  * What a report says of structures that were removed.
+ * @param untouched what lies in no structure that could be removed
  * @param parameters of the dense model and of the pruned one, null of a dry run
  */
 export function structureContent(
   decision: StructureDecision,
   frozen: readonly FrozenAxis[],
+  untouched: Report['untouched'],
   parameters: { readonly dense: number; readonly pruned: number | null },
 ): ReportContent {
   const { families, global, preservedMass, preservedMassBound, pooled, sparsity } = decision;
@@ -31,6 +33,7 @@ export function structureContent(
       preserved_mass: preservedMass,
       preserved_mass_bound: preservedMassBound,
     },
+    untouched,
     tensors: [],
     scores: distributionOf(families),
     structures: {

@@ -1,7 +1,7 @@
 import { structureScorer } from '../../criteria/registry.ts';
 import type { StructureCriterion } from '../../recipe/criteria.ts';
 import { type Recipe, roundToOf } from '../../recipe/recipe.ts';
-import { type Family, producersOf } from '../../structure/families.ts';
+import { type Family, placesOf, producersOf } from '../../structure/families.ts';
 import { KanCheckpoint } from '../../structure/kan-checkpoint.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
 import { StructuredModel } from '../../structure/structured-model.ts';
@@ -9,6 +9,7 @@ import type { Amount } from '../amount.ts';
 import { namingData } from '../data-errors.ts';
 import { criterionContext, type PruneJob } from '../prune-job.ts';
 import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
+import { untouchedOf } from '../untouched.ts';
 import { structureContent } from './content.ts';
 import { decideStructures, packMask, type StructureDecision } from './decide.ts';
 import { roundingSteps } from './rounding.ts';
@@ -100,12 +101,17 @@ export class ScoredStructures implements Scored {
       ? { model: dense, sparsity: decision.sparsity, keptUnits: new Map() }
       : await this.#write(decision, outputDirectory);
     await writeStructureMasks(decision, outputDirectory);
-    const { frozen } = this.#model.structures;
+    const { families, frozen } = this.#model.structures;
+    const { granularity } = recipe;
+    // Those that the recipe leaves out are reached too.
+    const own = families.filter(({ kind }) => kind === granularity);
+    const reached = new Set(placesOf(own, ({ sites }) => sites).map(({ tensor }) => tensor));
+    const untouched = untouchedOf(dense.inventory.tensors, ({ name }) => reached.has(name));
     const parameters = {
       dense: dense.inventory.nParameters,
       pruned: recipe.dry_run ? null : pruned.model.inventory.nParameters,
     };
-    return { ...pruned, content: async () => structureContent(decision, frozen, parameters) };
+    return { ...pruned, content: async () => structureContent(decision, frozen, untouched, parameters) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -15,6 +15,7 @@ import type { WrittenTensor } from './write.ts';
 
 interface WeightContentInput {
   readonly recipe: Recipe;
+  readonly untouched: Report['untouched'];
   readonly scores: TensorScores;
   readonly decision: Decision;
   readonly written: readonly WrittenTensor[];
@@ -26,11 +27,12 @@ interface WeightContentInput {
 
 /** What a report says of pruned weights. */
 export async function weightContent(input: WeightContentInput): Promise<ReportContent> {
-  const { recipe, scores, decision, written, hessian } = input;
+  const { recipe, untouched, scores, decision, written, hessian } = input;
   const tensors = await tensorReports(input);
   const { histogram, statistics } = scores.summary;
   return {
     total: totalOf(input, tensors),
+    untouched,
     tensors,
     scores: createScoreDistribution({ histogram, statistics, ...keyDigits(scores.ranges) }),
     structures: null,

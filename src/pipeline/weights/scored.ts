@@ -5,12 +5,13 @@ import type { Amount } from '../amount.ts';
 import { namingData } from '../data-errors.ts';
 import { criterionContext, type PruneJob } from '../prune-job.ts';
 import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
+import { untouchedOf } from '../untouched.ts';
 import { weightContent } from './content.ts';
 import { type Decision, decideWeights, type TensorScores } from './decide.ts';
 import { type HessianTrace, hessianTrace } from './loss-change.ts';
 import { PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
-import { selectTensors } from './select.ts';
+import { isReached, selectTensors } from './select.ts';
 import { type WrittenTensor, writeWeights } from './write.ts';
 
 /** Below this many weights starting threads costs more than they bring. */
@@ -91,9 +92,12 @@ export class ScoredWeights implements Scored {
     const { recipe, outputDirectory: directory } = input;
     const [scores, hessian] = [this.#scores, this.#hessian];
     const written = await this.#write(decision, directory, true);
+    const { inventory } = input.model;
+    const untouched = untouchedOf(inventory.tensors, isReached(scores.tensors, inventory, recipe));
     return {
       ...this.#pruned(directory, written),
-      content: () => weightContent({ recipe, scores, decision, written, hessian, directory, signal }),
+      content: () =>
+        weightContent({ recipe, untouched, scores, decision, written, hessian, directory, signal }),
     };
   }
 

@@ -43,6 +43,18 @@ export function selectTensors(
   return selected;
 }
 
+/** Whether a recipe scores a tensor, or leaves it out by its own words. */
+export function isReached(
+  selected: readonly ModelTensor[],
+  inventory: ModelInventory,
+  { include, exclude = [] }: Pick<Recipe, 'include' | 'exclude'>,
+): (tensor: ModelTensor) => boolean {
+  const scored = new Set(selected.map(({ name }) => name));
+  const editable = inventory.tensors.filter(isEditable).map(({ name }) => name);
+  const leftOut = include ? new Set(editable) : new NameMatcher(editable).match('exclude', exclude).names;
+  return ({ name }) => scored.has(name) || leftOut.has(name);
+}
+
 /** The weights that a recipe may change: of structures, any. Throws as `selectTensors`. */
 export function prunedWeights(inventory: ModelInventory, recipe: Recipe): ModelTensor[] {
   if (recipe.granularity === 'weight') return selectTensors(inventory, recipe);
