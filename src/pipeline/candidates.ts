@@ -1,5 +1,6 @@
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { StoredModel } from '../formats/stored-model.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
@@ -27,6 +28,8 @@ export class Candidates {
   readonly #directory: string;
   readonly #byBeta = new Map<number, Point>();
   readonly #byChoice = new Map<string, Measured>();
+  /** Of what was measured, and by its beta: what takes no fewer bytes than the dense model. */
+  readonly #noSmaller = new Set<Measured | number>();
 
   constructor(options: CandidateOptions) {
     this.evaluator = options.evaluator;
@@ -38,8 +41,16 @@ export class Candidates {
   async at(beta: number): Promise<BetaPoint> {
     const { recipe } = this.#options.job.input;
     const amount = { ...amountOf(recipe, beta), beta, sparsity: null };
-    const point = this.known(beta) ?? this.remember(beta, await this.measure(amount, recipe.scope));
-    return { beta, ...point };
+    const known = this.known(beta);
+    if (known) return { beta, ...known };
+    const measured = await this.measure(amount, recipe.scope);
+    if (this.#noSmaller.has(measured)) this.#noSmaller.add(beta);
+    return { beta, ...this.remember(beta, measured) };
+  }
+
+  /** Whether the model that was measured at `beta` takes fewer bytes than the dense one; that is not asked of zeros in place. */
+  isSmaller(beta: number): boolean {
+    return !this.#noSmaller.has(beta);
   }
 
   /** Takes what was measured of the job's own model for all that keep the same. */
@@ -67,7 +78,7 @@ export class Candidates {
 
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
   async measure(amount: Amount, scope: Recipe['scope']): Promise<Measured> {
-    const { scored, evaluator, repairs } = this.#options;
+    const { scored, evaluator, repairs, job } = this.#options;
     const directory = this.#directory;
     const decided = await scored.decide(amount, scope);
     const { choice } = decided;
@@ -78,11 +89,19 @@ export class Candidates {
       const { measured } = await repairs.apply(pruned, () => evaluator.measure(pruned.model));
       const found = { ...measured, sparsity: pruned.sparsity };
       if (choice !== null) this.#byChoice.set(choice, found);
+      const isReduced = job.input.recipe.granularity !== 'weight' && pruned.sparsity > 0;
+      if (isReduced && (await bytesOf(pruned.model)) >= (await bytesOf(job.input.model)))
+        this.#noSmaller.add(found);
       return found;
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
   }
+}
+
+async function bytesOf({ directory, inventory: { files } }: StoredModel): Promise<number> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(join(directory, file))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** What the report shows of a model that is not the job's own. */

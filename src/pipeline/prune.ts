@@ -34,7 +34,12 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const candidates = evaluator && new Candidates({ job, scored, evaluator, repairs });
   const search =
     recipe.target && candidates
-      ? await searchBeta(recipe.target, evaluator.dense, (beta) => candidates.at(beta))
+      ? await searchBeta(
+          recipe.target,
+          evaluator.dense,
+          (beta) => candidates.at(beta),
+          (beta) => candidates.isSmaller(beta),
+        )
       : null;
   const amount = amountOf(recipe, search?.beta);
 

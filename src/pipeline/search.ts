@@ -23,11 +23,13 @@ const ROUNDING = 1e-9;
  * sparsities is looked through from the sparse end, then the interval above the first point that meets the target, again from the sparse end, and so
  * on. Beta 1, EMP's own answer, is always among the points.
  * @param measure prunes and evaluates at a beta
+ * @param isSmaller whether the model that was measured at a beta takes fewer bytes than the dense one, or never would: one that does not is not preferred
  */
 export async function searchBeta(
   target: Target,
   dense: Metrics,
   measure: (beta: number) => Promise<BetaPoint>,
+  isSmaller: (beta: number) => boolean,
 ): Promise<Search> {
   const evaluations: BetaPoint[] = [];
   const visit = async (beta: number) => {
@@ -74,8 +76,12 @@ export async function searchBeta(
     if (sparser - denser === width) break; // no model lies between
   }
   const pruned = evaluations.filter(({ sparsity }) => sparsity > 0);
+  const gains = (point: BetaPoint) => isWithin(point) && (point.sparsity === 0 || isSmaller(point.beta));
+  const sparsest = evaluations.filter(gains).sort((a, b) => b.sparsity - a.sparsity || a.beta - b.beta)[0];
+  const preferred = met === null || gains(met) ? met : (sparsest ?? met);
   const chosen =
-    met ?? nearest(pruned.length > 0 ? pruned : evaluations, (point) => excessOver(target, dense, point));
+    preferred ??
+    nearest(pruned.length > 0 ? pruned : evaluations, (point) => excessOver(target, dense, point));
   return { target, met: met !== null, beta: chosen.beta, evaluations };
 }
 

@@ -12,6 +12,7 @@ import {
   type Metrics,
 } from './cost.ts';
 import type { Evaluation } from './report.ts';
+import { isSmaller } from './smaller.ts';
 import { describeRatio, isFaster, type Speed, speedsOf } from './speed.ts';
 import type { WarningTexts } from './verdict-facts.ts';
 import type { WarningCode } from './warning-codes.ts';
@@ -125,6 +126,11 @@ export const MEASURED_WARNINGS = {
     evaluation
       ? null
       : 'Preserved mass is not accuracy: measure the pruned model on your own data before you rely on it.',
+
+  not_smaller({ total, sizes, granularity }) {
+    if (granularity === 'weight' || total.n_keep === total.n || isSmaller(sizes)) return null;
+    return `The pruned model is no smaller: it takes ${count(sizes.pruned_bytes ?? 0)} bytes, the dense one ${count(sizes.dense_bytes)}. Remove more, or keep the dense model.`;
+  },
 
   /** Only where there are more zeros than before, in a file that was written. */
   no_speedup({ total, sizes, evaluation, granularity }) {

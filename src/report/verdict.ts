@@ -1,6 +1,7 @@
 import { GRANULARITIES } from '../recipe/terms.ts';
 import { betasTried, describeCost, describeRepair, describeSamples, describeTarget } from './cost.ts';
 import type { Evaluation, Report } from './report.ts';
+import { isSmaller } from './smaller.ts';
 import { describeRatio, type Speed, speedsOf } from './speed.ts';
 import type { VerdictFacts } from './verdict-facts.ts';
 import { isPartlyReached, warningsOf } from './warnings.ts';
@@ -65,8 +66,9 @@ function smallerClause(
   if (sizes.pruned_bytes === null || parameters.pruned === null)
     return 'this was a dry run, no model was written';
   if (total.n_keep === total.n) return `the model keeps its ${count(parameters.dense)} parameters`;
+  const goes = isSmaller(sizes) ? 'the model goes' : 'the model gets no smaller: it goes';
   const size =
-    `the model goes from ${bytes(sizes.dense_bytes)} to ${bytes(sizes.pruned_bytes)} ` +
+    `${goes} from ${bytes(sizes.dense_bytes)} to ${bytes(sizes.pruned_bytes)} ` +
     `(${count(parameters.pruned)} of ${count(parameters.dense)} parameters)`;
   const speeds = speedsOf(evaluation);
   if (speeds.length === 0) return `${size}, and whether it is faster was not measured`;

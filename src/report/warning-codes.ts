@@ -28,6 +28,8 @@ export const WARNING_CODES = {
     'Structures: `min_density`, or that one of them has to stay, keeps more than the count would.',
   families_pooled: 'Structures: families of fewer than 8 were decided on together, with scope layer.',
   nothing_removed: 'Every weight, or structure, is kept.',
+  not_smaller:
+    'Structures are gone, and the files of the model are no smaller: what removal adds takes more.',
   no_speedup: 'The model has more zeros and is not faster for it.',
   not_faster:
     "Structures are gone, and the smaller model was measured to be no faster at onnxruntime's default optimization level.",

@@ -8,6 +8,7 @@ import {
 import { foldIntegers } from '../graph/passes/fold-integers.ts';
 import { removeDeadCode } from '../graph/passes/remove-dead-code.ts';
 import { mainGraph } from '../graph/proto-walk.ts';
+import { alteredIntegers } from './altered-integers.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import { GraphEdit } from './graph-edit.ts';
 
@@ -17,16 +18,17 @@ import { GraphEdit } from './graph-edit.ts';
  * @param prefix of the names of what is new, which no graph around this one has either
  */
 export function removeStructures(
-  { model, lanes, axesOf, changes, stored, integers }: GraphAnalysis,
+  analysis: GraphAnalysis,
   removed: ReadonlySet<number>,
   prefix: string,
 ): Map<TensorProto, KeptPositions> {
+  const { model, lanes, axesOf, changes, stored } = analysis;
   const graph = mainGraph(model.proto);
   const edit = new GraphEdit(graph, prefix, (axis, position) =>
     lanes.rootsAt(axis, position).some((root) => removed.has(root)),
   );
   // Integers that followed from shapes stay what they were: what has to follow the new shapes is changed below.
-  foldIntegers(model.proto, { integers });
+  foldIntegers(model.proto, { integers: alteredIntegers(analysis, (axis) => edit.shrinks(axis)) });
   for (const change of changes) change(edit);
   edit.finish();
   const kept = new Map<TensorProto, KeptPositions>();

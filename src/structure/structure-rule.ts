@@ -13,7 +13,7 @@ export interface GraphFacts {
   otherSizesOf(name: string): readonly number[];
   /** Integers that are the same whatever the inputs are; null for any other value. */
   integersOf(name: string): readonly number[] | null;
-  /** Whether the node's outputs become constants on removal, so that what it reads no longer matters. */
+  /** Whether the node's outputs are constants, and stored as such where a removal would alter them: what it reads no longer matters. */
   isFolded(node: OnnxNode): boolean;
   isFloat(name: string): boolean;
   /** Whether a value is made of what the model stores alone. */

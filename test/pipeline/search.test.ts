@@ -6,6 +6,7 @@ import { searchBeta } from '../../src/pipeline/search.ts';
 
 const DENSE = metrics(1, 0.9);
 const MOST = 14;
+const ALWAYS = () => true;
 
 function metrics(loss: number | null, accuracy: number | null) {
   return { loss, accuracy, perplexity: null, relative_l2: null, cosine: null, top1_agreement: null };
@@ -36,7 +37,12 @@ describe('the search for the smallest beta within a target', () => {
     await fc.assert(
       fc.asyncProperty(cliffs, densities, async (cliff, density) => {
         const { measure, measured } = createModel(density, (sparsity) => (sparsity <= cliff ? 1 : 2));
-        const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+        const { met, beta, evaluations } = await searchBeta(
+          { max_loss_increase: 0.01 },
+          DENSE,
+          measure,
+          ALWAYS,
+        );
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
         assert.ok(chosen.sparsity > cliff - 0.013, `${chosen.sparsity} of ${cliff}`);
@@ -52,7 +58,7 @@ describe('the search for the smallest beta within a target', () => {
     const lossAt = (sparsity: number) =>
       sparsity < 0.1 ? 1.001 : sparsity < 0.18 ? 1.012 : sparsity <= 0.25 ? 1.006 : 1.05;
     const { measure } = createModel(0.7, lossAt);
-    const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+    const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
     const { sparsity } = await measure(beta);
     assert.ok(met);
     assert.ok(sparsity > 0.23 && sparsity <= 0.25, `${sparsity}`);
@@ -65,7 +71,12 @@ describe('the search for the smallest beta within a target', () => {
     await fc.assert(
       fc.asyncProperty(cliffs, async (cliff) => {
         const { measure } = createModel(mixedRows, (sparsity) => (sparsity <= cliff ? 1 : 2));
-        const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+        const { met, beta, evaluations } = await searchBeta(
+          { max_loss_increase: 0.01 },
+          DENSE,
+          measure,
+          ALWAYS,
+        );
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
         assert.ok(chosen.sparsity > cliff - 0.03, `${chosen.sparsity} of ${cliff}`);
@@ -83,7 +94,7 @@ describe('the search for the smallest beta within a target', () => {
     test(`models that hardly differ are not measured over and over: ${title}`, async () => {
       for (const limit of [0, 0.4, 1]) {
         const { measure, measured } = createModel(keptAt, (sparsity) => (sparsity <= limit ? 1 : 2));
-        const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+        const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
         assert.equal(new Set(measured.map((point) => point.beta)).size, measured.length);
         assert.ok(met);
         const best = Math.max(0, ...measured.map(({ sparsity }) => (sparsity <= limit ? sparsity : 0)));
@@ -94,7 +105,7 @@ describe('the search for the smallest beta within a target', () => {
 
   test('accuracy is a target of its own, and a drop of just as much meets it', async () => {
     const { measure } = createModel(0.6, (sparsity) => 1 + sparsity / 10);
-    const { met, beta } = await searchBeta({ max_accuracy_drop: 0.05 }, DENSE, measure);
+    const { met, beta } = await searchBeta({ max_accuracy_drop: 0.05 }, DENSE, measure, ALWAYS);
     const { sparsity } = await measure(beta);
     assert.ok(met);
     assert.ok(sparsity <= 0.5 + 1e-9 && sparsity > 0.49, `${sparsity}`);
@@ -102,7 +113,7 @@ describe('the search for the smallest beta within a target', () => {
 
   test('a target that nothing meets is said so, with the nearest point', async () => {
     const { measure } = createModel(0.6, (sparsity) => (sparsity === 0 ? 1 : 1.2 + sparsity));
-    const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure);
+    const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
     assert.equal(met, false);
     const least = Math.min(...evaluations.map(({ loss }) => loss ?? Number.POSITIVE_INFINITY));
     assert.equal(evaluations.find((point) => point.beta === beta)?.loss, least);
@@ -110,14 +121,33 @@ describe('the search for the smallest beta within a target', () => {
 
   test('a loss that is not finite is beyond every target', async () => {
     const { measure } = createModel(0.6, (sparsity) => (sparsity > 0.3 ? null : 1));
-    const { met, beta } = await searchBeta({ max_loss_increase: 5 }, DENSE, measure);
+    const { met, beta } = await searchBeta({ max_loss_increase: 5 }, DENSE, measure, ALWAYS);
     const { sparsity, loss } = await measure(beta);
     assert.ok(met && loss === 1 && sparsity > 0.28);
   });
 
   test('everything within the target: nearly everything goes', async () => {
     const { measure } = createModel(0.6, () => 1);
-    const { met, beta } = await searchBeta({ max_loss_increase: 0 }, DENSE, measure);
+    const { met, beta } = await searchBeta({ max_loss_increase: 0 }, DENSE, measure, ALWAYS);
     assert.ok(met && (await measure(beta)).sparsity > 0.98);
+  });
+
+  test('a model that is no smaller than the dense one is not preferred to one that keeps everything', async () => {
+    // Its counts are rounded to a half or a whole.
+    const density = (beta: number) => (beta < 1 ? 0.5 : 1);
+    const { measure } = createModel(density, (sparsity) => (sparsity <= 0.5 ? 1 : 2));
+    const target = { max_loss_increase: 0.01 };
+    const smaller = await searchBeta(target, DENSE, measure, ALWAYS);
+    assert.equal((await measure(smaller.beta)).sparsity, 0.5);
+    const same = await searchBeta(target, DENSE, measure, (beta) => density(beta) === 1);
+    assert.ok(same.met);
+    assert.equal((await measure(same.beta)).sparsity, 0);
+  });
+
+  test('where nothing else is within the target one that is no smaller is taken', async () => {
+    const { measure } = createModel(0.5, (sparsity) => (sparsity <= 0.6 ? 1 : 2));
+    const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, () => false);
+    assert.ok(met);
+    assert.ok((await measure(beta)).sparsity > 0.5);
   });
 });

@@ -205,6 +205,14 @@ describe('the sentence', () => {
       );
     });
 
+    test('says of a model that is no smaller that it is not', () => {
+      const sizes = { ...channelFacts.sizes, pruned_bytes: channelFacts.sizes.dense_bytes };
+      assert.match(
+        structuresText({ sizes }),
+        /; the model gets no smaller: it goes from 48\.0 kB to 48\.0 kB \(/,
+      );
+    });
+
     test('gives both latencies, faster or not', () => {
       assert.match(
         structuresText({ evaluation: timed(labeled(), 12.4121, 9.5, 19.131, 12) }),

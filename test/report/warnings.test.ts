@@ -329,6 +329,19 @@ describe('structures', () => {
     assert.equal(ofChannels('no_speedup', measured(10, 11)), null, 'of structures');
   });
 
+  test('that are gone and leave the files as large', () => {
+    const sizes = { ...channelFacts.sizes, dense_bytes: 2000, pruned_bytes: 2000 };
+    assert.equal(
+      ofChannels('not_smaller', { sizes }),
+      'The pruned model is no smaller: it takes 2,000 bytes, the dense one 2,000. Remove more, or keep the dense model.',
+    );
+    assert.equal(ofChannels('not_smaller', { sizes: { ...sizes, pruned_bytes: 1999 } }), null);
+    assert.equal(ofChannels('not_smaller', { sizes: { ...sizes, pruned_bytes: null } }), null, 'a dry run');
+    assert.equal(warning('not_smaller', { sizes }), null, 'of weights');
+    const none = { ...channelFacts.total, n_keep: 64 };
+    assert.equal(ofChannels('not_smaller', { sizes, total: none }), null);
+  });
+
   test('that are no faster by default may be at level extended, which is proposed where it wins', () => {
     assert.match(
       ofChannels('not_faster', measured(10, 11, 15, 9)) ?? '',

@@ -1,5 +1,6 @@
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants } from 'node:fs';
+import { chmod, copyFile, mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { readStoredModel } from '../../graph/inventory.ts';
@@ -9,7 +10,7 @@ import { MASKS_FILE } from '../artifact-names.ts';
 import type { PrunedModel } from '../scored.ts';
 import { packMask, type StructureDecision } from './decide.ts';
 
-/** Writes the model without the structures that are not kept to `directory`. */
+/** Writes the model without the structures that are not kept to `directory`; where all are, the dense model as it is. */
 export async function removeStructures(
   model: ReducibleModel,
   dense: StoredModel,
@@ -20,6 +21,8 @@ export async function removeStructures(
   const removed = families.flatMap(({ family, kept }) =>
     family.structures.filter((_, i) => !kept[i]).map(({ root }) => root),
   );
+  if (removed.length === 0)
+    return { model: await copyModel(dense, directory), sparsity, keptUnits: new Map() };
   const { files, kept } = await model.write(new Set(removed), directory, signal);
   const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const keptUnits = [...kept].flatMap(([name, positions]): [string, readonly number[] | null][] => {
@@ -28,6 +31,16 @@ export async function removeStructures(
   });
   const pruned = await readStoredModel(directory, files);
   return { model: pruned, sparsity, keptUnits: new Map(keptUnits) };
+}
+
+async function copyModel({ directory, inventory }: StoredModel, target: string): Promise<StoredModel> {
+  for (const file of inventory.files) {
+    const to = join(target, file);
+    await mkdir(dirname(to), { recursive: true });
+    await copyFile(join(directory, file), to, constants.COPYFILE_FICLONE);
+    await chmod(to, 0o644); // a copy of a read-only file is read-only, and repairs write
+  }
+  return { directory: target, inventory };
 }
 
 /** Writes `masks.safetensors`: of every family one bit a structure, 1 = keep, as `keepMask` packs them. */
