@@ -12,6 +12,7 @@ import { dropDefaults } from '../graph/passes/drop-defaults.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { placeTensors } from '../graph/passes/place-tensors.ts';
+import { takeApart } from '../graph/passes/take-apart.ts';
 import { upgradeOpset } from '../graph/passes/upgrade-opset.ts';
 import { mainGraph } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
@@ -41,6 +42,7 @@ export interface PrepareContext {
 
 /** What makes the form that rules read of a model whose functions are inlined and whose tensors are placed. */
 export const GRADIENT_FORM: readonly GraphPass<{ readonly widenedInputs: string[] }>[] = [
+  (model) => takeApart(model, { added: new Set() }),
   constantsToInitializers,
   dropDefaults,
   upgradeOpset,

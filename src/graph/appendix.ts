@@ -6,7 +6,7 @@ import { EmpError, ofInput } from '../core/errors.ts';
 import { GraphProtoSchema, ModelProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { GraphBuilder } from './graph-builder.ts';
-import type { OnnxModel } from './onnx-model.ts';
+import type { OnnxModel, OnnxNode } from './onnx-model.ts';
 import { freePrefix } from './proto-walk.ts';
 
 /** Before it, Cast took the name of a type and Reshape its shape as an attribute. */
@@ -17,12 +17,30 @@ const MIN_OPSET = 6;
  * that follow each other, so that these bytes behind the `.onnx` file's are the whole edit, however large the file is.
  */
 export class GraphAppendix extends GraphBuilder {
+  readonly #model: OnnxModel;
+  readonly #brought = new Set<OnnxNode>();
+
   /** Throws as `checkAppendable` does. */
   constructor(model: OnnxModel) {
     checkAppendable(model);
     const { proto, opset } = model;
     const graph = create(GraphProtoSchema);
     super(graph, freePrefix(proto.graph ?? graph, 'emp_'), opset, 'nodes');
+    this.#model = model;
+  }
+
+  override nodes(...[op, inputs, ...rest]: Parameters<GraphBuilder['nodes']>): string[] {
+    for (const name of inputs) if (name !== null) this.#bring(name);
+    return super.nodes(op, inputs, ...rest);
+  }
+
+  /** Adds the nodes that compute a value which the file's own graph lacks, as what a fused operator computes on its way. */
+  #bring(name: string): void {
+    const producer = this.#model.graph.find(name)?.producer;
+    if (!producer || !this.#model.added.has(producer.proto) || this.#brought.has(producer)) return;
+    this.#brought.add(producer);
+    for (const input of producer.inputs) if (input) this.#bring(input.name);
+    this.graph.node.push(producer.proto);
   }
 
   toBytes(): Uint8Array {

@@ -10,6 +10,7 @@ import { dtypeOf } from '../formats/onnx/tensor-data.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import { readOnnxModel } from './onnx-inventory.ts';
 import type { OnnxModel } from './onnx-model.ts';
+import { takenApart } from './passes/take-apart.ts';
 
 /** What has to be fed to a model under one name. */
 export interface OnnxInput {
@@ -46,10 +47,10 @@ export function modelOutputs({ proto }: OnnxModel): OnnxInput[] {
   });
 }
 
-/** The graph of an ONNX model; its weights are not read. Throws as `readOnnxModel`. */
+/** The graph of an ONNX model, what is fused in it taken apart; its weights are not read. Throws as `readOnnxModel`. */
 export async function readStoredGraph(model: StoredModel): Promise<OnnxModel> {
   await using source = await openFileSource(mainPath(model));
-  return await readOnnxModel(new Map([[model.inventory.files[0], source]]));
+  return takenApart(await readOnnxModel(new Map([[model.inventory.files[0], source]])));
 }
 
 function describeType(type: TypeProto | undefined, name: string): Omit<OnnxInput, 'name'> {

@@ -17,6 +17,7 @@ import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
 import { dropHidden } from './passes/drop-hidden.ts';
 import { type GraphPass, runPasses } from './passes/pass.ts';
 import { sortNodes } from './passes/sort-nodes.ts';
+import { takenApart } from './passes/take-apart.ts';
 import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
 import { type LayerSites, layerSitesOf } from './weights/layer-sites.ts';
 import { findQuantizations } from './weights/quantization.ts';
@@ -61,9 +62,9 @@ export async function readOnnxInventory(
 ): Promise<ModelInventory> {
   const model = await readOnnxModel(files);
   const home = homeOf(files);
-  const weights = findWeights(model);
   const quantizations = findQuantizations(model, home);
   const parameters = listParameters(model);
+  const weights = findWeights(takenApart(model));
   const found = parameters.map(({ stored, name }) =>
     createModelTensor(stored, name, weights.get(stored), quantizations.get(stored), home),
   );

@@ -182,10 +182,12 @@ export class OnnxModel {
   readonly functions: readonly OnnxGraph[];
   /** Version of the standard operators. */
   readonly opset: number;
+  /** Nodes of the main graph that give what nothing gives in the file: it has others in their place. */
+  readonly added: ReadonlySet<NodeProto>;
   readonly #functionsByName = new Map<string, OnnxGraph>();
 
   /** `proto` must hold a graph. */
-  constructor(proto: ModelProto) {
+  constructor(proto: ModelProto, added: ReadonlySet<NodeProto> = new Set()) {
     if (proto.graph === undefined) throw new TypeError('a ModelProto without a graph');
     this.proto = proto;
     this.graph = new OnnxGraph(proto.graph, null);
@@ -195,6 +197,7 @@ export class OnnxModel {
       return graph;
     });
     this.opset = standardOpset(proto);
+    this.added = added;
   }
 
   /** The body of the function that a node calls, or null for an operator. */

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { GradientContext } from '../../src/autodiff/gradient-setup.ts';
 import { accumulateGradients, type GradientStatistic } from '../../src/autodiff/gradients.ts';
 import { EmpError } from '../../src/core/errors.ts';
-import { graph, node, tensor } from '../models/build-model.ts';
+import { graph, integers, node, tensor } from '../models/build-model.ts';
 import {
   CLASSES,
   gradientContext,
@@ -261,14 +261,15 @@ describe('refused', () => {
     let ran = 0;
     const context = await perceptronContext(t, {
       nodes: [
-        ...perceptron.nodes.with(2, node('Gelu', ['hb'], ['g'], {}, 'com.microsoft')).slice(0, -1),
-        node('BiasGelu', ['g', 'b'], ['r'], {}, 'com.microsoft'),
+        ...perceptron.nodes.with(2, node('Pad', ['hb', 'none'], ['g'], {}, 'com.microsoft')).slice(0, -1),
+        node('Pad', ['g', 'none'], ['r'], {}, 'com.microsoft'),
         node('MatMul', ['r', 'matrix'], ['logits']),
       ],
+      initializers: [...(perceptron.initializers ?? []), integers('none', [0, 0, 0, 0])],
     });
     const error = await refusal({ ...context, onSamples: () => ran++ }, ['w1', 'w2']);
     assert.equal(error.code, 'unsupported_model');
-    assert.deepEqual(error.findings.map(({ path }) => path).sort(), ['BiasGelu_r', 'Gelu_g']);
+    assert.deepEqual(error.findings.map(({ path }) => path).sort(), ['Pad_g', 'Pad_r']);
     assert.equal(ran, 0);
   });
 

@@ -30,7 +30,8 @@ export type AttributeValue =
   | TensorProto
   | GraphProto
   | { ref: string }
-  | { float: number };
+  | { float: number }
+  | { floats: number[] };
 
 export function elements(dims: readonly number[]): number {
   return dims.reduce((count, size) => count * size, 1);
@@ -110,6 +111,7 @@ function createAttribute(name: string, value: AttributeValue): AttributeProto {
     return attribute({ type: AttributeType.STRING, s: new TextEncoder().encode(value) });
   }
   if (Array.isArray(value)) return attribute({ type: AttributeType.INTS, ints: value.map(BigInt) });
+  if ('floats' in value) return attribute({ type: AttributeType.FLOATS, floats: value.floats });
   if ('float' in value) return attribute({ type: AttributeType.FLOAT, f: value.float });
   if ('ref' in value) return attribute({ type: AttributeType.INT, refAttrName: value.ref });
   if (value.$typeName === 'onnx.TensorProto') return attribute({ type: AttributeType.TENSOR, t: value });

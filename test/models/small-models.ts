@@ -1,6 +1,7 @@
 import type { ModelProto, NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { random } from '../structure/cases/rule-case.ts';
 import { graph, integers, modelFunction, node, value } from './build-model.ts';
+import { FUSED_PAIRS } from './fused-models.ts';
 import { groupNormModel } from './group-norm-models.ts';
 import { drawNumbers, drawScales, FORMATS, quantizedTensor } from './quantized-numbers.ts';
 import { weights } from './runtime-model.ts';
@@ -26,6 +27,24 @@ const STATISTICS_OF = {
   'by channel': 'GroupNormalization: has its mean and variance taken over it',
   'in parts': 'InstanceNormalization: has its mean and variance taken over it',
 };
+/** As those of the models that they were fused from. */
+const FUSED_STRUCTURES: readonly Expected[] = [
+  {
+    families: ['channel 2', 'channel 4', 'channel 6', 'channel 10'],
+    frozen: [OUTPUT, `FusedConv: ${INPUT}`],
+  },
+  {
+    families: ['channel 16', 'channel 12', 'channel 14', 'channel 10'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+  },
+  {
+    families: ['head 4', 'head_width 4', 'head_width 4', 'channel 24'],
+    frozen: [
+      ...[OUTPUT, `MatMul: ${INPUT}`],
+      ...['SkipLayerNormalization', 'SkipSimplifiedLayerNormalization'].map((op) => `${op}: ${INPUT}`),
+    ],
+  },
+];
 const IMAGE: [string, (number | string)[]] = ['x', ['batch', 3, 6, 6]];
 const ROWS: [string, (number | string)[]] = ['x', ['batch', 4]];
 
@@ -127,9 +146,10 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     families: ['channel 5'],
     frozen: [
       OUTPUT,
-      'FastGelu: FastGelu has no rule for structures',
       'If: is read inside a branch or loop',
-    ].concat(`MatMul: ${INPUT}`),
+      `MatMul: ${INPUT}`,
+      'Pad: com.microsoft.Pad has no rule for structures',
+    ],
     model: build({
       inputs: [ROWS, ['c', [1], 'BOOL']],
       nodes: [
@@ -141,13 +161,14 @@ export const SMALL_MODELS: readonly SmallModel[] = [
           else_branch: graph({ nodes: [node('Identity', ['h'], ['tb'])], outputs: ['tb'] }),
         }),
         node('MatMul', ['t', 'unknown'], ['u']),
-        node('FastGelu', ['u'], ['g'], {}, 'com.microsoft'),
+        node('Pad', ['u', 'none'], ['g'], {}, 'com.microsoft'),
         node('MatMul', ['g', 'last'], ['y']),
       ],
       initializers: [
         random('free', [4, 5]),
         random('captured', [5, 6]),
         random('unknown', [6, 7]),
+        integers('none', [0, 0, 0, 0]),
         random('last', [7, 2]),
       ],
     }),
@@ -157,6 +178,11 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     families: ['channel 4'],
     frozen: [OUTPUT, `Conv: ${INPUT}`, STATISTICS_OF[form]].sort(),
     model: groupNormModel({ channels: 12, groups: 4, form }),
+  })),
+  ...FUSED_PAIRS.map(({ name, fused }, i) => ({
+    name: `fused: ${name}`,
+    model: fused,
+    ...FUSED_STRUCTURES[i],
   })),
   {
     name: 'sizes that the model puts out stay what they were',

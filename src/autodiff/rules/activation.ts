@@ -65,6 +65,13 @@ const hardSwish = unary((at) => {
   return at.op('Where', [bent, slope, at.indicator(isPositive(at, x))]);
 });
 
+/** y = x s with s = sigmoid(alpha x): s + alpha y (1 - s) */
+const swish = unary((at) => {
+  const alpha = at.scalar(at.float('alpha', 1));
+  const s = at.op('Sigmoid', [at.mul(alpha, at.input(0))]);
+  return at.add(s, at.mul(at.mul(alpha, at.output()), at.sub(at.scalar(1), s)));
+});
+
 /** y = x t with t = tanh(softplus(x)): t + x (1 - t^2) sigmoid(x) */
 const mish = unary((at) => {
   const x = at.input(0);
@@ -122,6 +129,7 @@ export const ACTIVATION_RULES: GradientRules = new Map<string, GradientRule>([
   ['HardSigmoid', hardSigmoid],
   ['HardSwish', hardSwish],
   ['Mish', mish],
+  ['Swish', swish],
   ['Erf', erf],
   ['Gelu', unary((at) => (at.text('approximate', 'none') === 'tanh' ? tanhGeluSlope(at) : geluSlope(at)))],
 ]);

@@ -4,7 +4,7 @@ import { type GradientNode, type GradientRule, type GradientRules, Undifferentia
 
 /** The operand changes places with the output; labels that only it has were summed over, so the gradient is the same along them. */
 const einsum: GradientRule = (at) => {
-  const { terms, output } = parseEquation(at.text('equation', ''));
+  const { terms, output } = equationOf(at);
   refuseStretchedLabels(at, terms);
   return terms.map((term, index) => {
     if (!at.needs(index)) return null;
@@ -21,16 +21,26 @@ const einsum: GradientRule = (at) => {
   });
 };
 
-/** Without an arrow the output has, in the order of the alphabet, the labels that occur once. */
-function parseEquation(equation: string): { readonly terms: readonly string[]; readonly output: string } {
-  const { terms, output } = parseEinsum(equation);
-  if (equation.includes('.')) throw new Undifferentiable(`equation "${equation}" has an ellipsis`);
+const ELLIPSIS = '...';
+const LETTERS = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'];
+
+/** A letter for each axis, in the place of an ellipsis too. Without an arrow the output has those of the ellipsis, and then, in the order of the alphabet, the labels that occur once. */
+function equationOf(at: GradientNode): { readonly terms: readonly string[]; readonly output: string } {
+  const equation = at.text('equation', '');
+  const { terms: written, output } = parseEinsum(equation);
+  const hidden = written.map((term, index) =>
+    term.includes(ELLIPSIS) ? at.rank(at.input(index)) - (term.length - ELLIPSIS.length) : 0,
+  );
+  const unused = LETTERS.filter((letter) => !equation.includes(letter)).slice(0, Math.max(...hidden));
+  const spell = (text: string, count: number) =>
+    text.replace(ELLIPSIS, unused.slice(unused.length - count).join(''));
+  const terms = written.map((term, index) => spell(term, hidden[index]));
   if (terms.some((term) => new Set(term).size !== term.length)) {
     throw new Undifferentiable(`equation "${equation}" repeats a label within a term`);
   }
-  const labels = [...terms.join('')];
+  const labels = [...written.join('')].filter((label) => label !== '.');
   const once = labels.filter((label) => labels.indexOf(label) === labels.lastIndexOf(label));
-  return { terms, output: output ?? once.sort().join('') };
+  return { terms, output: spell(output ?? `${ELLIPSIS}${once.sort().join('')}`, unused.length) };
 }
 
 /** A label of size 1 in one operand and of another size in the next is stretched by onnxruntime; no rule for that. */

@@ -40,6 +40,25 @@ const layerNormalization: GradientRule = (at) => {
   ];
 };
 
+/** Y = scale * Z with Z = X / sqrt(mean(X^2) + epsilon) over the axes from `axis` on: dX = (dZ - Z * mean(dZ * Z)) / sqrt(mean(X^2) + epsilon). */
+const rmsNormalization: GradientRule = (at) => {
+  if (at.optionalGradient(1) !== null)
+    throw new Undifferentiable('only the first output has a gradient rule');
+  const [x, scale, gradient] = [at.input(0), at.input(1), at.gradient()];
+  const axes = axesFrom(at.axis('axis', -1, x), at.rank(x));
+  const inverse = reciprocalRoot(at, at.add(at.mean(at.mul(x, x), axes), epsilonOf(at)));
+  const values = at.mul(x, inverse);
+  const gradientOfX = () => {
+    const scaled = at.mul(gradient, scale);
+    const along = at.mul(values, at.mean(at.mul(scaled, values), axes));
+    return at.mul(inverse, at.sub(scaled, along));
+  };
+  return [
+    at.needs(0) ? gradientOfX() : null,
+    at.needs(1) ? at.unbroadcast(at.mul(gradient, values), scale, at.output()) : null,
+  ];
+};
+
 /** Y = scale * Z + bias by channel, Z being X normalized over the pixels of each sample and channel. */
 const instanceNormalization: GradientRule = (at) => {
   const [x, scale, gradient] = [at.input(0), at.input(1), at.gradient()];
@@ -133,6 +152,8 @@ function axesFrom(first: number, rank: number): number[] {
 export const NORM_RULES: GradientRules = new Map([
   ['BatchNormalization', batchNormalization],
   ['LayerNormalization', layerNormalization],
+  ['RMSNormalization', rmsNormalization],
+  ['SimplifiedLayerNormalization', rmsNormalization],
   ['InstanceNormalization', instanceNormalization],
   ['GroupNormalization', groupNormalization],
   ['LpNormalization', lpNormalization],

@@ -139,21 +139,12 @@ const except = (slots: readonly WeightSlot[], other: Partial<Pick<SlotLayout, 's
     }),
   );
 const quantized = (slots: readonly WeightSlot[]) => except(slots, { source: QUANTIZED, result: QUANTIZED });
-const activated = { result: 'gives what has already passed its activation function' };
 const recurrent = [
   slot(1, gates),
   ...except([slot(2, gates)], { source: 'keeps the hidden state inside the operator' }),
 ];
 const einsum = (input: number) =>
   slot(input, (shape, operator) => einsumLayout(shape, operator.text('equation', ''), input));
-/** Its `transBatchA` and `transBatchB` move further axes. */
-const fusedProduct = product(0, 1).map(({ input, layout }) =>
-  slot(input, (shape, operator) => {
-    const found = layout(shape, operator);
-    const isMoved = ['transBatchA', 'transBatchB'].some((name) => operator.integer(name, 0) !== 0);
-    return found && isMoved ? unknownLayout(found.roles, BATCHED) : found;
-  }),
-);
 
 const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['Gemm', product(0, 1)],
@@ -172,15 +163,11 @@ const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
 ]);
 
 const MICROSOFT: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
-  ['FusedGemm', except(product(0, 1), activated)],
   ['QGemm', quantized(product(0, 3))],
-  ['FusedMatMul', fusedProduct],
-  ['TransposeMatMul', fusedProduct],
   ['DynamicQuantizeMatMul', quantized([slot(1, columns(0))])],
   ['MatMulIntegerToFloat', quantized(product(0, 1))],
   ['MatMulNBits', [slot(1, opaque)]],
   ['MatMulBnb4', [slot(1, opaque)]],
-  ['FusedConv', except([slot(1, filters)], activated)],
   ['Attention', except([slot(1, columns(0))], { result: INSIDE })],
   ['QAttention', quantized([slot(1, columns(0))])],
   ['DynamicQuantizeLSTM', [slot(1, opaque), slot(2, opaque)]],

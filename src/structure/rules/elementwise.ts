@@ -2,19 +2,31 @@ import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 /** Inputs are broadcast against each other: their axes go together, counted from the last, but those of size 1. */
-const elementwise: StructureRule = (at) => {
-  const axes = broadcastAxes(at, at.givenInputs);
+export const elementwise: StructureRule = (at) => {
+  const axes = broadcastAxes(
+    at,
+    at.givenInputs.map((input) => operandOf(at, input)),
+  );
   return at.node.outputs.map(() => axes);
 };
 
-/** The axes of what inputs are broadcast to, without the `trailing` last ones, which are not broadcast. */
-export function broadcastAxes(at: AnalysedNode, inputs: readonly number[], trailing = 0): LaneAxis[] {
-  const rankOf = (input: number) => at.sizes(input).length - trailing;
-  const rank = inputs.reduce((most, input) => Math.max(most, rankOf(input)), 0);
+/** Axes of something that a node computes with, and their sizes. */
+export interface Operand {
+  readonly axes: readonly LaneAxis[];
+  readonly sizes: readonly number[];
+}
+
+export function operandOf(at: AnalysedNode, input: number): Operand {
+  return { axes: at.axes(input), sizes: at.sizes(input) };
+}
+
+/** The axes of what operands are broadcast to. */
+export function broadcastAxes(at: AnalysedNode, operands: readonly Operand[]): LaneAxis[] {
+  const rank = operands.reduce((most, { sizes }) => Math.max(most, sizes.length), 0);
   return Array.from({ length: rank }, (_, axis) => {
-    const met = inputs.flatMap((input) => {
-      const own = axis - rank + rankOf(input);
-      return own >= 0 && at.sizes(input)[own] !== 1 ? [at.axes(input)[own]] : [];
+    const met = operands.flatMap(({ axes, sizes }) => {
+      const own = axis - rank + sizes.length;
+      return own >= 0 && sizes[own] !== 1 ? [axes[own]] : [];
     });
     for (const other of met.slice(1)) at.tie(met[0], other);
     return met.every((each) => each !== null) ? (met[0] ?? null) : null;

@@ -2,14 +2,14 @@ import { setIntegers } from '../../graph/messages.ts';
 import { mergeAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
-import { broadcastAxes, tieBroadcast } from './elementwise.ts';
+import { broadcastAxes, type Operand, operandOf, tieBroadcast } from './elementwise.ts';
 
 const KERNEL = 'is a position of a kernel';
 const SPATIAL = 'is a spatial axis';
 const GROUP = 'is one of several groups';
 
 /** Y[n, o, ...] sums X[n, i, ...] W[o, i, k] over the channels of o's group and the kernel. */
-const conv: StructureRule = (at) => {
+export const conv: StructureRule = (at) => {
   const [x, w] = [at.axes(0), at.axes(1)];
   const group = at.integer('group', 1);
   at.fixed(w.slice(2), KERNEL);
@@ -59,7 +59,7 @@ const convTranspose: StructureRule = (at) => {
 };
 
 /** Y = op(A) op(B) + C. */
-const gemm: StructureRule = (at) => {
+export const gemm: StructureRule = (at) => {
   const [a, b] = [at.axes(0), at.axes(1)];
   const [transA, transB] = [at.integer('transA', 0), at.integer('transB', 0)];
   at.tie(a[transA ? 0 : 1], b[transB ? 1 : 0]);
@@ -69,22 +69,35 @@ const gemm: StructureRule = (at) => {
   return [output];
 };
 
-/** Products of matrices, the axes before the last two broadcast. */
-const matMul: StructureRule = (at) => {
-  const [a, b] = [at.axes(0), at.axes(1)];
-  const [rankA, rankB] = [a.length, b.length];
-  const [summedA, summedB] = [a[rankA - 1], b[Math.max(0, rankB - 2)]];
+const matMul: StructureRule = (at) =>
+  productOf(
+    at,
+    [0, 1].map((input) => [...at.axes(input).keys()]),
+  );
+
+/** Products of matrices, the axes before the last two broadcast: of the two inputs with their axes in the order that is given for each. */
+export function productOf(at: AnalysedNode, orders: readonly (readonly number[])[]): LaneAxis[][] {
+  const [a, b] = orders.map((order, input) => pickAxes(operandOf(at, input), order));
+  const [rankA, rankB] = [a.axes.length, b.axes.length];
+  const [summedA, summedB] = [a.axes[rankA - 1], b.axes[Math.max(0, rankB - 2)]];
   at.tie(summedA, summedB);
-  at.contract(0, rankA - 1);
-  const batch = broadcastAxes(at, [0, 1], 2);
-  const rows = rankA > 1 ? [a[rankA - 2]] : [];
-  const columns = rankB > 1 ? [b[rankB - 1]] : [];
+  at.contract(0, orders[0][rankA - 1]);
+  const batch = broadcastAxes(
+    at,
+    [a, b].map((operand) => pickAxes(operand, [...operand.axes.keys()].slice(0, -2))),
+  );
+  const rows = rankA > 1 ? [a.axes[rankA - 2]] : [];
+  const columns = rankB > 1 ? [b.axes[rankB - 1]] : [];
   if (!at.facts.isConstant(at.inputName(0)) && !at.facts.isConstant(at.inputName(1))) {
     for (const axis of batch) at.tag(axis, 'head');
     for (const axis of [summedA, ...columns]) at.tag(axis, 'head_width');
   }
   return [[...batch, ...rows, ...columns]];
-};
+}
+
+function pickAxes({ axes, sizes }: Operand, order: readonly number[]): Operand {
+  return { axes: order.map((axis) => axes[axis]), sizes: order.map((axis) => sizes[axis]) };
+}
 
 /** Layers: they sum over an axis of what they are given and have one of their own. */
 export const LAYER_RULES: StructureRules = new Map<string, StructureRule>([

@@ -3,7 +3,7 @@ import { splitAxis } from '../lane-axes.ts';
 import type { StructureRule, StructureRules } from '../structure-rule.ts';
 import { passingBut, tieBroadcast } from './elementwise.ts';
 
-const STATISTICS = 'has its mean and variance taken over it';
+export const STATISTICS = 'has its mean and variance taken over it';
 
 /** One number of each parameter a channel, and of each mean and variance that comes out. */
 const perChannel: StructureRule = (at) => {

@@ -2,6 +2,7 @@ import type { StructureRules } from '../structure-rule.ts';
 import { ATTENTION_RULES } from './attention.ts';
 import { EINSUM_RULES } from './einsum.ts';
 import { ELEMENTWISE_RULES } from './elementwise.ts';
+import { FUSED_RULES } from './fused.ts';
 import { FUSED_ATTENTION_RULES } from './fused-attention.ts';
 import { INDEXING_RULES } from './indexing.ts';
 import { LAYER_RULES } from './layer.ts';
@@ -20,6 +21,7 @@ export const STRUCTURE_RULES: StructureRules = new Map(
     LAYER_RULES,
     ATTENTION_RULES,
     FUSED_ATTENTION_RULES,
+    FUSED_RULES,
     NORM_RULES,
     RECURRENT_RULES,
     REDUCE_RULES,

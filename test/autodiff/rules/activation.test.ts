@@ -46,6 +46,8 @@ const CASES: readonly RuleCase[] = [
   }),
   activation('HardSwish', null, { avoid: [-3, 3] }),
   activation('Mish', null, { opset: 18 }),
+  activation('Swish', null, { opset: 24 }),
+  activation('Swish', 'of alpha 1.7', { opset: 24, ...alpha(1.7) }),
   activation('Gelu', null, { opset: 20 }),
   activation('Gelu', 'by tanh', { opset: 20, attributes: { approximate: 'tanh' } }),
 ];

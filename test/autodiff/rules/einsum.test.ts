@@ -25,6 +25,12 @@ const CASES: RuleCase[] = [
   equation('ij->', [2, 3]),
   equation('bij,k->bk', [2, 3, 4], [5]),
   { ...equation('ij,jk,kl->il', [2, 3], [3, 4], [4, 5]), skips: { batch: SHARED_BATCH } },
+  equation('...ij->...ji', [2, 3, 4]),
+  equation('i...j->...ij', [2, 3, 4, 5]),
+  equation('...ij,...jk->...ik', [2, 3, 4], [2, 4, 5]),
+  { ...equation('...ij,jk', [2, 3, 4], [4, 5]), skips: { batch: SHARED_BATCH } },
+  equation('b...i,i->b...', [2, 3, 4], [4]),
+  equation('...i->i...', [2, 3]),
 ];
 
 describeRules('einsum', EINSUM_RULES, CASES);
@@ -32,7 +38,7 @@ describeSecondOrder('second derivatives of einsum', CASES);
 
 describe('einsum, what has no gradient', () => {
   const refused: [RuleCase, RegExp, ShapeMode?][] = [
-    [equation('...ij->...ji', [2, 3, 4]), /has an ellipsis/],
+    [equation('...i,...j->...ij', [1, 3], [2, 4]), /label "A" has sizes 1 and 2/],
     [{ ...equation('ii->i', [3, 3]), skips: { batch: SHARED_BATCH } }, /repeats a label within a term/],
     [equation('ij,jk->ik', [2, 1], [3, 4]), /label "j" has sizes 1 and 3/],
     [equation('bi,bj->bij', [2, 3], [1, 4]), /label "b" has sizes varies and 1/, 'batch'],

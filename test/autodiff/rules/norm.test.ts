@@ -39,6 +39,22 @@ const CASES: readonly RuleCase[] = [
     attributes: { axis: -2 },
     opset: 18,
   },
+  { operator: 'RMSNormalization', inputs: [x(2, 3, 5), fixed(5)], opset: 23 },
+  {
+    operator: 'RMSNormalization',
+    name: 'over two axes, large epsilon',
+    inputs: [x(2, 3, 5), fixed(3, 5)],
+    attributes: { axis: 1, epsilon: { float: 0.1 } },
+    opset: 23,
+  },
+  {
+    operator: 'RMSNormalization',
+    name: 'of one scale',
+    inputs: [x(2, 3, 5), fixed(1)],
+    attributes: { axis: -2 },
+    opset: 24,
+  },
+  { operator: 'SimplifiedLayerNormalization', inputs: [x(2, 3, 5), fixed(5)] },
   { operator: 'InstanceNormalization', inputs: [x(2, 3, 4, 5), fixed(3), fixed(3)] },
   {
     operator: 'InstanceNormalization',

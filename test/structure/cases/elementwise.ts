@@ -137,10 +137,15 @@ export const ELEMENTWISE_CASES: readonly RuleCase[] = [
       ...[integers('two', [2]), integers('zero', [0])],
     ],
   }),
-  of('an operator without a rule', 0, ['Gelu has no rule for structures'], {
-    nodes: [node('Gelu', ['a'], ['y'], {}, 'com.microsoft')],
-    initializers: [random('a', [4, 3])],
-  }),
+  of(
+    'an operator without a rule, that has the name of one that has',
+    0,
+    ['com.microsoft.Pad has no rule for structures'],
+    {
+      nodes: [node('Pad', ['a', 'none'], ['y'], {}, 'com.microsoft')],
+      initializers: [random('a', [4, 3]), integers('none', [0, 0, 0, 0])],
+    },
+  ),
   of('a branch of If reads a value', 6, ['is read inside a branch or loop'], {
     inputs: [['c', [1], 'BOOL']],
     nodes: [

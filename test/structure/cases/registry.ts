@@ -1,6 +1,7 @@
 import { qualifiedOp } from '../../../src/graph/onnx-model.ts';
 import { ATTENTION_CASES } from './attention.ts';
 import { ELEMENTWISE_CASES } from './elementwise.ts';
+import { FUSED_CASES } from './fused.ts';
 import { FUSED_ATTENTION_CASES } from './fused-attention.ts';
 import { SELECTIONS_CASES } from './indexing.ts';
 import { LAYERS_CASES } from './layers.ts';
@@ -16,6 +17,7 @@ export const RULE_CASES: readonly RuleCase[] = [
   ...LAYERS_CASES,
   ...ATTENTION_CASES,
   ...FUSED_ATTENTION_CASES,
+  ...FUSED_CASES,
   ...NORMS_CASES,
   ...REDUCTIONS_CASES,
   ...RESHAPES_CASES,
