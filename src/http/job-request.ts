@@ -1,8 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
-import { readJobInputs, unusable } from '../intake/job-inputs.ts';
-import type { JobInputs } from '../intake/plan-job.ts';
+import { type PlacedInputs, storedInputs, unusable } from '../intake/job-inputs.ts';
 import { prepareModel } from '../intake/prepare-model.ts';
 import { prepareSamples, sampleFiles } from '../intake/prepare-samples.ts';
 import { prepareScores, scoreFile } from '../intake/prepare-scores.ts';
@@ -34,8 +33,7 @@ const EVALUATION = { inputs: 'evaluation', labels: 'evaluation_labels' };
 export async function prepareJob(body: unknown, services: Services, asker: Asker): Promise<PreparedJob> {
   const { recipe, priority, metadata, ...ids } = parseBody(jobRequestSchema, body ?? {});
   try {
-    await using inputs = await readJobInputs(services.store, ids);
-    const planned = await plan(recipe, inputs, services, asker);
+    const planned = await plan(recipe, storedInputs(ids), services, asker);
     return { request: { ...planned, priority, metadata }, publish: async () => {} };
   } catch (error) {
     throw namingFields(error);
@@ -80,11 +78,11 @@ export async function receiveJob(
   const metadata = parsePart(texts, 'metadata', schemas.metadata);
   const modelFiles = files.get('model');
   if (!modelFiles) throw unusable('model', 'the part with the model is missing');
-  const { record: model, inventory } = await prepareModel(
+  const model = await prepareModel(
     uploads.model,
     modelFiles,
     maxBytes,
-    (folder, names, strangers) => reader.read(folder, names, strangers, asker),
+    (upload, names, strangers) => reader.read(upload, names, strangers, asker),
     signal,
   );
   const scoreFiles = files.get('scores');
@@ -93,7 +91,17 @@ export async function receiveJob(
     calibration: await prepareSamples(uploads.calibration, CALIBRATION, files),
     evaluation: await prepareSamples(uploads.evaluation, EVALUATION, files),
   };
-  const inputs = { model: { id: model.id, inventory, directory: uploads.model.files }, ...datasets };
+  const placed = (part: keyof typeof uploads, id: string) => {
+    const { directory, files } = uploads[part];
+    return { id, upload: { directory, files } };
+  };
+  const placedDataset = (part: keyof typeof datasets) => datasets[part] && placed(part, datasets[part].id);
+  const inputs = {
+    model: placed('model', model.id),
+    scores: placedDataset('scores'),
+    calibration: placedDataset('calibration'),
+    evaluation: placedDataset('evaluation'),
+  };
   const planned = await plan(recipe, inputs, services, asker);
   signal.throwIfAborted();
   return {
@@ -108,22 +116,9 @@ export async function receiveJob(
   };
 }
 
-async function plan(
-  recipe: Recipe,
-  { model, scores, calibration, evaluation }: JobInputs,
-  { reader, analyses }: Services,
-  asker: Asker,
-) {
-  const structures = recipe.granularity === 'weight' ? null : await analyses.known(model.id);
-  // No more of them than can be sent to another process.
-  const { id, inventory, directory } = model;
-  const inputs = {
-    model: { id, inventory, directory },
-    scores: scores && { id: scores.id, content: scores.content },
-    calibration: calibration && { id: calibration.id, content: calibration.content },
-    evaluation: evaluation && { id: evaluation.id, content: evaluation.content },
-  };
-  return reader.plan({ recipe, inputs, structures }, asker);
+/** In a child, which reads the inputs itself. */
+async function plan(recipe: Recipe, inputs: PlacedInputs, { reader, analyses }: Services, asker: Asker) {
+  return reader.plan({ recipe, inputs, finder: await analyses.finder() }, asker);
 }
 
 function parsePart<T extends z.ZodType>(

@@ -1,19 +1,27 @@
 import { serveParent } from '../jobs/child-program.ts';
+import { readChildSettings } from '../jobs/child-settings.ts';
+import { FolderStore } from '../storage/folder-store.ts';
 import type { AnalysisAnswer, AnalysisRequest } from './analysis-tasks.ts';
+
+const store = FolderStore.toRead(readChildSettings().storeRoot);
 
 /** The API's child process: looks into uploaded models, which that process never does. */
 serveParent<AnalysisRequest, AnalysisAnswer>(
   async (request, context) => {
     switch (request.task) {
       case 'read': {
-        const { readStoredModel } = await import('../graph/inventory.ts');
-        const { directory, names, strangers } = request.ask;
-        return (await readStoredModel(directory, names, strangers)).inventory;
+        const { readUploadedModel } = await import('./read-model.ts');
+        return readUploadedModel(request.ask);
       }
       case 'plan': {
         const { planJob } = await import('./plan-job.ts');
-        const { recipe, inputs, structures } = request.ask;
-        return planJob(recipe, inputs, structures);
+        const { readJobInputs } = await import('./job-inputs.ts');
+        const { readStructures } = await import('./stored-structures.ts');
+        const { recipe, inputs, finder } = request.ask;
+        const isOfWeights = recipe.granularity === 'weight';
+        const structures = isOfWeights ? null : await readStructures(store, inputs.model.id, finder);
+        await using read = await readJobInputs(store, inputs);
+        return await planJob(recipe, read, structures);
       }
       case 'structures': {
         const { findStructures } = await import('./find-structures.ts');

@@ -3,25 +3,30 @@ import type { StoredModel } from '../formats/stored-model.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { StructureOverview } from '../structure/overview.ts';
-import type { JobInputs } from './plan-job.ts';
+import type { PlacedInputs } from './job-inputs.ts';
+import type { UploadFolders } from './upload-documents.ts';
+
+/** Of an inventory what does not grow with its tensors. */
+export type ModelOutline = Pick<ModelInventory, 'format' | 'files' | 'nParameters'>;
 
 /** What the API has its children do, by name: what looks into uploaded models. Each entry is a question and its answer. */
 export interface AnalysisTasks {
-  /** What files in a folder hold. */
+  /** What files of an upload hold; the documents of a model are added to it. */
   readonly read: {
     readonly ask: {
-      readonly directory: string;
+      readonly upload: UploadFolders;
       readonly names: readonly string[];
       readonly strangers: Strangers;
     };
-    readonly answer: ModelInventory;
+    readonly answer: ModelOutline;
   };
   /** Whether a job can succeed, before it is accepted. */
   readonly plan: {
     readonly ask: {
       readonly recipe: Recipe;
-      readonly inputs: JobInputs;
-      readonly structures: StructureOverview | null;
+      readonly inputs: PlacedInputs;
+      /** Of the program that finds structures: what others have found is not looked at. */
+      readonly finder: string;
     };
     readonly answer: Omit<JobRequest, 'metadata'>;
   };

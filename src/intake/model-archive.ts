@@ -1,10 +1,10 @@
 import { mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Archive, type ArchiveFile, openArchive } from '../formats/archive.ts';
-import type { ModelInventory } from '../formats/model.ts';
 import { LENGTH_BYTES, MAX_HEADER_BYTES } from '../formats/safetensors/header.ts';
 import type { StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
+import type { ModelOutline } from './analysis-tasks.ts';
 import { MAX_FILES } from './received-files.ts';
 import { storeFile } from './store-file.ts';
 
@@ -24,7 +24,7 @@ export interface ModelArchive extends AsyncDisposable {
    */
   outline(): Promise<void>;
   /** Fills what belongs to the model and removes the rest. Small files beside safetensors stay: a configuration, a tokenizer. */
-  unpack(inventory: ModelInventory): Promise<StoredFile[]>;
+  unpack(model: ModelOutline): Promise<StoredFile[]>;
 }
 
 /**
@@ -49,7 +49,7 @@ export async function openModelArchive(
   return {
     names: archive.entries.map(({ name }) => name),
     outline: () => outline(archive, whole, upload, signal),
-    unpack: (inventory) => unpack(archive, whole, inventory, upload, signal),
+    unpack: (model) => unpack(archive, whole, model, upload, signal),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -86,7 +86,7 @@ async function outline(
 async function unpack(
   { entries }: Archive,
   whole: ReadonlyMap<string, StoredFile>,
-  { format, files }: ModelInventory,
+  { format, files }: ModelOutline,
   upload: Upload,
   signal: AbortSignal,
 ): Promise<StoredFile[]> {

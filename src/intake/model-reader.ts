@@ -1,10 +1,11 @@
 import { EmpError } from '../core/errors.ts';
-import type { ModelInventory, Strangers } from '../formats/model.ts';
+import type { Strangers } from '../formats/model.ts';
 import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ChildLimits } from '../jobs/limited-child.ts';
-import type { AnalysisAnswer, AnalysisRequest, AnalysisTasks } from './analysis-tasks.ts';
+import type { AnalysisAnswer, AnalysisRequest, AnalysisTasks, ModelOutline } from './analysis-tasks.ts';
 import { type Asker, Slots } from './slots.ts';
+import type { UploadFolders } from './upload-documents.ts';
 
 /** The program of the children that look into models. */
 export const ANALYSIS_CHILD = new URL('./analysis-child.ts', import.meta.url);
@@ -40,16 +41,16 @@ export class ModelReader {
   }
 
   /**
-   * What the files of a folder hold, by their names there.
+   * What files of an upload hold, by their names there. The documents of a model are added to the upload.
    * @throws EmpError as `readModelInventory`, limit_exceeded for what takes too much, not_ready when others come first or the client leaves
    */
   read(
-    directory: string,
+    upload: UploadFolders,
     names: readonly string[],
     strangers: Strangers,
     asker: Asker,
-  ): Promise<ModelInventory> {
-    return this.#run('read', names[0] ?? '', { directory, names, strangers }, asker);
+  ): Promise<ModelOutline> {
+    return this.#run('read', names[0] ?? '', { upload, names, strangers }, asker);
   }
 
   /** As `planJob`, whose errors it throws. @throws EmpError limit_exceeded, not_ready */

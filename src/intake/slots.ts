@@ -9,8 +9,8 @@ export interface Asker {
   readonly signal: AbortSignal;
 }
 
-/** How long one waits for a slot: less than the two minutes after which the server drops a silent connection. */
-const PATIENCE_MS = 30_000;
+/** How long one waits for a slot: whoever comes behind many others is told so while their own patience lasts, 30 seconds as a rule. */
+const PATIENCE_MS = 20_000;
 
 /** How many things may go on at a time, one of each client; further ones wait in the order in which they came. */
 export class Slots {

@@ -6,18 +6,17 @@ import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
-import { type StructureOverview, structureOverviewSchema } from '../structure/overview.ts';
+import type { StructureOverview } from '../structure/overview.ts';
 import type { AnalysisRequest } from './analysis-tasks.ts';
 import { ANALYSIS_CHILD, type ReaderLimits } from './model-reader.ts';
 import { SharedRuns } from './shared-runs.ts';
 import { type Asker, Slots } from './slots.ts';
 import { sourceKey } from './source-key.ts';
+import { readStructures, writeStructures } from './stored-structures.ts';
 
 /** What finds structures; a change of it, or of what it imports, makes what was found old. */
 const FINDER = fileURLToPath(new URL('./find-structures.ts', import.meta.url));
 const SOURCES = fileURLToPath(new URL('..', import.meta.url));
-/** Beside the model's record. */
-const STORED = 'structures.json';
 
 /** A model that hangs takes one, and another is left. */
 const ANALYSES_AT_ONCE = 2;
@@ -42,12 +41,6 @@ export interface AnalysesOptions {
   readonly log: Logger;
   /** What one analysis may take. */
   readonly limits?: Partial<AnalysisLimits>;
-}
-
-/** The answer as it is stored, with the key of the rules that found it: others may find more, or less. */
-interface StoredStructures {
-  readonly source: string;
-  readonly structures: unknown;
 }
 
 /**
@@ -101,21 +94,14 @@ export class StructureAnalyses {
     await this.#pool.close();
   }
 
-  /** The structures of a model as far as they were asked for before; null where they were not. */
-  async known(id: string): Promise<StructureOverview | null> {
-    const stored = await this.#store.readJson<StoredStructures>('models', id, STORED);
-    if (stored?.source !== (await this.#source())) return null;
-    return structureOverviewSchema.safeParse(stored.structures).data ?? null;
-  }
-
-  /** What finds structures, by its source: read once, as the running program was. */
-  #source(): Promise<string> {
+  /** The key of what finds structures, by its source: read once, as the running program was. */
+  finder(): Promise<string> {
     this.#key ??= sourceKey(FINDER, SOURCES);
     return this.#key;
   }
 
   async #find(model: ModelRecord, asker: Asker): Promise<StructureOverview> {
-    const known = await this.known(model.id);
+    const known = await readStructures(this.#store, model.id, await this.finder());
     if (known) return known;
     try {
       const failed = this.#failed.get(model.id);
@@ -143,9 +129,9 @@ export class StructureAnalyses {
       });
     const ms = Math.round(performance.now() - start);
     this.#log.info({ model: model.id, ms }, 'structures found');
-    const stored: StoredStructures = { source: await this.#source(), structures };
+    const finder = await this.finder();
     // It is known now, and can be found again: nobody has to do without it because the disk is full.
-    await this.#store.writeJson('models', model.id, STORED, stored).catch((error) => {
+    await writeStructures(this.#store, model.id, finder, structures).catch((error) => {
       this.#log.warn({ err: error, model: model.id }, 'structures not stored');
     });
     return structures;

@@ -58,6 +58,11 @@ export class FolderStore implements Store {
     return store;
   }
 
+  /** The store of a directory that another process has open, for one that only reads: nothing is created, nothing swept. */
+  static toRead(root: string): FolderStore {
+    return new FolderStore(root, 0);
+  }
+
   async createUpload(): Promise<Upload> {
     const directory = await this.#scratchPath();
     const files = join(directory, 'files');

@@ -16,7 +16,7 @@ export interface Page<T> {
 
 /** Files on their way into the store, in a folder of this process. They become visible whole, or not at all. */
 export interface Upload {
-  /** Room for what is under way, to be gone before it is published. */
+  /** What is put here is published beside the files, as documents. Room, too, for what is under way, to be gone by then. */
   readonly directory: string;
   /** What is put here becomes the resource's files. Exists, and is empty. */
   readonly files: string;

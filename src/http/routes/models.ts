@@ -3,8 +3,9 @@ import type { FastifyReply } from 'fastify';
 import { pack } from 'tar-stream';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory } from '../../formats/model.ts';
-import { prepareModel, TENSORS_DOCUMENT } from '../../intake/prepare-model.ts';
+import { prepareModel } from '../../intake/prepare-model.ts';
 import { MAX_FILES } from '../../intake/received-files.ts';
+import { TENSORS_DOCUMENT } from '../../intake/upload-documents.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import type { FileRange } from '../../storage/store.ts';
 import { UPLOADED_CONTENT } from '../content-headers.ts';
@@ -68,14 +69,13 @@ export function registerModels(app: App, services: Services): void {
         throw new EmpError('invalid_request', 'the request has no part named file', [
           { path: 'file', message: 'is missing' },
         ]);
-      const { record } = await prepareModel(
+      return prepareModel(
         upload,
         received,
         maxUploadBytes,
-        (folder, names, strangers) => reader.read(folder, names, strangers, asker),
+        (upload, names, strangers) => reader.read(upload, names, strangers, asker),
         asker.signal,
       );
-      return record;
     },
     async get(id) {
       const record = await store.readRecord<ModelRecord>('models', id);

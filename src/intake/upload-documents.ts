@@ -1,0 +1,29 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EmpError } from '../core/errors.ts';
+import { isNoRoom } from '../storage/durable-files.ts';
+import type { Upload } from '../storage/store.ts';
+
+/** Of an upload what another process can be told: children read and write what is said of the files, which grows with their tensors. */
+export type UploadFolders = Pick<Upload, 'directory' | 'files'>;
+
+/** What clients are told of a model's tensors, beside `inventory.json`, which also says where they lie. */
+export const TENSORS_DOCUMENT = 'tensors.json';
+
+/** As `Upload.writeJson`, in another process; publishing syncs it. @throws EmpError insufficient_storage */
+export async function writeDocument(
+  { directory }: UploadFolders,
+  name: string,
+  value: unknown,
+): Promise<void> {
+  try {
+    await writeFile(join(directory, name), JSON.stringify(value));
+  } catch (error) {
+    if (!isNoRoom(error)) throw error;
+    throw new EmpError('insufficient_storage', 'the data directory has no room left');
+  }
+}
+
+export async function readDocument<T>({ directory }: UploadFolders, name: string): Promise<T> {
+  return JSON.parse(await readFile(join(directory, name), 'utf8'));
+}
