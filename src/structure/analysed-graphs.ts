@@ -69,14 +69,19 @@ export function findAllStructures(
   names: ReadonlyMap<StoredTensor, string>,
 ): Structures {
   const found = graphs.map(({ analysis, firstRoot }) => {
-    const { families, frozen } = findStructures(analysis, inventory, names);
-    return { families: families.map((family) => shiftRoots(family, firstRoot)), frozen };
+    const { families, frozen, lasting } = findStructures(analysis, inventory, names);
+    return {
+      families: families.map((family) => shiftRoots(family, firstRoot)),
+      frozen,
+      lasting: lasting.map((axis) => axis.map((roots) => roots.map((root) => root + firstRoot))),
+    };
   });
   const families = found.flatMap((each) => each.families);
   refuseEndless(families);
   return {
     families: nameApart(families),
     frozen: [...found.flatMap(({ frozen }) => frozen), ...findClosed(closed, inventory, names)],
+    lasting: found.flatMap(({ lasting }) => lasting),
   };
 }
 

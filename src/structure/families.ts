@@ -3,6 +3,7 @@ import { FreeNames } from '../graph/free-names.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
 import type { GraphAnalysis } from './analysis.ts';
 import type { Obstacle } from './lanes.ts';
+import { findLastingAxes, type LastingAxis } from './lasting-axes.ts';
 import type { LaneTag } from './structure-rule.ts';
 
 /** What structures are; `head_width` (a dimension within every head) and `other` are no granularity of a recipe. */
@@ -45,6 +46,8 @@ export interface FrozenAxis extends Obstacle {
 export interface Structures {
   readonly families: readonly Family[];
   readonly frozen: readonly FrozenAxis[];
+  /** What has to stay beside one structure of every family. */
+  readonly lasting: readonly LastingAxis[];
 }
 
 /** Of these nothing is to be said: nobody expects a kernel to lose a corner. */
@@ -57,10 +60,11 @@ const SPLINES = /\.spline_weight$/;
  * @param names of the inventory, by the stored tensors of the analysed model
  */
 export function findStructures(
-  { lanes, tags, stored, axesOf }: GraphAnalysis,
+  analysis: GraphAnalysis,
   inventory: ModelInventory,
   names: ReadonlyMap<StoredTensor, string>,
 ): Structures {
+  const { lanes, tags, stored, axesOf } = analysis;
   const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const sitesByRoot = new Map<number, Map<number, NumberedSite>>();
   // By numbers: a family is known by all its axes, whose names together are long.
@@ -114,7 +118,8 @@ export function findStructures(
     families.set(key, family);
     family.structures.push({ root, sites, producers, consumers });
   }
-  return { families: nameFamilies([...families.values()]), frozen };
+  const named = nameFamilies([...families.values()]);
+  return { families: named, frozen, lasting: findLastingAxes(analysis, named) };
 }
 
 /** A site that grows. */

@@ -99,7 +99,7 @@ export function kanStructures({ tensors }: ModelInventory): Structures {
     });
     return [{ name, kind: 'kan_node', structures }];
   });
-  return { families, frozen: [] };
+  return { families, frozen: [], lasting: [] };
 }
 
 /** The number of a KAN layer and what is before it, by its weight's name. Names are hostile: no pattern that tries each of their digits. */

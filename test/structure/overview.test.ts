@@ -29,7 +29,7 @@ function family(kind: StructureKind, producers: Site[], others: Site[]): Family 
 }
 
 const shown = (families: Family[], frozen: FrozenAxis[] = []) =>
-  structureOverviewSchema.parse(describeStructures({ families, frozen }, inventory));
+  structureOverviewSchema.parse(describeStructures({ families, frozen, lasting: [] }, inventory));
 
 describe('the overview of structures', () => {
   test('counts structures, and the positions that one takes of every axis', () => {

@@ -12,6 +12,7 @@ import {
 } from '../../core/statistics.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { Family } from '../../structure/families.ts';
+import type { LastingAxis } from '../../structure/lasting-axes.ts';
 import { type Amount, countOf, minimumKept } from '../amount.ts';
 
 /** With fewer structures the floor of `N_eff` removes one of them for next to nothing: such families are decided on together. */
@@ -57,14 +58,16 @@ interface DecideInput {
   readonly scope: Recipe['scope'];
   /** Of each family: its kept count is rounded up to a multiple of it. */
   readonly steps: readonly number[];
+  /** Axes that have to keep a position, though the families along them would keep a structure elsewhere. */
+  readonly lasting: readonly LastingAxis[];
 }
 
 /**
  * EMP on structures: each group keeps its `floor(beta * N_eff)` highest scores (equal ones in the families' order), and then every family as many more of its own, highest first, as
- * rounding and `min_density` ask for: one at least, for nothing passes through an empty axis.
+ * rounding and `min_density` ask for: one at least, for nothing passes through an empty axis, and one for each part that a family is cut into.
  */
 export function decideStructures(input: DecideInput): StructureDecision {
-  const { families, scores, amount, scope, steps } = input;
+  const { families, scores, amount, scope, steps, lasting } = input;
   refuseNonFinite(families, scores);
   const groups = groupsOf(families, scope);
   const kept = families.map(({ structures }) => structures.map(() => true));
@@ -83,9 +86,18 @@ export function decideStructures(input: DecideInput): StructureDecision {
     guaranteed += total * preservedMassBound(ranked.length, nEff, nKeep);
     if (scope === 'global') global = { nEff, threshold: ranked[nKeep - 1].score };
   }
-  const decided = families.map((family, i) =>
-    completeFamily(family, scores[i], masses[i], kept[i], steps[i], amount.minDensity),
-  );
+  const complete = (family: number) =>
+    completeFamily(
+      families[family],
+      scores[family],
+      masses[family],
+      kept[family],
+      steps[family],
+      amount.minDensity,
+    );
+  const decided = families.map((_, family) => complete(family));
+  for (const family of keepLasting(families, scores, kept, lasting))
+    decided[family] = { ...complete(family), isRaised: true };
   const preserved = masses.reduce(
     (sum, own, family) => sum + sumOf(own.filter((_, i) => kept[family][i])),
     0,
@@ -117,6 +129,36 @@ function groupsOf(families: readonly Family[], scope: Recipe['scope']): Group[] 
   const small = all.filter(isSmall);
   const single = all.filter((family) => !isSmall(family)).map((family) => [family]);
   return small.length > 0 ? [...single, small] : single;
+}
+
+/** Keeps the best position of every axis that would have none. Returns the families that keep more for it. */
+function keepLasting(
+  families: readonly Family[],
+  scores: readonly Float64Array[],
+  kept: readonly boolean[][],
+  lasting: readonly LastingAxis[],
+): Set<number> {
+  const places = new Map<number, Ranked>();
+  if (lasting.length > 0) {
+    for (const [family, { structures }] of families.entries())
+      for (const [index, { root }] of structures.entries())
+        places.set(root, { family, index, score: scores[family][index] });
+  }
+  const raised = new Set<number>();
+  for (const axis of lasting) {
+    const gone = axis.map((roots) =>
+      roots.flatMap((root) => places.get(root) ?? []).filter(({ family, index }) => !kept[family][index]),
+    );
+    if (gone.some((position) => position.length === 0)) continue;
+    const weakest = (position: readonly Ranked[]) =>
+      position.reduce((least, { score }) => Math.min(least, score), Number.POSITIVE_INFINITY);
+    const best = gone.reduce((most, position) => (weakest(position) > weakest(most) ? position : most));
+    for (const { family, index } of best) {
+      kept[family][index] = true;
+      raised.add(family);
+    }
+  }
+  return raised;
 }
 
 interface Ranked {

@@ -81,12 +81,11 @@ export class ScoredStructures implements Scored {
   }
 
   #decide(amount: Amount, scope: Recipe['scope']): StructureDecision {
+    const { lasting } = this.#model.structures;
     return decideStructures({
       families: this.#families,
       scores: this.#scores,
-      amount,
-      scope,
-      steps: this.#steps,
+      ...{ amount, scope, steps: this.#steps, lasting },
     });
   }
 

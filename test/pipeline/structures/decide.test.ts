@@ -17,7 +17,15 @@ function decide(
   const families = scores.map(({ length }, i) => familyOf(`f${i}`, length));
   const own = scores.map((family) => Float64Array.from(family));
   const steps = families.map(() => change.roundTo ?? 1);
-  return decideStructures({ families, scores: own, amount: RULE, scope: 'layer', steps, ...change });
+  return decideStructures({
+    families,
+    scores: own,
+    amount: RULE,
+    scope: 'layer',
+    steps,
+    lasting: [],
+    ...change,
+  });
 }
 
 const keptOf = (decision: ReturnType<typeof decide>) =>
