@@ -7,7 +7,7 @@ import type { KnownIntegers } from '../graph/passes/fold-integers.ts';
 import { isReadQuantized } from '../graph/quantized-slots.ts';
 import { capturedValues } from '../graph/reads.ts';
 import { freezeDisagreements } from './agreement.ts';
-import { type LaneAxis, Lanes } from './lanes.ts';
+import { isRepeated, type LaneAxis, Lanes } from './lanes.ts';
 import { STRUCTURE_RULES } from './rules/registry.ts';
 import {
   AnalysedNode,
@@ -173,7 +173,8 @@ function freezeLost(
 
 function rootsOf(lanes: Lanes, axis: LaneAxis): number[] {
   if (axis === null) return [];
-  return Array.from(axis[0].keys()).flatMap((position) => lanes.rootsAt(axis, position));
+  const positions = Array.from(axis[0].keys()).filter((position) => !isRepeated(axis, position));
+  return positions.flatMap((position) => lanes.rootsAt(axis, position));
 }
 
 /** A root that is used as several things is a head before it is a head's width. */

@@ -1,6 +1,6 @@
 import { type GraphProto, type NodeProto, TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { createNode, createTensor, integerTensor } from '../graph/messages.ts';
-import type { LaneAxis } from './lanes.ts';
+import { isRepeated, type LaneAxis } from './lanes.ts';
 
 /** A size that follows an open axis of the model: it is computed as before. */
 export const OPEN = null;
@@ -29,7 +29,11 @@ export class GraphEdit {
     if (axis === null) return Array.from({ length: size }, (_, position) => position);
     const known = this.#kept.get(axis);
     if (known) return known;
-    const kept = Array.from(axis[0].keys()).filter((position) => !this.#isRemoved(axis, position));
+    let isKept = true;
+    const kept = Array.from(axis[0].keys()).filter((position) => {
+      if (!isRepeated(axis, position)) isKept = !this.#isRemoved(axis, position);
+      return isKept;
+    });
     this.#kept.set(axis, kept);
     return kept;
   }

@@ -1,5 +1,5 @@
 import { elementCount } from '../formats/model.ts';
-import type { LaneAxis, Lanes, Obstacle } from './lanes.ts';
+import { isRepeated, type LaneAxis, type Lanes, type Obstacle } from './lanes.ts';
 
 /** Of numbers that may be too many for arguments of a call; 0 of none. */
 function largest(numbers: readonly number[]): number {
@@ -69,6 +69,69 @@ export function splitAxis(
   return parts.map((columns) => (columns.length > 0 ? columns : null));
 }
 
+/**
+ * Axes of `sizes` as axes of other sizes that make up the same stretch of numbers, as `mergeAxes` and `splitAxis` say. Numbers beside each other that hang on the same lanes, such as an
+ * image of one channel, are taken together: an image's size is no matter of time.
+ */
+export function regroupAxes(
+  lanes: Lanes,
+  axes: readonly LaneAxis[],
+  sizes: readonly number[],
+  wanted: readonly number[],
+  obstacle: Obstacle,
+): LaneAxis[] {
+  const last = axes.findLastIndex((axis) => axis !== null);
+  if (last < 0) return wanted.map(() => null);
+  if (elementCount(sizes) === sizes[last] && wanted.includes(sizes[last]))
+    return wanted.map((size) => (size > 1 ? axes[last] : null));
+  const run = runLength(axes[last]);
+  const block = run * elementCount(sizes.slice(last + 1));
+  // What of a block the last wanted axes are made of, and a part of the one before them.
+  let [whole, rest] = [wanted.length, block];
+  while (whole > 0 && rest % wanted[whole - 1] === 0) rest /= wanted[--whole];
+  const part = whole > 0 ? greatestDivisor(rest, wanted[whole - 1]) : 1;
+  const left = rest / part;
+  const own = [...axes.slice(0, last), everyNth(axes[last], run), null];
+  const ownSizes = [...sizes.slice(0, last), sizes[last] / run, left];
+  const merged = last === 0 && left === 1 ? own[0] : mergeAxes(own, ownSizes);
+  const fewer = wanted.slice(0, whole).map((size, axis) => (axis === whole - 1 ? size / part : size));
+  const split = fewer.length === 1 ? [merged] : splitAxis(lanes, merged, fewer, obstacle);
+  return wanted.map((_, axis) =>
+    axis === whole - 1 ? repeatEach(split[axis], part) : (split[axis] ?? null),
+  );
+}
+
+/** The most positions, a divisor of all, for which each of them beside each other hang on the same lanes; 1 where all positions do. */
+function runLength(axis: LaneAxis): number {
+  if (axis === null) return 1;
+  const length = axis[0].length;
+  let run = length;
+  for (const column of axis) {
+    for (let position = 1; position < length && run > 1; position++)
+      if (column[position] !== column[position - 1]) run = greatestDivisor(run, position);
+  }
+  return run === length ? 1 : run;
+}
+
+function greatestDivisor(a: number, b: number): number {
+  let [divisor, rest] = [a, b];
+  while (rest > 0) [divisor, rest] = [rest, divisor % rest];
+  return divisor;
+}
+
+function everyNth(axis: LaneAxis, step: number): LaneAxis {
+  if (axis === null || step === 1) return axis;
+  const length = axis[0].length / step;
+  return axis.map((column) => Int32Array.from({ length }, (_, i) => column[i * step]));
+}
+
+function repeatEach(axis: LaneAxis, times: number): LaneAxis {
+  if (axis === null || times === 1) return axis;
+  return axis.map((column) =>
+    Int32Array.from({ length: column.length * times }, (_, i) => column[Math.floor(i / times)]),
+  );
+}
+
 /** One of the sizes that a flat position is made of. */
 interface Coordinate {
   readonly size: number;
@@ -129,7 +192,11 @@ function classesAlong(lanes: Lanes, column: Int32Array, coordinate: Coordinate):
 
 /** The axis with roots for lanes: as many columns as a position has. */
 function columnsOfRoots(lanes: Lanes, axis: readonly Int32Array[]): Int32Array[] {
-  const positions = Array.from(axis[0], (_, position) => lanes.rootsAt(axis, position));
+  let roots: readonly number[] = [];
+  const positions = Array.from(axis[0], (_, position) => {
+    if (!isRepeated(axis, position)) roots = lanes.rootsAt(axis, position);
+    return roots;
+  });
   const columns = largest(positions.map((roots) => roots.length));
   return Array.from({ length: columns }, (_, column) =>
     Int32Array.from(positions, (roots) => roots[column] ?? -1),

@@ -13,6 +13,11 @@ export interface Obstacle {
  */
 export type LaneAxis = readonly Int32Array[] | null;
 
+/** Whether a position hangs on the very lanes of the one before it, as all of an image of one channel do. */
+export function isRepeated(axis: NonNullable<LaneAxis>, position: number): boolean {
+  return position > 0 && axis.every((column) => column[position] === column[position - 1]);
+}
+
 /** Half a gigabyte. A language model of eight billion parameters has a few million. */
 const MAX_LANES = 2 ** 25;
 /** Comparisons that take less time than a set is made in. */
@@ -82,8 +87,11 @@ export class Lanes {
     isAffected: (position: number) => boolean = () => true,
   ): void {
     for (const column of axis ?? []) {
+      let last = -1;
       for (const [position, lane] of column.entries()) {
-        if (lane >= 0 && isAffected(position)) this.freeze(lane, obstacle);
+        if (lane < 0 || lane === last || !isAffected(position)) continue;
+        this.freeze(lane, obstacle);
+        last = lane;
       }
     }
   }
@@ -97,6 +105,7 @@ export class Lanes {
       return;
     }
     for (let position = 0; position < a[0].length; position++) {
+      if (isRepeated(a, position) && isRepeated(b, position)) continue;
       this.equate(this.rootsAt(a, position), this.rootsAt(b, position), obstacle);
     }
   }

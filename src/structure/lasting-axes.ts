@@ -1,5 +1,5 @@
 import type { GraphAnalysis } from './analysis.ts';
-import type { LaneAxis } from './lanes.ts';
+import { isRepeated, type LaneAxis } from './lanes.ts';
 
 /** An axis of which one position has to stay, as what each position goes with: roots of structures, any of which takes it away. */
 export type LastingAxis = readonly (readonly number[])[];
@@ -23,6 +23,7 @@ export function findLastingAxes(
   const positionsOf = (axis: NonNullable<LaneAxis>): LastingAxis | null => {
     const positions = new Map<string, readonly number[]>();
     for (const position of axis[0].keys()) {
+      if (isRepeated(axis, position)) continue;
       const roots = lanes.rootsAt(axis, position).filter((root) => familyOf.has(root));
       if (roots.length === 0) return null;
       positions.set(roots.join(), roots);

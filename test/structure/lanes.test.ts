@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { concatAxes, mergeAxes, pickPositions, splitAxis } from '../../src/structure/lane-axes.ts';
+import {
+  concatAxes,
+  mergeAxes,
+  pickPositions,
+  regroupAxes,
+  splitAxis,
+} from '../../src/structure/lane-axes.ts';
 import { type LaneAxis, Lanes, type Obstacle } from '../../src/structure/lanes.ts';
 
 const HERE: Obstacle = { node: 'n', operator: 'Op', reason: 'for the test' };
@@ -81,6 +87,57 @@ describe('lanes', () => {
         },
       ),
       { numRuns: 500 },
+    );
+  });
+
+  const SHAPES: readonly (readonly number[])[] = [
+    [24],
+    [4, 6],
+    [2, 3, 4],
+    [8, 3],
+    [1, 24],
+    [4, 1, 6],
+    [2, 2, 2, 3],
+    [3, 8, 1],
+  ];
+
+  test('axes that are regrouped are those merged and split, numbers one by one', () => {
+    const shape = fc.constantFrom(...SHAPES);
+    const kinds = fc.array(fc.constantFrom('own', 'fixed', 'halves'), { minLength: 4, maxLength: 4 });
+    fc.assert(
+      fc.property(shape, shape, kinds, fc.boolean(), (sizes, wanted, kinds, isBack) => {
+        const found = [true, false].map((isRegrouped) => {
+          const lanes = new Lanes();
+          const group = (axes: readonly LaneAxis[], from: readonly number[], to: readonly number[]) => {
+            if (isRegrouped) return regroupAxes(lanes, axes, from, to, HERE);
+            const merged = axes.length === 1 ? axes[0] : mergeAxes(axes, from);
+            return to.length === 1 ? [merged] : splitAxis(lanes, merged, to, HERE);
+          };
+          const axes = sizes.map((size, i) => {
+            if (kinds[i] === 'fixed' || size === 1) return null;
+            if (kinds[i] === 'own' || size % 2 === 1) return lanes.createAxis(size);
+            const half = lanes.createAxis(size / 2);
+            return (
+              half &&
+              pickPositions(
+                half,
+                [...Array(size).keys()].map((position) => position >> 1),
+              )
+            );
+          });
+          let [result, shape] = [group(axes, sizes, wanted), wanted];
+          if (isBack) [result, shape] = [group(result, wanted, sizes), sizes];
+          const rootsOf = (axis: LaneAxis, size: number) =>
+            Array.from({ length: size }, (_, position) => lanes.rootsAt(axis, position).sort());
+          const roots = result.map((axis, i) => rootsOf(axis, shape[i]));
+          const frozen = Array.from({ length: lanes.count }, (_, lane) =>
+            lanes.rootsOf(lane).map((root) => lanes.obstacleOf(root)),
+          );
+          return { roots, frozen };
+        });
+        assert.deepEqual(found[0], found[1]);
+      }),
+      { numRuns: 1000 },
     );
   });
 

@@ -2,7 +2,7 @@ import { elementCount } from '../../formats/model.ts';
 import { setIntegers } from '../../graph/messages.ts';
 import type { OnnxValue } from '../../graph/onnx-model.ts';
 import { INFERRED, OPEN } from '../graph-edit.ts';
-import { mergeAxes, splitAxis } from '../lane-axes.ts';
+import { mergeAxes, regroupAxes, splitAxis } from '../lane-axes.ts';
 import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
@@ -51,10 +51,11 @@ function reshapedAxes(at: AnalysedNode): LaneAxis[] | null {
   const axes: LaneAxis[] = to.map(() => null);
   const obstacle = at.obstacle('cannot be told apart after a reshape');
   for (const stretch of stretches) {
-    const [own, sizes] = [stretch.from.map((axis) => x[axis]), stretch.from.map((axis) => from[axis])];
-    const merged = own.length === 1 ? own[0] : mergeAxes(own, sizes);
+    const own = stretch.from.map((axis) => x[axis]);
+    const sizes = stretch.from.map((axis) => from[axis]);
     const wanted = stretch.to.map((axis) => to[axis]);
-    const parts = wanted.length === 1 ? [merged] : splitAxis(at.lanes, merged, wanted, obstacle);
+    const isSame = own.length === 1 && wanted.length === 1;
+    const parts = isSame ? own : regroupAxes(at.lanes, own, sizes, wanted, obstacle);
     for (const [i, axis] of stretch.to.entries()) axes[axis] = parts[i];
   }
   return axes;
