@@ -50,7 +50,7 @@ export const FUSED_ATTENTION_CASES: readonly RuleCase[] = [
       ...[random('x', [2, 3, 4]), random('w', [4, 24]), random('b', [24]), random('past', [2, 2, 2, 3, 4])],
     ],
   }),
-  of('MultiHeadAttention with a bias', 15, [NORMALIZED], {
+  of('MultiHeadAttention with a bias', 22, [NORMALIZED], {
     nodes: [fused('MultiHeadAttention', ['q', 'k', 'v', 'b'], ['y'], { num_heads: 2 })],
     initializers: [
       ...[random('q', [2, 4, 16]), random('k', [2, 5, 16]), random('v', [2, 5, 12]), random('b', [44])],
