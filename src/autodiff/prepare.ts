@@ -12,7 +12,7 @@ import { dropDefaults } from '../graph/passes/drop-defaults.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { placeTensors } from '../graph/passes/place-tensors.ts';
-import { takeApart } from '../graph/passes/take-apart.ts';
+import { expandAttention, takeApart } from '../graph/passes/take-apart.ts';
 import { upgradeOpset } from '../graph/passes/upgrade-opset.ts';
 import { mainGraph } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
@@ -46,6 +46,7 @@ export const GRADIENT_FORM: readonly GraphPass<{ readonly widenedInputs: string[
   constantsToInitializers,
   dropDefaults,
   upgradeOpset,
+  expandAttention,
   declareFloat32,
 ];
 

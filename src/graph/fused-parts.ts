@@ -74,6 +74,36 @@ export class FusedNode extends AttributeReader {
     return type === FLOAT ? single : this.op('Cast', [single], { to: type });
   }
 
+  /** Sizes of the axes from `start` to before `end`, from opset 15 on. */
+  sizes(value: string, start: number, end: number): string {
+    return this.op('Shape', [value], { start, end });
+  }
+
+  /** Vectors as one. */
+  joined(parts: readonly string[]): string {
+    return this.op('Concat', parts, { axis: 0 });
+  }
+
+  /** With further axes, from opset 13 on. */
+  unsqueezed(value: string, axes: readonly number[]): string {
+    return this.op('Unsqueeze', [value, this.vector(axes)]);
+  }
+
+  /** A constant vector of integers. */
+  vector(values: readonly number[]): string {
+    return this.#builder.integers(values);
+  }
+
+  /** A constant integer. */
+  whole(value: number): string {
+    return this.#builder.integer(value);
+  }
+
+  /** The largest number along the last axis, which stays. */
+  most(x: string): string {
+    return this.#builder.reduce('ReduceMax', x, [-1], true);
+  }
+
   times(a: string, b: string | number): string {
     return this.op('Mul', [a, typeof b === 'number' ? this.scalar(b) : b]);
   }
@@ -85,6 +115,8 @@ export class FusedNode extends AttributeReader {
 }
 
 const FLOAT = 1;
+/** Shape gives some of the sizes since. */
+export const SHAPE_PARTS_SINCE = 15;
 
 /** The values that a node's outputs are, one for each that it gives, made by standard operators; null where it is used in a way that these parts do not cover. */
 export type Parts = (at: FusedNode) => readonly (string | null)[] | null;
@@ -196,22 +228,25 @@ function skipNormalization(op: string, parameters: readonly number[], bias: numb
   };
 }
 
-/** By operator of com.microsoft, what onnxruntime's optimizer has put together. */
+/** By operator and domain, what onnxruntime's optimizer has put together. */
 export const FUSED_PARTS: ReadonlyMap<string, Parts> = new Map<string, Parts>([
-  ['FusedConv', fusedConv],
-  ['FusedGemm', fusedGemm],
-  ['FusedMatMul', fusedMatMul],
-  ['TransposeMatMul', fusedMatMul],
-  ['BiasGelu', (at) => gelu(at, at.plus(at.input(0) ?? '', at.input(1)))],
-  ['Gelu', (at) => gelu(at, at.input(0) ?? '')],
-  ['FastGelu', (at) => [tanhGelu(at, at.plus(at.input(0) ?? '', at.input(1)))]],
+  ['com.microsoft.FusedConv', fusedConv],
+  ['com.microsoft.FusedGemm', fusedGemm],
+  ['com.microsoft.FusedMatMul', fusedMatMul],
+  ['com.microsoft.TransposeMatMul', fusedMatMul],
+  ['com.microsoft.BiasGelu', (at) => gelu(at, at.plus(at.input(0) ?? '', at.input(1)))],
+  ['com.microsoft.Gelu', (at) => gelu(at, at.input(0) ?? '')],
+  ['com.microsoft.FastGelu', (at) => [tanhGelu(at, at.plus(at.input(0) ?? '', at.input(1)))]],
   [
-    'QuickGelu',
+    'com.microsoft.QuickGelu',
     (at) => {
       const x = at.input(0) ?? '';
       return [at.times(x, at.op('Sigmoid', [at.times(x, at.float('alpha', 1.702))]))];
     },
   ],
-  ['SkipLayerNormalization', skipNormalization('LayerNormalization', [2, 3], 4)],
-  ['SkipSimplifiedLayerNormalization', skipNormalization('SimplifiedLayerNormalization', [2], 3)],
+  ['com.microsoft.SkipLayerNormalization', skipNormalization('LayerNormalization', [2, 3], 4)],
+  [
+    'com.microsoft.SkipSimplifiedLayerNormalization',
+    skipNormalization('SimplifiedLayerNormalization', [2], 3),
+  ],
 ]);

@@ -4,39 +4,58 @@ import {
   GraphProtoSchema,
   type ModelProto,
   type NodeProto,
-  type ValueInfoProto,
 } from '../../formats/onnx/onnx-schema.ts';
+import { ATTENTION_PARTS, mergedAttention } from '../attention-parts.ts';
 import { FreeNames, MAX_GLUED } from '../free-names.ts';
-import { FUSED_PARTS, FusedNode, type KnownValues } from '../fused-parts.ts';
+import { FUSED_PARTS, FusedNode, type KnownValues, type Parts } from '../fused-parts.ts';
 import { GraphBuilder } from '../graph-builder.ts';
+import { knownValues } from '../known-values.ts';
 import { declareTensor } from '../messages.ts';
-import { OnnxModel } from '../onnx-model.ts';
+import { OnnxModel, qualifiedOp } from '../onnx-model.ts';
 import { standardOpset } from '../opset.ts';
-import { allGraphs, freePrefix, innerGraphs, isStandard, mainGraph, storedTensors } from '../proto-walk.ts';
+import { allGraphs, freePrefix, innerGraphs, mainGraph } from '../proto-walk.ts';
+import { ROTARY_PARTS } from '../rotary-parts.ts';
 
 const MICROSOFT = 'com.microsoft';
-/** Operators that give their first input on in its shape. */
-const SHAPE_KEEPING = new Set(['Identity', 'Cast', 'DequantizeLinear', 'QuantizeLinear']);
-const PRODUCTS = new Set(['MatMul', 'FusedMatMul', 'TransposeMatMul']);
+/** Those that weights act within, or around. */
+const LAYER_PARTS: PartsByOperator = new Map([...FUSED_PARTS, ['com.microsoft.Attention', mergedAttention]]);
+
+/** Those that gradients go through. */
+const HEAD_PARTS: PartsByOperator = new Map([...ATTENTION_PARTS, ...ROTARY_PARTS]);
+
+type PartsByOperator = ReadonlyMap<string, Parts>;
 
 /**
- * Replaces the operators that onnxruntime's optimizer puts together by what they are put together of: Conv, Gemm, MatMul, Add, activation functions, normalizations. Requires nothing. Ensures that
- * a value has the name that it had, and that no such operator of `FUSED_PARTS` is left but in uses that are not covered.
+ * Replaces the operators that onnxruntime's optimizer puts together by what they are put together of: Conv, Gemm, MatMul, Add, activation functions, normalizations, attention with the layers inside it. Requires nothing. Ensures that
+ * a value has the name that it had, and that no such operator is left but in uses that are not covered.
  * @param context.added the nodes of the main graph whose outputs it did not have before
  */
 export function takeApart(model: ModelProto, { added }: { readonly added: Set<NodeProto> }): void {
+  replaceAll(model, LAYER_PARTS, added);
+}
+
+/**
+ * Replaces attention that stands in one operator, and the rotation of its queries and keys, by products, Softmax and what is between them. Requires opset 16 or later. Ensures that a value has the name
+ * that it had, and that no such operator is left but in uses that are not covered, and on values whose rank the graph does not tell.
+ */
+export function expandAttention(model: ModelProto): void {
+  replaceAll(model, HEAD_PARTS, new Set());
+}
+
+function replaceAll(model: ModelProto, parts: PartsByOperator, added: Set<NodeProto>): void {
   if (model.functions.some(({ domain }) => domain === MICROSOFT)) return; // what these mean the model says itself
+  const hasFused = ({ node }: GraphProto) => node.some((each) => parts.has(qualifiedOp(each)));
   const graphs = allGraphs(model);
   const bodies = model.functions.map((body) =>
     create(GraphProtoSchema, { node: body.node, input: body.input.map((name) => declareTensor(name, 0)) }),
   );
   if (![...graphs, ...bodies.flatMap((body) => [body, ...innerGraphs(body.node)])].some(hasFused)) return;
   const opset = standardOpset(model);
-  const replaced = replaceIn(graphs, freePrefix(mainGraph(model), 'part_'), opset);
+  const replaced = replaceIn(graphs, parts, freePrefix(mainGraph(model), 'part_'), opset);
   for (const node of replaced.get(mainGraph(model)) ?? []) added.add(node);
   for (const [index, body] of model.functions.entries()) {
     const inner = [bodies[index], ...innerGraphs(body.node)];
-    replaceIn(inner, freePrefix(bodies[index], 'part_'), standardOpset(body));
+    replaceIn(inner, parts, freePrefix(bodies[index], 'part_'), standardOpset(body));
     body.node = bodies[index].node;
   }
 }
@@ -48,13 +67,10 @@ export function takenApart({ proto }: OnnxModel): OnnxModel {
   return new OnnxModel(proto, added);
 }
 
-function hasFused({ node }: GraphProto): boolean {
-  return node.some(({ domain, opType }) => domain === MICROSOFT && FUSED_PARTS.has(opType));
-}
-
 /** Graphs that see each other's names. Returns the nodes of each that give what nothing gave before. */
 function replaceIn(
   graphs: readonly GraphProto[],
+  parts: PartsByOperator,
   prefix: string,
   opset: number,
 ): ReadonlyMap<GraphProto, readonly NodeProto[]> {
@@ -63,11 +79,10 @@ function replaceIn(
   for (const { node } of graphs) for (const { name } of node) nodeNames.take(name);
   const added = new Map<GraphProto, NodeProto[]>();
   for (const [index, graph] of graphs.entries()) {
-    if (!hasFused(graph)) continue;
     const made: NodeProto[] = [];
-    let parts = 0;
+    let count = 0;
     graph.node = graph.node.flatMap((node) => {
-      const own = partsOf(node, values, opset, `${prefix}${index}_${parts++}_`);
+      const own = partsOf(node, parts, values, opset, `${prefix}${index}_${count++}_`);
       if (own === null) return [node];
       const stem = node.name.length > MAX_GLUED ? '' : node.name || node.output[0];
       for (const part of own) {
@@ -82,8 +97,14 @@ function replaceIn(
 }
 
 /** What a node is put together of; null where it is no such node. */
-function partsOf(node: NodeProto, values: KnownValues, opset: number, prefix: string): NodeProto[] | null {
-  const parts = node.domain === MICROSOFT ? FUSED_PARTS.get(node.opType) : undefined;
+function partsOf(
+  node: NodeProto,
+  all: PartsByOperator,
+  values: KnownValues,
+  opset: number,
+  prefix: string,
+): NodeProto[] | null {
+  const parts = all.get(qualifiedOp(node));
   if (parts === undefined || node.attribute.some(({ refAttrName }) => refAttrName !== '')) return null;
   const graph = create(GraphProtoSchema);
   const builder = new GraphBuilder(graph, prefix, opset, 'nodes');
@@ -96,57 +117,4 @@ function partsOf(node: NodeProto, values: KnownValues, opset: number, prefix: st
     part.output = part.output.map(rename);
   }
   return graph.node;
-}
-
-function knownValues(graphs: readonly GraphProto[]): KnownValues {
-  const declared = new Map<string, { readonly type: number; readonly rank: number | null }>();
-  const stored = new Set<string>();
-  const makers = new Map<string, NodeProto>();
-  const readers = new Map<string, number>();
-  for (const graph of graphs) {
-    for (const info of [...graph.input, ...graph.output, ...graph.valueInfo]) {
-      const type = typeOf(info);
-      if (type !== null) declared.set(info.name, type);
-    }
-    for (const node of graph.node) {
-      for (const name of node.output) makers.set(name, node);
-      for (const name of node.input) readers.set(name, (readers.get(name) ?? 0) + 1);
-    }
-    for (const { name } of graph.output) readers.set(name, (readers.get(name) ?? 0) + 1);
-    const names = new Map(
-      graph.node
-        .filter(({ opType }) => opType === 'Constant')
-        .map((node) => [node.attribute[0]?.t, node.output[0]]),
-    );
-    for (const tensor of storedTensors(graph)) {
-      const name = names.get(tensor) ?? tensor.name;
-      stored.add(name);
-      declared.set(name, { type: tensor.dataType, rank: tensor.dims.length });
-    }
-  }
-  const sourceOf = (name: string) => {
-    const maker = makers.get(name);
-    return maker && isStandard(maker) && SHAPE_KEEPING.has(maker.opType) ? maker.input[0] : undefined;
-  };
-  return {
-    typeOf: (name) => declared.get(name)?.type ?? null,
-    isStored: (name) => stored.has(name),
-    isLoneProduct: (name) => PRODUCTS.has(makers.get(name)?.opType ?? '') && readers.get(name) === 1,
-    rankOf(name) {
-      const seen = new Set<string>();
-      for (let at: string | undefined = name; at !== undefined && !seen.has(at); at = sourceOf(at)) {
-        const rank = declared.get(at)?.rank ?? null;
-        if (rank !== null) return rank;
-        seen.add(at);
-      }
-      return null;
-    },
-  };
-}
-
-/** Null where it is not said. */
-function typeOf({ type }: ValueInfoProto): { type: number; rank: number | null } | null {
-  if (type?.value.case !== 'tensorType' || type.value.value.elemType === 0) return null;
-  const { elemType, shape } = type.value.value;
-  return { type: elemType, rank: shape?.dim.length ?? null };
 }
