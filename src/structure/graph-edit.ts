@@ -43,10 +43,36 @@ export class GraphEdit {
     return axis !== null && this.kept(axis, axis[0].length).length < axis[0].length;
   }
 
-  /** Gives an input constant integers: a vector, or a scalar where a single one is meant so. */
-  setInput(node: NodeProto, input: number, values: readonly number[], isScalar = false): void {
+  /** Gives an input constant integers: a vector, where no shape is given. */
+  setInput(node: NodeProto, input: number, values: readonly number[], shape = [values.length]): void {
     while (node.input.length <= input) node.input.push('');
-    node.input[input] = this.#integers(values, isScalar ? [] : [values.length]);
+    node.input[input] = this.#integers(values, shape);
+  }
+
+  /** Gives an input some of its positions along an axis alone. */
+  pickInput(node: NodeProto, input: number, axis: number, positions: readonly number[]): void {
+    const picked = this.#fresh('picked');
+    const indices = this.#integers(positions, [positions.length]);
+    this.#put(node, input, createNode('Gather', [node.input[input], indices], [picked], { axis }, picked));
+  }
+
+  /** Gives an input as many of its first positions along an axis as another input has there. */
+  cutInput(node: NodeProto, input: number, axis: number, like: number): void {
+    const [sizes, size, cut] = ['sizes', 'size', 'cut'].map((hint) => this.#fresh(hint));
+    const along = this.#integers([axis], [1]);
+    this.#put(
+      node,
+      input,
+      createNode('Shape', [node.input[like]], [sizes], {}, sizes),
+      createNode('Gather', [sizes, along], [size], {}, size),
+      createNode('Slice', [node.input[input], this.#integers([0], [1]), size, along], [cut], {}, cut),
+    );
+  }
+
+  /** Puts nodes before another one, an input of which is what the last of them gives. */
+  #put(node: NodeProto, input: number, ...nodes: NodeProto[]): void {
+    this.#before.set(node, [...(this.#before.get(node) ?? []), ...nodes]);
+    node.input[input] = nodes[nodes.length - 1].output[0];
   }
 
   /** Gives an input sizes. */
@@ -56,8 +82,7 @@ export class GraphEdit {
       return;
     }
     const where = this.#fill(node.input[input], sizes, this.#fresh('sizes'));
-    this.#before.set(node, [...(this.#before.get(node) ?? []), where]);
-    node.input[input] = where.output[0];
+    this.#put(node, input, where);
   }
 
   /** Gives the first output, a vector, sizes: whoever reads it reads these. */

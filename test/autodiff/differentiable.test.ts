@@ -108,6 +108,9 @@ describe('whether a graph can be differentiated', () => {
     assert.deepEqual(await obstaclesOf(parts(['n', 'n', 'b']), ['w']), [
       `Fancy_b: Fancy of com.example ${FANCY}`,
     ]);
+    const typed = parts(['n', 'n', 'values']);
+    const alike = { ...typed, nodes: typed.nodes.with(2, node('CastLike', ['values', 'b'], ['h'])) };
+    assert.deepEqual(await obstaclesOf(alike, ['w']), []);
   });
 
   test('operators of older opsets are what they are upgraded to', async () => {

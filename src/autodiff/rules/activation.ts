@@ -51,6 +51,12 @@ const thresholdedRelu: GradientRule = (at) => {
   return [at.where(taken, at.gradient())];
 };
 
+/** y = x - bias where x > lambd, x + bias where x < -lambd, else 0. */
+const shrink: GradientRule = (at) => {
+  const isFar = at.op('Greater', [at.op('Abs', [at.input(0)]), at.scalar(at.float('lambd', 0.5))]);
+  return [at.where(isFar, at.gradient())];
+};
+
 /** y = alpha x + beta, between 0 and 1. */
 const hardSigmoid: GradientRule = (at) => {
   const between = at.op('And', [isPositive(at, at.output()), at.op('Less', [at.output(), at.scalar(1)])]);
@@ -126,6 +132,7 @@ export const ACTIVATION_RULES: GradientRules = new Map<string, GradientRule>([
   ['Tanh', unary((at) => oneMinusSquare(at, at.output()))],
   ['Softplus', unary((at) => at.op('Sigmoid', [at.input(0)]))],
   ['Softsign', softsign],
+  ['Shrink', shrink],
   ['HardSigmoid', hardSigmoid],
   ['HardSwish', hardSwish],
   ['Mish', mish],

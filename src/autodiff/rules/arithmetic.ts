@@ -133,6 +133,10 @@ export const ARITHMETIC_RULES: GradientRules = new Map<string, GradientRule>([
   ['Acos', (at) => [at.neg(at.div(at.gradient(), circle(at)))]],
   // 1 / (1 + x^2)
   ['Atan', (at) => [at.div(at.gradient(), at.add(at.scalar(1), square(at, at.input(0))))]],
+  // 1 / sqrt(x^2 + 1), 1 / sqrt(x^2 - 1), 1 / (1 - x^2)
+  ['Asinh', (at) => [at.div(at.gradient(), at.op('Sqrt', [at.add(square(at, at.input(0)), at.scalar(1))]))]],
+  ['Acosh', (at) => [at.div(at.gradient(), at.op('Sqrt', [at.sub(square(at, at.input(0)), at.scalar(1))]))]],
+  ['Atanh', (at) => [at.div(at.gradient(), at.sub(at.scalar(1), square(at, at.input(0))))]],
 ]);
 
 /** sqrt(1 - x^2) */

@@ -22,6 +22,7 @@ const WITHOUT_GRADIENT = new Set([
 ]);
 /** The inputs that gradients go through, of operators that take counts and indices from wherever a model computes them. */
 const GRADIENT_INPUTS: ReadonlyMap<string, readonly number[]> = new Map([
+  ['CastLike', [0]],
   ['OneHot', [2]],
   ['Range', [0, 2]],
 ]);

@@ -138,7 +138,7 @@ const gather: StructureRule = (at) => {
       if (!edit.shrinks(x[along])) return;
       const kept = edit.kept(x[along], size);
       const moved = indices.map((index) => kept.indexOf(index)).filter((index) => index >= 0);
-      edit.setInput(at.node.proto, 1, moved, indexRank === 0);
+      edit.setInput(at.node.proto, 1, moved, indexRank === 0 ? [] : undefined);
     });
   }
   return [[...x.slice(0, along), ...picked, ...x.slice(along + 1)]];

@@ -6,6 +6,7 @@ import { FUSED_RULES } from './fused.ts';
 import { FUSED_ATTENTION_RULES } from './fused-attention.ts';
 import { INDEXING_RULES } from './indexing.ts';
 import { LAYER_RULES } from './layer.ts';
+import { LOOKUP_RULES } from './lookup.ts';
 import { NORM_RULES } from './norm.ts';
 import { RECURRENT_RULES } from './recurrent.ts';
 import { REDUCE_RULES } from './reduce.ts';
@@ -27,6 +28,7 @@ export const STRUCTURE_RULES: StructureRules = new Map(
     REDUCE_RULES,
     RESHAPE_RULES,
     INDEXING_RULES,
+    LOOKUP_RULES,
     SIZE_RULES,
     SPREAD_RULES,
   ].flatMap((rules) => [...rules]),

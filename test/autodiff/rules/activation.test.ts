@@ -39,6 +39,11 @@ const CASES: readonly RuleCase[] = [
   activation('ThresholdedRelu', 'of alpha 2', { avoid: [2], ...alpha(2) }),
   { operator: 'PRelu', inputs: [{ shape: SHAPE, ...atZero }, { shape: [3, 1] }] },
   { operator: 'PRelu', name: 'of one slope', inputs: [{ shape: SHAPE, ...atZero }, { shape: [1] }] },
+  activation('Shrink', null, { avoid: [-0.5, 0.5] }),
+  activation('Shrink', 'of its own numbers', {
+    avoid: [-2, 2],
+    attributes: { lambd: { float: 2 }, bias: { float: 0.3 } },
+  }),
   activation('HardSigmoid', null, { avoid: [-2.5, 2.5] }),
   activation('HardSigmoid', 'of its own numbers', {
     avoid: [-0.6, 1.4],

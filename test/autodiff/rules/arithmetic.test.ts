@@ -40,9 +40,10 @@ const base: Variable = { shape: SHAPE, ...POSITIVE };
 const signed: Variable = { shape: SHAPE };
 
 const CASES: readonly RuleCase[] = [
-  ...each(['Identity', 'Neg', 'Exp', 'Sin', 'Cos', 'Tan', 'Sinh', 'Cosh', 'Atan']),
+  ...each(['Identity', 'Neg', 'Exp', 'Sin', 'Cos', 'Tan', 'Sinh', 'Cosh', 'Atan', 'Asinh']),
   ...each(['Sqrt', 'Log', 'Reciprocal'], POSITIVE),
-  ...each(['Asin', 'Acos'], INSIDE),
+  ...each(['Asin', 'Acos', 'Atanh'], INSIDE),
+  ...each(['Acosh'], { from: 1.2, to: 3 }),
   ...each(['Abs'], { avoid: [0] }),
   { operator: 'Cast', attributes: { to: 1 }, inputs: [signed] },
   { operator: 'Dropout', inputs: [signed] },

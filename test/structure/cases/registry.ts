@@ -5,6 +5,7 @@ import { FUSED_CASES } from './fused.ts';
 import { FUSED_ATTENTION_CASES } from './fused-attention.ts';
 import { SELECTIONS_CASES } from './indexing.ts';
 import { LAYERS_CASES } from './layers.ts';
+import { LOOKUP_CASES } from './lookup.ts';
 import { NORMS_CASES } from './norms.ts';
 import { RECURRENT_CASES } from './recurrent.ts';
 import { REDUCTIONS_CASES } from './reductions.ts';
@@ -22,6 +23,7 @@ export const RULE_CASES: readonly RuleCase[] = [
   ...REDUCTIONS_CASES,
   ...RESHAPES_CASES,
   ...SELECTIONS_CASES,
+  ...LOOKUP_CASES,
   ...SPREAD_CASES,
   ...RECURRENT_CASES,
 ];
