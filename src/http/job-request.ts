@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
+import type { AnalysisTasks } from '../intake/analysis-tasks.ts';
 import { type PlacedInputs, storedInputs, unusable } from '../intake/job-inputs.ts';
 import { prepareModel } from '../intake/prepare-model.ts';
-import { prepareSamples, sampleFiles } from '../intake/prepare-samples.ts';
+import { prepareSamples } from '../intake/prepare-samples.ts';
 import { prepareScores, scoreFile } from '../intake/prepare-scores.ts';
+import { sampleFiles } from '../intake/sample-files.ts';
 import type { Asker } from '../intake/slots.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { Recipe } from '../recipe/recipe.ts';
@@ -86,10 +88,13 @@ export async function receiveJob(
     signal,
   );
   const scoreFiles = files.get('scores');
+  const readSamples = (ask: AnalysisTasks['samples']['ask']) => reader.samples(ask, asker);
   const datasets = {
-    scores: scoreFiles ? await prepareScores(uploads.scores, scoreFiles, maxBytes, signal) : null,
-    calibration: await prepareSamples(uploads.calibration, CALIBRATION, files),
-    evaluation: await prepareSamples(uploads.evaluation, EVALUATION, files),
+    scores: scoreFiles
+      ? await prepareScores(uploads.scores, scoreFiles, maxBytes, (ask) => reader.scores(ask, asker), signal)
+      : null,
+    calibration: await prepareSamples(uploads.calibration, CALIBRATION, files, readSamples),
+    evaluation: await prepareSamples(uploads.evaluation, EVALUATION, files, readSamples),
   };
   const placed = (part: keyof typeof uploads, id: string) => {
     const { directory, files } = uploads[part];
@@ -110,7 +115,7 @@ export async function receiveJob(
       await store.publish('models', uploads.model, model);
       for (const part of ['scores', 'calibration', 'evaluation'] as const) {
         const dataset = datasets[part];
-        if (dataset) await store.publish('datasets', uploads[part], dataset.record);
+        if (dataset) await store.publish('datasets', uploads[part], dataset);
       }
     },
   };

@@ -119,18 +119,21 @@ export const modelSchema = z
 
 const array = z.object({ name: z.string(), shape: z.array(z.int()), dtype: z.string() });
 
-export const scoresDatasetSchema = z
+const scoresSummarySchema = z
   .object({
     id: z.string(),
     kind: z.literal('scores'),
     sha256,
     size_bytes: z.int(),
     created_at: time,
-    arrays: z.array(array).describe('One per tensor.'),
   })
+  .meta({ id: 'ScoresSummary' });
+
+export const scoresDatasetSchema = z
+  .object({ ...scoresSummarySchema.shape, arrays: z.array(array).describe('One per tensor.') })
   .meta({ id: 'ScoresDataset' });
 
-export const samplesDatasetSchema = z
+const samplesSummarySchema = z
   .object({
     id: z.string(),
     kind: z.literal('samples'),
@@ -140,13 +143,30 @@ export const samplesDatasetSchema = z
     size_bytes: z.int(),
     created_at: time,
     n_samples: z.int().describe('The length of axis 0 of every array.'),
-    inputs: z.array(array).describe('One per model input.'),
     labels: array
       .omit({ name: true })
       .nullable()
       .describe("Class ids, next tokens, or numbers of the output's shape: the job tells them apart."),
   })
+  .meta({ id: 'SamplesSummary' });
+
+export const samplesDatasetSchema = z
+  .object({ ...samplesSummarySchema.shape, inputs: z.array(array).describe('One per model input.') })
   .meta({ id: 'SamplesDataset' });
+
+/** Datasets without their arrays. */
+export const datasetSummarySchema = z
+  .discriminatedUnion('kind', [scoresSummarySchema, samplesSummarySchema])
+  .meta({
+    id: 'DatasetSummary',
+    discriminator: {
+      propertyName: 'kind',
+      mapping: {
+        scores: '#/components/schemas/ScoresSummary',
+        samples: '#/components/schemas/SamplesSummary',
+      },
+    },
+  });
 
 export const datasetSchema = z.discriminatedUnion('kind', [scoresDatasetSchema, samplesDatasetSchema]).meta({
   id: 'Dataset',

@@ -13,6 +13,14 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
         const { readUploadedModel } = await import('./read-model.ts');
         return readUploadedModel(request.ask);
       }
+      case 'scores': {
+        const { readUploadedScores } = await import('./read-scores.ts');
+        return readUploadedScores(request.ask);
+      }
+      case 'samples': {
+        const { readUploadedSamples } = await import('./read-samples.ts');
+        return readUploadedSamples(request.ask);
+      }
       case 'plan': {
         const { planJob } = await import('./plan-job.ts');
         const { readJobInputs } = await import('./job-inputs.ts');

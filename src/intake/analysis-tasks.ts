@@ -1,13 +1,19 @@
 import type { ModelInventory, Strangers } from '../formats/model.ts';
+import type { ScoreFiles } from '../formats/score-file.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import type { SamplesRecord } from '../storage/records.ts';
 import type { StructureOverview } from '../structure/overview.ts';
 import type { PlacedInputs } from './job-inputs.ts';
+import type { SampleParts } from './sample-files.ts';
 import type { UploadFolders } from './upload-documents.ts';
 
 /** Of an inventory what does not grow with its tensors. */
 export type ModelOutline = Pick<ModelInventory, 'format' | 'files' | 'nParameters'>;
+
+/** Of samples what does not grow with their arrays. */
+export type SamplesOutline = Pick<SamplesRecord, 'n_samples' | 'labels'>;
 
 /** What the API has its children do, by name: what looks into uploaded models. Each entry is a question and its answer. */
 export interface AnalysisTasks {
@@ -19,6 +25,21 @@ export interface AnalysisTasks {
       readonly strangers: Strangers;
     };
     readonly answer: ModelOutline;
+  };
+  /** What score files of an upload hold; the documents of a dataset are added to it. */
+  readonly scores: {
+    readonly ask: { readonly upload: UploadFolders; readonly files: ScoreFiles; readonly name: string };
+    readonly answer: undefined;
+  };
+  /** What `.npy` files of an upload hold, as `sampleFiles` placed them; the documents of a dataset are added to it. */
+  readonly samples: {
+    readonly ask: {
+      readonly upload: UploadFolders;
+      readonly parts: SampleParts;
+      readonly inputs: readonly string[];
+      readonly labels: string | null;
+    };
+    readonly answer: SamplesOutline;
   };
   /** Whether a job can succeed, before it is accepted. */
   readonly plan: {

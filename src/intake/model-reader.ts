@@ -3,7 +3,13 @@ import type { Strangers } from '../formats/model.ts';
 import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ChildLimits } from '../jobs/limited-child.ts';
-import type { AnalysisAnswer, AnalysisRequest, AnalysisTasks, ModelOutline } from './analysis-tasks.ts';
+import type {
+  AnalysisAnswer,
+  AnalysisRequest,
+  AnalysisTasks,
+  ModelOutline,
+  SamplesOutline,
+} from './analysis-tasks.ts';
 import { type Asker, Slots } from './slots.ts';
 import type { UploadFolders } from './upload-documents.ts';
 
@@ -19,8 +25,8 @@ const READERS = 2;
 const LIMITS: ReaderLimits = { timeMs: 60_000, heapMebibytes: 1024, memoryMebibytes: 1536, threads: 0 };
 
 /**
- * Reads models and plans jobs, in children within limits of time and memory: a graph may have any number of nodes, and be tied up in ways
- * that nobody thought of.
+ * Reads models and datasets and plans jobs, in children within limits of time and memory: a graph may have any number of nodes, and be tied up in
+ * ways that nobody thought of, and what is said of 100,000 tensors holds up whoever parses it.
  */
 export class ModelReader {
   readonly #pool: ChildPool<AnalysisRequest, AnalysisAnswer>;
@@ -53,6 +59,19 @@ export class ModelReader {
     return this.#run('read', names[0] ?? '', { upload, names, strangers }, asker);
   }
 
+  /**
+   * What score files of an upload hold. The documents of a dataset are added to the upload, as in `samples`.
+   * @throws EmpError as `readUploadedScores`, limit_exceeded, not_ready
+   */
+  scores(ask: AnalysisTasks['scores']['ask'], asker: Asker): Promise<undefined> {
+    return this.#run('scores', ask.name, ask, asker);
+  }
+
+  /** @throws EmpError as `readUploadedSamples`, limit_exceeded, not_ready */
+  samples(ask: AnalysisTasks['samples']['ask'], asker: Asker): Promise<SamplesOutline> {
+    return this.#run('samples', ask.inputs[0] ?? '', ask, asker);
+  }
+
   /** As `planJob`, whose errors it throws. @throws EmpError limit_exceeded, not_ready */
   plan(ask: AnalysisTasks['plan']['ask'], asker: Asker): Promise<AnalysisTasks['plan']['answer']> {
     return this.#run('plan', ask.inputs.model.id, ask, asker);
@@ -63,7 +82,7 @@ export class ModelReader {
     return this.#pool.close();
   }
 
-  async #run<T extends 'read' | 'plan'>(
+  async #run<T extends Exclude<keyof AnalysisTasks, 'structures'>>(
     task: T,
     about: string,
     ask: AnalysisTasks[T]['ask'],
@@ -83,18 +102,18 @@ export class ModelReader {
   #nameLimit(error: unknown, name: string): unknown {
     if (!(error instanceof ChildFailure)) return error;
     if (error.isKilledByOthers)
-      return new EmpError('not_ready', 'the process that read the model was killed; try again');
+      return new EmpError('not_ready', 'the process that read it was killed; try again');
     const { timeMs, memoryMebibytes } = this.#limits;
     const limit =
       error.how === 'out_of_time'
         ? `takes longer than the ${timeMs / 1000} seconds`
         : error.isOutOfMemory && `takes more than the ${memoryMebibytes} MiB of memory`;
     if (!limit) return error;
-    const message = `reading it ${limit} that it may: its graph has more parts than a model needs`;
+    const message = `reading it ${limit} that it may: it has more parts than a model needs`;
     return new EmpError('limit_exceeded', `${name}: ${message}`, [{ path: name, message }]);
   }
 }
 
 function abandoned(): EmpError {
-  return new EmpError('not_ready', 'the model was no longer read when the request ended; try again');
+  return new EmpError('not_ready', 'reading was ended with the request; try again');
 }

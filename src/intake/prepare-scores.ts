@@ -1,11 +1,12 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
 import { openNpz } from '../formats/npz.ts';
-import { readScoreArrays, type ScoreArray, type ScoreFiles } from '../formats/score-file.ts';
+import type { ScoreFiles } from '../formats/score-file.ts';
 import type { ScoresRecord, StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
-import { describeFiles, type FileRule, MAX_FILES, type PreparedDataset } from './received-files.ts';
+import type { AnalysisTasks } from './analysis-tasks.ts';
+import { describeFiles, type FileRule, MAX_FILES } from './received-files.ts';
 import { storeFile } from './store-file.ts';
 
 /** Where the score file is to be received. */
@@ -14,8 +15,9 @@ export function scoreFile({ files }: Upload): FileRule {
 }
 
 /**
- * Turns the score file received where `scoreFile` says into a dataset ready to be published: an `.npz` is unpacked, the arrays' places
- * are added as `arrays.json`.
+ * Turns the score file received where `scoreFile` says into a dataset ready to be published: an `.npz` is unpacked, what the arrays are and
+ * where they lie is added as documents.
+ * @param read what score files hold, documents added
  * @param signal of the client: what it no longer waits for is not unpacked
  * @throws EmpError for a file that holds no score arrays; the signal's reason
  */
@@ -23,8 +25,9 @@ export async function prepareScores(
   upload: Upload,
   received: readonly StoredFile[],
   maxBytes: number,
+  read: (ask: AnalysisTasks['scores']['ask']) => Promise<unknown>,
   signal: AbortSignal,
-): Promise<PreparedDataset<ScoresRecord, readonly ScoreArray[]>> {
+): Promise<ScoresRecord> {
   const [file, ...others] = received;
   if (!file || others.length > 0) {
     throw new EmpError(
@@ -33,24 +36,10 @@ export async function prepareScores(
       [{ path: 'scores', message: `must be one file, got ${received.length}` }],
     );
   }
-  const found = await readScoreArrays(await openScores(upload, file, maxBytes, signal));
-  if (found.length === 0) {
-    throw new EmpError('invalid_request', `${file.name} holds no arrays`, [
-      { path: 'scores', message: 'holds no arrays' },
-    ]);
-  }
-  const arrays = found.map((array) => ({
-    ...array,
-    range: { ...array.range, path: relative(upload.files, array.range.path) },
-  }));
-  await upload.writeJson('arrays.json', arrays);
-  const record: ScoresRecord = {
-    ...describeFiles('dat', 'scores\n', received),
-    kind: 'scores',
-    sha256: file.sha256,
-    arrays: arrays.map(({ name, shape, dtype }) => ({ name, shape, dtype })),
-  };
-  return { id: record.id, record, content: arrays };
+  const { directory, files } = upload;
+  const opened = await openScores(upload, file, maxBytes, signal);
+  await read({ upload: { directory, files }, files: opened, name: file.name });
+  return { ...describeFiles('dat', 'scores\n', received), kind: 'scores', sha256: file.sha256 };
 }
 
 async function openScores(

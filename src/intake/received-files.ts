@@ -30,14 +30,6 @@ export function describeFiles(prefix: 'mdl' | 'dat', kind: string, files: readon
   };
 }
 
-/** A dataset ready to be published, and to plan a job with. */
-export interface PreparedDataset<Record, Content> {
-  readonly id: string;
-  readonly record: Record;
-  /** As its own document holds it: paths are relative to the dataset's `files/`. */
-  readonly content: Content;
-}
-
 /** A refusal of what came as a part of a form. */
 export function badPart(part: string, message: string, code: ErrorCode = 'invalid_request'): EmpError {
   return new EmpError(code, `part ${part} ${message}`, [{ path: part, message }]);

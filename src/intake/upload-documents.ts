@@ -10,6 +10,9 @@ export type UploadFolders = Pick<Upload, 'directory' | 'files'>;
 /** What clients are told of a model's tensors, beside `inventory.json`, which also says where they lie. */
 export const TENSORS_DOCUMENT = 'tensors.json';
 
+/** What clients are told of a dataset's arrays, beside the document that also says where they lie. */
+export const SHAPES_DOCUMENT = 'shapes.json';
+
 /** As `Upload.writeJson`, in another process; publishing syncs it. @throws EmpError insufficient_storage */
 export async function writeDocument(
   { directory }: UploadFolders,

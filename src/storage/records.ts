@@ -25,7 +25,7 @@ export interface ArrayRecord {
   readonly dtype: string;
 }
 
-/** Uploaded arrays. Files under `files/`. */
+/** Uploaded arrays. Files under `files/`; what each array is in `shapes.json`, which records of earlier versions held as `arrays` or `inputs`. */
 export type DatasetRecord = ScoresRecord | SamplesRecord;
 
 /** One score array per tensor; where they lie is in `arrays.json`. */
@@ -33,7 +33,6 @@ export interface ScoresRecord extends StoredRecord {
   readonly kind: 'scores';
   readonly sha256: string;
   readonly size_bytes: number;
-  readonly arrays: readonly ArrayRecord[];
 }
 
 /** Data to run a model on; where it lies is in `samples.json`. */
@@ -43,7 +42,6 @@ export interface SamplesRecord extends StoredRecord {
   readonly sha256: string;
   readonly size_bytes: number;
   readonly n_samples: number;
-  readonly inputs: readonly ArrayRecord[];
   readonly labels: Omit<ArrayRecord, 'name'> | null;
 }
 

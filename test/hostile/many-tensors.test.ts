@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type HostileRequest, post, postModel } from '../../scripts/fuzz/attack.ts';
+import { type HostileRequest, post, postModel, postParts } from '../../scripts/fuzz/attack.ts';
 import { HealthWatch } from '../../scripts/fuzz/health-watch.ts';
 import { type Answer, send } from '../../scripts/fuzz/send.ts';
 import { readTreeUsage } from '../../scripts/process-tree.ts';
@@ -28,6 +28,10 @@ function matrices(count: number): Record<string, number[]> {
 function misfit(modelId: string): HostileRequest {
   const body = JSON.stringify({ model_id: modelId, recipe: { include: ['nothing*'] } });
   return post('/v1/jobs', 'application/json', body);
+}
+
+function get(path: string): HostileRequest {
+  return { ...post(path, '', ''), method: 'GET', headers: {} };
 }
 
 /** From a thousand to as many as the largest of today's models have. */
@@ -87,6 +91,20 @@ for (const count of [1e3, 1e4, 1e5])
         if (status === 422) assert.equal(JSON.parse(text).errors[0].path, '/recipe/include/0');
       }
       assert.ok(statuses.includes(422));
+    });
+
+    test('an upload of scores of them, and whoever reads of it', async () => {
+      const content = createSafetensors(matrices(count));
+      const upload = postParts('/v1/datasets', [{ name: 'scores', filename: 's.safetensors', content }]);
+      await unnoticed(async () => {
+        const { status, text } = await ask(upload);
+        assert.equal(status, 201, text.slice(0, 300));
+        const whole = await ask(get(`/v1/datasets/${/dat_\w+/.exec(text)?.[0]}`));
+        assert.equal(whole.status, 200);
+        assert.ok(whole.byteLength > count * 50);
+        const list = await ask(get('/v1/datasets'));
+        assert.ok(list.byteLength < 1000, `a list of ${list.byteLength} bytes`);
+      });
     });
 
     test('jobs that nobody waits for any more are not planned', async () => {

@@ -55,6 +55,24 @@ test('safetensors and npz give one array per tensor', async () => {
   }
 });
 
+test("a list tells of datasets without their arrays, an earlier version's too", async () => {
+  await upload('scores', 's.npz', npz);
+  const arrays = [{ name: 'w', shape: [2], dtype: 'float32' }];
+  const older = {
+    id: 'dat_0123456789',
+    kind: 'scores',
+    sha256: '0',
+    size_bytes: 8,
+    created_at: '2026-01-01T00:00:00.000Z',
+  };
+  const files = await service.store.createUpload();
+  await service.store.publish('datasets', files, { ...older, arrays });
+  const { data } = await readJson(await service.fetch('/v1/datasets'));
+  assert.deepEqual(Object.keys(data[0]), Object.keys(older));
+  assert.deepEqual(data[1], older);
+  assert.deepEqual(await readJson(await service.fetch(`/v1/datasets/${older.id}`)), { ...older, arrays });
+});
+
 test('a stored array is where arrays.json says', async () => {
   const { id } = await readJson(await upload('scores', 's.npz', npz));
   const arrays = await service.store.readJson<{ range: { path: string } }[]>('datasets', id, 'arrays.json');

@@ -1,12 +1,17 @@
 import { EmpError } from '../../core/errors.ts';
-import { prepareSamples, sampleFiles } from '../../intake/prepare-samples.ts';
+import { prepareSamples } from '../../intake/prepare-samples.ts';
 import { prepareScores, scoreFile } from '../../intake/prepare-scores.ts';
 import type { ReceivedFiles } from '../../intake/received-files.ts';
+import { sampleFiles } from '../../intake/sample-files.ts';
+import type { Asker } from '../../intake/slots.ts';
+import { SHAPES_DOCUMENT } from '../../intake/upload-documents.ts';
 import type { DatasetRecord } from '../../storage/records.ts';
 import type { Upload } from '../../storage/store.ts';
 import { filePart, filesPart } from '../plugins/operations.ts';
-import { datasetSchema } from '../schemas.ts';
+import type { View } from '../resource-routes.ts';
+import { datasetSchema, datasetSummarySchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
+import { withDocument } from '../stored-json.ts';
 import { registerUploadedResource } from '../upload-routes.ts';
 
 const SAMPLES = { inputs: 'inputs', labels: 'labels' };
@@ -28,11 +33,11 @@ const FORM = {
 
 /** Datasets: arrays that jobs use, either samples to run models on or scores. */
 export function registerDatasets(app: App, services: Services): void {
-  const { store, maxUploadBytes } = services;
+  const { store, reader, maxUploadBytes } = services;
 
   registerUploadedResource(app, services, {
     kind: 'datasets',
-    entrySchema: datasetSchema,
+    entrySchema: datasetSummarySchema,
     schema: datasetSchema,
     texts: {
       upload: {
@@ -55,33 +60,36 @@ export function registerDatasets(app: App, services: Services): void {
       'invalid_labels',
     ],
     partsOf: (upload) => ({ ...sampleFiles(upload, SAMPLES), scores: scoreFile(upload) }),
-    prepare: (upload, files, { signal }) => prepare(upload, files, maxUploadBytes, signal),
-    get: (id) => store.readRecord<DatasetRecord>('datasets', id),
+    prepare,
+    async get(id) {
+      const record = await store.readRecord<DatasetRecord>('datasets', id);
+      if (!record) return null;
+      const shapes = await store.openDocument('datasets', id, SHAPES_DOCUMENT);
+      // A record of an earlier version holds them itself.
+      if (!shapes) return record as View<typeof datasetSchema>;
+      return withDocument(record, record.kind === 'scores' ? 'arrays' : 'inputs', shapes);
+    },
   });
-}
 
-/** @throws EmpError also where not exactly one kind of dataset came */
-async function prepare(
-  upload: Upload,
-  files: ReceivedFiles,
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<DatasetRecord> {
-  const scores = files.get('scores');
-  const given = [...files.keys()];
-  if (scores && given.length > 1) {
-    const others = given.filter((part) => part !== 'scores');
-    throw new EmpError(
-      'invalid_request',
-      `a dataset holds either scores or samples: send ${others.join(' and ')} without scores`,
-      given.map((path) => ({ path, message: 'is given beside parts of the other kind' })),
-    );
+  /** @throws EmpError also where not exactly one kind of dataset came */
+  async function prepare(upload: Upload, files: ReceivedFiles, asker: Asker): Promise<DatasetRecord> {
+    const scores = files.get('scores');
+    const given = [...files.keys()];
+    if (scores && given.length > 1) {
+      const others = given.filter((part) => part !== 'scores');
+      throw new EmpError(
+        'invalid_request',
+        `a dataset holds either scores or samples: send ${others.join(' and ')} without scores`,
+        given.map((path) => ({ path, message: 'is given beside parts of the other kind' })),
+      );
+    }
+    if (scores)
+      return prepareScores(upload, scores, maxUploadBytes, (ask) => reader.scores(ask, asker), asker.signal);
+    const samples = await prepareSamples(upload, SAMPLES, files, (ask) => reader.samples(ask, asker));
+    if (samples) return samples;
+    const advice = 'give inputs (one .npy file per model input), or scores (.safetensors or .npz)';
+    throw new EmpError('invalid_request', `the request has no files: ${advice}`, [
+      { path: 'inputs', message: 'is missing, and so is scores' },
+    ]);
   }
-  if (scores) return (await prepareScores(upload, scores, maxBytes, signal)).record;
-  const samples = await prepareSamples(upload, SAMPLES, files);
-  if (samples) return samples.record;
-  const advice = 'give inputs (one .npy file per model input), or scores (.safetensors or .npz)';
-  throw new EmpError('invalid_request', `the request has no files: ${advice}`, [
-    { path: 'inputs', message: 'is missing, and so is scores' },
-  ]);
 }
