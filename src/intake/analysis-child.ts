@@ -1,3 +1,5 @@
+import { EmpError } from '../core/errors.ts';
+import type { ModelInventory } from '../formats/model.ts';
 import { serveParent } from '../jobs/child-program.ts';
 import { readChildSettings } from '../jobs/child-settings.ts';
 import { FolderStore } from '../storage/folder-store.ts';
@@ -33,7 +35,11 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
       }
       case 'structures': {
         const { findStructures } = await import('./find-structures.ts');
-        return findStructures(request.ask, context);
+        const { id, outputBytes } = request.ask;
+        const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
+        if (!inventory) throw new EmpError('not_found', `there is no model ${id}`);
+        await using files = await store.checkOut('models', id);
+        return await findStructures({ directory: files.directory, inventory }, outputBytes, context);
       }
     }
   },

@@ -1,10 +1,8 @@
 import type { ModelInventory, Strangers } from '../formats/model.ts';
 import type { ScoreFiles } from '../formats/score-file.ts';
-import type { StoredModel } from '../formats/stored-model.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { SamplesRecord } from '../storage/records.ts';
-import type { StructureOverview } from '../structure/overview.ts';
 import type { PlacedInputs } from './job-inputs.ts';
 import type { SampleParts } from './sample-files.ts';
 import type { UploadFolders } from './upload-documents.ts';
@@ -51,10 +49,10 @@ export interface AnalysisTasks {
     };
     readonly answer: Omit<JobRequest, 'metadata'>;
   };
-  /** What can be removed from a model. */
+  /** What can be removed from a model: a `StructureOverview` as JSON. */
   readonly structures: {
-    readonly ask: { readonly model: StoredModel; readonly outputBytes: number };
-    readonly answer: StructureOverview;
+    readonly ask: { readonly id: string; readonly outputBytes: number };
+    readonly answer: string;
   };
 }
 

@@ -1,18 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
-import type { ModelInventory } from '../formats/model.ts';
 import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
-import type { StructureOverview } from '../structure/overview.ts';
 import type { AnalysisRequest } from './analysis-tasks.ts';
 import { ANALYSIS_CHILD, type ReaderLimits } from './model-reader.ts';
 import { SharedRuns } from './shared-runs.ts';
 import { type Asker, Slots } from './slots.ts';
 import { sourceKey } from './source-key.ts';
-import { readStructures, writeStructures } from './stored-structures.ts';
+import { structuresDocument } from './stored-structures.ts';
 
 /** What finds structures; a change of it, or of what it imports, makes what was found old. */
 const FINDER = fileURLToPath(new URL('./find-structures.ts', import.meta.url));
@@ -51,10 +49,10 @@ export class StructureAnalyses {
   readonly #store: Store;
   readonly #log: Logger;
   readonly #limits: AnalysisLimits;
-  readonly #pool: ChildPool<AnalysisRequest, StructureOverview>;
+  readonly #pool: ChildPool<AnalysisRequest, string>;
   /** Why models could not be analysed, by id, the latest last. */
   readonly #failed = new Map<string, { readonly error: EmpError; readonly until: number }>();
-  readonly #runs = new SharedRuns<StructureOverview>();
+  readonly #runs = new SharedRuns<string>();
   readonly #slots = new Slots(ANALYSES_AT_ONCE);
   #key: Promise<string> | undefined;
 
@@ -68,12 +66,12 @@ export class StructureAnalyses {
   }
 
   /**
-   * The structures of an ONNX model.
+   * The structures of an ONNX model: a `StructureOverview` as JSON, which may be large.
    * @param asker without anyone who waits, the analysis is ended
    * @throws EmpError unsupported_model, malformed_onnx, missing_file or limit_exceeded for the model, not_found when it is deleted meanwhile, not_ready when others come first or
    *   the client leaves
    */
-  async of(model: ModelRecord, { client, signal }: Asker): Promise<StructureOverview> {
+  async of(model: ModelRecord, { client, signal }: Asker): Promise<string> {
     try {
       return await this.#runs.join(model.id, signal, (end) => this.#find(model, { client, signal: end }));
     } catch (error) {
@@ -100,9 +98,9 @@ export class StructureAnalyses {
     return this.#key;
   }
 
-  async #find(model: ModelRecord, asker: Asker): Promise<StructureOverview> {
-    const known = await readStructures(this.#store, model.id, await this.finder());
-    if (known) return known;
+  async #find(model: ModelRecord, asker: Asker): Promise<string> {
+    const known = await this.#store.readText('models', model.id, structuresDocument(await this.finder()));
+    if (known !== null) return known;
     try {
       const failed = this.#failed.get(model.id);
       if (failed && failed.until > Date.now()) throw failed.error;
@@ -113,14 +111,11 @@ export class StructureAnalyses {
     }
   }
 
-  async #analyse(model: ModelRecord, asker: Asker): Promise<StructureOverview> {
+  async #analyse(model: ModelRecord, asker: Asker): Promise<string> {
     using _slot = await this.#slots.take(asker);
     const start = performance.now();
-    await using files = await this.#store.checkOut('models', model.id);
-    const inventory = await this.#store.readJson<ModelInventory>('models', model.id, 'inventory.json');
-    if (!inventory) throw new EmpError('not_found', `there is no model ${model.id}`);
     const { timeMs, outputBytes } = this.#limits;
-    const ask = { model: { directory: files.directory, inventory }, outputBytes };
+    const ask = { id: model.id, outputBytes };
     const structures = await this.#pool
       .run({ task: 'structures', about: model.id, ask }, { timeMs, signal: asker.signal })
       .catch((error) => {
@@ -129,9 +124,9 @@ export class StructureAnalyses {
       });
     const ms = Math.round(performance.now() - start);
     this.#log.info({ model: model.id, ms }, 'structures found');
-    const finder = await this.finder();
+    const document = structuresDocument(await this.finder());
     // It is known now, and can be found again: nobody has to do without it because the disk is full.
-    await writeStructures(this.#store, model.id, finder, structures).catch((error) => {
+    await this.#store.writeText('models', model.id, document, structures).catch((error) => {
       this.#log.warn({ err: error, model: model.id }, 'structures not stored');
     });
     return structures;

@@ -166,10 +166,14 @@ export class FolderStore implements Store {
     return isId(id) ? openIfThere(this.#path(kind, id, name), READ_BYTES) : null;
   }
 
-  async writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {
+  writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {
+    return this.writeText(kind, id, name, JSON.stringify(value));
+  }
+
+  async writeText(kind: Kind, id: string, name: string, text: string): Promise<void> {
     const temporary = await this.#scratchPath();
     try {
-      await writeDurably(temporary, JSON.stringify(value));
+      await writeDurably(temporary, text);
       await rename(temporary, this.#path(kind, id, name));
     } finally {
       await rm(temporary, { force: true });

@@ -171,7 +171,8 @@ export function storeConformance(open: () => Promise<Store>): void {
         await store.writeJson(kind, record.id, 'more.json', { a: [1] });
         await other.writeJson(kind, record.id, 'more.json', null);
         assert.equal(await store.readJson(kind, record.id, 'more.json'), null);
-        await other.writeJson(kind, record.id, 'more.json', { b: 2 });
+        await other.writeText(kind, record.id, 'more.json', '{ "b": 2 }');
+        assert.equal(await store.readText(kind, record.id, 'more.json'), '{ "b": 2 }');
         assert.deepEqual(await store.readJson(kind, record.id, 'more.json'), { b: 2 });
         await store.remove(kind, record.id);
         assert.equal(await store.readJson(kind, record.id, 'more.json'), null);

@@ -26,7 +26,7 @@ const FORM = {
       "A `.npy` file beside `inputs`: class ids `[samples]` or next tokens `[samples, positions]`, or numbers of the output's shape: floats for squared errors, or for a model that ends in Sigmoid 0 to 1 for binary cross-entropy. -100 marks what does not count, except in squared errors.",
     ),
     scores: filePart(
-      'A `.safetensors` file, or a `.npz` of up to 4096 arrays: one array per tensor, of its name and shape.',
+      'A `.safetensors` file of up to 131,072 arrays, or a `.npz` of up to 4096: one array per tensor, of its name and shape.',
     ),
   },
 };

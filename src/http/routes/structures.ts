@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import { structureOverviewSchema } from '../../structure/overview.ts';
@@ -37,7 +38,12 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
         throw new EmpError('unsupported_model', message, [{ path: model.name, message }]);
       }
       const signal = AbortSignal.any([closing, whenGone(reply)]);
-      return analyses.of(model, { client: ip, signal });
+      return sendJson(reply, await analyses.of(model, { client: ip, signal }));
     },
   );
+}
+
+/** As it is: parsing and checking it would hold others up. */
+function sendJson(reply: FastifyReply, json: string): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(json);
 }
