@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { StreamHeartbeats } from '../../src/http/stream-heartbeats.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { followJob } from './follow-job.ts';
 import { fileOf, readJson } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 
@@ -28,14 +29,7 @@ async function submit(headers: Record<string, string> = {}) {
   return { response, job: await readJson(response) };
 }
 
-/** @param localAddress who asks: of 127.0.0.0/8 the machine has every address */
-async function follow(id: string, localAddress = '127.0.0.1') {
-  const asked = request(`${service.url}/v1/jobs/${id}/events`, { localAddress, agent: false });
-  asked.on('error', () => {});
-  asked.end();
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-  return { answer, status: answer.statusCode, leave: () => asked.destroy() };
-}
+const follow = (id: string, localAddress?: string) => followJob(service.url, id, localAddress);
 
 test('who follows an idle job looks at it through the eyes of all, and leaves nothing', async (context) => {
   const { job } = await submit();

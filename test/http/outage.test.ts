@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
+import { cannotMount, mountDisk } from '../services/small-disk.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 
@@ -77,6 +80,55 @@ describe('while the queue is away', () => {
     assert.equal(response.status, 200);
     assert.match(metrics, /^process_cpu_seconds_total /m);
     assert.doesNotMatch(metrics, /^emp_jobs\{/m);
+  });
+});
+
+describe('the service is ready while, and only while,', () => {
+  const readiness = async ({ url }: TestService) => {
+    const response = await fetch(`${url}/readyz`);
+    if (response.status === 200) return [];
+    assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '5']);
+    const { code, errors } = await readProblem(response);
+    assert.equal(code, 'not_ready');
+    return errors.map(({ path }) => path);
+  };
+
+  test('the disk takes writes, and has room for results', { skip: cannotMount }, async () => {
+    const disk = mountDisk(48);
+    const service = await openTestService({ disk: disk.path });
+    try {
+      assert.deepEqual(await readiness(service), []);
+      await disk.fill();
+      assert.deepEqual(await readiness(service), ['storage']);
+      await disk.free();
+      assert.deepEqual(await readiness(service), []);
+      await writeFile(join(disk.path, 'filler'), Buffer.alloc(20 * 2 ** 20));
+      assert.deepEqual(await readiness(service), ['storage']);
+    } finally {
+      await service.close();
+      await rm(join(disk.path, 'filler'), { force: true });
+      disk.unmount();
+    }
+  });
+
+  test('the queue takes writes', async () => {
+    const service = await openTestService();
+    const operator = new Redis(service.redis.url);
+    try {
+      assert.deepEqual(await readiness(service), []);
+      await operator.config('SET', 'maxmemory', '1');
+      assert.deepEqual(await readiness(service), ['queue']);
+      await operator.config('SET', 'maxmemory', '0');
+      assert.deepEqual(await readiness(service), []);
+      service.redis.freeze();
+      assert.deepEqual(await readiness(service), ['queue']);
+      service.redis.thaw();
+      assert.deepEqual(await readiness(service), []);
+    } finally {
+      operator.disconnect();
+      service.redis.thaw();
+      await service.close();
+    }
   });
 });
 

@@ -2,13 +2,12 @@ import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobLimits } from '../../src/jobs/job-limits.ts';
 import { openJobs } from '../../src/jobs/job-service.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
-import { startRedis } from '../services/redis.ts';
-import type { Service } from '../services/service.ts';
+import { type RedisService, startRedis } from '../services/redis.ts';
 import { fileOf, openTestApp, type TestApp, type TestAppOptions } from './test-app.ts';
 
 export interface TestService extends TestApp {
   /** Where its queue lives. */
-  readonly redis: Service;
+  readonly redis: RedisService;
   /** `http://127.0.0.1:PORT`, served on a real socket. */
   readonly url: string;
 }
