@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import type { Backend } from '../../src/jobs/backends/backend.ts';
 import { type BackendSettings, connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobRequest } from '../../src/jobs/job.ts';
+import type { JobLimits } from '../../src/jobs/job-limits.ts';
 import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
 import type { JobWorker } from '../../src/jobs/worker.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
@@ -25,12 +26,16 @@ export interface Site {
 }
 
 /** @param isWorking whether it has a worker: without, jobs are computed elsewhere */
-export async function openSite(settings: BackendSettings, isWorking = true): Promise<Site> {
+export async function openSite(
+  settings: BackendSettings,
+  isWorking = true,
+  limits: JobLimits = LIMITS,
+): Promise<Site> {
   const store = await FolderStore.open(settings.dataDirectory);
   const backend = await connectBackend(settings);
   const jobs = await openJobs({ store, backend, log, retry: RETRY });
   await jobs.recover();
-  const worker = isWorking ? await startTestWorker(store, backend) : { close: async () => {} };
+  const worker = isWorking ? await startTestWorker(store, backend, log, limits) : { close: async () => {} };
   return {
     store,
     backend,
@@ -46,13 +51,18 @@ export async function openSite(settings: BackendSettings, isWorking = true): Pro
 }
 
 /** A worker with short times, so that a test sees in seconds what takes ten in production. */
-export function startTestWorker(store: Store, backend: Backend, logged: Logger = log): Promise<JobWorker> {
+export function startTestWorker(
+  store: Store,
+  backend: Backend,
+  logged: Logger = log,
+  limits: JobLimits = LIMITS,
+): Promise<JobWorker> {
   return startWorkers({
     store,
     backend,
     concurrency: 1,
     log: logged,
-    limits: LIMITS,
+    limits,
     program: new URL('./test-child.ts', import.meta.url),
     lockMs: 2000,
     stalledCheckMs: 500,
