@@ -1,3 +1,4 @@
+/** Over 250 lines because it has a method for each of the port: where things lie is known in one file. */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';

@@ -42,8 +42,8 @@ export class NeededIndex {
   async #addOne(jobId: string, resource: string, isDurable: boolean): Promise<void> {
     const folder = join(this.#directory, resource);
     for (;;) {
-      await mkdir(folder, { recursive: true });
       try {
+        await mkdir(folder, { recursive: true });
         await touch(join(folder, jobId));
         if (isDurable) await sync(folder);
         return;

@@ -312,7 +312,14 @@ export function storeConformance(open: () => Promise<Store>): void {
     const come = (id: string) => store.addUnfinished(id, [dataset]);
     const go = (id: string) => other.removeUnfinished(id, [dataset]);
     const ids = Array.from({ length: 32 }, () => freshId('job'));
-    await Promise.all(ids.map((id) => come(id).then(() => go(id))));
+    await Promise.all(
+      ids.map((id) =>
+        repeat(25, async () => {
+          await come(id);
+          await go(id);
+        }),
+      ),
+    );
     assert.deepEqual(await needing(dataset), []);
     await other.removeUnfinished(second, [model]);
   });
