@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { createNpy } from '../../../test/formats/npy-bytes.ts';
-import { type Attack, attack, post, postModel, postParts } from '../attack.ts';
-import { names, repeat, type Shapes, shaped } from './sizes.ts';
+import { createSafetensors } from '../../../test/models/safetensors-bytes.ts';
+import { type Attack, attack, type HostileRequest, post, postModel, postParts } from '../attack.ts';
+import { logarithmic, names, repeat, type Shapes, shaped } from './sizes.ts';
 
 function safetensors(header: string, data = 16): Buffer {
   const length = Buffer.alloc(8);
@@ -51,11 +52,27 @@ function npy(text: string): Buffer {
   return createNpy(text, Buffer.alloc(4), 2);
 }
 
+const sized = logarithmic(1e2, 4e4);
+
+/** A file of that many matrices, each of 16 bytes. */
+function matrices(count: number): Buffer {
+  return createSafetensors(Object.fromEntries(names(count, 8).map((name) => [`${name}.weight`, [2, 2]])));
+}
+
+function postScores(content: Uint8Array): HostileRequest {
+  return postParts('/v1/datasets', [{ name: 'scores', filename: 'scores.safetensors', content }]);
+}
+
 /** Headers of safetensors and `.npy` files, well formed and not. */
 export const checkpoints: fc.Arbitrary<Attack> = fc.oneof(
   shaped(HEADERS).map(({ name, value }) =>
     attack(`safetensors ${name}`, postModel('model.safetensors', safetensors(value))),
   ),
+  shaped(HEADERS).map(({ name, value }) =>
+    attack(`safetensors of scores, ${name}`, postScores(safetensors(value))),
+  ),
+  sized.map((count) => attack(`model of ${count} matrices`, postModel('m.safetensors', matrices(count)))),
+  sized.map((count) => attack(`scores of ${count} matrices`, postScores(matrices(count)))),
   shaped(DICTS).map(({ name, value }) =>
     attack(`npy in thresholds, ${name}`, post('/v1/thresholds', 'application/x-npy', npy(value))),
   ),
