@@ -12,7 +12,9 @@ import {
   type TensorProto,
   ValueInfoProtoSchema,
 } from '../../src/formats/onnx/onnx-schema.ts';
-import { encode, floats, node } from '../models/build-model.ts';
+import { OnnxModel } from '../../src/graph/onnx-model.ts';
+import { analyseGraph } from '../../src/structure/analysis.ts';
+import { encode, floats, integers, node } from '../models/build-model.ts';
 import { build } from '../models/traced-model.ts';
 import { pruneFiles } from '../pipeline/prune-files.ts';
 import { random } from './cases/rule-case.ts';
@@ -59,6 +61,64 @@ describe('a model that computes no tensor has no structures, and is not run', ()
       });
     });
   }
+});
+
+test('a size that is put together of parts, ten thousand deep', () => {
+  const depth = 10_000;
+  const concat = (from: string[], to: string) => node('Concat', from, [to], { axis: 0 });
+  const proto = build({
+    inputs: [['x', ['batch', 'length', 4]]],
+    nodes: [
+      node('MatMul', ['x', 'up'], ['h']),
+      node('Shape', ['h'], ['shape']),
+      node('Gather', ['shape', 'both'], ['v0']),
+      ...Array.from({ length: depth }, (_, i) => concat([`v${i}`], `v${i + 1}`)),
+      concat([`v${depth}`, 'none', 'width'], 'to'),
+      node('Reshape', ['h', 'to'], ['r']),
+      node('MatMul', ['r', 'down'], ['y']),
+    ],
+    initializers: [
+      ...[random('up', [4, 8]), random('down', [8, 3])],
+      ...[integers('both', [0, 1]), integers('none', []), integers('width', [8])],
+    ],
+  });
+  // As two runs would say; to run ten thousand nodes takes long.
+  const shapes = new Map<string, [number[], number[]]>([
+    [
+      'x',
+      [
+        [2, 7, 4],
+        [3, 11, 4],
+      ],
+    ],
+    ['shape', [[3], [3]]],
+    ['to', [[3], [3]]],
+    ...['h', 'r'].map((name): [string, [number[], number[]]] => [
+      name,
+      [
+        [2, 7, 8],
+        [3, 11, 8],
+      ],
+    ]),
+    [
+      'y',
+      [
+        [2, 7, 3],
+        [3, 11, 3],
+      ],
+    ],
+  ]);
+  const model = new OnnxModel(proto);
+  const { lanes, axesOf } = analyseGraph(model, {
+    shapesOf: (name) => shapes.get(name) ?? [[2], [2]],
+    dtypeOf: (name) => (/^[xhry]$/.test(name) ? 'float32' : 'int64'),
+    integersOf: (name) => ({ both: [0, 1], none: [], width: [8] })[name] ?? null,
+  });
+  const [, , axis] = axesOf('r');
+  assert.ok(axis);
+  const roots = Array.from(axis[0], (lane) => lanes.rootsOf(lane)).flat();
+  assert.equal(new Set(roots).size, 8);
+  assert.ok(roots.every((root) => lanes.obstacleOf(root) === null));
 });
 
 describe('names that other things have too', () => {

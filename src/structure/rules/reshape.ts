@@ -97,13 +97,20 @@ function inferredAxis(at: AnalysedNode, axes: readonly LaneAxis[]): number | nul
   return null;
 }
 
-/** The integers of a vector one by one, null where they are not constant: exporters put it together from parts. */
-function knownElements(at: AnalysedNode, { name, producer }: OnnxValue): readonly (number | null)[] {
-  const known = at.facts.integersOf(name);
-  if (known !== null) return known;
-  const parts = producer?.is('Concat') ? producer.inputs : [];
-  if (parts.length > 0) return parts.flatMap((part) => (part ? knownElements(at, part) : []));
-  return Array.from({ length: at.facts.sizesOf(name)[0] ?? 1 }, () => null);
+/** The integers of a vector one by one, null where they are not constant: exporters put it together from parts, and of parts. */
+function knownElements({ facts }: AnalysedNode, vector: OnnxValue): readonly (number | null)[] {
+  const elements: (number | null)[] = [];
+  const open = [vector];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const { name, producer } = value;
+    const known = facts.integersOf(name);
+    const parts = producer?.is('Concat') ? producer.inputs : [];
+    const length = facts.sizesOf(name)[0] ?? 1;
+    if (known === null && parts.length > 0 && length > 0) {
+      for (const part of parts.toReversed()) if (part) open.push(part);
+    } else for (let i = 0; i < length; i++) elements.push(known?.[i] ?? null);
+  }
+  return elements;
 }
 
 const flatten: StructureRule = (at) => {
