@@ -16,6 +16,8 @@ export interface GraphFacts {
   /** Whether the node's outputs are constants, and stored as such where a removal would alter them: what it reads no longer matters. */
   isFolded(node: OnnxNode): boolean;
   isFloat(name: string): boolean;
+  /** So where the type is not known. */
+  isInteger(name: string): boolean;
   /** Whether a value is made of what the model stores alone. */
   isConstant(name: string): boolean;
   /** Version of the standard operators. */

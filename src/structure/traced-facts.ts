@@ -36,6 +36,7 @@ export function createFacts(
     integersOf: (name) => trace.integersOf(name),
     isFolded: ({ outputs: [output] }) => integers.has(output?.name ?? ''),
     isFloat: (name) => /float/.test(trace.dtypeOf(name) ?? ''),
+    isInteger: (name) => /int/.test(trace.dtypeOf(name) ?? 'int'),
     isConstant: (name) => constants.has(name),
   };
 }

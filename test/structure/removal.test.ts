@@ -28,9 +28,10 @@ const EXPORTED: Readonly<Record<string, Expected>> = {
   gpt2: { families: [...BLOCK, ...BLOCK], frozen: [OUTPUT, MEAN] },
   // The angles tie the width of queries and keys over all blocks, half and half.
   'grouped-query': {
+    // A head of keys and values with its queries', or one head of queries in every such group.
     families: [
-      ...['head_width 4', 'head 2', 'head_width 8', 'channel 64'],
-      ...['head 2', 'head_width 8', 'channel 64'],
+      ...['head_width 4', 'head 2', 'head 2', 'head_width 8', 'channel 64'],
+      ...['head 2', 'head 2', 'head_width 8', 'channel 64'],
     ],
     frozen: [OUTPUT, MEAN],
   },

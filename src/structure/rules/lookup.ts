@@ -20,8 +20,7 @@ function followed(at: AnalysedNode, data: number, axis: number): LaneAxis {
   const own = at.axes(data)[axis];
   if (own === null) return null;
   const isOpen = sizesOf(at, data, axis)[0] !== sizesOf(at, data, axis)[1];
-  if (sizesOf(at, data, axis).join() !== sizesOf(at, INDICES, axis).join())
-    return at.fixed([own], PART)[0];
+  if (sizesOf(at, data, axis).join() !== sizesOf(at, INDICES, axis).join()) return at.fixed([own], PART)[0];
   if (isOpen && !isRepeated(at.node.inputs[INDICES], axis, at)) return at.fixed([own], OPEN_INDICES)[0];
   at.onRemoval((edit) => {
     if (!edit.shrinks(own)) return;
@@ -40,7 +39,8 @@ function sizesOf(at: AnalysedNode, input: number, axis: number): number[] {
 /** Whether an Expand repeats one position of a value along an axis. */
 function isRepeated(value: OnnxValue | null | undefined, axis: number, at: AnalysedNode): boolean {
   let producer = value?.producer ?? null;
-  while (producer && producer.domain === '' && PASSING.has(producer.op)) producer = producer.inputs[0]?.producer ?? null;
+  while (producer && producer.domain === '' && PASSING.has(producer.op))
+    producer = producer.inputs[0]?.producer ?? null;
   const [source] = producer?.is('Expand') ? producer.inputs : [];
   if (!source || !value) return false;
   const sizes = at.facts.sizesOf(source.name);

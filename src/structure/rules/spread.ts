@@ -5,15 +5,20 @@ import type { AnalysedNode, StructureRule, StructureRules } from '../structure-r
 
 const SPATIAL = 'is a spatial axis';
 
+/** Of what is repeated there may be as many as whatever reads it has. */
 const expand: StructureRule = (at) => {
   const [x, sizes, to] = [at.axes(0), at.sizes(0), at.outputSizes()];
   const added = to.length - sizes.length;
   const isOwn = (axis: number) => axis >= added && sizes[axis - added] === to[axis];
-  const axes = to.map((_, axis) => (isOwn(axis) ? x[axis - added] : null));
+  const mayBeSizes = at.facts.isInteger(at.outputName());
+  const axes = to.map((size, axis) => {
+    if (isOwn(axis)) return x[axis - added];
+    return mayBeSizes || at.isOpen(axis) ? null : at.lanes.createAxis(size);
+  });
   at.onRemoval((edit) => {
     if (!axes.some((axis) => edit.shrinks(axis))) return;
     // Where the size is the input's own a 1 leaves it as it is.
-    const target = to.map((size, axis) => (isOwn(axis) ? 1 : at.isOpen(axis) ? OPEN : size));
+    const target = sizesLeft(at, axes, edit).map((size, axis) => (isOwn(axis) ? 1 : size));
     edit.setSizes(at.node.proto, 1, target);
   });
   return [axes];

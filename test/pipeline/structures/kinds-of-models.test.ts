@@ -48,7 +48,7 @@ async function samplesOf(path: string): Promise<SampleSet> {
 const CASES: [model: string, granularity: string, criterion: string, count: string, isRepaired: boolean][] = [
   ['gpt2', 'head', 'wanda', '6 of 8 in 2', true],
   ['gpt2', 'channel', 'activation', '192 of 256 in 2', true],
-  ['grouped-query', 'head', 'variance', '3 of 4 in 2', true],
+  ['grouped-query', 'head', 'variance', '6 of 8 in 4', true],
   ['vision', 'channel', 'variance', '96 of 128 in 2', true],
   ['recurrent', 'channel', 'wanda', '33 of 44 in 3', false],
 ];

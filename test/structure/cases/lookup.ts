@@ -28,10 +28,7 @@ const MERGED = [
 export const LOOKUP_CASES: readonly RuleCase[] = [
   of('GatherElements along the last axis, each head with indices of its own', 5, [READ], {
     nodes: [node('GatherElements', ['x', 'i'], ['y'], { axis: -1 })],
-    initializers: [
-      random('x', [2, 3, 4]),
-      integers('i', [0, 1, 3, 3, 2, 1, 1, 0, 2, 3, 0, -1], [2, 3, 2]),
-    ],
+    initializers: [random('x', [2, 3, 4]), integers('i', [0, 1, 3, 3, 2, 1, 1, 0, 2, 3, 0, -1], [2, 3, 2])],
   }),
   of('GatherElements along the first axis, of fewer positions of the second', 3, [PART, READ].sort(), {
     nodes: [node('GatherElements', ['x', 'i'], ['y'])],

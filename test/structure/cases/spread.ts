@@ -12,6 +12,19 @@ export const SPREAD_CASES: readonly RuleCase[] = [
     ],
     initializers: [random('w', [1, 4]), integers('four', [4])],
   }),
+  of('Expand of one position to as many as are multiplied, and of a mask', 9, [], {
+    nodes: [
+      node('Expand', ['k', 'target'], ['wide']),
+      node('Mul', ['wide', 'q'], ['m']),
+      node('Greater', ['edge', 'zero'], ['mask']),
+      node('Expand', ['mask', 'target'], ['masks']),
+      node('Where', ['masks', 'm', 'zero'], ['y']),
+    ],
+    initializers: [
+      ...[random('k', [2, 1, 3]), random('q', [2, 4, 3]), random('edge', [3])],
+      ...[integers('target', [2, 4, 3]), scalar('zero', 0)],
+    ],
+  }),
   of('Expand to another Shape', 4, [TIED], {
     inputs: [['x', ['batch', 4]]],
     nodes: [
