@@ -25,6 +25,20 @@ export async function createDurably(path: string, text: string, temporary: strin
   return true;
 }
 
+/**
+ * Replaces a file at once; on return that survives a crash.
+ * @param temporary a free path on the same disk
+ */
+export async function replaceDurably(path: string, text: string, temporary: string): Promise<void> {
+  try {
+    await writeDurably(temporary, text);
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await sync(dirname(path));
+}
+
 /** Syncs a file, or the names in a folder. */
 export async function sync(path: string): Promise<void> {
   await using handle = await open(path, 'r');

@@ -1,4 +1,3 @@
-/** Over 250 lines because it has a method for each of the port: where things lie is known in one file. */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -9,6 +8,7 @@ import {
   openIfThere,
   readIfThere,
   renameUnless,
+  replaceDurably,
   sync,
   syncTree,
   writeDurably,
@@ -167,19 +167,8 @@ export class FolderStore implements Store {
     return isId(id) ? openIfThere(this.#path(kind, id, name), READ_BYTES) : null;
   }
 
-  writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void> {
-    return this.writeText(kind, id, name, JSON.stringify(value));
-  }
-
   async writeText(kind: Kind, id: string, name: string, text: string): Promise<void> {
-    const temporary = await this.#scratchPath();
-    try {
-      await writeDurably(temporary, text);
-      await rename(temporary, this.#path(kind, id, name));
-    } finally {
-      await rm(temporary, { force: true });
-    }
-    await sync(this.#path(kind, id));
+    await replaceDurably(this.#path(kind, id, name), text, await this.#scratchPath());
   }
 
   async decideOnce(question: Question, answer: string): Promise<string> {

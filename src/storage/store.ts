@@ -87,8 +87,6 @@ export interface Store {
   openDocument(kind: Kind, id: string, name: string): Promise<Readable | null>;
   /** Replaces a document of a resource at once; of several writers the last stands. */
   writeText(kind: Kind, id: string, name: string, text: string): Promise<void>;
-  /** The same, of a value. */
-  writeJson(kind: Kind, id: string, name: string, value: unknown): Promise<void>;
   /**
    * Answers a question for good, in all processes: of several answers the first stands.
    * @returns the answer that stands

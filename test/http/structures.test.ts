@@ -146,7 +146,7 @@ describe('GET /v1/models/{id}/structures', () => {
       [`structures-${'0'.repeat(16)}.json`, nothing],
       ['structures.json', { source: '0'.repeat(64), structures: nothing }],
     ] as const) {
-      await service.store.writeJson('models', id, name, stored);
+      await service.store.writeText('models', id, name, JSON.stringify(stored));
       assert.equal((await readJson(await ask(service, id))).families.length, 1);
     }
   });
@@ -213,7 +213,7 @@ describe('GET /v1/models/{id}/structures', () => {
 
   test("a failure of ours says nothing of this machine's files", async () => {
     const id = await upload('fc2-mnist.onnx', perceptron);
-    await service.store.writeJson('models', id, 'inventory.json', {});
+    await service.store.writeText('models', id, 'inventory.json', '{}');
     await refused(await ask(service, id), 500, 'internal_error');
   });
 });
