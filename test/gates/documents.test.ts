@@ -7,6 +7,10 @@ import { renderReadme } from '../../scripts/vocabulary.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { SETTINGS } from '../../src/config.ts';
 import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
+import { ONNX_OPERATORS } from '../structure/onnx-operators.ts';
+
+/** Of these one input has a gradient, or one use. */
+const MENTIONED = new Set(['Cast', 'OneHot', 'Range']);
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -41,6 +45,34 @@ describe('what is written beside the code', () => {
     const rows = (await read('docs/structures.md')).matchAll(/^\| (`[\w.]+`(?:, `[\w.]+`)*) \|/gm);
     const listed = [...rows].flatMap(([, cell = '']) => [...cell.matchAll(/[\w.]+/g)].map(([name]) => name));
     assert.deepEqual(listed.sort(), [...STRUCTURE_RULES.keys()].sort());
+  });
+
+  test('the documents say of every operator of ONNX that it has a rule, or why not', async () => {
+    const sectionsOf = async (path: string, ...titles: string[]) =>
+      (await read(path))
+        .split(/^## /m)
+        .filter((section) => titles.some((title) => section.startsWith(title)));
+    const namedIn = (sections: string[]) =>
+      new Set(
+        sections.flatMap((section) => [...section.matchAll(/\b[A-Z][A-Za-z0-9]+\b/g)].map(([name]) => name)),
+      );
+    const structures = namedIn(await sectionsOf('docs/structures.md', 'Operators without a rule'));
+    const gradients = namedIn(
+      await sectionsOf('docs/gradients.md', 'Operators that lack a rule', 'Operators that carry no gradient'),
+    );
+    assert.equal(ONNX_OPERATORS.length, 198);
+    for (const [rules, reasons] of [[STRUCTURE_RULES, structures] as const, [RULES, gradients] as const]) {
+      assert.deepEqual(
+        ONNX_OPERATORS.filter((name) => !rules.has(name) && !reasons.has(name)),
+        [],
+      );
+      assert.deepEqual(
+        [...reasons].filter(
+          (name) => rules.has(name) && ONNX_OPERATORS.includes(name) && !MENTIONED.has(name),
+        ),
+        [],
+      );
+    }
   });
 
   test('docs/threat-model.md names for every attack a test that exists', async () => {
