@@ -71,19 +71,38 @@ test('a size that is put together of parts, ten thousand deep', () => {
     nodes: [
       node('MatMul', ['x', 'up'], ['h']),
       node('Shape', ['h'], ['shape']),
-      node('Gather', ['shape', 'both'], ['v0']),
+      node('Gather', ['shape', 'first'], ['v0']),
       ...Array.from({ length: depth }, (_, i) => concat([`v${i}`], `v${i + 1}`)),
-      concat([`v${depth}`, 'none', 'width'], 'to'),
+      concat([`v${depth}`, 'none', 'rest'], 'to'),
       node('Reshape', ['h', 'to'], ['r']),
-      node('MatMul', ['r', 'down'], ['y']),
+      node('Neg', ['r'], ['n']),
+      node('Reshape', ['n', 'apart'], ['s']),
+      node('MatMul', ['s', 'down'], ['y']),
     ],
     initializers: [
-      ...[random('up', [4, 8]), random('down', [8, 3])],
-      ...[integers('both', [0, 1]), integers('none', []), integers('width', [8])],
+      ...[random('up', [4, 8]), random('down', [8, 3]), integers('apart', [0, -1, 8])],
+      ...[integers('first', [0]), integers('none', []), integers('rest', [-1])],
     ],
   });
   // As two runs would say; to run ten thousand nodes takes long.
   const shapes = new Map<string, [number[], number[]]>([
+    ...['shape', 'apart'].map((name): [string, [number[], number[]]] => [name, [[3], [3]]]),
+    ...['to'].map((name): [string, [number[], number[]]] => [name, [[2], [2]]]),
+    ...['none'].map((name): [string, [number[], number[]]] => [name, [[0], [0]]]),
+    ...['h', 's'].map((name): [string, [number[], number[]]] => [
+      name,
+      [
+        [2, 7, 8],
+        [3, 11, 8],
+      ],
+    ]),
+    ...['r', 'n'].map((name): [string, [number[], number[]]] => [
+      name,
+      [
+        [2, 56],
+        [3, 88],
+      ],
+    ]),
     [
       'x',
       [
@@ -91,15 +110,6 @@ test('a size that is put together of parts, ten thousand deep', () => {
         [3, 11, 4],
       ],
     ],
-    ['shape', [[3], [3]]],
-    ['to', [[3], [3]]],
-    ...['h', 'r'].map((name): [string, [number[], number[]]] => [
-      name,
-      [
-        [2, 7, 8],
-        [3, 11, 8],
-      ],
-    ]),
     [
       'y',
       [
@@ -108,13 +118,12 @@ test('a size that is put together of parts, ten thousand deep', () => {
       ],
     ],
   ]);
-  const model = new OnnxModel(proto);
-  const { lanes, axesOf } = analyseGraph(model, {
-    shapesOf: (name) => shapes.get(name) ?? [[2], [2]],
-    dtypeOf: (name) => (/^[xhry]$/.test(name) ? 'float32' : 'int64'),
-    integersOf: (name) => ({ both: [0, 1], none: [], width: [8] })[name] ?? null,
+  const { lanes, axesOf } = analyseGraph(new OnnxModel(proto), {
+    shapesOf: (name) => shapes.get(name) ?? [[1], [1]],
+    dtypeOf: (name) => (/^[xhrnsy]$/.test(name) ? 'float32' : 'int64'),
+    integersOf: (name) => ({ first: [0], none: [], rest: [-1], apart: [0, -1, 8] })[name] ?? null,
   });
-  const [, , axis] = axesOf('r');
+  const [, axis] = axesOf('up');
   assert.ok(axis);
   const roots = Array.from(axis[0], (lane) => lanes.rootsOf(lane)).flat();
   assert.equal(new Set(roots).size, 8);
