@@ -16,6 +16,7 @@ import { FreeNames, MAX_GLUED } from './free-names.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
 import { dropHidden } from './passes/drop-hidden.ts';
 import { type GraphPass, runPasses } from './passes/pass.ts';
+import { refuseHiddenFunctions } from './passes/refuse-hidden-functions.ts';
 import { sortNodes } from './passes/sort-nodes.ts';
 import { takenApart } from './passes/take-apart.ts';
 import { type StoredTensor, shapeOfStored } from './weights/constants.ts';
@@ -36,7 +37,7 @@ interface Parameter {
 }
 
 /** What everything that looks at graphs counts on: one giver for each value, before all that read it. */
-const READ_FORM: readonly GraphPass[] = [dropHidden, sortNodes];
+const READ_FORM: readonly GraphPass[] = [refuseHiddenFunctions, dropHidden, sortNodes];
 
 /**
  * The graph model over the skeleton of the `.onnx` file, tensors' numbers left out, its nodes in an order in which they can run. Throws `malformed_onnx`, as `sortNodes` does too, and

@@ -60,7 +60,7 @@ describe('an inventory grows with its file, not with a product of names', () => 
           field(5, field(1, 'value'), field(5, tensor(''))),
         );
       const constants = Array.from({ length: count }, (_, index) => constant(index));
-      return Buffer.concat([field(7), field(25, field(1, long), ...constants)]);
+      return Buffer.concat([field(7), field(25, field(1, long), field(10, 'local'), ...constants)]);
     },
     'one name': (count) => field(7, repeat(field(5, tensor('w')), count)),
     'no names': (count) => field(7, repeat(field(5), count)),
