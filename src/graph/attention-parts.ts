@@ -1,4 +1,4 @@
-import { type FusedNode, type Parts, SHAPE_PARTS_SINCE } from './fused-parts.ts';
+import { type FusedNode, type Parts, SHAPE_PARTS_SINCE } from './fused-node.ts';
 
 const FLOAT = 1;
 const INT64 = 7;
@@ -181,14 +181,14 @@ function fusedHeads(at: FusedNode, heads: Heads, mask: Attended['mask']): string
 }
 
 /** One weight gives queries, keys and values side by side. */
-export const mergedAttention: Parts = (at) => {
+const mergedAttention: Parts = (at) => {
   const [x, weight, bias, mask, past, addend] = [0, 1, 2, 3, 4, 5].map((index) => at.input(index));
   const masked = fusedMask(at, mask, addend, past && at.op('Gather', [past, at.whole(0)]));
   const isOther = ['do_rotary', 'past_present_share_buffer'].some((name) => at.integer(name, 0) !== 0);
   if (at.opset < SHAPE_PARTS_SINCE || isOther || masked === null) return null;
   const all = at.plus(at.op('MatMul', [x, weight]), bias);
   const given = at.integers('qkv_hidden_sizes');
-  const third = at.op('Div', [at.sizes(weight ?? '', 1, 2), at.vector([3])]);
+  const third = at.op('Div', [at.sizes(all, 2, 3), at.vector([3])]);
   const split = given ? at.vector(given) : at.joined([third, third, third]);
   const parts = at.ops('Split', [all, split], { axis: -1 }, 3);
   const [query, ...own] = parts.map((part) => splitHeads(at, part, at.integer('num_heads', 1)));
@@ -219,8 +219,12 @@ const multiHeadAttention: Parts = (at) => {
 };
 
 /** By operator and domain. */
-export const ATTENTION_PARTS: ReadonlyMap<string, Parts> = new Map<string, Parts>([
+export const ATTENTION_PARTS: ReadonlyMap<string, Parts> = new Map([
   ['Attention', attention],
-  ['com.microsoft.Attention', mergedAttention],
   ['com.microsoft.MultiHeadAttention', multiHeadAttention],
+]);
+
+/** Of attention that has a layer inside. */
+export const MERGED_ATTENTION_PARTS: ReadonlyMap<string, Parts> = new Map([
+  ['com.microsoft.Attention', mergedAttention],
 ]);

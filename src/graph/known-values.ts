@@ -5,7 +5,7 @@ import {
   TensorProto_DataType,
   type ValueInfoProto,
 } from '../formats/onnx/onnx-schema.ts';
-import type { KnownValues } from './fused-parts.ts';
+import type { KnownValues } from './fused-node.ts';
 import { isStandard, storedTensors } from './proto-walk.ts';
 
 /** Null where it is not known. */

@@ -1,4 +1,4 @@
-import { type FusedNode, type Parts, SHAPE_PARTS_SINCE } from './fused-parts.ts';
+import { type FusedNode, type Parts, SHAPE_PARTS_SINCE } from './fused-node.ts';
 
 /** Turns pairs of the first numbers of every head; the angles are `[batch, sequence, pairs]`, or rows of a table. */
 function rotate(at: FusedNode, x: string, isApart: boolean, heads: string, cos: string, sin: string): string {

@@ -1,5 +1,6 @@
 import type { ModelProto, NodeProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { random, scalar } from '../structure/cases/rule-case.ts';
+import { ATTENTION_PAIR } from './attention-pair.ts';
 import { integers, node } from './build-model.ts';
 import { build, MICROSOFT } from './traced-model.ts';
 
@@ -195,4 +196,6 @@ const transformer = pair('a block of a transformer with norms of sums', {
   constants: [scalar('half', 0.5), scalar('epsilon', 1e-5), integers('last', [-1])],
 });
 
-export const FUSED_PAIRS: readonly FusedPair[] = [images, perceptron, transformer];
+const attention = pair('attention of a transformer, in single operators', ATTENTION_PAIR);
+
+export const FUSED_PAIRS: readonly FusedPair[] = [images, perceptron, transformer, attention];

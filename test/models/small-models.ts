@@ -44,6 +44,13 @@ const FUSED_STRUCTURES: readonly Expected[] = [
       ...['SkipLayerNormalization', 'SkipSimplifiedLayerNormalization'].map((op) => `${op}: ${INPUT}`),
     ],
   },
+  {
+    families: [
+      ...['channel 10', 'head 4', 'head_width 4', 'head_width 4'],
+      ...['channel 12', 'head 4', 'head_width 4', 'head_width 4'],
+    ],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+  },
 ];
 const IMAGE: [string, (number | string)[]] = ['x', ['batch', 3, 6, 6]];
 const ROWS: [string, (number | string)[]] = ['x', ['batch', 4]];

@@ -5,9 +5,10 @@ import {
   type ModelProto,
   type NodeProto,
 } from '../../formats/onnx/onnx-schema.ts';
-import { ATTENTION_PARTS, mergedAttention } from '../attention-parts.ts';
+import { ATTENTION_PARTS, MERGED_ATTENTION_PARTS } from '../attention-parts.ts';
 import { FreeNames, MAX_GLUED } from '../free-names.ts';
-import { FUSED_PARTS, FusedNode, type KnownValues, type Parts } from '../fused-parts.ts';
+import { FusedNode, type KnownValues, type Parts } from '../fused-node.ts';
+import { FUSED_PARTS } from '../fused-parts.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import { knownValues } from '../known-values.ts';
 import { declareTensor } from '../messages.ts';
@@ -17,11 +18,10 @@ import { allGraphs, freePrefix, innerGraphs, mainGraph } from '../proto-walk.ts'
 import { ROTARY_PARTS } from '../rotary-parts.ts';
 
 const MICROSOFT = 'com.microsoft';
-/** Those that weights act within, or around. */
-const LAYER_PARTS: PartsByOperator = new Map([...FUSED_PARTS, ['com.microsoft.Attention', mergedAttention]]);
-
-/** Those that gradients go through. */
-const HEAD_PARTS: PartsByOperator = new Map([...ATTENTION_PARTS, ...ROTARY_PARTS]);
+/** Of operators that hold layers, or parts of them. */
+const LAYER_PARTS: PartsByOperator = new Map([...FUSED_PARTS, ...MERGED_ATTENTION_PARTS]);
+/** Of those that only gradients have to go through; merged attention in an old opset is among them, which may be a newer one by then. */
+const HEAD_PARTS: PartsByOperator = new Map([...MERGED_ATTENTION_PARTS, ...ATTENTION_PARTS, ...ROTARY_PARTS]);
 
 type PartsByOperator = ReadonlyMap<string, Parts>;
 
