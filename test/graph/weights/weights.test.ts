@@ -191,7 +191,7 @@ describe('the way to a layer', () => {
     });
   });
 
-  test('integers behind DequantizeLinear are a weight, and not prunable', async () => {
+  test('integers behind DequantizeLinear are a weight that can be pruned', async () => {
     const quantized = integers('w', Array(24).fill(1), [6, 4]);
     quantized.dataType = 3;
     quantized.int32Data = Array(24).fill(1);
@@ -203,7 +203,7 @@ describe('the way to a layer', () => {
     assert.deepEqual(
       tensors.map(({ name, dtype, role, prunable }) => [name, dtype, role, prunable]),
       [
-        ['w', 'int8', 'weight', false],
+        ['w', 'int8', 'weight', true],
         ['scale', 'float32', 'other', false],
       ],
     );
