@@ -3,14 +3,15 @@ import { RandomWords } from '../core/random-words.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import { makeScratchFolder } from '../formats/scratch-folder.ts';
-import { readBatches, readFirstBatch, repeatFirst, runBatch } from '../runtime/batches.ts';
+import { readBatches, readFirstBatch, repeatSample, runBatch } from '../runtime/batches.ts';
 import { openSession } from '../runtime/session.ts';
-import { createCurvatureGraph, createGradientGraph } from './gradient-graph.ts';
+import { createCurvatureGraph } from './gradient-graph.ts';
 import {
   GRADIENT_SESSION,
   type GradientContext,
   type GradientSetup,
   gradientBatchSize,
+  gradientGraphOf,
   lossFeeds,
   noneCounts,
   probeSizes,
@@ -51,14 +52,14 @@ export async function estimateTrace(
   seed = SEED,
 ): Promise<TraceEstimate> {
   await using scratch = await makeScratchFolder(context.scratchDirectory, 'curvature-');
-  const { samples, signal, runtime } = context;
   const setup = await setUpGradients(context, scratch.path);
-  const { prepared, output } = setup;
-  const gradients = createGradientGraph(prepared, setup.facts, output, samples.labels, weights);
+  const { prepared } = setup;
+  const { samples, signal, runtime } = setup.context;
+  const gradients = gradientGraphOf(weights, setup);
   const { loss } = gradients;
   const sample = await readFirstBatch(samples, 1, signal);
   const runs = probeSizes(setup.fixedBatch).map((count) =>
-    lossFeeds(repeatFirst(sample, count), setup, loss),
+    lossFeeds(repeatSample(sample, count, samples), setup, loss),
   );
   const facts = await probeValues(prepared, gradients.proto, runs, runtime);
   const { proto, vectors, curvature } = createCurvatureGraph(prepared, gradients, facts);

@@ -32,6 +32,7 @@ export interface CurvatureGraph {
  * A prepared model with the loss of `output`, and the gradients of `weights`, as its only outputs.
  * @param facts of the prepared model's values
  * @param weights names of the model's inventory
+ * @param sampleAxis of the output, as `appendLoss` takes it
  * @throws EmpError unsupported_model naming every node that has no gradient rule, or every weight that no gradient reaches; what `appendLoss` throws
  */
 export function createGradientGraph(
@@ -40,6 +41,7 @@ export function createGradientGraph(
   output: string,
   labels: Labels,
   weights: readonly string[],
+  sampleAxis: number | null = 0,
 ): GradientGraph {
   const targets = targetsOf(weights, prepared.weights);
   const proto = clone(ModelProtoSchema, prepared.proto);
@@ -47,7 +49,7 @@ export function createGradientGraph(
   const own = mainGraph(proto);
   own.output = [];
   const builder = new GraphBuilder(own, freePrefix(own, 'gradient'), prepared.opset);
-  const loss = appendLoss(graph, builder, facts, output, labels);
+  const loss = appendLoss(graph, builder, facts, output, labels, sampleAxis);
   const found = differentiate(graph, builder, facts, loss.seeds, [...targets.values()]);
   if ('blocking' in found) refuseBlockingNodes(found.blocking, graph, targets);
   const gradients = new Map<string, string | null>();

@@ -3,13 +3,14 @@ import type { Fetched } from '../formats/numbers.ts';
 import { toFloat64 } from '../formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
 import { modelInputs } from '../graph/interface.ts';
-import { layOut } from '../graph/label-layout.ts';
+import { findLabelAxis, findSampleAxis, type Labels, layOut, shapeBySample } from '../graph/label-layout.ts';
 import { chooseOutput } from '../graph/measured-output.ts';
 import type { LossHead } from '../graph/passes/append-loss.ts';
-import { type Batch, fixedBatchSize, readFirstBatch, repeatFirst } from '../runtime/batches.ts';
+import { type Batch, fixedBatchSize, readFirstBatch, repeatSample, tryOnTwo } from '../runtime/batches.ts';
 import { checkLabels } from '../runtime/label-checks.ts';
 import type { ModelRun } from '../runtime/model-run.ts';
 import type { Feeds } from '../runtime/session.ts';
+import { createGradientGraph, type GradientGraph } from './gradient-graph.ts';
 import { type PreparedModel, prepareModel } from './prepare.ts';
 import { type ProbedValues, probeValues } from './probe.ts';
 
@@ -27,6 +28,10 @@ export interface GradientSetup {
   readonly facts: ProbedValues;
   /** Of which the loss is taken. */
   readonly output: string;
+  /** The axis of the output that counts samples, as `appendLoss` takes it. */
+  readonly outputAxis: number | null;
+  /** Axis 0 the samples. */
+  readonly labels: Labels;
   /** Samples that the model takes at a time, null where any number will do. */
   readonly fixedBatch: number | null;
 }
@@ -46,22 +51,48 @@ const MAX_BATCH_BYTES = 64 * 2 ** 20;
 export async function setUpGradients(context: GradientContext, directory: string): Promise<GradientSetup> {
   const { samples, signal, runtime } = context;
   const prepared = await prepareModel({ ...context, directory });
-  const fixedBatch = fixedBatchSize(modelInputs(prepared.model), samples);
+  const inputs = modelInputs(prepared.model);
+  const fixed = fixedBatchSize(inputs, samples);
   const sample = await readFirstBatch(samples, 1, signal);
-  const runs = probeSizes(fixedBatch).map((count) => inputFeeds(repeatFirst(sample, count), prepared));
-  const facts = await probeValues(prepared, prepared.proto, runs, runtime);
-  const outputs = prepared.model.graph.outputs.map(({ name }) => ({
-    name,
-    dtype: facts.dtypeOf(name) ?? 'other',
-  }));
-  const output = chooseOutput(outputs);
-  const [axis0 = 1] = facts.shapeOf(output) ?? [];
-  if (typeof axis0 === 'number' && axis0 !== fixedBatch)
+  const probe = async (fixedBatch: number | null) => {
+    const counts = probeSizes(fixedBatch);
+    const runs = counts.map((count) => inputFeeds(repeatSample(sample, count, samples), prepared));
+    const facts = await probeValues(prepared, prepared.proto, runs, runtime);
+    const outputs = prepared.model.graph.outputs.map(({ name }) => ({
+      name,
+      dtype: facts.dtypeOf(name) ?? 'other',
+    }));
+    const output = chooseOutput(outputs);
+    return { fixedBatch, facts, output, outputAxis: findSampleAxis(facts.runsOf(output) ?? [], counts) };
+  };
+  let probed = fixed === null ? await tryOnTwo(() => probe(null)) : await probe(fixed);
+  if (probed === null || (fixed === null && probed.outputAxis === null)) probed = await probe(1);
+  const { fixedBatch, facts, output, outputAxis } = probed;
+  if (outputAxis === null && fixedBatch !== 1)
     throw new EmpError(
       'samples_mismatch',
-      `output '${output}' has ${axis0} on axis 0, however many samples the model is given: axis 0 must count them`,
+      `output '${output}' has shape [${facts.runsOf(output)?.[0] ?? ''}] for ${fixedBatch} samples: an axis must count them`,
     );
-  return { context, prepared, facts, output, fixedBatch };
+  const axis = findLabelAxis(samples.labels, samples.nSamples, outputAxis);
+  const labels = { dtype: samples.labels.dtype, shape: shapeBySample(samples.labels.shape, axis) };
+  const placed = { ...samples, labels: { ...samples.labels, axis } };
+  return {
+    context: { ...context, samples: placed },
+    prepared,
+    facts,
+    output,
+    outputAxis,
+    labels,
+    fixedBatch,
+  };
+}
+
+/** The gradients of `weights` as a graph. Throws as `createGradientGraph`. */
+export function gradientGraphOf(
+  weights: readonly string[],
+  { prepared, facts, output, labels, outputAxis }: GradientSetup,
+): GradientGraph {
+  return createGradientGraph(prepared, facts, output, labels, weights, outputAxis);
 }
 
 /** Numbers of samples on which a model is probed: what differs follows the batch. */
@@ -93,13 +124,14 @@ export function weightShape(weight: string, { prepared, facts }: GradientSetup):
 /** What a model with a loss is fed. Throws `invalid_labels` as `checkLabels`. */
 export function lossFeeds(
   batch: Batch,
-  { context, prepared, facts, output }: GradientSetup,
+  { labels: allLabels, prepared, facts, output, outputAxis }: GradientSetup,
   loss: LossHead,
 ): Feeds {
   const { labels } = batch;
   if (labels === null) throw new TypeError('samples without labels');
-  const shape = [batch.count, ...context.samples.labels.shape.slice(1)];
-  checkLabels(labels, batch.start, layOut(loss.kind, facts.shapeOf(output) ?? [], context.samples.labels));
+  const shape = [batch.count, ...allLabels.shape.slice(1)];
+  const outputShape = shapeBySample(facts.shapeOf(output) ?? [], outputAxis);
+  checkLabels(labels, batch.start, layOut(loss.kind, outputShape, allLabels));
   const fed: Fetched =
     loss.labelsDtype === 'int64'
       ? { dtype: 'int64', shape, data: BigInt64Array.from(labels, BigInt) }

@@ -2,15 +2,16 @@ import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import { makeScratchFolder } from '../formats/scratch-folder.ts';
-import { type Batch, nameSamples, readBatches, repeatFirst, runBatch } from '../runtime/batches.ts';
+import { type Batch, nameSamples, readBatches, repeatSample, runBatch } from '../runtime/batches.ts';
 import { openSession } from '../runtime/session.ts';
 import { splitPasses } from '../runtime/split-passes.ts';
-import { createGradientGraph, type GradientGraph } from './gradient-graph.ts';
+import type { GradientGraph } from './gradient-graph.ts';
 import {
   GRADIENT_SESSION,
   type GradientContext,
   type GradientSetup,
   gradientBatchSize,
+  gradientGraphOf,
   lossFeeds,
   noneCounts,
   setUpGradients,
@@ -49,13 +50,11 @@ export async function* accumulateGradients(
 ): AsyncGenerator<WeightGradient> {
   await using scratch = await makeScratchFolder(context.scratchDirectory, 'gradients-');
   const setup = await setUpGradients(context, scratch.path);
-  const { prepared, facts, output } = setup;
-  const { labels } = context.samples;
   const groups = splitGroups(weights, setup, maxHeldBytes);
-  if (groups.length > 1) createGradientGraph(prepared, facts, output, labels, weights); // names all blocking nodes before anything runs
+  if (groups.length > 1) gradientGraphOf(weights, setup); // names all blocking nodes before anything runs
   for (const group of groups) {
-    const graph = createGradientGraph(prepared, facts, output, labels, group);
-    for (const [weight, values] of await addUp(graph, statistic, setup)) yield { weight, values };
+    for (const [weight, values] of await addUp(gradientGraphOf(group, setup), statistic, setup))
+      yield { weight, values };
   }
 }
 
@@ -73,13 +72,10 @@ export async function visitSampleGradients(
 ): Promise<number> {
   await using scratch = await makeScratchFolder(context.scratchDirectory, 'gradients-');
   const setup = await setUpGradients(context, scratch.path);
-  const { prepared, facts, output } = setup;
-  const { labels } = context.samples;
   let total = 0;
   for (const group of splitGroups(weights, setup, maxHeldBytes)) {
-    const graph = createGradientGraph(prepared, facts, output, labels, group);
     total = 0;
-    await runPass(graph, true, setup, (batch, count, gradients) => {
+    await runPass(gradientGraphOf(group, setup), true, setup, (batch, count, gradients) => {
       total += 1;
       for (const [weight, numbers] of gradients) {
         if (!Number.isFinite(sumOf(numbers))) throw notFinite(weight, batch);
@@ -115,7 +111,7 @@ async function runPass(
   await using session = await openSession(path, runtime, GRADIENT_SESSION);
   const batchSize = bySample ? 1 : gradientBatchSize(setup, facts.elements);
   for await (const batch of readBatches(samples, batchSize, signal)) {
-    const run = bySample && fixedBatch !== null ? repeatFirst(batch, fixedBatch) : batch;
+    const run = bySample && fixedBatch !== null ? repeatSample(batch, fixedBatch, samples) : batch;
     const results = await runBatch(session, { ...run, feeds: lossFeeds(run, setup, loss) }, fetches);
     const count = Number(results.get(loss.count)?.data[0]);
     if (count > 0) {

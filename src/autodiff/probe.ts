@@ -19,6 +19,8 @@ import { type PreparedModel, writePrepared } from './prepare.ts';
 export interface ProbedValues extends ValueFacts {
   /** Element type (`float32`, `int64`, ...), null for what is no tensor or not known. */
   dtypeOf(name: string): string | null;
+  /** The shape in every run; null for a value that has none. */
+  runsOf(name: string): readonly (readonly number[])[] | null;
   /** Elements of all values together, by run. */
   readonly elements: readonly number[];
 }
@@ -70,6 +72,7 @@ export async function probeValues(
       const tensor = constants.get(name);
       return tensor === undefined ? (inferred.get(name)?.dtype ?? null) : dtypeOf(tensor);
     },
+    runsOf: (name) => sizes.get(name) ?? null,
     elements: runs.map((_, run) =>
       [...sizes.values()].reduce((sum, found) => sum + elementCount(found[run]), 0),
     ),

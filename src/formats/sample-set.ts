@@ -10,11 +10,31 @@ export interface ArrayFile {
 /** What has this label does not count, as in PyTorch, unless the loss is of squared errors. */
 export const IGNORED_LABEL = -100;
 
-/** Data to run a model on: axis 0 of every array counts the samples. */
-export interface SampleSet {
-  readonly nSamples: number;
-  /** One array per model input, by the input's name. */
+/** Arrays as they came, by the names of the model's inputs: which axis counts the samples, only the model tells. */
+export interface GivenSamples {
   readonly inputs: readonly ArrayFile[];
+  /** What is the same for every sample. */
+  readonly constants?: readonly ArrayFile[];
   /** Class ids `[n]` or next tokens `[n, positions]`, or numbers of the output's shape; `chooseLoss` tells them apart. */
   readonly labels: ArrayFile | null;
+}
+
+/** An array of samples. */
+export interface SampledArray extends ArrayFile {
+  /** The axis that counts the samples, 0 unless given. Null where what the model takes has none: axis 0 of the array counts them, and each is fed alone, without it. */
+  readonly axis?: number | null;
+}
+
+/** What is fed with every batch. */
+export interface ConstantArray extends ArrayFile {
+  /** The axis, of size 1, along which it is repeated for every sample of a batch. Null where it is fed as it is. */
+  readonly repeatedAxis: number | null;
+}
+
+/** Data to run a model on, one array for every input of it. */
+export interface SampleSet extends GivenSamples {
+  readonly nSamples: number;
+  readonly inputs: readonly SampledArray[];
+  readonly constants?: readonly ConstantArray[];
+  readonly labels: (ArrayFile & { readonly axis?: number }) | null;
 }

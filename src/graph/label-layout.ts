@@ -29,6 +29,40 @@ export interface LabelLayout {
   readonly isSequence: boolean;
 }
 
+/** The shape of an output whose numbers are put in order by sample, which `axis` counts; null where the output of a sample has no such axis. */
+export function shapeBySample<S extends Size>(shape: readonly S[], axis: number | null): readonly (S | 1)[] {
+  return axis === null ? [1, ...shape] : [shape[axis], ...shape.toSpliced(axis, 1)];
+}
+
+/**
+ * The axis of a value that counts samples, by its shapes in runs on so many of them: it has their number, and no other axis differs. Null where there is none.
+ */
+export function findSampleAxis(
+  shapes: readonly (readonly number[])[],
+  counts: readonly number[],
+): number | null {
+  const [first] = shapes;
+  if (shapes.some(({ length }) => length !== first.length)) return null;
+  const isCount = (axis: number) => shapes.every((shape, run) => shape[axis] === counts[run]);
+  const isSame = (axis: number) => shapes.every((shape) => shape[axis] === first[axis]);
+  const axis = first.findIndex((_, place) => isCount(place));
+  return axis >= 0 && first.every((_, place) => place === axis || isSame(place)) ? axis : null;
+}
+
+/**
+ * Which axis of labels counts their samples: that of the output, or the first.
+ * @throws EmpError samples_mismatch where neither does
+ */
+export function findLabelAxis(
+  { shape }: Pick<Labels, 'shape'>,
+  nSamples: number,
+  outputAxis: number | null,
+): number {
+  if (outputAxis !== null && shape[outputAxis] === nSamples) return outputAxis;
+  if (shape[0] === nSamples) return 0;
+  throw new EmpError('samples_mismatch', `there are ${nSamples} samples and labels [${shape}]`);
+}
+
 /**
  * What the loss is: labels with the output's sizes are numbers, for binary cross-entropy where the model ends in Sigmoid, else for squared errors if
  * they are floats. All others are class ids over the output's last axis, whatever their dtype, for cross-entropy.

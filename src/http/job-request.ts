@@ -25,8 +25,13 @@ export interface PreparedJob {
   readonly publish: () => Promise<void>;
 }
 
-const CALIBRATION = { inputs: 'calibration', labels: 'calibration_labels' };
-const EVALUATION = { inputs: 'evaluation', labels: 'evaluation_labels' };
+const partsOf = (data: 'calibration' | 'evaluation') => ({
+  inputs: data,
+  constants: `${data}_constants`,
+  labels: `${data}_labels`,
+});
+const CALIBRATION = partsOf('calibration');
+const EVALUATION = partsOf('evaluation');
 
 /**
  * A job on resources that were uploaded before.

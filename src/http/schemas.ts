@@ -138,11 +138,16 @@ const samplesSummarySchema = z
     id: z.string(),
     kind: z.literal('samples'),
     sha256: sha256.describe(
-      'Of the lines `<sha256>  inputs/<name>` in name order and, with labels, `<sha256>  labels`, as sha256sum prints them.',
+      'Of the lines `<sha256>  inputs/<name>`, `<sha256>  constants/<name>` and `<sha256>  labels`, as far as there are such files, in name order, as sha256sum prints them.',
     ),
     size_bytes: z.int(),
     created_at: time,
-    n_samples: z.int().describe('The length of axis 0 of every array.'),
+    n_samples: z
+      .int()
+      .nullable()
+      .describe(
+        'The samples of every array, on axis 0 of one at least. Null where only a model tells which axes count them.',
+      ),
     labels: array
       .omit({ name: true })
       .nullable()
@@ -151,7 +156,17 @@ const samplesSummarySchema = z
   .meta({ id: 'SamplesSummary' });
 
 export const samplesDatasetSchema = z
-  .object({ ...samplesSummarySchema.shape, inputs: z.array(array).describe('One per model input.') })
+  .object({
+    ...samplesSummarySchema.shape,
+    inputs: z
+      .array(
+        z.object({
+          ...array.shape,
+          constant: z.literal(true).optional().describe('It came among `constants`.'),
+        }),
+      )
+      .describe('One per model input.'),
+  })
   .meta({ id: 'SamplesDataset' });
 
 /** Datasets without their arrays. */

@@ -35,6 +35,7 @@ export interface AnalysisTasks {
       readonly upload: UploadFolders;
       readonly parts: SampleParts;
       readonly inputs: readonly string[];
+      readonly constants: readonly string[];
       readonly labels: string | null;
     };
     readonly answer: SamplesOutline;

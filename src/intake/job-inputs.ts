@@ -1,6 +1,6 @@
 import { EmpError, type JobInput, ofInput } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
+import type { GivenSamples } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import type { DatasetRecord } from '../storage/records.ts';
@@ -21,7 +21,7 @@ type Dataset = Exclude<keyof JobInputs, 'model'>;
 /** What a dataset's own file says of its arrays. */
 interface DatasetContent {
   readonly scores: readonly ScoreArray[];
-  readonly samples: SampleSet;
+  readonly samples: GivenSamples;
 }
 const CONTENT_FILES = { scores: 'arrays.json', samples: 'samples.json' };
 

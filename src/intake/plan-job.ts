@@ -4,11 +4,11 @@ import { checkCapturable } from '../criteria/capturable.ts';
 import { uploadedFamilyScores } from '../criteria/structures/scores.ts';
 import { uploadedRange } from '../criteria/weights/scores.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
+import type { GivenSamples } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { checkAppendable } from '../graph/appendix.ts';
-import { modelInputs, readStoredGraph } from '../graph/interface.ts';
+import { modelInputs, modelOutputs, readStoredGraph } from '../graph/interface.ts';
 import { declaresSquaredErrors } from '../graph/measured-output.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
@@ -19,7 +19,7 @@ import { selectFamilies } from '../pipeline/structures/select.ts';
 import { prunedWeights } from '../pipeline/weights/select.ts';
 import { isUsed, needsOf, refuseUnmetNeeds, takesGradients } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
-import { checkSamples } from '../runtime/check-samples.ts';
+import { checkSamples, refuseUncountedLabels } from '../runtime/check-samples.ts';
 import { kanStructures } from '../structure/kan-checkpoint.ts';
 import { describeStructures, type StructureOverview } from '../structure/overview.ts';
 import { chooseLane } from './choose-lane.ts';
@@ -28,8 +28,8 @@ import { chooseLane } from './choose-lane.ts';
 export interface JobInputs {
   readonly model: StoredModel & { readonly id: string };
   readonly scores: { readonly id: string; readonly content: readonly ScoreArray[] } | null;
-  readonly calibration: { readonly id: string; readonly content: SampleSet } | null;
-  readonly evaluation: { readonly id: string; readonly content: SampleSet } | null;
+  readonly calibration: { readonly id: string; readonly content: GivenSamples } | null;
+  readonly evaluation: { readonly id: string; readonly content: GivenSamples } | null;
 }
 
 /**
@@ -89,8 +89,13 @@ async function refuseMisfits(
   if (!used && !evaluation && !needs.includes('graph')) return;
   const graph = await readStoredGraph(model);
   const expected = modelInputs(graph);
-  if (used) checkSamples(used.content, expected, 'calibration');
-  if (evaluation) checkSamples(evaluation.content, expected, 'evaluation');
+  for (const [data, set] of [
+    ['calibration', used],
+    ['evaluation', evaluation],
+  ] as const) {
+    if (set)
+      refuseUncountedLabels(checkSamples(set.content, expected, data), expected, modelOutputs(graph), data);
+  }
   const labels = evaluation?.content.labels;
   if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(graph, labels))
     throw targetWithoutAccuracy();

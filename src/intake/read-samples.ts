@@ -1,35 +1,45 @@
 import { join } from 'node:path';
-import { EmpError, type InputFinding } from '../core/errors.ts';
+import { EmpError } from '../core/errors.ts';
 import { openFileSource } from '../formats/file-source.ts';
 import { elementCount } from '../formats/model.ts';
 import { readNpyHeader } from '../formats/npy.ts';
-import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import type { ArrayFile } from '../formats/sample-set.ts';
 import { byName } from '../storage/records.ts';
 import type { AnalysisTasks, SamplesOutline } from './analysis-tasks.ts';
 import { badPart } from './received-files.ts';
-import { INPUTS, LABELS, type SampleParts, SUFFIX } from './sample-files.ts';
+import { CONSTANTS, INPUTS, LABELS, type SampleParts, SUFFIX } from './sample-files.ts';
 import { SHAPES_DOCUMENT, writeDocument } from './upload-documents.ts';
 
 const LABEL_DTYPES = /^(u?int|float)/;
-const MAX_FINDINGS = 20;
 
 /** Reads the headers of samples and adds what they say as documents. @throws EmpError for arrays that make no set of samples, naming the parts */
 export async function readUploadedSamples(ask: AnalysisTasks['samples']['ask']): Promise<SamplesOutline> {
   const { upload, parts } = ask;
-  const root = upload.files;
-  const inputs: ArrayFile[] = [];
-  for (const [i, file] of ask.inputs.entries())
-    inputs.push(await readArray(root, `${INPUTS}/${i}`, file, parts.inputs));
-  inputs.sort(byName);
-  const labels = ask.labels === null ? null : await readArray(root, `${LABELS}/0`, ask.labels, parts.labels);
-  const samples: SampleSet = { nSamples: inputs[0].shape[0], inputs, labels };
-  refuseUneven(samples, parts);
+  const readAll = async (files: readonly string[], folder: string, part: string) => {
+    const arrays: ArrayFile[] = [];
+    for (const [i, file] of files.entries())
+      arrays.push(await readArray(upload.files, `${folder}/${i}`, file, part));
+    return arrays.sort(byName);
+  };
+  const inputs = await readAll(ask.inputs, INPUTS, parts.inputs);
+  const constants = await readAll(ask.constants, CONSTANTS, parts.constants);
+  const names = new Set(inputs.map(({ name }) => name));
+  const twice = constants.find(({ name }) => names.has(name));
+  if (twice)
+    throw badPart(parts.constants, `has ${JSON.stringify(twice.name)}, which ${parts.inputs} has too`);
+  const [labels = null] = await readAll(ask.labels === null ? [] : [ask.labels], LABELS, parts.labels);
+  refuseEmpty(inputs, parts);
   if (labels) refuseUnusable(labels, parts.labels);
+  const nSamples = countSamples(inputs, labels, parts);
 
-  await writeDocument(upload, 'samples.json', samples);
-  const shapes = inputs.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
-  await writeDocument(upload, SHAPES_DOCUMENT, shapes);
-  return { n_samples: samples.nSamples, labels: labels && { shape: labels.shape, dtype: labels.dtype } };
+  await writeDocument(upload, 'samples.json', { nSamples, inputs, constants, labels });
+  const shapeOf = ({ name, shape, dtype }: ArrayFile) => ({ name, shape, dtype });
+  const shapes = [
+    ...inputs.map(shapeOf),
+    ...constants.map((array) => ({ ...shapeOf(array), constant: true })),
+  ];
+  await writeDocument(upload, SHAPES_DOCUMENT, shapes.sort(byName));
+  return { n_samples: nSamples, labels: labels && { shape: labels.shape, dtype: labels.dtype } };
 }
 
 /** `path` is relative to `root`. */
@@ -45,8 +55,6 @@ async function readArray(root: string, path: string, file: string, part: string)
   await using source = await openFileSource(join(root, path));
   try {
     const { dtype, shape, dataOffset } = await readNpyHeader(source);
-    if (shape.length === 0)
-      throw new EmpError('invalid_request', 'is a single number: axis 0 must count the samples');
     return { name, dtype, shape, path, offset: dataOffset };
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;
@@ -55,33 +63,52 @@ async function readArray(root: string, path: string, file: string, part: string)
   }
 }
 
-/** Axis 0 counts the samples: of every array the same, and of at least one array with numbers in it. */
-function refuseUneven({ nSamples, inputs, labels }: SampleSet, parts: SampleParts): void {
-  const odd = inputs.find(({ shape }) => shape[0] !== nSamples);
-  if (odd) {
-    const findings: InputFinding[] = inputs.slice(0, MAX_FINDINGS).map(({ name, shape }) => ({
-      path: parts.inputs,
-      message: `${JSON.stringify(name)} has ${shape[0]} samples on axis 0`,
-    }));
-    throw new EmpError(
-      'invalid_request',
-      `${parts.inputs} must have the same number of samples on axis 0: ${JSON.stringify(inputs[0].name)} has ${nSamples}, ${JSON.stringify(odd.name)} has ${odd.shape[0]}`,
-      findings,
+/** At least one array must have numbers in it, for several samples or for one. */
+function refuseEmpty(inputs: readonly ArrayFile[], parts: SampleParts): void {
+  const [first] = inputs;
+  if (inputs.every(({ shape }) => shape.length === 0))
+    throw badPart(
+      parts.inputs,
+      `${JSON.stringify(`${first.name}${SUFFIX}`)}: is a single number: axis 0 must count the samples`,
     );
-  }
   // Without numbers a file of some bytes could claim any number of samples.
-  if (inputs.every(({ shape }) => elementCount(shape) === 0)) {
-    const [{ name, shape }] = inputs;
-    throw badPart(parts.inputs, `is an empty set: ${JSON.stringify(name)} has shape [${shape.join(', ')}]`);
-  }
-  if (labels && labels.shape[0] !== nSamples) {
-    const uneven = `has labels for ${labels.shape[0]} samples, ${parts.inputs} has ${nSamples}`;
+  if (inputs.every(({ shape }) => elementCount(shape) === 0))
+    throw badPart(
+      parts.inputs,
+      `is an empty set: ${JSON.stringify(first.name)} has shape [${first.shape.join(', ')}]`,
+    );
+}
+
+/**
+ * How many samples there are, null where only the model's axes tell: a number that every array has on an axis, unless it is a single number or has what one sample has.
+ * @throws EmpError invalid_labels for labels that no array has as many samples as
+ */
+function countSamples(
+  inputs: readonly ArrayFile[],
+  labels: ArrayFile | null,
+  parts: SampleParts,
+): number | null {
+  const arrays = inputs.filter(({ shape }) => shape.length > 0);
+  const firsts = new Set(arrays.map(({ shape }) => shape[0]));
+  const counting = arrays.map(({ shape }) => new Set(shape)).filter((sizes) => !sizes.has(1));
+  const shared = [...(counting[0] ?? firsts)].filter((size) => counting.every((sizes) => sizes.has(size)));
+  const sizes = shared.length > 0 ? shared : arrays.flatMap(({ shape }) => shape);
+  const counted = labels ? sizes.filter((size) => labels.shape.includes(size)) : shared;
+  if (labels && counted.length === 0) {
+    const uneven = `has labels for ${labels.shape[0]} samples, ${parts.inputs} has ${arrays[0].shape[0]}`;
     throw badPart(parts.labels, uneven, 'invalid_labels');
   }
+  const likely = counted.filter((size) => firsts.has(size));
+  return shared.length > 0 && likely.length === 1 ? likely[0] : null;
 }
 
 /** Whether they go with the model's output is for the job to find out. */
-function refuseUnusable({ dtype, shape }: ArrayFile, part: string): void {
+function refuseUnusable({ name, dtype, shape }: ArrayFile, part: string): void {
+  if (shape.length === 0)
+    throw badPart(
+      part,
+      `${JSON.stringify(`${name}${SUFFIX}`)}: is a single number: axis 0 must count the samples`,
+    );
   const unusable = !LABEL_DTYPES.test(dtype)
     ? `is ${dtype}: labels are integers or floats, as labels.astype('<i8') makes them`
     : elementCount(shape) === 0

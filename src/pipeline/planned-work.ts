@@ -1,6 +1,6 @@
 import { elementCount } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
-import type { PruneInput } from './prune-job.ts';
+import type { UsedInput } from './prune-job.ts';
 import { MAX_EVALUATIONS } from './search.ts';
 
 /** Scores are read about twice before they are decided and once to be written, and what was written is hashed. */
@@ -11,7 +11,7 @@ const READINGS = 4;
  * @param repairPasses over the calibration data, that the repairs of one model take
  */
 export function plannedWork(
-  { identity: { sizeBytes }, recipe, calibration, evaluation }: PruneInput,
+  { identity: { sizeBytes }, recipe, calibration, evaluation }: UsedInput,
   repairPasses: number,
 ): number {
   const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
@@ -26,5 +26,5 @@ export function plannedWork(
 
 /** Elements of one sample over all inputs: a measure of work like bytes, whatever the dtype. */
 export function sampleWork({ inputs }: SampleSet): number {
-  return inputs.reduce((sum, { shape }) => sum + 4 * elementCount(shape.slice(1)), 0);
+  return inputs.reduce((sum, { shape, axis }) => sum + 4 * elementCount(shape.toSpliced(axis ?? 0, 1)), 0);
 }

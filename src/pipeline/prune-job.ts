@@ -1,5 +1,5 @@
 import type { CriterionContext } from '../criteria/context.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
+import type { GivenSamples, SampleSet } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { UnusedInput } from '../recipe/needs.ts';
@@ -13,9 +13,9 @@ export interface PruneInput {
   /** The client's arrays, of criterion `scores`. */
   readonly scores: readonly ScoreArray[] | null;
   /** What data-driven criteria run the model on. */
-  readonly calibration: SampleSet | null;
+  readonly calibration: GivenSamples | null;
   /** What dense and pruned model are measured on. */
-  readonly evaluation: SampleSet | null;
+  readonly evaluation: GivenSamples | null;
   readonly recipe: Recipe;
   /** An empty folder: it receives the pruned model, `masks.safetensors`, `report.json` and `report.html`. */
   readonly outputDirectory: string;
@@ -23,6 +23,12 @@ export interface PruneInput {
   readonly runtime: RuntimeSettings;
   /** Elements read at a time, a multiple of 4096. The result does not depend on it. */
   readonly chunkElements?: number;
+}
+
+/** What a job works on: without what the recipe has no use for, and samples as the model takes them. */
+export interface UsedInput extends PruneInput {
+  readonly calibration: SampleSet | null;
+  readonly evaluation: SampleSet | null;
 }
 
 /** What a report calls the model. */
@@ -35,8 +41,7 @@ export interface ModelIdentity {
 
 /** A job under way. */
 export interface PruneJob {
-  /** Without what the recipe has no use for. */
-  readonly input: PruneInput;
+  readonly input: UsedInput;
   readonly unused: readonly UnusedInput[];
   /** For files that exist only while the job runs. */
   readonly scratchDirectory: string;

@@ -1,7 +1,7 @@
 import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { isUsed, refuseUnmetNeeds, type UnusedInput, unusedInputs } from '../recipe/needs.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
-import type { PruneInput } from './prune-job.ts';
+import type { PruneInput, UsedInput } from './prune-job.ts';
 
 /**
  * Leaves out what the recipe has no use for, and gives samples the names of the model's inputs.
@@ -9,13 +9,14 @@ import type { PruneInput } from './prune-job.ts';
  */
 export async function usedInputs(
   given: PruneInput,
-): Promise<{ input: PruneInput; unused: readonly UnusedInput[] }> {
+): Promise<{ input: UsedInput; unused: readonly UnusedInput[] }> {
   const { model, recipe, scores, evaluation } = given;
   refuseUnmetNeeds(recipe, { ...given, inventory: model.inventory });
   const calibration = isUsed(recipe, 'calibration') ? given.calibration : null;
-  const input = { ...given, calibration, scores: isUsed(recipe, 'scores') ? scores : null };
+  const input = { ...given, scores: isUsed(recipe, 'scores') ? scores : null };
   const unused = unusedInputs(recipe, given);
-  if (!calibration && !evaluation) return { input, unused };
+  if (!calibration && !evaluation)
+    return { input: { ...input, calibration: null, evaluation: null }, unused };
   const expected = modelInputs(await readStoredGraph(model));
   return {
     input: {

@@ -52,12 +52,13 @@ export async function accumulateGrams(
 
   const fetches = [...outputs.values()];
   const sizes = patchSizes(requests);
-  const batchSize = await chooseBatchSize(denseSession, samples, fetches, signal, (results) =>
+  const bytesOf = (results: ReadonlyMap<string, Fetched>) =>
     [...outputs].reduce(
       (sum, [value, output]) => sum + (sizes.get(value) ?? 1) * (results.get(output)?.data.byteLength ?? 0),
       0,
-    ),
-  );
+    );
+  const own = dense.model.graph.outputs.map(({ name }) => name);
+  const batchSize = await chooseBatchSize(denseSession, samples, fetches, signal, bytesOf, own);
   const accumulators = graphs.flatMap(({ gram, cross, sums }) => [gram, cross, sums]);
   let totals = new Map<string, Fetched>(accumulators.map(({ output, shape }) => [output, zeros(shape)]));
   for await (const batch of readBatches(samples, batchSize, signal)) {

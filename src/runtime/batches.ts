@@ -1,9 +1,12 @@
 import { EmpError } from '../core/errors.ts';
 import { type FileSource, openFileSource } from '../formats/file-source.ts';
+import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import { byteWidth, toFloat64, viewNumbers } from '../formats/numbers.ts';
-import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import type { ArrayFile, ConstantArray, SampledArray, SampleSet } from '../formats/sample-set.ts';
 import type { OnnxInput } from '../graph/interface.ts';
+import { findSampleAxis } from '../graph/label-layout.ts';
+import { axisToFront, repeatAlong, stridesAbout } from './along-axis.ts';
 import type { Feeds, ModelSession } from './session.ts';
 
 /** Enough to keep the cores busy; more only costs memory. */
@@ -30,18 +33,25 @@ export async function* readBatches(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   await using files = new AsyncDisposableStack();
-  const open = async (array: ArrayFile) => ({ array, source: files.use(await openFileSource(array.path)) });
-  const inputs = [];
+  const open = async <A extends ArrayFile>(array: A) => ({
+    array,
+    source: files.use(await openFileSource(array.path)),
+  });
+  const inputs: OpenArray<SampledArray>[] = [];
   for (const array of samples.inputs) inputs.push(await open(array));
+  const constants: Awaited<ReturnType<typeof readWhole>>[] = [];
+  for (const array of samples.constants ?? []) constants.push(await readWhole(await open(array)));
   const labels = samples.labels && (await open(samples.labels));
   for (let start = 0; start < samples.nSamples; start += batchSize) {
     signal.throwIfAborted();
     const count = Math.min(batchSize, samples.nSamples - start);
     const feeds = new Map<string, Fetched>();
     for (const { array, source } of inputs)
-      feeds.set(array.name, await readRows(array, source, start, count));
-    const read = labels && (await readRows(labels.array, labels.source, start, count));
-    yield { start, count, feeds, labels: read && toFloat64(read.data) };
+      feeds.set(array.name, await readSamples(array, source, start, count));
+    for (const { name, fetched, repeatedAxis } of constants)
+      feeds.set(name, repeatedAxis === null ? fetched : repeatAlong(fetched, repeatedAxis, count));
+    const read = labels && (await readSamples(labels.array, labels.source, start, count));
+    yield { start, count, feeds, labels: read && toFloat64(axisToFront(read, labels.array.axis ?? 0).data) };
   }
 }
 
@@ -55,22 +65,25 @@ export async function readFirstBatch(
   throw new EmpError('samples_mismatch', 'there are no samples');
 }
 
-/** A batch of `count` copies of a batch's first sample. */
-export function repeatFirst({ start, count: of, feeds, labels }: Batch, count: number): Batch {
-  const repeated = [...feeds].map(([name, { dtype, shape, data }]): [string, Fetched] => {
-    const first = data.subarray(0, data.length / of);
-    const rows = new (data.constructor as new (length: number) => typeof data)(first.length * count);
-    for (let row = 0; row < count; row++) rows.set(first as never, row * first.length);
-    return [name, { dtype, shape: [count, ...shape.slice(1)], data: rows }];
+/** A batch of `count` copies of a batch of one sample. */
+export function repeatSample({ start, feeds, labels }: Batch, count: number, samples: SampleSet): Batch {
+  const axes = new Map([
+    ...samples.inputs.map(({ name, axis = 0 }): [string, number | null] => [name, axis]),
+    ...(samples.constants ?? []).map(({ name, repeatedAxis }): [string, number | null] => [
+      name,
+      repeatedAxis,
+    ]),
+  ]);
+  const repeated = [...feeds].map(([name, fed]): [string, Fetched] => {
+    const axis = axes.get(name) ?? null;
+    return [name, axis === null ? fed : repeatAlong(fed, axis, count)];
   });
-  const label = labels?.subarray(0, labels.length / of);
   return {
     start,
     count,
     feeds: new Map(repeated),
-    labels: label
-      ? Float64Array.from({ length: label.length * count }, (_, i) => label[i % label.length])
-      : null,
+    labels:
+      labels && Float64Array.from({ length: labels.length * count }, (_, i) => labels[i % labels.length]),
   };
 }
 
@@ -93,30 +106,69 @@ export async function runBatch(
   }
 }
 
+/** How many samples go at a time, and what the model gives of one and of two, where that was asked to find out. */
+export interface BatchPlan {
+  readonly size: number;
+  readonly ofOne: ReadonlyMap<string, Fetched> | null;
+  readonly ofTwo: ReadonlyMap<string, Fetched> | null;
+}
+
 /**
  * Samples of one batch: the model's fixed number where it has one, else as many as stay within 64, 4 MB of inputs and 16 MB of
- * outputs, by a run on the first sample. It depends on the model and the data alone, so that sums come out the same everywhere.
+ * outputs, by a run on the first sample; one at a time where the model fails on two of it, or no output follows their number: it may take the second for more of the first. It depends on the model and the data alone, so that sums come out the same everywhere.
  * @param outputBytes what the fetched outputs stand for: their own bytes, or those of what they are sums of
+ * @param outputs the model's own, of which one must follow the samples; the fetched ones unless given
  * @throws EmpError samples_mismatch where the samples do not make up whole batches of the fixed number, model_run_failed
  */
-export async function chooseBatchSize(
+export async function planBatches(
   session: ModelSession,
   samples: SampleSet,
   fetches: readonly string[],
   signal: AbortSignal,
   outputBytes: (outputs: ReadonlyMap<string, Fetched>) => number = byteLength,
-): Promise<number> {
+  outputs: readonly string[] = fetches,
+): Promise<BatchPlan> {
   const sample = await readFirstBatch(samples, 1, signal);
   const fixed = fixedBatchSize(session.inputs, samples);
-  if (fixed !== null) return fixed;
-  const outputs = await runBatch(session, sample, fetches);
+  if (fixed !== null) return { size: fixed, ofOne: null, ofTwo: null };
+  const tensors = new Set(session.outputs.filter(({ dtype }) => dtype !== 'other').map(({ name }) => name));
+  const own = outputs.filter((name) => tensors.has(name));
+  const wanted = [...new Set([...fetches, ...own])];
+  const ofOne = await runBatch(session, sample, wanted);
   const size = Math.min(
     MAX_BATCH_SAMPLES,
     samples.nSamples,
     Math.floor(MAX_BATCH_INPUT_BYTES / byteLength(sample.feeds)),
-    Math.floor(MAX_BATCH_OUTPUT_BYTES / outputBytes(outputs)),
+    Math.floor(MAX_BATCH_OUTPUT_BYTES / outputBytes(ofOne)),
   );
-  return Math.max(1, size);
+  if (size < 2) return { size: 1, ofOne, ofTwo: null };
+  const two = repeatSample(sample, 2, samples);
+  const ofTwo = await tryOnTwo(() => session.run(two.feeds, wanted));
+  const isFollowed =
+    ofTwo !== null &&
+    (own.length === 0 || own.some((name) => followsSamples(ofOne.get(name), ofTwo.get(name))));
+  return isFollowed ? { size, ofOne, ofTwo } : { size: 1, ofOne, ofTwo: null };
+}
+
+/** Whether an output of two samples has two where one has one, or twice as many rows. */
+function followsSamples(one: Fetched | undefined, two: Fetched | undefined): boolean {
+  if (one === undefined || two === undefined) return false;
+  return findSampleAxis([one.shape, two.shape], [1, 2]) !== null || two.shape[0] === 2 * one.shape[0];
+}
+
+/** The size that `planBatches` has. */
+export async function chooseBatchSize(...given: Parameters<typeof planBatches>): Promise<number> {
+  return (await planBatches(...given)).size;
+}
+
+/** What a run on several samples gives; null where the model fails, for there are some that have a batch of 1 inside whatever they declare. */
+export async function tryOnTwo<T>(run: () => Promise<T>): Promise<T | null> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof EmpError && error.code === 'model_run_failed') return null;
+    throw error;
+  }
 }
 
 /**
@@ -127,39 +179,61 @@ export function fixedBatchSize(
   inputs: readonly Pick<OnnxInput, 'name' | 'dims'>[],
   samples: SampleSet,
 ): number | null {
-  const fixed = inputs
-    .filter(({ name }) => samples.inputs.some((input) => input.name === name))
-    .filter(({ dims }) => typeof dims?.[0] === 'number');
+  const axes = new Map(samples.inputs.map(({ name, axis = 0 }) => [name, axis]));
+  if ([...axes.values()].includes(null)) return 1;
+  const fixed = inputs.flatMap(({ name, dims }) => {
+    const size = dims?.[axes.get(name) ?? -1];
+    return typeof size === 'number' ? [{ name, dims, size }] : [];
+  });
   if (fixed.length === 0) return null;
-  const [{ name, dims }] = fixed;
-  const size = Number(dims?.[0]);
-  const other = fixed.find((input) => input.dims?.[0] !== size);
+  const [{ name, dims, size }] = fixed;
+  const other = fixed.find((input) => input.size !== size);
   if (other)
     throw new EmpError(
       'samples_mismatch',
-      `the model takes ${size} samples at a time of input '${name}' and ${other.dims?.[0]} of '${other.name}'; axis 0 of every input must count the samples`,
+      `the model takes ${size} samples at a time of input '${name}' and ${other.size} of '${other.name}'; all inputs must count the same`,
     );
   if (size === 0 || samples.nSamples % size !== 0)
     throw new EmpError(
       'samples_mismatch',
-      `input '${name}' is fixed to ${size} samples at a time (shape [${dims}]), and ${samples.nSamples} samples do not make up whole batches; give a multiple of ${size}, or export the model with a dynamic axis 0`,
+      `input '${name}' is fixed to ${size} samples at a time (shape [${dims}]), and ${samples.nSamples} samples do not make up whole batches; give a multiple of ${size}, or export the model with a dynamic axis ${axes.get(name)}`,
     );
   return size;
 }
 
-/** Rows `[start, start + count)` of axis 0. */
-async function readRows(
-  array: ArrayFile,
+/** An array with the file that it lies in. */
+interface OpenArray<A> {
+  readonly array: A;
+  readonly source: FileSource;
+}
+
+async function readWhole({ array, source }: OpenArray<ConstantArray>) {
+  const { name, dtype, shape, offset, repeatedAxis } = array;
+  const bytes = await source.read(offset, offset + elementCount(shape) * byteWidth(dtype));
+  const fetched: Fetched = { dtype, shape, data: viewNumbers(bytes.buffer as ArrayBuffer, dtype) };
+  return { name, fetched, repeatedAxis };
+}
+
+/** Samples `[start, start + count)`, as the model takes them. */
+async function readSamples(
+  { dtype, shape, offset, axis = 0 }: SampledArray,
   source: FileSource,
   start: number,
   count: number,
 ): Promise<Fetched> {
-  const { dtype } = array;
-  const inner = array.shape.slice(1);
-  const rowByteLength = inner.reduce((product, size) => product * size, byteWidth(dtype));
-  const from = array.offset + start * rowByteLength;
-  const bytes = await source.read(from, from + count * rowByteLength);
-  return { dtype, shape: [count, ...inner], data: viewNumbers(bytes.buffer as ArrayBuffer, dtype) };
+  const place = axis ?? 0;
+  const { outer, inner } = stridesAbout(shape, place, dtype);
+  const fed = axis === null ? shape.slice(1) : shape.with(place, count);
+  const blockAt = (block: number) => offset + (block * shape[place] + start) * inner;
+  if (outer === 1) {
+    const bytes = await source.read(blockAt(0), blockAt(0) + count * inner);
+    return { dtype, shape: fed, data: viewNumbers(bytes.buffer as ArrayBuffer, dtype) };
+  }
+  const bytes = new Uint8Array(outer * count * inner);
+  for (let block = 0; block < outer; block++) {
+    bytes.set(await source.read(blockAt(block), blockAt(block) + count * inner), block * count * inner);
+  }
+  return { dtype, shape: fed, data: viewNumbers(bytes.buffer, dtype) };
 }
 
 function byteLength(tensors: ReadonlyMap<string, Fetched>): number {

@@ -6,7 +6,7 @@ import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { appendSums, type Channels, type Reduction } from '../graph/passes/append-sums.ts';
 import type { Activations } from '../graph/weights/weights.ts';
-import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from './batches.ts';
+import { type Batch, nameSamples, planBatches, readBatches, runBatch } from './batches.ts';
 import type { ModelRun } from './model-run.ts';
 import { openSession } from './session.ts';
 import { splitPasses } from './split-passes.ts';
@@ -50,7 +50,7 @@ interface Capture {
 /**
  * Sums over the activations of inner values, in the order of `requests`. The model runs with reductions appended to its graph, in float64, so
  * that activations never leave onnxruntime; what does not fit one pass over the samples is captured in several.
- * @throws EmpError non_finite_activation naming the value and the samples, and what `openSession` and `chooseBatchSize` throw
+ * @throws EmpError non_finite_activation naming the value and the samples, and what `openSession` and `planBatches` throw
  */
 export async function captureSums(
   model: OnnxModel,
@@ -89,13 +89,22 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
   await using scratch = await makeScratchFolder(scratchDirectory, 'capture-');
   const path = await writeAppended(context.model, appendix.toBytes(), scratch.path);
   await using session = await openSession(path, runtime);
-  const batchSize = await chooseBatchSize(session, samples, names, signal, (results) =>
-    Math.max(...fetched.map(({ size }) => countOf(results.get(size)) * Float64Array.BYTES_PER_ELEMENT)),
-  );
+  const bytesOf = (results: ReadonlyMap<string, Fetched>) =>
+    Math.max(...fetched.map(({ size }) => countOf(results.get(size)) * Float64Array.BYTES_PER_ELEMENT));
+  const outputs = model.graph.outputs.map(({ name }) => name);
+  const plan = await planBatches(session, samples, names, signal, bytesOf, outputs);
+  const { size: batchSize, ofOne, ofTwo } = plan;
+  // A value that is the same however many samples there are, such as embeddings of positions, counts once for each of them.
+  const isShared = (size: string) =>
+    ofOne !== null &&
+    ofTwo !== null &&
+    countOf(ofOne.get(size)) > 0 &&
+    countOf(ofTwo.get(size)) === countOf(ofOne.get(size));
+  const shared = new Set(fetched.flatMap(({ size }) => (isShared(size) ? [size] : [])));
   for await (const batch of readBatches(samples, batchSize, signal)) {
     const results = await runBatch(session, batch, names);
     for (const { capture, sums, size } of fetched) {
-      accumulate(capture, results.get(sums), results.get(size), batch);
+      accumulate(capture, results.get(sums), results.get(size), shared.has(size) ? batch.count : 1, batch);
     }
     context.onSamples(batch.count);
   }
@@ -105,6 +114,7 @@ function accumulate(
   capture: Capture,
   batchSums: Fetched | undefined,
   size: Fetched | undefined,
+  times: number,
   batch: Batch,
 ): void {
   const { sums, request } = capture;
@@ -114,7 +124,7 @@ function accumulate(
   }
   let total = 0;
   for (let feature = 0; feature < sums.length; feature++) {
-    sums[feature] += values[feature];
+    sums[feature] += times * values[feature];
     total += values[feature];
   }
   if (!Number.isFinite(total)) {
@@ -122,7 +132,7 @@ function accumulate(
     const message = `the ${side} of its layer (value ${activations.value}) has NaN, infinite or too large numbers for ${nameSamples(batch)}`;
     throw new EmpError('non_finite_activation', `${tensor}: ${message}`, [{ path: tensor, message }]);
   }
-  capture.count += countOf(size) / sums.length;
+  capture.count += (times * countOf(size)) / sums.length;
 }
 
 /** The number that a fetched `Size` is. */

@@ -1,23 +1,19 @@
 import { EmpError } from '../core/errors.ts';
+import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
-import type { ArrayFile, SampleSet } from '../formats/sample-set.ts';
+import type { SampleSet } from '../formats/sample-set.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
-import type { LossKind } from '../graph/label-layout.ts';
+import { findLabelAxis, type Labels, type LossKind, shapeBySample } from '../graph/label-layout.ts';
 import { chooseOutput } from '../graph/measured-output.ts';
-import {
-  type Batch,
-  chooseBatchSize,
-  nameSamples,
-  readBatches,
-  readFirstBatch,
-  runBatch,
-} from './batches.ts';
+import { axisToFront } from './along-axis.ts';
+import { type Batch, nameSamples, readBatches, readFirstBatch, runBatch } from './batches.ts';
 import { Drift } from './drift.ts';
 import { LabelScores, type StandardErrors } from './label-scores.ts';
 import { findLabelledOutput, type LabelledOutput, openLabelled } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
 import { allFinite, type Floats, type Metrics, NOT_MEASURED, SMALLEST, toFloats } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
+import { planRuns } from './plan-runs.ts';
 import { type ModelSession, openSession, type SessionOptions } from './session.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
@@ -36,6 +32,8 @@ interface Setup extends EvaluatorContext {
   /** Name of the output measured. */
   readonly output: string;
   readonly batchSize: number;
+  /** The axis of the output that counts samples; null where the output of one has none. */
+  readonly outputAxis: number | null;
 }
 
 /** What pruned models are compared with: the scores of every sample, or the model itself. */
@@ -80,24 +78,28 @@ export class Evaluator implements AsyncDisposable {
     await using opened = new AsyncDisposableStack();
     const session = opened.use(await openSession(mainPath(dense), context.runtime));
     const output = chooseOutput(session.outputs);
-    const batchSize = await chooseBatchSize(session, samples, [output], context.signal);
-    const setup = { ...context, output, batchSize };
+    const run = await planRuns(session, samples, output, context.signal);
+    const setup = { ...context, output, ...run };
     if (samples.labels === null) {
       const nPositions = await countPositions(session, setup);
       const evaluator = new Evaluator(setup, { session }, nPositions);
       opened.move(); // the evaluator keeps the session
       return evaluator;
     }
-    const labelled = await holdAgainstLabels(session, samples.labels, setup);
+    const axis = findLabelAxis(samples.labels, samples.nSamples, run.outputAxis);
+    const labels = { ...samples.labels, axis };
+    const labelledSetup = { ...setup, samples: { ...samples, labels } };
+    const shape = shapeBySample(labels.shape, axis);
+    const labelled = await holdAgainstLabels(session, { dtype: labels.dtype, shape }, labelledSetup);
     const scores =
       labelled.appendix === null
-        ? await scoreLabels(session, labelled, setup)
-        : await scoreModel(dense, labelled, setup);
+        ? await scoreLabels(session, labelled, labelledSetup)
+        : await scoreModel(dense, labelled, labelledSetup);
     if (scores.nPositions === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
     if (scores.firstNonFinite !== null) throw notFinite(labelled.title, scores.firstNonFinite);
     if (scores.metrics.loss === null)
       throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
-    return new Evaluator(setup, { scores, labelled }, scores.nPositions);
+    return new Evaluator(labelledSetup, { scores, labelled }, scores.nPositions);
   }
 
   /** Measures a model that has the dense one's inputs and outputs; outputs that are not finite give null. */
@@ -134,25 +136,19 @@ export class Evaluator implements AsyncDisposable {
 /** How the labels go with the output, by the shape that it has of the first batch. */
 async function holdAgainstLabels(
   session: ModelSession,
-  labels: ArrayFile,
+  labels: Labels,
   setup: Setup,
 ): Promise<LabelledOutput> {
-  const { samples, output, model } = setup;
-  if (labels.shape[0] !== samples.nSamples) {
-    throw new EmpError(
-      'samples_mismatch',
-      `there are ${samples.nSamples} samples and labels [${labels.shape}]`,
-    );
-  }
+  const { samples, output, outputAxis, model } = setup;
   const batch = await readFirstBatch(samples, setup.batchSize, setup.signal);
   const { shape } = await runMeasured(session, batch, output);
-  if (shape[0] !== batch.count) {
+  if (outputAxis === null ? batch.count !== 1 : shape[outputAxis] !== batch.count) {
     throw new EmpError(
       'samples_mismatch',
-      `output '${output}' of ${batch.count} samples has shape [${shape}]: axis 0 must count the samples`,
+      `output '${output}' of ${batch.count} samples has shape [${shape}]: an axis must count the samples`,
     );
   }
-  return findLabelledOutput(model, output, shape, labels);
+  return findLabelledOutput(model, output, shape, outputAxis, labels);
 }
 
 async function scoreModel(model: StoredModel, labelled: LabelledOutput, setup: Setup): Promise<LabelScores> {
@@ -162,8 +158,8 @@ async function scoreModel(model: StoredModel, labelled: LabelledOutput, setup: S
 
 async function scoreLabels(
   session: ModelSession,
-  { layout, fetched: name, isProbabilities, title }: LabelledOutput,
-  { samples, batchSize, signal, onSamples }: Setup,
+  { layout, fetched: name, isProbabilities, title, shape }: LabelledOutput,
+  { samples, batchSize, outputAxis, signal, onSamples }: Setup,
 ): Promise<LabelScores> {
   const scores = new LabelScores(samples.nSamples, layout);
   for await (const batch of readBatches(samples, batchSize, signal)) {
@@ -175,8 +171,12 @@ async function scoreLabels(
         `${title} has shape [${fetched.shape}] for ${nameSamples(batch)}, other than for the first samples`,
       );
     }
+    // What is fetched may be the output in another shape.
+    const ordered = outputAxis
+      ? axisToFront({ ...fetched, shape: shape.with(outputAxis, batch.count) }, outputAxis)
+      : fetched;
     scores.add({
-      numbers: toFloats(fetched),
+      numbers: toFloats(ordered),
       labels,
       start: batch.start,
       smallestProbability: isProbabilities ? SMALLEST[fetched.dtype] : null,
@@ -191,7 +191,7 @@ async function measureDrift(dense: ModelSession, pruned: ModelSession, setup: Se
   for await (const batch of readBatches(setup.samples, setup.batchSize, setup.signal)) {
     const expected = await runMeasured(dense, batch, setup.output);
     const numbers = toFloats(expected);
-    refuseNonFinite(numbers, batch, setup.output);
+    refuseNonFinite(expected, numbers, batch, setup);
     const changed = await runMeasured(pruned, batch, setup.output);
     if (`${changed.shape}` !== `${expected.shape}`) {
       throw new EmpError(
@@ -224,10 +224,16 @@ function classesOf({ shape }: Fetched): number {
   return shape.length > 1 ? shape[shape.length - 1] : 1;
 }
 
-function refuseNonFinite(numbers: Floats, { start, count }: Batch, output: string): void {
+function refuseNonFinite(
+  { shape }: Fetched,
+  numbers: Floats,
+  { start, count }: Batch,
+  { output, outputAxis }: Setup,
+): void {
   if (allFinite(numbers, 0, numbers.length)) return;
   const index = numbers.findIndex((value) => !Number.isFinite(value));
-  throw notFinite(`output '${output}'`, `sample ${start + Math.floor((index / numbers.length) * count)}`);
+  const perSample = outputAxis ? elementCount(shape.slice(outputAxis + 1)) : numbers.length / count;
+  throw notFinite(`output '${output}'`, `sample ${start + (Math.floor(index / perSample) % count)}`);
 }
 
 function notFinite(title: string, place: string): EmpError {

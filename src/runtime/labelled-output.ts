@@ -4,7 +4,7 @@ import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import { chooseLoss, type LabelLayout, type Labels, layOut } from '../graph/label-layout.ts';
+import { chooseLoss, type LabelLayout, type Labels, layOut, shapeBySample } from '../graph/label-layout.ts';
 import { findFinalNode } from '../graph/measured-output.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import type { ModelRun } from './model-run.ts';
@@ -19,6 +19,8 @@ export interface LabelledOutput {
   readonly title: string;
   /** The model ends in Softmax: the numbers are probabilities of classes, no logits. */
   readonly isProbabilities: boolean;
+  /** Of the output in a run. */
+  readonly shape: readonly number[];
   /** To stand behind the `.onnx` file; null where nothing is added. */
   readonly appendix: Uint8Array | null;
 }
@@ -27,21 +29,26 @@ export interface LabelledOutput {
  * How labels are held against an output: as `chooseLoss` says, by the graph of the model. For binary cross-entropy logits are needed: onnxruntime's
  * float32 Sigmoid is exact to 1e-7 in all and 0 from -18 on, which as a loss is off by a fifth or infinite.
  * @param shape of the output in a run
+ * @param sampleAxis of it, null where it is of one sample and has none
+ * @param labels axis 0 the samples
  * @throws EmpError samples_mismatch; unsupported_model for a Sigmoid whose logits lie in a function
  */
 export async function findLabelledOutput(
   stored: StoredModel,
   name: string,
   shape: readonly number[],
+  sampleAxis: number | null,
   labels: Labels,
 ): Promise<LabelledOutput> {
   const model = await readStoredGraph(stored);
   const final = findFinalNode(model, name);
-  const loss = chooseLoss({ name, shape, finalOp: final?.op ?? null }, labels);
-  const layout = layOut(loss, shape, labels);
-  if (loss === 'binary_cross_entropy' && final !== null) return readingLogits(model, name, final, layout);
+  const bySample = shapeBySample(shape, sampleAxis);
+  const loss = chooseLoss({ name, shape: bySample, finalOp: final?.op ?? null }, labels);
+  const layout = layOut(loss, bySample, labels);
+  if (loss === 'binary_cross_entropy' && final !== null)
+    return { ...readingLogits(model, name, final), layout, shape };
   const isProbabilities = loss === 'cross_entropy' && final?.op === 'Softmax';
-  return { layout, fetched: name, title: `output '${name}'`, isProbabilities, appendix: null };
+  return { layout, fetched: name, title: `output '${name}'`, isProbabilities, shape, appendix: null };
 }
 
 /** Opens a model so that `output.fetched` can be fetched; a copy in the scratch folder is removed again at once. Throws as `openSession`. */
@@ -59,8 +66,7 @@ function readingLogits(
   model: OnnxModel,
   name: string,
   { inputs: [logits], label }: OnnxNode,
-  layout: LabelLayout,
-): LabelledOutput {
+): Omit<LabelledOutput, 'layout' | 'shape'> {
   if (!logits || model.graph.find(logits.name) === null) {
     throw new EmpError(
       'unsupported_model',
@@ -72,5 +78,5 @@ function readingLogits(
   const fetched = appendix.op('Cast', [logits.name], { to: TensorProto_DataType.DOUBLE });
   appendix.output(fetched, TensorProto_DataType.DOUBLE);
   const title = `what output '${name}' is the Sigmoid of`;
-  return { layout, fetched, title, isProbabilities: false, appendix: appendix.toBytes() };
+  return { fetched, title, isProbabilities: false, appendix: appendix.toBytes() };
 }

@@ -1,7 +1,7 @@
 import type { OnnxInput } from '../graph/interface.ts';
 
 /** What an open axis counts, as far as its place and its name tell. */
-type AxisKind = 'batch' | 'sequence' | 'image';
+export type AxisKind = 'batch' | 'sequence' | 'image';
 
 /** A size in each of two runs. */
 type SizePair = readonly [first: number, second: number];
@@ -32,6 +32,11 @@ const NAMES: readonly (readonly [AxisKind, RegExp])[] = [
   ['image', /height|width|^(h|w)$/i],
 ];
 
+/** What a name says that an axis counts, null where it says nothing. */
+export function kindOfName(name: string): AxisKind | null {
+  return NAMES.find(([, pattern]) => pattern.test(name))?.[0] ?? null;
+}
+
 /** Channels of an image whose axis for them is the last. */
 const MAX_CHANNELS = 4;
 
@@ -51,6 +56,23 @@ interface AxisSize {
   readonly open: readonly number[];
 }
 
+/** An axis of an input. */
+export interface AxisPlace {
+  readonly name: string;
+  readonly axis: number;
+}
+
+/** Sizes of open axes that are taken to hang on those of others, whatever they are called. */
+export interface AxisTies {
+  /** Inputs whose axes without a name are not those of other inputs in the same place. */
+  readonly caches: ReadonlySet<string>;
+  readonly ties: readonly {
+    readonly place: AxisPlace;
+    readonly parts: readonly AxisPlace[];
+    readonly fixed: number;
+  }[];
+}
+
 /** The axes of a model's inputs that are open, and the sizes that they may have. */
 export class OpenAxes {
   readonly #groups = new Map<string, AxisGroup>();
@@ -58,10 +80,25 @@ export class OpenAxes {
   readonly #sizes = new Map<string, readonly AxisSize[]>();
 
   /** Takes inputs whose rank is known. */
-  constructor(inputs: readonly OnnxInput[]) {
-    for (const input of inputs) {
-      const sizes = (input.dims ?? []).map((_, axis) => this.#sizeOf(input, axis));
-      this.#sizes.set(input.name, sizes);
+  constructor(inputs: readonly OnnxInput[], { caches, ties }: AxisTies = { caches: new Set(), ties: [] }) {
+    const keyOf = ({ name, axis }: AxisPlace) => `${axis} ${name}`;
+    const tied = new Map(ties.map((tie) => [keyOf(tie.place), tie]));
+    const byName = new Map(inputs.map((input) => [input.name, input]));
+    const sizeOf = (place: AxisPlace): AxisSize => {
+      const tie = tied.get(keyOf(place));
+      const input = byName.get(place.name);
+      if (tie === undefined) return input ? this.#sizeOf(input, place.axis, caches) : { fixed: 0, open: [] };
+      const sizes = tie.parts.map(sizeOf);
+      return {
+        fixed: sizes.reduce((sum, { fixed }) => sum + fixed, tie.fixed),
+        open: sizes.flatMap(({ open }) => open),
+      };
+    };
+    for (const { name, dims } of inputs) {
+      this.#sizes.set(
+        name,
+        (dims ?? []).map((_, axis) => sizeOf({ name, axis })),
+      );
     }
   }
 
@@ -99,20 +136,22 @@ export class OpenAxes {
     return [...new Map(choices.map((choice) => [JSON.stringify(choice), choice])).values()];
   }
 
-  #sizeOf(input: OnnxInput, axis: number): AxisSize {
+  #sizeOf(input: OnnxInput, axis: number, caches: ReadonlySet<string>): AxisSize {
     const dim = input.dims?.[axis] ?? null;
     if (typeof dim === 'number') return { fixed: dim, open: [] };
-    const place = kindOfPlace(input, axis);
+    const isCache = caches.has(input.name);
+    const found = kindOfPlace(input, axis);
+    const place = isCache && found === 'image' ? 'sequence' : found;
     if (dim === null || !/[a-z]/i.test(dim)) {
       // Batches are one, wherever they stand.
-      return { fixed: 0, open: [this.#group(place === 'batch' ? place : `${place} ${axis}`, place)] };
+      const key = place === 'batch' ? place : `${isCache ? 'cache ' : ''}${place} ${axis}`;
+      return { fixed: 0, open: [this.#group(key, place)] };
     }
     const terms = dim.split('+').map((term) => term.trim());
     const isNumber = (term: string) => terms.length > 1 && /^\d+$/.test(term);
     const names = terms.filter((term) => !isNumber(term));
     const fixed = terms.filter(isNumber).reduce((sum, term) => sum + Number(term), 0);
-    const kindOfName = (name: string) => NAMES.find(([, pattern]) => pattern.test(name))?.[0] ?? place;
-    return { fixed, open: names.map((name) => this.#group(`name ${name}`, kindOfName(name))) };
+    return { fixed, open: names.map((name) => this.#group(`name ${name}`, kindOfName(name) ?? place)) };
   }
 
   /** The index of a group, which is created where it is new. */

@@ -10,6 +10,7 @@ import { isHeld, type ObservedTrace, type SeenInput } from '../graph/observed-va
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { capturedValues } from '../graph/reads.ts';
 import { type StoredTensor, shapeOfStored } from '../graph/weights/constants.ts';
+import { tieCacheAxes } from './cache-axes.ts';
 import { OpenAxes } from './open-axes.ts';
 import { type ModelValue, openSession, type RuntimeSettings, UNOPTIMIZED } from './session.ts';
 import { INTEGER, type RunSetting, runTwice } from './size-trials.ts';
@@ -60,7 +61,7 @@ export async function traceShapes(
   const inputs = modelInputs(model);
   for (const input of inputs) checkFeedable(input);
   await using observer = await ValueObserver.open(proto, tensors, steady, open);
-  const axes = new OpenAxes(inputs);
+  const layouts = [new OpenAxes(inputs), ...tieCacheAxes(inputs).map((ties) => new OpenAxes(inputs, ties))];
   const hasIntegers = inputs.some(({ dtype }) => /int/.test(dtype ?? ''));
   const run = async (feedOf: (input: OnnxInput) => Fetched): Promise<Observation> => {
     const feeds = new Map(inputs.map((input) => [input.name, feedOf(input)]));
@@ -69,14 +70,12 @@ export async function traceShapes(
     const given = [...feeds].filter(([name]) => steadyInputs.has(name));
     return { shapes: new Map([...fed, ...shapes]), values: new Map([...given, ...values]) };
   };
-  const runOpen = ({ sizes, integer }: RunSetting) => {
-    const fed = axes.shapes(sizes);
-    return run(({ name, dtype }) => createFeed(dtype ?? '', fed.get(name) ?? [], integer));
-  };
+  const runOpen = ({ shapes, integer }: RunSetting) =>
+    run(({ name, dtype }) => createFeed(dtype ?? '', shapes.get(name) ?? [], integer));
   const isVaried = !inputs.some((input) => isHeld(input, seen?.get(input.name)?.shapes ?? null));
   const runs =
     (seen && isVaried && (await runAsSeen(seen, run, steadyInputs.size > 0))) ||
-    (await runTwice(axes, hasIntegers, runOpen, signal));
+    (await runTwice(layouts, hasIntegers, runOpen, signal));
   return createTrace(stored, inferred, runs);
 }
 

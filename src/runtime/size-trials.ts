@@ -1,9 +1,9 @@
 import { EmpError, type InputFinding } from '../core/errors.ts';
 import type { OpenAxes, SizeChoice } from './open-axes.ts';
 
-/** Sizes of the open axes, and what all integers that go in are. */
+/** The shapes that go in, by input, and what all integers in them are. */
 export interface RunSetting {
-  readonly sizes: readonly number[];
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly integer: number;
 }
 
@@ -16,12 +16,13 @@ const MAX_FINDINGS = 8;
 /**
  * Runs a model under two different sizes of all its open axes, whichever it takes. As a last resort some axes have the same size in both runs: a model that takes
  * no other has them fixed, whatever it says.
+ * @param layouts ways in which sizes may hang on each other, the likeliest first
  * @param hasIntegers whether integers go in
  * @param run one run; what it throws as `model_run_failed` tells that the model does not take these sizes
  * @throws EmpError unsupported_model with the first reason and the sizes tried; anything else that `run` throws
  */
 export async function runTwice<T>(
-  axes: OpenAxes,
+  layouts: readonly OpenAxes[],
   hasIntegers: boolean,
   run: (setting: RunSetting) => Promise<T>,
   signal: AbortSignal,
@@ -33,29 +34,40 @@ export async function runTwice<T>(
       return await run(setting);
     } catch (error) {
       if (!(error instanceof EmpError) || error.code !== 'model_run_failed') throw error;
-      failures.push({ path: describe(axes, setting), message: error.message });
+      failures.push({ path: describe(setting), message: error.message });
       return null;
     }
   };
-  let accepted: { choice: SizeChoice; integer: number; result: T } | null = null;
-  for (const { choice, integer } of listTries(axes, hasIntegers)) {
-    const first = await attempt({ sizes: choice.first, integer });
+  let accepted: (Try & { result: T }) | null = null;
+  for (const { axes, choice, integer } of listTries(layouts, hasIntegers)) {
+    const first = await attempt({ shapes: axes.shapes(choice.first), integer });
     if (first === null) continue;
-    const second = await attempt({ sizes: choice.second, integer });
+    const second = await attempt({ shapes: axes.shapes(choice.second), integer });
     if (second !== null) return [first, second];
-    accepted ??= { choice, integer, result: first };
+    accepted ??= { axes, choice, integer, result: first };
   }
   if (accepted === null) throw unrunnable(failures);
-  const { choice, integer, result } = accepted;
-  return [result, (await varyFewer(axes, choice, (sizes) => attempt({ sizes, integer }))) ?? result];
+  const { axes, choice, integer, result } = accepted;
+  const varied = await varyFewer(axes, choice, (sizes) => attempt({ shapes: axes.shapes(sizes), integer }));
+  return [result, varied ?? result];
 }
 
-function listTries(axes: OpenAxes, hasIntegers: boolean): { choice: SizeChoice; integer: number }[] {
-  const choices = axes.choices();
+interface Try {
+  readonly axes: OpenAxes;
+  readonly choice: SizeChoice;
+  readonly integer: number;
+}
+
+/** Every layout's likeliest choice, then every layout's next. */
+function listTries(layouts: readonly OpenAxes[], hasIntegers: boolean): Try[] {
+  const choices = layouts
+    .flatMap((axes) => axes.choices().map((choice, rank) => ({ axes, choice, rank })))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ axes, choice }) => ({ axes, choice }));
   const others = hasIntegers ? choices.slice(0, OTHER_INTEGER_TRIES) : [];
   return [
-    ...choices.map((choice) => ({ choice, integer: INTEGER })),
-    ...others.map((choice) => ({ choice, integer: OTHER_INTEGER })),
+    ...choices.map((each) => ({ ...each, integer: INTEGER })),
+    ...others.map((each) => ({ ...each, integer: OTHER_INTEGER })),
   ];
 }
 
@@ -82,8 +94,8 @@ async function varyFewer<T>(
 }
 
 /** `ids [2, 7], mask [2, 7]` */
-function describe(axes: OpenAxes, { sizes, integer }: RunSetting): string {
-  const shapes = [...axes.shapes(sizes)].map(([name, shape]) => `${name} [${shape.join(', ')}]`);
+function describe({ shapes: given, integer }: RunSetting): string {
+  const shapes = [...given].map(([name, shape]) => `${name} [${shape.join(', ')}]`);
   return shapes.join(', ') + (integer === INTEGER ? '' : `, all integers ${integer}`);
 }
 

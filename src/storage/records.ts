@@ -38,10 +38,11 @@ export interface ScoresRecord extends StoredRecord {
 /** Data to run a model on; where it lies is in `samples.json`. */
 export interface SamplesRecord extends StoredRecord {
   readonly kind: 'samples';
-  /** Of the lines `<sha256>  inputs/<name>` in name order, and of `<sha256>  labels` where there are labels. */
+  /** Of the lines `<sha256>  inputs/<name>`, `<sha256>  constants/<name>` and `<sha256>  labels`, in name order. */
   readonly sha256: string;
   readonly size_bytes: number;
-  readonly n_samples: number;
+  /** Null where only a model tells which axes count the samples. */
+  readonly n_samples: number | null;
   readonly labels: Omit<ArrayRecord, 'name'> | null;
 }
 

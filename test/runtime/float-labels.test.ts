@@ -446,17 +446,32 @@ describe('evaluation and gradients', () => {
     }
   });
 
-  test('refuse an output whose axis 0 counts something else', async () => {
-    const model = await write({ tail: [node('Transpose', ['z'], ['y'], { perm: [1, 0] })], shape: ['m'] });
-    const samples = await samplesOf(await floatsOf(new Array(SAMPLES * OUTPUTS).fill(0), [SAMPLES, OUTPUTS]));
-    await assert.rejects(open(model, samples), {
-      code: 'samples_mismatch',
-      message: "output 'y' of 64 samples has shape [3,64]: axis 0 must count the samples",
+  test('take an output that counts samples on its last axis', async () => {
+    const tail = [node('Transpose', ['z'], ['y'], { perm: [1, 0] })];
+    const model = await write({ tail, shape: ['m'] });
+    const labels = random(SAMPLES * OUTPUTS, 6);
+    const samples = await samplesOf(await floatsOf(labels, [SAMPLES, OUTPUTS]));
+    await using evaluator = await open(model, samples);
+    assertClose(evaluator.dense.loss, mean(products(WEIGHTS).map((y, i) => (y - labels[i]) ** 2)));
+    const gradient = await gradientOf(samples);
+    await write({});
+    const untransposed = await gradientOf(samples);
+    for (const [i, expected] of untransposed.entries()) assertClose(gradient[i], expected);
+  });
+
+  test('refuse an output of another shape than the labels, which no axis of it counts', async () => {
+    const sum = node('ReduceSum', ['z', 'first'], ['y'], { keepdims: 0 });
+    const model = await write({
+      tail: [node('Constant', [], ['first'], { value_ints: [0] }), sum],
+      shape: [OUTPUTS],
     });
-    await assert.rejects(gradientOf(samples), {
+    const samples = await samplesOf(await floatsOf(new Array(SAMPLES * 2).fill(0), [SAMPLES, 2]));
+    const refusal = {
       code: 'samples_mismatch',
-      message: "output 'y' has 3 on axis 0, however many samples the model is given: axis 0 must count them",
-    });
+      message: /^output 'y' has shape \[1,3\] and the labels are float32/,
+    };
+    await assert.rejects(open(model, samples), refusal);
+    await assert.rejects(gradientOf(samples), refusal);
   });
 
   test('refuse labels none of which counts', async () => {

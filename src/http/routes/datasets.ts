@@ -14,16 +14,19 @@ import type { App, Services } from '../services.ts';
 import { withDocument } from '../stored-json.ts';
 import { registerUploadedResource } from '../upload-routes.ts';
 
-const SAMPLES = { inputs: 'inputs', labels: 'labels' };
+const SAMPLES = { inputs: 'inputs', constants: 'constants', labels: 'labels' };
 
 const FORM = {
   oneOf: [{ required: ['inputs'] }, { required: ['scores'] }],
   properties: {
     inputs: filesPart(
-      "One `.npy` file per model input; the filename without `.npy` is the input's name (a model with one input takes any). Axis 0 counts the samples.",
+      "One `.npy` file per model input; the filename without `.npy` is the input's name (a model with one input takes any). Axis 0 counts the samples, or the axis that the model calls a batch; before an input without such an axis one is put that does.",
+    ),
+    constants: filesPart(
+      'One `.npy` file for each input that gets the same for every sample, such as a sample rate, lengths or the state before the first step: as one sample has it. Scalars may come among `inputs` too.',
     ),
     labels: filePart(
-      "A `.npy` file beside `inputs`: class ids `[samples]` or next tokens `[samples, positions]`, or numbers of the output's shape: floats for squared errors, or for a model that ends in Sigmoid 0 to 1 for binary cross-entropy. -100 marks what does not count, except in squared errors.",
+      "A `.npy` file beside `inputs`, whose axis 0 counts the samples, or the axis of the output that does: class ids `[samples]` or next tokens `[samples, positions]`, or numbers of the output's shape: floats for squared errors, or for a model that ends in Sigmoid 0 to 1 for binary cross-entropy. -100 marks what does not count, except in squared errors.",
     ),
     scores: filePart(
       'A `.safetensors` file of up to 131,072 arrays, or a `.npz` of up to 4096: one array per tensor, of its name and shape.',

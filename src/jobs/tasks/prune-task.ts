@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelInventory } from '../../formats/model.ts';
-import type { SampleSet } from '../../formats/sample-set.ts';
+import type { ArrayFile, GivenSamples } from '../../formats/sample-set.ts';
 import type { ScoreArray } from '../../formats/score-file.ts';
 import { prune } from '../../pipeline/prune.ts';
 import type { PruneInput } from '../../pipeline/prune-job.ts';
@@ -61,14 +61,11 @@ class Resources implements AsyncDisposable {
     }));
   }
 
-  async samples(id: string): Promise<SampleSet> {
-    const { nSamples, inputs, labels } = await this.#content<SampleSet>(id, 'samples.json');
+  async samples(id: string): Promise<GivenSamples> {
+    const { inputs, constants = [], labels } = await this.#content<GivenSamples>(id, 'samples.json');
     const files = await this.#checkOut('datasets', id);
-    return {
-      nSamples,
-      inputs: inputs.map((array) => ({ ...array, path: join(files, array.path) })),
-      labels: labels && { ...labels, path: join(files, labels.path) },
-    };
+    const place = (array: ArrayFile) => ({ ...array, path: join(files, array.path) });
+    return { inputs: inputs.map(place), constants: constants.map(place), labels: labels && place(labels) };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

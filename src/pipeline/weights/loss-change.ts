@@ -5,7 +5,7 @@ import type { ModelTensor } from '../../formats/model.ts';
 import type { Report } from '../../report/report.ts';
 import type { ModelRun } from '../../runtime/model-run.ts';
 import { namingData } from '../data-errors.ts';
-import type { PruneInput } from '../prune-job.ts';
+import type { UsedInput } from '../prune-job.ts';
 import type { WrittenTensor } from './write.ts';
 
 /** Trace of the Hessian of the mean loss with respect to the selected weights, before pruning. */
@@ -20,7 +20,7 @@ export interface HessianTrace {
  * @throws EmpError what `estimateTrace` throws
  */
 export async function hessianTrace(
-  { recipe, calibration }: PruneInput,
+  { recipe, calibration }: UsedInput,
   tensors: readonly ModelTensor[],
   context: ModelRun,
 ): Promise<HessianTrace | null> {
