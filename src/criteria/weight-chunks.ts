@@ -78,14 +78,16 @@ export async function squaresAlong(
   weighting?: FeatureFactors,
 ): Promise<Float64Array> {
   const size = tensor.shape[axis];
-  const inner = elementCount(tensor.shape.slice(axis + 1));
   const sums = new Float64Array(size);
+  const positionOf = packedPositions(tensor, axis);
+  const inner = positionOf ? 1 : elementCount(tensor.shape.slice(axis + 1));
   for await (const { start, weights } of weightChunks(tensor, context)) {
     const factorOf = new Float64Array(weights.length).fill(1);
     if (weighting) spreadValues(weighting.features, weighting.factors, start, factorOf);
     let position = Math.floor(start / inner) % size;
     let left = inner - (start % inner);
     for (let i = 0; i < weights.length; i++) {
+      if (positionOf) position = positionOf(start + i);
       sums[position] += weights[i] * weights[i] * factorOf[i];
       if (--left > 0) continue;
       left = inner;
@@ -93,4 +95,16 @@ export async function squaresAlong(
     }
   }
   return sums;
+}
+
+/** Where weights lie along an axis of the bytes `[units, blocks, bytes]` that hold them; null where they lie as the tensor's numbers do. */
+function packedPositions(
+  { shape, quantization }: ModelTensor,
+  axis: number,
+): ((weight: number) => number) | null {
+  if (quantization === undefined || quantization.axes.length === shape.length) return null;
+  const [, { size: features, block }] = quantization.axes;
+  return axis === 0
+    ? (weight) => Math.floor(weight / features)
+    : (weight) => Math.floor((weight % features) / block);
 }

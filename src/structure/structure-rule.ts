@@ -67,12 +67,29 @@ export class AnalysedNode extends AttributeReader {
   /** Axes that the rule has left out. */
   readonly leftOut = new Set<LaneAxis>();
   readonly #findings: NodeFindings;
+  /** Which of the node's inputs are meant; null where it is those that it has. */
+  readonly #order: readonly number[] | null;
 
-  constructor(node: OnnxNode, facts: GraphFacts, findings: NodeFindings) {
+  constructor(
+    node: OnnxNode,
+    facts: GraphFacts,
+    findings: NodeFindings,
+    order: readonly number[] | null = null,
+  ) {
     super();
     this.node = node;
     this.facts = facts;
     this.#findings = findings;
+    this.#order = order;
+  }
+
+  /** The node as if it had these of its inputs alone, in this order: as the operator on floats that it is a quantized form of. */
+  withInputs(order: readonly number[]): AnalysedNode {
+    return new AnalysedNode(this.node, this.facts, this.#findings, order);
+  }
+
+  #place(input: number): number {
+    return this.#order === null ? input : (this.#order[input] ?? -1);
   }
 
   attribute(name: string): AttributeProto | undefined {
@@ -84,16 +101,17 @@ export class AnalysedNode extends AttributeReader {
   }
 
   hasInput(input: number): boolean {
-    return this.node.inputs[input] != null;
+    return this.node.inputs[this.#place(input)] != null;
   }
 
   /** Positions of the inputs that are given. */
   get givenInputs(): number[] {
-    return [...this.node.inputs.keys()].filter((input) => this.hasInput(input));
+    const inputs = this.#order ?? this.node.inputs;
+    return [...inputs.keys()].filter((input) => this.hasInput(input));
   }
 
   inputName(input: number): string {
-    return this.node.inputs[input]?.name ?? '';
+    return this.node.inputs[this.#place(input)]?.name ?? '';
   }
 
   outputName(output = 0): string {
@@ -177,7 +195,7 @@ export class AnalysedNode extends AttributeReader {
 
   /** The node sums over an axis of an input. */
   contract(input: number, axis: number): void {
-    this.#findings.contractions.push({ node: this.node, input, axis });
+    this.#findings.contractions.push({ node: this.node, input: this.#place(input), axis });
   }
 
   tag(axis: LaneAxis, tag: LaneTag): void {

@@ -10,6 +10,8 @@ import { elements, node, tensor } from './build-model.ts';
 import {
   drawNumbers,
   drawScales,
+  FORMATS,
+  pack,
   type QuantizedFormat,
   quantizedTensor,
   unpack,
@@ -34,17 +36,21 @@ export interface QuantizedForm {
   layer(name: string, input: string, output: string, size: readonly [number, number]): QuantizedLayer;
 }
 
-/** Inputs and outputs of two layers: no multiples of a block, nor of each other. */
-const SIZES = [
-  ['w1', 'x', 'h', [40, 19]],
-  ['w2', 'r', 'y', [19, 7]],
+/** Names and values of two layers. */
+const LAYERS = [
+  ['w1', 'x', 'h'],
+  ['w2', 'r', 'y'],
 ] as const;
 
-/** `relu(x w1) w2` with weights in a form, and the same of floats. */
-export function quantizedPair(form: QuantizedForm) {
-  const layers = SIZES.map(([name, input, output, size]) => ({
+/** `relu(x w1) w2` of 40 inputs with weights in a form, and the same of floats. */
+export function quantizedPair(form: QuantizedForm, hidden = 19) {
+  const sizes: (readonly [number, number])[] = [
+    [40, hidden],
+    [hidden, 7],
+  ];
+  const layers = LAYERS.map(([name, input, output], i) => ({
     name,
-    layer: form.layer(name, input, output, size),
+    layer: form.layer(name, input, output, sizes[i]),
   }));
   const relu = node('Relu', ['h'], ['r']);
   const inputs: [string, (number | string)[]][] = [['x', ['batch', 40]]];
@@ -61,7 +67,7 @@ export function quantizedPair(form: QuantizedForm) {
     const stored = layer.initializers.find((each) => each.name === name);
     return tensor(name, layer.dims, layer.dequantize(bytesOf(stored)));
   });
-  const [one, two] = SIZES.map(([name, input, output], i) =>
+  const [one, two] = LAYERS.map(([name, input, output], i) =>
     node('Gemm', [input, name], [output], { transB: Number(layers[i].layer.isTurned) }),
   );
   const dense = build({ ...parts, nodes: [one, relu, two], initializers: floats });
@@ -152,5 +158,204 @@ export function storedWeights(
         const index = indexOf(Math.floor(i / dims[1]), i % dims[1]);
         return (number - zeroOf(index)) * scales[index];
       }),
+  };
+}
+
+/** A scale and a zero point of activations, stored once a model as their names say. */
+function activation(name: string): TensorProto[] {
+  return [
+    tensor(`${name}_scale`, [], Float32Array.of(0.05)),
+    quantizedTensor(`${name}_zero`, FORMATS.uint8, [], [110]),
+  ];
+}
+
+/** Between quantized activations, with a bias where the operator takes one. */
+function betweenQuantized(
+  weight: string,
+  [input, output]: readonly [string, string],
+  layer: (input: string, inputs: readonly string[], output: string) => NodeProto,
+) {
+  const [x, y] = [`${weight}_x`, `${weight}_y`];
+  const parameters = [`${weight}_scale`, `${weight}_zero`];
+  return {
+    nodes: [
+      node('QuantizeLinear', [input, `${x}_scale`, `${x}_zero`], [`${x}_q`]),
+      layer(`${x}_q`, [`${x}_scale`, `${x}_zero`, weight, ...parameters], `${y}_q`),
+      node('DequantizeLinear', [`${y}_q`, `${y}_scale`, `${y}_zero`], [output]),
+    ],
+    initializers: [...activation(x), ...activation(y)],
+  };
+}
+
+const SIGNED: Omit<QdqOptions, 'along'> = { format: FORMATS.int8, hasZeroPoints: true };
+
+/** QLinearMatMul, by tensor or with a scale a column. */
+export function qLinearMatMul(along: 'tensor' | 1): QuantizedForm {
+  return {
+    name: `QLinearMatMul by ${along === 1 ? 'column' : along}`,
+    opset: 17,
+    layer(weight, input, output, dims) {
+      const stored = storedWeights(weight, dims, { ...SIGNED, along });
+      const { nodes, initializers } = betweenQuantized(weight, [input, output], (x, inputs, y) =>
+        node('QLinearMatMul', [x, ...inputs, `${weight}_y_scale`, `${weight}_y_zero`], [y]),
+      );
+      return {
+        ...stored,
+        dims,
+        isTurned: false,
+        nodes,
+        initializers: [...stored.initializers, ...initializers],
+      };
+    },
+  };
+}
+
+/** QGemm with its weights turned, a scale a unit, and an int32 bias. */
+export const qGemm: QuantizedForm = {
+  name: 'QGemm',
+  opset: 17,
+  layer(weight, input, output, [rows, columns]) {
+    const stored = storedWeights(weight, [columns, rows], { ...SIGNED, format: FORMATS.uint8, along: 0 });
+    const bias = quantizedTensor(
+      `${weight}_bias`,
+      FORMATS.int32,
+      [columns],
+      Array.from({ length: columns }, (_, i) => 40 * (i - 3)),
+    );
+    const { nodes, initializers } = betweenQuantized(weight, [input, output], (x, inputs, y) =>
+      node(
+        'QGemm',
+        [x, ...inputs, `${weight}_bias`, `${weight}_y_scale`, `${weight}_y_zero`],
+        [y],
+        { transB: 1 },
+        'com.microsoft',
+      ),
+    );
+    return {
+      ...stored,
+      dims: [columns, rows],
+      isTurned: true,
+      nodes,
+      initializers: [...stored.initializers, bias, ...initializers],
+    };
+  },
+};
+
+/** MatMulInteger on activations that are quantized as they come, as quantize_dynamic writes it. */
+export function matMulInteger(along: 'tensor' | 1): QuantizedForm {
+  return {
+    name: `MatMulInteger by ${along === 1 ? 'column' : along}`,
+    opset: 17,
+    layer(weight, input, output, dims) {
+      const stored = storedWeights(weight, dims, { ...SIGNED, along });
+      const of = (hint: string) => `${weight}_${hint}`;
+      return {
+        ...stored,
+        dims,
+        isTurned: false,
+        nodes: [
+          node('DynamicQuantizeLinear', [input], [of('q'), of('q_scale'), of('q_zero')]),
+          node('MatMulInteger', [of('q'), weight, of('q_zero'), of('zero')], [of('product')]),
+          node('Cast', [of('product')], [of('float')], { to: 1 }),
+          node('Mul', [of('q_scale'), of('scale')], [of('scales')]),
+          node('Mul', [of('float'), of('scales')], [output]),
+        ],
+      };
+    },
+  };
+}
+
+/** DynamicQuantizeMatMul, as onnxruntime fuses these. */
+export const dynamicQuantizeMatMul: QuantizedForm = {
+  name: 'DynamicQuantizeMatMul',
+  opset: 17,
+  layer(weight, input, output, dims) {
+    const stored = storedWeights(weight, dims, { ...SIGNED, along: 1 });
+    const inputs = [input, weight, `${weight}_scale`, `${weight}_zero`];
+    const nodes = [node('DynamicQuantizeMatMul', inputs, [output], {}, 'com.microsoft')];
+    return { ...stored, dims, isTurned: false, nodes };
+  },
+};
+
+/** MatMulIntegerToFloat with a bias of floats. */
+export const matMulIntegerToFloat: QuantizedForm = {
+  name: 'MatMulIntegerToFloat',
+  opset: 17,
+  layer(weight, input, output, dims) {
+    const stored = storedWeights(weight, dims, { ...SIGNED, along: 1 });
+    const of = (hint: string) => `${weight}_${hint}`;
+    const inputs = [of('q'), weight, of('q_scale'), of('scale'), of('q_zero'), of('zero'), of('bias')];
+    return {
+      ...stored,
+      dims,
+      isTurned: false,
+      nodes: [
+        node('DynamicQuantizeLinear', [input], [of('q'), of('q_scale'), of('q_zero')]),
+        node('MatMulIntegerToFloat', inputs, [output], {}, 'com.microsoft'),
+      ],
+      initializers: [
+        ...stored.initializers,
+        tensor(of('bias'), [dims[1]], new Float32Array(drawScales(dims[1], 5))),
+      ],
+    };
+  },
+};
+
+/** MatMulNBits: rows of blocks, each padded to bytes. */
+export function matMulNBits(
+  bits: 4 | 8,
+  block: number,
+  hasZeroPoints: boolean,
+  isFlat = true,
+): QuantizedForm {
+  return {
+    name: `MatMulNBits of ${bits} bits in blocks of ${block}${hasZeroPoints ? ', zero points' : ''}${isFlat ? '' : ' by row'}`,
+    opset: 17,
+    layer(weight, input, output, [rows, columns]) {
+      const format = bits === 4 ? FORMATS.uint4 : FORMATS.uint8;
+      const blocks = Math.ceil(rows / block);
+      const dims = [columns, blocks, block];
+      const seed = weight.charCodeAt(1);
+      const scales = drawScales(columns * blocks, seed);
+      const perRow = (Math.ceil((blocks * bits) / 8) * 8) / bits;
+      const zeros = drawNumbers(format, [columns * perRow], seed + 1);
+      const bytesPerRow = (perRow * bits) / 8;
+      const { uint8 } = FORMATS;
+      const packed = (name: string, shape: number[], numbers: number[]) =>
+        quantizedTensor(name, uint8, shape, [...pack(numbers, bits)]);
+      return {
+        nodes: [
+          node(
+            'MatMulNBits',
+            [input, weight, `${weight}_scale`, ...(hasZeroPoints ? [`${weight}_zero`] : [])],
+            [output],
+            { K: rows, N: columns, bits, block_size: block },
+            'com.microsoft',
+          ),
+        ],
+        initializers: [
+          packed(weight, [columns, blocks, (block * bits) / 8], drawNumbers(format, dims, seed + 2)),
+          tensor(
+            `${weight}_scale`,
+            isFlat ? [columns * blocks] : [columns, blocks],
+            new Float32Array(scales),
+          ),
+          ...(hasZeroPoints
+            ? [packed(`${weight}_zero`, isFlat ? [columns * bytesPerRow] : [columns, bytesPerRow], zeros)]
+            : []),
+        ],
+        dims: [columns, rows],
+        isTurned: true,
+        dequantize: (bytes) => {
+          const numbers = unpack(bytes, format, elements(dims));
+          return Float32Array.from({ length: columns * rows }, (_, i) => {
+            const [unit, feature] = [Math.floor(i / rows), i % rows];
+            const at = Math.floor(feature / block);
+            const zero = hasZeroPoints ? zeros[unit * perRow + at] : 2 ** (bits - 1);
+            return (numbers[unit * blocks * block + feature] - zero) * scales[unit * blocks + at];
+          });
+        },
+      };
+    },
   };
 }

@@ -19,6 +19,17 @@ const MASKS: Readonly<Record<string, (factors: readonly number[]) => [number, Ar
   float16: (factors) => [TensorProto_DataType.FLOAT16, Float16Array.from(factors).buffer],
   float32: (factors) => [TensorProto_DataType.FLOAT, Float32Array.from(factors).buffer],
   float64: (factors) => [TensorProto_DataType.DOUBLE, Float64Array.from(factors).buffer],
+  bool: (factors) => [TensorProto_DataType.BOOL, Uint8Array.from(factors).buffer],
+};
+
+/** Where operators get the zero point of their first input. */
+const ZERO_POINTS: Readonly<Record<string, number>> = {
+  QLinearConv: 2,
+  QLinearMatMul: 2,
+  QGemm: 2,
+  ConvInteger: 2,
+  MatMulInteger: 2,
+  MatMulIntegerToFloat: 4,
 };
 
 /** Whether a position of an axis goes. */
@@ -50,15 +61,19 @@ export function maskedModel(
     if (own === null) continue;
     const factors = Array.from(own[0], (_, position) => Number(!isGone(analysis, removed, own, position)));
     if (!factors.includes(0)) continue;
-    const [dataType, numbers] = MASKS[trace.dtypeOf(name) ?? ''](factors);
     const mask = `${prefix}_${count}`;
+    const dtype = trace.dtypeOf(name) ?? '';
+    const isQuantized = /int/.test(dtype);
+    const [dataType, numbers] = MASKS[isQuantized ? 'bool' : dtype](factors);
     const dims = axes.slice(axis).map((_, i) => BigInt(i === 0 ? factors.length : 1));
     graph.initializer.push(
       create(TensorProtoSchema, { name: mask, dataType, dims, rawData: new Uint8Array(numbers) }),
     );
+    const read = node.proto.input[input];
     const masked = create(NodeProtoSchema, {
-      opType: 'Mul',
-      input: [node.proto.input[input], mask],
+      opType: isQuantized ? 'Where' : 'Mul',
+      // Of quantized numbers the zero point stands for zero.
+      input: isQuantized ? [mask, read, node.proto.input[ZERO_POINTS[node.op]]] : [read, mask],
       output: [`${mask}_out`],
     });
     before.set(node.proto, [...(before.get(node.proto) ?? []), masked]);
@@ -92,7 +107,8 @@ function zero(
   if (!gone.flat().includes(true)) return;
   if (tensor.rawData.byteLength === 0) throw new TypeError(`${name} does not hold raw bytes`);
   tensor.rawData = Uint8Array.from(tensor.rawData); // copies of a message share their bytes
-  const width = byteWidth(dtypeOf(tensor));
+  const dtype = dtypeOf(tensor);
+  const width = /int4/.test(dtype) ? 0.5 : byteWidth(dtype);
   for (let element = 0; element < elementCount(shape); element++) {
     let rest = element;
     let isZero = false;
@@ -100,7 +116,9 @@ function zero(
       isZero ||= gone[axis][rest % shape[axis]];
       rest = Math.floor(rest / shape[axis]);
     }
-    if (isZero) tensor.rawData.fill(0, element * width, (element + 1) * width);
+    if (!isZero) continue;
+    if (width < 1) tensor.rawData[element >> 1] &= element % 2 === 0 ? 0xf0 : 0x0f;
+    else tensor.rawData.fill(0, element * width, (element + 1) * width);
   }
 }
 

@@ -66,14 +66,18 @@ function isFree(lanes: Lanes, lane: number): boolean {
 }
 
 /** Statements are made where `isMade` says so; what is not made answers as if it were. */
-function watched(at: AnalysedNode, isMade: (statement: Statement, count: number) => boolean): AnalysedNode {
-  const counts = new Map<Statement, number>();
+function watched(
+  at: AnalysedNode,
+  isMade: (statement: Statement, count: number) => boolean,
+  counts = new Map<Statement, number>(),
+): AnalysedNode {
   return new Proxy(at, {
     get(target, name) {
       const statement = STATEMENTS.find((each) => each === name);
       const value = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
       return (...args: unknown[]) => {
+        if (name === 'withInputs') return watched(value.apply(target, args), isMade, counts);
         if (!statement || !saysSomething(statement, args)) return value.apply(target, args);
         const count = counts.get(statement) ?? 0;
         counts.set(statement, count + 1);

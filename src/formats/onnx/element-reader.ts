@@ -5,11 +5,11 @@ import { type ByteRange, elementCount, type ModelFiles, type TensorData } from '
 import { malformedTensor, type TensorHome } from './external-data.ts';
 import { type TensorProto, TensorProto_DataLocation } from './onnx-schema.ts';
 import { payloadOf } from './payload.ts';
-import { createTensorData } from './tensor-data.ts';
+import { createTensorData, elementBits } from './tensor-data.ts';
 import { VarintElements } from './varint-elements.ts';
 
 /**
- * The elements of a tensor of `byteWidth` bytes each, wherever they are: in the tensor itself, in the file of its skeleton, in external data. Null
+ * The elements of a tensor of `byteWidth` bytes each (1 of smaller ones, of which it holds several), wherever they are: in the tensor itself, in the file of its skeleton, in external data. Null
  * where they are scattered over too many pieces. Throws `malformed_onnx` where they are not as many as the shape says (of varints when they
  * are read), `missing_file`.
  */
@@ -28,7 +28,7 @@ export function createElementReader(
     const elements = new VarintElements(files, data.runs, name, byteWidth);
     return (start, end) => elements.read(start, end);
   }
-  const byteLength = elementCount(shape) * byteWidth;
+  const byteLength = Math.ceil((elementCount(shape) * Math.min(elementBits(tensor) ?? 8, 8 * byteWidth)) / 8);
   const found = data.runs.reduce((sum, run) => sum + run.byteLength, 0);
   if (found !== byteLength) throw malformedTensor(name, `expected ${byteLength} bytes, found ${found}`);
   return (start, end) => readRuns(files, data.runs, start, end);

@@ -15,6 +15,7 @@ import {
   TensorProto_DataLocation,
   TensorProtoSchema,
 } from './onnx-schema.ts';
+import { packElements, unpackElements } from './packed-elements.ts';
 import { clearPayload, forgetPayload, payloadOf, WHOLE_FIELDS } from './payload.ts';
 import { dtypeOf, elementBits, labelOf, parseShape } from './tensor-data.ts';
 
@@ -32,7 +33,7 @@ const COPY_BYTES = 2 ** 20;
  * tensors' sizes. Nothing is written over a file that exists.
  * @returns names of the files written, the `.onnx` file first
  * @throws before anything is written: `malformed_onnx`, `missing_file`; `unsupported_model` where what is kept cannot be taken out of a
- * tensor (texts, elements below a byte), or the `.onnx` file would exceed 2 GiB. While writing: `malformed_onnx` where a list of varints
+ * tensor (texts), or the `.onnx` file would exceed 2 GiB. While writing: `malformed_onnx` where a list of varints
  * that is reduced has fewer or larger numbers than its tensor. RangeError where `kept` does not fit a tensor's shape.
  */
 export async function rewriteModel(
@@ -112,19 +113,18 @@ function isReduced(tensor: TensorProto, kept: KeptPositions): boolean {
 function reducedContents(tensor: TensorProto, kept: KeptPositions, home: TensorHome): DeferredBytes {
   const name = labelOf(tensor);
   const bits = elementBits(tensor);
-  if (bits === null || bits < 8) {
-    const reason = bits === null ? 'have no fixed size' : 'share bytes';
-    throw irreducible(name, `its ${dtypeOf(tensor)} elements ${reason}`);
-  }
+  if (bits === null) throw irreducible(name, `its ${dtypeOf(tensor)} elements have no fixed size`);
   const shape = parseShape(tensor.dims, name);
-  const byteWidth = bits / 8;
-  const byteLength = elementCount(keptShape(shape, kept)) * byteWidth;
+  const byteWidth = Math.max(1, bits / 8);
+  const byteLength = Math.ceil((elementCount(keptShape(shape, kept)) * bits) / 8);
   const read = createElementReader(tensor, name, shape, byteWidth, home);
   if (read === null && byteLength > 0) throw irreducible(name, 'its numbers are in too many pieces');
   return {
     byteLength,
     async *read() {
-      if (read !== null) yield* gather(read, shape, kept, byteWidth);
+      if (read === null) return;
+      if (bits >= 8) yield* gather(read, shape, kept, byteWidth);
+      else yield* packElements(gather(unpackElements(read, bits), shape, kept, 1), bits);
     },
   };
 }

@@ -42,7 +42,7 @@ export function tieBroadcast(at: AnalysedNode, input: number, value: readonly La
 }
 
 /** Only the first input's numbers are passed on; the others are bounds, or say a type. */
-const passing: StructureRule = (at) => at.node.outputs.map(() => at.axes(0));
+export const passing: StructureRule = (at) => at.node.outputs.map(() => at.axes(0));
 
 /** The output has the first input's axes, of which those that `axesOf` gives cannot shrink. */
 export function passingBut(

@@ -4,7 +4,7 @@ import type { LaneAxis } from '../lanes.ts';
 import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 import { passingBut } from './elementwise.ts';
 
-const concat: StructureRule = (at) => {
+export const concat: StructureRule = (at) => {
   const inputs = at.givenInputs;
   const rank = at.outputSizes().length;
   const along = at.axis('axis', 0, rank);

@@ -69,7 +69,7 @@ export const gemm: StructureRule = (at) => {
   return [output];
 };
 
-const matMul: StructureRule = (at) =>
+export const matMul: StructureRule = (at) =>
   productOf(
     at,
     [0, 1].map((input) => [...at.axes(input).keys()]),

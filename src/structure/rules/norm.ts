@@ -60,17 +60,6 @@ const meanVarianceNormalization = passingBut(STATISTICS, (x, at) =>
   (at.integers('axes') ?? [0, 2, 3]).map((axis) => x.at(axis) ?? null),
 );
 
-const quantize: StructureRule = (at) => {
-  const x = at.axes(0);
-  const axis = x.length > 0 ? at.axis('axis', 1, x.length) : 0;
-  const parameters = at.givenInputs.slice(1);
-  if (parameters.some((input) => at.sizes(input).length > 1)) return at.frozen('is scaled in blocks');
-  for (const input of parameters) {
-    if (at.sizes(input).some((size) => size > 1)) at.tie(x[axis] ?? null, at.axes(input)[0]);
-  }
-  return [x];
-};
-
 export const NORM_RULES: StructureRules = new Map<string, StructureRule>([
   ['BatchNormalization', batchNormalization],
   ['InstanceNormalization', instanceNormalization],
@@ -84,6 +73,4 @@ export const NORM_RULES: StructureRules = new Map<string, StructureRule>([
   ['Hardmax', softmax],
   ['LpNormalization', passingBut(STATISTICS, (x, at) => [x[at.axis('axis', -1, x.length)]])],
   ['MeanVarianceNormalization', meanVarianceNormalization],
-  ['QuantizeLinear', quantize],
-  ['DequantizeLinear', quantize],
 ]);

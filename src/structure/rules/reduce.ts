@@ -26,7 +26,7 @@ function reducedAxes(at: AnalysedNode): number[] | null {
   return at.integer('noop_with_empty_axes', 0) === 1 ? [] : [...Array(rank).keys()];
 }
 
-const pool: StructureRule = (at) => {
+export const pool: StructureRule = (at) => {
   const x = at.axes(0);
   const axes = [x[0], x[1], ...at.fixed(x.slice(2), 'is a spatial axis')];
   if (at.node.outputs[1]) at.fixed(x.slice(0, 2), 'is counted through by indices');

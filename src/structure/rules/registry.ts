@@ -8,6 +8,7 @@ import { INDEXING_RULES } from './indexing.ts';
 import { LAYER_RULES } from './layer.ts';
 import { LOOKUP_RULES } from './lookup.ts';
 import { NORM_RULES } from './norm.ts';
+import { QUANTIZED_RULES } from './quantized.ts';
 import { RECURRENT_RULES } from './recurrent.ts';
 import { REDUCE_RULES } from './reduce.ts';
 import { RESHAPE_RULES } from './reshape.ts';
@@ -24,6 +25,7 @@ export const STRUCTURE_RULES: StructureRules = new Map(
     FUSED_ATTENTION_RULES,
     FUSED_RULES,
     NORM_RULES,
+    QUANTIZED_RULES,
     RECURRENT_RULES,
     REDUCE_RULES,
     RESHAPE_RULES,

@@ -6,7 +6,19 @@ import { describe, test } from 'node:test';
 import { openSession, UNOPTIMIZED } from '../../../src/runtime/session.ts';
 import { RUNTIME } from '../../criteria/run-criterion.ts';
 import { encode } from '../../models/build-model.ts';
-import { bytesOf, type QuantizedForm, qdq, quantizedPair, tensorIn } from '../../models/quantized-models.ts';
+import {
+  bytesOf,
+  dynamicQuantizeMatMul,
+  matMulInteger,
+  matMulIntegerToFloat,
+  matMulNBits,
+  type QuantizedForm,
+  qdq,
+  qGemm,
+  qLinearMatMul,
+  quantizedPair,
+  tensorIn,
+} from '../../models/quantized-models.ts';
 import { FORMATS } from '../../models/quantized-numbers.ts';
 import { pruneFiles } from '../prune-files.ts';
 
@@ -27,6 +39,17 @@ const FORMS: readonly QuantizedForm[] = [
   qdq('int8 in blocks', 21, { format: int8, along: 0, block: 16, hasZeroPoints: true }),
   qdq('int4 in blocks of columns', 21, { format: int4, along: 1, block: 8, hasZeroPoints: true }),
   qdq('uint4 in blocks', 21, { format: uint4, along: 0, block: 16, hasZeroPoints: true }),
+  qLinearMatMul('tensor'),
+  qLinearMatMul(1),
+  qGemm,
+  matMulInteger('tensor'),
+  matMulInteger(1),
+  dynamicQuantizeMatMul,
+  matMulIntegerToFloat,
+  matMulNBits(4, 16, false),
+  matMulNBits(4, 16, true),
+  matMulNBits(4, 32, true, false),
+  matMulNBits(8, 16, true),
 ];
 
 const RECIPES: readonly object[] = [

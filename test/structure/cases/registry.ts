@@ -7,6 +7,7 @@ import { SELECTIONS_CASES } from './indexing.ts';
 import { LAYERS_CASES } from './layers.ts';
 import { LOOKUP_CASES } from './lookup.ts';
 import { NORMS_CASES } from './norms.ts';
+import { QUANTIZED_CASES } from './quantized.ts';
 import { RECURRENT_CASES } from './recurrent.ts';
 import { REDUCTIONS_CASES } from './reductions.ts';
 import { RESHAPES_CASES } from './reshapes.ts';
@@ -20,6 +21,7 @@ export const RULE_CASES: readonly RuleCase[] = [
   ...FUSED_ATTENTION_CASES,
   ...FUSED_CASES,
   ...NORMS_CASES,
+  ...QUANTIZED_CASES,
   ...REDUCTIONS_CASES,
   ...RESHAPES_CASES,
   ...SELECTIONS_CASES,
