@@ -18,7 +18,7 @@ const { families } = model.structures;
 const removed = families.flatMap(({ structures }) =>
   structures.filter((_, i) => i % 3 === 1).map(({ root }) => root),
 );
-const removalMs = await time(() => model.write(new Set(removed), targetDirectory, signal));
+const removalMs = await time(() => model.write(new Set(removed), targetDirectory, signal, () => false));
 console.log(
   JSON.stringify({
     parameters: stored.inventory.nParameters,

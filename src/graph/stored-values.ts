@@ -40,8 +40,8 @@ export class StoredValues {
     return found ? this.#nameOf(found) : null;
   }
 
-  /** The first node, of those that read a tensor in the form it is stored in or rearranged, for which `expected` does not hold; null for none. */
-  otherReader(name: string, expected: (node: OnnxNode) => boolean): OnnxNode | null {
+  /** The first node, of those that read a tensor in the form it is stored in or rearranged, where they do so in an input for which `expected` does not hold; null for none. */
+  otherReader(name: string, expected: (node: OnnxNode, input: number) => boolean): OnnxNode | null {
     const value = this.#values.get(name);
     return value === undefined ? null : otherReader(value, expected);
   }
@@ -52,7 +52,10 @@ export class StoredValues {
   }
 }
 
-function otherReader(value: OnnxValue, expected: (node: OnnxNode) => boolean): OnnxNode | null {
+function otherReader(
+  value: OnnxValue,
+  expected: (node: OnnxNode, input: number) => boolean,
+): OnnxNode | null {
   const seen = new Set([value]);
   const open = [{ value, use: 0 }];
   for (let at = open.at(-1); at !== undefined; at = open.at(-1)) {
@@ -62,7 +65,7 @@ function otherReader(value: OnnxValue, expected: (node: OnnxNode) => boolean): O
       continue;
     }
     const { node, input } = use;
-    if (expected(node)) continue;
+    if (expected(node, input)) continue;
     const isPassed = node.domain === '' && PASSING.has(node.op) && input === 0;
     if (!isPassed || node.graph !== value.graph) return node;
     for (const output of node.outputs.toReversed()) {

@@ -1,5 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import { readStoredGraph } from '../graph/interface.ts';
+import type { EditedInputs } from '../graph/passes/join-constants.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { REPAIRS as REPAIR_ROWS, type RepairName } from '../recipe/terms.ts';
 import { REPAIRS } from '../repair/registry.ts';
 import type { RepairContext, RepairWork } from '../repair/repair-context.ts';
@@ -81,6 +83,11 @@ export class Repairs {
     }
     return { steps, measured };
   }
+}
+
+/** Whether one of a recipe's repairs may write what a node's input reads. */
+export function writtenBy({ repair }: Pick<Recipe, 'repair'>): EditedInputs {
+  return (node, input, tensor) => repair.some((name) => REPAIRS[name].writes(node, input, tensor));
 }
 
 /** How many passes over the calibration data the repairs of one model take, about. */

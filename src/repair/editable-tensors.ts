@@ -14,13 +14,17 @@ export function tensorOf(inventory: ModelInventory, name: string): ModelTensor |
   return indexOf(inventory).byName.get(name);
 }
 
+/** Whether a tensor is stored as floats. */
+export function isStoredAsFloats(name: string, inventory: ModelInventory): boolean {
+  const tensor = tensorOf(inventory, name);
+  return tensor !== undefined && tensor.data !== null && isFloatDtype(tensor.dtype);
+}
+
 /** Why a tensor cannot be given other numbers, with it as subject; null where it can. */
 export function reasonNotToEdit(name: string, inventory: ModelInventory): string | null {
   const { byName, sharers } = indexOf(inventory);
-  const tensor = byName.get(name);
-  if (!tensor?.data || !isFloatDtype(tensor.dtype))
-    return 'is not stored as floats that can be edited in place';
-  if (tensor.data.encoding === 'varint')
+  if (!isStoredAsFloats(name, inventory)) return 'is not stored as floats that can be edited in place';
+  if (byName.get(name)?.data?.encoding === 'varint')
     return 'keeps 16-bit floats as varints, whose length depends on the number';
   const other = sharers.get(name);
   return other === undefined ? null : `shares its bytes with ${other}`;

@@ -6,7 +6,7 @@ import { StoredValues } from '../graph/stored-values.ts';
 import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 import { findLayers, type Layer, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { WeightSite } from '../graph/weights/weights.ts';
-import { reasonNotToEdit } from './editable-tensors.ts';
+import { isStoredAsFloats, reasonNotToEdit, tensorOf } from './editable-tensors.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { findFollowing } from './repair-order.ts';
 
@@ -42,34 +42,47 @@ const MAX_WEIGHT_ELEMENTS = 2 ** 26;
 const CHUNK_ELEMENTS = 2 ** 18;
 const PRODUCTS = new Set(['MatMul', 'Gemm']);
 
-/** The layers of `weights` whose outputs are a stored matrix times what comes in. */
+/** The layers of `weights` whose outputs are a stored matrix times what comes in, and whose matrix can be written. */
 export function findFittableLayers(
   model: OnnxModel,
   inventory: ModelInventory,
   weights: readonly string[],
 ): Findings<FittableLayer> {
   const stored = new StoredValues(model);
-  const casts = new Origins(({ op }) => op.startsWith('Cast'));
-  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const layers = findLayers(model, weights);
   const nodesOf = new Map(
     [...layers].map(([name, { sites }]) => [name, new Set(sites.map(({ node }) => node))]),
   );
   const following = findFollowing(model.graph, [...nodesOf.values()]);
+  const described = describeLayers(model, inventory, weights);
   const found: FittableLayer[] = [];
   const leftOut: LeftOut[] = [];
   for (const name of weights) {
-    const [layer, tensor] = [layers.get(name), tensors.get(name)];
-    const nodes = nodesOf.get(name) ?? new Set();
-    const fittable =
-      layer && tensor
-        ? (reasonToLeaveOut(name, nodes, following.has(nodes), stored, inventory) ??
-          describe(layer, tensor, stored, casts))
-        : NO_LAYER;
+    const nodes = nodesOf.get(name);
+    const reason = nodes ? reasonToLeaveOut(name, nodes, following.has(nodes), stored, inventory) : NO_LAYER;
+    const fittable = reason ?? described.get(name) ?? NO_LAYER;
     if (typeof fittable === 'string') leftOut.push({ name, reason: fittable });
     else found.push(fittable);
   }
   return { found, leftOut };
+}
+
+/** The layers of `weights`, by the weight, to be read; a text says why one is no stored matrix times what comes in. */
+export function describeLayers(
+  model: OnnxModel,
+  inventory: ModelInventory,
+  weights: readonly string[],
+): Map<string, FittableLayer | string> {
+  const stored = new StoredValues(model);
+  const casts = new Origins(({ op }) => op.startsWith('Cast'));
+  const described = new Map<string, FittableLayer | string>();
+  for (const [name, layer] of findLayers(model, weights)) {
+    const tensor = tensorOf(inventory, name);
+    if (tensor === undefined || !isStoredAsFloats(name, inventory))
+      described.set(name, 'is not stored as floats');
+    else described.set(name, describe(layer, tensor, stored, casts));
+  }
+  return described;
 }
 
 function reasonToLeaveOut(

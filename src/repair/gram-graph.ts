@@ -30,9 +30,10 @@ export interface GramGraph {
   readonly request: GramRequest;
   /** Graph inputs that take the dense model's activations, by the value of the dense model. */
   readonly activations: ReadonlyMap<string, string>;
-  /** `Xp' Xp`, `Xp' Xd` and `Xp' 1`, X the layer's inputs: `[groups, pruned features, ...]`. */
+  /** `Xp' Xp` and `Xp' Xd`, X the layer's inputs: `[groups, pruned features, ...]`. */
   readonly gram: Accumulator;
   readonly cross: Accumulator;
+  /** `Xp' 1` of each place: `[groups, places, pruned features]`. */
   readonly sums: Accumulator;
   /** Graph output, one number: finite if all sums are. */
   readonly check: string;
@@ -69,17 +70,19 @@ export function appendGrams(appendix: GraphBuilder, request: GramRequest): GramG
     return {
       gram: appendix.op('MatMul', [columns, rows]),
       cross: appendix.op('MatMul', [columns, denseRows]),
-      sums: appendix.reduce('ReduceSum', rows, [1], false),
+      sums: appendix.reduce('ReduceSum', rows, [1], true),
     };
   });
-  const accumulate = (sum: 'gram' | 'cross' | 'sums', shape: readonly number[]): Accumulator => {
+  const accumulate = (sum: string, parts: readonly string[], shape: readonly number[]): Accumulator => {
     const input = appendix.input(sum, DOUBLE);
-    const total = appendix.op('Sum', [input, ...terms.map((term) => term[sum])]);
+    const total = appendix.op('Sum', [input, ...parts]);
     return { input, output: appendix.output(total, DOUBLE), shape };
   };
-  const gram = accumulate('gram', [groups, pruned.features, pruned.features]);
-  const cross = accumulate('cross', [groups, pruned.features, dense.features]);
-  const sums = accumulate('sums', [groups, pruned.features]);
+  const partsOf = (sum: 'gram' | 'cross' | 'sums') => terms.map((term) => term[sum]);
+  const gram = accumulate('gram', partsOf('gram'), [groups, pruned.features, pruned.features]);
+  const cross = accumulate('cross', partsOf('cross'), [groups, pruned.features, dense.features]);
+  const places = appendix.op('Concat', partsOf('sums'), { axis: 1 });
+  const sums = accumulate('sums', [places], [groups, terms.length, pruned.features]);
   const totals = [gram, cross].map(({ output }) => appendix.reduce('ReduceSum', output, [0, 1, 2], false));
   const check = appendix.output(appendix.op('Sum', totals), DOUBLE);
   return { request, activations, gram, cross, sums, check };

@@ -17,7 +17,7 @@ export interface Grams {
   readonly gram: Float64Array;
   /** `Xp' Xd`, `[groups, pruned features, dense features]`. */
   readonly cross: Float64Array;
-  /** `Xp' 1`, `[groups, pruned features]`. */
+  /** `Xp' 1` of each place that shares the weight, `[groups, places, pruned features]`. */
   readonly sums: Float64Array;
 }
 

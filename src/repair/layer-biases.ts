@@ -1,5 +1,7 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxModel, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
+import type { EditedInputs } from '../graph/passes/join-constants.ts';
+import { isStandard } from '../graph/proto-walk.ts';
 import { StoredValues } from '../graph/stored-values.ts';
 import { findLayers, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { Activations, WeightSite } from '../graph/weights/weights.ts';
@@ -26,15 +28,30 @@ export interface LayerBias {
   readonly places: readonly BiasPlace[];
 }
 
-interface Candidate extends BiasPlace {
+/** What is added in one place of a layer, whoever else reads it. */
+export interface PlacedBias {
   readonly tensor: string;
-  readonly reader: OnnxNode;
   readonly factor: number;
+  /** The node that adds it, and by which of its inputs. */
+  readonly reader: OnnxNode;
+  readonly slot: number;
+  readonly node: OnnxNode;
+  readonly output: Activations;
 }
 
-/** Operators whose third input is a bias. */
+type Candidate = PlacedBias & BiasPlace;
+
+/** Operators with a bias, and which of their inputs it is. */
 const WITH_BIAS = new Set(['Gemm', 'Conv', 'ConvTranspose']);
+const BIAS = 2;
 const NO_BIAS = 'has no bias of its own';
+
+/** Whether a node's input is one that a bias stands in, which of an Add may be either. */
+export const isBias: EditedInputs = (node, input, { dims }) => {
+  if (!isStandard(node)) return false;
+  if (WITH_BIAS.has(node.opType)) return input === BIAS;
+  return node.opType === 'Add' && dims.filter((size) => size !== 1n).length === 1;
+};
 
 /** The biases of the layers of `weights`. */
 export function findBiases(
@@ -43,15 +60,13 @@ export function findBiases(
   weights: readonly string[],
 ): Findings<LayerBias> {
   const stored = new StoredValues(model);
-  const shapes = new Map(inventory.tensors.map(({ name, shape }) => [name, shape]));
-  const layers = findLayers(model, weights);
+  const placed = placedBiases(model, inventory, weights);
   const leftOut: LeftOut[] = [];
   const byTensor = new Map<string, Candidate[]>();
   for (const weight of weights) {
-    const layer = layers.get(weight);
-    if (layer === undefined) leftOut.push({ name: weight, reason: NO_LAYER });
-    for (const [site, place] of layer?.sites.entries() ?? []) {
-      const bias = biasOf(place, stored, shapes);
+    const places = placed.get(weight);
+    if (places === undefined) leftOut.push({ name: weight, reason: NO_LAYER });
+    for (const [site, bias] of places?.entries() ?? []) {
       if (typeof bias === 'string') leftOut.push({ name: weight, reason: bias });
       else {
         const places = byTensor.get(bias.tensor) ?? [];
@@ -74,14 +89,30 @@ export function findBiases(
   return { found, leftOut };
 }
 
+/** What every place of the layers of `weights` adds, by the weight; a text says why it is no bias. */
+export function placedBiases(
+  model: OnnxModel,
+  inventory: ModelInventory,
+  weights: readonly string[],
+): Map<string, (PlacedBias | string)[]> {
+  const stored = new StoredValues(model);
+  const shapes = new Map(inventory.tensors.map(({ name, shape }) => [name, shape]));
+  return new Map(
+    [...findLayers(model, weights)].map(([weight, { sites }]) => [
+      weight,
+      sites.map((site) => biasOf(site, stored, shapes)),
+    ]),
+  );
+}
+
 function biasOf(
   { node, result }: WeightSite,
   stored: StoredValues,
   shapes: ReadonlyMap<string, readonly number[]>,
-): Omit<Candidate, 'weight' | 'site'> | string {
+): PlacedBias | string {
   if (typeof result === 'string') return `is the weight of node ${node.title}, which ${result}`;
   const { size, trailing } = result;
-  const own = WITH_BIAS.has(node.op) && node.domain === '' ? node.inputs[2] : null;
+  const own = WITH_BIAS.has(node.op) && node.domain === '' ? node.inputs[BIAS] : null;
   const add = own ? null : addOf(node, result);
   const tensor = stored.tensorOf(own ?? add?.bias);
   const shape = shapes.get(tensor ?? '');
@@ -92,15 +123,20 @@ function biasOf(
   if (unitAxis < 0 || shape.some((length, axis) => length !== (axis === unitAxis ? size : 1))) return NO_BIAS;
   const factor = own && node.op === 'Gemm' ? node.float('beta', 1) : 1;
   if (factor === 0) return NO_BIAS;
-  return { tensor, reader: add?.node ?? node, factor, node, output: result };
+  const added = add ?? { node, slot: BIAS };
+  return { tensor, factor, reader: added.node, slot: added.slot, node, output: result };
 }
 
 /** The Add by which the layer's result is its product and a bias. */
-function addOf(node: OnnxNode, result: Activations): { node: OnnxNode; bias: OnnxValue | null } | null {
+function addOf(
+  node: OnnxNode,
+  result: Activations,
+): { node: OnnxNode; slot: number; bias: OnnxValue | null } | null {
   const [product] = node.outputs;
   const use = product?.uses[0];
   if (product == null || product.name === result.value || use === undefined) return null;
-  return { node: use.node, bias: use.node.inputs[1 - use.input] };
+  const slot = 1 - use.input;
+  return { node: use.node, slot, bias: use.node.inputs[slot] };
 }
 
 function reasonToLeaveOut(
@@ -110,8 +146,8 @@ function reasonToLeaveOut(
   stored: StoredValues,
   inventory: ModelInventory,
 ): string | null {
-  const readers = new Set(places.map(({ reader }) => reader));
-  const other = stored.otherReader(tensor, (node) => readers.has(node));
+  const slots = new Map(places.map(({ reader, slot }) => [reader, slot]));
+  const other = stored.otherReader(tensor, (node, input) => slots.get(node) === input);
   if (other) return `shares its bias ${tensor} with node ${other.title}`;
   const reason = reasonNotToEdit(tensor, inventory);
   if (reason) return `has a bias that cannot be written: ${tensor} ${reason}`;

@@ -2,12 +2,19 @@ import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
-import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import { splitPasses } from '../runtime/split-passes.ts';
-import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
+import { isStoredAsFloats } from './editable-tensors.ts';
+import {
+  describeLayers,
+  type FittableLayer,
+  findFittableLayers,
+  fromMatrix,
+  toMatrix,
+} from './fittable-layers.ts';
 import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
 import type { GramRequest } from './gram-graph.ts';
-import { findBiases, type LayerBias } from './layer-biases.ts';
+import { placedBiases } from './layer-biases.ts';
 import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import { nodesOfPlaces, repairOrder } from './repair-order.ts';
 import { RowSolver } from './row-solver.ts';
@@ -26,13 +33,21 @@ interface LayerPair {
   readonly pruned: FittableLayer;
   /** Of the dense layer, in the pruned one's order; null for all. */
   readonly keptUnits: readonly number[] | null;
-  /** The layer's own bias, which another repair may have changed. */
-  readonly bias: LayerBias | null;
+  /** What each place adds, which another repair may have changed; null where it adds no stored bias. */
+  readonly biases: readonly (BiasPair | null)[];
+}
+
+/** A bias as it is called in both models: the pruned one may have a copy of its own of what layers of the dense one share. */
+interface BiasPair {
+  readonly dense: string;
+  readonly pruned: string;
+  /** By which it is multiplied before it is added, relative to the layer's product. */
+  readonly factor: number;
 }
 
 /**
  * Gives the kept weights `w'` of every output unit of the pruned layers the values that minimise `|Xp w' - Xd w|^2 + damping |w' - w|^2`: Xd the inputs of the dense layer and w its weights, Xp what comes in
- * now that the layers before it are repaired, over all samples and positions; of a convolution the patches that its filters see. What another repair has given the layer's bias is taken off `Xd w`. Weights
+ * now that the layers before it are repaired, over all samples and positions; of a convolution the patches that its filters see. What another repair has given the bias of each place is taken off `Xd w`. Weights
  * that are zero stay zero, biases as they are. One pass over the samples, with both models, for each layer on the longest way through the graph.
  * @throws EmpError as `accumulateGrams`; non_finite_activation where the products leave no finite weights
  */
@@ -76,31 +91,43 @@ function pairLayers(
 ): { pairs: LayerPair[]; leftOut: LeftOut[] } {
   const weights = [...keptUnits.keys()];
   const { found, leftOut } = findFittableLayers(pruned.model, pruned.inventory, weights);
-  const denseLayers = findFittableLayers(dense.model, dense.inventory, weights).found;
-  const byWeight = new Map(denseLayers.map((layer) => [layer.weight, layer]));
-  const biases = findBiases(pruned.model, pruned.inventory, weights).found;
-  const byNode = new Map(
-    biases.flatMap((bias) => bias.places.map(({ node, weight }) => [node, { bias, weight }] as const)),
-  );
-  const biasOf = ({ weight, places }: FittableLayer) => {
-    const own = byNode.get(places[0].node)?.bias;
-    const isOwn = ({ node }: { readonly node: OnnxNode }) =>
-      byNode.get(node)?.bias === own && byNode.get(node)?.weight === weight;
-    return places.every(isOwn) ? own : undefined;
-  };
+  const denseLayers = describeLayers(dense.model, dense.inventory, weights);
+  const biases = pairBiases(dense, pruned, weights);
   const pairs: LayerPair[] = [];
   const unpaired: LeftOut[] = [];
   for (const layer of found) {
     const { weight: name, groups, places } = layer;
-    const counterpart = byWeight.get(name);
+    const counterpart = denseLayers.get(name);
     const kept = keptUnits.get(name) ?? null;
-    if (counterpart === undefined || counterpart.places.length !== places.length)
+    if (typeof counterpart !== 'object' || counterpart.places.length !== places.length)
       unpaired.push({ name, reason: 'has no counterpart in the dense model' });
     else if (groups !== counterpart.groups || (groups > 1 && kept !== null))
       unpaired.push({ name, reason: 'has groups of which parts are gone' });
-    else pairs.push({ dense: counterpart, pruned: layer, keptUnits: kept, bias: biasOf(layer) ?? null });
+    else pairs.push({ dense: counterpart, pruned: layer, keptUnits: kept, biases: biases(name) });
   }
   return { pairs, leftOut: [...leftOut, ...unpaired] };
+}
+
+/** What the places of each layer add, by its weight. */
+function pairBiases(
+  dense: ReadModel,
+  pruned: ReadModel,
+  weights: readonly string[],
+): (weight: string) => (BiasPair | null)[] {
+  const [before, now] = [dense, pruned].map(({ model, inventory }) =>
+    placedBiases(model, inventory, weights),
+  );
+  return (weight) =>
+    (now.get(weight) ?? []).map((bias, place) => {
+      const former = before.get(weight)?.[place];
+      if (typeof bias !== 'object' || typeof former !== 'object') return null;
+      const isReadable =
+        isStoredAsFloats(former.tensor, dense.inventory) && isStoredAsFloats(bias.tensor, pruned.inventory);
+      if (!isReadable) return null;
+      const { node, factor } = bias;
+      const relative = factor / (node.op === 'Gemm' ? node.float('alpha', 1) : 1);
+      return { dense: former.tensor, pruned: bias.tensor, factor: relative };
+    });
 }
 
 function requestOf({ dense, pruned }: LayerPair): GramRequest {
@@ -136,7 +163,8 @@ async function solveLayer(
   const matrix = toMatrix(pruned, await edits.read(weight));
   const offsets = await offsetsOf(pair, context, edits);
   const damping = dampingOf(grams.gram, pruned);
-  const system = { groups, features, denseFeatures: dense.features, ...grams, damping };
+  const places = pruned.places.length;
+  const system = { groups, features, denseFeatures: dense.features, places, ...grams, damping };
   const size = Math.max(1, Math.floor(MAX_ROW_ELEMENTS / (groups * Math.max(features, dense.features))));
   for (let from = 0; from < units; from += size) {
     context.signal.throwIfAborted();
@@ -146,7 +174,7 @@ async function solveLayer(
       ...system,
       rows: rows.length,
       dense: rowsOf(target, denseRows, dense),
-      offsets: rowsOf(offsets, rows, { groups, units, features: 1 }),
+      offsets: rowsOf(offsets, rows, { groups, units, features: places }),
       start: rowsOf(matrix, rows, pruned),
     });
     if (!solution.every(Number.isFinite)) {
@@ -160,18 +188,21 @@ async function solveLayer(
   await edits.write(weight, fromMatrix(pruned, matrix));
 }
 
-/** Of each unit, what the dense layer's output has and the pruned layer's bias does not give it: `[groups, units]`. */
+/** Of each unit and place, what the dense layer's output has and the pruned layer's bias does not give it: `[groups, units, places]`. */
 async function offsetsOf(
-  { pruned: { groups, units, places }, keptUnits, bias }: LayerPair,
+  { pruned: { groups, units }, keptUnits, biases }: LayerPair,
   { dense }: RepairContext,
   edits: TensorEdits,
 ): Promise<Float64Array> {
-  if (bias === null) return new Float64Array(groups * units);
-  const [{ node }] = places;
-  const scale = bias.factor / (node.op === 'Gemm' ? node.float('alpha', 1) : 1);
-  const before = await readNumbers(dense, bias.tensor);
-  const now = await edits.read(bias.tensor);
-  return now.map((value, unit) => scale * (before[keptUnits?.[unit] ?? unit] - value));
+  const offsets = new Float64Array(groups * units * biases.length);
+  for (const [place, bias] of biases.entries()) {
+    if (bias === null) continue;
+    const before = await readNumbers(dense, bias.dense);
+    const now = await edits.read(bias.pruned);
+    for (const [unit, value] of now.entries())
+      offsets[unit * biases.length + place] = bias.factor * (before[keptUnits?.[unit] ?? unit] - value);
+  }
+  return offsets;
 }
 
 /** Of each group. */

@@ -1,13 +1,18 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
+import type { EditedInputs } from '../graph/passes/join-constants.ts';
 import type { RepairName } from '../recipe/terms.ts';
 import { planBatchNorms, repairBatchNorms } from './batch-norm.ts';
 import { planBiases, repairBiases } from './bias.ts';
+import { isBias } from './layer-biases.ts';
 import { planLeastSquares, repairByLeastSquares } from './least-squares.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import type { TensorEdits } from './tensor-edits.ts';
+import { isStatistic } from './writable-batch-norms.ts';
 
 interface Repair {
+  /** The inputs of nodes that it writes the numbers of, beside layers' weights. */
+  readonly writes: EditedInputs;
   /** What it would do to a model whose `weights` were pruned. Runs nothing. */
   readonly plan: (model: OnnxModel, inventory: ModelInventory, weights: readonly string[]) => RepairPlan;
   /** Changes the pruned model through `edits`. Throws what running the models throws. */
@@ -16,7 +21,7 @@ interface Repair {
 
 /** The repairs by their names in a recipe. */
 export const REPAIRS: Readonly<Record<RepairName, Repair>> = {
-  batch_norm: { plan: planBatchNorms, repair: repairBatchNorms },
-  bias: { plan: planBiases, repair: repairBiases },
-  least_squares: { plan: planLeastSquares, repair: repairByLeastSquares },
+  batch_norm: { writes: isStatistic, plan: planBatchNorms, repair: repairBatchNorms },
+  bias: { writes: isBias, plan: planBiases, repair: repairBiases },
+  least_squares: { writes: () => false, plan: planLeastSquares, repair: repairByLeastSquares },
 };

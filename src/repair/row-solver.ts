@@ -22,7 +22,8 @@ export interface RowSystem extends Grams {
   readonly denseFeatures: number;
   /** `[groups, rows, dense features]` */
   readonly dense: Float64Array;
-  /** `[groups, rows]` */
+  readonly places: number;
+  /** Of each place that shares the weight: `[groups, rows, places]`. */
   readonly offsets: Float64Array;
   /** `[groups, rows, features]`: where it is zero, so is the solution. */
   readonly start: Float64Array;
@@ -70,13 +71,13 @@ export class RowSolver implements AsyncDisposable {
   }
 
   /**
-   * The rows `w` that minimise `|Xp w - (Xd d + o)|^2 + damping |w - s|^2`, d the row of `dense`, o its offset and s the row of `start`, and are zero wherever s is. Of the normal equations
+   * The rows `w` that minimise `|Xp w - (Xd d + o)|^2 + damping |w - s|^2`, d the row of `dense`, o its offset in each place and s the row of `start`, and are zero wherever s is. Of the normal equations
    * `(Xp' Xp + damping) w = Xp' (Xd d + o) + damping s` each row has those of its own support; conjugate gradients from s on, preconditioned by the diagonal, solve them for all
    * rows at once: an iteration is one product of matrices.
    * @returns `[groups, rows, features]`
    */
   async solve(system: RowSystem): Promise<Float64Array> {
-    const { groups, rows, features, denseFeatures, cross, sums, dense, offsets, start } = system;
+    const { groups, rows, features, denseFeatures, places, cross, sums, dense, offsets, start } = system;
     const shared = {
       gram: float64(system.gram, [groups, features, features]),
       damping: float64(system.damping, [groups, 1, 1]),
@@ -88,9 +89,9 @@ export class RowSolver implements AsyncDisposable {
           gram: shared.gram,
           scale: shared.scale,
           cross: float64(cross, [groups, features, denseFeatures]),
-          sums: float64(sums, [groups, 1, features]),
+          sums: float64(sums, [groups, places, features]),
           dense: float64(dense, [groups, rows, denseFeatures]),
-          offsets: float64(offsets, [groups, rows, 1]),
+          offsets: float64(offsets, [groups, rows, places]),
           weights: float64(start, [groups, rows, features]),
         }),
       ),
@@ -131,7 +132,7 @@ function startGraph(): GraphProto {
   const keep = builder.op('Abs', [builder.op('Sign', ['weights'])]);
   const crossTurned = builder.op('Transpose', ['cross'], { perm: [0, 2, 1] });
   const product = builder.op('MatMul', ['dense', crossTurned]);
-  const target = builder.op('Add', [product, builder.op('Mul', ['offsets', 'sums'])]);
+  const target = builder.op('Add', [product, builder.op('MatMul', ['offsets', 'sums'])]);
   const present = builder.op('MatMul', ['weights', 'gram']); // the damping does not pull at the weights that it holds on to
   const residual = builder.op('Mul', [keep, builder.op('Sub', [target, present])]);
   const direction = builder.op('Mul', [residual, 'scale']);

@@ -1,5 +1,7 @@
 import type { ModelInventory } from '../formats/model.ts';
 import type { OnnxGraph, OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
+import type { EditedInputs } from '../graph/passes/join-constants.ts';
+import { isStandard } from '../graph/proto-walk.ts';
 import { StoredValues } from '../graph/stored-values.ts';
 import { reasonNotToEdit, tensorOf } from './editable-tensors.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
@@ -15,8 +17,14 @@ export interface BatchNorm {
   readonly variance: string;
 }
 
+/** Inputs of the operator. */
+const [MEAN, VARIANCE] = [3, 4];
 /** Before it the operator had a mode of its own for training. */
 const MIN_OPSET = 7;
+
+/** Whether a node's input is one of the statistics that are written anew. */
+export const isStatistic: EditedInputs = (node, input) =>
+  node.opType === 'BatchNormalization' && isStandard(node) && (input === MEAN || input === VARIANCE);
 
 export function findBatchNorms(model: OnnxModel, inventory: ModelInventory): Findings<BatchNorm> {
   const stored = new StoredValues(model);
@@ -40,19 +48,20 @@ function describe(
   stored: StoredValues,
   inventory: ModelInventory,
 ): BatchNorm | string {
-  const [input, , , ...statistics] = node.inputs;
+  const [input] = node.inputs;
   if (opset < MIN_OPSET) return `is of an ONNX version before ${MIN_OPSET}`;
   if (node.integer('training_mode', 0) !== 0) return 'normalizes by the statistics of each batch';
   if (node.integer('spatial', 1) === 0) return 'has statistics for every position';
-  const [mean, variance] = statistics.map((value) => stored.tensorOf(value));
+  const [mean, variance] = [MEAN, VARIANCE].map((slot) => stored.tensorOf(node.inputs[slot]));
   if (!input || mean == null || variance == null) return 'computes its statistics';
-  for (const name of [mean, variance]) {
-    const other = stored.otherReader(name, (reader) => reader === node);
+  if (mean === variance) return 'has one tensor for mean and variance';
+  for (const [name, slot] of [[mean, MEAN] as const, [variance, VARIANCE] as const]) {
+    const other = stored.otherReader(name, (reader, read) => reader === node && read === slot);
+    if (other === node) return `reads ${name} as its scale or bias too`;
     if (other) return `shares ${name} with node ${other.label}`;
     const reason = reasonNotToEdit(name, inventory);
     if (reason) return `has statistics that cannot be written: ${name} ${reason}`;
   }
-  if (mean === variance) return 'has one tensor for mean and variance';
   const channels = tensorOf(inventory, mean)?.shape[0] ?? 0;
   return { node, input: input.name, channels, mean, variance };
 }

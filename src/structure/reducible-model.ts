@@ -1,4 +1,5 @@
 import type { KeptPositions } from '../formats/gather.ts';
+import type { EditedInputs } from '../graph/passes/join-constants.ts';
 import type { Structures } from './families.ts';
 
 /** A model that was written without some of its structures. */
@@ -15,6 +16,12 @@ export interface ReducibleModel extends AsyncDisposable {
   /**
    * Writes the model to `targetDirectory` without some structures.
    * @param removed roots of structures
+   * @param isEdited what nodes that shared it before are not to share again
    */
-  write(removed: ReadonlySet<number>, targetDirectory: string, signal: AbortSignal): Promise<ReducedModel>;
+  write(
+    removed: ReadonlySet<number>,
+    targetDirectory: string,
+    signal: AbortSignal,
+    isEdited: EditedInputs,
+  ): Promise<ReducedModel>;
 }

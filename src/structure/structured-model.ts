@@ -7,7 +7,7 @@ import { rewriteModel } from '../formats/onnx/rewrite-model.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
-import { joinConstants } from '../graph/passes/join-constants.ts';
+import { type EditedInputs, joinConstants } from '../graph/passes/join-constants.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { type SeparatedConstants, separateConstants } from '../graph/passes/separate-constants.ts';
 import { sinkConstants } from '../graph/passes/sink-constants.ts';
@@ -94,18 +94,20 @@ export class StructuredModel implements ReducibleModel {
   /**
    * Writes the model without some structures: smaller tensors, shape arithmetic that follows, and no code that nothing reads any more.
    * @param removed roots of structures
+   * @param isEdited what nodes that shared it before are not to share again
    * @returns the files written to `targetDirectory`, and what is left of every tensor that shrank
    */
   async write(
     removed: ReadonlySet<number>,
     targetDirectory: string,
     signal: AbortSignal,
+    isEdited: EditedInputs,
   ): Promise<ReducedModel> {
     // The same graph falls into the same roots.
     const proto = clone(ModelProtoSchema, this.#proto);
     const analysed = analyseGraphs(new OnnxModel(proto), this.#trace);
     const kept = removeFromGraphs(analysed, removed);
-    joinConstants(proto, { copies: this.#copies, kept });
+    joinConstants(proto, { copies: this.#copies, kept, isEdited });
     const files = await rewriteModel(proto, this.#files, kept, targetDirectory, signal);
     const named = analysed.graphs.flatMap(({ analysis }, index) =>
       [...analysis.stored].flatMap(([value, tensor]): [string, KeptPositions][] => {

@@ -8,6 +8,7 @@ import { StructuredModel } from '../../structure/structured-model.ts';
 import type { Amount } from '../amount.ts';
 import { namingData } from '../data-errors.ts';
 import { criterionContext, type PruneJob } from '../prune-job.ts';
+import { writtenBy } from '../repairs.ts';
 import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
 import { untouchedOf } from '../untouched.ts';
 import { structureContent } from './content.ts';
@@ -91,7 +92,8 @@ export class ScoredStructures implements Scored {
 
   async #write(decision: StructureDecision, directory: string): Promise<PrunedModel> {
     const { input, signal } = this.#job;
-    return await removeStructures(this.#model, input.model, decision, directory, signal);
+    const isEdited = writtenBy(input.recipe);
+    return await removeStructures(this.#model, input.model, decision, directory, signal, isEdited);
   }
 
   async #writeForGood(decision: StructureDecision): Promise<PrunedForGood> {

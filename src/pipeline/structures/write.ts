@@ -4,26 +4,28 @@ import { dirname, join } from 'node:path';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { readStoredModel } from '../../graph/inventory.ts';
+import type { EditedInputs } from '../../graph/passes/join-constants.ts';
 import { unitAxis } from '../../structure/families.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
 import type { PrunedModel } from '../scored.ts';
 import { packMask, type StructureDecision } from './decide.ts';
 
-/** Writes the model without the structures that are not kept to `directory`; where all are, the dense model as it is. */
+/** Writes the model without the structures that are not kept to `directory`, where all are the dense model as it is. What is to be edited no two nodes share, as far as copies were made of it. */
 export async function removeStructures(
   model: ReducibleModel,
   dense: StoredModel,
   { families, sparsity }: StructureDecision,
   directory: string,
   signal: AbortSignal,
+  isEdited: EditedInputs,
 ): Promise<PrunedModel> {
   const removed = families.flatMap(({ family, kept }) =>
     family.structures.filter((_, i) => !kept[i]).map(({ root }) => root),
   );
   if (removed.length === 0)
     return { model: await copyModel(dense, directory), sparsity, keptUnits: new Map() };
-  const { files, kept } = await model.write(new Set(removed), directory, signal);
+  const { files, kept } = await model.write(new Set(removed), directory, signal, isEdited);
   const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const keptUnits = [...kept].flatMap(([name, positions]): [string, readonly number[] | null][] => {
     const axis = unitAxis(tensors.get(name));
