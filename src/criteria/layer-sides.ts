@@ -5,7 +5,7 @@ import type { IndexMap } from '../graph/weights/index-map.ts';
 import type { LayerActivations } from '../graph/weights/layer-sites.ts';
 import type { Activations } from '../graph/weights/weights.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
-import { type Family, placesOf, type Site, type Structure } from '../structure/families.ts';
+import { consumersOf, type Family, producersOf, type Site, type Structure } from '../structure/families.ts';
 import { cannotScore } from './capturable.ts';
 import type { CriterionContext } from './context.ts';
 
@@ -23,9 +23,46 @@ export interface LayerSide {
   features(weight: string): NonNullable<IndexMap>;
 }
 
+/** What is asked of a family before it is scored by the layers on one side of it. */
+export interface SidedFamily {
+  readonly name: string;
+  /** The weights on that side. */
+  readonly weights: readonly string[];
+  readonly isUnread: boolean;
+}
+
+/**
+ * The layers of the weights on one side of families, by the weight. What nothing reads needs none to be scored by what reads it. Runs nothing.
+ * @throws EmpError unsupported_model naming the families of which no layer is left, and why
+ */
+export function checkSides(
+  criterion: StructureCriterion,
+  role: 'producers' | 'consumers',
+  families: readonly SidedFamily[],
+  model: OnnxModel,
+): Map<string, LayerActivations> {
+  const sites = findLayerSites(model);
+  const found = new Map<string, LayerActivations>();
+  const reasons = new Map<string, string>();
+  for (const weight of new Set(families.flatMap(({ weights }) => weights))) {
+    const layer =
+      sites.get(weight)?.[role === 'producers' ? 'outputs' : 'inputs'] ?? 'no layer multiplies by it';
+    if (typeof layer === 'string') reasons.set(weight, layer);
+    else found.set(weight, layer);
+  }
+  const findings = families.flatMap(({ name, weights, isUnread }) => {
+    if (weights.some((weight) => found.has(weight)) || (isUnread && role === 'consumers')) return [];
+    const [reason] = weights.map((weight) => `${weight}: ${reasons.get(weight)}`);
+    const message = reason ?? (role === 'producers' ? 'no layer computes it' : 'it is read without weights');
+    return [{ path: name, message: `${message}; exclude it or use criterion l2_norm` }];
+  });
+  if (findings.length > 0) throw cannotScore(criterion, findings);
+  return found;
+}
+
 /**
  * The layers of `families` on the side of what computes structures or of what reads them. A weight that acts through another one, as a KAN's scaler does, has no side of its own and is passed over.
- * @throws EmpError unsupported_model naming the families of which no layer is left, and why
+ * @throws EmpError as `checkSides`
  */
 export async function layersOf(
   criterion: StructureCriterion,
@@ -34,23 +71,10 @@ export async function layersOf(
   context: CriterionContext,
 ): Promise<LayerSide> {
   const model = await readStoredGraph(context.model);
-  const sites = findLayerSites(model);
-  const found = new Map<string, LayerActivations>();
-  const reasons = new Map<string, string>();
-  for (const { tensor } of placesOf(families, (structure) => structure[role])) {
-    const layer =
-      sites.get(tensor)?.[role === 'producers' ? 'outputs' : 'inputs'] ?? 'no layer multiplies by it';
-    if (typeof layer === 'string') reasons.set(tensor, layer);
-    else found.set(tensor, layer);
-  }
+  const weightsOf = role === 'producers' ? producersOf : consumersOf;
+  const sided = families.map((family) => ({ ...family, weights: weightsOf(family) }));
+  const found = checkSides(criterion, role, sided, model);
   const sitesOf = (structure: Structure) => structure[role].filter(({ tensor }) => found.has(tensor));
-  const findings = families.flatMap(({ name, structures: [first] }) => {
-    if (sitesOf(first).length > 0) return [];
-    const [reason] = first[role].map(({ tensor }) => `${tensor}: ${reasons.get(tensor)}`);
-    const message = reason ?? `no layer ${role === 'producers' ? 'computes' : 'reads'} it`;
-    return [{ path: name, message: `${message}; exclude it or use criterion l2_norm` }];
-  });
-  if (findings.length > 0) throw cannotScore(criterion, findings);
   const layerOf = (weight: string): LayerActivations => {
     const layer = found.get(weight);
     if (layer === undefined) throw new TypeError(`no layer of ${weight}`);

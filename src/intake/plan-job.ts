@@ -1,6 +1,7 @@
 import { checkDifferentiable } from '../autodiff/differentiable.ts';
 import { EmpError, ofInput } from '../core/errors.ts';
 import { checkCapturable } from '../criteria/capturable.ts';
+import { checkScorable } from '../criteria/scorable.ts';
 import { uploadedFamilyScores } from '../criteria/structures/scores.ts';
 import { uploadedRange } from '../criteria/weights/scores.ts';
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
@@ -17,6 +18,7 @@ import { refuseReservedNames } from '../pipeline/artifact-names.ts';
 import { targetWithoutAccuracy } from '../pipeline/data-errors.ts';
 import { selectFamilies } from '../pipeline/structures/select.ts';
 import { prunedWeights } from '../pipeline/weights/select.ts';
+import type { StructureCriterion } from '../recipe/criteria.ts';
 import { isUsed, needsOf, refuseUnmetNeeds, takesGradients } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { checkSamples, refuseUncountedLabels } from '../runtime/check-samples.ts';
@@ -54,14 +56,15 @@ export async function planJob(
   refuseReservedNames(inventory);
   const weights = prunedWeights(inventory, recipe);
   const byName = scores && isUsed(recipe, 'scores') ? scoresByName(scores.content) : null;
+  let families: StructureOverview['families'] = [];
   if (recipe.granularity === 'weight') {
     if (byName) for (const tensor of weights) uploadedRange(tensor, byName);
   } else {
     const known = inventory.format === 'onnx' ? structures : structuresOf(inventory);
-    const families = known ? selectFamilies(known, recipe, ({ producers }) => producers) : [];
+    families = known ? selectFamilies(known, recipe, ({ producers }) => producers) : [];
     if (byName) for (const family of families) uploadedFamilyScores(family, byName);
   }
-  await refuseMisfits(recipe, inputs, weights);
+  await refuseMisfits(recipe, inputs, weights, families);
   return {
     model_id: model.id,
     scores_dataset_id: scores?.id ?? null,
@@ -77,16 +80,18 @@ function structuresOf(inventory: ModelInventory): StructureOverview {
   return describeStructures(kanStructures(inventory), inventory);
 }
 
-/** The data must fit the model's inputs, and the model show what the criterion scores by; which weights that concerns of structures, only their analysis knows. */
+/** The data must fit the model's inputs, and the model show what the criterion scores by: of structures as far as their analysis was asked for. */
 async function refuseMisfits(
   recipe: Recipe,
   { model, calibration, evaluation }: JobInputs,
   weights: readonly ModelTensor[],
+  families: StructureOverview['families'],
 ): Promise<void> {
   const { criterion, granularity, repair, target } = recipe;
   const needs = needsOf(recipe);
   const used = isUsed(recipe, 'calibration') ? calibration : null;
-  if (!used && !evaluation && !needs.includes('graph')) return;
+  const isInGraph = needs.includes('graph') || (families.length > 0 && model.inventory.format === 'onnx');
+  if (!used && !evaluation && !isInGraph) return;
   const graph = await readStoredGraph(model);
   const expected = modelInputs(graph);
   for (const [data, set] of [
@@ -102,7 +107,10 @@ async function refuseMisfits(
   const scoresByForwardPasses = needs.includes('calibration') && !needs.includes('labels');
   if (used && (scoresByForwardPasses || repair.some((kind) => kind !== 'batch_norm'))) checkAppendable(graph);
   if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, graph);
-  if (granularity !== 'weight') return;
+  if (granularity !== 'weight') {
+    if (families.length > 0) checkScorable(criterion as StructureCriterion, families, graph, model.inventory);
+    return;
+  }
   for (const side of ['input', 'output'] as const) {
     if (needs.includes(`layer_${side}s`)) checkCapturable(criterion, side, findLayerSites(graph), weights);
   }

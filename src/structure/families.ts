@@ -35,6 +35,8 @@ export interface Family {
   readonly name: string;
   readonly kind: StructureKind;
   readonly structures: readonly Structure[];
+  /** Whether nothing sums over them, with weights or without: what they give has no effect. */
+  readonly isUnread: boolean;
 }
 
 /** An axis of a stored tensor of which some positions must stay. */
@@ -96,7 +98,8 @@ export function findStructures(
         frozen.push({ tensor, axis, ...obstacle });
     }
   }
-  const families = new Map<string, { kind: StructureKind; structures: Structure[] }>();
+  const families = new Map<string, Omit<Family, 'name' | 'structures'> & { structures: Structure[] }>();
+  const read = rootsRead(analysis);
   for (const [root, found] of sitesByRoot) {
     const sites = [...found.values()];
     const emptied = sites.find(
@@ -112,14 +115,26 @@ export function findStructures(
     const producers = weights.filter(isProducer);
     const consumers = weights.filter((site) => !isProducer(site));
     const kind = kindOf(producers, tags.get(root) ?? null);
+    const isUnread = consumers.length === 0 && !read.has(root);
     const places = Array.from(found, ([number, { positions }]) => `${number}x${positions.length}`);
-    const key = [kind, ...places].join('|');
-    const family = families.get(key) ?? { kind, structures: [] };
+    const key = [kind, isUnread, ...places].join('|');
+    const family = families.get(key) ?? { kind, structures: [], isUnread };
     families.set(key, family);
     family.structures.push({ root, sites, producers, consumers });
   }
   const named = nameFamilies([...families.values()]);
   return { families: named, frozen, lasting: findLastingAxes(analysis, named) };
+}
+
+/** The roots that some node sums over. What is not summed over, and is free to go, no output of the graph depends on. */
+function rootsRead({ lanes, axesOf, contractions }: GraphAnalysis): Set<number> {
+  const read = new Set<number>();
+  for (const { node, input, axis } of contractions) {
+    const own = axesOf(node.inputs[input]?.name ?? '')[axis];
+    for (const position of own?.[0].keys() ?? [])
+      for (const root of lanes.rootsAt(own, position)) read.add(root);
+  }
+  return read;
 }
 
 /** A site that grows. */
@@ -130,6 +145,11 @@ interface NumberedSite extends Site {
 /** Names of the weights that compute a family. */
 export function producersOf({ structures: [{ producers }] }: Family): string[] {
   return [...new Set(producers.map(({ tensor }) => tensor))];
+}
+
+/** Names of the weights that read a family. */
+export function consumersOf({ structures: [{ consumers }] }: Family): string[] {
+  return [...new Set(consumers.map(({ tensor }) => tensor))];
 }
 
 /** Sites of all structures of `families`, each tensor and axis once. */
@@ -176,12 +196,13 @@ function kindOf(producers: readonly Site[], tag: LaneTag | null): StructureKind 
 /** By the first tensor that computes them; of several kinds along one tensor those that are no channels say so. */
 function nameFamilies(families: readonly Omit<Family, 'name'>[]): Family[] {
   const taken = new FreeNames();
-  return families.map(({ kind, structures }) => {
+  return families.map(({ kind, structures, isUnread }) => {
     const [{ sites, producers }] = structures;
     const { tensor, axis } = producers[0] ?? sites[0];
     const stem = kind === 'head' || kind === 'head_width' ? `${tensor}#${kind}` : tensor;
     const name = taken.take(stem, `${stem}#${axis}`) ?? taken.number(`${stem}#${axis}.`);
-    return { name, kind, structures: structures.toSorted((a, b) => firstPosition(a) - firstPosition(b)) };
+    const inOrder = structures.toSorted((a, b) => firstPosition(a) - firstPosition(b));
+    return { name, kind, structures: inOrder, isUnread };
   });
 }
 

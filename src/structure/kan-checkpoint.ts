@@ -97,7 +97,7 @@ export function kanStructures({ tensors }: ModelInventory): Structures {
         places.map((place) => ({ ...place, positions: [node] }));
       return { root: root++, sites: own(sites), producers: own(producers), consumers: own(consumers) };
     });
-    return [{ name, kind: 'kan_node', structures }];
+    return [{ name, kind: 'kan_node', structures, isUnread: false }];
   });
   return { families, frozen: [], lasting: [] };
 }

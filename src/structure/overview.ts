@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import type { ModelInventory } from '../formats/model.ts';
-import { type Family, type FrozenAxis, producersOf, type Site, type Structures } from './families.ts';
+import {
+  consumersOf,
+  type Family,
+  type FrozenAxis,
+  producersOf,
+  type Site,
+  type Structures,
+} from './families.ts';
 
 /** A deep network has a few hundred frozen axes; a list of more is no longer read. */
 export const MAX_FROZEN = 1000;
@@ -22,6 +29,16 @@ const familySchema = z.object({
   producers: z
     .array(z.string())
     .describe('The weights that compute them. A structure is scored over its rows or filters of these.'),
+  consumers: z
+    .array(z.string())
+    .describe(
+      'The weights that read them, which `wanda`, `variance` and `taylor_rms` score by. None: see `unread`.',
+    ),
+  unread: z
+    .boolean()
+    .describe(
+      'Whether no output of the model depends on them: these criteria score them 0. Where it does, but by no weight, as by a sum, these criteria cannot score them.',
+    ),
   axes: z.array(axisSchema).describe('All that shrinks when a structure goes.'),
 });
 
@@ -61,6 +78,8 @@ export const structureOverviewSchema = z
           kind: 'channel',
           n: 100,
           producers: ['1.weight'],
+          consumers: ['3.weight'],
+          unread: false,
           axes: [
             { tensor: '1.weight', axis: 0, positions_each: 1 },
             { tensor: '1.bias', axis: 0, positions_each: 1 },
@@ -108,6 +127,8 @@ function describeFamily(family: Family, uploaded: ReadonlySet<string>): Structur
       kind,
       n: structures.length,
       producers: producersOf(family),
+      consumers: consumersOf(family),
+      unread: family.isUnread,
       axes: sites.filter(isUploaded).map(({ tensor, axis, positions }) => ({
         tensor,
         axis,

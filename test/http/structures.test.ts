@@ -79,6 +79,8 @@ describe('GET /v1/models/{id}/structures', () => {
           kind: 'channel',
           n: 100,
           producers: ['1.weight'],
+          consumers: ['3.weight'],
+          unread: false,
           axes: [
             { tensor: '1.weight', axis: 0, positions_each: 1 },
             { tensor: '1.bias', axis: 0, positions_each: 1 },

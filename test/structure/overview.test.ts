@@ -25,7 +25,7 @@ const site = (tensor: string, axis: number, ...positions: number[]): Site => ({ 
 
 function family(kind: StructureKind, producers: Site[], others: Site[]): Family {
   const structure = { root: 0, producers, consumers: [], sites: [...producers, ...others] };
-  return { name: kind, kind, structures: [structure, { ...structure, root: 1 }] };
+  return { name: kind, kind, structures: [structure, { ...structure, root: 1 }], isUnread: true };
 }
 
 const shown = (families: Family[], frozen: FrozenAxis[] = []) =>
@@ -40,6 +40,8 @@ describe('the overview of structures', () => {
         kind: 'head',
         n: 2,
         producers: ['a'],
+        consumers: [],
+        unread: true,
         axes: [
           { tensor: 'a', axis: 0, positions_each: 3 },
           { tensor: 'a', axis: 1, positions_each: 1 },

@@ -1,9 +1,10 @@
-import type { ModelTensor } from '../../formats/model.ts';
+import type { ModelInventory, ModelTensor } from '../../formats/model.ts';
 import { readStoredGraph } from '../../graph/interface.ts';
-import type { OnnxNode } from '../../graph/onnx-model.ts';
+import type { OnnxModel, OnnxNode } from '../../graph/onnx-model.ts';
 import { StoredValues } from '../../graph/stored-values.ts';
+import { producersOf } from '../../structure/families.ts';
 import { cannotScore } from '../capturable.ts';
-import type { CriterionContext, StructureScorer } from '../context.ts';
+import type { StructureScorer } from '../context.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 
 /**
@@ -11,24 +12,16 @@ import { squaresAlong } from '../weight-chunks.ts';
  * @throws EmpError unsupported_model naming the families that have none
  */
 export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
-  const gammasOf = await findGammas(context);
-  const bare = families.filter(
-    ({ structures: [{ producers }] }) => !producers.some(({ tensor }) => gammasOf.has(tensor)),
-  );
-  const message =
-    'no BatchNormalization follows the layers that compute it; exclude it or use another criterion';
-  if (bare.length > 0)
-    throw cannotScore(
-      'bn_gamma',
-      bare.map(({ name }) => ({ path: name, message })),
-    );
+  const { inventory } = context.model;
+  const computed = families.map((family) => ({ name: family.name, producers: producersOf(family) }));
+  const gammasOf = checkGammas(computed, await readStoredGraph(context.model), inventory);
   const squares = new Map<string, Float64Array[]>();
   for (const [producer, gammas] of gammasOf) {
     const own: Float64Array[] = [];
     for (const gamma of gammas) own.push(await squaresAlong(gamma, 0, context));
     squares.set(producer, own);
   }
-  const shapes = new Map(context.model.inventory.tensors.map(({ name, shape }) => [name, shape]));
+  const shapes = new Map(inventory.tensors.map(({ name, shape }) => [name, shape]));
   return families.map(({ structures }) =>
     Float64Array.from(structures, ({ producers }) => {
       const found = producers.flatMap(({ tensor, axis, positions }) => {
@@ -41,6 +34,26 @@ export const score: StructureScorer<'bn_gamma'> = async (families, context) => {
   );
 };
 
+/**
+ * The stored scales of the BatchNormalizations that read a layer's output, by the layer's weight. Runs nothing.
+ * @throws EmpError unsupported_model naming the families that have none
+ */
+export function checkGammas(
+  families: readonly { readonly name: string; readonly producers: readonly string[] }[],
+  model: OnnxModel,
+  inventory: ModelInventory,
+): Map<string, ModelTensor[]> {
+  const gammasOf = findGammas(model, inventory);
+  const bare = families.filter(({ producers }) => !producers.some((weight) => gammasOf.has(weight)));
+  const message =
+    'no BatchNormalization follows the layers that compute it; exclude it or use criterion l2_norm';
+  if (bare.length === 0) return gammasOf;
+  throw cannotScore(
+    'bn_gamma',
+    bare.map(({ name }) => ({ path: name, message })),
+  );
+}
+
 /** Of every stretch of `step` numbers those at `positions`, which ascend. */
 function everyStep(numbers: Float64Array, step: number, positions: readonly number[]): number[] {
   const found: number[] = [];
@@ -51,11 +64,9 @@ function everyStep(numbers: Float64Array, step: number, positions: readonly numb
   return found;
 }
 
-/** The stored scales of the BatchNormalizations that read a layer's output, by the layer's weight. */
-async function findGammas({ model }: CriterionContext): Promise<Map<string, ModelTensor[]>> {
-  const onnx = await readStoredGraph(model);
+function findGammas(onnx: OnnxModel, inventory: ModelInventory): Map<string, ModelTensor[]> {
   const stored = new StoredValues(onnx);
-  const tensors = new Map(model.inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const read = new Map<OnnxNode, readonly string[]>();
   const weightsOf = (layer: OnnxNode): readonly string[] => {
     const known = read.get(layer);

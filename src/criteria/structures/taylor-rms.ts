@@ -16,6 +16,8 @@ export const score: StructureScorer<'taylor_rms'> = async (families, context) =>
   const places = await readPlaces(families, sitesOf, context);
   const structures = families.reduce((sum, family) => sum + family.structures.length, 0);
   const changes = new Float64Array(samples.nSamples * structures);
+  // What nothing reads changes nothing.
+  if (places.size === 0) return families.map((family) => new Float64Array(family.structures.length));
   const counted = await visitSampleGradients(
     [...places.keys()],
     { ...context, samples },

@@ -77,7 +77,12 @@ export function decideStructures(input: DecideInput): StructureDecision {
   for (const group of groups) {
     const ranked = rank(group, scores);
     const statistics = statisticsOf(Float64Array.from(ranked, ({ score }) => score));
-    if (statistics.max === 0) continue; // has no N_eff: it is left as it is
+    if (statistics.max === 0) {
+      // Has no N_eff: it is left as it is, but for what nothing reads.
+      const nKeep = amount.sparsity === null ? 0 : countOf(amount, statistics);
+      for (const { family, index } of ranked.slice(nKeep)) kept[family][index] = !families[family].isUnread;
+      continue;
+    }
     const nEff = effectiveSampleSize(statistics);
     const nKeep = countOf(amount, statistics);
     const total = group.reduce((sum, family) => sum + sumOf(masses[family]), 0);

@@ -216,7 +216,7 @@ describe('criteria by activations', () => {
     );
   });
 
-  test('families that nothing reads, or whose layers cannot be looked at, are refused by name', async (t) => {
+  test('families that no weight reads, or whose layers cannot be looked at, are refused by name', async (t) => {
     const unread = await smallModelContext(t, {
       nodes: [
         ...[node('MatMul', ['x', 'w'], ['h']), node('Abs', ['h'], ['a'])],
@@ -227,7 +227,7 @@ describe('criteria by activations', () => {
       xShape: [3, 4],
       x: gaussians(12, 2),
     });
-    const message = 'no layer reads it; exclude it or use criterion l2_norm';
+    const message = 'it is read without weights; exclude it or use criterion l2_norm';
     for (const criterion of ['wanda', 'variance'] as const) {
       await assert.rejects(scoreFamilies(criterion, unread), {
         code: 'unsupported_model',

@@ -142,7 +142,7 @@ describe('bn_gamma: of the BatchNormalization behind a layer', () => {
       x: gaussians(15, 5),
     });
     const message =
-      'no BatchNormalization follows the layers that compute it; exclude it or use another criterion';
+      'no BatchNormalization follows the layers that compute it; exclude it or use criterion l2_norm';
     await assert.rejects(scoreFamilies('bn_gamma', context), {
       code: 'unsupported_model',
       message: `criterion bn_gamma cannot score second: ${message}`,

@@ -6,5 +6,5 @@ export function familyOf(name: string, size: number, kind: StructureKind = 'chan
     const producers = [{ tensor: name, axis: 0, positions: [i] }];
     return { root: firstRoot + i, sites: producers, producers, consumers: [] };
   });
-  return { name, kind, structures };
+  return { name, kind, structures, isUnread: false };
 }

@@ -27,7 +27,7 @@ function holding(
     const [made, read] = [sitesOf(producers, i), sitesOf(consumers, i)];
     return { root: i, sites: [...made, ...read], producers: made, consumers: read };
   });
-  return { name: Object.keys(producers)[0], kind, structures };
+  return { name: Object.keys(producers)[0], kind, structures, isUnread: false };
 }
 
 describe('round_to counts channels', () => {
