@@ -9,6 +9,7 @@ import type { GivenSamples } from '../formats/sample-set.ts';
 import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { checkAppendable } from '../graph/appendix.ts';
+import { refuseBfloat16 } from '../graph/bfloat16.ts';
 import { modelInputs, modelOutputs, readStoredGraph } from '../graph/interface.ts';
 import { declaresSquaredErrors } from '../graph/measured-output.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
@@ -93,6 +94,8 @@ async function refuseMisfits(
   const isInGraph = needs.includes('graph') || (families.length > 0 && model.inventory.format === 'onnx');
   if (!used && !evaluation && !isInGraph) return;
   const graph = await readStoredGraph(model);
+  const scoresByForwardPasses = needs.includes('calibration') && !needs.includes('labels');
+  if (evaluation || (used && (scoresByForwardPasses || repair.length > 0))) refuseBfloat16(graph);
   const expected = modelInputs(graph);
   for (const [data, set] of [
     ['calibration', used],
@@ -104,7 +107,6 @@ async function refuseMisfits(
   const labels = evaluation?.content.labels;
   if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(graph, labels))
     throw targetWithoutAccuracy();
-  const scoresByForwardPasses = needs.includes('calibration') && !needs.includes('labels');
   if (used && (scoresByForwardPasses || repair.some((kind) => kind !== 'batch_norm'))) checkAppendable(graph);
   if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, graph);
   if (granularity !== 'weight') {

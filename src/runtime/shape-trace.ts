@@ -46,7 +46,8 @@ export async function traceShapes(
   const tensors = computed.filter((name) => (inferred.get(name)?.dtype ?? NO_TENSOR) !== NO_TENSOR);
   // onnxruntime runs nothing for no outputs.
   if (tensors.length === 0) return createTrace(stored, inferred, [NOTHING, NOTHING]);
-  const { graph } = new OnnxModel(proto);
+  const whole = new OnnxModel(proto);
+  const { graph } = whole;
   const isSteady = ([, { values }]: [string, SeenInput]) => values !== null;
   const steadyInputs = new Set([...(seen ?? [])].filter(isSteady).map(([name]) => name));
   const content = madeOfContent(graph, zeroed, steadyInputs);
@@ -58,7 +59,7 @@ export async function traceShapes(
     return INTEGER_DTYPES.has(dtype) || (isNumberType(dtype) && captured.has(graph.resolve(name)));
   };
   const steady = tensors.filter((name) => !content.has(name) && isWanted(name));
-  const inputs = modelInputs(model);
+  const inputs = modelInputs(whole);
   for (const input of inputs) checkFeedable(input);
   await using observer = await ValueObserver.open(proto, tensors, steady, open);
   const layouts = [new OpenAxes(inputs), ...tieCacheAxes(inputs).map((ties) => new OpenAxes(inputs, ties))];

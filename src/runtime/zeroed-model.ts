@@ -9,6 +9,7 @@ import { constantsToInitializers } from '../graph/passes/constants-to-initialize
 import { dropDefaults } from '../graph/passes/drop-defaults.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
+import { widenBfloat16 } from '../graph/passes/widen-bfloat16.ts';
 import { MAKES_ZEROS_SINCE, zeroWeights } from '../graph/passes/zero-weights.ts';
 import { heldTensors, mainGraph } from '../graph/proto-walk.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
@@ -31,7 +32,7 @@ export interface ZeroedModel {
 
 /**
  * A private copy of a model in which the large tensors of floats and bytes are zeros that are made when they are needed (before opset 9 they are what they
- * were). Everything else is read from `files`, external data too.
+ * were), and bfloat16 is float32. Everything else is read from `files`, external data too.
  * @throws EmpError malformed_onnx, missing_file; unsupported_model where more than 256 MiB of numbers have to be kept, and for functions without end
  */
 export async function createZeroedModel(
@@ -49,6 +50,7 @@ export async function createZeroedModel(
   ]);
   const zeroed = zeroWeights(proto);
   await loadTensors(proto, files, signal);
+  widenBfloat16(proto);
   return { proto, stored, zeroed };
 }
 
