@@ -16,7 +16,10 @@ describe('a reader of models', () => {
   });
   after(() => rm(directory, { recursive: true }));
   const read = (reader: ModelReader) =>
-    reader.read({ directory, files: directory }, [NAME], 'refused', { client: 'one', signal: new AbortController().signal });
+    reader.read({ directory, files: directory }, [NAME], 'refused', {
+      client: 'one',
+      signal: new AbortController().signal,
+    });
 
   // No model is as small as these limits: what is refused here is refused within any.
   const cases: [string, Partial<ReaderLimits>, string][] = [
