@@ -1,5 +1,4 @@
 import type { ModelInventory, ModelTensor } from '../formats/model.ts';
-import type { AttributeProto } from '../formats/onnx/onnx-schema.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { Origins } from '../graph/origins.ts';
 import { StoredValues } from '../graph/stored-values.ts';
@@ -7,6 +6,7 @@ import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 import { findLayers, type Layer, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { WeightSite } from '../graph/weights/weights.ts';
 import { isStoredAsFloats, reasonNotToEdit, tensorOf } from './editable-tensors.ts';
+import type { PatchWindow } from './patch-positions.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { findFollowing } from './repair-order.ts';
 
@@ -14,14 +14,16 @@ import { findFollowing } from './repair-order.ts';
 export type LayerInput =
   /** The features are the axis before the `trailing` last ones. */
   | { readonly how: 'rows'; readonly value: string; readonly trailing: number }
-  /** Of axis 1, which counts the channels; `attributes` are the convolution's, without its groups. */
-  | {
-      readonly how: 'patches';
-      readonly value: string;
-      readonly channels: number;
-      readonly kernel: readonly number[];
-      readonly attributes: readonly AttributeProto[];
-    };
+  /** Of axis 1, which counts the channels. */
+  | PatchedInput;
+
+/** A value that is seen through a window of its spatial axes. */
+export interface PatchedInput {
+  readonly how: 'patches';
+  readonly value: string;
+  readonly channels: number;
+  readonly window: PatchWindow;
+}
 
 /** A layer that is a matrix for each of its groups: `[groups, units, features]`, units and features of one group. */
 export interface FittableLayer {
@@ -150,10 +152,16 @@ function asConvolution(
     const filters = node.inputs[1] && casts.of(node.inputs[1]);
     if (stored.tensorOf(filters) !== weight || groupsOf(site) !== groups)
       return `is rearranged before node ${node.label} (Conv)`;
-    const attributes = node.proto.attribute.filter(({ name }) => name !== 'group');
+    const window = {
+      kernel,
+      strides: node.integers('strides') ?? kernel.map(() => 1),
+      dilations: node.integers('dilations') ?? kernel.map(() => 1),
+      pads: node.integers('pads') ?? [...kernel, ...kernel].map(() => 0),
+      autoPad: node.text('auto_pad', 'NOTSET'),
+    };
     places.push({
       node,
-      input: { how: 'patches', value: source.value, channels: groups * inputs, kernel, attributes },
+      input: { how: 'patches', value: source.value, channels: groups * inputs, window },
     });
   }
   const features = kernel.reduce((product, size) => product * size, inputs);

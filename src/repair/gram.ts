@@ -6,9 +6,24 @@ import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
-import { type Batch, chooseBatchSize, nameSamples, readBatches, runBatch } from '../runtime/batches.ts';
+import {
+  type Batch,
+  chooseBatchSize,
+  fixedBatchSize,
+  nameSamples,
+  readBatches,
+  readFirstBatch,
+  runBatch,
+} from '../runtime/batches.ts';
 import { type ModelSession, openSession } from '../runtime/session.ts';
-import { appendActivations, appendGrams, type GramGraph, type GramRequest } from './gram-graph.ts';
+import {
+  appendDenseRows,
+  appendGrams,
+  type DenseRows,
+  type GramGraph,
+  type GramRequest,
+} from './gram-graph.ts';
+import { countPositions, drawPositions, patchIndices } from './patch-positions.ts';
 import type { RepairContext } from './repair-context.ts';
 
 /** Sums over all samples, positions and places; X the inputs of one group of the layer, a row for each position. */
@@ -26,9 +41,14 @@ export interface ReadModel extends StoredModel {
   readonly model: OnnxModel;
 }
 
+/** Positions of convolutions that are looked at, together: for each feature so many, and never fewer than these. More make the fit hardly better. */
+const ROWS_PER_FEATURE = 8;
+const MIN_ROWS = 4096;
+
 /**
- * Runs the samples through both models, batch by batch, and adds up the products of the layers' inputs inside the pruned model's graph, in float64. The dense model's inputs of the layers
- * are fed to it; inputs are float32 as they come, whatever the model's dtype.
+ * Runs the samples through both models, batch by batch, and adds up the products of the layers' inputs inside the pruned model's graph, in float64. The rows of the dense model's inputs
+ * are fed to it; inputs are float32 as they come, whatever the model's dtype. Of a convolution with many more positions than features some are drawn, the same in both models, anew for
+ * every batch; which ones depends on the model and the data alone.
  * @returns in the order of `requests`
  * @throws EmpError non_finite_activation naming the weight and the samples, and what `openSession` and `chooseBatchSize` throw
  */
@@ -44,27 +64,28 @@ export async function accumulateGrams(
   const open = async (model: ReadModel, appendix: GraphAppendix, name: string) =>
     opened.use(await openAppended(model, appendix, join(scratch.path, name), context));
   const denseAppendix = new GraphAppendix(dense.model);
-  const outputs = appendActivations(denseAppendix, requests);
+  const denseRows = requests.map((request) => appendDenseRows(denseAppendix, request));
   const denseSession = await open(dense, denseAppendix, 'dense');
   const appendix = new GraphAppendix(pruned.model);
   const graphs = requests.map((request) => appendGrams(appendix, request));
   const session = await open(pruned, appendix, 'pruned');
 
-  const fetches = [...outputs.values()];
-  const sizes = patchSizes(requests);
-  const bytesOf = (results: ReadonlyMap<string, Fetched>) =>
-    [...outputs].reduce(
-      (sum, [value, output]) => sum + (sizes.get(value) ?? 1) * (results.get(output)?.data.byteLength ?? 0),
-      0,
-    );
+  const sampled = await samplePatches(denseSession, requests, denseRows, context);
+  const fetches = denseRows.flat().map(({ rows }) => rows);
   const own = dense.model.graph.outputs.map(({ name }) => name);
-  const batchSize = await chooseBatchSize(denseSession, samples, fetches, signal, bytesOf, own);
+  const batchSize = await chooseBatchSize(sampled.session(0), samples, fetches, signal, undefined, own);
   const accumulators = graphs.flatMap(({ gram, cross, sums }) => [gram, cross, sums]);
   let totals = new Map<string, Fetched>(accumulators.map(({ output, shape }) => [output, zeros(shape)]));
   for await (const batch of readBatches(samples, batchSize, signal)) {
-    const results = await runBatch(denseSession, batch, fetches);
-    const activations = new Map([...outputs].map(([value, output]) => [value, results.get(output)]));
-    totals = await addBatch(session, batch, graphs, activations, totals);
+    const rows = await runBatch(sampled.session(batch.start), batch, fetches);
+    const feeds = new Map(batch.feeds);
+    for (const [i, { places }] of graphs.entries()) {
+      for (const [place, { denseRows: input, patches }] of places.entries()) {
+        feeds.set(input, present(rows.get(denseRows[i][place].rows)));
+        if (patches) feeds.set(patches.indices, sampled.indices(i, place, batch.start));
+      }
+    }
+    totals = await addBatch(session, { ...batch, feeds }, graphs, totals);
     context.onSamples(batch.count);
   }
   return graphs.map(({ gram, cross, sums }) => ({
@@ -72,6 +93,63 @@ export async function accumulateGrams(
     cross: numbersOf(totals.get(cross.output)),
     sums: numbersOf(totals.get(sums.output)),
   }));
+}
+
+/** Where patches are taken in each batch. */
+interface SampledPatches {
+  /** The dense model, told where. */
+  session(start: number): Pick<ModelSession, 'inputs' | 'outputs' | 'run'>;
+  /** Of one place of a request, for the batch that begins with sample `start`. */
+  indices(request: number, place: number, start: number): Fetched;
+}
+
+/** Runs the first samples once, for the sizes of what patches are taken of. */
+async function samplePatches(
+  session: ModelSession,
+  requests: readonly GramRequest[],
+  denseRows: readonly (readonly DenseRows[])[],
+  { samples, signal, rowsPerFeature = ROWS_PER_FEATURE }: RepairContext,
+): Promise<SampledPatches> {
+  const patched = denseRows.flat().filter(({ patches }) => patches !== null);
+  const batch = await readFirstBatch(samples, fixedBatchSize(session.inputs, samples) ?? 1, signal);
+  const feeds = new Map(batch.feeds);
+  for (const { patches } of patched) {
+    const places = patches ? elementCount(patches.input.window.kernel) : 0;
+    if (patches) feeds.set(patches.indices, int64(new BigInt64Array(places)));
+  }
+  const shapes = new Map<string, readonly number[]>();
+  if (patched.length > 0) {
+    const outputs = patched.flatMap(({ sizes }) => sizes ?? []);
+    const results = await runBatch(session, { ...batch, feeds }, outputs);
+    for (const output of outputs) shapes.set(output, Array.from(present(results.get(output)).data, Number));
+  }
+  const indices = (request: number, place: number, start: number): Fetched => {
+    const { patches, sizes } = denseRows[request][place];
+    const [images, , ...spatial] = shapes.get(sizes ?? '') ?? [];
+    if (!patches) throw new TypeError('rows that are taken as they are have no indices');
+    const { window } = patches.input;
+    const { dense, pruned } = requests[request];
+    const wanted = Math.max(MIN_ROWS, rowsPerFeature * Math.max(dense.features, pruned.features));
+    const total = countPositions(window, spatial);
+    const nImages = (images / batch.count) * samples.nSamples * denseRows[request].length;
+    const positions = drawPositions(total, Math.ceil(wanted / nImages), start);
+    return int64(patchIndices(window, spatial, positions));
+  };
+  return {
+    indices,
+    session: (start) => ({
+      inputs: session.inputs,
+      outputs: session.outputs,
+      run: (own, fetches) => {
+        const all = new Map(own);
+        for (const [request, places] of denseRows.entries()) {
+          for (const [place, { patches }] of places.entries())
+            if (patches) all.set(patches.indices, indices(request, place, start));
+        }
+        return session.run(all, fetches);
+      },
+    }),
+  };
 }
 
 async function openAppended(
@@ -84,33 +162,16 @@ async function openAppended(
   return await openSession(path, runtime);
 }
 
-/** How many numbers the layers make of one of each value, by value. */
-function patchSizes(requests: readonly GramRequest[]): Map<string, number> {
-  const sizes = new Map<string, number>();
-  for (const input of requests.flatMap(({ dense }) => dense.inputs)) {
-    const size = input.how === 'rows' ? 1 : elementCount(input.kernel);
-    sizes.set(input.value, (sizes.get(input.value) ?? 0) + size);
-  }
-  return sizes;
-}
-
 /** The sums with one batch more, by the outputs of their accumulators. */
 async function addBatch(
   session: ModelSession,
   batch: Batch,
   graphs: readonly GramGraph[],
-  denseActivations: ReadonlyMap<string, Fetched | undefined>,
   totals: ReadonlyMap<string, Fetched>,
 ): Promise<Map<string, Fetched>> {
   const feeds = new Map(batch.feeds);
-  const feed = (input: string, fed: Fetched | undefined) => {
-    if (fed === undefined) throw new TypeError(`nothing to feed ${input} with`);
-    feeds.set(input, fed);
-  };
-  for (const { activations, gram, cross, sums } of graphs) {
-    for (const [value, input] of activations) feed(input, denseActivations.get(value));
-    for (const { input, output } of [gram, cross, sums]) feed(input, totals.get(output));
-  }
+  for (const { gram, cross, sums } of graphs)
+    for (const { input, output } of [gram, cross, sums]) feeds.set(input, present(totals.get(output)));
   const fetches = graphs.flatMap(({ gram, cross, sums, check }) => [
     gram.output,
     cross.output,
@@ -125,6 +186,15 @@ async function addBatch(
     throw new EmpError('non_finite_activation', `${weight}: ${message}`, [{ path: weight, message }]);
   }
   return new Map(results);
+}
+
+function present(fetched: Fetched | undefined): Fetched {
+  if (fetched === undefined) throw new TypeError('an output that was not fetched');
+  return fetched;
+}
+
+function int64(data: BigInt64Array<ArrayBuffer>): Fetched {
+  return { dtype: 'int64', shape: [data.length], data };
 }
 
 function zeros(shape: readonly number[]): Fetched {

@@ -47,7 +47,7 @@ interface BiasPair {
 
 /**
  * Gives the kept weights `w'` of every output unit of the pruned layers the values that minimise `|Xp w' - Xd w|^2 + damping |w' - w|^2`: Xd the inputs of the dense layer and w its weights, Xp what comes in
- * now that the layers before it are repaired, over all samples and positions; of a convolution the patches that its filters see. What another repair has given the bias of each place is taken off `Xd w`. Weights
+ * now that the layers before it are repaired, over all samples and positions; of a convolution the patches that its filters see, at enough of its positions. What another repair has given the bias of each place is taken off `Xd w`. Weights
  * that are zero stay zero, biases as they are. One pass over the samples, with both models, for each layer on the longest way through the graph.
  * @throws EmpError as `accumulateGrams`; non_finite_activation where the products leave no finite weights
  */

@@ -94,7 +94,7 @@ export function nameSamples({ start, count }: Batch): string {
 
 /** Runs the model on a batch; errors name its samples, counted from 0. Throws `model_run_failed`. */
 export async function runBatch(
-  session: ModelSession,
+  session: Pick<ModelSession, 'run'>,
   batch: Batch,
   fetches: readonly string[],
 ): Promise<ReadonlyMap<string, Fetched>> {
@@ -121,7 +121,7 @@ export interface BatchPlan {
  * @throws EmpError samples_mismatch where the samples do not make up whole batches of the fixed number, model_run_failed
  */
 export async function planBatches(
-  session: ModelSession,
+  session: Pick<ModelSession, 'inputs' | 'outputs' | 'run'>,
   samples: SampleSet,
   fetches: readonly string[],
   signal: AbortSignal,

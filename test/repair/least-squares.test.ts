@@ -187,13 +187,25 @@ describe('least_squares', () => {
     assertNear(await repaired(pair, 'shared'), transposed(sharedExpected.flat(), [6, 6]), TOLERANCE);
   });
 
-  for (const attributes of [
+  interface Convolution {
+    readonly group?: number;
+    readonly strides?: number[];
+    readonly pads?: number[];
+    readonly dilations?: number[];
+    readonly auto_pad?: string;
+  }
+  const pads = [1, 0, 2, 1];
+  const convolutions: (Convolution & { readonly padded?: readonly number[] })[] = [
     {},
-    { group: 2, strides: [2, 1], pads: [1, 0, 2, 1], dilations: [1, 2] },
+    { group: 2, strides: [2, 1], pads, padded: pads, dilations: [1, 2] },
     { group: 4 },
-  ]) {
+    { auto_pad: 'SAME_UPPER', strides: [2, 1], padded: [0, 0, 1, 1] },
+    { auto_pad: 'SAME_LOWER', strides: [2, 1], padded: [1, 1, 0, 0] },
+    { auto_pad: 'VALID' },
+  ];
+  for (const { padded = [0, 0, 0, 0], ...attributes } of convolutions) {
     test(`fits a convolution to the patches that it sees: ${JSON.stringify(attributes)}`, async (t) => {
-      const { group = 1, strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1] } = attributes;
+      const { group = 1, strides = [1, 1], dilations = [1, 1] }: Convolution = attributes;
       const [channels, height, width] = [4, 6, 7];
       const perGroup = channels / group;
       const kernel = gaussians(8 * perGroup * 6, 12);
@@ -209,7 +221,7 @@ describe('least_squares', () => {
       const pair = await modelPair(t, convolution, { k: null }, { initializers });
       assert.equal((await repairByLeastSquares(pair, pair.edits)).nRepaired, 1);
       const patchesOf = (firstChannel: number) => {
-        const [top, leftPad, bottom, right] = pads;
+        const [top, leftPad, bottom, right] = padded;
         const rows = Math.floor((height + top + bottom - 2 * dilations[0] - 1) / strides[0]) + 1;
         const columns = Math.floor((width + leftPad + right - dilations[1] - 1) / strides[1]) + 1;
         return Array.from({ length: 20 * rows * columns }, (_, at) => {
