@@ -330,13 +330,15 @@ describe('functions and inner graphs of a prepared model', () => {
       ['turn'],
     );
     layer.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: 'local', version: 1n }));
-    const proto = product([]);
+    const proto = product(
+      [],
+      [
+        node('Layer', ['x'], ['h', 'same'], { turn: 0 }, 'local'),
+        node('Layer', ['h'], ['z', 'unread'], { turn: 1 }, 'local'),
+        node('Add', ['z', 'same'], ['y']),
+      ],
+    );
     proto.functions = [scale, layer];
-    proto.graph!.node = [
-      node('Layer', ['x'], ['h', 'same'], { turn: 0 }, 'local'),
-      node('Layer', ['h'], ['z', 'unread'], { turn: 1 }, 'local'),
-      node('Add', ['z', 'same'], ['y']),
-    ];
     const prepared = await prepareFiles(t, proto);
     await assertSameOutputs(prepared, feeds, 1e-6);
     assert.equal(prepared.proto.functions.length, 0);
@@ -385,7 +387,8 @@ describe('functions and inner graphs of a prepared model', () => {
         node('Add', ['h', 'z'], ['y']),
       ],
     );
-    proto.graph!.input.push(value('condition', [], 'BOOL'));
+    const inputs = proto.graph!.input;
+    inputs[inputs.findIndex(({ name }) => name === 'condition')] = value('condition', [], 'BOOL');
     const prepared = await prepareFiles(t, proto);
     for (const chosen of [0, 1]) {
       const condition = { dtype: 'bool', shape: [], data: Uint8Array.of(chosen) };
@@ -402,6 +405,7 @@ describe('functions and inner graphs of a prepared model', () => {
       Array.from({ length: 600 }, (_, i) => 2 * i),
     );
     const proto = product([]);
+    proto.graph!.input = proto.graph!.input.filter(({ name }) => name !== 'w');
     proto.graph!.sparseInitializer = [
       { $typeName: 'onnx.SparseTensorProto', values, indices, dims: [40n, 30n] },
     ];

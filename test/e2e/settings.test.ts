@@ -101,7 +101,7 @@ describe('what is set', () => {
       const { response, status, body } = await submit(limited);
       assert.deepEqual([status, body.code], [503, 'queue_full']);
       assert.ok(response.headers.get('retry-after'));
-      assert.match(body.detail, /^1 jobs are waiting/);
+      assert.match(body.detail, /^1 job is waiting/);
     });
     await t.test('no second stream of a client, and no third of all', async () => {
       const statuses: (number | undefined)[] = [];
