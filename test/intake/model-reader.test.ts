@@ -33,7 +33,7 @@ describe('a reader of models', () => {
         for (let i = 0; i < 2; i++) {
           await assert.rejects(read(reader), {
             code: 'limit_exceeded',
-            message: `${NAME}: reading it takes ${told} that it may: its graph has more parts than a model needs`,
+            message: `${NAME}: reading it takes ${told} that it may: it has more parts than a model needs`,
           });
         }
       } finally {

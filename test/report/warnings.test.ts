@@ -35,6 +35,15 @@ after(() => {
   assert.deepEqual([...seen].sort(), Object.keys(WARNING_CODES).sort(), 'every code is tested');
 });
 
+test('partly_reached: one parameter of a hundred that lie in matrices', () => {
+  const partly = (share: number) => {
+    const tensors = [{ name: 'experts.0', dtype: 'int32', n: 30 }];
+    return warning('partly_reached', { untouched: { n: 50, share, n_tensors: 3, tensors } });
+  };
+  assert.equal(partly(0.01 * BELOW), null);
+  assert.match(partly(0.01) ?? '', /^1\.0+ % .*\(50\).*: experts\.0 \(int32, 30\) and 2 more\.$/);
+});
+
 describe('harm', () => {
   const certain = { loss_increase_standard_error: 0, accuracy_drop_standard_error: 0 };
 

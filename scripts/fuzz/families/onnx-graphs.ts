@@ -7,7 +7,8 @@ import { logarithmic, names, product } from './sizes.ts';
 
 /** A node is some twenty bytes. */
 const nodes = logarithmic(1e3, 1e5);
-const fan = logarithmic(1e3, 3e4);
+/** Where many nodes read one value, onnxruntime takes the square of their number to open the model. */
+const fan = logarithmic(1e3, 1e4);
 
 function whole(inner: readonly NodeProto[], first: string, last: string): Uint8Array {
   return encode(
