@@ -35,7 +35,7 @@ function get(path: string): HostileRequest {
 }
 
 /** From a thousand to as many as the largest of today's models have. */
-for (const count of [1e3, 1e4, 1e5])
+for (const count of [1e3, 1e5])
   describe(`what is said of ${count} tensors holds nobody up`, () => {
     let directory = '';
     let server: Server;
