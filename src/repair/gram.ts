@@ -70,19 +70,27 @@ export async function accumulateGrams(
   const graphs = requests.map((request) => appendGrams(appendix, request));
   const session = await open(pruned, appendix, 'pruned');
 
-  const sampled = await samplePatches(denseSession, requests, denseRows, context);
+  const draw = await samplePatches(denseSession, requests, denseRows, context);
   const fetches = denseRows.flat().map(({ rows }) => rows);
   const own = dense.model.graph.outputs.map(({ name }) => name);
-  const batchSize = await chooseBatchSize(sampled.session(0), samples, fetches, signal, undefined, own);
+  const batchSize = await chooseBatchSize(
+    tellPatches(denseSession, draw(0), denseRows),
+    samples,
+    fetches,
+    signal,
+    undefined,
+    own,
+  );
   const accumulators = graphs.flatMap(({ gram, cross, sums }) => [gram, cross, sums]);
   let totals = new Map<string, Fetched>(accumulators.map(({ output, shape }) => [output, zeros(shape)]));
   for await (const batch of readBatches(samples, batchSize, signal)) {
-    const rows = await runBatch(sampled.session(batch.start), batch, fetches);
+    const drawn = draw(batch.start);
+    const rows = await runBatch(tellPatches(denseSession, drawn, denseRows), batch, fetches);
     const feeds = new Map(batch.feeds);
     for (const [i, { places }] of graphs.entries()) {
       for (const [place, { denseRows: input, patches }] of places.entries()) {
         feeds.set(input, present(rows.get(denseRows[i][place].rows)));
-        if (patches) feeds.set(patches.indices, sampled.indices(i, place, batch.start));
+        if (patches) feeds.set(patches.indices, present(drawn[i][place]));
       }
     }
     totals = await addBatch(session, { ...batch, feeds }, graphs, totals);
@@ -95,21 +103,38 @@ export async function accumulateGrams(
   }));
 }
 
-/** Where patches are taken in each batch. */
-interface SampledPatches {
-  /** The dense model, told where. */
-  session(start: number): Pick<ModelSession, 'inputs' | 'outputs' | 'run'>;
-  /** Of one place of a request, for the batch that begins with sample `start`. */
-  indices(request: number, place: number, start: number): Fetched;
+/** Where patches are taken in a batch, by request and place; undefined where rows are taken as they are. */
+type DrawnPatches = readonly (readonly (Fetched | undefined)[])[];
+
+/** The dense model, told where patches are taken. */
+function tellPatches(
+  session: ModelSession,
+  drawn: DrawnPatches,
+  denseRows: readonly (readonly DenseRows[])[],
+): Pick<ModelSession, 'inputs' | 'outputs' | 'run'> {
+  const places = denseRows.flatMap((ofRequest, request) =>
+    ofRequest.flatMap(({ patches }, place): [string, Fetched][] => {
+      const indices = drawn[request][place];
+      return patches && indices ? [[patches.indices, indices]] : [];
+    }),
+  );
+  return {
+    inputs: session.inputs,
+    outputs: session.outputs,
+    run: (feeds, fetches) => session.run(new Map([...feeds, ...places]), fetches),
+  };
 }
 
-/** Runs the first samples once, for the sizes of what patches are taken of. */
+/**
+ * Runs the first samples once, for the sizes of what patches are taken of.
+ * @returns draws for the batch that begins with a sample
+ */
 async function samplePatches(
   session: ModelSession,
   requests: readonly GramRequest[],
   denseRows: readonly (readonly DenseRows[])[],
   { samples, signal, rowsPerFeature = ROWS_PER_FEATURE }: RepairContext,
-): Promise<SampledPatches> {
+): Promise<(start: number) => DrawnPatches> {
   const patched = denseRows.flat().filter(({ patches }) => patches !== null);
   const batch = await readFirstBatch(samples, fixedBatchSize(session.inputs, samples) ?? 1, signal);
   const feeds = new Map(batch.feeds);
@@ -123,33 +148,20 @@ async function samplePatches(
     const results = await runBatch(session, { ...batch, feeds }, outputs);
     for (const output of outputs) shapes.set(output, Array.from(present(results.get(output)).data, Number));
   }
-  const indices = (request: number, place: number, start: number): Fetched => {
-    const { patches, sizes } = denseRows[request][place];
-    const [images, , ...spatial] = shapes.get(sizes ?? '') ?? [];
-    if (!patches) throw new TypeError('rows that are taken as they are have no indices');
-    const { window } = patches.input;
-    const { dense, pruned } = requests[request];
-    const wanted = Math.max(MIN_ROWS, rowsPerFeature * Math.max(dense.features, pruned.features));
-    const total = countPositions(window, spatial);
-    const nImages = (images / batch.count) * samples.nSamples * denseRows[request].length;
-    const positions = drawPositions(total, Math.ceil(wanted / nImages), start);
-    return int64(patchIndices(window, spatial, positions));
-  };
-  return {
-    indices,
-    session: (start) => ({
-      inputs: session.inputs,
-      outputs: session.outputs,
-      run: (own, fetches) => {
-        const all = new Map(own);
-        for (const [request, places] of denseRows.entries()) {
-          for (const [place, { patches }] of places.entries())
-            if (patches) all.set(patches.indices, indices(request, place, start));
-        }
-        return session.run(all, fetches);
-      },
-    }),
-  };
+  return (start) =>
+    denseRows.map((places, request) =>
+      places.map(({ patches, sizes }) => {
+        if (patches === null) return undefined;
+        const [images, , ...spatial] = shapes.get(sizes ?? '') ?? [];
+        const { window } = patches.input;
+        const { dense, pruned } = requests[request];
+        const wanted = Math.max(MIN_ROWS, rowsPerFeature * Math.max(dense.features, pruned.features));
+        const total = countPositions(window, spatial);
+        const nImages = (images / batch.count) * samples.nSamples * places.length;
+        const positions = drawPositions(total, Math.ceil(wanted / nImages), start);
+        return int64(patchIndices(window, spatial, positions));
+      }),
+    );
 }
 
 async function openAppended(
