@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { CriterionContext } from '../../src/criteria/context.ts';
-import { elementCount } from '../../src/formats/model.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
 import { N_SAMPLES, perceptronContext } from '../models/perceptron.ts';
@@ -43,10 +42,10 @@ function assertSameMask(found: readonly boolean[], expected: readonly boolean[])
 /** The first samples of a fixture's calibration data. */
 async function firstSamples(folder: string): Promise<SampleSet> {
   const { inputs, labels } = await fixtureSamples(folder, 'calibration');
-  const cut = (array: ArrayFile) =>
-    folder === 'llama-tiny'
-      ? { ...array, shape: [elementCount(array.shape) / N_POSITIONS, N_POSITIONS] }
-      : array;
+  const cut = (array: ArrayFile) => {
+    const sizes = folder === 'llama-tiny' ? [N_POSITIONS] : array.shape.slice(1);
+    return { ...array, shape: [N_FIXTURE_SAMPLES, ...sizes] };
+  };
   return { nSamples: N_FIXTURE_SAMPLES, inputs: inputs.map(cut), labels: labels && cut(labels) };
 }
 
