@@ -33,7 +33,13 @@ export interface Resource<Entry extends z.ZodType, Whole extends z.ZodType> {
 }
 
 const pageQuerySchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(20).describe('Most entries of a page.'),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(20)
+    .describe('Most entries of a page; large ones make it end earlier.'),
   cursor: z
     .string()
     .max(200)

@@ -15,15 +15,14 @@ import {
 } from './durable-files.ts';
 import { FILES, IDEMPOTENCY, INDEX, KINDS, NEEDED, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
 import { freeBytes, probeDisk, roomChecker } from './free-space.ts';
-import { cursorAfter, isId, parseCursor } from './ids.ts';
+import { isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
+import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
 import { ownUploadsName, sweepUploads } from './uploads.ts';
 
-/** Reading a record is one small file; more at once only crowds the thread pool. */
-const CONCURRENT_READS = 16;
 /** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
 const READ_BYTES = 1024 * 1024;
 
@@ -136,22 +135,7 @@ export class FolderStore implements Store {
 
   async listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor = ''): Promise<Page<T>> {
     const entries = this.#indexes[kind].newestFirst(parseCursor(cursor) ?? undefined);
-    const data: T[] = [];
-    for (let done = false; !done && data.length <= limit; ) {
-      const batch: StoredRecord[] = [];
-      while (!done && batch.length < Math.min(CONCURRENT_READS, limit + 1 - data.length)) {
-        const next = await entries.next();
-        if (next.value) batch.push(next.value);
-        done = next.done === true;
-      }
-      const records = await Promise.all(batch.map(({ id }) => this.readRecord<T>(kind, id)));
-      // A crash may have left an entry of nothing, or of a time that is not the record's.
-      for (const [i, record] of records.entries())
-        if (record?.created_at === batch[i]?.created_at) data.push(record as T);
-    }
-    const page = data.slice(0, limit);
-    const last = page.at(-1);
-    return { data: page, next_cursor: last && data.length > limit ? cursorAfter(last) : null };
+    return readPage(entries, (id) => this.readText(kind, id, RECORD), limit);
   }
 
   async readJson<T>(kind: Kind, id: string, name: string): Promise<T | null> {

@@ -76,7 +76,7 @@ export interface Store {
   remove(kind: Kind, id: string): Promise<boolean>;
 
   readRecord<T extends StoredRecord>(kind: Kind, id: string): Promise<T | null>;
-  /** Records, newest first. `cursor` is the `next_cursor` of the page before. */
+  /** Records, newest first: at most `limit`, fewer where they are large. `cursor` is the `next_cursor` of the page before. */
   listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor?: string): Promise<Page<T>>;
 
   /** The text of a document; null when it is not there. */

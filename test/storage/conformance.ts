@@ -233,6 +233,25 @@ export function storeConformance(open: () => Promise<Store>): void {
         assert.deepEqual((await store.listRecords(kind, 0)).data, []);
       });
 
+      test('a page of large records ends early, and the next goes on', async () => {
+        const note = 'x'.repeat(400_000);
+        const large = Array.from({ length: 7 }, (_, i) => ({
+          ...recordOf(kind, `2050-01-01T00:00:0${6 - i}.000Z`),
+          note,
+        }));
+        for (const record of large) await publish(store, kind, record);
+        const first = await other.listRecords(kind, 100);
+        assert.ok(first.data.length < large.length, `${first.data.length} records`);
+        const seen = [...first.data];
+        for (let cursor = first.next_cursor; cursor !== null && seen.length < large.length; ) {
+          const page = await other.listRecords(kind, 100, cursor);
+          seen.push(...page.data);
+          cursor = page.next_cursor;
+        }
+        assert.deepEqual(seen.slice(0, large.length), large);
+        for (const { id } of large) await other.remove(kind, id);
+      });
+
       test('an id that is none names nothing', async () => {
         for (const id of ['', '..', '../models', 'mdl_', 'mdl_0000000000/..', 'MDL_0000000000']) {
           assert.equal(await store.readRecord(kind, id), null);
