@@ -1,14 +1,20 @@
-/** `npm test` and `npm run test:unit`: chooses the test files, runs them, and says at the end which it had to leave out. */
+/** `npm test`, `npm run test:unit` and `npm run check:goldens`: chooses the test files, runs them, and says at the end which it had to leave out. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { isUnit, readTestFiles } from './test-files.ts';
+import { isUnit, readTestFiles, type TestFile } from './test-files.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Every test file is a process of its own, and half of what it takes to start is reading the same modules. */
 const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
 const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.url));
-const [unit, options] =
-  process.argv[2] === 'unit' ? [true, process.argv.slice(3)] : [false, process.argv.slice(2)];
+/** By the first argument; what follows is for Node's test runner. */
+const CHOICES: Readonly<Partial<Record<string, (file: TestFile) => boolean>>> = {
+  unit: isUnit,
+  goldens: ({ isGolden }) => isGolden,
+};
+const [name = '', ...rest] = process.argv.slice(2);
+const choice = CHOICES[name];
+const options = choice ? rest : process.argv.slice(2);
 
 /** Debian's names of what the tests start and this machine has not. */
 function findMissing(): string[] {
@@ -17,12 +23,12 @@ function findMissing(): string[] {
   return stdout.split('\n').filter((name) => name !== '');
 }
 
-const files = await readTestFiles(ROOT);
-const missing = unit ? [] : findMissing();
+const files = (await readTestFiles(ROOT)).filter(choice ?? (({ isGolden }) => !isGolden));
+const missing = choice ? [] : findMissing();
 // In CI nothing is left out: there the files that lack something fail, each in its own words.
 const mayLeaveOut = process.env.CI !== 'true';
 const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
-const chosen = files.filter((file) => (unit ? isUnit(file) : !leftOut.includes(file)));
+const chosen = files.filter((file) => !leftOut.includes(file));
 
 const { status } = spawnSync(
   process.execPath,

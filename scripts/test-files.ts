@@ -27,14 +27,12 @@ export const SLOW: readonly string[] = [
   'test/pipeline/evaluation.test.ts',
   'test/pipeline/weights/extremes.test.ts',
   'test/pipeline/failures.test.ts',
-  'test/pipeline/golden-evaluation.test.ts',
   'test/pipeline/golden.test.ts',
   'test/pipeline/onnx.test.ts',
   'test/pipeline/progress.test.ts',
   'test/pipeline/prune.test.ts',
   'test/pipeline/repairs.test.ts',
   'test/pipeline/weights/rows.test.ts',
-  'test/pipeline/structures/golden.test.ts',
   'test/pipeline/structures/kinds-of-models.test.ts',
   'test/pipeline/structures/structure-jobs.test.ts',
   'test/report/structures-page.test.ts',
@@ -54,50 +52,63 @@ export interface TestFile {
   /** Whether a file of the tests or the scripts that it reaches starts a process, or looks at those of Linux. */
   readonly usesProcesses: boolean;
   readonly isSlow: boolean;
+  /** Whether it compares at length with what independent code gives: `npm run check:goldens` runs those, `npm test` the others. */
+  readonly isGolden: boolean;
 }
 
 /** Every test file under `root`, by path. */
 export async function readTestFiles(root: string): Promise<TestFile[]> {
   const paths = await Array.fromAsync(glob('test/**/*.test.ts', { cwd: root }));
-  const texts = new Map<string, string | null>();
+  const files = new Map<string, Promise<ReadFile>>();
   return await Promise.all(
     paths
       .map((path) => path.replaceAll('\\', '/'))
       .sort()
       .map(async (path) => {
-        const reached = await reachableFrom(root, path, texts);
+        const reached = await reachableFrom(root, path, files);
         const programs = reached.filter((file) => !file.startsWith('src/'));
+        const texts = await Promise.all(programs.map(async (file) => (await files.get(file))?.text ?? ''));
         return {
           path,
           needs: reached.flatMap((file) => SERVICES[file] ?? []).sort(),
-          usesProcesses: programs.some((file) => PROCESSES.test(texts.get(file) ?? '')),
+          usesProcesses: texts.some((text) => PROCESSES.test(text)),
           isSlow: SLOW.includes(path),
+          isGolden: path.startsWith('test/golden/'),
         };
       }),
   );
 }
 
 /** Unit tests need no server and no process, and are quick. */
-export function isUnit({ needs, usesProcesses, isSlow }: TestFile): boolean {
-  return needs.length === 0 && !usesProcesses && !isSlow;
+export function isUnit({ needs, usesProcesses, isSlow, isGolden }: TestFile): boolean {
+  return needs.length === 0 && !usesProcesses && !isSlow && !isGolden;
+}
+
+interface ReadFile {
+  readonly text: string;
+  readonly imports: readonly string[];
 }
 
 /** The file and all that it imports, directly or through others. */
 async function reachableFrom(
   root: string,
   start: string,
-  texts: Map<string, string | null>,
+  files: Map<string, Promise<ReadFile>>,
 ): Promise<string[]> {
   const reached = new Set<string>();
   const waiting = [start];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     if (reached.has(path) || !path.endsWith('.ts')) continue;
     reached.add(path);
-    if (!texts.has(path)) texts.set(path, await readFile(join(root, path), 'utf8').catch(() => null));
-    for (const imported of readImports(texts.get(path) ?? '')) {
-      const target = resolveImport(path, imported);
-      if (target !== null) waiting.push(target);
-    }
+    const file = files.get(path) ?? readImporting(root, path);
+    files.set(path, file);
+    waiting.push(...(await file).imports);
   }
   return [...reached];
+}
+
+async function readImporting(root: string, path: string): Promise<ReadFile> {
+  const text = await readFile(join(root, path), 'utf8').catch(() => '');
+  const imports = readImports(text).map((imported) => resolveImport(path, imported));
+  return { text, imports: imports.filter((target) => target !== null) };
 }

@@ -24,6 +24,8 @@ export interface Bounds {
   readonly cpuSecondsPerMebibyte: number;
   /** Until an answer. */
   readonly answerMs: number;
+  /** Memory is given back by and by: until then. */
+  readonly settleMs: number;
 }
 
 export const BOUNDS: Bounds = {
@@ -33,6 +35,7 @@ export const BOUNDS: Bounds = {
   cpuSeconds: 3,
   cpuSecondsPerMebibyte: 4,
   answerMs: 30_000,
+  settleMs: 20_000,
 };
 
 /** What one input did. */
@@ -51,8 +54,6 @@ export interface Observation {
 
 const MEBIBYTE = 2 ** 20;
 const SAMPLE_MS = 100;
-/** Memory is given back by and by. */
-const SETTLE_MS = 20_000;
 /** The machine has other things to do: beyond this the service is ended. */
 const SAFETY_MEBIBYTES = Math.min(8 * 1024, totalmem() / MEBIBYTE / 2);
 /** An answer may be this much, and a few times what was sent. */
@@ -171,7 +172,7 @@ export class Arena implements AsyncDisposable {
 
   /** Waits until the service holds no more than before, or for as long as it may take. */
   async #settle(pid: number): Promise<TreeUsage> {
-    const deadline = Date.now() + SETTLE_MS;
+    const deadline = Date.now() + this.#bounds.settleMs;
     for (;;) {
       const usage = await readTreeUsage(pid);
       const more = (usage.memoryBytes - this.#before.memoryBytes) / MEBIBYTE;

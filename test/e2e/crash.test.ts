@@ -19,7 +19,7 @@ interface JobView {
 }
 
 /** Large enough that a job takes seconds and can be caught in the middle. */
-const SIDE = 1900;
+const SIDE = 1400;
 const LAYERS = 4;
 /** A lock's time, and what it takes to notice that nobody renews it. */
 const TAKEN_UP_WITHIN_MS = 60_000;

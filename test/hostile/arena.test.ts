@@ -9,7 +9,7 @@ const CARELESS = new URL('careless-server.ts', import.meta.url);
 describe('the arena sees a request that', () => {
   let arena: Arena;
   before(async () => {
-    const bounds = { ...BOUNDS, healthMs: 500, cpuSeconds: 0.2, answerMs: 5000 };
+    const bounds = { ...BOUNDS, healthMs: 500, cpuSeconds: 0.2, answerMs: 3000, settleMs: 2000 };
     arena = await Arena.open(bounds, () => startServer(CARELESS, {}));
   });
   after(() => arena[Symbol.asyncDispose]());
@@ -23,7 +23,7 @@ describe('the arena sees a request that', () => {
     '/burns': /CPU seconds for 0\.00 MiB/,
     '/fails': /^answer 500: a stack$/,
     '/repeats': /an answer of 20 MiB/,
-    '/ignores': /^no answer within 5 s$/,
+    '/ignores': /^no answer within 3 s$/,
   };
   for (const [path, expected] of Object.entries(planted))
     test(path.slice(1), async () => assert.match(await findings(path), expected));

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { readTensors, unpack } from '../../models/small-safetensors.ts';
-import { fixtureSamples } from '../../runtime/samples.ts';
-import { sharedFixtures } from '../../shared.ts';
-import { inventoryOf, type Pruned, pruneFiles } from '../prune-files.ts';
+import { readTensors, unpack } from '../models/small-safetensors.ts';
+import { inventoryOf, type Pruned, pruneFiles } from '../pipeline/prune-files.ts';
+import { fixtureSamples } from '../runtime/samples.ts';
+import { sharedFixtures } from '../shared.ts';
 
 const fixtures = sharedFixtures();
 

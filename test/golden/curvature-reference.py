@@ -1,6 +1,6 @@
 """Writes curvature-reference.json: v' H v in float64 by PyTorch (tried with 1.13), for estimateTrace's first vectors.
 
-    python3 test/autodiff/curvature-reference.py shared/fixtures > test/autodiff/curvature-reference.json
+    python3 test/golden/curvature-reference.py shared/fixtures > test/golden/curvature-reference.json
 
 The networks are rebuilt from their safetensors files, and the vectors drawn by a generator written after the description in
 src/runtime/rademacher.ts: nothing here is the product's. H is the Hessian of the mean cross-entropy over the calibration set.

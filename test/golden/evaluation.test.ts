@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { pruneFiles } from '../pipeline/prune-files.ts';
 import { fixtureSamples } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';
-import { pruneFiles } from './prune-files.ts';
 
 const MODELS = ['fc2-mnist', 'fc5-fashion', 'cnn-fashion', 'kan-mnist', 'llama-tiny'];
 const fixtures = sharedFixtures();
