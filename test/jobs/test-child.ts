@@ -10,7 +10,7 @@ import { fillDisk } from '../services/small-disk.ts';
 
 /**
  * A worker's child whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
- * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (computes without end and hears nothing), `objects` and `bytes` (takes all memory), `SIGKILL` and other signals.
+ * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (goes on without end and hears nothing), `objects` and `bytes` (takes all memory), `SIGKILL` and other signals.
  * `fillFirst` and `fillLast` name a file that fills its disk, before the work and after it.
  */
 const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress }) => {
@@ -25,7 +25,7 @@ const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress })
     if (behaviour === 'refuse')
       throw new EmpError('malformed_onnx', 'node 3 is cut short', [{ path: 'node/3', message: 'cut' }]);
     if (behaviour === 'block') {
-      for (;;);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     } else if (behaviour === 'objects') {
       for (const kept: object[] = []; ; ) kept.push(new Array(2 ** 20).fill({}));
     } else if (behaviour === 'bytes') {
