@@ -27,11 +27,11 @@ export async function gradientScores(
   for await (const { values } of gradients) {
     const index = ranges.length;
     for (let i = 0; i < values.length; i++) values[i] = Math.abs(values[i]);
-    // Every element has a factor of its own.
-    const features = [{ size: values.length, stride: 1 }];
+    const own = (start: number, target: Float64Array) =>
+      target.set(values.subarray(start, start + target.length));
     ranges.push(
       timesWeight
-        ? await writeScores(tensors[index], { factors: values, features }, context, index)
+        ? await writeScores(tensors[index], own, context, index)
         : await writeValues(tensors[index], values, context, index),
     );
   }

@@ -1,9 +1,7 @@
 import { readStoredGraph } from '../graph/interface.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
-import type { IndexMap } from '../graph/weights/index-map.ts';
 import type { LayerActivations } from '../graph/weights/layer-sites.ts';
-import type { Activations } from '../graph/weights/weights.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
 import { consumersOf, type Family, producersOf, type Site, type Structure } from '../structure/families.ts';
 import { cannotScore } from './capturable.ts';
@@ -17,10 +15,8 @@ export interface LayerSide {
   readonly weights: readonly string[];
   /** Sites of a structure in these weights. */
   readonly sitesOf: (structure: Structure) => readonly Site[];
-  /** The values that a weight's layer gets or gives. */
-  places(weight: string): readonly Activations[];
-  /** Of each of a weight's elements, the feature of these values. */
-  features(weight: string): NonNullable<IndexMap>;
+  /** What a weight's layer gets or gives. */
+  partsOf(weight: string): LayerActivations;
 }
 
 /** What is asked of a family before it is scored by the layers on one side of it. */
@@ -75,17 +71,11 @@ export async function layersOf(
   const sided = families.map((family) => ({ ...family, weights: weightsOf(family) }));
   const found = checkSides(criterion, role, sided, model);
   const sitesOf = (structure: Structure) => structure[role].filter(({ tensor }) => found.has(tensor));
-  const layerOf = (weight: string): LayerActivations => {
-    const layer = found.get(weight);
-    if (layer === undefined) throw new TypeError(`no layer of ${weight}`);
-    return layer;
-  };
   return {
     model,
     side: role === 'producers' ? 'output' : 'input',
     weights: [...found.keys()],
     sitesOf,
-    places: (weight) => layerOf(weight).values,
-    features: (weight) => layerOf(weight).features,
+    partsOf: (weight) => found.get(weight) ?? [],
   };
 }

@@ -1,20 +1,25 @@
 import type { ModelTensor } from '../formats/model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
+import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
-import type { LayerActivations } from '../graph/weights/layer-sites.ts';
+import { addValues } from '../graph/weights/index-map.ts';
+import type { LayerActivations, PartActivations } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
-import { captureSums, type FeatureSums } from '../runtime/capture.ts';
+import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
 import { checkCapturable, type Side } from './capturable.ts';
 import { type CriterionContext, samplesOf } from './context.ts';
 
-/** Sums over the activations on one side of a layer, per feature, and the feature of each of the weight's elements. */
-export interface LayerStatistics extends FeatureSums {
-  readonly features: LayerActivations['features'];
+/** Of every feature of a part of a weight: figures, as many for each as were summed. */
+export interface PartStatistics extends Pick<PartActivations, 'features'> {
+  readonly figures: readonly Float64Array[];
 }
 
+/** Gives `target[i]` the factor of element `start + i`. */
+export type Factors = (start: number, target: Float64Array) => void;
+
 /**
- * Runs the calibration samples and sums what the layers of all `tensors` get or give, each over all places that share it.
+ * Runs the calibration samples and sums what the layers of all `tensors` get or give, each over all places that share it. Figures are the sum, and of how many numbers it is.
  * @throws EmpError what `checkCapturable` and `captureSums` throw
  */
 export async function captureLayers(
@@ -23,25 +28,64 @@ export async function captureLayers(
   reduction: Reduction,
   tensors: readonly ModelTensor[],
   context: CriterionContext,
-): Promise<LayerStatistics[]> {
+): Promise<PartStatistics[][]> {
   const model = await readStoredGraph(context.model);
   const layers = checkCapturable(criterion, side, findLayerSites(model), tensors);
-  const requests = layers.flatMap(({ values }, index) =>
-    values.map((activations) => ({ activations, reduction, tensor: tensors[index].name, side })),
+  return await captureParts(
+    model,
+    layers.map((parts, index) => ({ parts, tensor: tensors[index].name })),
+    [reduction],
+    side,
+    context,
   );
-  const sums = await captureSums(model, requests, { ...context, samples: samplesOf(context) });
-  let taken = 0;
-  return layers.map(({ values, features }) => {
-    const places = sums.slice(taken, taken + values.length);
-    taken += values.length;
-    return { features, ...addUp(places) };
-  });
 }
 
-/** Of all places that share a weight. */
-export function addUp(places: readonly FeatureSums[]): FeatureSums {
-  if (places.length === 1) return places[0];
-  const sums = new Float64Array(places[0].sums.length);
-  for (const place of places) for (let i = 0; i < sums.length; i++) sums[i] += place.sums[i];
-  return { sums, count: places.reduce((total, { count }) => total + count, 0) };
+/** Sums over what layers get or give, part by part. Figures are the sum of each of the reductions, then of how many numbers they are. */
+export async function captureParts(
+  model: OnnxModel,
+  layers: readonly { readonly parts: LayerActivations; readonly tensor: string }[],
+  reductions: readonly Reduction[],
+  side: Side,
+  context: CriterionContext,
+): Promise<PartStatistics[][]> {
+  const requests = layers.flatMap(({ parts, tensor }) =>
+    parts.flatMap(({ values }) =>
+      values.flatMap((activations) =>
+        reductions.map((reduction): CaptureRequest => ({ activations, reduction, tensor, side })),
+      ),
+    ),
+  );
+  const captured = await captureSums(model, requests, { ...context, samples: samplesOf(context) });
+  let taken = 0;
+  return layers.map(({ parts }) =>
+    parts.map(({ values, features }) => {
+      const n = values.length * reductions.length;
+      const places = captured.slice(taken, taken + n);
+      taken += n;
+      const of = (index: number) => places.filter((_, place) => place % reductions.length === index);
+      const sums = reductions.map((_, index) => addUp(of(index).map((place) => place.sums)));
+      return { features, figures: [...sums, addUp(of(0).map(({ counts }) => counts))] };
+    }),
+  );
+}
+
+function addUp([first, ...others]: readonly Float64Array[]): Float64Array {
+  const sums = first.slice();
+  for (const other of others) for (let i = 0; i < sums.length; i++) sums[i] += other[i];
+  return sums;
+}
+
+/** What a formula makes of the figures of every element's features, those of all parts that it belongs to added up. */
+export function factorsOf(
+  parts: readonly PartStatistics[],
+  formula: (...figures: number[]) => number,
+): Factors {
+  return (start, target) => {
+    const figures = parts[0].figures.map((_, index) => {
+      const spread = new Float64Array(target.length);
+      for (const { features, figures } of parts) addValues(features, figures[index], start, spread);
+      return spread;
+    });
+    for (let i = 0; i < target.length; i++) target[i] = formula(...figures.map((own) => own[i]));
+  };
 }

@@ -1,9 +1,9 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ModelTensor, weightCount } from '../formats/model.ts';
-import { spreadValues } from '../graph/weights/index-map.ts';
 import type { CriterionContext, ScoreRange } from './context.ts';
-import { type FeatureFactors, weightChunks } from './weight-chunks.ts';
+import type { Factors } from './layer-statistics.ts';
+import { weightChunks } from './weight-chunks.ts';
 
 /**
  * Writes `|W_ij| * factor` of every weight, computed in float64, to a scratch file named after `index`: as float32, or float64 of float64 weights.
@@ -11,7 +11,7 @@ import { type FeatureFactors, weightChunks } from './weight-chunks.ts';
  */
 export async function writeScores(
   tensor: ModelTensor,
-  { factors, features }: FeatureFactors,
+  factors: Factors,
   context: Pick<CriterionContext, 'model' | 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
@@ -21,7 +21,7 @@ export async function writeScores(
   await using target = await open(path, 'w');
   for await (const { start, weights } of weightChunks(tensor, context)) {
     const factorOf = new Float64Array(weights.length);
-    spreadValues(features, factors, start, factorOf);
+    factors(start, factorOf);
     const scores = dtype === 'float64' ? factorOf : new Float32Array(weights.length);
     for (let i = 0; i < weights.length; i++) scores[i] = Math.abs(weights[i]) * factorOf[i];
     await target.writeFile(scores);
@@ -35,8 +35,7 @@ export async function writeMagnitudes(
   context: Pick<CriterionContext, 'model' | 'scratchDirectory' | 'signal'>,
   index: number,
 ): Promise<ScoreRange> {
-  const every = { factors: Float64Array.of(1), features: [] };
-  return await writeScores(tensor, every, context, index);
+  return await writeScores(tensor, (_, target) => target.fill(1), context, index);
 }
 
 /** Likewise the scores themselves, one for every weight. */

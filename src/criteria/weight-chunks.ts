@@ -7,8 +7,8 @@ import { openFileSource } from '../formats/file-source.ts';
 import { readIrregular } from '../formats/irregular.ts';
 import { denseRange, elementCount, type ModelTensor, weightCount } from '../formats/model.ts';
 import { dequantizedChunks, isQuantized } from '../formats/quantized-weights.ts';
-import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
 import type { ModelRun } from '../runtime/model-run.ts';
+import type { Factors } from './layer-statistics.ts';
 
 /** A megabyte of float32 at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
@@ -63,27 +63,20 @@ export async function readWeights(tensor: ModelTensor, context: WeightContext): 
   return all;
 }
 
-/** What the squares of weights are multiplied by: a factor for every feature. */
-export interface FeatureFactors {
-  readonly factors: Float64Array;
-  /** The feature of every element. */
-  readonly features: NonNullable<IndexMap>;
-}
-
-/** Sums of the squares of a tensor's weights, times the factors of their features where there are any, for every position along an axis. */
+/** Sums of the squares of a tensor's weights, times factors where there are any, for every position along an axis. */
 export async function squaresAlong(
   tensor: ModelTensor,
   axis: number,
   context: WeightContext,
-  weighting?: FeatureFactors,
+  factors: Factors = (_, target) => target.fill(1),
 ): Promise<Float64Array> {
   const size = tensor.shape[axis];
   const sums = new Float64Array(size);
   const positionOf = packedPositions(tensor, axis);
   const inner = positionOf ? 1 : elementCount(tensor.shape.slice(axis + 1));
   for await (const { start, weights } of weightChunks(tensor, context)) {
-    const factorOf = new Float64Array(weights.length).fill(1);
-    if (weighting) spreadValues(weighting.features, weighting.factors, start, factorOf);
+    const factorOf = new Float64Array(weights.length);
+    factors(start, factorOf);
     let position = Math.floor(start / inner) % size;
     let left = inner - (start % inner);
     for (let i = 0; i < weights.length; i++) {

@@ -23,7 +23,8 @@ export async function repairBatchNorms(context: RepairContext, edits: TensorEdit
     const requests = norms.flatMap((norm) => [request(norm, 'sum'), request(norm, 'sum_of_squares')]);
     const sums = await captureSums(model, requests, { ...context, model: pruned });
     for (const [i, { node, mean, variance }] of norms.entries()) {
-      const [{ sums: values, count }, { sums: squares }] = sums.slice(2 * i, 2 * i + 2);
+      const [{ sums: values, counts }, { sums: squares }] = sums.slice(2 * i, 2 * i + 2);
+      const [count] = counts;
       if (count < 2) {
         single.push({ name: node.label, reason: 'gets one number a channel, which has no variance' });
         continue;

@@ -30,7 +30,10 @@ export async function repairBiases(context: RepairContext, edits: TensorEdits): 
     places
       .map(({ weight, site }) => layers.get(weight)?.sites[site]?.result)
       .filter((output) => typeof output === 'object');
-  const comparable = found.filter((bias) => outputsOf(bias).length === bias.places.length);
+  // Of a weight that is used in parts the units of one part alone are not known.
+  const isTold = ({ places: [{ weight, output }] }: LayerBias) =>
+    (keptUnits.get(weight)?.length ?? output.size) === output.size;
+  const comparable = found.filter((bias) => outputsOf(bias).length === bias.places.length && isTold(bias));
   const targets = await measure(denseModel, comparable, outputsOf, { ...context, model: dense });
   for (const biases of repairOrder(model.graph, comparable, nodesOfPlaces)) {
     const outputs = ({ places }: LayerBias) => places.map(({ output }) => output);
@@ -82,8 +85,8 @@ async function measure(
 }
 
 function meanOf(sums: readonly FeatureSums[]): Float64Array {
-  const count = sums.reduce((total, part) => total + part.count, 0);
-  return sums[0].sums.map((_, unit) => sums.reduce((total, part) => total + part.sums[unit], 0) / count);
+  const total = (of: (part: FeatureSums) => number) => sums.reduce((sum, part) => sum + of(part), 0);
+  return sums[0].sums.map((_, unit) => total((part) => part.sums[unit]) / total((part) => part.counts[unit]));
 }
 
 function incomparable(found: readonly LayerBias[], compared: readonly LayerBias[]): LeftOut[] {

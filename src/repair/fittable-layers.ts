@@ -2,7 +2,7 @@ import type { ModelInventory, ModelTensor } from '../formats/model.ts';
 import type { OnnxModel, OnnxNode } from '../graph/onnx-model.ts';
 import { Origins } from '../graph/origins.ts';
 import { StoredValues } from '../graph/stored-values.ts';
-import { type IndexMap, spreadValues } from '../graph/weights/index-map.ts';
+import { addValues, type IndexMap } from '../graph/weights/index-map.ts';
 import { findLayers, type Layer, NO_LAYER } from '../graph/weights/weight-layers.ts';
 import type { WeightSite } from '../graph/weights/weights.ts';
 import { isStoredAsFloats, reasonNotToEdit, tensorOf } from './editable-tensors.ts';
@@ -197,8 +197,8 @@ function eachPosition(
   const columns = Float64Array.from({ length: features }, (_, feature) => feature);
   for (let start = 0; start < n; start += CHUNK_ELEMENTS) {
     const [rows, places] = [0, 1].map(() => new Float64Array(Math.min(CHUNK_ELEMENTS, n - start)));
-    spreadValues(positions?.units ?? [], rowStarts, start, rows);
-    spreadValues(positions?.features ?? [], columns, start, places);
+    addValues(positions?.units ?? [], rowStarts, start, rows);
+    addValues(positions?.features ?? [], columns, start, places);
     for (const [i, row] of rows.entries()) visit(start + i, row + places[i]);
   }
 }

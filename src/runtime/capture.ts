@@ -22,8 +22,8 @@ export interface CaptureRequest {
 /** Over all samples and positions, per feature. */
 export interface FeatureSums {
   readonly sums: Float64Array;
-  /** How many numbers each sum is of. */
-  readonly count: number;
+  /** Of how many numbers each sum is. */
+  readonly counts: Float64Array;
 }
 
 /** How much one pass over the samples captures. */
@@ -41,10 +41,8 @@ export interface CaptureContext extends ModelRun {
 }
 
 /** Requests for the same sums, and these. */
-interface Capture {
+interface Capture extends FeatureSums {
   readonly request: CaptureRequest;
-  readonly sums: Float64Array;
-  count: number;
 }
 
 /**
@@ -61,7 +59,11 @@ export async function captureSums(
   const wanted = requests.map((request) => {
     const { value, size, trailing } = request.activations;
     const key = JSON.stringify([value, size, trailing, request.reduction]);
-    const capture = captures.get(key) ?? { request, sums: new Float64Array(size), count: 0 };
+    const capture = captures.get(key) ?? {
+      request,
+      sums: new Float64Array(size),
+      counts: new Float64Array(size),
+    };
     captures.set(key, capture);
     return capture;
   });
@@ -117,7 +119,7 @@ function accumulate(
   times: number,
   batch: Batch,
 ): void {
-  const { sums, request } = capture;
+  const { sums, counts, request } = capture;
   const values = batchSums?.data;
   if (!(values instanceof Float64Array) || values.length !== sums.length) {
     throw new TypeError(`unexpected sums of ${request.activations.value}`);
@@ -132,7 +134,8 @@ function accumulate(
     const message = `the ${side} of its layer (value ${activations.value}) has NaN, infinite or too large numbers for ${nameSamples(batch)}`;
     throw new EmpError('non_finite_activation', `${tensor}: ${message}`, [{ path: tensor, message }]);
   }
-  capture.count += (times * countOf(size)) / sums.length;
+  const count = (times * countOf(size)) / sums.length;
+  for (let feature = 0; feature < counts.length; feature++) counts[feature] += count;
 }
 
 /** The number that a fetched `Size` is. */

@@ -76,7 +76,7 @@ describe('sums over activations', () => {
       assertClose(sums[3].sums, reduceFeatures(h, [70, 3], 1, square).sums);
       assert.equal(sums[4], sums[1]);
       assert.deepEqual(
-        sums.map(({ count }) => count),
+        sums.map(({ counts }) => counts[1]),
         [70, 70, 70, 70, 70],
       );
       // x [4]; the two of emp_0 [3] each; emp__2 [3]

@@ -1,5 +1,6 @@
 import { captureSides } from '../captured-sides.ts';
 import type { StructureScorer } from '../context.ts';
+import { factorsOf } from '../layer-statistics.ts';
 import { sumOverSites } from '../structure-sums.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 
@@ -10,11 +11,10 @@ export const score: StructureScorer<'variance'> = async (families, context) => {
     families,
     layers.sitesOf,
     (tensor, axis) => {
-      const [{ sums: totals }, { sums: squares, count }] = layers.sums(tensor.name);
-      const factors = squares.map((square, i) =>
-        count > 0 ? Math.max(0, square / count - (totals[i] / count) ** 2) : 0,
+      const factors = factorsOf(layers.statisticsOf(tensor.name), (total, square, count) =>
+        count > 0 ? Math.max(0, square / count - (total / count) ** 2) : 0,
       );
-      return squaresAlong(tensor, axis, context, { factors, features: layers.features(tensor.name) });
+      return squaresAlong(tensor, axis, context, factors);
     },
     context,
   );

@@ -1,5 +1,6 @@
 import { captureSides } from '../captured-sides.ts';
 import type { StructureScorer } from '../context.ts';
+import { factorsOf } from '../layer-statistics.ts';
 import { sumOverSites } from '../structure-sums.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 
@@ -9,10 +10,13 @@ export const score: StructureScorer<'wanda'> = async (families, context) => {
   const squares = await sumOverSites(
     families,
     layers.sitesOf,
-    (tensor, axis) => {
-      const [{ sums: factors }] = layers.sums(tensor.name);
-      return squaresAlong(tensor, axis, context, { factors, features: layers.features(tensor.name) });
-    },
+    (tensor, axis) =>
+      squaresAlong(
+        tensor,
+        axis,
+        context,
+        factorsOf(layers.statisticsOf(tensor.name), (sum) => sum),
+      ),
     context,
   );
   return squares.map((family) => family.map(Math.sqrt));

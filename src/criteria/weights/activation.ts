@@ -1,5 +1,5 @@
 import type { ScoreRange, WeightScorer } from '../context.ts';
-import { captureLayers } from '../layer-statistics.ts';
+import { captureLayers, factorsOf } from '../layer-statistics.ts';
 import { writeScores } from '../score-writer.ts';
 
 /**
@@ -9,9 +9,9 @@ import { writeScores } from '../score-writer.ts';
 export const score: WeightScorer<'activation'> = async (tensors, context) => {
   const layers = await captureLayers('activation', 'output', 'sum_of_magnitudes', tensors, context);
   const ranges: ScoreRange[] = [];
-  for (const [index, { sums, count, features }] of layers.entries()) {
-    const factors = sums.map((sum) => (count > 0 ? sum / count : 0));
-    ranges.push(await writeScores(tensors[index], { factors, features }, context, index));
+  for (const [index, parts] of layers.entries()) {
+    const factors = factorsOf(parts, (sum, count) => (count > 0 ? sum / count : 0));
+    ranges.push(await writeScores(tensors[index], factors, context, index));
   }
   return ranges;
 };

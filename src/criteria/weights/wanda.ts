@@ -1,5 +1,5 @@
 import type { ScoreRange, WeightScorer } from '../context.ts';
-import { captureLayers } from '../layer-statistics.ts';
+import { captureLayers, factorsOf } from '../layer-statistics.ts';
 import { writeScores } from '../score-writer.ts';
 
 /**
@@ -9,9 +9,7 @@ import { writeScores } from '../score-writer.ts';
 export const score: WeightScorer<'wanda'> = async (tensors, context) => {
   const layers = await captureLayers('wanda', 'input', 'sum_of_squares', tensors, context);
   const ranges: ScoreRange[] = [];
-  for (const [index, { sums, features }] of layers.entries()) {
-    const factors = sums.map(Math.sqrt);
-    ranges.push(await writeScores(tensors[index], { factors, features }, context, index));
-  }
+  for (const [index, parts] of layers.entries())
+    ranges.push(await writeScores(tensors[index], factorsOf(parts, Math.sqrt), context, index));
   return ranges;
 };

@@ -7,17 +7,21 @@ import {
   first,
   flattenedShape,
   gatheredShape,
+  gatherPositions,
   permutation,
   productShape,
   reducedShape,
   reshapedShape,
   shapeOf,
   slicedShape,
+  slicePicks,
+  splitPicks,
   splitShape,
   squeezedShape,
   unsqueezedShape,
 } from './constant-shapes.ts';
 import type { Move, Shape } from './element-moves.ts';
+import type { Picks } from './picks.ts';
 
 /** How an operator makes constants of constants. */
 interface ConstantRule {
@@ -40,8 +44,13 @@ const SAME: ConstantRule = { shape: first, moveOf: onlyFirst };
 const SHAPE_ONLY: ConstantRule = { shape: first };
 const RESHAPED = (shape: ConstantRule['shape']): ConstantRule => ({ shape, moveOf: onlyFirst });
 const REDUCTION: ConstantRule = { shape: reducedShape };
-const PART: ConstantRule['moveOf'] = (at, input, output) =>
-  input === 0 ? { how: 'select', result: result(at, output), operand: first(at) } : undefined;
+/** Some positions along axes. */
+const part =
+  (picks: (at: ConstantNode, output: number) => readonly (Picks | null)[] | null) =>
+  (at: ConstantNode, input: number, output: number): Move | undefined =>
+    input === 0
+      ? { how: 'select', result: result(at, output), operand: first(at), picks: picks(at, output) }
+      : undefined;
 
 /** Elementwise operators with broadcasting; `factors` are the inputs that hold weights. */
 const elementwise = (factors: readonly number[], operands: readonly number[]): ConstantRule => ({
@@ -90,8 +99,8 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
       shape: concatenatedShape,
       moveOf: (at, input) => ({ how: 'concat', result: result(at), operand: shapeOf(at, input) }),
     },
-    Split: { shape: splitShape, moveOf: PART },
-    Slice: { shape: slicedShape, moveOf: PART },
+    Split: { shape: splitShape, moveOf: part(splitPicks) },
+    Slice: { shape: slicedShape, moveOf: part(slicePicks) },
     Gather: {
       shape: gatheredShape,
       moveOf: (at, input) => {
@@ -99,9 +108,16 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
         const [whole, indices] = [first(at), shapeOf(at, 1)];
         const axis = axisOf(at, 'axis', 0);
         if (whole === null || axis === null || indices === null) return UNKNOWN;
-        if (indices.length === 1) return { how: 'select', result: result(at), operand: whole };
+        const positions = gatherPositions(at);
+        if (indices.length === 1)
+          return {
+            how: 'select',
+            result: result(at),
+            operand: whole,
+            picks: positions && whole.map((_, each) => (each === axis ? positions : null)),
+          };
         return indices.length === 0
-          ? { how: 'unstack', result: result(at), axis, size: whole[axis] }
+          ? { how: 'unstack', result: result(at), axis, size: whole[axis], at: positions?.[0] ?? null }
           : UNKNOWN;
       },
     },

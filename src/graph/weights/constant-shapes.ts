@@ -2,6 +2,10 @@ import { elementCount } from '../../formats/model.ts';
 import { MAX_RANK } from '../../formats/onnx/tensor-data.ts';
 import { CalledNode } from '../program.ts';
 import type { Shape } from './element-moves.ts';
+import { type Picks, pickCount } from './picks.ts';
+
+/** Parts whose places are added up for each of them; no real weight is split into more. */
+const MAX_SPLIT = 1024;
 
 /** What is known of a value that does not depend on the model's inputs. */
 export interface Constant {
@@ -120,12 +124,19 @@ export function splitShape(at: ConstantNode, output: number): Shape {
 }
 
 export function slicedShape(at: ConstantNode): Shape {
+  const [shape, picks] = [first(at), slicePicks(at)];
+  if (shape === null || picks === null) return null;
+  return picks.map((taken, axis) => (taken === null ? shape[axis] : pickCount(taken)));
+}
+
+/** Of every axis the positions that a Slice takes, null for all; null as a whole where they cannot be told. */
+export function slicePicks(at: ConstantNode): (Picks | null)[] | null {
   const shape = first(at);
   const list = (name: string, input: number) => at.integers(name) ?? at.inputs[input]?.integers ?? null;
   const [starts, ends, axes, steps] = [list('starts', 1), list('ends', 2), list('axes', 3), list('steps', 4)];
   if (shape === null || starts === null || ends?.length !== starts.length) return null;
   if ((at.inputs[3] && axes === null) || (at.inputs[4] && steps === null)) return null;
-  const sizes = [...shape];
+  const picks: (Picks | null)[] = shape.map(() => null);
   for (const [index, start] of starts.entries()) {
     const axis = normalizeAxis(axes?.[index] ?? index, shape.length);
     const step = steps?.[index] ?? 1;
@@ -136,9 +147,36 @@ export function slicedShape(at: ConstantNode): Shape {
         Math.max(position < 0 ? position + size : position, step < 0 ? -1 : 0),
         step < 0 ? size - 1 : size,
       );
-    sizes[axis] = Math.max(0, Math.ceil((clamp(ends[index]) - clamp(start)) / step));
+    const from = clamp(start);
+    const count = Math.max(0, Math.ceil((clamp(ends[index]) - from) / step));
+    const isAll = from === 0 && step === 1 && count === size;
+    picks[axis] = isAll ? null : { first: from, step, count };
   }
-  return sizes;
+  return picks;
+}
+
+/** Likewise those of one of a Split's outputs. */
+export function splitPicks(at: ConstantNode, output: number): (Picks | null)[] | null {
+  const [shape, part] = [first(at), at.outputs[output]?.shape ?? null];
+  const axis = axisOf(at, 'axis', 0);
+  if (shape === null || part === null || axis === null) return null;
+  const sizes = at.attribute('split')?.ints ?? at.inputs[1]?.integers ?? null;
+  if (sizes !== null && sizes.length > MAX_SPLIT) return null;
+  const from =
+    sizes === null
+      ? output * Math.ceil(shape[axis] / at.node.outputs.length)
+      : sizes.slice(0, output).reduce<number>((sum, size) => sum + Number(size), 0);
+  return shape.map((_, each) => (each === axis ? { first: from, step: 1, count: part[axis] } : null));
+}
+
+/** The positions that a Gather takes along its axis, where they are a few stored integers. */
+export function gatherPositions(at: ConstantNode): readonly number[] | null {
+  const axis = axisOf(at, 'axis', 0);
+  const size = axis === null ? undefined : first(at)?.[axis];
+  const indices = at.inputs[1]?.integers ?? null;
+  if (size === undefined || indices === null) return null;
+  const positions = indices.map((index) => (index < 0 ? index + size : index));
+  return positions.every((position) => position >= 0 && position < size) ? positions : null;
 }
 
 export function gatheredShape(at: ConstantNode): Shape {

@@ -1,3 +1,5 @@
+import type { Picks } from './picks.ts';
+
 /** Null where it cannot be told. */
 export type Shape = readonly number[] | null;
 
@@ -8,8 +10,19 @@ export type Move =
   | { readonly how: 'transpose'; readonly result: Shape; readonly perm: readonly number[] }
   | { readonly how: 'broadcast'; readonly result: Shape; readonly operand: Shape }
   | { readonly how: 'concat'; readonly result: Shape; readonly operand: Shape }
-  /** Some of them, in any order. */
-  | { readonly how: 'select'; readonly result: Shape; readonly operand: Shape }
-  /** Those at one position of `axis`, which has `size` of them. */
-  | { readonly how: 'unstack'; readonly result: Shape; readonly axis: number; readonly size: number }
+  /** Some of them: those at `picks` of every axis, null for all of an axis; null as a whole where it cannot be told which. */
+  | {
+      readonly how: 'select';
+      readonly result: Shape;
+      readonly operand: Shape;
+      readonly picks: readonly (Picks | null)[] | null;
+    }
+  /** Those at one position of `axis`, which has `size` of them; `at` is null where it is not known, or each in turn. */
+  | {
+      readonly how: 'unstack';
+      readonly result: Shape;
+      readonly axis: number;
+      readonly size: number;
+      readonly at: number | null;
+    }
   | { readonly how: 'unknown' };

@@ -1,4 +1,4 @@
-import type { IndexMap } from './index-map.ts';
+import { coverAll, type IndexMap } from './index-map.ts';
 import type { Activations, SiteTree, Weight, WeightSite } from './weights.ts';
 
 /** Places of one weight; more than layers share in any real model. */
@@ -6,12 +6,15 @@ const MAX_SITES = 1000;
 /** Nodes named in a text. */
 const MAX_NAMED = 3;
 
-/** The activations on one side of a weight, and which of their features each of its elements belongs to. */
-export interface LayerActivations {
-  /** In every layer that shares the weight; all have the same features. */
+/** Activations on one side of a weight, and which of their features each of its elements belongs to, none where it is no part of what multiplies. */
+export interface PartActivations {
+  /** In every layer that shares the part; all have the same features. */
   readonly values: readonly Activations[];
   readonly features: NonNullable<IndexMap>;
 }
+
+/** All on one side of a weight: more than one where parts of it, or the whole in other ways, multiply different values. */
+export type LayerActivations = readonly PartActivations[];
 
 /** Where a weight acts: what it multiplies and what that gives. A text says why that cannot be captured. */
 export interface LayerSites {
@@ -21,32 +24,43 @@ export interface LayerSites {
   readonly outputs: LayerActivations | string;
 }
 
-export function layerSitesOf(weight: Weight): LayerSites {
-  const sites = listSites(weight.sites);
-  if (sites === null) {
+export function layerSitesOf({ parts }: Weight): LayerSites {
+  const listed = parts.map((part) => ({ ...part, sites: listSites(part.sites) }));
+  const whole = listed.flatMap(({ sites, ...rest }) => (sites === null ? [] : { ...rest, sites }));
+  const count = whole.reduce((sum, { sites }) => sum + sites.length, 0);
+  if (whole.length < parts.length || count > MAX_SITES) {
     const reason = `more than ${MAX_SITES} nodes share it`;
     return { inputs: reason, outputs: reason };
   }
   return {
-    inputs: activationsOf(sites, 'source', weight.features),
-    outputs: activationsOf(sites, 'result', weight.units),
+    inputs: activationsOf(whole.map(({ sites, features }) => ({ sites, side: 'source', features }))),
+    outputs: activationsOf(whole.map(({ sites, units }) => ({ sites, side: 'result', features: units }))),
   };
 }
 
-function activationsOf(
-  sites: readonly WeightSite[],
-  side: 'source' | 'result',
-  features: IndexMap,
-): LayerActivations | string {
-  const values: Activations[] = [];
-  for (const { node, [side]: found } of sites) {
-    if (typeof found === 'string') return `node ${node.title} ${found}`;
-    values.push(found);
+interface SitesOfPart {
+  readonly sites: readonly WeightSite[];
+  readonly side: 'source' | 'result';
+  readonly features: IndexMap;
+}
+
+function activationsOf(parts: readonly SitesOfPart[]): LayerActivations | string {
+  const found: PartActivations[] = [];
+  const labels = parts.flatMap(({ sites }) => sites.map(({ node }) => node.title)).slice(0, MAX_NAMED);
+  for (const { sites, side, features } of parts) {
+    const values: Activations[] = [];
+    for (const { node, [side]: value } of sites) {
+      if (typeof value === 'string') return `node ${node.title} ${value}`;
+      values.push(value);
+    }
+    if (features === null || !values.every(({ size }) => size === values[0].size)) {
+      const what = side === 'source' ? 'input feature' : 'output unit';
+      return `no single ${what} of ${labels.join(', ')} belongs to each of its elements`;
+    }
+    found.push({ values, features });
   }
-  if (features !== null && values.every(({ size }) => size === values[0].size)) return { values, features };
-  const labels = sites.slice(0, MAX_NAMED).map(({ node }) => node.title);
-  const what = side === 'source' ? 'input feature' : 'output unit';
-  return `no single ${what} of ${labels.join(', ')} belongs to each of its elements`;
+  if (coverAll(found.map(({ features }) => features))) return found;
+  return `${labels.join(', ')} multiply by some of its elements alone`;
 }
 
 /** Every site once; null for too many. */

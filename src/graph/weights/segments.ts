@@ -11,8 +11,8 @@ export interface SegmentKind<A extends Segment> {
   readonly isPlain: (segment: A) => boolean;
   /** One segment in the place of two neighbours; null where they say different things. */
   readonly merge: (outer: A, inner: A) => A | null;
-  /** The segment as `size` pieces, and one of them. */
-  readonly split: (segment: A, size: number) => readonly [A, A];
+  /** The segment as `size` pieces, and one of them; null where what is said does not come apart so. */
+  readonly split: (segment: A, size: number) => readonly [A, A] | null;
   /** An axis of another size of which the one given is a part, or the other way round; null where it cannot be told. */
   readonly resize: (axis: readonly A[], size: number) => readonly A[] | null;
 }
@@ -52,9 +52,10 @@ export function cutSegments<A extends Segment>(
         axis.push(segment);
         open /= segment.size;
       } else if (segment.size % open === 0) {
-        const [outer, inner] = kind.split(segment, open);
-        axis.push(outer);
-        rest.unshift(inner);
+        const pieces = kind.split(segment, open);
+        if (pieces === null) return null;
+        axis.push(pieces[0]);
+        rest.unshift(pieces[1]);
         open = 1;
       } else {
         return null;

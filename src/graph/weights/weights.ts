@@ -35,9 +35,8 @@ export interface WeightSite {
 /** Sites, unlisted: every weight of a deep model shares most of them with others. */
 export type SiteTree = WeightSite | readonly [SiteTree, SiteTree];
 
-/** What is known of a constant that layers multiply by. */
-interface Reached {
-  readonly roles: AxisRoles;
+/** What layers multiply by in one way: the whole of a constant, or a part of it. */
+export interface WeightPart {
   /** The feature of the sources that an element multiplies. */
   readonly features: IndexMap;
   /** The feature of the results that an element adds to. */
@@ -45,11 +44,20 @@ interface Reached {
   readonly sites: SiteTree;
 }
 
+/** What is known of a constant that layers multiply by. */
+interface Reached {
+  readonly roles: AxisRoles;
+  readonly parts: readonly WeightPart[];
+}
+
 /** A stored tensor that layers multiply by. */
-export interface Weight extends Omit<Reached, 'roles'> {
+export interface Weight extends Pick<Reached, 'parts'> {
   /** Which of its elements form a row: null where that is not defined, or where consumers disagree. */
   readonly rows: RowLayout | null;
 }
+
+/** Of one weight; more than any real one is taken apart in. */
+const MAX_PARTS = 64;
 
 /**
  * The stored tensors that layers multiply by.
@@ -78,7 +86,7 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
       const axis = scanAxis ?? 0;
       const whole = constants.get(fromFrame, from)?.shape ?? null;
       const part = constants.get(toFrame, to)?.shape ?? null;
-      const unstack: Move = { how: 'unstack', result: part, axis, size: whole?.[axis] ?? 1 };
+      const unstack: Move = { how: 'unstack', result: part, axis, size: whole?.[axis] ?? 1, at: null };
       reach(fromFrame, from, scanAxis === null ? found : move(found, unstack));
     }
   }
@@ -90,7 +98,7 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
     weights.set(stored, merge(weights.get(stored), found));
   }
   return new Map(
-    [...weights].map(([stored, { roles, ...rest }]) => [stored, { rows: createRowLayout(roles), ...rest }]),
+    [...weights].map(([stored, { roles, parts }]) => [stored, { rows: createRowLayout(roles), parts }]),
   );
 }
 
@@ -99,23 +107,35 @@ function isMatrixLike(stored: StoredTensor, roles: AxisRoles): boolean {
   return roles !== null || stored.dims.filter((size) => size > 1n).length >= 2;
 }
 
-/** What two consumers agree on, and both their sites. */
+/** What two consumers multiply by, together. */
 function merge(known: Reached | undefined, found: Reached): Reached {
   if (known === undefined) return found;
-  return {
-    roles: isDeepStrictEqual(known.roles, found.roles) ? found.roles : null,
-    features: isDeepStrictEqual(known.features, found.features) ? found.features : null,
-    units: isDeepStrictEqual(known.units, found.units) ? found.units : null,
-    sites: known.sites === found.sites ? found.sites : [known.sites, found.sites],
-  };
+  const roles = isDeepStrictEqual(known.roles, found.roles) ? found.roles : null;
+  const parts = [...known.parts];
+  for (const part of found.parts) {
+    const alike = ({ features, units }: WeightPart) =>
+      isDeepStrictEqual(features, part.features) && isDeepStrictEqual(units, part.units);
+    const at = parts.findIndex(alike);
+    if (at < 0) parts.push(part);
+    else parts[at] = { ...part, sites: joinSites(parts[at].sites, part.sites) };
+  }
+  if (parts.length <= MAX_PARTS) return { roles, parts };
+  const sites = parts.map((part) => part.sites).reduce(joinSites);
+  return { roles, parts: [{ features: null, units: null, sites }] };
 }
 
-function move({ roles, features, units, sites }: Reached, how: Move): Reached {
+function joinSites(known: SiteTree, found: SiteTree): SiteTree {
+  return known === found ? found : [known, found];
+}
+
+function move({ roles, parts }: Reached, how: Move): Reached {
   return {
     roles: moveRoles(roles, how),
-    features: moveMap(features, how),
-    units: moveMap(units, how),
-    sites,
+    parts: parts.map(({ features, units, sites }) => ({
+      features: moveMap(features, how),
+      units: moveMap(units, how),
+      sites,
+    })),
   };
 }
 
@@ -132,9 +152,13 @@ function reachSlots(step: Step, constants: ValueMap<Constant>, reach: Reach): vo
     const { roles, source, result } = found;
     reach(frame, value, {
       roles,
-      features: typeof source === 'string' ? null : source.map,
-      units: typeof result === 'string' ? null : result.map,
-      sites: createSite(step, found, constants),
+      parts: [
+        {
+          features: typeof source === 'string' ? null : source.map,
+          units: typeof result === 'string' ? null : result.map,
+          sites: createSite(step, found, constants),
+        },
+      ],
     });
   }
 }
@@ -176,6 +200,8 @@ function withBias(
   return shape && elementCount(shape) <= units ? node.outputs[0] : product;
 }
 
+const unknownPart = ({ sites }: WeightPart): WeightPart => ({ features: null, units: null, sites });
+
 /** From a constant result to the constants it is made of. */
 function reachOperands(
   { node, frame }: Step,
@@ -191,7 +217,7 @@ function reachOperands(
     for (const { graph } of node.subgraphs) {
       // Which branch gives the weight is known only at run time.
       const given = graph.outputs[output];
-      if (given) reach(frame, given, { ...found, features: null, units: null });
+      if (given) reach(frame, given, { ...found, parts: found.parts.map(unknownPart) });
     }
     if (!moveOf || !at) continue;
     // Only Split has more than one output, all of them parts of its first input.

@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import {
-  createIndexMap,
-  type IndexMap,
-  moveMap,
-  spreadValues,
-} from '../../../src/graph/weights/index-map.ts';
+import { addValues, createIndexMap, type IndexMap, moveMap } from '../../../src/graph/weights/index-map.ts';
 import { coordinates, follow, size, storedTensor } from './indexed.ts';
 
 /** The number of every element. */
 function numbersOf(map: NonNullable<IndexMap>, count: number, start = 0): number[] {
   const values = Float64Array.from({ length: 10_000 }, (_, number) => number);
   const target = new Float64Array(count);
-  spreadValues(map, values, start, target);
+  addValues(map, values, start, target);
   return [...target];
 }
 

@@ -3,20 +3,24 @@ import { describe, test } from 'node:test';
 import type { NodeProto, TensorProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { findLayerSites } from '../../../src/graph/onnx-inventory.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
-import { spreadValues } from '../../../src/graph/weights/index-map.ts';
+import { addValues } from '../../../src/graph/weights/index-map.ts';
 import type { LayerActivations } from '../../../src/graph/weights/layer-sites.ts';
 import { elements, floats, graph, integers, model, modelFunction, node } from '../../models/build-model.ts';
 
 type Parts = Parameters<typeof model>;
 
-/** `value [features] / trailing` of every place, and the feature of every element; or why not. */
+/** Of every part `value [features] / trailing` of every place, and the feature of every element, a dot for none; or why not. */
 function describeSide(side: LayerActivations | string, dims: readonly number[]): string {
   if (typeof side === 'string') return side;
-  const values = Float64Array.from({ length: side.values[0].size }, (_, feature) => feature);
-  const features = new Float64Array(elements(dims));
-  spreadValues(side.features, values, 0, features);
-  const places = side.values.map(({ value, size, trailing }) => `${value}[${size}]/${trailing}`);
-  return `${places.sort().join(' ')} ${features.join('')}`;
+  const parts = side.map(({ values, features: map }) => {
+    const numbers = Float64Array.from({ length: values[0].size }, (_, feature) => feature + 1);
+    const features = new Float64Array(elements(dims));
+    addValues(map, numbers, 0, features);
+    const places = values.map(({ value, size, trailing }) => `${value}[${size}]/${trailing}`);
+    const shown = [...features].map((number) => (number === 0 ? '.' : number - 1));
+    return `${places.sort().join(' ')} ${shown.join('')}`;
+  });
+  return parts.sort().join('; ');
 }
 
 function sitesOf(...parts: Parts): Record<string, [inputs: string, outputs: string]> {
@@ -117,20 +121,110 @@ describe('where a weight acts', () => {
       ...[floats('whole', [2, 4]), integers('order', [1, 0])],
     ];
     const none = (what: string, of: string) => `no single ${what} of ${of} belongs to each of its elements`;
-    const lost = (of: string) => [none('input feature', of), none('output unit', of)];
+    const part = 'MatMul_b (MatMul) multiply by some of its elements alone';
     assert.deepEqual(sites(nodes, initializers), {
       w: ['x[2]/0 y[2]/0 0011', 'y[2]/0 z[2]/0 0101'],
       q: ['x[2]/0 0011', none('output unit', 'MatMul_a (MatMul)')],
       k: ['x[2]/0 0011', none('output unit', 'MatMul_a (MatMul)')],
-      whole: lost('MatMul_b (MatMul)'),
-      turned: lost('MatMul_d (MatMul)'),
+      whole: [part, part],
+      turned: ['x[2]/0 1100', 'd[2]/0 0101'],
     });
   });
 
-  test('uses that turn it both ways agree on nothing', () => {
+  test('uses that turn it both ways count both', () => {
     const nodes = [node('MatMul', ['x', 'w'], ['y']), node('Gemm', ['x', 'w'], ['z'], { transB: 1 })];
-    const [inputs] = sites(nodes, [floats('w', [2, 2])]).w;
-    assert.match(inputs, /no single input feature of .*Gemm_z.*MatMul_y|MatMul_y.*Gemm_z/);
+    assert.deepEqual(sites(nodes, [floats('w', [2, 2])]).w, [
+      'x[2]/0 0011; x[2]/0 0101',
+      'y[2]/0 0101; z[2]/0 0011',
+    ]);
+  });
+});
+
+describe('a weight of which parts multiply different values', () => {
+  const products = (parts: readonly string[], transB = 0) =>
+    parts.map((part, i) => node('Gemm', [`x${i}`, part], [`y${i}`], { transB }));
+  const named = (name: string, dims: number[], made: NodeProto[], ...numbers: TensorProto[]) =>
+    sites(made, [floats(name, dims), ...numbers])[name];
+  const cases: [string, () => [string, string], [string, string]][] = [
+    [
+      'rows of a Split with sizes, one of them split again',
+      () =>
+        named(
+          'w',
+          [4, 2],
+          [
+            node('Split', ['w', 'sizes'], ['q', 'kv']),
+            node('Split', ['kv'], ['k', 'v'], { num_outputs: 2 }),
+            ...products(['q', 'k', 'v'], 1),
+          ],
+          integers('sizes', [2, 2]),
+        ),
+      [
+        'x0[2]/0 0101....; x1[2]/0 ....01..; x2[2]/0 ......01',
+        'y0[2]/0 0011....; y1[1]/0 ....00..; y2[1]/0 ......00',
+      ],
+    ],
+    [
+      'rows of a Slice with steps, and the others by a Gather, behind a Transpose',
+      () =>
+        named(
+          'w',
+          [2, 4],
+          [
+            node('Transpose', ['w'], ['t']),
+            node('Slice', ['t', 'zero', 'end', 'axis', 'two'], ['even']),
+            node('Gather', ['t', 'odd'], ['rest']),
+            ...products(['even', 'rest'], 1),
+          ],
+          ...[integers('zero', [0]), integers('end', [9]), integers('axis', [0]), integers('two', [2])],
+          integers('odd', [3, -3]),
+        ),
+      ['x0[2]/0 0.0.1.1.; x1[2]/0 .0.0.1.1', 'y0[2]/0 0.1.0.1.; y1[2]/0 .1.0.1.0'],
+    ],
+    [
+      'one of three matrices each, by single positions of an axis that a Reshape made',
+      () =>
+        named(
+          'w',
+          [6, 2],
+          [
+            node('Reshape', ['w', 'apart'], ['three']),
+            ...[0, 1, 2].map((i) => node('Gather', ['three', `at${i}`], [`part${i}`])),
+            ...products(['part0', 'part1', 'part2']),
+          ],
+          integers('apart', [3, 2, 2]),
+          ...[0, 1, 2].map((i) => integers(`at${i}`, [i - 3], [])),
+        ),
+      [
+        'x0[2]/0 0011........; x1[2]/0 ....0011....; x2[2]/0 ........0011',
+        'y0[2]/0 0101........; y1[2]/0 ....0101....; y2[2]/0 ........0101',
+      ],
+    ],
+    [
+      'input features of one part each',
+      () =>
+        named('w', [4, 2], [node('Split', ['w'], ['a', 'b'], { num_outputs: 2 }), ...products(['a', 'b'])]),
+      ['x0[2]/0 0011....; x1[2]/0 ....0011', 'y0[2]/0 0101....; y1[2]/0 ....0101'],
+    ],
+    [
+      'the whole, and a part of it again',
+      () =>
+        named(
+          'w',
+          [2, 2],
+          [node('Gather', ['w', 'first'], ['part'], { axis: 1 }), ...products(['w', 'part'])],
+          integers('first', [0]),
+        ),
+      ['x0[2]/0 0011; x1[2]/0 0.1.', 'y0[2]/0 0101; y1[1]/0 0.0.'],
+    ],
+  ];
+  for (const [title, found, expected] of cases) test(title, () => assert.deepEqual(found(), expected));
+
+  test('more parts than any real weight has are not told apart', () => {
+    const parts = Array.from({ length: 70 }, (_, i) => `p${i}`);
+    const nodes = [node('Split', ['w'], parts, { num_outputs: 70 }), ...products(parts, 1)];
+    const [inputs] = sites(nodes, [floats('w', [70, 2])]).w;
+    assert.match(inputs, /^no single input feature of /);
   });
 });
 

@@ -67,12 +67,15 @@ describe('rows carried back to the stored tensor', () => {
 
   test('a slice of an axis with two roles has no rows', () => {
     const heads = createRoles([2, 3, 4], ['unit', 'sum', 'sum']);
-    assert.deepEqual(createRowLayout(moveRoles(heads, { how: 'select', result: [6, 4], operand: [6, 9] })), {
-      outer: 1,
-      reduced: 1,
-      units: 2,
-      inner: 27,
-    });
-    assert.equal(moveRoles(heads, { how: 'select', result: [6, 4], operand: [7, 4] }), null);
+    assert.deepEqual(
+      createRowLayout(moveRoles(heads, { how: 'select', result: [6, 4], operand: [6, 9], picks: null })),
+      {
+        outer: 1,
+        reduced: 1,
+        units: 2,
+        inner: 27,
+      },
+    );
+    assert.equal(moveRoles(heads, { how: 'select', result: [6, 4], operand: [7, 4], picks: null }), null);
   });
 });
