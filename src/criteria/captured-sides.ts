@@ -3,7 +3,8 @@ import type { StructureCriterion } from '../recipe/criteria.ts';
 import type { Family } from '../structure/families.ts';
 import type { CriterionContext } from './context.ts';
 import { type LayerSide, layersOf } from './layer-sides.ts';
-import { captureParts, type PartStatistics } from './layer-statistics.ts';
+import { captureParts } from './layer-statistics.ts';
+import type { PartStatistics } from './part-statistics.ts';
 
 /** The layers that compute structures, or that read them, with sums over what comes out of them or goes in. */
 export interface CapturedSide extends Pick<LayerSide, 'sitesOf'> {

@@ -26,6 +26,8 @@ export interface CriterionContext extends ModelRun {
   readonly calibration: SampleSet | null;
   /** See `GradientContext`. */
   readonly maxBatchSamples?: number;
+  /** To be called with a tensor and which share of what its layer gets, or gives, no sample reached. */
+  readonly onUnreached: (tensor: string, share: number) => void;
   /** Of the numbers that criterion `random` draws. */
   readonly seed: number;
 }

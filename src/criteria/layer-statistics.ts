@@ -3,20 +3,13 @@ import { readStoredGraph } from '../graph/interface.ts';
 import { findLayerSites } from '../graph/onnx-inventory.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { Reduction } from '../graph/passes/append-sums.ts';
-import { addValues } from '../graph/weights/index-map.ts';
-import type { LayerActivations, PartActivations } from '../graph/weights/layer-sites.ts';
+import type { LayerActivations } from '../graph/weights/layer-sites.ts';
 import type { Criterion } from '../recipe/criteria.ts';
 import { type CaptureRequest, captureSums } from '../runtime/capture.ts';
 import { checkCapturable, type Side } from './capturable.ts';
 import { type CriterionContext, samplesOf } from './context.ts';
-
-/** Of every feature of a part of a weight: figures, as many for each as were summed. */
-export interface PartStatistics extends Pick<PartActivations, 'features'> {
-  readonly figures: readonly Float64Array[];
-}
-
-/** Gives `target[i]` the factor of element `start + i`. */
-export type Factors = (start: number, target: Float64Array) => void;
+import type { PartStatistics } from './part-statistics.ts';
+import { fillUnreached } from './unreached.ts';
 
 /**
  * Runs the calibration samples and sums what the layers of all `tensors` get or give, each over all places that share it. Figures are the sum, and of how many numbers it is.
@@ -40,7 +33,7 @@ export async function captureLayers(
   );
 }
 
-/** Sums over what layers get or give, part by part. Figures are the sum of each of the reductions, then of how many numbers they are. */
+/** Sums over what layers get or give, part by part; what no sample reaches is told to the context. Figures are the sum of each of the reductions, then of how many numbers they are. */
 export async function captureParts(
   model: OnnxModel,
   layers: readonly { readonly parts: LayerActivations; readonly tensor: string }[],
@@ -57,7 +50,7 @@ export async function captureParts(
   );
   const captured = await captureSums(model, requests, { ...context, samples: samplesOf(context) });
   let taken = 0;
-  return layers.map(({ parts }) =>
+  const statistics = layers.map(({ parts }) =>
     parts.map(({ values, features }) => {
       const n = values.length * reductions.length;
       const places = captured.slice(taken, taken + n);
@@ -67,25 +60,13 @@ export async function captureParts(
       return { features, figures: [...sums, addUp(of(0).map(({ counts }) => counts))] };
     }),
   );
+  for (const [index, share] of fillUnreached(statistics).entries())
+    if (share > 0) context.onUnreached(layers[index].tensor, share);
+  return statistics;
 }
 
 function addUp([first, ...others]: readonly Float64Array[]): Float64Array {
   const sums = first.slice();
   for (const other of others) for (let i = 0; i < sums.length; i++) sums[i] += other[i];
   return sums;
-}
-
-/** What a formula makes of the figures of every element's features, those of all parts that it belongs to added up. */
-export function factorsOf(
-  parts: readonly PartStatistics[],
-  formula: (...figures: number[]) => number,
-): Factors {
-  return (start, target) => {
-    const figures = parts[0].figures.map((_, index) => {
-      const spread = new Float64Array(target.length);
-      for (const { features, figures } of parts) addValues(features, figures[index], start, spread);
-      return spread;
-    });
-    for (let i = 0; i < target.length; i++) target[i] = formula(...figures.map((own) => own[i]));
-  };
 }

@@ -2,7 +2,7 @@ import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ModelTensor, weightCount } from '../formats/model.ts';
 import type { CriterionContext, ScoreRange } from './context.ts';
-import type { Factors } from './layer-statistics.ts';
+import type { Factors } from './part-statistics.ts';
 import { weightChunks } from './weight-chunks.ts';
 
 /**

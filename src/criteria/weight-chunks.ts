@@ -8,7 +8,7 @@ import { readIrregular } from '../formats/irregular.ts';
 import { denseRange, elementCount, type ModelTensor, weightCount } from '../formats/model.ts';
 import { dequantizedChunks, isQuantized } from '../formats/quantized-weights.ts';
 import type { ModelRun } from '../runtime/model-run.ts';
-import type { Factors } from './layer-statistics.ts';
+import type { Factors } from './part-statistics.ts';
 
 /** A megabyte of float32 at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;

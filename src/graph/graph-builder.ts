@@ -4,7 +4,9 @@ import { type AttributeValues, createNode, createTensor, declareTensor, integerT
 /** Slice ends and the like beyond this mean "to the end", and larger numbers lose their last digits. */
 const FARTHEST = 2 ** 62;
 
-/** Since this version all reductions take their axes as an input; ReduceSum has since 13. */
+/** Since this version Slice takes its bounds as inputs. */
+const SLICE_INPUTS_SINCE = 10;
+/** Since this version all reductions take their axes as an input; ReduceSum, and Unsqueeze, have since 13. */
 const AXES_INPUT_SINCE = 18;
 const SUM_AXES_INPUT_SINCE = 13;
 
@@ -70,6 +72,20 @@ export class GraphBuilder {
     return this.#opset >= since
       ? this.op(op, [input, this.integers(axes)], { keepdims: Number(keepdims) })
       : this.op(op, [input], { axes, keepdims: Number(keepdims) });
+  }
+
+  /** Positions of the first axis. */
+  slice(input: string, start: number, end: number): string {
+    return this.#opset >= SLICE_INPUTS_SINCE
+      ? this.op('Slice', [input, this.integers([start]), this.integers([end])])
+      : this.op('Slice', [input], { starts: [start], ends: [end] });
+  }
+
+  /** Axes of size 1 more. */
+  unsqueeze(input: string, axes: readonly number[]): string {
+    return this.#opset >= SUM_AXES_INPUT_SINCE
+      ? this.op('Unsqueeze', [input, this.integers(axes)])
+      : this.op('Unsqueeze', [input], { axes });
   }
 
   /** An input of the graph, of any shape where `dims` is left out. Returns its name. */

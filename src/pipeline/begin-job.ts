@@ -26,5 +26,6 @@ export async function beginJob(given: PruneInput, { signal, onProgress }: PruneC
   const work = calibration ? sampleWork(calibration) : 0;
   const onCalibration = (count: number) => progress.advance(count * work);
   const clock = new StageClock(progress);
-  return { input, unused, scratchDirectory, progress, clock, signal, onCalibration };
+  const unreached = new Map<string, number>();
+  return { input, unused, unreached, scratchDirectory, progress, clock, signal, onCalibration };
 }

@@ -43,6 +43,8 @@ export interface ModelIdentity {
 export interface PruneJob {
   readonly input: UsedInput;
   readonly unused: readonly UnusedInput[];
+  /** What share of a tensor's layer no calibration sample reached, as scoring finds it. */
+  readonly unreached: Map<string, number>;
   /** For files that exist only while the job runs. */
   readonly scratchDirectory: string;
   readonly progress: Progress;
@@ -54,13 +56,14 @@ export interface PruneJob {
 
 /** What criteria score by. */
 export function criterionContext(job: PruneJob): CriterionContext {
-  const { input, scratchDirectory, signal, onCalibration: onSamples } = job;
+  const { input, unreached, scratchDirectory, signal, onCalibration: onSamples } = job;
   const { model, recipe, scores, calibration, runtime } = input;
   return {
     model,
     scratchDirectory,
     scores: scores && scoresByName(scores),
     calibration,
+    onUnreached: (tensor, share) => unreached.set(tensor, share),
     seed: recipe.seed,
     runtime,
     signal,

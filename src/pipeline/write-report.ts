@@ -79,6 +79,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       repair,
       beta: amount.beta,
       unused: job.unused,
+      unreached: job.unreached,
     }),
     loss_bound,
     sizes,

@@ -2,7 +2,7 @@ import type { ModelInventory } from '../formats/model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { findLayers } from '../graph/weights/weight-layers.ts';
-import type { Activations } from '../graph/weights/weights.ts';
+import type { Activations } from '../graph/weights/weight-sites.ts';
 import {
   type CaptureContext,
   type CaptureRequest,
@@ -35,20 +35,27 @@ export async function repairBiases(context: RepairContext, edits: TensorEdits): 
     (keptUnits.get(weight)?.length ?? output.size) === output.size;
   const comparable = found.filter((bias) => outputsOf(bias).length === bias.places.length && isTold(bias));
   const targets = await measure(denseModel, comparable, outputsOf, { ...context, model: dense });
+  const unreached: LeftOut[] = [];
   for (const biases of repairOrder(model.graph, comparable, nodesOfPlaces)) {
     const outputs = ({ places }: LayerBias) => places.map(({ output }) => output);
     const means = await measure(model, biases, outputs, { ...context, model: pruned });
     for (const { tensor, factor, places } of biases) {
       const kept = keptUnits.get(places[0].weight) ?? null;
-      const target = targets.get(tensor) ?? new Float64Array();
-      const mean = means.get(tensor) ?? new Float64Array();
+      const [target, mean] = [targets.get(tensor) ?? null, means.get(tensor) ?? null];
+      if (target === null || mean === null) {
+        unreached.push({ name: tensor, reason: 'is of a layer that no sample reaches' });
+        continue;
+      }
       const bias = await edits.read(tensor);
       const lost = (unit: number) => target[kept?.[unit] ?? unit] - mean[unit];
       const repaired = bias.map((value, unit) => value + lost(unit) / factor);
       await edits.write(tensor, repaired);
     }
   }
-  return { nRepaired: comparable.length, leftOut: [...leftOut, ...incomparable(found, comparable)] };
+  return {
+    nRepaired: comparable.length - unreached.length,
+    leftOut: [...leftOut, ...incomparable(found, comparable), ...unreached],
+  };
 }
 
 export function planBiases(
@@ -61,13 +68,13 @@ export function planBiases(
   return { nRepaired: found.length, leftOut, nPasses };
 }
 
-/** The mean outputs of the layers that have each bias, per unit, by the bias. */
+/** The mean outputs of the layers that have each bias, per unit, by the bias; null for layers that no sample reaches. */
 async function measure(
   model: OnnxModel,
   biases: readonly LayerBias[],
   outputsOf: (bias: LayerBias) => readonly Activations[],
   context: CaptureContext,
-): Promise<Map<string, Float64Array>> {
+): Promise<Map<string, Float64Array | null>> {
   const requests = biases.flatMap((bias) =>
     outputsOf(bias).map((activations): CaptureRequest => {
       return { activations, reduction: 'sum', tensor: bias.tensor, side: 'output' };
@@ -84,8 +91,9 @@ async function measure(
   );
 }
 
-function meanOf(sums: readonly FeatureSums[]): Float64Array {
+function meanOf(sums: readonly FeatureSums[]): Float64Array | null {
   const total = (of: (part: FeatureSums) => number) => sums.reduce((sum, part) => sum + of(part), 0);
+  if (total(({ counts }) => counts[0]) === 0) return null;
   return sums[0].sums.map((_, unit) => total((part) => part.sums[unit]) / total((part) => part.counts[unit]));
 }
 

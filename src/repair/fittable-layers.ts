@@ -4,7 +4,7 @@ import { Origins } from '../graph/origins.ts';
 import { StoredValues } from '../graph/stored-values.ts';
 import { addValues, type IndexMap } from '../graph/weights/index-map.ts';
 import { findLayers, type Layer, NO_LAYER } from '../graph/weights/weight-layers.ts';
-import type { WeightSite } from '../graph/weights/weights.ts';
+import type { WeightSite } from '../graph/weights/weight-sites.ts';
 import { isStoredAsFloats, reasonNotToEdit, tensorOf } from './editable-tensors.ts';
 import type { PatchWindow } from './patch-positions.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
@@ -129,6 +129,8 @@ function asProduct({ weight, sites, features, units }: Layer): FittableLayer | s
     const problem = [source, result].find((side) => typeof side === 'string');
     if (typeof source === 'string' || typeof result === 'string')
       return `is the weight of node ${node.title}, which ${problem}`;
+    if (source.matrices || result.matrices)
+      return `is the weight of node ${node.title}, which has input features along more axes than one`;
     [nFeatures, nUnits] = [source.size, result.size];
     places.push({ node, input: { how: 'rows', value: source.value, trailing: source.trailing } });
   }

@@ -4,7 +4,7 @@ import type { EditedInputs } from '../graph/passes/join-constants.ts';
 import { isStandard } from '../graph/proto-walk.ts';
 import { StoredValues } from '../graph/stored-values.ts';
 import { findLayers, NO_LAYER } from '../graph/weights/weight-layers.ts';
-import type { Activations, WeightSite } from '../graph/weights/weights.ts';
+import type { Activations, WeightSite } from '../graph/weights/weight-sites.ts';
 import { reasonNotToEdit } from './editable-tensors.ts';
 import type { Findings, LeftOut } from './repair-context.ts';
 import { findFollowing } from './repair-order.ts';
@@ -111,6 +111,8 @@ function biasOf(
   shapes: ReadonlyMap<string, readonly number[]>,
 ): PlacedBias | string {
   if (typeof result === 'string') return `is the weight of node ${node.title}, which ${result}`;
+  if (result.matrices)
+    return `is the weight of node ${node.title}, which has output units along more axes than one`;
   const { size, trailing } = result;
   const own = WITH_BIAS.has(node.op) && node.domain === '' ? node.inputs[BIAS] : null;
   const add = own ? null : addOf(node, result);

@@ -25,6 +25,8 @@ export type VerdictFacts = Pick<
   readonly uneven: readonly string[];
   /** Data that came with a recipe that has no use for them. */
   readonly unused: readonly UnusedInput[];
+  /** What share of a tensor's layer no calibration sample reached; tensors of which all was are not listed. */
+  readonly unreached: ReadonlyMap<string, number>;
 };
 
 /** The texts of one warning; null or none where there is nothing to warn of. */

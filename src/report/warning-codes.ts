@@ -16,6 +16,8 @@ export const WARNING_CODES = {
   repair_not_kept:
     'A repair did not help, or there was nothing that it could repair: the model is without it.',
   input_not_used: 'Scores or calibration data came that the recipe has no use for.',
+  inputs_unreached:
+    'No calibration sample reached some of a tensor, as an expert that was never chosen: it is scored as if it got what the others get on average.',
   not_evaluated: 'There was no evaluation data.',
   heavy_tailed_scores: 'N_eff is under 10 % of N: a few scores hold most of the mass.',
   uniform_scores: 'N_eff is above 95 % of N: almost nothing can go on the grounds of these scores.',

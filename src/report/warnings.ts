@@ -35,6 +35,12 @@ const DECIDED_WARNINGS = {
   input_not_used: ({ unused }) =>
     unused.map(({ input, reason }) => `The ${INPUT_WORDS[input]} that came were not used: ${reason}.`),
 
+  inputs_unreached: ({ unreached }) =>
+    [...unreached].map(
+      ([name, share]) =>
+        `No calibration sample reached ${share === 1 ? 'the layer' : `${percent(share)} of the layer`} of ${name}: what nothing is known of is scored as if it got what the others get on average, thus by magnitude. More samples would tell.`,
+    ),
+
   heavy_tailed_scores(facts) {
     const { nEff, n } = effectiveSize(facts);
     if (n === 0 || nEff >= HEAVY_TAILED * n) return null;

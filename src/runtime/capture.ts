@@ -5,7 +5,7 @@ import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { appendSums, type Channels, type Reduction } from '../graph/passes/append-sums.ts';
-import type { Activations } from '../graph/weights/weights.ts';
+import type { Activations } from '../graph/weights/weight-sites.ts';
 import { type Batch, nameSamples, planBatches, readBatches, runBatch } from './batches.ts';
 import type { ModelRun } from './model-run.ts';
 import { openSession } from './session.ts';
@@ -57,8 +57,8 @@ export async function captureSums(
 ): Promise<FeatureSums[]> {
   const captures = new Map<string, Capture>();
   const wanted = requests.map((request) => {
-    const { value, size, trailing } = request.activations;
-    const key = JSON.stringify([value, size, trailing, request.reduction]);
+    const { size } = request.activations;
+    const key = JSON.stringify([request.activations, request.reduction]);
     const capture = captures.get(key) ?? {
       request,
       sums: new Float64Array(size),
@@ -87,7 +87,7 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
     const { activations, reduction } = capture.request;
     return { capture, ...appendSums(appendix, activations, reduction) };
   });
-  const names = fetched.flatMap(({ sums, size }) => [sums, size]);
+  const names = fetched.flatMap(({ sums, counts, size }) => [sums, counts ?? [], size].flat());
   await using scratch = await makeScratchFolder(scratchDirectory, 'capture-');
   const path = await writeAppended(context.model, appendix.toBytes(), scratch.path);
   await using session = await openSession(path, runtime);
@@ -105,17 +105,26 @@ async function runPass(model: OnnxModel, pass: readonly Capture[], context: Capt
   const shared = new Set(fetched.flatMap(({ size }) => (isShared(size) ? [size] : [])));
   for await (const batch of readBatches(samples, batchSize, signal)) {
     const results = await runBatch(session, batch, names);
-    for (const { capture, sums, size } of fetched) {
-      accumulate(capture, results.get(sums), results.get(size), shared.has(size) ? batch.count : 1, batch);
+    for (const { capture, sums, counts, size } of fetched) {
+      const numbers = {
+        sums: results.get(sums),
+        counts: counts === null ? countOf(results.get(size)) / capture.sums.length : results.get(counts),
+      };
+      accumulate(capture, numbers, shared.has(size) ? batch.count : 1, batch);
     }
     context.onSamples(batch.count);
   }
 }
 
+/** What a batch adds; counts are the same for all features, or fetched. */
+interface BatchNumbers {
+  readonly sums: Fetched | undefined;
+  readonly counts: Fetched | number | undefined;
+}
+
 function accumulate(
   capture: Capture,
-  batchSums: Fetched | undefined,
-  size: Fetched | undefined,
+  { sums: batchSums, counts: batchCounts }: BatchNumbers,
   times: number,
   batch: Batch,
 ): void {
@@ -134,8 +143,9 @@ function accumulate(
     const message = `the ${side} of its layer (value ${activations.value}) has NaN, infinite or too large numbers for ${nameSamples(batch)}`;
     throw new EmpError('non_finite_activation', `${tensor}: ${message}`, [{ path: tensor, message }]);
   }
-  const count = (times * countOf(size)) / sums.length;
-  for (let feature = 0; feature < counts.length; feature++) counts[feature] += count;
+  for (let feature = 0; feature < counts.length; feature++)
+    counts[feature] +=
+      times * (typeof batchCounts === 'number' ? batchCounts : Number(batchCounts?.data[feature]));
 }
 
 /** The number that a fetched `Size` is. */

@@ -31,6 +31,7 @@ export function criterionContext(
     scratchDirectory,
     scores: null,
     calibration,
+    onUnreached: () => {},
     seed: 0,
     runtime: RUNTIME,
     signal: new AbortController().signal,

@@ -14,6 +14,7 @@ const [scores] = await wanda(inventory.tensors.slice(0, 1), {
   model: { directory: mlp.directory, inventory },
   scratchDirectory: mlp.directory,
   scores: null,
+  onUnreached: () => {},
   seed: 0,
   calibration: {
     nSamples: Number(nSamples),

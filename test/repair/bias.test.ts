@@ -154,6 +154,65 @@ describe('bias', () => {
     );
   });
 
+  test('leaves the bias of a layer that no sample reaches as it is', async (t) => {
+    const w = gaussians(10, 2);
+    const [weight, bias] = [tensor('w', [5, 2], w), tensor('b', [2], gaussians(2, 3))];
+    const idle: SmallModel = {
+      ...dense,
+      nodes: [
+        node('ReduceMax', ['x'], ['most'], { axes: [1], keepdims: 0 }),
+        node('Greater', ['most', 'limit'], ['chosen']),
+        node('Compress', ['x', 'chosen'], ['none'], { axis: 0 }),
+        node('MatMul', ['none', 'w'], ['product']),
+        node('Add', ['product', 'b'], ['y']),
+      ],
+      initializers: [weight, bias, tensor('limit', [], Float32Array.of(1e9))],
+      outputs: ['y'],
+    };
+    const initializers = withTensors(idle.initializers ?? [], tensor('w', [5, 2], thinned(w)));
+    const pair = await modelPair(t, idle, { w: null }, { initializers });
+    assert.deepEqual(await repairBiases(pair, pair.edits), {
+      nRepaired: 0,
+      leftOut: [{ name: 'b', reason: 'is of a layer that no sample reaches' }],
+    });
+    assert.deepEqual([...(await repaired(pair, 'b'))], [...gaussians(2, 3)]);
+  });
+
+  test('of parts of one weight, unless units of it are gone', async (t) => {
+    const split = node('Split', ['w'], ['top', 'bottom'], { axis: 0 });
+    const parts: SmallModel = {
+      ...dense,
+      nodes: [
+        split,
+        node('Relu', ['x'], ['r']),
+        node('Gemm', ['x', 'top', 'b1'], ['y'], { transB: 1 }),
+        node('Gemm', ['r', 'bottom', 'b2'], ['z'], { transB: 1 }),
+      ],
+      initializers: [
+        ...[tensor('w', [6, 5], w1), tensor('b1', [3], b1.slice(0, 3))],
+        tensor('b2', [3], b1.slice(3)),
+      ],
+      outputs: ['y', 'z'],
+    };
+    const initializers = withTensors(parts.initializers ?? [], tensor('w', [6, 5], thinned(w1)));
+    const pair = await modelPair(t, parts, { w: null }, { initializers });
+    assert.equal((await repairBiases(pair, pair.edits)).nRepaired, 2);
+    const means = [x, x.map((value) => Math.max(0, value))].map((values) => meansOf([...values], 5));
+    for (const [part, name] of ['b1', 'b2'].entries()) {
+      const lost = [0, 1, 2].map((unit) => {
+        const row = 5 * (3 * part + unit);
+        const gone = (i: number) => w1[row + i] - thinned(w1)[row + i];
+        return means[part].reduce((sum, mean, i) => sum + mean * gone(i), b1[3 * part + unit]);
+      });
+      assertNear(await repaired(pair, name), lost, 1e-5, name);
+    }
+    const smaller = await modelPair(t, parts, { w: [0, 1, 2, 3, 4, 5] }, { initializers });
+    assert.deepEqual(
+      (await repairBiases(smaller, smaller.edits)).leftOut.map(({ name }) => name),
+      ['b1', 'b2'],
+    );
+  });
+
   test('leaves out layers whose bias is not their own, not one number a unit, or none, and says why', async () => {
     const weights = ['w', 'v', 'u', 's', 'r', 'q'];
     const proto = model({

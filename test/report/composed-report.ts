@@ -201,6 +201,7 @@ export function judged(report: Report, known: Partial<VerdictFacts> = {}): Repor
       pooled: [],
       uneven: [],
       unused: [],
+      unreached: new Map(),
       ...known,
     }),
   };

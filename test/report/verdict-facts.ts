@@ -52,6 +52,7 @@ export const facts: VerdictFacts = {
   pooled: [],
   uneven: [],
   unused: [],
+  unreached: new Map(),
 };
 
 export const family: FamilyReport = {

@@ -294,6 +294,14 @@ test('of squared errors, where there is no accuracy, every warning names them', 
   assert.ok(warning('non_finite_loss', { evaluation: broken }));
 });
 
+test('what no calibration sample reached', () => {
+  const told = warning('inputs_unreached', { unreached: new Map([['experts', 0.25]]) });
+  assert.match(told ?? '', /^No calibration sample reached 25\.0 % of the layer of experts: .* by magnitude/);
+  const whole = warning('inputs_unreached', { unreached: new Map([['w', 1]]) });
+  assert.match(whole ?? '', /^No calibration sample reached the layer of w: /);
+  assert.equal(warning('inputs_unreached', {}), null);
+});
+
 test('data that came and were not used', () => {
   const reason = 'criterion magnitude takes no calibration data';
   assert.equal(

@@ -1,6 +1,6 @@
 import { captureSides } from '../captured-sides.ts';
 import type { StructureScorer } from '../context.ts';
-import { factorsOf } from '../layer-statistics.ts';
+import { factorsOf } from '../part-statistics.ts';
 import { sumOverSites } from '../structure-sums.ts';
 import { squaresAlong } from '../weight-chunks.ts';
 

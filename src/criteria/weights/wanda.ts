@@ -1,5 +1,6 @@
 import type { ScoreRange, WeightScorer } from '../context.ts';
-import { captureLayers, factorsOf } from '../layer-statistics.ts';
+import { captureLayers } from '../layer-statistics.ts';
+import { factorsOf } from '../part-statistics.ts';
 import { writeScores } from '../score-writer.ts';
 
 /**

@@ -4,7 +4,7 @@ import { createIndexMap } from './index-map.ts';
 import { createRoles } from './row-layout.ts';
 import { type FeatureAxis, type SlotLayout, unknownLayout } from './slot-layout.ts';
 
-const NOT_PLAIN = 'has an equation in which the input features or output units do not adjoin';
+const NOT_PLAIN = 'has an equation that does not tell its input features or output units';
 
 /** A weight of an Einsum: labels of the output are units, the others are summed over. `undefined` for a vector. */
 export function einsumLayout(shape: Shape, equation: string, input: number): SlotLayout | undefined {
@@ -23,15 +23,96 @@ export function einsumLayout(shape: Shape, equation: string, input: number): Slo
   const other = terms[operand] ?? '';
   const summed = [...labels].filter((label) => !isUnit(label));
   const units = [...labels].filter(isUnit);
-  if (terms.length !== 2 || units.some((label) => other.includes(label))) {
-    return unknownLayout(roles, NOT_PLAIN);
-  }
+  if (terms.length !== 2) return unknownLayout(roles, NOT_PLAIN);
   const sizes = new Map([...labels].map((label, axis) => [label, shape[axis]]));
-  const source = featureAxis(summed, other, labels, sizes);
+  const stacked = units.filter((label) => other.includes(label));
+  if (stacked.length > 0) {
+    const own = units.filter((label) => !stacked.includes(label));
+    const apart = (wanted: readonly string[], term: string) =>
+      stackedAxis(stacked, wanted, term, labels, sizes);
+    const source = apart(summed, other);
+    const result = apart(own, output);
+    return {
+      roles,
+      source: source === null ? NOT_PLAIN : { operand, ...source },
+      result: result ?? NOT_PLAIN,
+    };
+  }
+  const side = (wanted: readonly string[], term: string) =>
+    featureAxis(wanted, term, labels, sizes) ?? stackedAxis([], wanted, term, labels, sizes);
+  const source = side(summed, other);
   return {
     roles,
     source: source === null ? NOT_PLAIN : { operand, ...source },
-    result: featureAxis(units, output, labels, sizes) ?? NOT_PLAIN,
+    result: side(units, output) ?? NOT_PLAIN,
+  };
+}
+
+/** Matrices that data choose, in the last two axes of an Einsum's input: the labels before are those of the choice. */
+export function chosenEinsumLayout(shape: Shape, equation: string, input: number): SlotLayout {
+  const { terms, output } = parseEinsum(equation);
+  const labels = terms[input] ?? '';
+  const other = terms[1 - input] ?? '';
+  if (shape?.length !== 2 || terms.length !== 2 || !isPlain(labels) || output === undefined)
+    return unknownLayout(null, NOT_PLAIN);
+  const [choice, own] = [[...labels.slice(0, -2)], [...labels.slice(-2)]];
+  const isUnit = (label: string) => output.includes(label);
+  const roles = createRoles(
+    shape,
+    own.map((label) => (isUnit(label) ? 'unit' : 'sum')),
+  );
+  const isMatrix = own.some(isUnit) && own.some((label) => !isUnit(label));
+  if (!isMatrix || own.some((label) => isUnit(label) && other.includes(label)))
+    return unknownLayout(roles, NOT_PLAIN);
+  const side = (wanted: string, term: string) => {
+    if (!isPlain(term) || !term.includes(wanted)) return null;
+    const present = choice.filter((label) => term.includes(label));
+    const missing = choice.flatMap((label, axis) => (term.includes(label) ? [] : [axis]));
+    const axis = own.indexOf(wanted);
+    return {
+      size: shape[axis],
+      trailing: 0,
+      map: createIndexMap(shape, [1 - axis, axis]),
+      arranged: { equation: `${term}->${present.join('')}${wanted}`, missing },
+    };
+  };
+  const [unit, summed] = isUnit(own[0]) ? own : own.toReversed();
+  const source = side(summed, other);
+  const result = choice.every(isUnit) ? side(unit, output) : null;
+  return {
+    roles,
+    source: source === null ? NOT_PLAIN : { operand: 1 - input, ...source },
+    result: result ?? NOT_PLAIN,
+  };
+}
+
+/** The features where each of several matrices, told apart by `stacked` labels, has `wanted` ones of its own; null where `term` lacks one. */
+function stackedAxis(
+  stacked: readonly string[],
+  wanted: readonly string[],
+  term: string,
+  labels: string,
+  sizes: ReadonlyMap<string, number>,
+): FeatureAxis | null {
+  const order = [...stacked, ...wanted];
+  if (wanted.length === 0 || !isPlain(term) || !order.every((label) => term.includes(label))) return null;
+  const sizeOf = (label: string) => sizes.get(label) ?? 1;
+  const strides = new Map<string, number>();
+  let size = 1;
+  for (const label of order.toReversed()) {
+    strides.set(label, size);
+    size *= sizeOf(label);
+  }
+  const axes = [...labels];
+  return {
+    size,
+    trailing: 0,
+    map: createIndexMap(
+      axes.map(sizeOf),
+      axes.map((label) => strides.get(label) ?? 0),
+    ),
+    matrices: stacked.map(sizeOf),
+    arranged: { equation: `${term}->${order.join('')}`, missing: [] },
   };
 }
 

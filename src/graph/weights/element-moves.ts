@@ -25,4 +25,6 @@ export type Move =
       readonly size: number;
       readonly at: number | null;
     }
+  /** One of `size` along an axis before all others: whichever the data choose, each in the end. */
+  | { readonly how: 'stack'; readonly size: number }
   | { readonly how: 'unknown' };

@@ -53,6 +53,10 @@ export function createIndexMap(shape: readonly number[], strides: readonly numbe
 
 /** From the numbers of a result's elements to those of the operand's. */
 export function moveMap(map: IndexMap, move: Move): IndexMap {
+  if (move.how === 'stack') {
+    // Each has numbers of its own.
+    return map && joinSegments(STRIDES, [[{ size: move.size, stride: countOf(map), picks: null }], map]);
+  }
   if (move.how !== 'select' && move.how !== 'unstack') return moveSegments(STRIDES, map, move);
   const axes = cutSegments(STRIDES, map, move.result);
   if (axes === null) return null;
@@ -64,6 +68,14 @@ export function moveMap(map: IndexMap, move: Move): IndexMap {
   if (operand === null || operand.length !== axes.length || picks === null) return null;
   const picked = axes.map((axis, at) => pickAlong(axis, operand[at], picks[at]));
   return picked.every((axis) => axis !== null) ? joinSegments(STRIDES, picked) : null;
+}
+
+/** How many numbers a map has. */
+function countOf(map: NonNullable<IndexMap>): number {
+  return map.reduce(
+    (last, { size, stride, picks }) => last + ((picks ? pickCount(picks) : size) - 1) * stride,
+    1,
+  );
 }
 
 const onlyAt = (size: number, at: number): Stride => ({
@@ -152,4 +164,18 @@ export function coverAll(maps: readonly NonNullable<IndexMap>[]): boolean {
 /** Whether every element has a number. */
 export function isWhole(map: NonNullable<IndexMap>): boolean {
   return map.every(({ picks }) => picks === null);
+}
+
+export function isSameMap(a: IndexMap, b: IndexMap): boolean {
+  if (a === null || b === null) return a === b;
+  return a.length === b.length && a.every((segment, i) => isSameStride(segment, b[i]));
+}
+
+function isSameStride(a: Stride, b: Stride): boolean {
+  if (a.size !== b.size || a.stride !== b.stride) return false;
+  if (a.picks === null || b.picks === null) return a.picks === b.picks;
+  const [own, other] = [a.picks, b.picks];
+  if (pickCount(own) !== pickCount(other)) return false;
+  for (let i = 0; i < pickCount(own); i++) if (pickAt(own, i) !== pickAt(other, i)) return false;
+  return true;
 }

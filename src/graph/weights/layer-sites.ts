@@ -1,5 +1,6 @@
 import { coverAll, type IndexMap } from './index-map.ts';
-import type { Activations, SiteTree, Weight, WeightSite } from './weights.ts';
+import type { Activations, SiteTree, WeightSite } from './weight-sites.ts';
+import type { Weight } from './weights.ts';
 
 /** Places of one weight; more than layers share in any real model. */
 const MAX_SITES = 1000;

@@ -44,6 +44,7 @@ export function createRoles(shape: Shape, roles: readonly AxisRole[]): AxisRoles
 
 /** From the roles of a result's elements to those of the operand's. */
 export function moveRoles(roles: AxisRoles, move: Move): AxisRoles {
+  if (move.how === 'stack') return roles && joinSegments(ROLES, [[{ size: move.size, role: 'unit' }], roles]);
   if (move.how !== 'unstack') return moveSegments(ROLES, roles, move);
   const axes = cutSegments(ROLES, roles, move.result);
   // Positions along the further axis are units of their own.

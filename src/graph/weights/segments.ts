@@ -70,7 +70,7 @@ export function cutSegments<A extends Segment>(
 export function moveSegments<A extends Segment>(
   kind: SegmentKind<A>,
   segments: readonly A[] | null,
-  move: Exclude<Move, { readonly how: 'unstack' }>,
+  move: Exclude<Move, { readonly how: 'unstack' | 'stack' }>,
 ): readonly A[] | null {
   if (move.how === 'same') return segments;
   if (move.how === 'unknown') return null;

@@ -1,6 +1,14 @@
 import type { IndexMap } from './index-map.ts';
 import type { AxisRoles } from './row-layout.ts';
 
+/** How a value that has several axes of features, or others between them, is brought into order. */
+export interface Arrangement {
+  /** Of an Einsum that leaves, of a value's axes, those that tell matrices apart, then the features. */
+  readonly equation: string;
+  /** Axes of size 1 that the value lacks of the former, as an Unsqueeze takes them. */
+  readonly missing: readonly number[];
+}
+
 /** Where activations have their features, and which one each element of a weight belongs to. */
 export interface FeatureAxis {
   /** How many: the axis's size, or the product of adjoining axes' sizes. */
@@ -8,6 +16,10 @@ export interface FeatureAxis {
   /** Axes that come after. */
   readonly trailing: number;
   readonly map: IndexMap;
+  /** How many matrices there are along each axis, where each has features of its own: those of the first come first. */
+  readonly matrices?: readonly number[];
+  /** Null where the features, and one other axis, are the value's last two. */
+  readonly arranged?: Arrangement;
 }
 
 /** What a constant is to the operator that has it as a weight. Texts say why activations cannot be told, with the node as subject. */

@@ -2,7 +2,8 @@ import { nameStoredTensors } from '../onnx-inventory.ts';
 import type { OnnxModel, OnnxNode } from '../onnx-model.ts';
 import { type IndexMap, isWhole } from './index-map.ts';
 import { listSites } from './layer-sites.ts';
-import { findWeights, type Weight, type WeightSite } from './weights.ts';
+import type { WeightSite } from './weight-sites.ts';
+import { findWeights, type Weight } from './weights.ts';
 
 /** The nodes that multiply by one weight. */
 export interface Layer {

@@ -1,14 +1,14 @@
 import { elementCount } from '../../formats/model.ts';
 import type { AttributeReader } from '../attribute-reader.ts';
 import type { OnnxNode } from '../onnx-model.ts';
-import { einsumLayout } from './einsum-weights.ts';
+import { chosenEinsumLayout, einsumLayout } from './einsum-weights.ts';
 import type { Shape } from './element-moves.ts';
 import { createIndexMap } from './index-map.ts';
 import { type AxisRole, createRoles } from './row-layout.ts';
 import { type FeatureAxis, type SlotLayout, unknownLayout } from './slot-layout.ts';
 
-/** What a constant in a slot of an operator is; `undefined` where it is no weight after all. */
-type Layout = (shape: Shape, operator: AttributeReader) => SlotLayout | undefined;
+/** What a constant in a slot of an operator is, or each of those that data choose from; `undefined` where it is no weight after all. */
+type Layout = (shape: Shape, operator: AttributeReader, isChosen: boolean) => SlotLayout | undefined;
 
 /** An input of an operator that a constant is a weight in. */
 export interface WeightSlot {
@@ -23,7 +23,7 @@ export function weightSlotsOf(node: OnnxNode): readonly WeightSlot[] {
 }
 
 const NO_SHAPE = 'gets it in a shape that is not known from the graph';
-const BATCHED = 'multiplies parts of its input by matrices of their own';
+const BATCHED = 'multiplies parts of its input by matrices along axes that do not adjoin';
 const UNGROUPED = 'has a number of groups that does not divide its filters';
 const QUANTIZED = 'computes with quantized numbers';
 const INSIDE = 'keeps what the weight gives inside the operator';
@@ -44,11 +44,18 @@ function matrix(
   if (shape.length > 2 && shape.filter((size) => size > 1).length < 2) return undefined;
   const last: AxisRole[] = order === 'rows' ? ['unit', 'sum'] : ['sum', 'unit'];
   const roles = createRoles(shape, [...shape.slice(2).map(() => 'unit' as const), ...last]);
-  if (elementCount(shape.slice(0, -2)) !== 1) return unknownLayout(roles, BATCHED);
+  const stacked = shape.slice(0, -2);
+  const matrices = stacked.slice(stacked.findIndex((size) => size !== 1));
+  const isStacked = elementCount(stacked) !== 1;
+  if (isStacked && matrices.includes(1)) return unknownLayout(roles, BATCHED);
   const sizes = shape.slice(-2);
   const axisOf = (role: AxisRole) => {
     const axis = last.indexOf(role);
-    return { size: sizes[axis], map: createIndexMap(sizes, [1 - axis, axis]) };
+    const size = sizes[axis];
+    if (!isStacked) return { size, map: createIndexMap(sizes, [1 - axis, axis]) };
+    const all = [elementCount(stacked), ...sizes];
+    const map = createIndexMap(all, [size, 1 - axis, axis]);
+    return { size: elementCount(stacked) * size, map, matrices };
   };
   return {
     roles,
@@ -133,8 +140,8 @@ const slot = (input: number, layout: Layout): WeightSlot => ({ input, layout });
 /** Slots whose source or result is not what another operator's would be. */
 const except = (slots: readonly WeightSlot[], other: Partial<Pick<SlotLayout, 'source' | 'result'>>) =>
   slots.map(({ input, layout }) =>
-    slot(input, (shape, operator) => {
-      const found = layout(shape, operator);
+    slot(input, (shape, operator, isChosen) => {
+      const found = layout(shape, operator, isChosen);
       return found && { ...found, ...other };
     }),
   );
@@ -144,7 +151,10 @@ const recurrent = [
   ...except([slot(2, gates)], { source: 'keeps the hidden state inside the operator' }),
 ];
 const einsum = (input: number) =>
-  slot(input, (shape, operator) => einsumLayout(shape, operator.text('equation', ''), input));
+  slot(input, (shape, operator, isChosen) => {
+    const equation = operator.text('equation', '');
+    return isChosen ? chosenEinsumLayout(shape, equation, input) : einsumLayout(shape, equation, input);
+  });
 
 const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['Gemm', product(0, 1)],

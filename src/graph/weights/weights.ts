@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { elementCount, type RowLayout } from '../../formats/model.ts';
-import type { OnnxModel, OnnxNode, OnnxValue } from '../onnx-model.ts';
+import type { RowLayout } from '../../formats/model.ts';
+import type { OnnxModel, OnnxValue } from '../onnx-model.ts';
 import { CalledNode, type Frame, type Step, unrollModel } from '../program.ts';
 import type { Constant } from './constant-shapes.ts';
 import {
@@ -13,27 +13,11 @@ import {
   ValueMap,
 } from './constants.ts';
 import type { Move } from './element-moves.ts';
-import { type IndexMap, moveMap } from './index-map.ts';
+import { type IndexMap, isSameMap, moveMap } from './index-map.ts';
+import { type Routed, routedOutput } from './routed.ts';
 import { type AxisRoles, createRowLayout, moveRoles } from './row-layout.ts';
-import type { FeatureAxis, SlotLayout } from './slot-layout.ts';
+import { CHOOSING, createSite, type SiteTree } from './weight-sites.ts';
 import { weightSlotsOf } from './weight-slots.ts';
-
-/** Activations of the main graph with features: the axes before the `trailing` last ones, `size` positions of them. */
-export interface Activations {
-  readonly value: string;
-  readonly size: number;
-  readonly trailing: number;
-}
-
-/** A node that multiplies by a weight. Texts say why activations cannot be captured, with the node as subject. */
-export interface WeightSite {
-  readonly node: OnnxNode;
-  readonly source: Activations | string;
-  readonly result: Activations | string;
-}
-
-/** Sites, unlisted: every weight of a deep model shares most of them with others. */
-export type SiteTree = WeightSite | readonly [SiteTree, SiteTree];
 
 /** What layers multiply by in one way: the whole of a constant, or a part of it. */
 export interface WeightPart {
@@ -57,7 +41,7 @@ export interface Weight extends Pick<Reached, 'parts'> {
 }
 
 /** Of one weight; more than any real one is taken apart in. */
-const MAX_PARTS = 64;
+const MAX_PARTS = 256;
 
 /**
  * The stored tensors that layers multiply by.
@@ -68,6 +52,7 @@ const MAX_PARTS = 64;
 export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
   const steps = unrollModel(model);
   const constants = findConstants(steps);
+  const routed = findRouted(steps, constants);
   const reached = new ValueMap<Reached>();
   const reach: Reach = (frame, value, found) => {
     if (value !== null) reached.set(frame, value, merge(reached.get(frame, value), found));
@@ -76,8 +61,9 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
   for (let index = steps.length - 1; index >= 0; index--) {
     const step = steps[index];
     if (step.kind === 'node') {
-      reachSlots(step, constants, reach);
+      reachSlots(step, constants, routed, reach);
       reachOperands(step, constants, reached, reach);
+      reachRouted(step, routed, reached, reach);
       continue;
     }
     for (const { to, from, toFrame, fromFrame, scanAxis } of passages(step)) {
@@ -102,6 +88,16 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
   );
 }
 
+function findRouted(steps: readonly Step[], constants: ValueMap<Constant>): ValueMap<Routed> {
+  const routed = new ValueMap<Routed>();
+  for (const { kind, node, frame } of steps) {
+    const [output] = node.outputs;
+    const found = kind === 'node' && output ? routedOutput(node, frame, constants, routed) : null;
+    if (output && found) routed.set(frame, output, found);
+  }
+  return routed;
+}
+
 /** Where its way could not be followed, a weight must look like one. */
 function isMatrixLike(stored: StoredTensor, roles: AxisRoles): boolean {
   return roles !== null || stored.dims.filter((size) => size > 1n).length >= 2;
@@ -114,7 +110,7 @@ function merge(known: Reached | undefined, found: Reached): Reached {
   const parts = [...known.parts];
   for (const part of found.parts) {
     const alike = ({ features, units }: WeightPart) =>
-      isDeepStrictEqual(features, part.features) && isDeepStrictEqual(units, part.units);
+      isSameMap(features, part.features) && isSameMap(units, part.units);
     const at = parts.findIndex(alike);
     if (at < 0) parts.push(part);
     else parts[at] = { ...part, sites: joinSites(parts[at].sites, part.sites) };
@@ -141,13 +137,15 @@ function move({ roles, parts }: Reached, how: Move): Reached {
 
 type Reach = (frame: Frame, value: OnnxValue | null, found: Reached) => void;
 
-function reachSlots(step: Step, constants: ValueMap<Constant>, reach: Reach): void {
+function reachSlots(step: Step, constants: ValueMap<Constant>, routed: ValueMap<Routed>, reach: Reach): void {
   const { node, frame } = step;
   for (const { input, layout } of weightSlotsOf(node)) {
     const value = node.inputs[input] ?? null;
     const constant = value === null ? undefined : constants.get(frame, value);
-    if (constant === undefined) continue;
-    const found = layout(constant.shape, new CalledNode(node, frame));
+    const chosen = value === null || !CHOOSING.has(node.op) ? undefined : routed.get(frame, value);
+    const shape = constant ? constant.shape : chosen?.shape;
+    if (value === null || shape === undefined) continue;
+    const found = layout(shape, new CalledNode(node, frame), chosen !== undefined);
     if (found === undefined) continue;
     const { roles, source, result } = found;
     reach(frame, value, {
@@ -156,51 +154,27 @@ function reachSlots(step: Step, constants: ValueMap<Constant>, reach: Reach): vo
         {
           features: typeof source === 'string' ? null : source.map,
           units: typeof result === 'string' ? null : result.map,
-          sites: createSite(step, found, constants),
+          sites: createSite(step, found, constants, chosen && { ...chosen, value }),
         },
       ],
     });
   }
 }
 
-function createSite({ node, frame }: Step, layout: SlotLayout, constants: ValueMap<Constant>): WeightSite {
-  if (frame.call !== null || node.graph.parent !== null) {
-    const reason =
-      'stands in a function or in the body of an If, Loop or Scan, where nothing can be captured';
-    return { node, source: reason, result: reason };
-  }
-  const at = (value: OnnxValue | null | undefined, axis: FeatureAxis): Activations | string => {
-    if (!value) return 'leaves it unnamed';
-    if (constants.get(frame, value)) return 'multiplies it by a constant, not by data';
-    return { value: value.name, size: axis.size, trailing: axis.trailing };
-  };
-  const { source, result } = layout;
-  const output = typeof result === 'string' ? null : withBias(node.outputs[0], result.size, frame, constants);
-  return {
-    node,
-    source: typeof source === 'string' ? source : at(node.inputs[source.operand], source),
-    result: typeof result === 'string' ? result : at(output, result),
-  };
-}
-
-/** The layer's output: after the Add of its bias, where that is all that reads the product. */
-function withBias(
-  product: OnnxValue | null,
-  units: number,
-  frame: Frame,
-  constants: ValueMap<Constant>,
-): OnnxValue | null {
-  const [use, ...others] = product?.uses ?? [];
-  if (product === null || use === undefined || others.length > 0) return product;
-  const { node, input } = use;
-  if (!node.is('Add') || node.graph !== product.graph) return product;
-  if (product.graph.gives(product)) return product;
-  const bias = node.inputs[1 - input];
-  const shape = bias ? constants.get(frame, bias)?.shape : null;
-  return shape && elementCount(shape) <= units ? node.outputs[0] : product;
-}
-
 const unknownPart = ({ sites }: WeightPart): WeightPart => ({ features: null, units: null, sites });
+
+/** From matrices that data choose to the constant they are chosen of. */
+function reachRouted(
+  { node, frame }: Step,
+  routed: ValueMap<Routed>,
+  reached: ValueMap<Reached>,
+  reach: Reach,
+): void {
+  const [output] = node.outputs;
+  const at = output ? routed.get(frame, output) : undefined;
+  const found = output ? reached.get(frame, output) : undefined;
+  if (at && found) reach(frame, node.inputs[0], move(found, at.move ?? { how: 'stack', size: at.size }));
+}
 
 /** From a constant result to the constants it is made of. */
 function reachOperands(
