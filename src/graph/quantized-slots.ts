@@ -17,6 +17,7 @@ const MICROSOFT: Readonly<Record<string, readonly number[]>> = {
   DynamicQuantizeMatMul: [1, 3],
   MatMulIntegerToFloat: [0, 1, 4, 5],
   MatMulNBits: [1, 3],
+  QMoE: [2, 5, 8, 11, 12, 13],
 };
 
 /** Whether a node takes quantized numbers, or a zero point, from an input. */

@@ -25,41 +25,103 @@ export function packedLayout(node: OnnxNode): PackedLayout | null {
 }
 
 /** Places of zero points in a row, which fills whole bytes. */
-export function zeroPointsPerRow({ blocks, bits }: PackedLayout): number {
+export function zeroPointsPerRow({ blocks, bits }: Pick<PackedLayout, 'blocks' | 'bits'>): number {
   return (Math.ceil((blocks * bits) / 8) * 8) / bits;
 }
 
-/** What packed bytes stand for. Null where the node reads them in another order (`g_idx`), or its zero points are floats: these are none of the numbers that can be stored. */
+/** How a node reads packed weights from one of its inputs. */
+interface PackedInput {
+  readonly layout: PackedLayout;
+  /** Numbers of a row, with those that pad it. */
+  readonly rowLength: number;
+  readonly scale: OnnxValue | null;
+  readonly zeroPoint: OnnxValue | null;
+  /** How far the zero point goes on from row to row, and from block to block, and how many there are. */
+  readonly zeros: { readonly strides: readonly [number, number]; readonly n: number };
+}
+
+/** Experts' weights among the inputs of `QMoE`, and their zero points; scales come next to weights. */
+const EXPERT_ZERO_POINTS: ReadonlyMap<number, number> = new Map([
+  [2, 11],
+  [5, 12],
+  [8, 13],
+]);
+
+/** Whether a node has weights that several bytes hold in an order of its own. */
+export function isPacking(node: OnnxNode): boolean {
+  return packedLayout(node) !== null || (node.op === 'QMoE' && node.domain === 'com.microsoft');
+}
+
+/** What packed bytes stand for. Null where the node reads them in another order (`g_idx`, other formats), or its zero points are floats: these are none of the numbers that can be stored. */
 export function packedQuantization(
   node: OnnxNode,
   input: number,
   tensor: TensorProto,
   home: TensorHome,
 ): Quantization | null {
-  const layout = packedLayout(node);
-  if (layout === null || input !== 1 || node.inputs[4]) return null;
+  const shape = parseShape(tensor.dims, labelOf(tensor));
+  const read = node.op === 'QMoE' ? expertInput(node, input, shape) : matrixInput(node, input);
+  if (read === null) return null;
+  const { layout, rowLength, scale, zeroPoint, zeros } = read;
   const { units, features, bits, blockSize, blocks } = layout;
   const dtype = `uint${bits}`;
-  const [, , scale, zeroPoint] = node.inputs;
-  const zeroStride = zeroPointsPerRow(layout);
   const scales = scale && packedParameter(scale, null, units * blocks, [blocks, 1], home);
-  const zeros = zeroPoint
-    ? packedParameter(zeroPoint, dtype, units * zeroStride, [zeroStride, 1], home)
-    : null;
-  const shape = parseShape(tensor.dims, labelOf(tensor));
-  const isWhole = elementCount(shape) * 8 === units * blocks * blockSize * bits;
+  const shifts = zeroPoint ? packedParameter(zeroPoint, dtype, zeros.n, zeros.strides, home) : null;
+  const isWhole = elementCount(shape) * 8 === units * rowLength * bits;
   const isDense = createTensorData(tensor, labelOf(tensor), shape, home)?.encoding === 'dense';
-  if (!scales || !isWhole || !isDense || (zeroPoint && !zeros)) return null;
+  if (!scales || !isWhole || !isDense || (zeroPoint && !shifts)) return null;
   return {
     dtype,
     axes: [
       { size: units, block: 1 },
       { size: features, block: blockSize },
     ],
-    rowLength: blocks * blockSize,
+    rowLength,
     scale: scales,
-    zeroPoint: zeros,
+    zeroPoint: shifts,
     zero: 2 ** (bits - 1),
+  };
+}
+
+/** Of `MatMulNBits`. */
+function matrixInput(node: OnnxNode, input: number): PackedInput | null {
+  const layout = packedLayout(node);
+  if (layout === null || input !== 1 || node.inputs[4]) return null;
+  const [, , scale = null, zeroPoint = null] = node.inputs;
+  const zeroStride = zeroPointsPerRow(layout);
+  return {
+    layout,
+    rowLength: layout.blocks * layout.blockSize,
+    scale,
+    zeroPoint,
+    zeros: { strides: [zeroStride, 1], n: layout.units * zeroStride },
+  };
+}
+
+/** Of `QMoE`: `[experts, units, bytes]`, with scales by unit or, in blocks, by unit and block. */
+function expertInput(node: OnnxNode, input: number, shape: readonly number[]): PackedInput | null {
+  const zeroInput = EXPERT_ZERO_POINTS.get(input);
+  const bits = node.integer('expert_weight_bits', 4);
+  const isPlain = node.text('quant_type', 'int') === 'int' && node.integer('weights_prepacked', 0) <= 0;
+  if (zeroInput === undefined || shape.length !== 3 || ![2, 4, 8].includes(bits) || !isPlain) return null;
+  const [experts, own, bytes] = shape;
+  const features = (bytes * 8) / bits;
+  const hasBlocks = node.integer('block_size', 0) > 0;
+  const blockSize = hasBlocks ? node.integer('block_size', 0) : features;
+  const blocks = Math.ceil(features / blockSize);
+  const layout = { units: experts * own, features, bits, blockSize, blocks };
+  const zeroStride = zeroPointsPerRow(layout);
+  const zeroPoint = node.inputs[zeroInput] ?? null;
+  // By unit they follow one another, and an expert's begin with a byte.
+  if (zeroPoint && !hasBlocks && (own * bits) % 8 !== 0) return null;
+  return {
+    layout,
+    rowLength: features,
+    scale: node.inputs[input + 1] ?? null,
+    zeroPoint,
+    zeros: hasBlocks
+      ? { strides: [zeroStride, 1], n: layout.units * zeroStride }
+      : { strides: [1, 0], n: layout.units },
   };
 }
 

@@ -7,7 +7,7 @@ import { createTensorData, dtypeOf, labelOf, numbersOf, parseShape } from '../..
 import { isQuantizedDtype, quantizedBits } from '../../formats/quantized-numbers.ts';
 import type { OnnxGraph, OnnxModel, OnnxValue, ValueUse } from '../onnx-model.ts';
 import type { StoredTensor } from './constants.ts';
-import { packedLayout, packedQuantization } from './packed-weights.ts';
+import { isPacking, packedQuantization } from './packed-weights.ts';
 import { type QuantizedInput, quantizedInput } from './quantized-inputs.ts';
 import { storedOf } from './stored-of.ts';
 
@@ -39,7 +39,7 @@ function storedValues(graph: OnnxGraph): OnnxValue[] {
 }
 
 function describeUse({ node, input }: ValueUse, tensor: TensorProto, home: TensorHome): Quantization | null {
-  if (packedLayout(node)) return packedQuantization(node, input, tensor, home);
+  if (isPacking(node)) return packedQuantization(node, input, tensor, home);
   const read = quantizedInput(node, input);
   return read && describe(read, tensor, home);
 }

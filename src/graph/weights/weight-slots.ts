@@ -26,6 +26,7 @@ const NO_SHAPE = 'gets it in a shape that is not known from the graph';
 const BATCHED = 'multiplies parts of its input by matrices along axes that do not adjoin';
 const UNGROUPED = 'has a number of groups that does not divide its filters';
 const QUANTIZED = 'computes with quantized numbers';
+const CHOICE = 'chooses among its matrices inside the operator';
 const INSIDE = 'keeps what the weight gives inside the operator';
 
 /**
@@ -135,6 +136,9 @@ const gates: Layout = (shape) => {
 /** Packed or otherwise laid out so that rows do not follow from the shape. */
 const opaque: Layout = () => unknownLayout(null, 'keeps its weights packed');
 
+/** `[experts, units, in]`. */
+const experts: Layout = (shape) => unknownLayout(createRoles(shape, ['unit', 'unit', 'sum']), CHOICE);
+
 const slot = (input: number, layout: Layout): WeightSlot => ({ input, layout });
 
 /** Slots whose source or result is not what another operator's would be. */
@@ -181,5 +185,6 @@ const MICROSOFT: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['Attention', except([slot(1, columns(0))], { result: INSIDE })],
   ['QAttention', quantized([slot(1, columns(0))])],
   ['DynamicQuantizeLSTM', [slot(1, opaque), slot(2, opaque)]],
-  ['MoE', [slot(2, opaque), slot(4, opaque), slot(6, opaque)]],
+  ['MoE', [slot(2, experts), slot(4, experts), slot(6, experts)]],
+  ['QMoE', [slot(2, opaque), slot(5, opaque), slot(8, opaque)]],
 ]);
