@@ -50,8 +50,8 @@ interface SliceRange {
   /** Its place among starts and ends. */
   readonly place: number;
   readonly axis: number;
-  readonly start: number;
-  readonly end: number;
+  /** The positions taken, in their order. */
+  readonly taken: readonly number[];
 }
 
 const slice: StructureRule = (at) => {
@@ -68,37 +68,45 @@ const slice: StructureRule = (at) => {
   for (const [place, axis] of axes.entries()) {
     const size = sizes[axis];
     if (x[axis] === null) continue;
-    if (starts === null || ends === null || (steps[place] ?? 1) !== 1) {
-      at.freeze(x[axis], 'is sliced in steps, or by bounds that are not constant');
+    if (starts === null || ends === null) {
+      at.freeze(x[axis], 'is sliced by bounds that are not constant');
       output[axis] = null;
       continue;
     }
-    const [start, end] = [clampBound(starts[place], size), clampBound(ends[place], size)];
-    if (end - start === size) continue;
-    const indices = range(start, Math.max(0, end - start));
-    if (indices.length === 1)
-      at.freeze(x[axis], 'is the one position that a slice takes', (p) => p === start);
-    if (indices.length === 0) at.freeze(x[axis], 'is sliced to nothing');
+    const taken = takenPositions(starts[place], ends[place], steps[place] ?? 1, size);
+    if (taken.length === size && taken[0] === 0) continue;
+    if (taken.length === 1)
+      at.freeze(x[axis], 'is the one position that a slice takes', (p) => p === taken[0]);
+    if (taken.length === 0) at.freeze(x[axis], 'is sliced to nothing');
     at.leaveOut(x[axis]);
-    output[axis] = pickPositions(x[axis], indices);
-    ranges.push({ place, axis, start, end });
+    output[axis] = pickPositions(x[axis], taken);
+    ranges.push({ place, axis, taken });
   }
   at.onRemoval((edit) => {
     if (starts === null || ends === null || !ranges.some(({ axis }) => edit.shrinks(x[axis]))) return;
     const [newStarts, newEnds] = [[...starts], [...ends]];
-    for (const { place, axis, start, end } of ranges) {
+    const newSteps = axes.map((_, place) => steps[place] ?? 1);
+    for (const { place, axis, taken } of ranges) {
       const kept = edit.kept(x[axis], sizes[axis]);
-      newStarts[place] = kept.filter((position) => position < start).length;
-      newEnds[place] = kept.filter((position) => position < end).length;
+      const moved = movedPositions(taken, kept);
+      const isEven = moved.every((position, i) => i === 0 || position - moved[i - 1] === newSteps[place]);
+      if (!isEven) {
+        edit.pickInput(at.node.proto, 0, axis, moved);
+        [newStarts[place], newEnds[place], newSteps[place]] = [0, moved.length, 1];
+        continue;
+      }
+      const end = moved[moved.length - 1] + Math.sign(newSteps[place]);
+      newStarts[place] = moved[0];
+      // A bound below 0 counts from the end: this one lies before the first position.
+      newEnds[place] = end < 0 ? end - kept.length : end;
     }
     if (isOld) {
       setIntegers(at.node.proto, 'starts', newStarts);
       setIntegers(at.node.proto, 'ends', newEnds);
     } else {
       // All of one type, and others than int64 may have been given.
-      for (const [i, values] of [newStarts, newEnds, axes, steps].entries()) {
-        if (values.length > 0) edit.setInput(at.node.proto, i + 1, values);
-      }
+      const given = at.hasInput(4) ? [newStarts, newEnds, axes, newSteps] : [newStarts, newEnds, axes];
+      for (const [i, values] of given.entries()) edit.setInput(at.node.proto, i + 1, values);
     }
   });
   return [output];
@@ -113,8 +121,21 @@ function slicedAxes(at: AnalysedNode, count: number, isOld: boolean): number[] |
   return (given ?? range(0, bounds)).map((axis) => (axis < 0 ? axis + rank : axis));
 }
 
-function clampBound(bound: number, size: number): number {
-  return Math.min(size, Math.max(0, bound < 0 ? bound + size : bound));
+/** Positions of an axis that bounds and a step take, in their order. */
+function takenPositions(start: number, end: number, step: number, size: number): number[] {
+  const clamp = (bound: number, least: number, most: number) =>
+    Math.min(most, Math.max(least, bound < 0 ? bound + size : bound));
+  const [first, last] =
+    step > 0
+      ? [clamp(start, 0, size), clamp(end, 0, size)]
+      : [clamp(start, 0, size - 1), clamp(end, -1, size - 1)];
+  return Array.from({ length: Math.max(0, Math.ceil((last - first) / step)) }, (_, i) => first + i * step);
+}
+
+/** Where positions lie among those that are kept, without those that are not. */
+function movedPositions(positions: readonly number[], kept: readonly number[]): number[] {
+  const places = new Map(kept.map((position, place) => [position, place]));
+  return positions.flatMap((position) => places.get(position) ?? []);
 }
 
 const gather: StructureRule = (at) => {
@@ -137,7 +158,7 @@ const gather: StructureRule = (at) => {
     at.onRemoval((edit) => {
       if (!edit.shrinks(x[along])) return;
       const kept = edit.kept(x[along], size);
-      const moved = indices.map((index) => kept.indexOf(index)).filter((index) => index >= 0);
+      const moved = movedPositions(indices, kept);
       edit.setInput(at.node.proto, 1, moved, indexRank === 0 ? [] : undefined);
     });
   }

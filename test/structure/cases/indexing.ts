@@ -86,7 +86,7 @@ export const SELECTIONS_CASES: readonly RuleCase[] = [
       integers('axes', [1]),
     ],
   }),
-  of('Slice in steps', 2, ['is sliced in steps, or by bounds that are not constant'], {
+  of('Slice in steps', 10, [], {
     nodes: [node('Slice', ['x', 'starts', 'ends', 'axes', 'steps'], ['y'])],
     initializers: [
       random('x', [2, 8]),
@@ -95,6 +95,31 @@ export const SELECTIONS_CASES: readonly RuleCase[] = [
       integers('axes', [1]),
       integers('steps', [2]),
     ],
+  }),
+  of('Slice backwards', 10, [], {
+    nodes: [node('Slice', ['x', 'starts', 'ends', 'axes', 'steps'], ['y'])],
+    initializers: [
+      random('x', [2, 8]),
+      integers('starts', [-1]),
+      integers('ends', [-9]),
+      integers('axes', [1]),
+      integers('steps', [-1]),
+    ],
+  }),
+  of('Slice backwards in steps, and of one position', 10, ['is the one position that a slice takes'], {
+    nodes: [node('Slice', ['x', 'starts', 'ends', 'axes', 'steps'], ['y'])],
+    initializers: [
+      random('x', [3, 8]),
+      integers('starts', [1, 6]),
+      integers('ends', [2, 0]),
+      integers('axes', [0, 1]),
+      integers('steps', [1, -3]),
+    ],
+  }),
+  of('Slice by bounds that are not constant', 3, ['is sliced by bounds that are not constant'], {
+    inputs: [['ends', [1], 'INT64']],
+    nodes: [node('Slice', ['x', 'starts', 'ends', 'axes'], ['y'])],
+    initializers: [random('x', [3, 8]), integers('starts', [0]), integers('axes', [1])],
   }),
   of('Gather of positions', 10, [], {
     nodes: [node('Gather', ['x', 'i'], ['y'], { axis: 1 })],
