@@ -9,6 +9,7 @@ import { constantsToInitializers } from '../graph/passes/constants-to-initialize
 import { dropDefaults } from '../graph/passes/drop-defaults.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
+import { skipExperts } from '../graph/passes/skip-experts.ts';
 import { widenBfloat16 } from '../graph/passes/widen-bfloat16.ts';
 import { MAKES_ZEROS_SINCE, zeroWeights } from '../graph/passes/zero-weights.ts';
 import { heldTensors, mainGraph } from '../graph/proto-walk.ts';
@@ -17,8 +18,13 @@ import type { StoredTensor } from '../graph/weights/constants.ts';
 /** Of all tensors that are kept together: tables of integers, and the weights of old models. */
 const MAX_KEPT_BYTES = 256 * 2 ** 20;
 
-/** One graph, which stores constants as initializers and has to be fed all its inputs. */
-const WHOLE_FORM: readonly GraphPass[] = [inlineFunctions, constantsToInitializers, dropDefaults];
+/** One graph, which stores constants as initializers, has to be fed all its inputs, and runs on the CPU. */
+const WHOLE_FORM: readonly GraphPass[] = [
+  inlineFunctions,
+  constantsToInitializers,
+  dropDefaults,
+  skipExperts,
+];
 
 /** A model that computes the sizes and integers of another without its weights. */
 export interface ZeroedModel {

@@ -17,7 +17,7 @@ function tieParameters(at: AnalysedNode, inputs: readonly number[], axis: LaneAx
 }
 
 /** Blocks of `block` positions as an axis of `size` positions: those of a block have its lanes. */
-function spreadBlocks(blocks: LaneAxis, block: number, size: number): LaneAxis {
+export function spreadBlocks(blocks: LaneAxis, block: number, size: number): LaneAxis {
   if (blocks === null) return null;
   return blocks.map((column) => Int32Array.from({ length: size }, (_, i) => column[Math.floor(i / block)]));
 }

@@ -2,6 +2,7 @@ import type { StructureRules } from '../structure-rule.ts';
 import { ATTENTION_RULES } from './attention.ts';
 import { EINSUM_RULES } from './einsum.ts';
 import { ELEMENTWISE_RULES } from './elementwise.ts';
+import { EXPERT_RULES } from './experts.ts';
 import { FUSED_RULES } from './fused.ts';
 import { FUSED_ATTENTION_RULES } from './fused-attention.ts';
 import { INDEXING_RULES } from './indexing.ts';
@@ -24,6 +25,7 @@ export const STRUCTURE_RULES: StructureRules = new Map(
     ATTENTION_RULES,
     FUSED_ATTENTION_RULES,
     FUSED_RULES,
+    EXPERT_RULES,
     NORM_RULES,
     QUANTIZED_RULES,
     RECURRENT_RULES,

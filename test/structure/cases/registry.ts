@@ -1,6 +1,7 @@
 import { qualifiedOp } from '../../../src/graph/onnx-model.ts';
 import { ATTENTION_CASES } from './attention.ts';
 import { ELEMENTWISE_CASES } from './elementwise.ts';
+import { EXPERTS_CASES } from './experts.ts';
 import { FUSED_CASES } from './fused.ts';
 import { FUSED_ATTENTION_CASES } from './fused-attention.ts';
 import { SELECTIONS_CASES } from './indexing.ts';
@@ -20,6 +21,7 @@ export const RULE_CASES: readonly RuleCase[] = [
   ...ATTENTION_CASES,
   ...FUSED_ATTENTION_CASES,
   ...FUSED_CASES,
+  ...EXPERTS_CASES,
   ...NORMS_CASES,
   ...QUANTIZED_CASES,
   ...REDUCTIONS_CASES,
