@@ -18,8 +18,8 @@ export interface GraphFacts {
   isFloat(name: string): boolean;
   /** So where the type is not known. */
   isInteger(name: string): boolean;
-  /** Whether a value is made of what the model stores alone. */
-  isConstant(name: string): boolean;
+  /** Whether a value is more than what the model stores, and than which of its matrices are picked. */
+  isActivation(name: string): boolean;
   /** Version of the standard operators. */
   readonly opset: number;
 }

@@ -16,12 +16,6 @@ export function createFacts(
   tensors: ReadonlyMap<string, TensorProto>,
   integers: ReadonlyMap<string, KnownIntegers>,
 ): GraphFacts {
-  const constants = new Set(tensors.keys());
-  for (const node of model.graph.nodes) {
-    const inputs = node.inputs.filter((input) => input !== null);
-    if (node.subgraphs.length > 0 || !inputs.every(({ name }) => constants.has(name))) continue;
-    for (const output of node.outputs) if (output) constants.add(output.name);
-  }
   const shapesOf = (name: string) => {
     const tensor = tensors.get(name);
     const shape = tensor && parseShape(tensor.dims, name);
@@ -29,6 +23,7 @@ export function createFacts(
     if (shapes === null) throw new Untraceable(name);
     return shapes;
   };
+  const weights = madeOfWeights(model.graph, trace, tensors);
   return {
     opset: model.opset,
     sizesOf: (name) => shapesOf(name)[0],
@@ -37,8 +32,38 @@ export function createFacts(
     isFolded: ({ outputs: [output] }) => integers.has(output?.name ?? ''),
     isFloat: (name) => /float/.test(trace.dtypeOf(name) ?? ''),
     isInteger: (name) => /int/.test(trace.dtypeOf(name) ?? 'int'),
-    isConstant: (name) => constants.has(name),
+    isActivation: (name) => !weights.has(name),
   };
+}
+
+/** Operators that take some of their first input, where others say. */
+const LOOKUPS: ReadonlySet<string> = new Set(['Gather', 'GatherND', 'GatherElements']);
+/** What is looked up in tables of fewer axes are vectors, such as embeddings: numbers that a model computes with, not by. */
+const MATRICES = 3;
+
+/** Values that are made of what the model stores alone, and of stored matrices those that are picked for a sample, as a router picks experts. */
+function madeOfWeights(
+  { nodes }: OnnxGraph,
+  trace: ShapeTrace,
+  tensors: ReadonlyMap<string, TensorProto>,
+): ReadonlySet<string> {
+  const found = new Set(tensors.keys());
+  const picked = new Set<string>();
+  const isIndex = (name: string) => /int(32|64)/.test(trace.dtypeOf(name) ?? '');
+  for (const node of nodes) {
+    const names = node.inputs.flatMap((input) => input?.name ?? []);
+    const [data] = names;
+    const isLookup = LOOKUPS.has(node.op) && (trace.shapesOf(data)?.[0].length ?? 0) >= MATRICES;
+    const isPicked = names.some((name) => picked.has(name)) || (isLookup && found.has(data));
+    const isMade = (name: string) => found.has(name) || (isPicked && isIndex(name));
+    if (node.subgraphs.length > 0 || !names.every(isMade)) continue;
+    for (const output of node.outputs) {
+      if (output === null) continue;
+      found.add(output.name);
+      if (isPicked) picked.add(output.name);
+    }
+  }
+  return found;
 }
 
 /** Outputs of nodes that compute only integers (int64) which are the same whatever the model is fed, and none of its outputs. */

@@ -88,7 +88,7 @@ export function productOf(at: AnalysedNode, orders: readonly (readonly number[])
   );
   const rows = rankA > 1 ? [a.axes[rankA - 2]] : [];
   const columns = rankB > 1 ? [b.axes[rankB - 1]] : [];
-  if (!at.facts.isConstant(at.inputName(0)) && !at.facts.isConstant(at.inputName(1))) {
+  if (at.facts.isActivation(at.inputName(0)) && at.facts.isActivation(at.inputName(1))) {
     for (const axis of batch) at.tag(axis, 'head');
     for (const axis of [summedA, ...columns]) at.tag(axis, 'head_width');
   }
