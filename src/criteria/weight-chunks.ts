@@ -90,14 +90,22 @@ export async function squaresAlong(
   return sums;
 }
 
-/** Where weights lie along an axis of the bytes `[units, blocks, bytes]` that hold them; null where they lie as the tensor's numbers do. */
+/**
+ * Where weights `[units, features]` lie along an axis of the bytes that hold them: their first axes are units, as `[experts, units, ...]`, the others fill a row, as `[..., blocks, bytes]`. Null
+ * where they lie as the tensor's numbers do.
+ */
 function packedPositions(
   { shape, quantization }: ModelTensor,
   axis: number,
 ): ((weight: number) => number) | null {
   if (quantization === undefined || quantization.axes.length === shape.length) return null;
-  const [, { size: features, block }] = quantization.axes;
-  return axis === 0
-    ? (weight) => Math.floor(weight / features)
-    : (weight) => Math.floor((weight % features) / block);
+  const [{ size: units }, { size: features }] = quantization.axes;
+  let first = 1;
+  while (elementCount(shape.slice(0, first)) < units) first++;
+  if (axis < first) {
+    const inner = features * elementCount(shape.slice(axis + 1, first));
+    return (weight) => Math.floor(weight / inner) % shape[axis];
+  }
+  const inner = quantization.rowLength / elementCount(shape.slice(first, axis + 1));
+  return (weight) => Math.floor((weight % features) / inner) % shape[axis];
 }

@@ -15,10 +15,11 @@ import { type Choice, checkRemovalOf, THREE_IN_TEN } from './removal-check.ts';
 const TOLERANCE = 1e-5;
 const ALL_BUT_ONE: Choice = ({ structures }) => structures.slice(1).map(({ root }) => root);
 
-/** Stacked matrices are weights, whatever the inventory says of those that are picked or packed. */
+/** Stacked matrices are weights, whatever the inventory says of those that are picked. */
 function asWeight(tensor: ModelTensor): ModelTensor {
   const [experts, rows, columns] = tensor.shape;
-  if (columns === undefined || !/^(up|gated|both|down)/.test(tensor.name)) return tensor;
+  const isStacked = columns !== undefined && /^(up|gated|both|down)/.test(tensor.name);
+  if (!isStacked || tensor.rows !== null) return tensor;
   const layout = tensor.name.endsWith('_rows')
     ? { outer: 1, reduced: 1, units: experts * rows, inner: columns }
     : { outer: experts, reduced: rows, units: columns, inner: 1 };
