@@ -9,17 +9,29 @@ export interface PartStatistics extends Pick<PartActivations, 'features'> {
 /** Gives `target[i]` the factor of element `start + i`. */
 export type Factors = (start: number, target: Float64Array) => void;
 
+/** Makes a factor of figures, of which there are two or three. */
+type Formula = (first: number, second: number, third: number) => number;
+
 /** What a formula makes of the figures of every element's features, those of all parts that it belongs to added up. */
-export function factorsOf(
-  parts: readonly PartStatistics[],
-  formula: (...figures: number[]) => number,
-): Factors {
+export function factorsOf(parts: readonly PartStatistics[], formula: Formula): Factors {
+  const [only, ...others] = parts;
+  if (others.length === 0) {
+    const factors = applied(only.figures, formula);
+    return (start, target) => addValues(only.features, factors, start, target.fill(0));
+  }
   return (start, target) => {
-    const figures = parts[0].figures.map((_, index) => {
+    const figures = only.figures.map((_, index) => {
       const spread = new Float64Array(target.length);
-      for (const { features, figures } of parts) addValues(features, figures[index], start, spread);
+      for (const part of parts) addValues(part.features, part.figures[index], start, spread);
       return spread;
     });
-    for (let i = 0; i < target.length; i++) target[i] = formula(...figures.map((own) => own[i]));
+    target.set(applied(figures, formula));
   };
+}
+
+function applied(
+  [first, second, third = second]: readonly Float64Array[],
+  formula: Formula,
+): Float64Array<ArrayBuffer> {
+  return Float64Array.from(first, (value, i) => formula(value, second[i], third[i]));
 }

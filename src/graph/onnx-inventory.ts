@@ -90,7 +90,7 @@ export function findLayerSites(model: OnnxModel): Map<string, LayerSites> {
   return new Map(
     [...nameStoredTensors(model)].flatMap(([stored, name]): [string, LayerSites][] => {
       const weight = weights.get(stored);
-      return weight === undefined ? [] : [[name, layerSitesOf(weight)]];
+      return weight === undefined ? [] : [[name, layerSitesOf(weight, model.opset)]];
     }),
   );
 }

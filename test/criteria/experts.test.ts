@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { readStoredModel } from '../../src/graph/inventory.ts';
 import type { WeightCriterion } from '../../src/recipe/criteria.ts';
-import { type GraphParts, integers, node, tensor } from '../models/build-model.ts';
+import { type GraphParts, graph, integers, node, tensor } from '../models/build-model.ts';
 import { gradientContext } from '../models/perceptron.ts';
 import {
   assertScores,
@@ -332,6 +332,33 @@ describe('experts by gradient', () => {
       }
   });
 
+  test('are prunable in the body of a Loop, and wanda says why it cannot look there', async (t) => {
+    const body = graph({
+      inputs: ['step', 'go'],
+      nodes: [
+        node('Gather', ['w', 'step'], ['one']),
+        node('MatMul', ['x', 'one'], ['part']),
+        node('Identity', ['go'], ['goes']),
+      ],
+      outputs: ['goes', 'part'],
+    });
+    const small = {
+      nodes: [node('Loop', ['four', ''], ['y'], { body })],
+      initializers: [tensor('w', [EXPERTS, IN, OUT], w), integers('four', [EXPERTS], [])],
+      outputs: ['y'],
+      xShape: [N, IN],
+      x,
+    };
+    const { model } = await smallModelContext(t, small);
+    assert.deepEqual(model.inventory.tensors.map(({ prunable, rows }) => ({ prunable, rows }))[0], {
+      prunable: true,
+      rows: { outer: EXPERTS, reduced: IN, units: OUT, inner: 1 },
+    });
+    await assert.rejects(scoresOfW(t, 'wanda', small), {
+      message: /stands in .* the body of an If, Loop or Scan/,
+    });
+  });
+
   test('are prunable by default, a row for each unit of each', async (t) => {
     const { model } = await gradientContext(
       t,
@@ -385,6 +412,30 @@ describe('experts that all compute', () => {
       [node('Unsqueeze', ['x', 'first'], ['xs']), node('MatMul', ['xs', 'w'], ['y'])],
     ])
       assertScores(await scoresOfW(t, 'wanda', { nodes, initializers: stored, outputs: ['y'] }), all);
+  });
+
+  test('wanda: at stored positions, one product each, and refused in models before version 9', async (t) => {
+    const at = range(EXPERTS).flatMap((e) => [
+      node('Gather', ['w', `at${e}`], [`w${e}`]),
+      node('Mul', ['x', `own${e}`], [`x${e}`]),
+      node('MatMul', [`x${e}`, `w${e}`], [`y${e}`]),
+    ]);
+    const scales = range(EXPERTS).flatMap((e) => [
+      tensor(`own${e}`, [N, IN], own.slice(e * N * IN, (e + 1) * N * IN)),
+      integers(`at${e}`, [e], []),
+    ]);
+    const outputs = range(EXPERTS).map((e) => `y${e}`);
+    const initializers = [...stored, ...scales];
+    assertScores(await scoresOfW(t, 'wanda', { nodes: at, initializers, outputs, batch }), norms);
+    const old = {
+      nodes: [node('MatMul', ['x', 'w'], ['y'])],
+      initializers: stored,
+      outputs: ['y'],
+      opset: 8,
+    };
+    await assert.rejects(scoresOfW(t, 'wanda', old), {
+      message: /^criterion wanda cannot score w: node MatMul_y \(MatMul\) multiplies by several matrices, /,
+    });
   });
 
   test('activation: units of each', async (t) => {

@@ -57,6 +57,25 @@ describe('least_squares', () => {
   const solveAll = (dense: number[][], pruned: number[][], weights: number[][], start: number[][]) =>
     weights.map((row, unit) => solveRow({ dense, pruned, weights: row, start: start[unit] }));
 
+  test('leaves the weights of a layer that no sample reaches where they are', async (t) => {
+    const idle: SmallModel = {
+      ...twoLayers,
+      nodes: [
+        node('ReduceMax', ['x'], ['most'], { axes: [1], keepdims: 0 }),
+        node('Greater', ['most', 'limit'], ['chosen']),
+        node('Compress', ['x', 'chosen'], ['none'], { axis: 0 }),
+        node('MatMul', ['none', 'w'], ['y']),
+      ],
+      initializers: [tensor('w', [6, 2], gaussians(12, 2)), tensor('limit', [], Float32Array.of(1e9))],
+      outputs: ['y'],
+    };
+    const pruned = thinned(gaussians(12, 2));
+    const initializers = withTensors(idle.initializers ?? [], tensor('w', [6, 2], pruned));
+    const pair = await modelPair(t, idle, { w: null }, { initializers });
+    await repairByLeastSquares(pair, pair.edits);
+    assert.deepEqual([...(await repaired(pair, 'w'))], [...pruned]);
+  });
+
   test('solves the normal equations of every row, layer by layer', async (t) => {
     const pair = await modelPair(t, twoLayers, { w1: null, w2: null }, { initializers: prunedTensors });
     const work = await repairByLeastSquares(pair, pair.edits);

@@ -4,6 +4,8 @@ import type { Weight } from './weights.ts';
 
 /** Places of one weight; more than layers share in any real model. */
 const MAX_SITES = 1000;
+/** There are constants of a shape that is computed. */
+const MATRICES_SINCE = 9;
 /** Nodes named in a text. */
 const MAX_NAMED = 3;
 
@@ -25,7 +27,8 @@ export interface LayerSites {
   readonly outputs: LayerActivations | string;
 }
 
-export function layerSitesOf({ parts }: Weight): LayerSites {
+/** @param opset the model's, of the standard operators */
+export function layerSitesOf({ parts }: Weight, opset: number): LayerSites {
   const listed = parts.map((part) => ({ ...part, sites: listSites(part.sites) }));
   const whole = listed.flatMap(({ sites, ...rest }) => (sites === null ? [] : { ...rest, sites }));
   const count = whole.reduce((sum, { sites }) => sum + sites.length, 0);
@@ -34,8 +37,14 @@ export function layerSitesOf({ parts }: Weight): LayerSites {
     return { inputs: reason, outputs: reason };
   }
   return {
-    inputs: activationsOf(whole.map(({ sites, features }) => ({ sites, side: 'source', features }))),
-    outputs: activationsOf(whole.map(({ sites, units }) => ({ sites, side: 'result', features: units }))),
+    inputs: activationsOf(
+      whole.map(({ sites, features }) => ({ sites, side: 'source', features })),
+      opset,
+    ),
+    outputs: activationsOf(
+      whole.map(({ sites, units }) => ({ sites, side: 'result', features: units })),
+      opset,
+    ),
   };
 }
 
@@ -45,13 +54,15 @@ interface SitesOfPart {
   readonly features: IndexMap;
 }
 
-function activationsOf(parts: readonly SitesOfPart[]): LayerActivations | string {
+function activationsOf(parts: readonly SitesOfPart[], opset: number): LayerActivations | string {
   const found: PartActivations[] = [];
   const labels = parts.flatMap(({ sites }) => sites.map(({ node }) => node.title)).slice(0, MAX_NAMED);
   for (const { sites, side, features } of parts) {
     const values: Activations[] = [];
     for (const { node, [side]: value } of sites) {
       if (typeof value === 'string') return `node ${node.title} ${value}`;
+      if (value.matrices && opset < MATRICES_SINCE)
+        return `node ${node.title} multiplies by several matrices, of which sums are formed from ONNX operators of version ${MATRICES_SINCE} on`;
       values.push(value);
     }
     if (features === null || !values.every(({ size }) => size === values[0].size)) {
