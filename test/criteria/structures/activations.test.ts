@@ -258,4 +258,57 @@ describe('criteria by activations', () => {
       message: /^criterion activation cannot score \S+: \S+: node LSTM_.* keeps what the weight gives inside/,
     });
   });
+
+  test('hidden units of experts that a router chooses: over what reaches each expert', async (t) => {
+    const [n, experts, inner, hidden, outputs] = [14, 3, 4, 5, 2];
+    const [x, g] = [gaussians(n * inner, 1), gaussians(inner * experts, 2)];
+    const [up, down] = [gaussians(experts * inner * hidden, 3), gaussians(experts * hidden * outputs, 4)];
+    const scores = await scoresBy(t, {
+      nodes: [
+        node('MatMul', ['x', 'g'], ['logits']),
+        node('TopK', ['logits', 'two'], ['top', 'index']),
+        node('Gather', ['up', 'index'], ['u']),
+        node('Unsqueeze', ['x', 'axes'], ['xs']),
+        node('MatMul', ['xs', 'u'], ['h']),
+        node('Relu', ['h'], ['r']),
+        node('Gather', ['down', 'index'], ['d']),
+        node('MatMul', ['r', 'd'], ['y']),
+      ],
+      initializers: [
+        ...[tensor('g', [inner, experts], g), tensor('up', [experts, inner, hidden], up)],
+        ...[tensor('down', [experts, hidden, outputs], down), integers('two', [2])],
+        integers('axes', [1, 2]),
+      ],
+      outputs: ['y'],
+      xShape: [n, inner],
+      x,
+    });
+    const logits = multiply(x, g, [n, inner, experts]);
+    const reaching = each(experts, (e) => e).map((e) =>
+      each(n, (sample) => sample).filter(
+        (sample) =>
+          logits[sample * experts + e] > Math.min(...logits.slice(sample * experts, (sample + 1) * experts)),
+      ),
+    );
+    const hiddenOf = reaching.map((samples, e) => {
+      const own = up.slice(e * inner * hidden, (e + 1) * inner * hidden);
+      const rows = Float32Array.from(
+        samples.flatMap((sample) => [...x.slice(sample * inner, (sample + 1) * inner)]),
+      );
+      return multiply(rows, own, [samples.length, inner, hidden]);
+    });
+    const total = (of: (e: number) => number) => each(experts, of).reduce((sum, value) => sum + value, 0);
+    const shapeOf = (e: number) => [reaching[e].length, hidden];
+    const read = (e: number, unit: number) =>
+      sumOfSquares(down, (i) => Math.floor(i / outputs) === e * hidden + unit);
+    const expected = {
+      activation: (unit: number) => total((e) => meansOf(hiddenOf[e], shapeOf(e), 1)[unit]),
+      wanda: (unit: number) =>
+        Math.sqrt(total((e) => squaresOf(relu(hiddenOf[e]), shapeOf(e), 1)[unit] * read(e, unit))),
+      variance: (unit: number) =>
+        total((e) => variancesOf(relu(hiddenOf[e]), shapeOf(e), 1)[unit] * read(e, unit)),
+    };
+    for (const criterion of CRITERIA)
+      assertScores(scores[criterion].get('up'), each(hidden, expected[criterion]), TOLERANCE);
+  });
 });
