@@ -4,8 +4,8 @@ import { CalledNode } from '../program.ts';
 import type { Shape } from './element-moves.ts';
 import { type Picks, pickCount } from './picks.ts';
 
-/** Parts whose places are added up for each of them; no real weight is split into more. */
-const MAX_SPLIT = 1024;
+/** Parts, or positions, that are gone through one by one, again and again; no real weight is taken apart in more. */
+const MAX_LISTED = 1024;
 
 /** What is known of a value that does not depend on the model's inputs. */
 export interface Constant {
@@ -161,7 +161,7 @@ export function splitPicks(at: ConstantNode, output: number): (Picks | null)[] |
   const axis = axisOf(at, 'axis', 0);
   if (shape === null || part === null || axis === null) return null;
   const sizes = at.attribute('split')?.ints ?? at.inputs[1]?.integers ?? null;
-  if (sizes !== null && sizes.length > MAX_SPLIT) return null;
+  if (sizes !== null && sizes.length > MAX_LISTED) return null;
   const from =
     sizes === null
       ? output * Math.ceil(shape[axis] / at.node.outputs.length)
@@ -174,7 +174,7 @@ export function gatherPositions(at: ConstantNode): readonly number[] | null {
   const axis = axisOf(at, 'axis', 0);
   const size = axis === null ? undefined : first(at)?.[axis];
   const indices = at.inputs[1]?.integers ?? null;
-  if (size === undefined || indices === null) return null;
+  if (size === undefined || indices === null || indices.length > MAX_LISTED) return null;
   const positions = indices.map((index) => (index < 0 ? index + size : index));
   return positions.every((position) => position >= 0 && position < size) ? positions : null;
 }

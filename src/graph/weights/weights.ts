@@ -42,6 +42,8 @@ export interface Weight extends Pick<Reached, 'parts'> {
 
 /** Of one weight; more than any real one is taken apart in. */
 const MAX_PARTS = 256;
+/** Followed through the nodes between what is stored and layers, of weights in several parts: each would be at every node. */
+const MAX_FOLLOWED = 100_000;
 
 /**
  * The stored tensors that layers multiply by.
@@ -54,8 +56,12 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
   const constants = findConstants(steps);
   const routed = findRouted(steps, constants);
   const reached = new ValueMap<Reached>();
+  let followed = 0;
   const reach: Reach = (frame, value, found) => {
-    if (value !== null) reached.set(frame, value, merge(reached.get(frame, value), found));
+    if (value === null) return;
+    if (found.parts.length > 1) followed += found.parts.length;
+    const told = followed > MAX_FOLLOWED ? untold(found) : found;
+    reached.set(frame, value, merge(reached.get(frame, value), told));
   };
 
   for (let index = steps.length - 1; index >= 0; index--) {
@@ -115,7 +121,11 @@ function merge(known: Reached | undefined, found: Reached): Reached {
     if (at < 0) parts.push(part);
     else parts[at] = { ...part, sites: joinSites(parts[at].sites, part.sites) };
   }
-  if (parts.length <= MAX_PARTS) return { roles, parts };
+  return parts.length <= MAX_PARTS ? { roles, parts } : untold({ roles, parts });
+}
+
+/** Without where its parts are. */
+function untold({ roles, parts }: Reached): Reached {
   const sites = parts.map((part) => part.sites).reduce(joinSites);
   return { roles, parts: [{ features: null, units: null, sites }] };
 }
@@ -161,8 +171,6 @@ function reachSlots(step: Step, constants: ValueMap<Constant>, routed: ValueMap<
   }
 }
 
-const unknownPart = ({ sites }: WeightPart): WeightPart => ({ features: null, units: null, sites });
-
 /** From matrices that data choose to the constant they are chosen of. */
 function reachRouted(
   { node, frame }: Step,
@@ -191,7 +199,7 @@ function reachOperands(
     for (const { graph } of node.subgraphs) {
       // Which branch gives the weight is known only at run time.
       const given = graph.outputs[output];
-      if (given) reach(frame, given, { ...found, parts: found.parts.map(unknownPart) });
+      if (given) reach(frame, given, untold(found));
     }
     if (!moveOf || !at) continue;
     // Only Split has more than one output, all of them parts of its first input.

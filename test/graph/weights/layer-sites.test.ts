@@ -280,6 +280,20 @@ describe('what cannot be captured', () => {
     for (const name of ['v1', 'v2']) assert.match(found[name][0], /^no single input feature of MatMul_q/);
   });
 
+  test('many parts are followed through as many nodes as any real model has', () => {
+    const parts = Array.from({ length: 250 }, (_, i) => `p${i}`);
+    const sitesBehind = (turns: number) => {
+      const nodes = Array.from({ length: turns }, (_, i) =>
+        node('Transpose', [`w${i}`], [`w${i + 1}`], { perm: [0, 1] }),
+      );
+      nodes.push(node('Split', [`w${turns}`], parts, { num_outputs: 250 }));
+      for (const part of parts) nodes.push(node('Gemm', ['x', part], [`y${part}`], { transB: 1 }));
+      return sites(nodes, [floats('w0', [250, 2])]).w0[0];
+    };
+    assert.equal(sitesBehind(10).split('; ').length, 250);
+    assert.match(sitesBehind(5000), /^no single input feature of /);
+  });
+
   test('weights that thousands of nodes share are followed in linear time', () => {
     const nodes: NodeProto[] = [];
     for (let i = 0; i < 5000; i++) {
