@@ -85,32 +85,38 @@ export async function openExample(): Promise<Network> {
 }
 
 /** Runs one job on the network: weights that are scored are those that the oracle scored. */
-export async function pruneNetwork(network: Network, given: object): Promise<Measured> {
-  const { model, identity, calibration, evaluation, golden } = network;
+export async function pruneNetwork(network: Network, recipe: object): Promise<Measured> {
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-reproduce-'));
   try {
-    const recipe = recipeSchema.parse(given);
-    const include = recipe.granularity === 'weight' && golden ? Object.keys(golden.prunable) : undefined;
-    const input = {
-      model,
-      identity,
-      scores: null,
-      calibration,
-      evaluation,
-      recipe: include ? { ...recipe, include } : recipe,
-      outputDirectory,
-      runtime: { providers: ['cpu' as const], threads: THREADS },
-    };
-    await prune(input, { signal: new AbortController().signal, onProgress: () => {} });
-    const report: Report = JSON.parse(await readFile(join(outputDirectory, 'report.json'), 'utf8'));
-    if (report.evaluation === null) throw new Error(`${network.name}: nothing was evaluated`);
-    return { ...report, evaluation: report.evaluation };
+    return await pruneInto(outputDirectory, network, recipe);
   } finally {
     await rm(outputDirectory, { recursive: true });
   }
 }
 
-async function openModel(path: string, name: string): Promise<Pick<PruneInput, 'model' | 'identity'>> {
+/** Likewise, and leaves the artifacts in a folder that is there. */
+export async function pruneInto(outputDirectory: string, network: Network, given: object): Promise<Measured> {
+  const { model, identity, calibration, evaluation, golden } = network;
+  const recipe = recipeSchema.parse(given);
+  const include = recipe.granularity === 'weight' && golden ? Object.keys(golden.prunable) : undefined;
+  const input = {
+    model,
+    identity,
+    scores: null,
+    calibration,
+    evaluation,
+    recipe: include ? { ...recipe, include } : recipe,
+    outputDirectory,
+    runtime: { providers: ['cpu' as const], threads: THREADS },
+  };
+  await prune(input, { signal: new AbortController().signal, onProgress: () => {} });
+  const report: Report = JSON.parse(await readFile(join(outputDirectory, 'report.json'), 'utf8'));
+  if (report.evaluation === null) throw new Error(`${network.name}: nothing was evaluated`);
+  return { ...report, evaluation: report.evaluation };
+}
+
+/** A model of one file, as a job takes it. */
+export async function openModel(path: string, name: string): Promise<Pick<PruneInput, 'model' | 'identity'>> {
   await using source = await openFileSource(path);
   const sha256 = createHash('sha256')
     .update(await readFile(path))
