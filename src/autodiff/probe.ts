@@ -3,6 +3,7 @@ import type { ModelProto } from '../formats/onnx/onnx-schema.ts';
 import { dtypeOf, numbersOf, parseShape } from '../formats/onnx/tensor-data.ts';
 import { sizedByContent } from '../graph/content-sizes.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
+import { Origins } from '../graph/origins.ts';
 import { mainGraph } from '../graph/proto-walk.ts';
 import type { Size, ValueFacts } from '../graph/value-facts.ts';
 import {
@@ -14,6 +15,9 @@ import {
 } from '../runtime/session.ts';
 import { inferValues, NO_TENSOR, type OpenModel, ValueObserver } from '../runtime/value-observer.ts';
 import { type PreparedModel, writePrepared } from './prepare.ts';
+
+/** Operators that give the numbers of their first input in the same order. Exporters put them behind constants such as axes. */
+const SAME_NUMBERS: ReadonlySet<string> = new Set(['Identity', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
 
 /** What a model and runs of it tell of the values of its main graph. */
 export interface ProbedValues extends ValueFacts {
@@ -50,7 +54,8 @@ export async function probeValues(
   const shapes = new Map(
     graph.initializer.map(({ name, dims }): [string, Size[]] => [name, parseShape(dims, name)]),
   );
-  const uncertain = sizedByContent(new OnnxModel(proto).graph);
+  const { graph: model } = new OnnxModel(proto);
+  const uncertain = sizedByContent(model);
   for (const [name, found] of sizes) {
     const [first] = found;
     if (found.some(({ length }) => length !== first.length)) continue;
@@ -62,10 +67,11 @@ export async function probeValues(
     );
   }
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const origins = new Origins((node) => node.domain === '' && SAME_NUMBERS.has(node.op));
   return {
     shapeOf: (name) => shapes.get(name) ?? null,
     constantOf(name) {
-      const tensor = constants.get(name);
+      const tensor = constants.get(origins.of(model.resolve(name))?.name ?? '');
       return tensor === undefined ? null : numbersOf(tensor);
     },
     dtypeOf(name) {

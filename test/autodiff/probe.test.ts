@@ -133,6 +133,19 @@ describe('probing', () => {
     assert.equal(values.constantOf('h'), null);
   });
 
+  test('knows them in other shapes too', async (t) => {
+    const { values } = await probe(
+      t,
+      [
+        node('Reshape', ['axes', 'vector'], ['flat']),
+        node('ReduceSum', ['x', 'flat'], ['y'], { keepdims: 0 }),
+      ],
+      [integers('axes', [-1], []), integers('vector', [-1])],
+    );
+    assert.deepEqual(values.constantOf('flat'), [-1]);
+    assert.equal(values.constantOf('y'), null);
+  });
+
   test('leaves the prepared model as it is', async (t) => {
     const { prepared } = await probe(t, NODES, WEIGHTS);
     assert.equal(prepared.proto.graph?.node.length, NODES.length);
