@@ -27,29 +27,33 @@ export function tieCacheAxes(inputs: readonly OnnxInput[]): AxisTies[] {
   const unmasked = outside.filter(({ name }) => !MASK_NAME.test(name));
   const past = ofCaches.find(({ label }) => /past|cache/i.test(label)) ?? ofCaches[0];
   const current = unmasked.find(({ label }) => !TOTAL_NAME.test(label));
-  if (past === undefined || current === undefined) return [];
+  const steps = current === undefined ? fixedSteps(inputs, caches) : 0;
+  if (past === undefined || steps === null) return [];
+  const isCurrent = (place: OpenPlace) => current !== undefined && isSameAxis(place, current);
   // A mask of what another input holds, such as an encoder's, says so by the name of its axis.
-  const others = outside.filter((place) => !isSameAxis(place, current));
+  const others = outside.filter((place) => !isCurrent(place));
   const isElsewhere = ({ label }: OpenPlace) =>
     label !== '' &&
     !TOTAL_NAME.test(label) &&
-    label !== current.label &&
+    label !== current?.label &&
     unmasked.some((other) => other.label === label);
   const totals = outside.filter((place) => isTotal(place) && !isElsewhere(place));
   const fresh = outside.filter(
-    ({ label, axis }) => label === current.label && (label !== '' || axis === current.axis),
+    ({ label, axis }) => label === current?.label && (label !== '' || axis === current.axis),
   );
   const single = fresh.filter((place) => !totals.includes(place));
   const sums = (summed: readonly AxisPlace[], parts: readonly AxisPlace[], fixed = 0) =>
     summed.map((place) => ({ place, parts, fixed }));
+  const together = current === undefined ? [past] : [past, current];
   const likely = [
-    sums(totals, [past, current]),
+    sums(totals, together, steps),
     [...sums(single, [], 1), ...sums(totals, [past], 1)],
     sums(totals, [past]),
     ...others.slice(0, MAX_OTHERS).map((place) =>
       sums(
         others.filter((other) => isSameAxis(other, place)),
-        [past, current],
+        together,
+        steps,
       ),
     ),
   ];
@@ -64,6 +68,15 @@ function openPlaces(inputs: readonly OnnxInput[]): OpenPlace[] {
       return [{ name: input.name, axis, input, label: dim ?? '' }];
     }),
   );
+}
+
+/** New positions of a decoder that takes always as many, by its ids or else by what they are embedded as; null where no input tells. */
+function fixedSteps(inputs: readonly OnnxInput[], caches: ReadonlySet<string>): number | null {
+  const rest = inputs.filter(({ name }) => !caches.has(name) && !MASK_NAME.test(name));
+  const lengths = [2, 3].flatMap((rank) =>
+    rest.flatMap(({ dims }) => (dims?.length === rank && typeof dims[1] === 'number' ? dims[1] : [])),
+  );
+  return lengths[0] ?? null;
 }
 
 /** By its name, by those of its axes, or as one of several float inputs of four axes beside ids. */

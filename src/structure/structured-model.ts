@@ -10,6 +10,7 @@ import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type EditedInputs, joinConstants } from '../graph/passes/join-constants.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { type SeparatedConstants, separateConstants } from '../graph/passes/separate-constants.ts';
+import { shareWeights } from '../graph/passes/share-weights.ts';
 import { sinkConstants } from '../graph/passes/sink-constants.ts';
 import type { ModelRun } from '../runtime/model-run.ts';
 import { analyseGraphs, findAllStructures, removeFromGraphs } from './analysed-graphs.ts';
@@ -17,9 +18,10 @@ import type { Structures } from './families.ts';
 import { type GraphTrace, traceGraph } from './graph-trace.ts';
 import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
 
-/** Functions become one graph, what a single branch reads stands in it, and nodes share no small constants. */
+/** Functions become one graph, in which a weight is one value; what a single branch reads stands in it, and nodes share no small constants. */
 const STRUCTURE_FORM: readonly GraphPass<SeparatedConstants>[] = [
   inlineFunctions,
+  shareWeights,
   sinkConstants,
   separateConstants,
 ];

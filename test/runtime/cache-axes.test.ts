@@ -72,6 +72,20 @@ describe('the mask of a decoder is as long as past and new positions', () => {
     ]);
   });
 
+  for (const steps of [1, 3]) {
+    test(`also where there are always ${steps} new ones`, async () => {
+      const fed = decoderModel(['batch', 'seq', 'past', 'total']);
+      const inputs = fed.inputs.map(([name, dims, dtype]): FedModel['inputs'][number] => [
+        name,
+        dims.map((size) => (size === 'seq' ? steps : size)),
+        dtype,
+      ]);
+      const lengths = await lengthsOf({ ...fed, inputs });
+      for (const [fresh, past, total] of lengths) assert.deepEqual([fresh, total], [steps, past + steps]);
+      assert.notEqual(lengths[0][1], lengths[1][1]);
+    });
+  }
+
   test('or as the cache, where that is written in place', async () => {
     const parts = {
       inputs: [
