@@ -63,7 +63,7 @@ export async function prepareModel(context: PrepareContext): Promise<PreparedMod
   const names = nameStoredTensors(read);
   inlineFunctions(proto);
   await mkdir(directory, { recursive: true });
-  await placeTensors(proto, { ...context, files });
+  await placeTensors(proto, { ...context, files, floats: 'float32' });
   const widenedInputs: string[] = [];
   runPasses(proto, GRADIENT_FORM, { widenedInputs });
   const model = new OnnxModel(proto);

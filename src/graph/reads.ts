@@ -11,6 +11,11 @@ export function valuesRead({ inputs, subgraphs }: OnnxNode): OnnxValue[] {
   return [...inputs.filter((value) => value !== null), ...inner];
 }
 
+/** The values of its own graph that a node reads, in the graphs inside it too. */
+export function ownValuesRead(node: OnnxNode): OnnxValue[] {
+  return valuesRead(node).filter(({ graph }) => graph === node.graph);
+}
+
 function valuesReadIn({ nodes, outputs }: OnnxGraph): OnnxValue[] {
   return [...nodes.flatMap(valuesRead), ...outputs];
 }

@@ -25,6 +25,14 @@ export interface PatchedInput {
   readonly window: PatchWindow;
 }
 
+/** Where a layer's matrix is multiplied. */
+export interface LayerPlace {
+  readonly node: OnnxNode;
+  readonly input: LayerInput;
+  /** Axes behind the output's units; of a convolution all that are spatial. */
+  readonly trailing: number;
+}
+
 /** A layer that is a matrix for each of its groups: `[groups, units, features]`, units and features of one group. */
 export interface FittableLayer {
   readonly weight: string;
@@ -32,7 +40,7 @@ export interface FittableLayer {
   readonly units: number;
   readonly features: number;
   /** Several where layers share the weight. */
-  readonly places: readonly { readonly node: OnnxNode; readonly input: LayerInput }[];
+  readonly places: readonly LayerPlace[];
   /** Where each of the stored elements stands in the matrix; null for where it is stored. */
   readonly positions: { readonly features: IndexMap; readonly units: IndexMap } | null;
 }
@@ -123,7 +131,7 @@ function describe(
 }
 
 function asProduct({ weight, sites, features, units }: Layer): FittableLayer | string {
-  const places: { node: OnnxNode; input: LayerInput }[] = [];
+  const places: LayerPlace[] = [];
   let [nFeatures, nUnits] = [0, 0];
   for (const { node, source, result } of sites) {
     const problem = [source, result].find((side) => typeof side === 'string');
@@ -132,7 +140,8 @@ function asProduct({ weight, sites, features, units }: Layer): FittableLayer | s
     if (source.matrices || result.matrices)
       return `is the weight of node ${node.title}, which has input features along more axes than one`;
     [nFeatures, nUnits] = [source.size, result.size];
-    places.push({ node, input: { how: 'rows', value: source.value, trailing: source.trailing } });
+    const input: LayerInput = { how: 'rows', value: source.value, trailing: source.trailing };
+    places.push({ node, input, trailing: result.trailing });
   }
   if (features === null || units === null) return 'is used in parts';
   return { weight, groups: 1, units: nUnits, features: nFeatures, places, positions: { features, units } };
@@ -146,7 +155,7 @@ function asConvolution(
 ): FittableLayer | string {
   const groupsOf = ({ node }: WeightSite) => node.integer('group', 1);
   const groups = groupsOf(sites[0]);
-  const places: { node: OnnxNode; input: LayerInput }[] = [];
+  const places: LayerPlace[] = [];
   for (const site of sites) {
     const { node, source } = site;
     if (typeof source === 'string') return `is the weight of node ${node.label} (Conv), which ${source}`;
@@ -161,10 +170,8 @@ function asConvolution(
       pads: node.integers('pads') ?? [...kernel, ...kernel].map(() => 0),
       autoPad: node.text('auto_pad', 'NOTSET'),
     };
-    places.push({
-      node,
-      input: { how: 'patches', value: source.value, channels: groups * inputs, window },
-    });
+    const input: LayerInput = { how: 'patches', value: source.value, channels: groups * inputs, window };
+    places.push({ node, input, trailing: kernel.length });
   }
   const features = kernel.reduce((product, size) => product * size, inputs);
   return { weight, groups, units: filters / groups, features, places, positions: null };

@@ -1,219 +1,178 @@
-import { join } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
-import { makeScratchFolder } from '../formats/scratch-folder.ts';
-import type { StoredModel } from '../formats/stored-model.ts';
-import { GraphAppendix, writeAppended } from '../graph/appendix.ts';
-import type { OnnxModel } from '../graph/onnx-model.ts';
-import {
-  type Batch,
-  chooseBatchSize,
-  fixedBatchSize,
-  nameSamples,
-  readBatches,
-  readFirstBatch,
-  runBatch,
-} from '../runtime/batches.ts';
-import { type ModelSession, openSession } from '../runtime/session.ts';
-import {
-  appendDenseRows,
-  appendGrams,
-  type DenseRows,
-  type GramGraph,
-  type GramRequest,
-} from './gram-graph.ts';
-import { countPositions, drawPositions, patchIndices } from './patch-positions.ts';
-import type { RepairContext } from './repair-context.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
+import { type Batch, nameSamples } from '../runtime/batches.ts';
+import type { ModelSession, RuntimeSettings } from '../runtime/session.ts';
+import { SmallGraph } from './small-graph.ts';
 
-/** Sums over all samples, positions and places; X the inputs of one group of the layer, a row for each position. */
+/** What layers that get the same inputs are fitted by: sums over rows, X the inputs of one group and Y the outputs of the dense layer's. */
 export interface Grams {
-  /** `Xp' Xp`, `[groups, pruned features, pruned features]`. */
+  /** `X' X`, `[groups, features, features]`. */
   readonly gram: Float64Array;
-  /** `Xp' Xd`, `[groups, pruned features, dense features]`. */
-  readonly cross: Float64Array;
-  /** `Xp' 1` of each place that shares the weight, `[groups, places, pruned features]`. */
+  /** `X' 1` of each place, `[groups, places, features]`. */
   readonly sums: Float64Array;
+  /** `Y' X` of each layer, `[groups, units, features]`. */
+  readonly products: readonly Float64Array[];
 }
 
-/** A model and its graph. */
-export interface ReadModel extends StoredModel {
-  readonly model: OnnxModel;
+export interface GramShape {
+  /** A layer's, for errors. */
+  readonly weight: string;
+  readonly groups: number;
+  readonly features: number;
+  readonly places: number;
+  /** Of each layer, in one group. */
+  readonly units: readonly number[];
 }
 
-/** Positions of convolutions that are looked at, together: for each feature so many, and never fewer than these. More make the fit hardly better. */
-const ROWS_PER_FEATURE = 8;
-const MIN_ROWS = 4096;
+/** Rows of one place of the layers in one batch: `[groups, rows, features]`, and `[groups, rows, units]` of each layer; float32. */
+interface RowBlock {
+  readonly span: Pick<Batch, 'start' | 'count'>;
+  readonly inputs: Fetched;
+  readonly outputs: readonly Fetched[];
+}
 
-/**
- * Runs the samples through both models, batch by batch, and adds up the products of the layers' inputs inside the pruned model's graph, in float64. The rows of the dense model's inputs
- * are fed to it; inputs are float32 as they come, whatever the model's dtype. Of a convolution with many more positions than features some are drawn, the same in both models, anew for
- * every batch; which ones depends on the model and the data alone.
- * @returns in the order of `requests`
- * @throws EmpError non_finite_activation naming the weight and the samples, and what `openSession` and `chooseBatchSize` throw
- */
-export async function accumulateGrams(
-  dense: ReadModel,
-  pruned: ReadModel,
-  requests: readonly GramRequest[],
-  context: RepairContext,
-): Promise<Grams[]> {
-  const { scratchDirectory, samples, signal } = context;
-  await using scratch = await makeScratchFolder(scratchDirectory, 'grams-');
-  await using opened = new AsyncDisposableStack();
-  const open = async (model: ReadModel, appendix: GraphAppendix, name: string) =>
-    opened.use(await openAppended(model, appendix, join(scratch.path, name), context));
-  const denseAppendix = new GraphAppendix(dense.model);
-  const denseRows = requests.map((request) => appendDenseRows(denseAppendix, request));
-  const denseSession = await open(dense, denseAppendix, 'dense');
-  const appendix = new GraphAppendix(pruned.model);
-  const graphs = requests.map((request) => appendGrams(appendix, request));
-  const session = await open(pruned, appendix, 'pruned');
+/** Products of so many rows at a time are formed in float32, and added up in float64. */
+const MAX_ROWS = 4096;
+const MAX_BYTES = 2 ** 25;
+const { FLOAT } = TensorProto_DataType;
 
-  const draw = await samplePatches(denseSession, requests, denseRows, context);
-  const fetches = denseRows.flat().map(({ rows }) => rows);
-  const own = dense.model.graph.outputs.map(({ name }) => name);
-  const batchSize = await chooseBatchSize(
-    tellPatches(denseSession, draw(0), denseRows),
-    samples,
-    fetches,
-    signal,
-    undefined,
-    own,
-  );
-  const accumulators = graphs.flatMap(({ gram, cross, sums }) => [gram, cross, sums]);
-  let totals = new Map<string, Fetched>(accumulators.map(({ output, shape }) => [output, zeros(shape)]));
-  for await (const batch of readBatches(samples, batchSize, signal)) {
-    const drawn = draw(batch.start);
-    const rows = await runBatch(tellPatches(denseSession, drawn, denseRows), batch, fetches);
-    const feeds = new Map(batch.feeds);
-    for (const [i, { places }] of graphs.entries()) {
-      for (const [place, { denseRows: input, patches }] of places.entries()) {
-        feeds.set(input, present(rows.get(denseRows[i][place].rows)));
-        if (patches) feeds.set(patches.indices, present(drawn[i][place]));
-      }
-    }
-    totals = await addBatch(session, { ...batch, feeds }, graphs, totals);
-    context.onSamples(batch.count);
+/** Forms products of rows in onnxruntime. */
+export class RowMultiplier implements AsyncDisposable {
+  readonly #gram: ModelSession;
+  readonly #product: ModelSession;
+
+  private constructor(gram: ModelSession, product: ModelSession) {
+    this.#gram = gram;
+    this.#product = product;
   }
-  return graphs.map(({ gram, cross, sums }) => ({
-    gram: numbersOf(totals.get(gram.output)),
-    cross: numbersOf(totals.get(cross.output)),
-    sums: numbersOf(totals.get(sums.output)),
-  }));
-}
 
-/** Where patches are taken in a batch, by request and place; undefined where rows are taken as they are. */
-type DrawnPatches = readonly (readonly (Fetched | undefined)[])[];
-
-/** The dense model, told where patches are taken. */
-function tellPatches(
-  session: ModelSession,
-  drawn: DrawnPatches,
-  denseRows: readonly (readonly DenseRows[])[],
-): Pick<ModelSession, 'inputs' | 'outputs' | 'run'> {
-  const places = denseRows.flatMap((ofRequest, request) =>
-    ofRequest.flatMap(({ patches }, place): [string, Fetched][] => {
-      const indices = drawn[request][place];
-      return patches && indices ? [[patches.indices, indices]] : [];
-    }),
-  );
-  return {
-    inputs: session.inputs,
-    outputs: session.outputs,
-    run: (feeds, fetches) => session.run(new Map([...feeds, ...places]), fetches),
-  };
-}
-
-/**
- * Runs the first samples once, for the sizes of what patches are taken of.
- * @returns draws for the batch that begins with a sample
- */
-async function samplePatches(
-  session: ModelSession,
-  requests: readonly GramRequest[],
-  denseRows: readonly (readonly DenseRows[])[],
-  { samples, signal, rowsPerFeature = ROWS_PER_FEATURE }: RepairContext,
-): Promise<(start: number) => DrawnPatches> {
-  const patched = denseRows.flat().filter(({ patches }) => patches !== null);
-  const batch = await readFirstBatch(samples, fixedBatchSize(session.inputs, samples) ?? 1, signal);
-  const feeds = new Map(batch.feeds);
-  for (const { patches } of patched) {
-    const places = patches ? elementCount(patches.input.window.kernel) : 0;
-    if (patches) feeds.set(patches.indices, int64(new BigInt64Array(places)));
-  }
-  const shapes = new Map<string, readonly number[]>();
-  if (patched.length > 0) {
-    const outputs = patched.flatMap(({ sizes }) => sizes ?? []);
-    const results = await runBatch(session, { ...batch, feeds }, outputs);
-    for (const output of outputs) shapes.set(output, Array.from(present(results.get(output)).data, Number));
-  }
-  return (start) =>
-    denseRows.map((places, request) =>
-      places.map(({ patches, sizes }) => {
-        if (patches === null) return undefined;
-        const [images, , ...spatial] = shapes.get(sizes ?? '') ?? [];
-        const { window } = patches.input;
-        const { dense, pruned } = requests[request];
-        const wanted = Math.max(MIN_ROWS, rowsPerFeature * Math.max(dense.features, pruned.features));
-        const total = countPositions(window, spatial);
-        const nImages = (images / batch.count) * samples.nSamples * places.length;
-        const positions = drawPositions(total, Math.ceil(wanted / nImages), start);
-        return int64(patchIndices(window, spatial, positions));
-      }),
+  static async open(runtime: RuntimeSettings): Promise<RowMultiplier> {
+    await using opened = new AsyncDisposableStack();
+    const own = new SmallGraph(['x'], FLOAT);
+    const gram = opened.use(
+      await own.open(
+        { gram: timesInputs(own, 'x'), sums: own.builder.reduce('ReduceSum', 'x', [1], false) },
+        runtime,
+      ),
     );
+    const both = new SmallGraph(['x', 'y'], FLOAT);
+    const multiplier = new RowMultiplier(gram, await both.open({ product: timesInputs(both, 'y') }, runtime));
+    opened.move(); // the multiplier keeps the session
+    return multiplier;
+  }
+
+  /** `x' x` and `x' 1`. */
+  async gram(x: Fetched): Promise<readonly [gram: Float32Array, sums: Float32Array]> {
+    const results = await this.#gram.run(new Map([['x', x]]), ['gram', 'sums']);
+    return [numbersOf(results.get('gram')), numbersOf(results.get('sums'))];
+  }
+
+  /** `y' x`. */
+  async product(y: Fetched, x: Fetched): Promise<Float32Array> {
+    const feeds = new Map(Object.entries({ x, y }));
+    return numbersOf((await this.#product.run(feeds, ['product'])).get('product'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#gram[Symbol.asyncDispose]();
+    await this.#product[Symbol.asyncDispose]();
+  }
 }
 
-async function openAppended(
-  model: ReadModel,
-  appendix: GraphAppendix,
-  target: string,
-  { runtime }: RepairContext,
-): Promise<ModelSession> {
-  const path = await writeAppended(model, appendix.toBytes(), target);
-  return await openSession(path, runtime);
-}
+/** Adds up the products of rows that come batch by batch. */
+export class GramSum {
+  readonly #multiplier: RowMultiplier;
+  readonly #shape: GramShape;
+  readonly #waiting: RowBlock[][];
+  readonly #grams: Grams;
 
-/** The sums with one batch more, by the outputs of their accumulators. */
-async function addBatch(
-  session: ModelSession,
-  batch: Batch,
-  graphs: readonly GramGraph[],
-  totals: ReadonlyMap<string, Fetched>,
-): Promise<Map<string, Fetched>> {
-  const feeds = new Map(batch.feeds);
-  for (const { gram, cross, sums } of graphs)
-    for (const { input, output } of [gram, cross, sums]) feeds.set(input, present(totals.get(output)));
-  const fetches = graphs.flatMap(({ gram, cross, sums, check }) => [
-    gram.output,
-    cross.output,
-    sums.output,
-    check,
-  ]);
-  const results = await runBatch(session, { ...batch, feeds }, fetches);
-  for (const { request, check } of graphs) {
-    if (Number.isFinite(results.get(check)?.data[0])) continue;
-    const { weight } = request;
-    const message = `the products of its layer's inputs are NaN, infinite or too large for ${nameSamples(batch)}`;
+  constructor(shape: GramShape, multiplier: RowMultiplier) {
+    const { groups, features, places, units } = shape;
+    this.#multiplier = multiplier;
+    this.#shape = shape;
+    this.#waiting = Array.from({ length: places }, () => []);
+    this.#grams = {
+      gram: new Float64Array(groups * features * features),
+      sums: new Float64Array(groups * places * features),
+      products: units.map((count) => new Float64Array(groups * count * features)),
+    };
+  }
+
+  /** @throws EmpError non_finite_activation naming the weight and the samples */
+  async add(place: number, block: RowBlock): Promise<void> {
+    const waiting = this.#waiting[place];
+    waiting.push(block);
+    const rows = waiting.reduce((sum, { inputs }) => sum + inputs.shape[1], 0);
+    const { groups, features } = this.#shape;
+    if (rows >= MAX_ROWS || 4 * groups * rows * features >= MAX_BYTES) await this.#multiply(place);
+  }
+
+  /** With what is still waiting. Throws as `add`. */
+  async finish(): Promise<Grams> {
+    for (const place of this.#waiting.keys()) await this.#multiply(place);
+    return this.#grams;
+  }
+
+  async #multiply(place: number): Promise<void> {
+    const blocks = this.#waiting[place];
+    if (blocks.length === 0) return;
+    this.#waiting[place] = [];
+    const { gram, sums, products } = this.#grams;
+    const { groups, features, places } = this.#shape;
+    const x = joinRows(blocks.map(({ inputs }) => inputs));
+    const [ownGram, ownSums] = await this.#multiplier.gram(x);
+    let isSound = addTo(gram, ownGram);
+    for (let group = 0; group < groups; group++) {
+      const own = ownSums.subarray(group * features, (group + 1) * features);
+      isSound = addTo(sums.subarray((group * places + place) * features), own) && isSound;
+    }
+    for (const [i, product] of products.entries()) {
+      const y = joinRows(blocks.map(({ outputs }) => outputs[i]));
+      isSound = addTo(product, await this.#multiplier.product(y, x)) && isSound;
+    }
+    if (isSound) return;
+    const { start } = blocks[0].span;
+    const last = blocks[blocks.length - 1].span;
+    const { weight } = this.#shape;
+    const message = `the products of its layer's inputs are NaN, infinite or too large for ${nameSamples({ start, count: last.start + last.count - start })}`;
     throw new EmpError('non_finite_activation', `${weight}: ${message}`, [{ path: weight, message }]);
   }
-  return new Map(results);
 }
 
-function present(fetched: Fetched | undefined): Fetched {
-  if (fetched === undefined) throw new TypeError('an output that was not fetched');
-  return fetched;
+/** `value' x`, as the graph has it. */
+function timesInputs({ builder }: SmallGraph, value: string): string {
+  return builder.op('MatMul', [builder.op('Transpose', [value], { perm: [0, 2, 1] }), 'x']);
 }
 
-function int64(data: BigInt64Array<ArrayBuffer>): Fetched {
-  return { dtype: 'int64', shape: [data.length], data };
+/** Returns whether what was added is finite. */
+function addTo(total: Float64Array, part: Float32Array): boolean {
+  let check = 0;
+  for (let i = 0; i < part.length; i++) {
+    total[i] += part[i];
+    check += part[i];
+  }
+  return Number.isFinite(check);
 }
 
-function zeros(shape: readonly number[]): Fetched {
-  return { dtype: 'float64', shape, data: new Float64Array(elementCount(shape)) };
+/** One behind the other, in every group. */
+function joinRows(parts: readonly Fetched[]): Fetched {
+  if (parts.length === 1) return parts[0];
+  const [groups, , width] = parts[0].shape;
+  const rows = parts.reduce((sum, { shape }) => sum + shape[1], 0);
+  const data = new Float32Array(groups * rows * width);
+  let offset = 0;
+  for (let group = 0; group < groups; group++) {
+    for (const part of parts) {
+      const size = part.shape[1] * width;
+      data.set(numbersOf(part).subarray(group * size, (group + 1) * size), offset);
+      offset += size;
+    }
+  }
+  return { dtype: 'float32', shape: [groups, rows, width], data };
 }
 
-function numbersOf(fetched: Fetched | undefined): Float64Array {
-  if (fetched?.data instanceof Float64Array) return fetched.data;
-  throw new TypeError('sums are float64');
+function numbersOf(fetched: Fetched | undefined): Float32Array {
+  if (fetched?.data instanceof Float32Array) return fetched.data;
+  throw new TypeError('rows are float32');
 }

@@ -4,66 +4,75 @@ import type { StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { splitPasses } from '../runtime/split-passes.ts';
-import { isStoredAsFloats } from './editable-tensors.ts';
-import {
-  describeLayers,
-  type FittableLayer,
-  findFittableLayers,
-  fromMatrix,
-  toMatrix,
-} from './fittable-layers.ts';
-import { accumulateGrams, type Grams, type ReadModel } from './gram.ts';
-import type { GramRequest } from './gram-graph.ts';
-import { placedBiases } from './layer-biases.ts';
-import type { LeftOut, RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
+import { type ReadModel, StagedRun } from '../runtime/staged-run.ts';
+import { type FittableLayer, findFittableLayers, fromMatrix, toMatrix } from './fittable-layers.ts';
+import { type Grams, RowMultiplier } from './gram.ts';
+import { type LayerPair, pairLayers } from './layer-pairs.ts';
+import { outputValues } from './layer-rows.ts';
+import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import { nodesOfPlaces, repairOrder } from './repair-order.ts';
+import { survey } from './row-draw.ts';
 import { RowSolver } from './row-solver.ts';
+import { SharedInputs } from './shared-inputs.ts';
 import { readNumbers, type TensorEdits } from './tensor-edits.ts';
 
 /** Of the mean of the Gram matrix's diagonal: what holds weights where they are that the data say little of. */
 const DAMPING = 0.01;
-/** What one pass over the samples adds up. */
+/** What is added up in one stage. */
 const MAX_GRAM_BYTES = 2 ** 29;
+/** What the dense layers of the stages that follow give, which is in memory until they are fitted. */
+const MAX_OUTPUT_BYTES = 2 ** 29;
+/** Of the samples, through each of the models; and the fits, which take about as long. */
+const PASSES = 3;
 /** Weights solved for at a time. */
 const MAX_ROW_ELEMENTS = 2 ** 22;
 
-/** A layer as it is in both models. */
-interface LayerPair {
-  readonly dense: FittableLayer;
-  readonly pruned: FittableLayer;
-  /** Of the dense layer, in the pruned one's order; null for all. */
-  readonly keptUnits: readonly number[] | null;
-  /** What each place adds, which another repair may have changed; null where it adds no stored bias. */
-  readonly biases: readonly (BiasPair | null)[];
-}
-
-/** A bias as it is called in both models: the pruned one may have a copy of its own of what layers of the dense one share. */
-interface BiasPair {
-  readonly dense: string;
-  readonly pruned: string;
-  /** By which it is multiplied before it is added, relative to the layer's product. */
-  readonly factor: number;
-}
-
 /**
  * Gives the kept weights `w'` of every output unit of the pruned layers the values that minimise `|Xp w' - Xd w|^2 + damping |w' - w|^2`: Xd the inputs of the dense layer and w its weights, Xp what comes in
- * now that the layers before it are repaired, over all samples and positions; of a convolution the patches that its filters see, at enough of its positions. What another repair has given the bias of each place is taken off `Xd w`. Weights
- * that are zero stay zero, biases as they are. One pass over the samples, with both models, for each layer on the longest way through the graph.
- * @throws EmpError as `accumulateGrams`; non_finite_activation where the products leave no finite weights
+ * now that the layers before it are repaired, over all samples, at enough positions; of a convolution they are the patches that its filters see. What another repair has given the bias of each place is taken off `Xd w`. Weights
+ * that are zero stay zero, biases as they are. The samples go through each model about once.
+ * @throws EmpError non_finite_activation naming the weight, and the samples where their products are not finite, and what `openSession`, `planBatches` and `runBatch` throw
  */
 export async function repairByLeastSquares(context: RepairContext, edits: TensorEdits): Promise<RepairWork> {
-  const { scratchDirectory, runtime } = context;
+  const { runtime } = context;
   const dense = await readModel(context.dense);
   const pruned = await readModel(context.pruned);
   const { pairs, leftOut } = pairLayers(dense, pruned, context.keptUnits);
   if (pairs.length === 0) return { nRepaired: 0, leftOut };
-  await using solver = await RowSolver.open(scratchDirectory, runtime);
-  for (const level of repairOrder(pruned.model.graph, pairs, (pair) => nodesOfPlaces(pair.pruned))) {
-    for (const pass of passesOver(level)) {
-      const requests = pass.map(([pair]) => requestOf(pair));
-      const grams = await accumulateGrams(dense, pruned, requests, context);
-      for (const [i, sharing] of pass.entries()) {
-        for (const pair of sharing) await solveLayer(pair, grams[i], solver, context, edits);
+  const seen = await survey(
+    dense,
+    pairs.flatMap((pair) => pair.dense.places.map(({ input }) => input.value)),
+    context,
+  );
+  const levels = repairOrder(pruned.model.graph, pairs, (pair) => nodesOfPlaces(pair.pruned));
+  const stages = levels.flatMap((level) =>
+    splitPasses(sharingInputs(level), gramBytes, MAX_GRAM_BYTES).map((stage) =>
+      stage.map((sharing) => new SharedInputs(sharing, seen, context)),
+    ),
+  );
+  const parts = splitPasses(
+    stages,
+    (stage) => stage.reduce((sum, { outputBytes }) => sum + outputBytes, 0),
+    MAX_OUTPUT_BYTES,
+  );
+  const runContext = { ...context, batchSize: seen.batchSize };
+  const outputs = parts.map((part) =>
+    pairsOf(part.flat()).flatMap((pair) => pair.dense.places.flatMap(outputValues)),
+  );
+  const inputs = stages.map((stage) =>
+    pairsOf(stage).flatMap((pair) => pair.pruned.places.map(({ input }) => input.value)),
+  );
+  const denseRun = new StagedRun(dense, outputs, runContext);
+  const prunedRun = new StagedRun(pruned, inputs, runContext);
+  const totalBytes = stages.flat().reduce((sum, { pairs }) => sum + gramBytes(pairs), 0);
+  await using solver = await RowSolver.open(runtime);
+  await using multiplier = await RowMultiplier.open(runtime);
+  for (const part of parts) {
+    await SharedInputs.readOutputs(part.flat(), denseRun);
+    for (const stage of part) {
+      for (const [{ pairs }, grams] of await SharedInputs.addUp(stage, prunedRun, multiplier)) {
+        for (const [i, pair] of pairs.entries()) await solveLayer(pair, i, grams, solver, context, edits);
+        context.onSamples((context.samples.nSamples * gramBytes(pairs)) / totalBytes);
       }
     }
   }
@@ -76,104 +85,58 @@ export function planLeastSquares(
   weights: readonly string[],
 ): RepairPlan {
   const { found, leftOut } = findFittableLayers(model, inventory, weights);
-  const nPasses = repairOrder(model.graph, found, nodesOfPlaces).length;
-  return { nRepaired: found.length, leftOut, nPasses };
+  return { nRepaired: found.length, leftOut, nPasses: found.length > 0 ? PASSES : 0 };
 }
 
 async function readModel(stored: StoredModel): Promise<ReadModel> {
   return { ...stored, model: await readStoredGraph(stored) };
 }
 
-function pairLayers(
-  dense: ReadModel,
-  pruned: ReadModel,
-  keptUnits: RepairContext['keptUnits'],
-): { pairs: LayerPair[]; leftOut: LeftOut[] } {
-  const weights = [...keptUnits.keys()];
-  const { found, leftOut } = findFittableLayers(pruned.model, pruned.inventory, weights);
-  const denseLayers = describeLayers(dense.model, dense.inventory, weights);
-  const biases = pairBiases(dense, pruned, weights);
-  const pairs: LayerPair[] = [];
-  const unpaired: LeftOut[] = [];
-  for (const layer of found) {
-    const { weight: name, groups, places } = layer;
-    const counterpart = denseLayers.get(name);
-    const kept = keptUnits.get(name) ?? null;
-    if (typeof counterpart !== 'object' || counterpart.places.length !== places.length)
-      unpaired.push({ name, reason: 'has no counterpart in the dense model' });
-    else if (groups !== counterpart.groups || (groups > 1 && kept !== null))
-      unpaired.push({ name, reason: 'has groups of which parts are gone' });
-    else pairs.push({ dense: counterpart, pruned: layer, keptUnits: kept, biases: biases(name) });
-  }
-  return { pairs, leftOut: [...leftOut, ...unpaired] };
+function sharingInputs(level: readonly LayerPair[]): Iterable<LayerPair[]> {
+  const keyOf = ({ dense, pruned }: LayerPair) => {
+    const inputsOf = ({ groups, features, places }: FittableLayer) => [
+      groups,
+      features,
+      places.map(({ input }) => input),
+    ];
+    return JSON.stringify([inputsOf(dense), inputsOf(pruned)]);
+  };
+  return Map.groupBy(level, keyOf).values();
 }
 
-/** What the places of each layer add, by its weight. */
-function pairBiases(
-  dense: ReadModel,
-  pruned: ReadModel,
-  weights: readonly string[],
-): (weight: string) => (BiasPair | null)[] {
-  const [before, now] = [dense, pruned].map(({ model, inventory }) =>
-    placedBiases(model, inventory, weights),
-  );
-  return (weight) =>
-    (now.get(weight) ?? []).map((bias, place) => {
-      const former = before.get(weight)?.[place];
-      if (typeof bias !== 'object' || typeof former !== 'object') return null;
-      const isReadable =
-        isStoredAsFloats(former.tensor, dense.inventory) && isStoredAsFloats(bias.tensor, pruned.inventory);
-      if (!isReadable) return null;
-      const { node, factor } = bias;
-      const relative = factor / (node.op === 'Gemm' ? node.float('alpha', 1) : 1);
-      return { dense: former.tensor, pruned: bias.tensor, factor: relative };
-    });
+function gramBytes(sharing: readonly LayerPair[]): number {
+  const [{ groups, features }] = sharing.map(({ pruned }) => pruned);
+  const units = sharing.reduce((sum, { pruned }) => sum + pruned.units, 0);
+  return 8 * groups * features * (features + units);
 }
 
-function requestOf({ dense, pruned }: LayerPair): GramRequest {
-  const side = ({ features, places }: FittableLayer) => ({
-    features,
-    inputs: places.map(({ input }) => input),
-  });
-  return { weight: pruned.weight, groups: pruned.groups, dense: side(dense), pruned: side(pruned) };
-}
-
-/** Passes of layers that get the same inputs, which are added up once. */
-function passesOver(level: readonly LayerPair[]): LayerPair[][][] {
-  const sharing = Map.groupBy(level, (pair) => keyOf(requestOf(pair)));
-  const bytesOf = ([{ dense, pruned }]: readonly LayerPair[]) =>
-    8 * pruned.groups * pruned.features * (pruned.features + dense.features);
-  return splitPasses(sharing.values(), bytesOf, MAX_GRAM_BYTES);
-}
-
-function keyOf({ weight: _, ...inputs }: GramRequest): string {
-  return JSON.stringify(inputs, (_key, value) => (typeof value === 'bigint' ? String(value) : value));
+function pairsOf(shared: readonly SharedInputs[]): LayerPair[] {
+  return shared.flatMap(({ pairs }) => pairs);
 }
 
 async function solveLayer(
   pair: LayerPair,
+  index: number,
   grams: Grams,
   solver: RowSolver,
   context: RepairContext,
   edits: TensorEdits,
 ): Promise<void> {
-  const { dense, pruned, keptUnits } = pair;
+  const { pruned } = pair;
   const { weight, groups, units, features } = pruned;
-  const target = toMatrix(dense, await readNumbers(context.dense, weight));
   const matrix = toMatrix(pruned, await edits.read(weight));
   const offsets = await offsetsOf(pair, context, edits);
-  const damping = dampingOf(grams.gram, pruned);
+  const { gram, sums, products } = grams;
   const places = pruned.places.length;
-  const system = { groups, features, denseFeatures: dense.features, places, ...grams, damping };
-  const size = Math.max(1, Math.floor(MAX_ROW_ELEMENTS / (groups * Math.max(features, dense.features))));
+  const system = { groups, features, places, gram, sums, damping: dampingOf(gram, pruned) };
+  const size = Math.max(1, Math.floor(MAX_ROW_ELEMENTS / (groups * features)));
   for (let from = 0; from < units; from += size) {
     context.signal.throwIfAborted();
     const rows = Array.from({ length: Math.min(size, units - from) }, (_, i) => from + i);
-    const denseRows = rows.map((row) => keptUnits?.[row] ?? row);
     const solution = await solver.solve({
       ...system,
       rows: rows.length,
-      dense: rowsOf(target, denseRows, dense),
+      products: rowsOf(products[index], rows, pruned),
       offsets: rowsOf(offsets, rows, { groups, units, features: places }),
       start: rowsOf(matrix, rows, pruned),
     });

@@ -11,6 +11,8 @@ export interface PatchWindow {
   readonly autoPad: string;
 }
 
+const PADDING = -1n;
+
 /** Of one axis: positions of the window, and what is padded before. */
 interface AxisSteps {
   readonly count: number;
@@ -28,13 +30,17 @@ export function countPositions(window: PatchWindow, sizes: readonly number[]): n
  */
 export function drawPositions(total: number, count: number, seed: number): number[] {
   if (count >= total) return Array.from({ length: total }, (_, position) => position);
+  return Array.from(drawShares(count, seed), (share) => Math.floor(share * total));
+}
+
+/** `count` numbers of `[0, 1)`, ascending: one drawn of each of `count` stretches of equal length. The same `seed` gives the same ones. */
+export function drawShares(count: number, seed: number): Float64Array<ArrayBuffer> {
   const words = new RandomWords(seed);
-  const length = total / count;
-  return Array.from({ length: count }, (_, i) => Math.floor((i + 1 - words.nextShare()) * length));
+  return Float64Array.from({ length: count }, (_, i) => (i + 1 - words.nextShare()) / count);
 }
 
 /**
- * For each of the positions, and each place of the kernel, where that stands in the flattened spatial axes; behind their end for what is padded: `[positions, kernel places]`.
+ * For each of the positions, and each place of the kernel, where that stands in the flattened spatial axes; -1 for what is padded: `[positions, kernel places]`.
  */
 export function patchIndices(
   window: PatchWindow,
@@ -44,7 +50,6 @@ export function patchIndices(
   const { kernel, strides, dilations } = window;
   const places = elementCount(kernel);
   const steps = sizes.map((_, axis) => stepsOf(window, sizes, axis));
-  const padding = BigInt(elementCount(sizes));
   const indices = new BigInt64Array(positions.length * places);
   for (let at = 0; at < indices.length; at++) {
     let [position, place] = [positions[Math.floor(at / places)], at % places];
@@ -59,7 +64,7 @@ export function patchIndices(
       position = Math.floor(position / count);
       place = Math.floor(place / kernel[axis]);
     }
-    indices[at] = isInside ? BigInt(index) : padding;
+    indices[at] = isInside ? BigInt(index) : PADDING;
   }
   return indices;
 }

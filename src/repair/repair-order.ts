@@ -1,5 +1,5 @@
 import type { OnnxGraph, OnnxNode, OnnxValue } from '../graph/onnx-model.ts';
-import { valuesRead } from '../graph/reads.ts';
+import { ownValuesRead } from '../graph/reads.ts';
 
 /** Nodes that items share may carry levels on to each other for ever, where they cross; those of real models are done in a few sweeps. */
 const MAX_SWEEPS = 64;
@@ -18,7 +18,7 @@ export function repairOrder<T>(
 ): T[][] {
   const owners = new Map(items.flatMap((item, owner) => nodesOf(item).map((node) => [node, owner])));
   const levels = items.map(() => 0);
-  const reads = graph.nodes.map((node) => ({ node, values: readsOf(node, graph) }));
+  const reads = graph.nodes.map((node) => ({ node, values: ownValuesRead(node) }));
   // One sweep does for items of one node; several nodes of one item carry its level on to each other.
   for (let sweep = 0; sweep <= Math.min(levels.length, MAX_SWEEPS); sweep++) {
     let isSettled = true;
@@ -57,7 +57,7 @@ export function findFollowing<T extends ReadonlySet<OnnxNode>>(graph: OnnxGraph,
   const asked = sets.filter(({ size }) => size > 1);
   const found = new Set<T>();
   if (asked.length === 0) return found;
-  const reads = graph.nodes.map((node) => ({ node, values: readsOf(node, graph) }));
+  const reads = graph.nodes.map((node) => ({ node, values: ownValuesRead(node) }));
   for (let from = 0; from < asked.length; from += SETS_AT_ONCE) {
     const own = asked.slice(from, from + SETS_AT_ONCE);
     const bitsOf = new Map<OnnxNode, number>();
@@ -76,9 +76,4 @@ export function findFollowing<T extends ReadonlySet<OnnxNode>>(graph: OnnxGraph,
     for (const [bit, nodes] of own.entries()) if (following & (1 << bit)) found.add(nodes);
   }
   return found;
-}
-
-/** The values of `graph` that a node of it reads, in its bodies too. */
-function readsOf(node: OnnxNode, graph: OnnxGraph): OnnxValue[] {
-  return valuesRead(node).filter((value) => value.graph === graph);
 }

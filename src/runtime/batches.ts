@@ -88,7 +88,7 @@ export function repeatSample({ start, feeds, labels }: Batch, count: number, sam
 }
 
 /** What errors call the samples of a batch, counted from 0. */
-export function nameSamples({ start, count }: Batch): string {
+export function nameSamples({ start, count }: Pick<Batch, 'start' | 'count'>): string {
   return count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
 }
 

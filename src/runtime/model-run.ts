@@ -8,6 +8,6 @@ export interface ModelRun {
   readonly scratchDirectory: string;
   readonly runtime: RuntimeSettings;
   readonly signal: AbortSignal;
-  /** Called after every batch with the number of its samples; where there are several passes over the samples, in each of them. */
+  /** Called after every batch with the number of its samples; where there are several passes over the samples, in each of them. Of what takes part of a pass, or as long, with part of the number. */
   onSamples(count: number): void;
 }

@@ -80,7 +80,7 @@ describe('least_squares', () => {
     const pair = await modelPair(t, twoLayers, { w1: null, w2: null }, { initializers: prunedTensors });
     const work = await repairByLeastSquares(pair, pair.edits);
     assert.deepEqual(work, { nRepaired: 2, leftOut: [] });
-    assert.ok(Math.abs(pair.passes.count - 2) < 1e-9, `${pair.passes.count} passes`);
+    assert.ok(Math.abs(pair.passes.count - 3) < 1e-9, `${pair.passes.count} passes`);
     const first = solveAll(inputs, inputs, rowsOf(w1, 6), rowsOf(thinned(w1), 6));
     assertNear(await repaired(pair, 'w1'), first.flat(), TOLERANCE);
 
@@ -127,6 +127,24 @@ describe('least_squares', () => {
     );
     assertNear(await repaired(pair, 'w'), expected.flat(), TOLERANCE);
     assert.deepEqual(await repaired(pair, 'b'), shifted);
+  });
+
+  test('fits the product alone of a Gemm that scales it and adds to it', async (t) => {
+    const weights = gaussians(6 * 5, 15);
+    const gemm: SmallModel = {
+      xShape: [N, 6],
+      x,
+      nodes: [node('Gemm', ['x', 'w', 'b'], ['y'], { alpha: { float: 0.5 }, beta: { float: 3 } })],
+      initializers: [tensor('w', [6, 5], weights), tensor('b', [N, 1], gaussians(N, 16))],
+      outputs: [['y', [N, 5]]],
+    };
+    const initializers = withTensors(gemm.initializers ?? [], tensor('w', [6, 5], thinned(weights)));
+    const whole = { ...gemm, batch: N };
+    const pair = await modelPair(t, whole, { w: null }, { initializers });
+    await repairByLeastSquares(pair, pair.edits);
+    const sides = [weights, thinned(weights)].map((side) => rowsOf(transposed(side, [6, 5]), 6));
+    const expected = solveAll(inputs, inputs, sides[0], sides[1]);
+    assertNear(await repaired(pair, 'w'), transposed(expected.flat(), [5, 6]), TOLERANCE);
   });
 
   test('fits what is left of a layer that has lost units and inputs', async (t) => {

@@ -5,7 +5,7 @@ import { drawPositions } from '../../src/repair/patch-positions.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import { RUNTIME } from '../criteria/run-criterion.ts';
 import { node, tensor } from '../models/build-model.ts';
-import { type ModelPair, modelPair, repaired } from '../models/model-pair.ts';
+import { assertNear, type ModelPair, modelPair, repaired } from '../models/model-pair.ts';
 import { gaussians, type SmallModel } from '../models/small-model.ts';
 
 test('positions are spread evenly, differ by seed and are the same for one seed', () => {
@@ -79,4 +79,33 @@ describe('least_squares on few of many positions', () => {
     assert.deepEqual(found[0], found[1]);
     assert.notDeepEqual(found[0], await repaired(whole, 'k2'));
   });
+});
+
+test('least_squares on some of many tokens fits like all of them', async (t) => {
+  const [n, tokens, width, units] = [20, 600, 6, 4];
+  const [common, own] = [gaussians(n * tokens, 4), gaussians(n * tokens * width, 5)];
+  const x = own.map((value, i) => 0.5 * value + common[Math.floor(i / width)]);
+  const w = gaussians(width * units, 6);
+  const dense: SmallModel = {
+    xShape: [n, tokens, width],
+    x,
+    nodes: [node('MatMul', ['x', 'w'], ['y'])],
+    initializers: [tensor('w', [width, units], w)],
+    outputs: ['y'],
+  };
+  const initializers = [
+    tensor(
+      'w',
+      [width, units],
+      w.map((value, i) => (i % 3 === 1 ? 0 : value)),
+    ),
+  ];
+  const weightsBy = async (rowsPerFeature: object) => {
+    const pair = await modelPair(t, dense, { w: null }, { initializers });
+    await repairByLeastSquares({ ...pair, ...rowsPerFeature }, pair.edits);
+    return await repaired(pair, 'w');
+  };
+  const [few, all] = [await weightsBy({}), await weightsBy({ rowsPerFeature: Number.POSITIVE_INFINITY })];
+  assertNear(few, all, 0.02);
+  assert.notDeepEqual(few, all);
 });

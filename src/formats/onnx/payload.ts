@@ -1,5 +1,5 @@
-import { clearField } from '@bufbuild/protobuf';
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { clearField, isFieldSet } from '@bufbuild/protobuf';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { type TensorProto, TensorProtoSchema } from './onnx-schema.ts';
 
 const { rawData, floatData, doubleData, int32Data, int64Data, uint64Data, stringData } =
@@ -47,6 +47,32 @@ export function encodeNote(runs: readonly PayloadRun[]): Uint8Array {
 
 /** Where the numbers of a skeleton's tensor are. */
 export function payloadOf(tensor: TensorProto): Payload {
+  const runs = notedRuns(tensor);
+  const raw = rawData.number;
+  const lastRaw = runs.findLastIndex((run) => run.field === raw);
+  return {
+    runs: runs.filter((run, index) => run.field !== raw || index === lastRaw),
+    complete: runs.every((run) => run.field !== WHOLE_FIELDS),
+  };
+}
+
+/** Whether a tensor holds numbers that no file is noted for: it was made, or loaded, since the skeleton was read. */
+export function isMade(tensor: TensorProto): boolean {
+  return notedRuns(tensor).length === 0 && FIELDS.some((field) => isFieldSet(tensor, field));
+}
+
+/** Leaves out of a skeleton's tensor what it holds of its numbers, which may be others in the file by now. */
+export function leaveOutPayload(tensor: TensorProto): void {
+  const runs = notedRuns(tensor);
+  if (runs.length === 0) return;
+  clearPayload(tensor);
+  forgetPayload(tensor);
+  const note = encodeNote(runs.map((run) => ({ ...run, inline: false })));
+  const data = new BinaryWriter().bytes(note).finish();
+  tensor.$unknown?.push({ no: NOTE_FIELD, wireType: WireType.LengthDelimited, data });
+}
+
+function notedRuns(tensor: TensorProto): PayloadRun[] {
   const runs: PayloadRun[] = [];
   for (const { no, data } of tensor.$unknown ?? []) {
     if (no !== NOTE_FIELD) continue;
@@ -59,12 +85,7 @@ export function payloadOf(tensor: TensorProto): Payload {
       runs.push({ field, inline, offset, byteLength: Number(reader.uint64()) });
     }
   }
-  const raw = rawData.number;
-  const lastRaw = runs.findLastIndex((run) => run.field === raw);
-  return {
-    runs: runs.filter((run, index) => run.field !== raw || index === lastRaw),
-    complete: runs.every((run) => run.field !== WHOLE_FIELDS),
-  };
+  return runs;
 }
 
 /** Removes whatever holds numbers; an empty `raw_data` would hold some. */

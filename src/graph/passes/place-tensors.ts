@@ -17,7 +17,7 @@ import {
   TensorProto_DataLocation,
   TensorProto_DataType,
 } from '../../formats/onnx/onnx-schema.ts';
-import { forgetPayload } from '../../formats/onnx/payload.ts';
+import { forgetPayload, isMade } from '../../formats/onnx/payload.ts';
 import { createTensorData, dtypeOf, labelOf, parseShape } from '../../formats/onnx/tensor-data.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { heldTensors } from '../proto-walk.ts';
@@ -44,12 +44,14 @@ export interface TensorPlaces {
   readonly files: ModelFiles;
   /** Where the model will be written; must exist. */
   readonly directory: string;
+  /** What becomes of other floats. */
+  readonly floats: 'float32' | 'as stored';
   readonly signal: AbortSignal;
 }
 
 /**
- * Gives the tensors of a skeleton their numbers back: by reference to files, or as float32. Requires a model as it was read from `files`, none of its tensors placed. Ensures that no
- * stored floats but float32 are left, that numbers of tensors up to a kilobyte are at hand, and that all others are where onnxruntime finds them from `directory`.
+ * Gives the tensors of a skeleton their numbers back: by reference to files, or as float32. Requires a model as it was read from `files`, none of its tensors placed; those that were made since are left as they are. Ensures that no
+ * stored floats but float32 are left where that is asked for, that numbers of tensors up to a kilobyte are at hand, and that all others are where onnxruntime finds them from `directory`.
  * @throws EmpError malformed_onnx, missing_file, unsupported_model
  */
 export async function placeTensors(model: ModelProto, places: TensorPlaces): Promise<void> {
@@ -62,6 +64,7 @@ export async function placeTensors(model: ModelProto, places: TensorPlaces): Pro
 class TensorPlacer implements AsyncDisposable {
   readonly #model: StoredModel;
   readonly #directory: string;
+  readonly #isWidening: boolean;
   readonly #signal: AbortSignal;
   readonly #home: TensorHome;
   readonly #linked = new Set<string>();
@@ -69,22 +72,23 @@ class TensorPlacer implements AsyncDisposable {
   #copies: FileHandle | null = null;
   #copiedBytes = 0;
 
-  constructor({ model, files, directory, signal }: TensorPlaces) {
+  constructor({ model, files, directory, floats, signal }: TensorPlaces) {
     this.#model = model;
     this.#directory = directory;
+    this.#isWidening = floats === 'float32';
     this.#signal = signal;
     this.#home = homeOf(files);
   }
 
   /** Changes `tensor`. Throws `malformed_onnx`, `missing_file`, `unsupported_model`. */
   async place(tensor: TensorProto, placement: Placement): Promise<void> {
-    if (this.#placed.has(tensor)) return;
+    if (this.#placed.has(tensor) || isMade(tensor)) return;
     this.#placed.add(tensor);
     const name = labelOf(tensor);
     const shape = parseShape(tensor.dims, name);
     const data = createTensorData(tensor, name, shape, this.#home);
     const dtype = dtypeOf(tensor);
-    const widened = isFloatDtype(dtype) && dtype !== 'float32' ? dtype : null;
+    const widened = this.#isWidening && isFloatDtype(dtype) && dtype !== 'float32' ? dtype : null;
     const count = elementCount(shape);
     const byteLength = widened ? 4 * count : (data?.runs ?? []).reduce((sum, run) => sum + run.byteLength, 0);
     const isInline = byteLength <= MAX_SMALL_BYTES || placement === 'inline';
@@ -193,7 +197,7 @@ function narrow(numbers: Float64Array): Float32Array<ArrayBuffer> {
 }
 
 function unplaceable(name: string, reason: string): EmpError {
-  return new EmpError('unsupported_model', `tensor ${name} cannot be prepared for gradients: ${reason}`, [
+  return new EmpError('unsupported_model', `tensor ${name} cannot be placed: ${reason}`, [
     { path: name, message: reason },
   ]);
 }

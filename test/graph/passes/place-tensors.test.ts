@@ -8,7 +8,8 @@ import { readStoredModel } from '../../../src/graph/inventory.ts';
 import { readOnnxModel } from '../../../src/graph/onnx-inventory.ts';
 import { placeTensors } from '../../../src/graph/passes/place-tensors.ts';
 import { testFolder } from '../../criteria/run-criterion.ts';
-import { encode, floats, graph, model, node } from '../../models/build-model.ts';
+import { encode, floats, graph, model, node, tensor } from '../../models/build-model.ts';
+import { moveOut } from '../../models/runtime-model.ts';
 import { numbersIn } from './pass-check.ts';
 
 async function place(t: TestContext, proto: ModelProto) {
@@ -18,11 +19,48 @@ async function place(t: TestContext, proto: ModelProto) {
   await using opened = new AsyncDisposableStack();
   const files = await openFiles(stored, ['model.onnx'], opened);
   const { proto: placed } = await readOnnxModel(files);
-  await placeTensors(placed, { model, files, directory, signal: new AbortController().signal });
+  await placeTensors(placed, {
+    model,
+    files,
+    directory,
+    floats: 'float32',
+    signal: new AbortController().signal,
+  });
   return { placed, directory };
 }
 
 describe('placeTensors', () => {
+  test('keeps dtypes where it is asked to, and leaves what was made since the model was read', async (t) => {
+    const [stored, directory] = [await testFolder(t), await testFolder(t)];
+    const half = tensor(
+      'half',
+      [20, 30],
+      Float16Array.from({ length: 600 }, (_, i) => i / 8),
+    );
+    const outside = floats('outside', [20, 30]);
+    const proto = model({
+      nodes: [node('MatMul', ['x', 'outside'], ['m']), node('MatMul', ['x', 'half'], ['y'])],
+      initializers: [outside, half],
+      outputs: ['m', 'y'],
+    });
+    await writeFile(join(stored, 'weights.bin'), moveOut(proto, 'weights.bin'));
+    await writeFile(join(stored, 'model.onnx'), encode(proto));
+    const inventory = await readStoredModel(stored, ['model.onnx', 'weights.bin']);
+    await using opened = new AsyncDisposableStack();
+    const files = await openFiles(stored, ['model.onnx', 'weights.bin'], opened);
+    const { proto: placed } = await readOnnxModel(files);
+    placed.graph?.initializer.push(floats('made', []));
+    const { signal } = new AbortController();
+    await placeTensors(placed, { model: inventory, files, directory, floats: 'as stored', signal });
+    const [moved, kept, made] = placed.graph?.initializer ?? [];
+    assert.equal(kept.dataType, TensorProto_DataType.FLOAT16);
+    assert.deepEqual(
+      [moved, kept].map(({ externalData }) => externalData.find(({ key }) => key === 'location')?.value),
+      ['source/weights.bin', 'source/model.onnx'],
+    );
+    assert.deepEqual(numbersIn(made), numbersIn(floats('', [])));
+  });
+
   test('links large tensors of the main graph, copies those of branches, keeps small ones', async (t) => {
     const branch = graph({
       nodes: [node('MatMul', ['x', 'inner'], ['r'])],
