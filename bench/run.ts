@@ -1,4 +1,4 @@
-/** `npm run bench [-- core|http|crowd|pipeline|evaluation|gradients|structures|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|crowd|pipeline|evaluation|gradients|structures|repair|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
 import { benchCrowd } from './crowd.ts';
@@ -8,6 +8,7 @@ import { benchHttp } from './http.ts';
 import { benchLists } from './lists.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
+import { benchRepair } from './repair.ts';
 import { benchService } from './service.ts';
 import { benchStructures } from './structures.ts';
 
@@ -23,6 +24,7 @@ const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string
   evaluation: { title: 'Evaluation: what a sweep costs', bench: benchEvaluation },
   gradients: { title: 'Gradients: against autograd', bench: benchGradients },
   structures: { title: 'Structures: a GPT-like model', bench: benchStructures },
+  repair: { title: 'Repair: a detector', bench: benchRepair },
   service: { title: 'Service: a gigabyte', bench: benchService },
   lists: { title: 'Lists: 25,000 jobs', bench: benchLists },
 };
