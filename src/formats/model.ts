@@ -117,12 +117,14 @@ export function weightCount(tensor: Pick<ModelTensor, 'shape' | 'quantization'>)
 
 /** Integers that a checkpoint packs weights into, whose scales nothing but its own loader knows. */
 const PACKED_NAME = /weight|packed|blocks/i;
+const ZERO_POINT_NAME = /zero|zp$/i;
 const PACKED_DTYPE = /^u?int(2|4|8|16|32)$/;
 
 /** Whether a tensor counts among a model's parameters: floats, and what stands for them. */
 export function isParameter({ name, shape, dtype, role, quantization }: ModelTensor): boolean {
   if (/^b?float/.test(dtype) || role === 'weight' || quantization !== undefined) return true;
-  return PACKED_DTYPE.test(dtype) && PACKED_NAME.test(name) && shape.filter((size) => size > 1).length >= 2;
+  const isPacked = PACKED_NAME.test(name) && !ZERO_POINT_NAME.test(name);
+  return isPacked && PACKED_DTYPE.test(dtype) && shape.filter((size) => size > 1).length >= 2;
 }
 
 /** How many parameters tensors hold together; of packed ones whose format is not known, how many numbers. */

@@ -5,15 +5,24 @@ import type { Report } from '../report/report.ts';
 const MAX_LISTED = 20;
 
 /**
- * What of a model's parameters a job does not reach: tables of embeddings, formats that it cannot score, layers that it does not find. Vectors, such as biases and norms, are not meant.
+ * What of a model's parameters a job does not reach: tables of embeddings, formats that it cannot score, layers that it does not find. Vectors, such as biases and norms, are not meant,
+ * nor scales and zero points of other tensors' numbers.
  * @param isReached whether a tensor is scored, loses something with what is scored, or was left out by the recipe's own words
  */
 export function untouchedOf(
   tensors: readonly ModelTensor[],
   isReached: (tensor: ModelTensor) => boolean,
 ): Report['untouched'] {
+  const quantizing = new Set(
+    tensors.flatMap(({ quantization }) => [quantization?.scale, quantization?.zeroPoint].map(placeOf)),
+  );
   const left = tensors.filter(
-    (tensor) => isParameter(tensor) && isMatrix(tensor) && weightCount(tensor) > 0 && !isReached(tensor),
+    (tensor) =>
+      isParameter(tensor) &&
+      isMatrix(tensor) &&
+      weightCount(tensor) > 0 &&
+      !quantizing.has(placeOf(tensor)) &&
+      !isReached(tensor),
   );
   const n = parameterCount(left);
   const listed = left
@@ -25,6 +34,12 @@ export function untouchedOf(
     n_tensors: left.length,
     tensors: listed.slice(0, MAX_LISTED),
   };
+}
+
+/** Where a tensor's numbers begin; of one without any nothing that equals another. */
+function placeOf(stored: Pick<ModelTensor, 'data'> | null | undefined): unknown {
+  const run = stored?.data?.runs[0];
+  return run === undefined ? stored : `${run.offset} ${run.file}`;
 }
 
 function isMatrix(tensor: ModelTensor): boolean {

@@ -1,3 +1,4 @@
+import type { KeptPositions } from '../formats/gather.ts';
 import { elementCount, type ModelInventory, type ModelTensor } from '../formats/model.ts';
 import { FreeNames } from '../graph/free-names.ts';
 import type { StoredTensor } from '../graph/weights/constants.ts';
@@ -165,16 +166,18 @@ export function placesOf(
   return [...found.values()];
 }
 
-/** The axis of a stored tensor that counts the output units of its layer; null where they lie along none alone. */
-export function unitAxis(tensor: ModelTensor | undefined): number | null {
-  if (!tensor?.rows || tensor.role !== 'weight') return null;
-  const { outer, reduced, units } = tensor.rows;
-  let before = 1;
-  for (const [axis, size] of tensor.shape.entries()) {
-    if (before === outer * reduced && size === units) return axis;
-    before *= size;
+/** The output units of a weight's layer that are left of a stored weight; null where all are, undefined where they lie along no whole axes. */
+export function keptUnits(tensor: ModelTensor, kept: KeptPositions): readonly number[] | null | undefined {
+  const axes = [...unitAxes(tensor)];
+  if (axes.length === 0) return undefined;
+  if (axes.every((axis) => kept[axis] === null)) return null;
+  let units = [0];
+  for (const axis of axes) {
+    const size = tensor.shape[axis];
+    const positions = kept[axis] ?? [...Array(size).keys()];
+    units = units.flatMap((unit) => positions.map((position) => unit * size + position));
   }
-  return null;
+  return units;
 }
 
 /** Axes of a weight along which output units of its layer lie: one, or several such as the directions and gates of an LSTM. */

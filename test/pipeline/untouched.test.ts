@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createSafetensorsLayout } from '../../src/formats/safetensors/write.ts';
-import { encode, node } from '../models/build-model.ts';
+import { encode, inventoryOf, node } from '../models/build-model.ts';
+import { matMulNBits } from '../models/quantized-models.ts';
 import { drawNumbers, FORMATS, quantizedTensor } from '../models/quantized-numbers.ts';
 import { writeSmallModel } from '../models/small-safetensors.ts';
 import { build, type Parts } from '../models/traced-model.ts';
@@ -65,6 +66,24 @@ test('vectors are not meant', async (t) => {
     initializers: [WEIGHTS, random('b', [10])],
   };
   assert.equal((await reportOf(t, bias)).untouched.n, 0);
+});
+
+test('scales and zero points of blocks are not meant, and zero points are no parameters', async (t) => {
+  const [inputs, hidden, units, block] = [4, 64, 10, 16];
+  // Stored as down.weight_scale and down.weight_zero.
+  const { nodes, initializers } = matMulNBits(4, block, true, false).layer('down.weight', 'h', 'y', [
+    hidden,
+    units,
+  ]);
+  const parts = {
+    nodes: [...LAYER, ...nodes],
+    initializers: [random('w', [inputs, hidden]), ...initializers],
+  };
+  const { untouched, total } = await reportOf(t, parts);
+  assert.deepEqual(untouched, { n: 0, share: 0, n_tensors: 0, tensors: [] });
+  assert.equal(total.n, inputs * hidden + hidden * units);
+  const { nParameters } = await inventoryOf(encode(build(parts)));
+  assert.equal(nParameters, total.n + (units * hidden) / block);
 });
 
 test('of structures what lies in none that can be removed is out of reach', async (t) => {

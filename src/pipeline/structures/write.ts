@@ -5,7 +5,7 @@ import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { readStoredModel } from '../../graph/inventory.ts';
 import type { EditedInputs } from '../../graph/passes/join-constants.ts';
-import { unitAxis } from '../../structure/families.ts';
+import { keptUnits } from '../../structure/families.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
 import type { PrunedModel } from '../scored.ts';
@@ -27,12 +27,13 @@ export async function removeStructures(
     return { model: await copyModel(dense, directory), sparsity, keptUnits: new Map() };
   const { files, kept } = await model.write(new Set(removed), directory, signal, isEdited);
   const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
-  const keptUnits = [...kept].flatMap(([name, positions]): [string, readonly number[] | null][] => {
-    const axis = unitAxis(tensors.get(name));
-    return axis === null ? [] : [[name, positions[axis]]];
+  const units = [...kept].flatMap(([name, positions]): [string, readonly number[] | null][] => {
+    const tensor = tensors.get(name);
+    const left = tensor && keptUnits(tensor, positions);
+    return left === undefined ? [] : [[name, left]];
   });
   const pruned = await readStoredModel(directory, files);
-  return { model: pruned, sparsity, keptUnits: new Map(keptUnits) };
+  return { model: pruned, sparsity, keptUnits: new Map(units) };
 }
 
 async function copyModel({ directory, inventory }: StoredModel, target: string): Promise<StoredModel> {
