@@ -86,6 +86,48 @@ export const SMALL_MODELS: readonly SmallModel[] = [
     }),
   },
   {
+    name: 'units of a graph network, which a product of two activations averages over nodes, are channels',
+    families: ['channel 6'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: build({
+      inputs: [
+        ['x', ['batch', 5, 4]],
+        ['shares', ['batch', 5, 5]],
+      ],
+      nodes: [
+        node('MatMul', ['x', 'w'], ['h']),
+        node('MatMul', ['shares', 'h'], ['mean']),
+        node('Relu', ['mean'], ['r']),
+        node('MatMul', ['r', 'v'], ['y']),
+      ],
+      initializers: [random('w', [4, 6]), random('v', [6, 3])],
+    }),
+  },
+  {
+    name: 'heads of attention that is written in letters',
+    families: ['head 3', 'head_width 4', 'head_width 6'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: build({
+      inputs: [['x', ['batch', 5, 8]]],
+      nodes: [
+        ...['q', 'k', 'v'].flatMap((part) => [
+          node('MatMul', ['x', `w${part}`], [`${part}_flat`]),
+          node('Reshape', [`${part}_flat`, part === 'v' ? 'value_shape' : 'shape'], [part]),
+        ]),
+        node('Einsum', ['q', 'k'], ['scores'], { equation: 'bqhw,bkhw->bhqk' }),
+        node('Softmax', ['scores'], ['shares'], { axis: -1 }),
+        node('Einsum', ['shares', 'v'], ['o'], { equation: 'bhqk,bkhw->bqhw' }),
+        node('Reshape', ['o', 'whole'], ['joined']),
+        node('MatMul', ['joined', 'wo'], ['y']),
+      ],
+      initializers: [
+        ...[random('wq', [8, 12]), random('wk', [8, 12]), random('wv', [8, 18]), random('wo', [18, 3])],
+        ...[integers('shape', [0, 0, 3, 4]), integers('value_shape', [0, 0, 3, 6])],
+        integers('whole', [0, 0, -1]),
+      ],
+    }),
+  },
+  {
     name: 'halves that gate each other go in pairs, through an old Split',
     families: ['channel 6'],
     frozen: [OUTPUT, `MatMul: ${INPUT}`],

@@ -1,6 +1,6 @@
 import { parseEinsum } from '../../graph/einsum-equation.ts';
 import type { LaneAxis } from '../lanes.ts';
-import type { StructureRule, StructureRules } from '../structure-rule.ts';
+import type { AnalysedNode, StructureRule, StructureRules } from '../structure-rule.ts';
 
 /** Where an axis with a letter is. */
 interface LetterPlace {
@@ -27,8 +27,23 @@ const einsum: StructureRule = (at) => {
     const [first] = wide;
     if (first && !output.includes(letter)) at.contract(first.input, first.axis);
   }
+  if (terms.length === 2 && [0, 1].every((input) => at.facts.isActivation(at.inputName(input))))
+    tagHeads(at, terms, output, axes);
   return [output.map((letter) => axes.get(letter) ?? null)];
 };
+
+/** Of a product of two activations, heads are what both have and the output too, and their width what is summed over or stands in the second alone. */
+function tagHeads(
+  at: AnalysedNode,
+  [first, second]: readonly (readonly string[])[],
+  output: readonly string[],
+  axes: ReadonlyMap<string, LaneAxis>,
+): void {
+  const isHead = (letter: string) => first.includes(letter) && output.includes(letter);
+  const axisOf = (letter: string) => axes.get(letter) ?? null;
+  if (!second.some((letter) => isHead(letter) && axisOf(letter) !== null)) return;
+  for (const letter of second) at.tag(axisOf(letter), isHead(letter) ? 'head' : 'head_width');
+}
 
 /** Of a term for a value of `rank` axes. Those of an ellipsis are numbered from its end. */
 function lettersOf(term: string, rank: number): string[] {

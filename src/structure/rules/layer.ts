@@ -90,7 +90,9 @@ export function productOf(at: AnalysedNode, orders: readonly (readonly number[])
   const columns = rankB > 1 ? [b.axes[rankB - 1]] : [];
   if (at.facts.isActivation(at.inputName(0)) && at.facts.isActivation(at.inputName(1))) {
     for (const axis of batch) at.tag(axis, 'head');
-    for (const axis of [summedA, ...columns]) at.tag(axis, 'head_width');
+    // Without heads the last axis is the units of a layer, such as a graph network's, which averages over nodes.
+    const isInHeads = batch.some((axis) => axis !== null);
+    for (const axis of [summedA, ...(isInHeads ? columns : [])]) at.tag(axis, 'head_width');
   }
   return [[...batch, ...rows, ...columns]];
 }
