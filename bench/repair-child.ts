@@ -8,7 +8,7 @@ import { repairByLeastSquares } from '../src/repair/least-squares.ts';
 import { TensorEdits } from '../src/repair/tensor-edits.ts';
 import { readBatches } from '../src/runtime/batches.ts';
 import { openSession } from '../src/runtime/session.ts';
-import { unitAxis } from '../src/structure/families.ts';
+import { keptUnits as unitsLeft } from '../src/structure/families.ts';
 import { StructuredModel } from '../src/structure/structured-model.ts';
 import { writeArray } from '../test/runtime/samples.ts';
 import { writeDetector } from './detector.ts';
@@ -60,8 +60,9 @@ async function takeChannels() {
   const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const keptUnits = new Map(
     [...kept].flatMap(([name, positions]) => {
-      const axis = unitAxis(tensors.get(name));
-      return axis === null ? [] : [[name, positions[axis]] as const];
+      const tensor = tensors.get(name);
+      const left = tensor && unitsLeft(tensor, positions);
+      return left === undefined ? [] : [[name, left] as const];
     }),
   );
   return { pruned: await readStoredModel(at('pruned'), files), keptUnits };
