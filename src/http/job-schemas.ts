@@ -76,7 +76,7 @@ export const jobSchema = z
     eta: time
       .nullable()
       .describe(
-        'When it may have ended: an estimate by what the last jobs of its lane took, however much they differ. Null where there is nothing to go by.',
+        'When it may have ended: of a running job an estimate by how far it has come, at first and of a waiting one by what the last jobs of its lane took, however much they differ. Null where there is nothing to go by.',
       ),
     created_at: time,
     started_at: time.nullable(),

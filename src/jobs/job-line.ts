@@ -4,6 +4,7 @@ import type { BulkMessage, JobQueue } from './backends/backend.ts';
 import { type JobRecord, startOf } from './job.ts';
 import { messagePriority, NO_PROSPECT, type Prospect } from './job-lanes.ts';
 import type { LaneOutlook } from './lane-outlook.ts';
+import { progressOf } from './progress-events.ts';
 
 /** Of every job that the queue knows, whatever its state; `failed` are those whose result is being written. */
 const KNOWN = ['waiting', 'active', 'delayed', 'prioritized', 'failed'] as const;
@@ -134,7 +135,8 @@ export class JobLine {
       const isRunning = running.has(record.id) || finishedOn !== undefined;
       const started_at = isRunning && processedOn ? startOf(record, processedOn) : null;
       let prospect = NO_PROSPECT;
-      if (started_at !== null) prospect = await this.#outlook.ofRunning(started_at);
+      if (started_at !== null)
+        prospect = await this.#outlook.ofRunning(started_at, progressOf(job).at(-1)?.percent ?? 0);
       else if (!isRunning && !pausing.has(record.id)) prospect = await this.#outlook.ofWaiting(record);
       return { ...prospect, isRunning, started_at, progress };
     };

@@ -9,6 +9,9 @@ const FRESH_MS = 1000;
 /** So many jobs that ended last say how long one takes. */
 const REMEMBERED = 20;
 
+/** Of a job's progress: less says little of how long the rest takes. */
+const TELLING_PERCENT = 5;
+
 interface Sight {
   readonly positions: ReadonlyMap<string, number>;
   readonly running: number;
@@ -44,12 +47,18 @@ export class LaneOutlook {
     return { position, eta: new Date(Date.now() + untilStartMs + meanMs).toISOString() };
   }
 
-  /** Of a job that runs. Rejects where the queue does. */
-  async ofRunning(startedAt: string): Promise<Prospect> {
+  /**
+   * Of a job that runs: by how far it has come, before that says anything by what others took. Rejects where the queue does.
+   * @param percent of its progress
+   */
+  async ofRunning(startedAt: string, percent: number): Promise<Prospect> {
+    const [now, start] = [Date.now(), Date.parse(startedAt)];
+    const projected = projectedEnd(start, now, percent);
+    if (projected !== null) return ending(projected);
     const { meanMs } = await this.#see();
-    const end = meanMs === null ? 0 : Date.parse(startedAt) + meanMs;
+    const end = meanMs === null ? 0 : start + meanMs;
     // One that takes longer than others has nothing to go by.
-    return end > Date.now() ? { position: null, eta: new Date(end).toISOString() } : NO_PROSPECT;
+    return end > now ? ending(end) : NO_PROSPECT;
   }
 
   /** Of a job that has come since one looked: the last of its priority, or nearly so. */
@@ -95,4 +104,13 @@ export class LaneOutlook {
     const known = [...this.#took.values()].filter((ms) => ms !== undefined);
     return known.length > 0 ? known.reduce((sum, ms) => sum + ms) / known.length : null;
   }
+}
+
+/** When a job ends that began at `start` and has come to `percent`, in milliseconds; null where that is too little to tell. */
+export function projectedEnd(start: number, now: number, percent: number): number | null {
+  return percent < TELLING_PERCENT ? null : now + ((now - start) * (100 - percent)) / percent;
+}
+
+function ending(end: number): Prospect {
+  return { position: null, eta: new Date(end).toISOString() };
 }

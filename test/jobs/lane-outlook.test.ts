@@ -5,10 +5,18 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { projectedEnd } from '../../src/jobs/lane-outlook.ts';
 import { startRedis } from '../services/redis.ts';
 import { openSite, request } from './site.ts';
 
 const WAITING = 300;
+
+test('a running job ends when the rest of it has gone as fast as what is done, once that is enough to tell', () => {
+  assert.equal(projectedEnd(1000, 61_000, 25), 61_000 + 180_000);
+  assert.equal(projectedEnd(1000, 61_000, 99) ?? 0, 61_000 + 60_000 / 99);
+  assert.equal(projectedEnd(1000, 61_000, 0), null);
+  assert.equal(projectedEnd(1000, 61_000, 4), null);
+});
 
 test('however many jobs wait, one costs what it costs, and a page reads their order once', async (context) => {
   const redis = await startRedis();
