@@ -88,7 +88,7 @@ export class RowSolver implements AsyncDisposable {
     for (let round = 0; round < ROUNDS; round++) {
       const feeds = new Map(Object.entries({ ...equations, weights: float64(weights, shape) }));
       const remainder = (await this.#remainder.run(feeds, ['remainder'])).get('remainder');
-      const residual = timesRoots(float64Of(remainder), roots, system);
+      const residual = timesRoots(present(remainder).data as Float64Array, roots, system);
       const largest = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       if (!(largest > 0)) break;
       const { step, gain } = await this.#lower(
@@ -238,11 +238,6 @@ function float32(data: Float32Array, shape: readonly number[]): Fetched {
 function float32Of(fetched: Fetched | undefined): Float32Array {
   if (fetched?.data instanceof Float32Array) return fetched.data;
   throw new TypeError('steps are float32');
-}
-
-function float64Of(fetched: Fetched | undefined): Float64Array {
-  if (fetched?.data instanceof Float64Array) return fetched.data;
-  throw new TypeError('remainders are float64');
 }
 
 function present(fetched: Fetched | undefined): Fetched {
