@@ -33,7 +33,7 @@ const chosen = files.filter((file) => !leftOut.includes(file));
 const { status } = spawnSync(
   process.execPath,
   [
-    ...['--test', '--test-concurrency=2', '--test-timeout=120000'],
+    ...['--test', '--test-concurrency=3', '--test-timeout=120000'],
     ...options,
     ...chosen.map(({ path }) => path),
   ],
