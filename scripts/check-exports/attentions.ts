@@ -1,5 +1,6 @@
 import type { OnnxNode, OnnxValue } from '../../src/graph/onnx-model.ts';
 import type { GraphAnalysis } from '../../src/structure/analysis.ts';
+import type { LaneAxis } from '../../src/structure/lanes.ts';
 
 /** One attention of a model: how many heads can be removed, or else why none can. */
 export interface FoundAttention {
@@ -34,17 +35,22 @@ function productOf(node: OnnxNode, steps = MAX_STEPS): OnnxNode | null {
   return null;
 }
 
+/** What is tagged as heads along any axis of what the attention reads. */
 function headsOf(
   { axesOf, lanes, tags }: GraphAnalysis,
   inputs: readonly (OnnxValue | null)[],
 ): FoundAttention[] {
-  const roots = new Set<number>();
-  for (const axis of inputs.flatMap((input) => (input ? axesOf(input.name) : [])))
-    for (const position of axis?.[0].keys() ?? [])
-      for (const root of lanes.rootsAt(axis, position)) if (tags.get(root) === 'head') roots.add(root);
+  const rootsOf = (axis: LaneAxis) => {
+    const positions = [...(axis?.[0].keys() ?? [])];
+    return positions.flatMap((position) => lanes.rootsAt(axis, position));
+  };
+  const axes = inputs.map((input) => (input ? axesOf(input.name) : []));
+  const isHead = (root: number) => tags.get(root) === 'head';
+  const roots = new Set(axes.flat().flatMap(rootsOf).filter(isHead));
   const obstacles = [...roots].map((root) => lanes.obstacleOf(root));
   const heads = obstacles.filter((obstacle) => obstacle === null).length;
   if (heads > 0) return [{ heads, reason: null }];
   const met = obstacles.find((obstacle) => obstacle !== null);
-  return [{ heads, reason: met ? `${met.operator || 'output'} ${met.reason}` : 'no axis of heads' }];
+  const reason = met && `${met.operator || 'output'}: ${met.reason}`;
+  return [{ heads, reason: reason ?? 'is an axis of an input of the model' }];
 }

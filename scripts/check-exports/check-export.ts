@@ -4,7 +4,7 @@ import { EmpError } from '../../src/core/errors.ts';
 import { GRANULARITY_NAMES, type Granularity } from '../../src/recipe/terms.ts';
 import type { Feeds } from '../../src/runtime/session.ts';
 import type { FoundAttention } from './attentions.ts';
-import { compareModels, findNoNumbers, readFeeds } from './feeds.ts';
+import { findNoNumbers, readFeeds, runModel } from './feeds.ts';
 import { findUnmasked } from './masked-weights.ts';
 import type { Exported } from './python.ts';
 import { isExact, type Trial, trialsOf } from './recipes.ts';
@@ -36,12 +36,8 @@ export async function checkExport(exported: Exported, service: Service): Promise
   if (exported.error !== undefined) return unusable(exported, 'failed', 'export', exported.error);
   const path = join(exported.folder, 'model.onnx');
   const dense = new Uint8Array(await readFile(path));
-  const feeds = await readFeeds(exported.folder);
-  const broken = await compareModels(dense, dense, feeds).then(
-    (error) => (error === 0 ? null : `differs from itself by ${error}`),
-    messageOf,
-  );
-  if (broken !== null) return unusable(exported, 'failed', 'dense model', broken);
+  const feeds = await readFeeds(exported.folder, dense).catch(messageOf);
+  if (typeof feeds === 'string') return unusable(exported, 'failed', 'dense model', feeds);
   const model_id = await service.uploadModel(path);
   const dataset_id = await service.uploadSamples(exported.folder);
   const { families } = await service.structures(model_id);
@@ -100,9 +96,11 @@ async function judgeEnd(end: JobEnd, judge: Judge): Promise<Outcome> {
 /** What is wrong with an artifact; null where nothing is. */
 async function findWrong(model: Uint8Array, masks: Uint8Array, judge: Judge): Promise<string | null> {
   const { exported, dense, feeds, analysed, granularity, trial } = judge;
-  const unusable = await findNoNumbers(model, dense, feeds);
-  if (unusable !== null || !isExact(trial)) return unusable;
-  if (granularity === 'weight') return await findUnmasked(dense, model, masks);
+  if (!isExact(trial)) return await findNoNumbers(model, dense, feeds);
+  if (granularity === 'weight') {
+    await runModel(model, feeds);
+    return await findUnmasked(dense, model, masks);
+  }
   const { error, removed } = await analysed.compare(model, masks, feeds);
   if (removed === 0) return 'nothing was removed';
   const tolerance = TOLERANCES[exported.variant] ?? TOLERANCE;

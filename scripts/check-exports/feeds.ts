@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { EmpError } from '../../src/core/errors.ts';
 import { parseNpyHeader } from '../../src/formats/npy.ts';
 import { toFloat64, viewNumbers } from '../../src/formats/numbers.ts';
 import { ModelProtoSchema } from '../../src/formats/onnx/onnx-schema.ts';
@@ -12,9 +13,27 @@ const RUNTIME = { providers: ['cpu'], threads: 1 } as const;
 /** As the exporter made them. */
 const BATCHES = [1, 5];
 
-/** What a model is fed at each of two batch sizes. */
-export async function readFeeds(folder: string): Promise<Feeds[]> {
-  return await Promise.all(BATCHES.map((batch) => readFolder(join(folder, `batch-${batch}`))));
+/**
+ * What a model is fed at each of two batch sizes, but for one that it does not run with.
+ * @throws EmpError where it runs with neither
+ */
+export async function readFeeds(folder: string, dense: Uint8Array): Promise<Feeds[]> {
+  await using session = await openPlain(dense);
+  const names = session.outputs.map(({ name }) => name);
+  const taken: Feeds[] = [];
+  let refusal: EmpError | null = null;
+  for (const batch of BATCHES) {
+    const feeds = await readFolder(join(folder, `batch-${batch}`));
+    try {
+      await session.run(feeds, names);
+      taken.push(feeds);
+    } catch (error) {
+      if (!(error instanceof EmpError)) throw error;
+      refusal = error;
+    }
+  }
+  if (refusal && taken.length === 0) throw refusal;
+  return taken;
 }
 
 async function readFolder(folder: string): Promise<Feeds> {
@@ -85,4 +104,14 @@ export async function findNoNumbers(
     }
   }
   return null;
+}
+
+/**
+ * Runs a model at each of `feeds`. Its numbers may be infinite: it may divide by what was pruned.
+ * @throws EmpError where it does not open or run
+ */
+export async function runModel(found: Uint8Array, feeds: readonly Feeds[]): Promise<void> {
+  await using session = await openPlain(found);
+  const names = session.outputs.map(({ name }) => name);
+  for (const feed of feeds) await session.run(feed, names);
 }

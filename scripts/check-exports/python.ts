@@ -27,6 +27,8 @@ export interface Exported {
   readonly heads: readonly number[];
   /** Why there is no model. */
   readonly error?: string;
+  /** Whether others were asked for. */
+  readonly skipped?: true;
   /** Holds `model.onnx`, `inputs/`, `constants/` and `labels.npy` as a dataset takes them, and feeds in `batch-N/`. */
   readonly folder: string;
 }
@@ -45,7 +47,7 @@ export async function ensurePython(cache: string): Promise<string> {
   return python;
 }
 
-/** The models of the catalogue, all or those named; those that are in `cache` as their source has them are not made again. */
+/** The models of the catalogue, of which all are made or those named; those that are in `cache` as their source has them are not made again. */
 export async function* exportModels(
   python: string,
   cache: string,

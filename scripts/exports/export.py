@@ -2,8 +2,8 @@
 
     python export.py FOLDER [NAME ...]
 
-A folder holds `model.onnx`, `inputs/`, `constants/` and `labels.npy` as a dataset takes them, feeds of `batch-N/`, and `about.json`. Prints a line of JSON for each model: its name, and
-`error` where it could not be made.
+A folder holds `model.onnx`, `inputs/`, `constants/` and `labels.npy` as a dataset takes them, feeds of `batch-N/`, and `about.json`. Prints a line of JSON for each model:
+its name, kind and variant, `error` where it could not be made, and `skipped` where others are named.
 """
 
 import hashlib
@@ -72,23 +72,25 @@ def main(folder, names):
     for entry in ENTRIES:
         for variant in ("plain", *entry.variants):
             name = entry.name if variant == "plain" else f"{entry.name}-{variant}"
-            if names and name not in names and entry.name not in names:
+            known = {"name": name, "kind": entry.kind, "variant": variant}
+            if names and name not in names:
+                print(json.dumps({**known, "skipped": True}), flush=True)
                 continue
             place = Path(folder) / name
             about = place / "about.json"
             key = key_of(entry)
-            known = json.loads(about.read_text()) if about.exists() else {}
-            if known.get("key") != key or "error" in known:
-                known = {"name": name, "kind": entry.kind, "variant": variant, "key": key}
+            made = json.loads(about.read_text()) if about.exists() else {}
+            if made.get("key") != key or "error" in made:
+                made = {**known, "key": key}
                 place.mkdir(parents=True, exist_ok=True)
                 clear(place)
                 try:
-                    known.update(make(entry, variant, place))
+                    made.update(make(entry, variant, place))
                 except Exception as error:
                     traceback.print_exc()
-                    known["error"] = reason_of(error)
-                about.write_text(json.dumps(known))
-            print(json.dumps(known), flush=True)
+                    made["error"] = reason_of(error)
+                about.write_text(json.dumps(made))
+            print(json.dumps(made), flush=True)
 
 
 if __name__ == "__main__":

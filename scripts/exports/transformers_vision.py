@@ -29,7 +29,7 @@ def deit():
 
 @export("beit", "BEiT")
 def beit():
-    return image_model(hf.BeitConfig(**SIZES, use_relative_position_bias=True), hf.BeitForImageClassification)
+    return image_model(hf.BeitConfig(**SIZES, use_relative_position_bias=True), hf.BeitForImageClassification, attention="eager")
 
 
 @export("swin", "Swin", variants=("opset23",))
