@@ -4,7 +4,7 @@ const VERDICTS = ['ok', 'refused', 'failed', 'wrong'] as const;
 
 /** Of refusals only what several models have in common: no names, no counts. */
 const COMMON: readonly (readonly [RegExp, string])[] = [
-  [/^(\w+: gradients cannot be computed through) \d+ nodes?.*?\(([^()]*)\).*/, '$1 $2'],
+  [/^(\w+: gradients cannot be computed through) (?:\d+ nodes|one node).*?\(([^()]*)\).*/, '$1 $2'],
   [/^(\w+): criterion (\w+) cannot score .*?: node .*? \((\w+)\) ([^;(]*).*/, '$1: $3 $4'],
   [/^(\w+): criterion (\w+) cannot score .*?: ([^;]*).*/, '$1: $2 cannot score what $3'],
   [/^(\w+: the model cannot be run): .*?\(\w+\) (computes in \w+).*/, '$1: $2'],
@@ -23,7 +23,7 @@ export function formatDocument(checked: readonly CheckedExport[], versions: stri
 
 Written by \`npm run check:exports\`, which exports models of many kinds from PyTorch with random weights (\`scripts/exports/\`), prunes each over HTTP and holds what comes back against the dense model: by weight with \`magnitude\`, \`wanda\`, \`taylor\` and all repairs, and in every granularity that its structures offer with \`l2_norm\`, \`wanda\`, \`taylor_rms\`, and \`variance\` with all repairs.
 
-*ok*: the artifact loads and runs at two batch sizes, and equals the dense model with its mask: pruned weights bit by bit, removed structures by the outputs. Of repaired ones the outputs are finite and have the dense model's shapes. *refused*: a precise error before or in the job. *failed*: an error of the service's own. *wrong*: an artifact that does not run, or differs.
+*ok*: the artifact loads and runs at two batch sizes (or at the one that the export takes), and equals the dense model with its mask: pruned weights bit by bit, removed structures by the outputs. Of repaired ones the outputs are finite and have the dense model's shapes. *refused*: a precise error before or in the job. *failed*: an error of the service's own, or no export. *wrong*: an artifact that does not run, or differs.
 
 ${checked.length} models of ${kinds.size} kinds, ${outcomes.length} jobs: ${sum}. ${versions}.
 
