@@ -82,6 +82,45 @@ describe('experts that a router chooses', () => {
     }
   });
 
+  test('wanda: a GatherND, as dynamo writes it, by indices of one axis more', async (t) => {
+    const initializers = [tensor('w', [EXPERTS, IN, OUT], w), ...common];
+    const given = [integers('axes', [1, 2]), integers('last', [-1]), integers('places', [-1, 2, 1])];
+    for (const places of [
+      node('Unsqueeze', ['index', 'last'], ['at']),
+      node('Reshape', ['index', 'places'], ['at']),
+    ]) {
+      const scores = await scoresOfW(t, 'wanda', {
+        nodes: [
+          ...router,
+          places,
+          node('GatherND', ['w', 'at'], ['u']),
+          node('Unsqueeze', ['x', 'axes'], ['xs']),
+          node('MatMul', ['xs', 'u'], ['y']),
+        ],
+        initializers: [...initializers, ...given],
+        outputs: ['y'],
+      });
+      assertScores(scores, byExpert);
+    }
+  });
+
+  test('are prunable with rows where an Einsum weighs them too, and wanda says why it cannot tell', async (t) => {
+    const context = await smallModelContext(t, {
+      nodes: [
+        ...router,
+        node('Gather', ['w', 'index'], ['u']),
+        node('Einsum', ['x', 'u', 'top'], ['y'], { equation: 'ni,nkio,nk->no' }),
+      ],
+      initializers: [tensor('w', [EXPERTS, IN, OUT], w), ...common],
+      outputs: ['y'],
+      xShape: [N, IN],
+      x,
+    });
+    const stored = context.model.inventory.tensors.find(({ name }) => name === 'w');
+    assert.deepEqual(stored?.rows, { outer: EXPERTS, reduced: IN, units: OUT, inner: 1 });
+    await assert.rejects(scoresOf('wanda', context, ['w']), { message: /equation that does not tell/ });
+  });
+
   test('wanda: stored [experts, out, in], turned before the choice or after, or on the left', async (t) => {
     const stored = [tensor('w', [EXPERTS, OUT, IN], wTurned), ...common];
     const axes = [integers('rows', [1, 2]), integers('columns', [1, 3]), integers('flat', [-1, OUT, IN])];

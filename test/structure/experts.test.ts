@@ -15,7 +15,7 @@ import { type Choice, checkRemovalOf, THREE_IN_TEN } from './removal-check.ts';
 const TOLERANCE = 1e-5;
 const ALL_BUT_ONE: Choice = ({ structures }) => structures.slice(1).map(({ root }) => root);
 
-/** Stacked matrices are weights, also those that the inventory does not follow: picked by GatherND, as integers, or to be split. */
+/** Stacked matrices are weights, also those that the inventory does not follow: picked as integers, or to be split. */
 function asWeight(tensor: ModelTensor): ModelTensor {
   const [experts, rows, columns] = tensor.shape;
   const isStacked = columns !== undefined && /^(up|gated|both|down)/.test(tensor.name);

@@ -52,9 +52,7 @@ export function einsumLayout(shape: Shape, equation: string, input: number): Slo
 export function chosenEinsumLayout(shape: Shape, equation: string, input: number): SlotLayout {
   const { terms, output } = parseEinsum(equation);
   const labels = terms[input] ?? '';
-  const other = terms[1 - input] ?? '';
-  if (shape?.length !== 2 || terms.length !== 2 || !isPlain(labels) || output === undefined)
-    return unknownLayout(null, NOT_PLAIN);
+  if (shape?.length !== 2 || !isPlain(labels) || output === undefined) return unknownLayout(null, NOT_PLAIN);
   const [choice, own] = [[...labels.slice(0, -2)], [...labels.slice(-2)]];
   const isUnit = (label: string) => output.includes(label);
   const roles = createRoles(
@@ -62,7 +60,8 @@ export function chosenEinsumLayout(shape: Shape, equation: string, input: number
     own.map((label) => (isUnit(label) ? 'unit' : 'sum')),
   );
   const isMatrix = own.some(isUnit) && own.some((label) => !isUnit(label));
-  if (!isMatrix || own.some((label) => isUnit(label) && other.includes(label)))
+  const other = terms[1 - input] ?? '';
+  if (terms.length !== 2 || !isMatrix || own.some((label) => isUnit(label) && other.includes(label)))
     return unknownLayout(roles, NOT_PLAIN);
   const side = (wanted: string, term: string) => {
     if (!isPlain(term) || !term.includes(wanted)) return null;

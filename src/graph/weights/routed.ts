@@ -5,7 +5,7 @@ import type { Constant } from './constant-shapes.ts';
 import type { ValueMap } from './constants.ts';
 import type { Move } from './element-moves.ts';
 
-/** Matrices that data choose of a constant: what a Gather along its first axis gives, whose last axes are a matrix's own, whatever stands before them. */
+/** Matrices that data choose of a constant: what a Gather or GatherND along its first axis gives, whose last axes are a matrix's own, whatever stands before them. */
 export interface Routed {
   /** Of one matrix. */
   readonly shape: readonly number[];
@@ -27,12 +27,15 @@ export function routedOutput(
   const [source] = node.inputs;
   if (node.domain !== '' || !source) return null;
   const at = new CalledNode(node, frame);
-  if (node.op === 'Gather') {
+  if (node.op === 'Gather' || node.op === 'GatherND') {
     const [, indices] = node.inputs;
     const shape = constants.get(frame, source)?.shape;
-    const isFirst = [0, -(shape?.length ?? 0)].includes(at.integer('axis', 0));
-    if (!indices || constants.get(frame, indices) || !shape || shape.length < 3 || !isFirst) return null;
-    return { shape: shape.slice(1), size: shape[0], indices, move: null };
+    if (!indices || constants.get(frame, indices) || !shape || shape.length < 3) return null;
+    const isFirst =
+      node.op === 'Gather'
+        ? [0, -shape.length].includes(at.integer('axis', 0))
+        : at.integer('batch_dims', 0) === 0 && isOneEach(indices, frame, constants);
+    return isFirst ? { shape: shape.slice(1), size: shape[0], indices, move: null } : null;
   }
   const before = routed.get(frame, source);
   if (before === undefined) return null;
@@ -73,4 +76,15 @@ export function routedOutput(
     default:
       return null;
   }
+}
+
+/** Whether the graph tells that the last axis of a value has one position: an index of a GatherND is then a number. */
+function isOneEach({ producer }: OnnxValue, frame: Frame, constants: ValueMap<Constant>): boolean {
+  if (producer === null || producer.domain !== '') return false;
+  const [, second] = producer.inputs;
+  const attribute = producer.op === 'Unsqueeze' ? 'axes' : 'shape';
+  const numbers =
+    new CalledNode(producer, frame).integers(attribute) ?? (second && constants.get(frame, second)?.integers);
+  if (producer.op === 'Unsqueeze') return numbers?.includes(-1) ?? false;
+  return producer.op === 'Reshape' && numbers?.at(-1) === 1;
 }

@@ -101,7 +101,7 @@ function isBiasOf(
   let gather = bias.producer;
   for (let step = 0; step < MAX_STEPS && gather && RESHAPING.has(gather.op); step++)
     gather = gather.inputs[0]?.producer ?? null;
-  const [table, indices] = gather?.is('Gather') ? gather.inputs : [];
+  const [table, indices] = gather?.is('Gather') || gather?.is('GatherND') ? gather.inputs : [];
   const whole = table && constants.get(frame, table)?.shape;
   return indices === chosen.indices && whole ? elementCount(whole) <= units * chosen.size : false;
 }
