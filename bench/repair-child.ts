@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { SampleSet } from '../src/formats/sample-set.ts';
 import type { StoredModel } from '../src/formats/stored-model.ts';
 import { readStoredModel } from '../src/graph/inventory.ts';
+import { keptUnitsOf } from '../src/pipeline/structures/write.ts';
 import { repairByLeastSquares } from '../src/repair/least-squares.ts';
 import { TensorEdits } from '../src/repair/tensor-edits.ts';
 import { readBatches } from '../src/runtime/batches.ts';
 import { openSession } from '../src/runtime/session.ts';
-import { keptUnits as unitsLeft } from '../src/structure/families.ts';
 import { StructuredModel } from '../src/structure/structured-model.ts';
 import { writeArray } from '../test/runtime/samples.ts';
 import { writeDetector } from './detector.ts';
@@ -57,15 +57,7 @@ async function takeChannels() {
     structures.filter((_, i) => i % 4 === 1).map(({ root }) => root),
   );
   const { files, kept } = await model.write(new Set(removed), at('pruned'), signal, () => true);
-  const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
-  const keptUnits = new Map(
-    [...kept].flatMap(([name, positions]) => {
-      const tensor = tensors.get(name);
-      const left = tensor && unitsLeft(tensor, positions);
-      return left === undefined ? [] : [[name, left] as const];
-    }),
-  );
-  return { pruned: await readStoredModel(at('pruned'), files), keptUnits };
+  return { pruned: await readStoredModel(at('pruned'), files), keptUnits: keptUnitsOf(dense, kept) };
 }
 
 /** Sums of waves: neighbours go together, as in pictures. */

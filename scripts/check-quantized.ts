@@ -4,8 +4,6 @@
  *
  *   npm run check:quantized [-- --cache path]
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -13,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { sharedFixtures } from '../test/shared.ts';
-import { ensurePython } from './check-exports/python.ts';
+import { ensurePython, run } from './check-exports/python.ts';
 import {
   type Measured,
   type Network,
@@ -74,8 +72,9 @@ async function compare(network: Network, place: string): Promise<Comparison[]> {
   const [dense, pruned] = [await createFolder(place, 'dense'), await createFolder(place, 'pruned')];
   const work = await createFolder(place, 'work');
   const prunedBefore = await pruneInto(work, network, RECIPE);
-  await quantize(join(directory, file), network, dense);
-  await quantize(join(work, file), network, pruned);
+  const calibration = network.calibration.inputs[0].path;
+  await run(python, [QUANTIZER, join(directory, file), calibration, dense]);
+  await run(python, [QUANTIZER, join(work, file), calibration, pruned]);
   const found: Comparison[] = [];
   for (const name of (await readdir(dense)).sort()) {
     const inPlace = await prunedForm(network, join(dense, name), await createFolder(work, name));
@@ -105,14 +104,6 @@ async function compare(network: Network, place: string): Promise<Comparison[]> {
 /** What a job makes of another form of a network's model, with its artifacts in the folder. */
 async function prunedForm(network: Network, path: string, target: string): Promise<Measured> {
   return await pruneInto(target, { ...network, ...(await openModel(path, basename(path))) }, RECIPE);
-}
-
-async function quantize(model: string, network: Network, target: string): Promise<void> {
-  const child = spawn(python, [QUANTIZER, model, network.calibration.inputs[0].path, target], {
-    stdio: 'ignore',
-  });
-  const [code] = await once(child, 'exit');
-  if (code !== 0) throw new Error(`${QUANTIZER} ended with ${code}: run it by hand to see why`);
 }
 
 async function createFolder(...path: string[]): Promise<string> {

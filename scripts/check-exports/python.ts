@@ -64,7 +64,8 @@ export async function* exportModels(
   if (code !== 0) throw new Error(`${EXPORTER} ended with ${code}: run it by hand to see why`);
 }
 
-async function run(command: string, args: readonly string[]): Promise<void> {
+/** Runs a program to its end. @throws Error where it fails */
+export async function run(command: string, args: readonly string[]): Promise<void> {
   const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}`);

@@ -5,6 +5,7 @@
 Writes `FORM.onnx` into the folder. Forms that would leave every weight as it was are left out.
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 BATCH = 32
+# The quantizer tells of every node.
+logging.disable(logging.WARNING)
 
 
 class Batches(CalibrationDataReader):

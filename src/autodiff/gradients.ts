@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
-import type { Fetched } from '../formats/numbers.ts';
+import { float32Of } from '../formats/numbers.ts';
 import { makeScratchFolder } from '../formats/scratch-folder.ts';
 import { type Batch, nameSamples, readBatches, repeatSample, runBatch } from '../runtime/batches.ts';
 import { openSession } from '../runtime/session.ts';
@@ -115,7 +115,7 @@ async function runPass(
     const results = await runBatch(session, { ...run, feeds: lossFeeds(run, setup, loss) }, fetches);
     const count = Number(results.get(loss.count)?.data[0]);
     if (count > 0) {
-      take(batch, count, new Map(reached.map(([weight, name]) => [weight, float32(results.get(name))])));
+      take(batch, count, new Map(reached.map(([weight, name]) => [weight, float32Of(results.get(name))])));
     }
     context.onSamples(batch.count);
   }
@@ -176,11 +176,6 @@ function addSquares(sums: Float64Array, terms: Float32Array, scale: number): num
     check += term;
   }
   return check;
-}
-
-function float32(fetched: Fetched | undefined): Float32Array {
-  if (fetched?.data instanceof Float32Array) return fetched.data;
-  throw new TypeError('gradients are float32');
 }
 
 function notFinite(weight: string, batch: Batch): EmpError {

@@ -78,6 +78,19 @@ export function toFloat64(numbers: TensorNumbers): Float64Array {
     : Float64Array.from(numbers);
 }
 
+/** What a run was asked for. @throws TypeError where it gave nothing */
+export function present(fetched: Fetched | undefined): Fetched {
+  if (fetched !== undefined) return fetched;
+  throw new TypeError('a value that was not fetched');
+}
+
+/** The numbers of a tensor in float32. @throws TypeError for any other */
+export function float32Of(fetched: Fetched | undefined): Float32Array {
+  const { data, dtype } = present(fetched);
+  if (data instanceof Float32Array) return data;
+  throw new TypeError(`a tensor of ${dtype} in place of float32`);
+}
+
 function describe(dtype: string) {
   if (isNumberType(dtype)) return DTYPES[dtype];
   throw new EmpError('unsupported_dtype', `dtype '${dtype}' is none of ${Object.keys(DTYPES).join(', ')}`);

@@ -1,5 +1,5 @@
 import { EmpError } from '../core/errors.ts';
-import type { Fetched } from '../formats/numbers.ts';
+import { type Fetched, float32Of } from '../formats/numbers.ts';
 import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import { type Batch, nameSamples } from '../runtime/batches.ts';
 import type { ModelSession, RuntimeSettings } from '../runtime/session.ts';
@@ -65,13 +65,13 @@ export class RowMultiplier implements AsyncDisposable {
   /** `x' x` and `x' 1`. */
   async gram(x: Fetched): Promise<readonly [gram: Float32Array, sums: Float32Array]> {
     const results = await this.#gram.run(new Map([['x', x]]), ['gram', 'sums']);
-    return [numbersOf(results.get('gram')), numbersOf(results.get('sums'))];
+    return [float32Of(results.get('gram')), float32Of(results.get('sums'))];
   }
 
   /** `y' x`. */
   async product(y: Fetched, x: Fetched): Promise<Float32Array> {
     const feeds = new Map(Object.entries({ x, y }));
-    return numbersOf((await this.#product.run(feeds, ['product'])).get('product'));
+    return float32Of((await this.#product.run(feeds, ['product'])).get('product'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -165,14 +165,9 @@ function joinRows(parts: readonly Fetched[]): Fetched {
   for (let group = 0; group < groups; group++) {
     for (const part of parts) {
       const size = part.shape[1] * width;
-      data.set(numbersOf(part).subarray(group * size, (group + 1) * size), offset);
+      data.set(float32Of(part).subarray(group * size, (group + 1) * size), offset);
       offset += size;
     }
   }
   return { dtype: 'float32', shape: [groups, rows, width], data };
-}
-
-function numbersOf(fetched: Fetched | undefined): Float32Array {
-  if (fetched?.data instanceof Float32Array) return fetched.data;
-  throw new TypeError('rows are float32');
 }

@@ -1,4 +1,4 @@
-import type { Fetched } from '../formats/numbers.ts';
+import { type Fetched, float32Of, present } from '../formats/numbers.ts';
 import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { GraphBuilder } from '../graph/graph-builder.ts';
 import type { ModelSession, RuntimeSettings } from '../runtime/session.ts';
@@ -233,14 +233,4 @@ function float64(data: Float64Array, shape: readonly number[]): Fetched {
 
 function float32(data: Float32Array, shape: readonly number[]): Fetched {
   return { dtype: 'float32', shape, data };
-}
-
-function float32Of(fetched: Fetched | undefined): Float32Array {
-  if (fetched?.data instanceof Float32Array) return fetched.data;
-  throw new TypeError('steps are float32');
-}
-
-function present(fetched: Fetched | undefined): Fetched {
-  if (fetched === undefined) throw new TypeError('a state that was not fetched');
-  return fetched;
 }

@@ -1,4 +1,4 @@
-import type { Fetched } from '../formats/numbers.ts';
+import { type Fetched, present } from '../formats/numbers.ts';
 import type { Batch } from '../runtime/batches.ts';
 import type { StagedRun } from '../runtime/staged-run.ts';
 import { GramSum, type Grams, type RowMultiplier } from './gram.ts';
@@ -118,9 +118,4 @@ export class SharedInputs {
       ),
     );
   }
-}
-
-function present(fetched: Fetched | undefined): Fetched {
-  if (fetched === undefined) throw new TypeError('rows that were not fetched');
-  return fetched;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { isFloatDtype } from '../core/dtype.ts';
 import { openFiles } from '../formats/file-source.ts';
-import { type Fetched, isNumberType } from '../formats/numbers.ts';
+import { type Fetched, isNumberType, present } from '../formats/numbers.ts';
 import { type ModelProto, ModelProtoSchema, ValueInfoProtoSchema } from '../formats/onnx/onnx-schema.ts';
 import { leaveOutPayload } from '../formats/onnx/payload.ts';
 import { dtypeOf } from '../formats/onnx/tensor-data.ts';
@@ -179,9 +179,4 @@ function hasNumbers({ outputs }: ModelSession, names: readonly string[]): boolea
 
 function bytesOf(values: ReadonlyMap<string, Fetched>): number {
   return [...values.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-}
-
-function present(value: Fetched | undefined): Fetched {
-  if (value === undefined) throw new TypeError('a value that was not kept');
-  return value;
 }

@@ -41,10 +41,7 @@ export function routedOutput(
   if (before === undefined) return null;
   const { shape } = before;
   const own = shape.length;
-  const numbers = (attribute: string) => {
-    const [, second] = node.inputs;
-    return at.integers(attribute) ?? (second && constants.get(frame, second)?.integers) ?? null;
-  };
+  const numbers = (attribute: string) => constantNumbers(at, attribute, constants);
   switch (node.op) {
     case 'Identity':
     case 'Cast':
@@ -81,10 +78,19 @@ export function routedOutput(
 /** Whether the graph tells that the last axis of a value has one position: an index of a GatherND is then a number. */
 function isOneEach({ producer }: OnnxValue, frame: Frame, constants: ValueMap<Constant>): boolean {
   if (producer === null || producer.domain !== '') return false;
-  const [, second] = producer.inputs;
-  const attribute = producer.op === 'Unsqueeze' ? 'axes' : 'shape';
-  const numbers =
-    new CalledNode(producer, frame).integers(attribute) ?? (second && constants.get(frame, second)?.integers);
-  if (producer.op === 'Unsqueeze') return numbers?.includes(-1) ?? false;
-  return producer.op === 'Reshape' && numbers?.at(-1) === 1;
+  const numbers = (attribute: string) =>
+    constantNumbers(new CalledNode(producer, frame), attribute, constants);
+  if (producer.op === 'Unsqueeze') return numbers('axes')?.includes(-1) ?? false;
+  return producer.op === 'Reshape' && numbers('shape')?.at(-1) === 1;
+}
+
+/** Of an attribute, or of the second input that later versions take in its place. */
+function constantNumbers(
+  at: CalledNode,
+  attribute: string,
+  constants: ValueMap<Constant>,
+): readonly number[] | null {
+  const { node, frame } = at;
+  const [, second] = node.inputs;
+  return at.integers(attribute) ?? (second && constants.get(frame, second)?.integers) ?? null;
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { KeptPositions } from '../../formats/gather.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { readStoredModel } from '../../graph/inventory.ts';
@@ -26,14 +27,22 @@ export async function removeStructures(
   if (removed.length === 0)
     return { model: await copyModel(dense, directory), sparsity, keptUnits: new Map() };
   const { files, kept } = await model.write(new Set(removed), directory, signal, isEdited);
-  const tensors = new Map(dense.inventory.tensors.map((tensor) => [tensor.name, tensor]));
+  const pruned = await readStoredModel(directory, files);
+  return { model: pruned, sparsity, keptUnits: keptUnitsOf(dense, kept) };
+}
+
+/** The output units that are left of the layers of weights, by name, as `keptUnits`; of those whose units lie along whole axes. */
+export function keptUnitsOf(
+  { inventory }: StoredModel,
+  kept: ReadonlyMap<string, KeptPositions>,
+): Map<string, readonly number[] | null> {
+  const tensors = new Map(inventory.tensors.map((tensor) => [tensor.name, tensor]));
   const units = [...kept].flatMap(([name, positions]): [string, readonly number[] | null][] => {
     const tensor = tensors.get(name);
     const left = tensor && keptUnits(tensor, positions);
     return left === undefined ? [] : [[name, left]];
   });
-  const pruned = await readStoredModel(directory, files);
-  return { model: pruned, sparsity, keptUnits: new Map(units) };
+  return new Map(units);
 }
 
 async function copyModel({ directory, inventory }: StoredModel, target: string): Promise<StoredModel> {
