@@ -19,7 +19,8 @@ import { SERVICE, type Server, startServer } from './start-server.ts';
 const EVENT_STREAMS = 200;
 const SMALL = 1000;
 const SMALL_EVERY_MS = 50;
-const UNLOADED_MS = 10_000;
+const WARM_UP_MS = 5000;
+const UNLOADED_MS = 20_000;
 /** Of the minutes, for the clients with a million scores each. */
 const LARGE_SHARE = 0.2;
 /** What under load may be of what it is without. */
@@ -70,6 +71,7 @@ const directory = await mkdtemp(join(tmpdir(), 'emp-soak-'));
 try {
   await using service = await startServer(SERVICE, { DATA_DIR: join(directory, 'data') });
   const answers = new Answers();
+  await measureSmall(service.baseUrl, () => sleep(WARM_UP_MS));
   const unloaded = percentile(await measureSmall(service.baseUrl, () => sleep(UNLOADED_MS)), 0.99);
   let memory: number[] = [];
   const loaded = await measureSmall(service.baseUrl, async () => {

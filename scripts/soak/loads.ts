@@ -93,7 +93,7 @@ export async function followJobs(run: Run): Promise<void> {
   }
 }
 
-/** More than half of two cores, and less than all of them. */
+/** A third of two cores, and for some tenths of a second, when a job starts or ends, all of them. */
 export const LOADS: readonly Load[] = [
   thresholds(1e3, 100, true),
   thresholds(1e4, 200, true),

@@ -1,3 +1,5 @@
+import { Turns } from './turns.ts';
+
 export interface OpenAnswersLimits {
   readonly inAll: number;
   /** Of one address. */
@@ -6,6 +8,8 @@ export interface OpenAnswersLimits {
 
 /** Answers that stay open until something happens: each holds a connection and some memory, so there is a limit to them. */
 export class OpenAnswers {
+  /** Many of them wait for the same. */
+  readonly turns = new Turns();
   readonly #limits: OpenAnswersLimits;
   readonly #byClient = new Map<string, number>();
   #inAll = 0;

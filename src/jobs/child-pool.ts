@@ -36,8 +36,8 @@ export class ChildFailure extends Error {
   }
 }
 
-/** A child that has grown by more when its work is done ends, so that memory comes back. Loading onnxruntime takes half of it. */
-const KEPT_BYTES = 128 * 2 ** 20;
+/** A child that has grown by more when its work is done ends, so that memory comes back. onnxruntime, some sessions and a report's page take two thirds of it. */
+const KEPT_BYTES = 256 * 2 ** 20;
 
 /**
  * Processes that compute what this one must not: what they work on may loop for ever, ask for any amount of memory, or crash native code. Each does one thing at a time, within limits

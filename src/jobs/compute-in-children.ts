@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { EmpError } from '../core/errors.ts';
@@ -34,6 +34,8 @@ export function computeInChildren(
   return async (job, token, given) => {
     const signal = given ?? new AbortController().signal;
     const { id = '', name, data, processedOn, progress } = job;
+    // A child that has to be started holds up everything for some ten milliseconds: what has arrived meanwhile is answered first.
+    await setImmediate();
     try {
       const onNews = tellInTurn(job);
       const message = { id, name, data, processedOn, progress };

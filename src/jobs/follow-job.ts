@@ -6,19 +6,27 @@ export interface JobLook {
   readonly end: { readonly event: JobResult['status']; readonly data: Job } | null;
 }
 
+/** What one look shows that its follower has not seen: of the first one perhaps nothing. */
+export interface JobNews {
+  readonly events: readonly JobEvent[];
+  /** The job has ended: nothing comes after these events. */
+  readonly isLast: boolean;
+}
+
 /** A job's events after `lastEventId`, those of the past at once, then as they happen; the terminal one is the last. */
 export async function* followJob(
   looks: AsyncIterable<JobLook>,
   lastEventId: number,
-): AsyncGenerator<JobEvent, void> {
+): AsyncGenerator<JobNews, void> {
   let seen = lastEventId;
   for await (const { events, end } of looks) {
     const newest = (events.at(-1)?.id ?? 0) + (end ? 1 : 0);
     // A queue that forgot the job had it computed anew, and ids began again.
     if (newest > 0 && newest < seen) seen = 0;
-    for (const { id, stage, percent } of events)
-      if (id > seen) yield { id, event: 'progress', data: { stage, percent } };
-    if (end && newest > seen) yield { id: newest, ...end };
+    const unseen = events.filter(({ id }) => id > seen);
+    const news: JobEvent[] = unseen.map(({ id, ...data }) => ({ id, event: 'progress', data }));
+    if (end && newest > seen) news.push({ id: newest, ...end });
+    yield { events: news, isLast: end !== null };
     seen = Math.max(seen, newest);
   }
 }

@@ -6,8 +6,8 @@ import type { Page, Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { Backend } from './backends/backend.ts';
 import { askToCancel } from './cancel-request.ts';
-import { followJob } from './follow-job.ts';
-import { type Job, type JobEvent, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
+import { followJob, type JobNews } from './follow-job.ts';
+import { type Job, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
 import { type Lane, laneOf } from './job-lanes.ts';
 import type { JobCounts, Retry } from './job-line.ts';
 import { JobReader } from './job-reader.ts';
@@ -168,10 +168,10 @@ export class Jobs {
   }
 
   /**
-   * The job's events after `lastEventId`, those of the past at once, then as they happen. Ends after the terminal one, when `signal`
-   * aborts, or when the job is deleted.
+   * The job's events after `lastEventId`, those of the past at once, then as they happen; nothing where there is no such job. Ends after the
+   * terminal one, when `signal` aborts, or when the job is deleted.
    */
-  events(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
+  follow(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobNews, void> {
     return followJob(this.#watches.looks(id, signal), lastEventId);
   }
 

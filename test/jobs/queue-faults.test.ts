@@ -98,7 +98,7 @@ describe('of a Redis', () => {
     ['is asked for', (jobs: Jobs, id: string) => jobs.get(id)],
     ['is listed', (jobs: Jobs) => jobs.list(1)],
     ['is waited for', (jobs: Jobs, id: string) => jobs.wait(id, 1)],
-    ['is followed', (jobs: Jobs, id: string) => jobs.events(id, 0, AbortSignal.timeout(1000)).next()],
+    ['is followed', (jobs: Jobs, id: string) => jobs.follow(id, 0, AbortSignal.timeout(1000)).next()],
   ] as const) {
     test(`that is emptied, a job that ${how} is queued at once`, async () => {
       await using site = await open(`asked-${how.replaceAll(' ', '-')}`);

@@ -5,5 +5,6 @@ const [settings, metadata] = process.argv.slice(2).map((text) => JSON.parse(text
 const site = await openSite(settings);
 const { job } = await site.jobs.submit(request(metadata));
 process.stdout.write(`${job.id}\n`);
-for await (const { event, data } of site.jobs.events(job.id, 0, new AbortController().signal))
-  process.stdout.write(`${event === 'progress' ? data.stage : event}\n`);
+for await (const { events } of site.jobs.follow(job.id, 0, new AbortController().signal))
+  for (const { event, data } of events)
+    process.stdout.write(`${event === 'progress' ? data.stage : event}\n`);

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { EmpError } from '../../core/errors.ts';
-import type { JobEvent } from '../../jobs/job.ts';
+import type { JobNews } from '../../jobs/follow-job.ts';
 import { ANY_CONTENT } from '../content-headers.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation } from '../plugins/operations.ts';
-import { idParamsSchema } from '../resource-routes.ts';
+import { found, idParamsSchema } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
 import { StreamHeartbeats } from '../stream-heartbeats.ts';
 import { whenGone } from '../when-gone.ts';
-import { getJob } from './jobs.ts';
 
 const HEARTBEAT_MS = 15_000;
 
@@ -20,6 +19,8 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
     {
       // It would follow the job only to drop what it hears.
       exposeHeadRoute: false,
+      // Many open at once: when a job ends, and the readers of all jobs when a service comes back.
+      onRequest: () => openAnswers.turns.next(),
       schema: {
         tags: ['jobs'],
         operationId: 'followJob',
@@ -58,12 +59,13 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
       using place = openAnswers.open(request.ip);
       if (!place)
         throw new EmpError('not_ready', 'too many event streams are open; try again, or poll the job');
-      const job = await getJob(jobs, id);
       const signal = AbortSignal.any([closing, whenGone(reply)]);
-      const events = jobs.events(id, lastEventId, signal);
+      const following = jobs.follow(id, lastEventId, signal);
+      const first = await following.next();
+      signal.throwIfAborted();
+      const news = found('jobs', id, first.value ?? null);
       // EventSource reconnects when a stream ends, until it is told 204.
-      const first = job.finished_at === null ? undefined : await events.next();
-      if (first?.done) return reply.code(204).send();
+      if (news.isLast && news.events.length === 0) return reply.code(204).send();
 
       reply.hijack();
       const { raw } = reply;
@@ -76,12 +78,13 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
         'x-request-id': request.id,
         ...ANY_CONTENT,
       });
-      raw.flushHeaders();
       using _heartbeat = heartbeats.start(raw);
       try {
-        if (first) raw.write(format(first.value));
-        for await (const event of events) {
-          if (!raw.write(format(event)) && !signal.aborted) await once(raw, 'drain', { signal });
+        if (news.events.length === 0) raw.flushHeaders();
+        else raw.write(format(news));
+        for await (const next of following) {
+          await openAnswers.turns.next();
+          if (!raw.write(format(next)) && !signal.aborted) await once(raw, 'drain', { signal });
         }
       } catch (error) {
         if (!signal.aborted) request.log.error({ err: error }, 'event stream failed');
@@ -93,9 +96,12 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
   );
 }
 
-function format(event: JobEvent): string {
-  const data = event.event === 'progress' ? event.data : viewOfJob(event.data);
-  return `id: ${event.id}\nevent: ${event.event}\ndata: ${JSON.stringify(data)}\n\n`;
+function format({ events }: JobNews): string {
+  const texts = events.map(({ id, event, data }) => {
+    const shown = event === 'progress' ? data : viewOfJob(data);
+    return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(shown)}\n\n`;
+  });
+  return texts.join('');
 }
 
 function readLastEventId(header: string | string[] | undefined): number {

@@ -118,6 +118,7 @@ export function registerJobs(app: App, services: Services): void {
       reply.header('preference-applied', `wait=${seconds}`);
       const signal = AbortSignal.any([closing, gone]);
       const latest = (await jobs.wait(job.id, seconds * 1000, signal)) ?? job;
+      await openAnswers.turns.next();
       return reply.code(latest.finished_at === null ? 202 : 200).send(viewOfJob(latest));
     },
   );

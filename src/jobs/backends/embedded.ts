@@ -1,36 +1,37 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
 import { createPostgresBackend, runMigrations } from 'bullmq';
 import { type Backend, BackendError, bindConstructors } from './backend.ts';
+import type { Notification } from './database-thread.ts';
 import { lockDirectory } from './directory-lock.ts';
+import { EmbeddedDatabase } from './embedded-database.ts';
 import { PING_SQL } from './postgres-ping.ts';
 
 const ADVICE =
   'The embedded queue serves one process: stop that one, or give every process REDIS_URL or DATABASE_URL.';
 
-/** Opens the queue's own PostgreSQL inside this process, stored under `<dataDirectory>/queue`. */
+/** Opens the queue's own PostgreSQL in a thread of this process, stored under `<dataDirectory>/queue`. */
 export async function openEmbedded(dataDirectory: string): Promise<Backend> {
   const directory = join(dataDirectory, 'queue');
   const lock = await lockDirectory(directory, ADVICE);
-  let database: PGlite;
+  const database = new EmbeddedDatabase(join(directory, 'pgdata'));
+  const pool = new SessionPool(database);
   try {
-    database = await PGlite.create(join(directory, 'pgdata'));
     await runMigrations(new SessionClient(database));
-    await database.exec('SET search_path TO bullmq');
+    await pool.query('SET search_path TO bullmq');
   } catch (error) {
+    await database.close();
     lock.release();
     const reason = error instanceof Error ? error.message : String(error);
     throw new BackendError(
       `cannot open the embedded queue in ${directory}: ${reason}. It may be deleted: unfinished jobs are queued again from their records.`,
     );
   }
-  const pool = new SessionPool(database);
   return {
     kind: 'embedded',
     ...bindConstructors(createPostgresBackend, { producer: pool, consumer: pool }),
     async ping() {
-      await database.query(PING_SQL);
+      await pool.query(PING_SQL);
     },
     async close() {
       await database.close();
@@ -41,9 +42,9 @@ export async function openEmbedded(dataDirectory: string): Promise<Backend> {
 
 /** What a `pg.PoolClient` and a `pg.Pool` have in common, on the one session that PGlite has. */
 class Session extends EventEmitter {
-  protected readonly database: PGlite;
+  protected readonly database: EmbeddedDatabase;
 
-  constructor(database: PGlite) {
+  constructor(database: EmbeddedDatabase) {
     super();
     this.database = database;
     // A queue, a worker and every wait for jobs or events add a listener each.
@@ -51,12 +52,8 @@ class Session extends EventEmitter {
   }
 
   async query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
-    // Migrations are scripts of many statements, which only the simple protocol takes.
-    const result =
-      parameters === undefined
-        ? (await this.database.exec(text)).at(-1)
-        : await this.database.query<R>(text, [...parameters]);
-    return { rows: (result?.rows ?? []) as R[], rowCount: result?.affectedRows ?? 0 };
+    const { rows, rowCount } = await this.database.run({ text, parameters });
+    return { rows: rows as R[], rowCount };
   }
 }
 
@@ -65,17 +62,15 @@ class Session extends EventEmitter {
  * commands are single statements, which PGlite runs one after the other.
  */
 class SessionClient extends Session {
-  readonly #unsubscribe: () => void;
+  readonly #tell = (notification: Notification): void => void this.emit('notification', notification);
 
-  constructor(database: PGlite) {
+  constructor(database: EmbeddedDatabase) {
     super(database);
-    this.#unsubscribe = database.onNotification((channel, payload) =>
-      this.emit('notification', { channel, payload }),
-    );
+    database.on('notification', this.#tell);
   }
 
   release(): void {
-    this.#unsubscribe();
+    this.database.off('notification', this.#tell);
   }
 }
 
