@@ -103,11 +103,12 @@ export class ModelReader {
     if (!(error instanceof ChildFailure)) return error;
     if (error.isKilledByOthers)
       return new EmpError('not_ready', 'the process that read it was killed; try again');
-    const { timeMs, memoryMebibytes } = this.#limits;
+    const { timeMs, memoryMebibytes, heapMebibytes } = this.#limits;
     const limit =
       error.how === 'out_of_time'
         ? `takes longer than the ${timeMs / 1000} seconds`
-        : error.isOutOfMemory && `takes more than the ${memoryMebibytes} MiB of memory`;
+        : error.isOutOfMemory &&
+          `takes more than the ${memoryMebibytes} MiB of memory, ${Math.min(heapMebibytes, memoryMebibytes)} MiB of them for objects,`;
     if (!limit) return error;
     const message = `reading it ${limit} that it may: it has more parts than a model needs`;
     return new EmpError('limit_exceeded', `${name}: ${message}`, [{ path: name, message }]);

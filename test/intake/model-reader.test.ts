@@ -24,7 +24,8 @@ describe('a reader of models', () => {
   // No model is as small as these limits: what is refused here is refused within any.
   const cases: [string, Partial<ReaderLimits>, string][] = [
     ['more time', { timeMs: 1 }, 'longer than the 0.001 seconds'],
-    ['more memory', { memoryMebibytes: 16 }, 'more than the 16 MiB of memory'],
+    ['more memory', { memoryMebibytes: 16 }, 'more than the 16 MiB of memory, 16 MiB of them for objects,'],
+    ['more objects', { heapMebibytes: 8 }, 'more than the 1536 MiB of memory, 8 MiB of them for objects,'],
   ];
   for (const [what, limits, told] of cases) {
     test(`refuses a model that takes ${what} than it may, as often as it is asked`, async () => {
