@@ -112,9 +112,11 @@ export function findStructures(
       continue;
     }
     const weights = sites.filter(({ tensor }) => isWeight(tensor));
-    const isProducer = ({ tensor, axis }: Site) => units.get(tensor)?.has(axis) ?? false;
-    const producers = weights.filter(isProducer);
-    const consumers = weights.filter((site) => !isProducer(site));
+    const isUnit = ({ tensor, axis }: Site) => units.get(tensor)?.has(axis) ?? false;
+    // Where layers read a weight in different directions, one computes what the other reads.
+    const isBoth = ({ tensor }: Site) => tensors.get(tensor)?.rows === null;
+    const producers = weights.filter((site) => isUnit(site) || isBoth(site));
+    const consumers = weights.filter((site) => !isUnit(site));
     const kind = kindOf(producers, tags.get(root) ?? null);
     const isUnread = consumers.length === 0 && !read.has(root);
     const places = Array.from(found, ([number, { positions }]) => `${number}x${positions.length}`);

@@ -147,7 +147,7 @@ export const SMALL_MODELS: readonly SmallModel[] = [
   {
     // The second GRU's units are what the last layer puts out.
     name: 'layers that start from the same zeros are apart, the uses of one weight are not',
-    families: ['channel 5', 'other 6'],
+    families: ['channel 5', 'channel 6'],
     frozen: [OUTPUT, 'GRU: is a gate', `GRU: ${INPUT}`],
     model: build({
       inputs: [['x', [3, 'batch', 4]]],
