@@ -57,10 +57,21 @@ const elementwise = (factors: readonly number[], operands: readonly number[]): C
   shape: (at) => broadcastShape(operands.map((input) => shapeOf(at, input))),
   moveOf: (at, input) => {
     const operand = shapeOf(at, input);
-    if (!factors.includes(input) || !isMatrixFactor(operand, result(at))) return undefined;
+    if (!factors.includes(input)) return undefined;
+    const others = operands.filter((other) => other !== input);
+    if (
+      !isMatrixFactor(
+        operand,
+        others.map((other) => shapeOf(at, other)),
+        result(at),
+      )
+    )
+      return undefined;
     return { how: 'broadcast', result: result(at), operand };
   },
 });
+
+const MUL = elementwise([0, 1], [0, 1]);
 
 /** By operator of the standard domain. Any other operator still makes a constant of constants, of unknown shape. */
 export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
@@ -84,7 +95,10 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
         return perm === null ? UNKNOWN : { how: 'transpose', result: result(at), perm };
       },
     },
-    Mul: elementwise([0, 1], [0, 1]),
+    Mul: {
+      ...MUL,
+      moveOf: (at, input, output) => (isMask(at, input) ? undefined : MUL.moveOf?.(at, input, output)),
+    },
     Add: elementwise([0, 1], [0, 1]),
     Sub: elementwise([0, 1], [0, 1]),
     Div: elementwise([0], [0, 1]),
@@ -129,9 +143,29 @@ function alike(rule: ConstantRule, operators: readonly string[]): [string, Const
   return operators.map((operator) => [operator, rule]);
 }
 
-/** Whether an operand is a weight of its own beside the others: not a scalar, a scale per channel, or their like. */
-function isMatrixFactor(operand: Shape, result: Shape): boolean {
+/** Whether an operand is a weight beside the others: not one that scales or shifts parts of another, by channel, group or row, nor a vector. */
+function isMatrixFactor(operand: Shape, others: readonly Shape[], result: Shape): boolean {
   if (operand === null) return true;
-  const isWhole = result !== null && elementCount(operand) === elementCount(result);
-  return isWhole || operand.filter((size) => size > 1).length >= 2;
+  const isWhole = (shape: Shape) =>
+    shape !== null && result !== null && elementCount(shape) === elementCount(result);
+  return isWhole(operand) || (!others.some(isWhole) && operand.filter((size) => size > 1).length >= 2);
+}
+
+/**
+ * Whether a factor is as large as the other and not the one that counts as the weight: a product is zero where one of them is. It is the second, as PyTorch's pruning multiplies by its masks, unless the first
+ * alone is called a mask.
+ */
+function isMask(at: ConstantNode, input: number): boolean {
+  const whole = result(at);
+  const isWhole = (each: number) => {
+    const shape = shapeOf(at, each);
+    return shape !== null && whole !== null && elementCount(shape) === elementCount(whole);
+  };
+  if (!isWhole(0) || !isWhole(1)) return false;
+  const isFirst = /mask$/i.test(nameOf(at, 0)) && !/mask$/i.test(nameOf(at, 1));
+  return input === (isFirst ? 0 : 1);
+}
+
+function nameOf(at: ConstantNode, input: number): string {
+  return at.node.inputs[input]?.name ?? '';
 }

@@ -67,7 +67,7 @@ export function findWeights(model: OnnxModel): Map<StoredTensor, Weight> {
   for (let index = steps.length - 1; index >= 0; index--) {
     const step = steps[index];
     if (step.kind === 'node') {
-      reachSlots(step, constants, routed, reach);
+      reachSlots(step, constants, routed, reached, reach);
       reachOperands(step, constants, reached, reach);
       reachRouted(step, routed, reached, reach);
       continue;
@@ -147,8 +147,17 @@ function move({ roles, parts }: Reached, how: Move): Reached {
 
 type Reach = (frame: Frame, value: OnnxValue | null, found: Reached) => void;
 
-function reachSlots(step: Step, constants: ValueMap<Constant>, routed: ValueMap<Routed>, reach: Reach): void {
+function reachSlots(
+  step: Step,
+  constants: ValueMap<Constant>,
+  routed: ValueMap<Routed>,
+  reached: ValueMap<Reached>,
+  reach: Reach,
+): void {
   const { node, frame } = step;
+  // What is made of constants is a weight where a layer multiplies by it, not where a weight is divided by it.
+  const isRead = node.outputs.some((value) => value !== null && reached.get(frame, value) !== undefined);
+  if (!isRead && constantNode(node, frame, constants)) return;
   for (const { input, layout } of weightSlotsOf(node)) {
     const value = node.inputs[input] ?? null;
     const constant = value === null ? undefined : constants.get(frame, value);

@@ -141,7 +141,7 @@ describe('the way to a layer', () => {
     assert.deepEqual(await weightsOf({ nodes, initializers }), { v: [1, 1, 5, 18] });
   });
 
-  test('a product of two matrices: both, the smaller one with the rows of its own elements', async () => {
+  test('a factor that scales rows, groups or columns of another is no weight', async () => {
     const nodes = [
       node('Constant', [], ['axes'], { value: integers('', [-1]) }),
       node('Unsqueeze', ['scaler', 'axes'], ['s']),
@@ -150,10 +150,41 @@ describe('the way to a layer', () => {
       node('Gemm', ['x', 'f'], ['y'], { transB: 1 }),
     ];
     const initializers = [floats('spline', [6, 4, 8]), floats('scaler', [6, 4])];
-    assert.deepEqual(await weightsOf({ nodes, initializers }), {
-      spline: [1, 1, 6, 32],
-      scaler: [1, 1, 6, 4],
-    });
+    assert.deepEqual(await weightsOf({ nodes, initializers }), { spline: [1, 1, 6, 32] });
+    const grouped = [
+      node('Sub', ['q', 'zero'], ['s']),
+      node('Mul', ['s', 'scale'], ['d']),
+      node('Reshape', ['d', 'flat'], ['m']),
+      toMatMul('m'),
+    ];
+    const ofGroups = [
+      ...[floats('q', [2, 3, 4]), floats('zero', [2, 1, 4]), floats('scale', [2, 1, 4])],
+      integers('flat', [6, 4]),
+    ];
+    assert.deepEqual(await weightsOf({ nodes: grouped, initializers: ofGroups }), { q: [1, 6, 4, 1] });
+  });
+
+  test('of two factors of one size the first is the weight, unless it is called a mask', async () => {
+    const nodes = [
+      node('Mul', ['orig', 'other'], ['a']),
+      node('MatMul', ['x', 'a'], ['h']),
+      node('Mul', ['fc.weight_mask', 'fc.weight'], ['b']),
+      node('MatMul', ['h', 'b'], ['y']),
+    ];
+    const initializers = ['orig', 'other', 'fc.weight_mask', 'fc.weight'].map((name) => floats(name, [6, 6]));
+    const found = await weightsOf({ nodes, initializers });
+    assert.deepEqual(Object.keys(found).sort(), ['fc.weight', 'orig']);
+  });
+
+  test('spectral normalisation: what measures a weight to divide it is no weight', async () => {
+    const nodes = [
+      node('MatMul', ['u', 'w'], ['uw']),
+      node('MatMul', ['uw', 'v'], ['sigma']),
+      node('Div', ['w', 'sigma'], ['normed']),
+      toMatMul('normed'),
+    ];
+    const initializers = [floats('w', [6, 4]), floats('u', [1, 6]), floats('v', [4, 1])];
+    assert.deepEqual(await weightsOf({ nodes, initializers }), { w: bothWays.columns });
   });
 
   test('low-rank terms added to a weight', async () => {
