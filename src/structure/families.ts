@@ -53,6 +53,8 @@ export interface Structures {
   readonly lasting: readonly LastingAxis[];
 }
 
+/** Of the axes that are read: of those that nothing reads and nothing makes there is nothing to remove. */
+const NO_PRODUCER = 'is made by no layer whose units can be told: what would go cannot be scored';
 /** Of these nothing is to be said: nobody expects a kernel to lose a corner. */
 const NO_STRUCTURE = 'is a position of a kernel';
 const ONE_STRUCTURE = 'is one structure: nothing would be left of it';
@@ -143,6 +145,17 @@ function rootsRead({ lanes, axesOf, contractions }: GraphAnalysis): Set<number> 
 /** A site that grows. */
 interface NumberedSite extends Site {
   readonly positions: number[];
+}
+
+/** The axes of weights that no recipe can shrink, and why. */
+export function stayingAxes({ families, frozen }: Pick<Structures, 'families' | 'frozen'>): FrozenAxis[] {
+  const keyOf = ({ tensor, axis }: Pick<Site, 'tensor' | 'axis'>) => `${axis} ${tensor}`;
+  const [others, offered] = [true, false].map((isOther) =>
+    families.filter(({ kind }) => (kind === 'other') === isOther),
+  );
+  const told = new Set([...frozen, ...placesOf(offered, ({ sites }) => sites)].map(keyOf));
+  const lost = placesOf(others, ({ consumers }) => consumers).filter((place) => !told.has(keyOf(place)));
+  return [...frozen, ...lost.map((place) => ({ ...place, node: '', operator: '', reason: NO_PRODUCER }))];
 }
 
 /** Names of the weights that compute a family. */

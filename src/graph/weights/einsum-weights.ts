@@ -11,7 +11,7 @@ export function einsumLayout(shape: Shape, equation: string, input: number): Slo
   if (shape !== null && shape.length < 2) return undefined;
   const { terms, output } = parseEinsum(equation);
   const labels = terms[input] ?? '';
-  if (shape?.length !== labels.length || !isPlain(labels) || output === undefined || output.includes('.')) {
+  if (shape?.length !== labels.length || !isPlain(labels) || output === undefined) {
     return unknownLayout(null, NOT_PLAIN);
   }
   const isUnit = (label: string) => output.includes(label);

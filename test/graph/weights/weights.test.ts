@@ -95,6 +95,15 @@ describe('rows of a layer', () => {
   });
 });
 
+test('Einsum: an ellipsis is no axis of the weight', async () => {
+  const nodes = [
+    node('Einsum', ['x', 'w'], ['h'], { equation: '...d,df->...f' }),
+    node('Einsum', ['v', 'h'], ['y'], { equation: 'fo,...f->...o' }),
+  ];
+  const initializers = [floats('w', [6, 4]), floats('v', [4, 5])];
+  assert.deepEqual(await weightsOf({ nodes, initializers }), { w: [1, 6, 4, 1], v: [1, 4, 5, 1] });
+});
+
 describe('the way to a layer', () => {
   const toMatMul = (name: string) => node('MatMul', ['x', name], ['y']);
 
