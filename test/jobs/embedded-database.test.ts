@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedDatabase } from '../../src/jobs/backends/embedded-database.ts';
+import { freeBytes } from '../../src/storage/free-space.ts';
+import { cannotMount, mountDisk } from '../services/small-disk.ts';
 
 let folder: string;
 let database: EmbeddedDatabase;
@@ -40,4 +43,47 @@ test('what a statement changes, tells and fails with comes back', async () => {
   assert.deepEqual(heard, [{ channel: 'news', payload: 'it' }]);
   const again = database.run({ text: 'INSERT INTO t VALUES ($1)', parameters: [2] });
   await assert.rejects(again, { code: '23505', message: /duplicate key/ });
+});
+
+test('a disk that is full for a while ends a thread, not the database: what was told is kept, and the session is as it was', {
+  skip: cannotMount,
+}, async (context) => {
+  const disk = mountDisk(160);
+  const ends: unknown[] = [];
+  const small = new EmbeddedDatabase(join(disk.path, 'pgdata'), (error) => ends.push(error));
+  context.after(async () => {
+    await small.close();
+    disk.unmount();
+  });
+  await small.run({ text: 'CREATE TABLE t (x text)' });
+  await small.run({ text: 'SET search_path TO public, elsewhere' });
+  await small.run({ text: 'LISTEN news' });
+  const filler = join(disk.path, 'filler');
+  // Less than a segment of its log takes.
+  await writeFile(filler, Buffer.alloc((await freeBytes(disk.path)) - 12 * 2 ** 20));
+  const insertion = {
+    text: 'INSERT INTO t SELECT string_agg(random()::text, $1) FROM generate_series(1, 20000)',
+    parameters: [' '],
+  };
+  let inserted = 0;
+  await assert.rejects(
+    async () => {
+      for (; inserted < 1000; inserted++) await small.run(insertion);
+    },
+    { code: '53100' },
+  );
+  await rm(filler);
+  const countOf = async () =>
+    (await small.run({ text: 'SELECT count(*)::int AS n FROM t', parameters: [] })).rows;
+  let rows: unknown[] | null = null;
+  for (const end = Date.now() + 30_000; rows === null && Date.now() < end; await sleep(50))
+    rows = await countOf().catch(() => null);
+  assert.deepEqual(rows, [{ n: inserted }]);
+  assert.ok(ends.length > 0);
+  assert.deepEqual((await small.run({ text: 'SHOW search_path' })).rows, [
+    { search_path: 'public, elsewhere' },
+  ]);
+  const heard = new Promise((resolve) => small.once('notification', resolve));
+  await small.run({ text: "SELECT pg_notify('news', 'again')", parameters: [] });
+  assert.deepEqual(await heard, { channel: 'news', payload: 'again' });
 });

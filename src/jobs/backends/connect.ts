@@ -18,5 +18,5 @@ export async function connectBackend(settings: BackendSettings): Promise<Backend
   if (redisUrl && databaseUrl) throw new Error('set REDIS_URL or DATABASE_URL, not both: there is one queue');
   if (redisUrl) return (await import('./redis.ts')).connectRedis(redisUrl, log);
   if (databaseUrl) return (await import('./postgres.ts')).connectPostgres(databaseUrl, log);
-  return (await import('./embedded.ts')).openEmbedded(dataDirectory);
+  return (await import('./embedded.ts')).openEmbedded(dataDirectory, log);
 }

@@ -5,6 +5,8 @@ import { PGlite } from '@electric-sql/pglite';
 export interface Statement {
   readonly text: string;
   readonly parameters?: readonly unknown[] | undefined;
+  /** Statements that have made the session what it is; a thread that has not run them runs them first. */
+  readonly session: readonly string[];
 }
 
 export interface Rows {
@@ -13,26 +15,47 @@ export interface Rows {
 }
 
 /** What a database says of a statement. An error would lose its SQLSTATE on the way. */
-export type StatementReply = Rows | { readonly error: { message: string } & Record<string, unknown> };
+export type StatementReply = Rows | { readonly error: StatementError };
+
+export interface StatementError extends Record<string, unknown> {
+  readonly message: string;
+  /** Whether the thread ends for it. */
+  readonly isFatal: boolean;
+}
 
 export interface Notification {
   readonly channel: string;
   readonly payload: string;
 }
 
-const opening = PGlite.create(workerData as string).then((database) => {
+/** Nobody else makes checkpoints in a PostgreSQL without processes of its own, and without them its log only grows. */
+const CHECKPOINT_MS = 60_000;
+/** SQLSTATEs of a database that had no room or met what it should not: as a server's process would, it begins anew. No code is WebAssembly's. */
+const FATAL = /^(53|58|F0|XX)/;
+
+const opening = open();
+// Told by the first statement.
+opening.catch(() => {});
+const prepared = new Set<string>();
+
+async function open(): Promise<PGlite> {
+  const database = await PGlite.create(workerData as string);
   database.onNotification((channel, payload) => {
     parentPort?.postMessage({ channel, payload } satisfies Notification);
   });
+  setInterval(() => void database.exec('CHECKPOINT').catch(endIfFatal), CHECKPOINT_MS).unref();
   return database;
-});
-// Told by the first statement.
-opening.catch(() => {});
+}
 
 /** The thread's side of `EmbeddedDatabase`: a PostgreSQL of one session, stored in the folder that is the thread's data. */
-export default async function run({ text, parameters }: Statement): Promise<StatementReply> {
+export default async function run({ text, parameters, session }: Statement): Promise<StatementReply> {
   try {
     const database = await opening;
+    for (const statement of session) {
+      if (prepared.has(statement)) continue;
+      await database.exec(statement);
+      prepared.add(statement);
+    }
     // Only the simple protocol takes several statements.
     const result =
       parameters === undefined
@@ -40,13 +63,23 @@ export default async function run({ text, parameters }: Statement): Promise<Stat
         : await database.query(text, [...parameters]);
     return { rows: result?.rows ?? [], rowCount: result?.affectedRows ?? 0 };
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const { code, severity, detail, constraint } = error as Error & Record<string, unknown>;
-    return { error: { message: error.message, code, severity, detail, constraint } };
+    const isFatal = endIfFatal(error);
+    const { message, code, severity, detail, constraint } = (
+      error instanceof Error ? error : new Error(String(error))
+    ) as Error & Record<string, unknown>;
+    return { error: { message, isFatal, code, severity, detail, constraint } };
   }
 }
 
 /** Writes what is not on the disk yet. */
 export async function close(): Promise<void> {
   await (await opening).close();
+}
+
+/** Ends the thread, after what it has to say: the next statement is another's. */
+function endIfFatal(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && !FATAL.test(code)) return false;
+  setImmediate(() => process.exit(1));
+  return true;
 }

@@ -6,12 +6,22 @@ import type { Notification, Statement, StatementReply } from './database-thread.
 /** Statements that are on their way to the thread or wait there; it takes them in their order. */
 const UNDER_WAY = 64;
 
-/** PGlite in a thread of its own: a statement takes it milliseconds, in which this thread answers requests. Emits `notification`. */
+/** One that takes longer hangs: PostgreSQL of a few thousand rows, on a busy machine and after a crash, needs some seconds. */
+const STATEMENT_MS = 60_000;
+/** What of a session is lost with its thread. */
+const OF_SESSION = /^\s*(SET|LISTEN)\b/i;
+
+/** PGlite in a thread of its own: a statement takes it milliseconds, in which this thread answers requests. A thread that ends or hangs is replaced by one that opens the same folder, in a session of the same settings. Emits `notification`. */
 export class EmbeddedDatabase extends EventEmitter<{ notification: [Notification] }> {
   readonly #pool: Piscina<Statement, StatementReply>;
+  readonly #session: string[] = [];
+  readonly #onEnd: (error: unknown) => void;
 
-  /** @param folder where it is stored; made where it is missing */
-  constructor(folder: string) {
+  /**
+   * @param folder where it is stored; made where it is missing
+   * @param onEnd hears why a thread has ended
+   */
+  constructor(folder: string, onEnd: (error: unknown) => void = () => {}) {
     super();
     this.setMaxListeners(0);
     this.#pool = new Piscina({
@@ -24,14 +34,25 @@ export class EmbeddedDatabase extends EventEmitter<{ notification: [Notification
       atomics: 'disabled',
     });
     this.#pool.on('message', (notification: Notification) => this.emit('notification', notification));
-    // Those who asked are told.
-    this.#pool.on('error', () => {});
+    this.#pool.on('error', onEnd);
+    this.#onEnd = onEnd;
   }
 
-  /** @throws Error with PostgreSQL's `code` where the statement fails */
-  async run(statement: Statement): Promise<{ rows: unknown[]; rowCount: number }> {
-    const reply = await this.#pool.run(statement);
-    if ('error' in reply) throw Object.assign(new Error(reply.error.message), reply.error);
+  /** @throws Error with PostgreSQL's `code` where the statement fails, others where the thread ends */
+  async run(statement: Omit<Statement, 'session'>): Promise<{ rows: unknown[]; rowCount: number }> {
+    const asked = { ...statement, session: this.#session };
+    const hanging = new AbortController();
+    const patience = setTimeout(() => hanging.abort(), STATEMENT_MS);
+    const reply = await this.#pool
+      .run(asked, { signal: hanging.signal })
+      .finally(() => clearTimeout(patience));
+    if ('error' in reply) {
+      const error = Object.assign(new Error(reply.error.message), reply.error);
+      if (error.isFatal) this.#onEnd(error);
+      throw error;
+    }
+    if (OF_SESSION.test(statement.text) && !this.#session.includes(statement.text))
+      this.#session.push(statement.text);
     return { rows: [...reply.rows], rowCount: reply.rowCount };
   }
 

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { createPostgresBackend, runMigrations } from 'bullmq';
+import type { Logger } from 'pino';
 import { type Backend, BackendError, bindConstructors } from './backend.ts';
 import type { Notification } from './database-thread.ts';
 import { lockDirectory } from './directory-lock.ts';
@@ -11,10 +12,12 @@ const ADVICE =
   'The embedded queue serves one process: stop that one, or give every process REDIS_URL or DATABASE_URL.';
 
 /** Opens the queue's own PostgreSQL in a thread of this process, stored under `<dataDirectory>/queue`. */
-export async function openEmbedded(dataDirectory: string): Promise<Backend> {
+export async function openEmbedded(dataDirectory: string, log?: Logger): Promise<Backend> {
   const directory = join(dataDirectory, 'queue');
   const lock = await lockDirectory(directory, ADVICE);
-  const database = new EmbeddedDatabase(join(directory, 'pgdata'));
+  const database = new EmbeddedDatabase(join(directory, 'pgdata'), (error) =>
+    log?.warn({ err: error }, 'the embedded queue begins anew'),
+  );
   const pool = new SessionPool(database);
   try {
     await runMigrations(new SessionClient(database));
