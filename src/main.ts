@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { pino } from 'pino';
@@ -29,10 +30,17 @@ function parseRole(role = 'all', { redisUrl, databaseUrl }: Config): Role {
   return known;
 }
 
+/** A line that cannot be written is lost. pino's own destination would end the process, and first try for ever, where stderr is a file on a full disk. */
+function writeLog(line: string): void {
+  try {
+    writeSync(process.stderr.fd, line);
+  } catch {}
+}
+
 /** Starts what the role asks for. Returns what ends it: no new work is taken, requests are finished, everything is closed. */
 async function start(config: Config, role: Role): Promise<() => Promise<void>> {
   // Logs go to stderr: stdout carries the one line that scripts wait for.
-  const log = pino({ level: config.logLevel }, pino.destination(2));
+  const log = pino({ level: config.logLevel }, { write: writeLog });
   const dataDirectory = resolve(config.dataDirectory);
   const opened: (() => Promise<void>)[] = [];
   const stop = async () => {

@@ -24,7 +24,7 @@ import { TimeIndex, touch } from './time-index.ts';
 import { ownUploadsName, sweepUploads } from './uploads.ts';
 
 /** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
