@@ -23,7 +23,7 @@ import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Up
 import { TimeIndex, touch } from './time-index.ts';
 import { ownUploadsName, sweepUploads } from './uploads.ts';
 
-/** Few and large reads: a gigabyte is 1,000 turns of the event loop, not 16,000. */
+/** A gigabyte is 4,000 turns of the event loop, not 16,000; a reader that stands still holds two of them. */
 const READ_BYTES = 256 * 1024;
 
 /**
