@@ -136,6 +136,19 @@ const gates: Layout = (shape) => {
 /** Packed or otherwise laid out so that rows do not follow from the shape. */
 const opaque: Layout = () => unknownLayout(null, 'keeps its weights packed');
 
+/** Rows of packed numbers, which stand for `[N, K]`. */
+const packedMatrix: Layout = (_shape, operator) => {
+  const sizes = [operator.integer('N', 0), operator.integer('K', 0)];
+  const [units, features] = sizes;
+  if (units < 1 || features < 1) return unknownLayout(null, NO_SHAPE);
+  return {
+    // Those of what the bytes stand for, whatever their shape.
+    roles: null,
+    source: { operand: 0, trailing: 0, size: features, map: createIndexMap(sizes, [0, 1]) },
+    result: { trailing: 0, size: units, map: createIndexMap(sizes, [1, 0]) },
+  };
+};
+
 /** `[experts, units, in]`. */
 const experts: Layout = (shape) => unknownLayout(createRoles(shape, ['unit', 'unit', 'sum']), CHOICE);
 
@@ -180,7 +193,7 @@ const MICROSOFT: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['QGemm', quantized(product(0, 3))],
   ['DynamicQuantizeMatMul', quantized([slot(1, columns(0))])],
   ['MatMulIntegerToFloat', quantized(product(0, 1))],
-  ['MatMulNBits', [slot(1, opaque)]],
+  ['MatMulNBits', [slot(1, packedMatrix)]],
   ['MatMulBnb4', [slot(1, opaque)]],
   ['Attention', except([slot(1, columns(0))], { result: INSIDE })],
   ['QAttention', quantized([slot(1, columns(0))])],

@@ -20,6 +20,8 @@ import {
   tensorIn,
 } from '../../models/quantized-models.ts';
 import { FORMATS } from '../../models/quantized-numbers.ts';
+import { gaussians } from '../../models/small-model.ts';
+import { writeArray } from '../../runtime/samples.ts';
 import { pruneFiles } from '../prune-files.ts';
 
 const { int8, uint8, int16, uint16, int4, uint4 } = FORMATS;
@@ -78,6 +80,34 @@ describe('quantized weights are pruned as the weights that they stand for', () =
           assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData), name);
         }
         await opens(written);
+      }
+    });
+  }
+});
+
+describe('what floats go in and out is known of MatMulNBits', () => {
+  for (const form of FORMS.filter(({ name }) => name.startsWith('MatMulNBits'))) {
+    test(form.name, async (t) => {
+      const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
+      t.after(() => rm(directory, { recursive: true }));
+      const pair = quantizedPair(form);
+      const [file, dense] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
+      await writeFile(file, encode(pair.quantized));
+      await writeFile(dense, encode(pair.dense));
+      const x = await writeArray(directory, 'x', 'float32', [32, 40], gaussians(32 * 40, 3));
+      const calibration = { nSamples: 32, inputs: [x], labels: null };
+      for (const criterion of ['wanda', 'activation']) {
+        for (const scope of ['layer', 'row']) {
+          await using pruned = await pruneFiles(file, { criterion, scope }, { calibration });
+          await using expected = await pruneFiles(dense, { criterion, scope }, { calibration });
+          assert.equal(pruned.report.untouched.n, 0);
+          const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
+          const floats = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
+          for (const { name, layer } of pair.layers) {
+            const found = layer.dequantize(bytesOf(tensorIn(written, name)));
+            assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData), name);
+          }
+        }
       }
     });
   }
