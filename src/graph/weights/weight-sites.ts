@@ -40,6 +40,8 @@ export const CHOOSING = new Set(['MatMul', 'Einsum']);
 /** Operators between what data choose of biases and the Add, at most so many. */
 const RESHAPING = new Set(['Identity', 'Cast', 'Unsqueeze', 'Squeeze', 'Reshape']);
 const MAX_STEPS = 4;
+/** Operators whose operand is quantized as it comes, from floats that are there. */
+const QUANTIZED_ON_THE_WAY = new Set(['MatMulInteger', 'ConvInteger', 'MatMulIntegerToFloat']);
 const CHOSEN_STACKS = 'multiplies by several matrices for each that data choose';
 
 /** Where a node multiplies by what `layout` tells of, which data may have chosen. */
@@ -55,7 +57,8 @@ export function createSite(
     return { node, source: reason, result: reason };
   }
   const at = (value: OnnxValue | null | undefined, axis: FeatureAxis): Activations | string => {
-    if (!value) return 'leaves it unnamed';
+    if (value === undefined) return 'computes with quantized numbers';
+    if (value === null) return 'leaves it unnamed';
     if (constants.get(frame, value)) return 'multiplies it by a constant, not by data';
     const { size, trailing, matrices, arranged = null } = axis;
     if (chosen && matrices) return CHOSEN_STACKS;
@@ -72,9 +75,17 @@ export function createSite(
       : withBias(node.outputs[0], (bias) => isBiasOf(bias, result.size, frame, constants, chosen));
   return {
     node,
-    source: typeof source === 'string' ? source : at(node.inputs[source.operand], source),
+    source: typeof source === 'string' ? source : at(floatsOf(node, source.operand), source),
     result: typeof result === 'string' ? result : at(output, result),
   };
+}
+
+/** What a node reads, before it was quantized for it; undefined where that are quantized numbers from elsewhere. */
+function floatsOf(node: OnnxNode, operand: number): OnnxValue | null | undefined {
+  const value = node.inputs[operand] ?? null;
+  if (!QUANTIZED_ON_THE_WAY.has(node.op)) return value;
+  const maker = value?.producer;
+  return maker?.is('DynamicQuantizeLinear') ? maker.inputs[0] : undefined;
 }
 
 /** The layer's output: after the Add of its bias, where that is all that reads the product. */

@@ -162,6 +162,8 @@ const except = (slots: readonly WeightSlot[], other: Partial<Pick<SlotLayout, 's
       return found && { ...found, ...other };
     }),
   );
+/** What goes in is known where it was quantized on the way. */
+const quantizedInside = (slots: readonly WeightSlot[]) => except(slots, { result: QUANTIZED });
 const quantized = (slots: readonly WeightSlot[]) => except(slots, { source: QUANTIZED, result: QUANTIZED });
 const recurrent = [
   slot(1, gates),
@@ -176,10 +178,10 @@ const einsum = (input: number) =>
 const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['Gemm', product(0, 1)],
   ['MatMul', product(0, 1)],
-  ['MatMulInteger', quantized(product(0, 1))],
+  ['MatMulInteger', quantizedInside(product(0, 1))],
   ['QLinearMatMul', quantized(product(0, 3))],
   ['Conv', [slot(1, filters)]],
-  ['ConvInteger', quantized([slot(1, filters)])],
+  ['ConvInteger', quantizedInside([slot(1, filters)])],
   ['QLinearConv', quantized([slot(3, filters)])],
   ['DeformConv', [slot(1, filters)]],
   ['ConvTranspose', [slot(1, transposedFilters)]],
@@ -191,8 +193,8 @@ const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
 
 const MICROSOFT: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['QGemm', quantized(product(0, 3))],
-  ['DynamicQuantizeMatMul', quantized([slot(1, columns(0))])],
-  ['MatMulIntegerToFloat', quantized(product(0, 1))],
+  ['DynamicQuantizeMatMul', [slot(1, columns(0))]],
+  ['MatMulIntegerToFloat', product(0, 1)],
   ['MatMulNBits', [slot(1, packedMatrix)]],
   ['MatMulBnb4', [slot(1, opaque)]],
   ['Attention', except([slot(1, columns(0))], { result: INSIDE })],

@@ -85,6 +85,32 @@ describe('quantized weights are pruned as the weights that they stand for', () =
   }
 });
 
+describe('what floats go in is known of what quantizes them itself, or has them quantized before it', () => {
+  const forms = [matMulInteger('tensor'), matMulInteger(1), dynamicQuantizeMatMul, matMulIntegerToFloat];
+  for (const form of forms) {
+    test(form.name, async (t) => {
+      const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
+      t.after(() => rm(directory, { recursive: true }));
+      const pair = quantizedPair(form);
+      const [file, dense] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
+      await writeFile(file, encode(pair.quantized));
+      await writeFile(dense, encode(pair.dense));
+      const x = await writeArray(directory, 'x', 'float32', [32, 40], gaussians(32 * 40, 3));
+      const calibration = { nSamples: 32, inputs: [x], labels: null };
+      const recipe = { criterion: 'wanda', scope: 'layer' };
+      await using pruned = await pruneFiles(file, recipe, { calibration });
+      await using expected = await pruneFiles(dense, recipe, { calibration });
+      assert.equal(pruned.report.untouched.n, 0);
+      const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
+      const floats = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
+      // What the second layer gets is rounded.
+      const [{ name, layer }] = pair.layers;
+      const found = layer.dequantize(bytesOf(tensorIn(written, name)));
+      assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData));
+    });
+  }
+});
+
 describe('what floats go in and out is known of MatMulNBits', () => {
   for (const form of FORMS.filter(({ name }) => name.startsWith('MatMulNBits'))) {
     test(form.name, async (t) => {
