@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { type Config, ConfigError, parseConfig } from './config.ts';
 import { createApp } from './http/app.ts';
+import { collectWhenIdle } from './http/idle-collection.ts';
 import { OpenAnswers } from './http/open-answers.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { StructureAnalyses } from './intake/structure-analyses.ts';
@@ -95,6 +96,8 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       const app = await createApp({ ...services, host, allowedHosts, ...limits });
       opened.push(() => app.close());
       await naming({ HOST: host, PORT: config.port }, app.listen({ host, port: config.port }));
+      const endCollecting = collectWhenIdle();
+      opened.push(async () => endCollecting());
       const { port } = app.server.address() as AddressInfo;
       console.log(`listening on http://${host.includes(':') ? `[${host}]` : host}:${port}`);
     }
