@@ -7,7 +7,6 @@ import {
   producersOf,
   type Site,
   type Structures,
-  stayingAxes,
 } from './families.ts';
 
 /** A deep network has a few hundred frozen axes; a list of more is no longer read. */
@@ -104,13 +103,12 @@ export type StructureOverview = z.output<typeof structureOverviewSchema>;
 
 /** What is shown of an analysis: families that a granularity removes, and widths of heads, in terms of the model that was uploaded. */
 export function describeStructures(
-  structures: Pick<Structures, 'families' | 'frozen'>,
+  { families, frozen }: Structures,
   { tensors }: ModelInventory,
 ): StructureOverview {
-  const frozen = stayingAxes(structures);
   const uploaded = new Set(tensors.map(({ name }) => name));
   return {
-    families: structures.families.flatMap((family) => describeFamily(family, uploaded)),
+    families: families.flatMap((family) => describeFamily(family, uploaded)),
     frozen: describeFrozen(frozen),
     n_frozen: frozen.length,
   };

@@ -29,7 +29,7 @@ function family(kind: StructureKind, producers: Site[], others: Site[]): Family 
 }
 
 const shown = (families: Family[], frozen: FrozenAxis[] = []) =>
-  structureOverviewSchema.parse(describeStructures({ families, frozen }, inventory));
+  structureOverviewSchema.parse(describeStructures({ families, frozen, lasting: [] }, inventory));
 
 describe('the overview of structures', () => {
   test('counts structures, and the positions that one takes of every axis', () => {
@@ -49,22 +49,6 @@ describe('the overview of structures', () => {
         ],
       },
     ]);
-  });
-
-  test('says of weights that only such families hold that they stay', () => {
-    const read = site('b', 0, 1);
-    const lost: Family = {
-      ...family('other', [], []),
-      structures: [{ root: 0, producers: [], consumers: [read], sites: [read] }],
-    };
-    const offered = family('channel', [site('a', 0, 1)], [site('b', 0, 1)]);
-    const frozen = shown([lost]).frozen;
-    assert.deepEqual(
-      frozen.map(({ tensor, axis }) => [tensor, axis]),
-      [['b', 0]],
-    );
-    assert.match(frozen[0]?.reason ?? '', /made by no layer/);
-    assert.deepEqual(shown([lost, offered]).frozen, []);
   });
 
   test('leaves out what no recipe names, and copies that the analysis made', () => {

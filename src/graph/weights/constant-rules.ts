@@ -52,26 +52,20 @@ const part =
       ? { how: 'select', result: result(at, output), operand: first(at), picks: picks(at, output) }
       : undefined;
 
-/** Elementwise operators with broadcasting; `factors` are the inputs that hold weights. */
-const elementwise = (factors: readonly number[], operands: readonly number[]): ConstantRule => ({
+/** Elementwise operators with broadcasting; `factors` are the inputs that hold weights, unless `isLeftOut` of them. */
+const elementwise = (
+  factors: readonly number[],
+  operands: readonly number[],
+  isLeftOut: (at: ConstantNode, input: number) => boolean = () => false,
+): ConstantRule => ({
   shape: (at) => broadcastShape(operands.map((input) => shapeOf(at, input))),
   moveOf: (at, input) => {
-    const operand = shapeOf(at, input);
-    if (!factors.includes(input)) return undefined;
-    const others = operands.filter((other) => other !== input);
-    if (
-      !isMatrixFactor(
-        operand,
-        others.map((other) => shapeOf(at, other)),
-        result(at),
-      )
-    )
+    const others = factors.filter((other) => other !== input);
+    if (!factors.includes(input) || !isMatrixFactor(at, input, others) || isLeftOut(at, input))
       return undefined;
-    return { how: 'broadcast', result: result(at), operand };
+    return { how: 'broadcast', result: result(at), operand: shapeOf(at, input) };
   },
 });
-
-const MUL = elementwise([0, 1], [0, 1]);
 
 /** By operator of the standard domain. Any other operator still makes a constant of constants, of unknown shape. */
 export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
@@ -95,10 +89,7 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
         return perm === null ? UNKNOWN : { how: 'transpose', result: result(at), perm };
       },
     },
-    Mul: {
-      ...MUL,
-      moveOf: (at, input, output) => (isMask(at, input) ? undefined : MUL.moveOf?.(at, input, output)),
-    },
+    Mul: elementwise([0, 1], [0, 1], isMask),
     Add: elementwise([0, 1], [0, 1]),
     Sub: elementwise([0, 1], [0, 1]),
     Div: elementwise([0], [0, 1]),
@@ -143,12 +134,11 @@ function alike(rule: ConstantRule, operators: readonly string[]): [string, Const
   return operators.map((operator) => [operator, rule]);
 }
 
-/** Whether an operand is a weight beside the others: not one that scales or shifts parts of another, by channel, group or row, nor a vector. */
-function isMatrixFactor(operand: Shape, others: readonly Shape[], result: Shape): boolean {
-  if (operand === null) return true;
-  const isWhole = (shape: Shape) =>
-    shape !== null && result !== null && elementCount(shape) === elementCount(result);
-  return isWhole(operand) || (!others.some(isWhole) && operand.filter((size) => size > 1).length >= 2);
+/** Whether an operand is a weight beside the other factors: not one that scales or shifts parts of another, by channel, group or row, nor a vector. */
+function isMatrixFactor(at: ConstantNode, input: number, others: readonly number[]): boolean {
+  const operand = shapeOf(at, input);
+  if (operand === null || isWhole(at, input)) return true;
+  return !others.some((other) => isWhole(at, other)) && operand.filter((size) => size > 1).length >= 2;
 }
 
 /**
@@ -156,16 +146,13 @@ function isMatrixFactor(operand: Shape, others: readonly Shape[], result: Shape)
  * alone is called a mask.
  */
 function isMask(at: ConstantNode, input: number): boolean {
-  const whole = result(at);
-  const isWhole = (each: number) => {
-    const shape = shapeOf(at, each);
-    return shape !== null && whole !== null && elementCount(shape) === elementCount(whole);
-  };
-  if (!isWhole(0) || !isWhole(1)) return false;
-  const isFirst = /mask$/i.test(nameOf(at, 0)) && !/mask$/i.test(nameOf(at, 1));
-  return input === (isFirst ? 0 : 1);
+  if (!isWhole(at, 0) || !isWhole(at, 1)) return false;
+  const [isFirst, isSecond] = [0, 1].map((each) => /mask$/i.test(at.node.inputs[each]?.name ?? ''));
+  return input === (isFirst && !isSecond ? 0 : 1);
 }
 
-function nameOf(at: ConstantNode, input: number): string {
-  return at.node.inputs[input]?.name ?? '';
+/** Whether an operand has all of the result's elements. */
+function isWhole(at: ConstantNode, input: number): boolean {
+  const [operand, whole] = [shapeOf(at, input), result(at)];
+  return operand !== null && whole !== null && elementCount(operand) === elementCount(whole);
 }

@@ -1,7 +1,7 @@
 import { structureScorer } from '../../criteria/registry.ts';
 import type { StructureCriterion } from '../../recipe/criteria.ts';
 import { type Recipe, roundToOf } from '../../recipe/recipe.ts';
-import { type Family, placesOf, producersOf, stayingAxes } from '../../structure/families.ts';
+import { type Family, placesOf, producersOf } from '../../structure/families.ts';
 import { KanCheckpoint } from '../../structure/kan-checkpoint.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
 import { StructuredModel } from '../../structure/structured-model.ts';
@@ -49,11 +49,7 @@ export class ScoredStructures implements Scored {
     const { recipe } = input;
     await using opened = new AsyncDisposableStack();
     const model = opened.use(await openModel(job));
-    const families = selectFamilies(
-      { families: model.structures.families, frozen: stayingAxes(model.structures) },
-      recipe,
-      producersOf,
-    );
+    const families = selectFamilies(model.structures, recipe, producersOf);
     clock.enter('score');
     const context = criterionContext(job);
     const score = await structureScorer(recipe.criterion as StructureCriterion);

@@ -173,6 +173,19 @@ describe('the way to a layer', () => {
     assert.deepEqual(await weightsOf({ nodes: grouped, initializers: ofGroups }), { q: [1, 6, 4, 1] });
   });
 
+  test('what chooses or divides is no other factor: what it spreads is a weight', async () => {
+    const nodes = [
+      node('Where', ['chosen', 'w', 'zero'], ['a']),
+      node('Div', ['v', 'by'], ['b']),
+      ...['a', 'b'].map((m) => node('MatMul', ['x', m], [`y_${m}`])),
+    ];
+    const initializers = [
+      ...[integers('chosen', Array(24).fill(1), [2, 3, 4]), floats('w', [1, 3, 4]), floats('zero', [])],
+      ...[floats('v', [1, 3, 4]), floats('by', [2, 3, 4])],
+    ];
+    assert.deepEqual(Object.keys(await weightsOf({ nodes, initializers })).sort(), ['v', 'w']);
+  });
+
   test('of two factors of one size the first is the weight, unless it is called a mask', async () => {
     const nodes = [
       node('Mul', ['orig', 'other'], ['a']),
