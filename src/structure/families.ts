@@ -128,7 +128,11 @@ export function findStructures(
     family.structures.push({ root, sites, producers, consumers });
   }
   const named = nameFamilies([...families.values()]);
-  return { families: named, frozen, lasting: findLastingAxes(analysis, named) };
+  return {
+    families: named,
+    frozen: [...frozen, ...unmadeAxes(named, frozen)],
+    lasting: findLastingAxes(analysis, named),
+  };
 }
 
 /** The roots that some node sums over. What is not summed over, and is free to go, no output of the graph depends on. */
@@ -147,15 +151,14 @@ interface NumberedSite extends Site {
   readonly positions: number[];
 }
 
-/** The axes of weights that no recipe can shrink, and why. */
-export function stayingAxes({ families, frozen }: Pick<Structures, 'families' | 'frozen'>): FrozenAxis[] {
+/** Of weights the axes that only families without a producer hold, which no recipe names. */
+function unmadeAxes(families: readonly Family[], frozen: readonly FrozenAxis[]): FrozenAxis[] {
   const keyOf = ({ tensor, axis }: Pick<Site, 'tensor' | 'axis'>) => `${axis} ${tensor}`;
-  const [others, offered] = [true, false].map((isOther) =>
-    families.filter(({ kind }) => (kind === 'other') === isOther),
-  );
+  const others = families.filter(({ kind }) => kind === 'other');
+  const offered = families.filter(({ kind }) => kind !== 'other');
   const told = new Set([...frozen, ...placesOf(offered, ({ sites }) => sites)].map(keyOf));
   const lost = placesOf(others, ({ consumers }) => consumers).filter((place) => !told.has(keyOf(place)));
-  return [...frozen, ...lost.map((place) => ({ ...place, node: '', operator: '', reason: NO_PRODUCER }))];
+  return lost.map((place) => ({ ...place, node: '', operator: '', reason: NO_PRODUCER }));
 }
 
 /** Names of the weights that compute a family. */

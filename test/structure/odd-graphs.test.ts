@@ -130,6 +130,26 @@ test('a size that is put together of parts, ten thousand deep', () => {
   assert.ok(roots.every((root) => lanes.obstacleOf(root) === null));
 });
 
+test('what a weight reads of a table is listed with a reason, unless a layer makes it too', async () => {
+  const looked = [
+    node('ArgMax', ['x'], ['ids'], { axis: 1, keepdims: 0 }),
+    node('Gather', ['table', 'ids'], ['e'], { axis: 0 }),
+  ];
+  const read = node('MatMul', ['e', 'w'], ['y']);
+  const initializers = [random('table', [9, 30]), random('w', [30, 4])];
+  const frozenOf = async (path: string) =>
+    (await structuresOf(path)).frozen.filter(({ tensor, axis }) => tensor === 'w' && axis === 0);
+  const [lost, ...more] = await frozenOf(await write(build({ nodes: [...looked, read], initializers })));
+  assert.match(lost?.reason ?? '', /made by no layer/);
+  assert.deepEqual(more, []);
+  const added = [node('MatMul', ['x', 'up'], ['h']), node('Gather', ['table', 'id'], ['row'], { axis: 0 })];
+  const made = build({
+    nodes: [...added, node('Add', ['h', 'row'], ['e']), read],
+    initializers: [...initializers, random('up', [4, 30]), integers('id', [3], [])],
+  });
+  assert.deepEqual(await frozenOf(await write(made)), []);
+});
+
 describe('names that other things have too', () => {
   const hidden = (prefix = '', from = 'x', to = 'y'): NodeProto[] => [
     node('MatMul', [from, 'up'], [`${prefix}h`]),
