@@ -18,11 +18,13 @@ export function collectWhenIdle(): () => void {
   let least = usedBytes();
   let before = performance.eventLoopUtilization();
   const timer = setInterval(() => {
-    const { utilization } = performance.eventLoopUtilization(before);
-    before = performance.eventLoopUtilization();
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    const used = usedBytes();
     // V8 may have collected by itself.
-    least = Math.min(least, usedBytes());
-    if (utilization > IDLE || usedBytes() < least + GARBAGE_BYTES) return;
+    least = Math.min(least, used);
+    if (utilization > IDLE || used < least + GARBAGE_BYTES) return;
     collect();
     least = usedBytes();
   }, EVERY_MS);

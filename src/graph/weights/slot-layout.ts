@@ -26,11 +26,13 @@ export interface FeatureAxis {
 export interface SlotLayout {
   /** Null where rows are not defined. */
   readonly roles: AxisRoles;
-  /** The operand that the weight multiplies: the features are the input features. */
-  readonly source: (FeatureAxis & { readonly operand: number }) | string;
+  /** The operand that the weight multiplies: the features are the input features. It may be quantized, of floats that are known where they are quantized on the way. */
+  readonly source: (FeatureAxis & { readonly operand: number; readonly isQuantized?: boolean }) | string;
   /** What the multiplication gives, the node's first output: the features are the output units. */
   readonly result: FeatureAxis | string;
 }
+
+export const QUANTIZED = 'computes with quantized numbers';
 
 export function unknownLayout(roles: AxisRoles, reason: string): SlotLayout {
   return { roles, source: reason, result: reason };

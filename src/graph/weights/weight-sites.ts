@@ -4,7 +4,7 @@ import type { Frame, Step } from '../program.ts';
 import type { Constant } from './constant-shapes.ts';
 import type { ValueMap } from './constants.ts';
 import type { Routed } from './routed.ts';
-import type { Arrangement, FeatureAxis, SlotLayout } from './slot-layout.ts';
+import { type Arrangement, type FeatureAxis, QUANTIZED, type SlotLayout } from './slot-layout.ts';
 
 /** Activations of the main graph with features: the axes before the `trailing` last ones, `size` positions of them. */
 export interface Activations {
@@ -40,8 +40,6 @@ export const CHOOSING = new Set(['MatMul', 'Einsum']);
 /** Operators between what data choose of biases and the Add, at most so many. */
 const RESHAPING = new Set(['Identity', 'Cast', 'Unsqueeze', 'Squeeze', 'Reshape']);
 const MAX_STEPS = 4;
-/** Operators whose operand is quantized as it comes, from floats that are there. */
-const QUANTIZED_ON_THE_WAY = new Set(['MatMulInteger', 'ConvInteger', 'MatMulIntegerToFloat']);
 const CHOSEN_STACKS = 'multiplies by several matrices for each that data choose';
 
 /** Where a node multiplies by what `layout` tells of, which data may have chosen. */
@@ -57,8 +55,7 @@ export function createSite(
     return { node, source: reason, result: reason };
   }
   const at = (value: OnnxValue | null | undefined, axis: FeatureAxis): Activations | string => {
-    if (value === undefined) return 'computes with quantized numbers';
-    if (value === null) return 'leaves it unnamed';
+    if (!value) return 'leaves it unnamed';
     if (constants.get(frame, value)) return 'multiplies it by a constant, not by data';
     const { size, trailing, matrices, arranged = null } = axis;
     if (chosen && matrices) return CHOSEN_STACKS;
@@ -73,19 +70,17 @@ export function createSite(
     typeof result === 'string'
       ? null
       : withBias(node.outputs[0], (bias) => isBiasOf(bias, result.size, frame, constants, chosen));
+  const sourceOf = (axis: Exclude<SlotLayout['source'], string>): Activations | string => {
+    const value = node.inputs[axis.operand];
+    if (!axis.isQuantized) return at(value, axis);
+    const maker = value?.producer;
+    return maker?.is('DynamicQuantizeLinear') ? at(maker.inputs[0], axis) : QUANTIZED;
+  };
   return {
     node,
-    source: typeof source === 'string' ? source : at(floatsOf(node, source.operand), source),
+    source: typeof source === 'string' ? source : sourceOf(source),
     result: typeof result === 'string' ? result : at(output, result),
   };
-}
-
-/** What a node reads, before it was quantized for it; undefined where that are quantized numbers from elsewhere. */
-function floatsOf(node: OnnxNode, operand: number): OnnxValue | null | undefined {
-  const value = node.inputs[operand] ?? null;
-  if (!QUANTIZED_ON_THE_WAY.has(node.op)) return value;
-  const maker = value?.producer;
-  return maker?.is('DynamicQuantizeLinear') ? maker.inputs[0] : undefined;
 }
 
 /** The layer's output: after the Add of its bias, where that is all that reads the product. */

@@ -5,7 +5,7 @@ import { chosenEinsumLayout, einsumLayout } from './einsum-weights.ts';
 import type { Shape } from './element-moves.ts';
 import { createIndexMap } from './index-map.ts';
 import { type AxisRole, createRoles } from './row-layout.ts';
-import { type FeatureAxis, type SlotLayout, unknownLayout } from './slot-layout.ts';
+import { type FeatureAxis, QUANTIZED, type SlotLayout, unknownLayout } from './slot-layout.ts';
 
 /** What a constant in a slot of an operator is, or each of those that data choose from; `undefined` where it is no weight after all. */
 type Layout = (shape: Shape, operator: AttributeReader, isChosen: boolean) => SlotLayout | undefined;
@@ -25,7 +25,6 @@ export function weightSlotsOf(node: OnnxNode): readonly WeightSlot[] {
 const NO_SHAPE = 'gets it in a shape that is not known from the graph';
 const BATCHED = 'multiplies parts of its input by matrices along axes that do not adjoin';
 const UNGROUPED = 'has a number of groups that does not divide its filters';
-const QUANTIZED = 'computes with quantized numbers';
 const CHOICE = 'chooses among its matrices inside the operator';
 const INSIDE = 'keeps what the weight gives inside the operator';
 
@@ -162,8 +161,17 @@ const except = (slots: readonly WeightSlot[], other: Partial<Pick<SlotLayout, 's
       return found && { ...found, ...other };
     }),
   );
-/** What goes in is known where it was quantized on the way. */
-const quantizedInside = (slots: readonly WeightSlot[]) => except(slots, { result: QUANTIZED });
+/** Slots that multiply quantized numbers, and give floats. */
+const quantizedBefore = (slots: readonly WeightSlot[]) =>
+  slots.map(({ input, layout }) =>
+    slot(input, (shape, operator, isChosen) => {
+      const found = layout(shape, operator, isChosen);
+      if (found === undefined || typeof found.source === 'string') return found;
+      return { ...found, source: { ...found.source, isQuantized: true } };
+    }),
+  );
+/** The same that give integers. */
+const integers = (slots: readonly WeightSlot[]) => except(quantizedBefore(slots), { result: QUANTIZED });
 const quantized = (slots: readonly WeightSlot[]) => except(slots, { source: QUANTIZED, result: QUANTIZED });
 const recurrent = [
   slot(1, gates),
@@ -178,10 +186,10 @@ const einsum = (input: number) =>
 const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['Gemm', product(0, 1)],
   ['MatMul', product(0, 1)],
-  ['MatMulInteger', quantizedInside(product(0, 1))],
+  ['MatMulInteger', integers(product(0, 1))],
   ['QLinearMatMul', quantized(product(0, 3))],
   ['Conv', [slot(1, filters)]],
-  ['ConvInteger', quantizedInside([slot(1, filters)])],
+  ['ConvInteger', integers([slot(1, filters)])],
   ['QLinearConv', quantized([slot(3, filters)])],
   ['DeformConv', [slot(1, filters)]],
   ['ConvTranspose', [slot(1, transposedFilters)]],
@@ -194,7 +202,7 @@ const STANDARD: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
 const MICROSOFT: ReadonlyMap<string, readonly WeightSlot[]> = new Map([
   ['QGemm', quantized(product(0, 3))],
   ['DynamicQuantizeMatMul', [slot(1, columns(0))]],
-  ['MatMulIntegerToFloat', product(0, 1)],
+  ['MatMulIntegerToFloat', quantizedBefore(product(0, 1))],
   ['MatMulNBits', [slot(1, packedMatrix)]],
   ['MatMulBnb4', [slot(1, opaque)]],
   ['Attention', except([slot(1, columns(0))], { result: INSIDE })],

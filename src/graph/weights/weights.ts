@@ -155,10 +155,12 @@ function reachSlots(
   reach: Reach,
 ): void {
   const { node, frame } = step;
+  const slots = weightSlotsOf(node);
+  if (slots.length === 0) return;
   // What is made of constants is a weight where a layer multiplies by it, not where a weight is divided by it.
   const isRead = node.outputs.some((value) => value !== null && reached.get(frame, value) !== undefined);
   if (!isRead && constantNode(node, frame, constants)) return;
-  for (const { input, layout } of weightSlotsOf(node)) {
+  for (const { input, layout } of slots) {
     const value = node.inputs[input] ?? null;
     const constant = value === null ? undefined : constants.get(frame, value);
     const chosen = value === null || !CHOOSING.has(node.op) ? undefined : routed.get(frame, value);

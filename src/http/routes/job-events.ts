@@ -60,10 +60,8 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
       if (!place)
         throw new EmpError('not_ready', 'too many event streams are open; try again, or poll the job');
       const signal = AbortSignal.any([closing, whenGone(reply)]);
-      const following = jobs.follow(id, lastEventId, signal);
-      await using cleanup = new AsyncDisposableStack();
       // Who leaves before the end would still be counted among those who watch the job.
-      cleanup.defer(async () => void (await following.return()));
+      await using following = jobs.follow(id, lastEventId, signal);
       const first = await following.next();
       signal.throwIfAborted();
       const news = found('jobs', id, first.value ?? null);

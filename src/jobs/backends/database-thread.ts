@@ -10,7 +10,7 @@ export interface Statement {
 }
 
 export interface Rows {
-  readonly rows: readonly unknown[];
+  readonly rows: unknown[];
   readonly rowCount: number;
 }
 

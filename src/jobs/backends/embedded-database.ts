@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import type { Notification, Statement, StatementReply } from './database-thread.ts';
+import type { Notification, Rows, Statement, StatementReply } from './database-thread.ts';
 
 /** Statements that are on their way to the thread or wait there; it takes them in their order. */
 const UNDER_WAY = 64;
@@ -39,7 +39,7 @@ export class EmbeddedDatabase extends EventEmitter<{ notification: [Notification
   }
 
   /** @throws Error with PostgreSQL's `code` where the statement fails, others where the thread ends */
-  async run(statement: Omit<Statement, 'session'>): Promise<{ rows: unknown[]; rowCount: number }> {
+  async run(statement: Omit<Statement, 'session'>): Promise<Rows> {
     const asked = { ...statement, session: this.#session };
     const hanging = new AbortController();
     const patience = setTimeout(() => hanging.abort(), STATEMENT_MS);
@@ -53,7 +53,7 @@ export class EmbeddedDatabase extends EventEmitter<{ notification: [Notification
     }
     if (OF_SESSION.test(statement.text) && !this.#session.includes(statement.text))
       this.#session.push(statement.text);
-    return { rows: [...reply.rows], rowCount: reply.rowCount };
+    return reply;
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { openSession, UNOPTIMIZED } from '../../../src/runtime/session.ts';
 import { RUNTIME } from '../../criteria/run-criterion.ts';
 import { encode } from '../../models/build-model.ts';
@@ -63,22 +63,10 @@ const RECIPES: readonly object[] = [
 describe('quantized weights are pruned as the weights that they stand for', () => {
   for (const form of FORMS) {
     test(form.name, async (t) => {
-      const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
-      t.after(() => rm(directory, { recursive: true }));
-      const pair = quantizedPair(form);
-      const [file, dense] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
-      await writeFile(file, encode(pair.quantized));
-      await writeFile(dense, encode(pair.dense));
+      const pair = await writePair(t, form);
       for (const recipe of RECIPES) {
-        await using pruned = await pruneFiles(file, recipe);
-        await using expected = await pruneFiles(dense, recipe);
-        assert.deepEqual(pruned.report.total, expected.report.total);
-        const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
-        const floats = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
-        for (const { name, layer } of pair.layers) {
-          const found = layer.dequantize(bytesOf(tensorIn(written, name)));
-          assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData), name);
-        }
+        const { written, reports } = await comparePruned(pair, recipe, pair.layers);
+        assert.deepEqual(reports[0].total, reports[1].total);
         await opens(written);
       }
     });
@@ -86,27 +74,21 @@ describe('quantized weights are pruned as the weights that they stand for', () =
 });
 
 describe('what floats go in is known of what quantizes them itself, or has them quantized before it', () => {
-  const forms = [matMulInteger('tensor'), matMulInteger(1), dynamicQuantizeMatMul, matMulIntegerToFloat];
-  for (const form of forms) {
+  for (const form of [
+    matMulInteger('tensor'),
+    matMulInteger(1),
+    dynamicQuantizeMatMul,
+    matMulIntegerToFloat,
+  ]) {
     test(form.name, async (t) => {
-      const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
-      t.after(() => rm(directory, { recursive: true }));
-      const pair = quantizedPair(form);
-      const [file, dense] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
-      await writeFile(file, encode(pair.quantized));
-      await writeFile(dense, encode(pair.dense));
-      const x = await writeArray(directory, 'x', 'float32', [32, 40], gaussians(32 * 40, 3));
-      const calibration = { nSamples: 32, inputs: [x], labels: null };
-      const recipe = { criterion: 'wanda', scope: 'layer' };
-      await using pruned = await pruneFiles(file, recipe, { calibration });
-      await using expected = await pruneFiles(dense, recipe, { calibration });
-      assert.equal(pruned.report.untouched.n, 0);
-      const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
-      const floats = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
+      const pair = await writePair(t, form);
+      const { calibration } = pair;
       // What the second layer gets is rounded.
-      const [{ name, layer }] = pair.layers;
-      const found = layer.dequantize(bytesOf(tensorIn(written, name)));
-      assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData));
+      const [first] = pair.layers;
+      const { reports } = await comparePruned(pair, { criterion: 'wanda', scope: 'layer' }, [first], {
+        calibration,
+      });
+      assert.equal(reports[0].untouched.n, 0);
     });
   }
 });
@@ -114,30 +96,49 @@ describe('what floats go in is known of what quantizes them itself, or has them 
 describe('what floats go in and out is known of MatMulNBits', () => {
   for (const form of FORMS.filter(({ name }) => name.startsWith('MatMulNBits'))) {
     test(form.name, async (t) => {
-      const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
-      t.after(() => rm(directory, { recursive: true }));
-      const pair = quantizedPair(form);
-      const [file, dense] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
-      await writeFile(file, encode(pair.quantized));
-      await writeFile(dense, encode(pair.dense));
-      const x = await writeArray(directory, 'x', 'float32', [32, 40], gaussians(32 * 40, 3));
-      const calibration = { nSamples: 32, inputs: [x], labels: null };
+      const pair = await writePair(t, form);
+      const { calibration } = pair;
       for (const criterion of ['wanda', 'activation']) {
         for (const scope of ['layer', 'row']) {
-          await using pruned = await pruneFiles(file, { criterion, scope }, { calibration });
-          await using expected = await pruneFiles(dense, { criterion, scope }, { calibration });
-          assert.equal(pruned.report.untouched.n, 0);
-          const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
-          const floats = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
-          for (const { name, layer } of pair.layers) {
-            const found = layer.dequantize(bytesOf(tensorIn(written, name)));
-            assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(floats, name).rawData), name);
-          }
+          const { reports } = await comparePruned(pair, { criterion, scope }, pair.layers, { calibration });
+          assert.equal(reports[0].untouched.n, 0);
         }
       }
     });
   }
 });
+
+type WrittenPair = Awaited<ReturnType<typeof writePair>>;
+
+/** A model with weights in a form, the same of floats, and samples for both, in a folder that goes with the test. */
+async function writePair(t: TestContext, form: QuantizedForm) {
+  const directory = await mkdtemp(join(tmpdir(), 'emp-quantized-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const { quantized, dense, layers } = quantizedPair(form);
+  const [file, floats] = [join(directory, 'model.onnx'), join(directory, 'dense.onnx')];
+  await writeFile(file, encode(quantized));
+  await writeFile(floats, encode(dense));
+  const x = await writeArray(directory, 'x', 'float32', [32, 40], gaussians(32 * 40, 3));
+  return { file, floats, layers, calibration: { nSamples: 32, inputs: [x], labels: null } };
+}
+
+/** Prunes both, and holds weights of the quantized model against those of floats, bit for bit. */
+async function comparePruned(
+  { file, floats }: WrittenPair,
+  recipe: object,
+  layers: WrittenPair['layers'],
+  data: Partial<Pick<WrittenPair, 'calibration'>> = {},
+) {
+  await using pruned = await pruneFiles(file, recipe, data);
+  await using expected = await pruneFiles(floats, recipe, data);
+  const written = new Uint8Array(await readFile(join(pruned.directory, 'model.onnx')));
+  const dense = new Uint8Array(await readFile(join(expected.directory, 'dense.onnx')));
+  for (const { name, layer } of layers) {
+    const found = layer.dequantize(bytesOf(tensorIn(written, name)));
+    assert.deepEqual(Buffer.from(found.buffer), Buffer.from(tensorIn(dense, name).rawData), name);
+  }
+  return { written, reports: [pruned.report, expected.report] as const };
+}
 
 async function opens(bytes: Uint8Array): Promise<void> {
   await using session = await openSession(bytes, RUNTIME, UNOPTIMIZED);
