@@ -6,7 +6,7 @@ const EVERY_MS = 2000;
 /** Of its time, what an idle loop is busy at most. */
 const IDLE = 0.2;
 /** What may have come since the last collection. */
-const GARBAGE_BYTES = 48 * 2 ** 20;
+const GARBAGE_BYTES = 16 * 2 ** 20;
 
 /**
  * Collects garbage when there may be much and nothing else is to be done. V8 collects as it allocates: after a burst of large requests an idle process would hold their memory until the next one.
@@ -14,7 +14,7 @@ const GARBAGE_BYTES = 48 * 2 ** 20;
  */
 export function collectWhenIdle(): () => void {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
+  const collect = runInNewContext('gc') as (how: { type: 'major'; flavor: 'last-resort' }) => void;
   let least = usedBytes();
   let before = performance.eventLoopUtilization();
   const timer = setInterval(() => {
@@ -25,7 +25,8 @@ export function collectWhenIdle(): () => void {
     // V8 may have collected by itself.
     least = Math.min(least, used);
     if (utilization > IDLE || used < least + GARBAGE_BYTES) return;
-    collect();
+    // The pages of the heap that it empties are given back too.
+    collect({ type: 'major', flavor: 'last-resort' });
     least = usedBytes();
   }, EVERY_MS);
   timer.unref();
