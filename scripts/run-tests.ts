@@ -30,16 +30,27 @@ const mayLeaveOut = process.env.CI !== 'true';
 const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
 const chosen = files.filter((file) => !leftOut.includes(file));
 
-const { status } = spawnSync(
-  process.execPath,
-  [
-    ...['--test', '--test-concurrency=3', '--test-timeout=120000'],
-    ...options,
-    ...chosen.map(({ path }) => path),
-  ],
-  { cwd: ROOT, stdio: 'inherit', env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env } },
+/** The exit status of Node's test runner. */
+function run(tests: readonly TestFile[], concurrency: number): number {
+  if (tests.length === 0) return 0;
+  const own = ['--test', `--test-concurrency=${concurrency}`, '--test-timeout=120000'];
+  const { status } = spawnSync(process.execPath, [...own, ...options, ...tests.map(({ path }) => path)], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env },
+  });
+  return status ?? 1;
+}
+
+const alone = run(
+  chosen.filter(({ isAlone }) => isAlone),
+  1,
 );
-process.exitCode = status ?? 1;
+const together = run(
+  chosen.filter(({ isAlone }) => !isAlone),
+  3,
+);
+process.exitCode = alone || together;
 
 if (missing.length > 0) {
   const what = mayLeaveOut

@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 export const SERVICE = new URL('../src/main.ts', import.meta.url);
 
+/** As `npm start` and the image have it. */
+const ALLOCATION = { MALLOC_MMAP_THRESHOLD_: '131072' };
+
 /** A server in a process of its own; disposing of it stops the process and waits for its end. */
 export interface Server extends AsyncDisposable {
   readonly baseUrl: string;
@@ -22,7 +25,7 @@ export function spawnServer(
 ): ChildProcess {
   const { REDIS_URL: _redis, DATABASE_URL: _database, ...inherited } = process.env;
   return spawn(process.execPath, [fileURLToPath(file), ...args], {
-    env: { LOG_LEVEL: 'warn', ...inherited, HOST: '127.0.0.1', PORT: '0', ...environment },
+    env: { LOG_LEVEL: 'warn', ...ALLOCATION, ...inherited, HOST: '127.0.0.1', PORT: '0', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }

@@ -65,6 +65,8 @@ export interface TestFile {
   readonly isSlow: boolean;
   /** Whether it compares at length with what independent code gives: `npm run check:goldens` runs those, `npm test` the others. */
   readonly isGolden: boolean;
+  /** Whether it measures how long others wait for a service, and what memory that holds: on a busy machine it would measure the machine. */
+  readonly isAlone: boolean;
 }
 
 /** Every test file under `root`, by path. */
@@ -85,6 +87,7 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
           usesProcesses: texts.some((text) => PROCESSES.test(text)),
           isSlow: SLOW.includes(path),
           isGolden: path.startsWith('test/golden/'),
+          isAlone: path.startsWith('test/hostile/'),
         };
       }),
   );

@@ -4,6 +4,7 @@ import { finished, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { EmpError } from '../core/errors.ts';
 import type { Hold } from './body-memory.ts';
+import { Turns } from './turns.ts';
 
 type Decoder = zlib.Gunzip | zlib.BrotliDecompress | zlib.ZstdDecompress;
 
@@ -13,6 +14,9 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
   br: zlib.createBrotliDecompress,
   zstd: zlib.createZstdDecompress,
 };
+
+/** To join the chunks of a large body takes some milliseconds. */
+const joining = new Turns(1);
 
 /** What a body may take. */
 export interface BodyRules {
@@ -105,7 +109,9 @@ async function collect(stream: Readable, rules: BodyRules, announced?: number): 
     if (code === 'ERR_STREAM_PREMATURE_CLOSE') throw closedEarly();
     throw new EmpError('malformed_body', `the body cannot be decoded: ${message}`);
   }
-  return target ?? join(chunks, length);
+  if (target) return target;
+  await joining.next();
+  return join(chunks, length);
 }
 
 async function eachChunk(stream: Readable, take: (chunk: Buffer) => void): Promise<void> {

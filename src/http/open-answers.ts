@@ -9,7 +9,7 @@ export interface OpenAnswersLimits {
 /** Answers that stay open until something happens: each holds a connection and some memory, so there is a limit to them. */
 export class OpenAnswers {
   /** Many of them wait for the same. */
-  readonly turns = new Turns();
+  readonly turns = new Turns(8);
   readonly #limits: OpenAnswersLimits;
   readonly #byClient = new Map<string, number>();
   #inAll = 0;

@@ -1,9 +1,12 @@
-/** Of a crowd, how many are let through at once: together a few milliseconds of answers. */
-const AT_A_TIME = 8;
-
 /** Lets a crowd through a few at a time, and others between: many who hear of one thing would all be answered before anybody else. */
 export class Turns {
+  readonly #atATime: number;
   #waiting: (() => void)[] = [];
+
+  /** @param atATime how many are let through at once: together a few milliseconds of work */
+  constructor(atATime: number) {
+    this.#atATime = atATime;
+  }
 
   /** Resolves at the caller's turn, first come first served. */
   next(): Promise<void> {
@@ -13,7 +16,7 @@ export class Turns {
   }
 
   readonly #serve = (): void => {
-    for (const resolve of this.#waiting.splice(0, AT_A_TIME)) resolve();
+    for (const resolve of this.#waiting.splice(0, this.#atATime)) resolve();
     // The loop reads what has arrived before it comes back to this.
     if (this.#waiting.length > 0) setImmediate(this.#serve);
   };

@@ -96,6 +96,14 @@ describe('what containers may do', () => {
     assert.ok(bytes(redis.mem_limit) >= 2 * queued);
   });
 
+  test('`npm start` and the services of tests give memory back as the image does', async () => {
+    const [, bytes] = /^ENV MALLOC_MMAP_THRESHOLD_=(\d+)$/m.exec(dockerfile) ?? [];
+    assert.ok(bytes);
+    const { start } = JSON.parse(await read('package.json')).scripts;
+    assert.match(start, new RegExp(`^MALLOC_MMAP_THRESHOLD_=${bytes} `));
+    assert.match(await read('scripts/start-server.ts'), new RegExp(`MALLOC_MMAP_THRESHOLD_: '${bytes}'`));
+  });
+
   test('base images are pinned by digest, and Node is of the version that the tests run on', async () => {
     for (const [, { build, image }] of services) if (!build) assert.match(String(image), PINNED);
     const stages = [...dockerfile.matchAll(/^FROM (\S+)(?: AS (\S+))?$/gm)];

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Turns } from '../../src/http/turns.ts';
 
 test('a crowd passes in its order, a few in each turn of the loop, and who comes later waits behind it', async () => {
-  const turns = new Turns();
+  const turns = new Turns(8);
   const passed: number[] = [];
   const enter = (from: number, count: number) => {
     for (let i = from; i < from + count; i++) void turns.next().then(() => passed.push(i));
@@ -26,7 +26,7 @@ test('a crowd passes in its order, a few in each turn of the loop, and who comes
 });
 
 test('one alone passes at the next turn, also after a crowd', async () => {
-  const turns = new Turns();
+  const turns = new Turns(8);
   await Promise.all(Array.from({ length: 9 }, () => turns.next()));
   await turns.next();
   await turns.next();

@@ -13,7 +13,7 @@ import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
 
 export const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-export const LIMITS = { timeMs: 6000, memoryMebibytes: 512 };
+export const LIMITS = { timeMs: 10_000, memoryMebibytes: 512 };
 export const RETRY = { attempts: 3, backoffMs: 100 };
 
 /** One process's share of the service: store, queue, jobs, and a worker with the tests' child. */
