@@ -87,3 +87,17 @@ test('a disk that is full for a while ends a thread, not the database: what was 
   await small.run({ text: "SELECT pg_notify('news', 'again')", parameters: [] });
   assert.deepEqual(await heard, { channel: 'news', payload: 'again' });
 });
+
+test('a folder that cannot be one is told as what it is, and is not tried again and again', async (context) => {
+  const path = join(folder, 'file');
+  await writeFile(path, 'no folder');
+  const ends: unknown[] = [];
+  const broken = new EmbeddedDatabase(path, (error) => ends.push(error));
+  context.after(() => broken.close().catch(() => {}));
+  const ask = () => broken.run({ text: 'SELECT 1' });
+  await assert.rejects(ask, { message: /file system fails: .*errno: 54/s });
+  const end = Date.now() + 2500;
+  let statements = 1;
+  for (; Date.now() < end; statements++) await assert.rejects(ask);
+  assert.ok(ends.length <= 4 && ends.length < statements, `${ends.length} of ${statements}`);
+});

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 
@@ -65,7 +66,7 @@ export default async function run({ text, parameters, session }: Statement): Pro
   } catch (error) {
     const isFatal = endIfFatal(error);
     const { message, code, severity, detail, constraint } = (
-      error instanceof Error ? error : new Error(String(error))
+      error instanceof Error ? error : new Error(`the database's file system fails: ${inspect(error)}`)
     ) as Error & Record<string, unknown>;
     return { error: { message, isFatal, code, severity, detail, constraint } };
   }
