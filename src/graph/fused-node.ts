@@ -9,7 +9,8 @@ export interface KnownValues {
   rankOf(name: string): number | null;
   /** TensorProto's number of an element type; null where it is not known. */
   typeOf(name: string): number | null;
-  isStored(name: string): boolean;
+  /** Of a stored tensor; null for others. */
+  shapeOf(name: string): readonly number[] | null;
   /** Whether a value is a product of matrices that nothing else reads. */
   isLoneProduct(name: string): boolean;
 }
@@ -57,6 +58,11 @@ export class FusedNode extends AttributeReader {
     return this.#builder.op(op, inputs, attributes, copied);
   }
 
+  /** One of onnxruntime's own operators. */
+  microsoft(op: string, inputs: readonly (string | null)[], attributes: AttributeValues): string {
+    return this.#builder.microsoft(op, inputs, attributes);
+  }
+
   ops(
     op: string,
     inputs: readonly (string | null)[],
@@ -69,7 +75,7 @@ export class FusedNode extends AttributeReader {
   /** A number of the type that the node computes with. */
   scalar(value: number): string {
     const types = this.node.input.map((name) => this.values.typeOf(name));
-    const type = types.find((known) => known !== null) ?? FLOAT;
+    const type = types.find((known) => known !== null && FLOATS.has(known)) ?? FLOAT;
     const single = this.#builder.scalar(value);
     return type === FLOAT ? single : this.op('Cast', [single], { to: type });
   }
@@ -99,6 +105,10 @@ export class FusedNode extends AttributeReader {
     return this.#builder.integer(value);
   }
 
+  sum(x: string, axis: number, isKept: boolean): string {
+    return this.#builder.reduce('ReduceSum', x, [axis], isKept);
+  }
+
   /** The largest number along the last axis, which stays. */
   most(x: string): string {
     return this.#builder.reduce('ReduceMax', x, [-1], true);
@@ -115,6 +125,8 @@ export class FusedNode extends AttributeReader {
 }
 
 const FLOAT = 1;
+/** float32, float16, float64, bfloat16 */
+const FLOATS = new Set([FLOAT, 10, 11, 16]);
 /** Shape gives some of the sizes since. */
 export const SHAPE_PARTS_SINCE = 15;
 

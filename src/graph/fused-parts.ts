@@ -59,7 +59,7 @@ const fusedMatMul: Parts = (at) => {
   if (a === null || b === null) return null;
   const alpha = at.float('alpha', 1);
   if (alpha === 1) return [at.op('MatMul', [a, b])];
-  const isLeftStored = at.values.isStored(at.input(0) ?? '');
+  const isLeftStored = at.values.shapeOf(at.input(0) ?? '') !== null;
   return [at.op('MatMul', isLeftStored ? [a, at.times(b, alpha)] : [at.times(a, alpha), b])];
 };
 
@@ -86,7 +86,7 @@ function gelu(at: FusedNode, x: string): string[] | null {
 }
 
 /** x (1 + tanh(k (x + c x^3))) / 2 */
-function tanhGelu(at: FusedNode, x: string): string {
+export function tanhGelu(at: FusedNode, x: string): string {
   const bent = at.plus(at.times(at.times(x, x), 0.044715), 1);
   const t = at.op('Tanh', [at.times(at.times(x, Math.sqrt(2 / Math.PI)), bent)]);
   return at.times(at.times(x, 0.5), at.plus(t, 1));

@@ -10,7 +10,7 @@ const SLICE_INPUTS_SINCE = 10;
 const AXES_INPUT_SINCE = 18;
 const SUM_AXES_INPUT_SINCE = 13;
 
-/** Adds standard operators to a graph. Names begin with a prefix that no other name of the graph has. */
+/** Adds operators to a graph. Names begin with a prefix that no other name of the graph has. */
 export class GraphBuilder {
   readonly graph: GraphProto;
   readonly #prefix: string;
@@ -64,6 +64,13 @@ export class GraphBuilder {
     copied: readonly AttributeProto[] = [],
   ): string {
     return this.nodes(op, inputs, attributes, 1, copied)[0];
+  }
+
+  /** Adds a node of one of onnxruntime's own operators, of one output. */
+  microsoft(op: string, inputs: readonly (string | null)[], attributes: AttributeValues): string {
+    const name = this.op(op, inputs, attributes);
+    for (const node of this.graph.node.slice(-1)) node.domain = 'com.microsoft';
+    return name;
   }
 
   /** ReduceSum, ReduceMean, ReduceMax, ... over `axes`. */

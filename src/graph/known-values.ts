@@ -66,7 +66,7 @@ export function knownValues(graphs: readonly GraphProto[]): KnownValues {
   return {
     typeOf: (name) => kinds.get(name)?.type ?? null,
     rankOf: (name) => kinds.get(name)?.rank ?? null,
-    isStored: (name) => stored.has(name),
+    shapeOf: (name) => stored.get(name)?.dims.map(Number) ?? null,
     isLoneProduct: (name) => PRODUCTS.has(makers.get(name)?.opType ?? '') && readers.get(name) === 1,
   };
 }

@@ -6,6 +6,7 @@ import {
   type NodeProto,
 } from '../../formats/onnx/onnx-schema.ts';
 import { ATTENTION_PARTS, MERGED_ATTENTION_PARTS } from '../attention-parts.ts';
+import { EXPERT_PARTS } from '../expert-parts.ts';
 import { FreeNames, MAX_GLUED } from '../free-names.ts';
 import { FusedNode, type KnownValues, type Parts } from '../fused-node.ts';
 import { FUSED_PARTS } from '../fused-parts.ts';
@@ -19,7 +20,7 @@ import { ROTARY_PARTS } from '../rotary-parts.ts';
 
 const MICROSOFT = 'com.microsoft';
 /** Of operators that hold layers, or parts of them. */
-const LAYER_PARTS: PartsByOperator = new Map([...FUSED_PARTS, ...MERGED_ATTENTION_PARTS]);
+const LAYER_PARTS: PartsByOperator = new Map([...FUSED_PARTS, ...MERGED_ATTENTION_PARTS, ...EXPERT_PARTS]);
 /** Of those that only gradients have to go through; merged attention in an old opset is among them, which may be a newer one by then. */
 const HEAD_PARTS: PartsByOperator = new Map([...MERGED_ATTENTION_PARTS, ...ATTENTION_PARTS, ...ROTARY_PARTS]);
 

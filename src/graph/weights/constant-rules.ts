@@ -127,8 +127,27 @@ export const CONSTANT_RULES: ReadonlyMap<string, ConstantRule> = new Map([
       },
     },
     MatMul: { shape: productShape },
+    // One of several packed matrices, dequantized.
+    GatherBlockQuantized: {
+      shape: (at) => (isOneOfAll(at) ? unpackedShape(at) : null),
+      moveOf: (at, input) => {
+        if (input !== 0 || !isOneOfAll(at)) return undefined;
+        const position = at.inputs[1]?.integers?.[0] ?? null;
+        return { how: 'unstack', result: result(at), axis: 0, size: first(at)?.[0] ?? 1, at: position };
+      },
+    },
   }),
 ]);
+
+function isOneOfAll(at: ConstantNode): boolean {
+  return shapeOf(at, 1)?.length === 0 && at.integer('gather_axis', 0) === 0;
+}
+
+/** Of a matrix of which several are packed along the last axis, in bytes. */
+function unpackedShape(at: ConstantNode): Shape {
+  const [bytes, ...others] = first(at)?.slice(1).toReversed() ?? [];
+  return bytes === undefined ? null : [...others.toReversed(), (bytes * 8) / at.integer('bits', 4)];
+}
 
 function alike(rule: ConstantRule, operators: readonly string[]): [string, ConstantRule][] {
   return operators.map((operator) => [operator, rule]);
