@@ -62,7 +62,7 @@ function refuseUnreadable(
   const findings = families.flatMap(({ name, weights }) => {
     const weight = weights.find((each) => unreadable.has(each));
     if (weight === undefined) return [];
-    const message = `${weight} is ${unreadable.get(weight)}, and its scales are not stored beside it`;
+    const message = `${weight} is ${unreadable.get(weight)}, and not with stored scales and zero points as this program reads and writes them`;
     return [{ path: name, message: `${message}; exclude it or use criterion activation or random` }];
   });
   if (findings.length > 0) throw cannotScore(criterion, findings);

@@ -35,7 +35,7 @@ export async function* weightChunks(
   if (data === null || !isFloatDtype(dtype)) {
     throw new EmpError(
       'unsupported_dtype',
-      `${name} is ${dtype}, and its scales are not stored beside it: only floats and integers with scales have weights that can be read`,
+      `${name} is ${dtype}, and not with stored scales and zero points as this program reads and writes them: only floats and integers with these have weights`,
     );
   }
   const n = elementCount(shape);

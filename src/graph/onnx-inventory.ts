@@ -12,6 +12,7 @@ import {
 import { homeOf, onnxFileName, type TensorHome } from '../formats/onnx/external-data.ts';
 import { readSkeleton } from '../formats/onnx/skeleton.ts';
 import { createTensorData, dtypeOf, parseShape } from '../formats/onnx/tensor-data.ts';
+import { METADATA_KEY } from '../formats/safetensors/header.ts';
 import { FreeNames, MAX_GLUED } from './free-names.ts';
 import { type OnnxGraph, OnnxModel, type OnnxNode } from './onnx-model.ts';
 import { dropHidden } from './passes/drop-hidden.ts';
@@ -169,6 +170,8 @@ function isListed({ dtype, shape, role }: ModelTensor, { place }: Parameter): bo
 /** Plain names where they are unique, with their scope where not, numbered where even that is not enough or is long. */
 function nameApart(parameters: readonly Parameter[]): Parameter[] {
   const taken = new FreeNames();
+  // Scores and masks are files of tensors by these names, in which this one is none.
+  taken.take(METADATA_KEY);
   return parameters.map((parameter) => {
     const { name, scope, place } = parameter;
     const scoped = glue(scope, name) ?? place;

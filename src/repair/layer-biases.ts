@@ -45,6 +45,7 @@ type Candidate = PlacedBias & BiasPlace;
 const WITH_BIAS = new Set(['Gemm', 'Conv', 'ConvTranspose']);
 const BIAS = 2;
 const NO_BIAS = 'has no bias of its own';
+const QUANTIZED_BIAS = 'has a quantized bias, which is not written';
 
 /** Whether a node's input is one that a bias stands in, which of an Add may be either. */
 export const isBias: EditedInputs = (node, input, { dims }) => {
@@ -118,7 +119,8 @@ function biasOf(
   const add = own ? null : addOf(node, result);
   const tensor = stored.tensorOf(own ?? add?.bias);
   const shape = shapes.get(tensor ?? '');
-  if (tensor === null || shape === undefined) return NO_BIAS;
+  if (tensor === null || shape === undefined)
+    return (own ?? add?.bias)?.producer?.is('DequantizeLinear') ? QUANTIZED_BIAS : NO_BIAS;
   // A convolution adds its own bias to the channels, whatever comes after them.
   const behind = own && node.op !== 'Gemm' ? 0 : trailing;
   const unitAxis = shape.length - 1 - behind;

@@ -20,7 +20,7 @@ export const WARNING_CODES = {
     'No calibration sample reached some of a tensor, as an expert that was never chosen: it is scored as if it got what the others get on average.',
   not_evaluated: 'There was no evaluation data.',
   heavy_tailed_scores: 'N_eff is under 10 % of N: a few scores hold most of the mass.',
-  uniform_scores: 'N_eff is above 95 % of N: almost nothing can go on the grounds of these scores.',
+  uniform_scores: 'N_eff is above 95 % of N: these scores hardly tell what can go.',
   layer_emptied: 'A tensor keeps none of its weights.',
   low_density: 'A tensor keeps under 5 % of its weights.',
   all_zero_tensor: 'All scores of a tensor are zero.',

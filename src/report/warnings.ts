@@ -50,7 +50,7 @@ const DECIDED_WARNINGS = {
   uniform_scores(facts) {
     const { nEff, n } = effectiveSize(facts);
     if (nEff <= UNIFORM * n) return null;
-    return `${describeSize(nEff, n)}: the scores are nearly uniform, and almost nothing can go on their grounds.`;
+    return `${describeSize(nEff, n)}: the scores are nearly uniform. They hardly tell what can go, and what an amount takes beyond N_eff is little better than chance.`;
   },
 
   layer_emptied: ({ groups }) =>

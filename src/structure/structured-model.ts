@@ -8,6 +8,7 @@ import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type EditedInputs, joinConstants } from '../graph/passes/join-constants.ts';
+import { listsToTensors } from '../graph/passes/lists-to-tensors.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { type SeparatedConstants, separateConstants } from '../graph/passes/separate-constants.ts';
 import { shareWeights } from '../graph/passes/share-weights.ts';
@@ -21,6 +22,7 @@ import type { ReducedModel, ReducibleModel } from './reducible-model.ts';
 /** Functions become one graph, in which a weight is one value; what a single branch reads stands in it, and nodes share no small constants. */
 const STRUCTURE_FORM: readonly GraphPass<SeparatedConstants>[] = [
   inlineFunctions,
+  listsToTensors,
   shareWeights,
   sinkConstants,
   separateConstants,

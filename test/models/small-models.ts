@@ -61,6 +61,24 @@ const conv = (input: string, weight: string, output: string) =>
 /** Models whose structures hang together in ways of their own. */
 export const SMALL_MODELS: readonly SmallModel[] = [
   {
+    name: 'a bias that is a list in a node goes with its units, whatever a tensor is called',
+    families: ['channel 300'],
+    frozen: [OUTPUT, `MatMul: ${INPUT}`],
+    model: build({
+      inputs: [ROWS],
+      nodes: [
+        node('Constant', [], ['b'], {
+          value_floats: { floats: Array.from({ length: 300 }, (_, i) => Math.sin(i)) },
+        }),
+        node('MatMul', ['x', 'w'], ['h']),
+        node('Add', ['h', 'b'], ['a']),
+        node('Relu', ['a'], ['r']),
+        node('MatMul', ['r', '__metadata__'], ['y']),
+      ],
+      initializers: [random('w', [4, 300]), random('__metadata__', [300, 3])],
+    }),
+  },
+  {
     name: 'a residual sum ties what adds to it',
     families: ['channel 8', 'channel 6'],
     frozen: [OUTPUT, `Conv: ${INPUT}`],

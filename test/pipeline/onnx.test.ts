@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { BYTE_WIDTH, isFloatDtype } from '../../src/core/dtype.ts';
+import { testFolder } from '../criteria/run-criterion.ts';
+import { encode } from '../models/build-model.ts';
+import { SMALL_MODELS } from '../models/small-models.ts';
 import { readTensors, unpack } from '../models/small-safetensors.ts';
 import { sharedFixtures } from '../shared.ts';
 import { inventoryOf, pruneFiles } from './prune-files.ts';
@@ -77,4 +80,19 @@ describe('a pruned ONNX model', () => {
     });
   }
   if (!fixtures) test('golden models', (t) => t.skip('did not run: ../shared/fixtures is not here'));
+});
+
+test('a tensor is masked under a number where its name is none of a tensor in safetensors', async (t) => {
+  const folder = await testFolder(t);
+  const dense = join(folder, 'model.onnx');
+  const found = SMALL_MODELS.find(({ model }) =>
+    model.graph?.initializer.some(({ name }) => name === '__metadata__'),
+  );
+  assert.ok(found);
+  await writeFile(dense, encode(found.model));
+  await using pruned = await pruneFiles(dense, {});
+  const names = pruned.report.tensors.map(({ name }) => name);
+  assert.deepEqual(names, ['w', '__metadata__#2']);
+  assert.deepEqual([...(await readTensors(join(pruned.directory, 'masks.safetensors'))).keys()], names);
+  await assertOnlyDroppedChange(dense, pruned.directory);
 });

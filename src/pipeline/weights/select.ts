@@ -94,5 +94,5 @@ function notMatched(glob: string, inventory: ModelInventory): string {
   const tensor = inventory.tensors.find(({ name }) => names.has(name));
   if (!tensor)
     return `matches no tensor; the model's inventory lists the names, such as ${inventory.tensors[0]?.name}`;
-  return `${tensor.name} is ${tensor.dtype} ${JSON.stringify(tensor.shape)}: only float16, bfloat16, float32 and float64 tensors can be pruned, and integers whose scales are stored beside them`;
+  return `${tensor.name} is ${tensor.dtype} ${JSON.stringify(tensor.shape)}: only float16, bfloat16, float32 and float64 tensors can be pruned, and integers with stored scales and zero points (of int4 in int32_data only zero points of 0)`;
 }
