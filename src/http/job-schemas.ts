@@ -33,7 +33,7 @@ export const jobRequestSchema = z
       'The samples that data-driven criteria run the model on. `taylor`, `saliency` and their `_rms` variants need labels, others do not use them.',
     ),
     evaluation_dataset_id: datasetId.describe(
-      'The samples that the dense and the pruned model are compared on; for `target` with labels, for its `max_accuracy_drop` with ones that give an accuracy: not floats for squared errors.',
+      'The samples that the dense and the pruned model are compared on; for a `target` of loss or accuracy with labels, for `max_accuracy_drop` with ones that give an accuracy: not floats for squared errors.',
     ),
     priority: prioritySchema,
     metadata: metadataSchema,

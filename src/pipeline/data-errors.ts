@@ -29,3 +29,11 @@ export function targetWithoutAccuracy(): EmpError {
     ofInput('evaluation', 'has labels that give no accuracy, and the recipe has max_accuracy_drop'),
   ]);
 }
+
+/** Why a search within `max_disagreement` cannot be on an output of single numbers. */
+export function targetWithoutClasses(output: string): EmpError {
+  const reason = `needs an output of several entries, of which one is the largest, and '${output}' has one: give max_relative_l2`;
+  return new EmpError('invalid_request', `max_disagreement ${reason}`, [
+    { path: '/recipe/target/max_disagreement', message: reason },
+  ]);
+}

@@ -1,10 +1,11 @@
+import { comparesOutputs } from '../recipe/needs.ts';
+import { targetOf } from '../recipe/recipe.ts';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
-import type { Metrics } from '../runtime/model-metrics.ts';
 import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
-import { namingData, targetWithoutAccuracy } from './data-errors.ts';
+import { namingData, targetWithoutAccuracy, targetWithoutClasses } from './data-errors.ts';
 import { sampleWork } from './planned-work.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Decided, PrunedModel } from './scored.ts';
@@ -37,10 +38,14 @@ export async function openEvaluator({
   if (evaluation === null) return null;
   clock.enter('evaluate');
   const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
-  const context = { model, samples: evaluation, scratchDirectory, runtime, signal, onSamples };
+  const target = targetOf(recipe);
+  const wantsDrift = comparesOutputs(recipe);
+  const context = { model, samples: evaluation, scratchDirectory, runtime, signal, onSamples, wantsDrift };
   const evaluator = await namingData('evaluation', () => Evaluator.open(context));
-  if (recipe.target?.max_accuracy_drop !== undefined && evaluator.lossKind === 'mean_squared_error')
+  if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
+  if (target?.name === 'max_disagreement' && evaluator.classes === 1)
+    throw targetWithoutClasses(evaluator.output);
   return evaluator;
 }
 
@@ -65,7 +70,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const { dense } = evaluator;
   return {
     loss_kind: evaluator.lossKind,
-    metric_names: metricNames(dense),
+    metric_names: metricNames(evaluator),
     output: evaluator.output,
     n_samples: evaluator.nSamples,
     n_positions: evaluator.nPositions,
@@ -103,9 +108,6 @@ async function measureUniform({
   return createPoint(await candidates.evenly(pruned.sparsity, amount, evenly));
 }
 
-function metricNames(dense: Metrics): string[] {
-  const isLabelled = dense.loss !== null;
-  return METRIC_NAMES.filter(
-    (name) => METRICS[name].isLabelled === isLabelled && (!isLabelled || dense[name] !== null),
-  );
+function metricNames({ dense, measuresDrift }: Evaluator): string[] {
+  return METRIC_NAMES.filter((name) => (METRICS[name].isLabelled ? dense[name] !== null : measuresDrift));
 }

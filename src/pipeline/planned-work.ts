@@ -1,5 +1,6 @@
 import { elementCount } from '../formats/model.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
+import { comparesOutputs } from '../recipe/needs.ts';
 import type { UsedInput } from './prune-job.ts';
 import { MAX_EVALUATIONS } from './search.ts';
 
@@ -19,7 +20,8 @@ export function plannedWork(
   if (!evaluation) return READINGS * sizeBytes + calibrated + pass * repairPasses;
   // The job's own model and the uniform baseline, whatever the recipe.
   const models = 2 + (recipe.sweep_betas?.length ?? 0) + (recipe.target ? MAX_EVALUATIONS - 1 : 0);
-  const evaluated = sampleWork(evaluation) * evaluation.nSamples;
+  const runs = evaluation.labels && comparesOutputs(recipe) ? 2 : 1;
+  const evaluated = runs * sampleWork(evaluation) * evaluation.nSamples;
   const measured = evaluated * (1 + recipe.repair.length) + pass * repairPasses;
   return models * (READINGS * sizeBytes + measured) + evaluated + calibrated;
 }

@@ -1,4 +1,5 @@
-import type { Target } from '../recipe/recipe.ts';
+import { type Target, targetOf } from '../recipe/recipe.ts';
+import type { TargetName } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';
 import type { BetaPoint } from './candidates.ts';
@@ -85,16 +86,25 @@ export async function searchBeta(
   return { target, met: met !== null, beta: chosen.beta, evaluations };
 }
 
-/** How far beyond the target a model is, in the target's own unit: 0 or less is within. */
-export function excessOver(target: Target, dense: Metrics, { loss, accuracy }: Metrics): number {
-  const { max_loss_increase, max_accuracy_drop } = target;
-  if (max_loss_increase !== undefined) {
-    if (loss === null || dense.loss === null) return Number.POSITIVE_INFINITY;
-    return loss - dense.loss * (1 + max_loss_increase);
-  }
-  if (accuracy === null || dense.accuracy === null) return Number.POSITIVE_INFINITY;
-  return dense.accuracy - accuracy - (max_accuracy_drop ?? 0) - ROUNDING;
+/** How far beyond the target a model is, in the unit of what it bounds: 0 or less is within. */
+export function excessOver(target: Target, dense: Metrics, measured: Metrics): number {
+  const asked = targetOf({ target });
+  if (asked === null) return 0;
+  return EXCESSES[asked.name](asked.limit, dense, measured) ?? Number.POSITIVE_INFINITY;
 }
+
+/** Null where what a target bounds was not measured, or is not finite. */
+type Excess = (limit: number, dense: Metrics, measured: Metrics) => number | null;
+
+const EXCESSES: Readonly<Record<TargetName, Excess>> = {
+  max_loss_increase: (limit, { loss: dense }, { loss }) =>
+    loss === null || dense === null ? null : loss - dense * (1 + limit),
+  max_accuracy_drop: (limit, { accuracy: dense }, { accuracy }) =>
+    accuracy === null || dense === null ? null : dense - accuracy - limit - ROUNDING,
+  max_disagreement: (limit, _dense, { top1_agreement }) =>
+    top1_agreement === null ? null : 1 - top1_agreement - limit - ROUNDING,
+  max_relative_l2: (limit, _dense, { relative_l2 }) => (relative_l2 === null ? null : relative_l2 - limit),
+};
 
 function nearest(points: readonly BetaPoint[], excess: (point: BetaPoint) => number): BetaPoint {
   return points.reduce((best, point) => (excess(point) < excess(best) ? point : best));

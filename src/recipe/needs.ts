@@ -1,7 +1,7 @@
 import { EmpError, type InputFinding, type JobInput, ofInput } from '../core/errors.ts';
 import { type Need, scoringOf } from './criteria.ts';
-import type { Recipe } from './recipe.ts';
-import { GRANULARITIES, kindOf } from './terms.ts';
+import { type Recipe, targetOf } from './recipe.ts';
+import { GRANULARITIES, kindOf, needsLabels } from './terms.ts';
 
 /** What comes with a recipe, as far as its needs go: null where it did not come. */
 export interface GivenInputs {
@@ -48,6 +48,12 @@ function nameOf({ field, value }: Taker): string {
 /** Whether anything of a recipe is computed on such data. */
 export function isUsed(recipe: Recipe, input: UnusedInput['input']): boolean {
   return takersOf(recipe).some(({ needs }) => needs.includes(input));
+}
+
+/** Whether outputs are compared with the dense model's, whatever labels there are. */
+export function comparesOutputs(recipe: Recipe): boolean {
+  const target = targetOf(recipe);
+  return target !== null && !needsLabels(target.name);
 }
 
 /** Whether gradients of a loss are taken of the model. */
@@ -127,11 +133,14 @@ function unmet(taker: Taker, needs: string, input: JobInput, lacks: string, says
   ]);
 }
 
-/** A search and a sweep measure; a search measures what labels are needed for. */
-function refuseUnevaluated({ target, sweep_betas = [] }: Recipe, { evaluation }: GivenInputs): void {
+/** A search and a sweep measure; a search may measure what labels are needed for. */
+function refuseUnevaluated(recipe: Recipe, { evaluation }: GivenInputs): void {
+  const { sweep_betas = [] } = recipe;
+  const target = recipe.target !== undefined;
   const asked = [target ? 'target' : [], sweep_betas.length > 0 ? 'sweep_betas' : []].flat();
   if (asked.length === 0) return;
-  const lacks = !evaluation ? 'is missing' : target && !evaluation.labels ? 'has no labels' : null;
+  const isLabelled = target && !comparesOutputs(recipe);
+  const lacks = !evaluation ? 'is missing' : isLabelled && !evaluation.labels ? 'has no labels' : null;
   if (lacks === null) return;
   const who = evaluation ? ['target'] : asked;
   const needs = evaluation ? 'evaluation data with labels' : 'evaluation data';

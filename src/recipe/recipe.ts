@@ -9,6 +9,7 @@ import {
   REPAIRS,
   SCOPE_NAMES,
   SCOPES,
+  TARGET_NAMES,
   TARGETS,
   type TargetName,
 } from './terms.ts';
@@ -36,9 +37,11 @@ const targetSchema = z
   .strictObject({
     max_loss_increase: targetValue('max_loss_increase'),
     max_accuracy_drop: targetValue('max_accuracy_drop'),
+    max_disagreement: targetValue('max_disagreement'),
+    max_relative_l2: targetValue('max_relative_l2'),
   } satisfies Record<TargetName, z.ZodType>)
   .refine((target) => Object.values(target).filter((value) => value !== undefined).length === 1, {
-    message: `give either ${Object.keys(TARGETS).join(' or ')}`,
+    message: `give one of ${TARGET_NAMES.join(', ')}`,
   })
   .describe('The smallest beta whose evaluation stays within this of the dense model is searched.');
 
@@ -183,4 +186,13 @@ export function criteriaOf(granularity: Granularity): Criterion[] {
 /** The multiple that kept counts of structures are rounded up to. */
 export function roundToOf({ round_to, granularity }: Pick<Recipe, 'round_to' | 'granularity'>): number {
   return round_to ?? GRANULARITIES[granularity].roundTo ?? 1;
+}
+
+/** What a target bounds, and by how much; null without one. */
+export function targetOf({ target }: Pick<Recipe, 'target'>): { name: TargetName; limit: number } | null {
+  for (const name of TARGET_NAMES) {
+    const limit = target?.[name];
+    if (limit !== undefined) return { name, limit };
+  }
+  return null;
 }

@@ -116,7 +116,7 @@ interface TargetRow {
   readonly isMaxAllowed: boolean;
   readonly meaning: string;
   /** The metric that it bounds. */
-  readonly metric: 'loss' | 'accuracy';
+  readonly metric: 'loss' | 'accuracy' | 'top1_agreement' | 'relative_l2';
 }
 
 /** The smallest beta within a target is searched. */
@@ -133,8 +133,23 @@ export const TARGETS = {
     meaning: 'Absolute: 0.01 allows one point less than the dense accuracy. Squared errors have no accuracy.',
     metric: 'accuracy',
   },
+  max_disagreement: {
+    max: 1,
+    isMaxAllowed: false,
+    meaning:
+      "Share of the positions at which another entry of the output may be the largest than in the dense model's: accuracy can fall by no more. Needs no labels.",
+    metric: 'top1_agreement',
+  },
+  max_relative_l2: {
+    max: 100,
+    isMaxAllowed: true,
+    meaning:
+      "Distance of the outputs from the dense model's, relative to their norm: 0.05 allows 5 percent. Needs no labels.",
+    metric: 'relative_l2',
+  },
 } as const satisfies Readonly<Record<string, TargetRow>>;
 export type TargetName = keyof typeof TARGETS;
+export const TARGET_NAMES = Object.keys(TARGETS) as [TargetName, ...TargetName[]];
 
 /** What texts call the loss of each kind. */
 export const LOSSES = {
@@ -170,13 +185,18 @@ export const METRICS = {
   },
   relative_l2: {
     title: 'Relative L2 drift',
-    meaning: '||y - y_dense|| / ||y_dense||; null with labels.',
+    meaning: '||y - y_dense|| / ||y_dense||; null with labels, unless the target needs none.',
     isLabelled: false,
   },
-  cosine: { title: 'Cosine', meaning: 'Between y and y_dense; null with labels.', isLabelled: false },
+  cosine: {
+    title: 'Cosine',
+    meaning: 'Between y and y_dense; null with labels, unless the target needs none.',
+    isLabelled: false,
+  },
   top1_agreement: {
     title: 'Top-1 agreement',
-    meaning: "Share of positions with the dense model's top-1; null with labels.",
+    meaning:
+      "Share of positions with the dense model's top-1; null with labels, unless the target needs none.",
     isLabelled: false,
   },
 } as const satisfies Readonly<Record<string, MetricRow>>;
@@ -186,4 +206,9 @@ export const METRIC_NAMES = Object.keys(METRICS) as [MetricName, ...MetricName[]
 /** Which kind of component a granularity is of: criteria score the two by different formulas. */
 export function kindOf(granularity: Granularity): 'weights' | 'structures' {
   return granularity === 'weight' ? 'weights' : 'structures';
+}
+
+/** Whether a target is kept on labels, or else on the dense model's outputs. */
+export function needsLabels(name: TargetName): boolean {
+  return METRICS[TARGETS[name].metric].isLabelled;
 }

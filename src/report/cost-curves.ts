@@ -1,3 +1,5 @@
+import { targetOf } from '../recipe/recipe.ts';
+import { TARGETS, type TargetName } from '../recipe/terms.ts';
 import type { Metrics } from './cost.ts';
 import { type Metric, mainMetrics } from './metric-figures.ts';
 import type { Evaluation, Report } from './report.ts';
@@ -62,15 +64,18 @@ function measuredPoints({ search, sweep, beta_1 }: Evaluation, chosen: Point): P
 }
 
 function limitOf({ name }: Metric, { search, dense }: Evaluation): number | null {
-  const { max_loss_increase, max_accuracy_drop } = search?.target ?? {};
-  if (name === 'loss' && max_loss_increase !== undefined && dense.loss !== null) {
-    return dense.loss * (1 + max_loss_increase);
-  }
-  if (name === 'accuracy' && max_accuracy_drop !== undefined && dense.accuracy !== null) {
-    return dense.accuracy - max_accuracy_drop;
-  }
-  return null;
+  const asked = search && targetOf(search);
+  if (!asked || TARGETS[asked.name].metric !== name) return null;
+  return LEVELS[asked.name](asked.limit, dense);
 }
+
+/** Where a metric meets a target; null where the dense model has no figure to go by. */
+const LEVELS: Readonly<Record<TargetName, (limit: number, dense: Metrics) => number | null>> = {
+  max_loss_increase: (limit, { loss }) => loss && loss * (1 + limit),
+  max_accuracy_drop: (limit, { accuracy }) => accuracy && accuracy - limit,
+  max_disagreement: (limit) => 1 - limit,
+  max_relative_l2: (limit) => limit,
+};
 
 /**
  * A search also looks where a model is ruined, and on an axis that reaches there nothing else can be told apart. So the axis stays near

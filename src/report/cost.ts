@@ -1,5 +1,6 @@
 /** What pruning cost, as it was measured, in words. */
-import { LOSSES } from '../recipe/terms.ts';
+import { targetOf } from '../recipe/recipe.ts';
+import { LOSSES, type TargetName } from '../recipe/terms.ts';
 import type { Evaluation, Report } from './report.ts';
 import { accuracy, cosine, count, counted, number, percent, points } from './wording.ts';
 
@@ -45,11 +46,18 @@ export function describeSamples(evaluation: Evaluation): string {
 }
 
 /** `a loss increase of 1 %`, `an accuracy drop of 0.5 points`. */
-export function describeTarget({ max_loss_increase, max_accuracy_drop = 0 }: Target): string {
-  return max_loss_increase === undefined
-    ? `an accuracy drop of ${number(100 * max_accuracy_drop)} ${max_accuracy_drop === 0.01 ? 'point' : 'points'}`
-    : `a loss increase of ${number(100 * max_loss_increase)} %`;
+export function describeTarget(target: Target): string {
+  const asked = targetOf({ target });
+  return asked === null ? 'no target' : TARGET_WORDS[asked.name](asked.limit);
 }
+
+const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
+  max_loss_increase: (limit) => `a loss increase of ${number(100 * limit)} %`,
+  max_accuracy_drop: (limit) =>
+    `an accuracy drop of ${number(100 * limit)} ${limit === 0.01 ? 'point' : 'points'}`,
+  max_disagreement: (limit) => `a change of ${number(100 * limit)} % of the top-1 predictions`,
+  max_relative_l2: (limit) => `a relative L2 drift of ${number(100 * limit)} %`,
+};
 
 /** How many betas a search has tried. */
 export const betasTried = ({ evaluations }: Search): number =>
@@ -136,7 +144,9 @@ function changeDetails(
 /** From what to what the figures of the dense model go. */
 export function describeCost(evaluation: Evaluation, pruned: Measured = evaluation.pruned): string {
   const costs = costsOf(evaluation, pruned).map(({ text }) => text);
-  return (costs.length > 0 ? costs : driftParts(pruned)).join(' and ');
+  const parts = evaluation.metric_names.includes('relative_l2') ? driftParts(pruned) : [];
+  const all = [...costs, ...parts];
+  return [all.slice(0, -1).join(', '), ...all.slice(-1)].filter((part) => part !== '').join(' and ');
 }
 
 function driftParts({ relative_l2, cosine: alike, top1_agreement }: Metrics): string[] {

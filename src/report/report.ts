@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LOSSES, METRIC_NAMES, METRICS, type MetricName, REPAIR_NAMES } from '../recipe/terms.ts';
+import { targetFigures } from './target-figures.ts';
 import { warningCodeSchema } from './warning-codes.ts';
 
 const count = z.int().nonnegative();
@@ -87,10 +88,7 @@ const evaluationSchema = z
     sweep: z.array(betaPointSchema).describe('One point for each of `sweep_betas`.'),
     search: z
       .object({
-        target: z.object({
-          max_loss_increase: z.number().optional(),
-          max_accuracy_drop: z.number().optional(),
-        }),
+        target: targetFigures,
         met: z.boolean().describe('False: the model is the nearest that was found.'),
         beta: z.number().describe('The one that the model was pruned at.'),
         evaluations: z.array(betaPointSchema).describe('All that was measured on the way, in order.'),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { GRANULARITIES, GRANULARITY_NAMES, GROUPS, type Noun } from '../recipe/terms.ts';
 import type { Report } from './report.ts';
+import { targetFigures } from './target-figures.ts';
 
 const reportedRecipeSchema = z.looseObject({
   criterion: z.string(),
@@ -9,9 +10,7 @@ const reportedRecipeSchema = z.looseObject({
   granularity: z.enum(GRANULARITY_NAMES),
   beta: z.number().optional(),
   budget: z.object({ sparsity: z.number() }).optional(),
-  target: z
-    .object({ max_loss_increase: z.number().optional(), max_accuracy_drop: z.number().optional() })
-    .optional(),
+  target: targetFigures.optional(),
   sweep_betas: z.array(z.number()).default([]),
   include: z.array(z.string()).default([]),
   exclude: z.array(z.string()).default([]),

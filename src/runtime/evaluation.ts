@@ -1,22 +1,21 @@
 import { EmpError } from '../core/errors.ts';
-import { elementCount } from '../formats/model.ts';
-import type { Fetched } from '../formats/numbers.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import { findLabelAxis, type Labels, type LossKind, shapeBySample } from '../graph/label-layout.ts';
 import { chooseOutput } from '../graph/measured-output.ts';
 import { axisToFront } from './along-axis.ts';
-import { type Batch, nameSamples, readBatches, readFirstBatch, runBatch } from './batches.ts';
-import { Drift } from './drift.ts';
+import { nameSamples, readBatches, readFirstBatch } from './batches.ts';
+import type { Drift } from './drift.ts';
 import { LabelScores, type StandardErrors } from './label-scores.ts';
 import { findLabelledOutput, type LabelledOutput, openLabelled } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
-import { allFinite, type Floats, type Metrics, NOT_MEASURED, SMALLEST, toFloats } from './model-metrics.ts';
+import { type Metrics, NOT_MEASURED, SMALLEST, toFloats } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
+import { lookAtOutput, measureDrift, notFinite, runMeasured, type Setup } from './output-drift.ts';
 import { planRuns } from './plan-runs.ts';
 import { type ModelSession, openSession, type SessionOptions } from './session.ts';
 
-/** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels the drift. */
+/** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels, or where it is asked for, the drift. */
 export interface Measurement extends Metrics, StandardErrors {}
 
 /** Of onnxruntime's optimizations, those that models are served with. */
@@ -25,25 +24,19 @@ type LatencyLevel = Exclude<SessionOptions['graphOptimizationLevel'], 'disabled'
 /** The dense model, and what every model is measured on. */
 interface EvaluatorContext extends ModelRun {
   readonly samples: SampleSet;
+  /** Whether the drift is wanted beside what labels tell; without labels it always is. */
+  readonly wantsDrift?: boolean;
 }
 
-/** How every model is run that is measured. */
-interface Setup extends EvaluatorContext {
-  /** Name of the output measured. */
-  readonly output: string;
-  readonly batchSize: number;
-  /** The axis of the output that counts samples; null where the output of one has none. */
-  readonly outputAxis: number | null;
+/** What pruned models are compared with: the scores of every sample, the model itself, or both. */
+interface Reference {
+  readonly scored: { readonly scores: LabelScores; readonly labelled: LabelledOutput } | null;
+  readonly session: ModelSession | null;
 }
-
-/** What pruned models are compared with: the scores of every sample, or the model itself. */
-type Reference =
-  | { readonly scores: LabelScores; readonly labelled: LabelledOutput }
-  | { readonly session: ModelSession };
 
 /**
  * The dense model on the evaluation data, and pruned ones compared with it. At most two models are in memory; three while latency is
- * measured at another level than `all` without labels, where the dense model stays open to be compared with.
+ * measured at another level than `all` beside the drift, for which the dense model stays open.
  */
 export class Evaluator implements AsyncDisposable {
   /** All null without labels. */
@@ -55,15 +48,21 @@ export class Evaluator implements AsyncDisposable {
   readonly nSamples: number;
   /** Labels that count: of samples, or of their positions, without those of label -100. */
   readonly nPositions: number;
+  /** Whether the drift is measured. */
+  readonly measuresDrift: boolean;
+  /** Entries of the output's last axis, of which one is the largest; null where the drift is not measured. */
+  readonly classes: number | null;
   readonly #setup: Setup;
   readonly #reference: Reference;
 
-  private constructor(setup: Setup, reference: Reference, nPositions: number) {
-    this.dense = 'scores' in reference ? reference.scores.metrics : NOT_MEASURED;
-    this.lossKind = 'labelled' in reference ? reference.labelled.layout.loss : null;
+  private constructor(setup: Setup, reference: Reference, nPositions: number, classes: number | null) {
+    this.dense = reference.scored?.scores.metrics ?? NOT_MEASURED;
+    this.lossKind = reference.scored?.labelled.layout.loss ?? null;
     this.output = setup.output;
     this.nSamples = setup.samples.nSamples;
     this.nPositions = nPositions;
+    this.measuresDrift = reference.session !== null;
+    this.classes = classes;
     this.#setup = setup;
     this.#reference = reference;
   }
@@ -80,9 +79,13 @@ export class Evaluator implements AsyncDisposable {
     const output = chooseOutput(session.outputs);
     const run = await planRuns(session, samples, output, context.signal);
     const setup = { ...context, output, ...run };
+    const isCompared = samples.labels === null || context.wantsDrift === true;
+    const { nPositions, classes } = isCompared
+      ? await lookAtOutput(session, setup)
+      : { nPositions: 0, classes: null };
+    const kept = isCompared ? session : null;
     if (samples.labels === null) {
-      const nPositions = await countPositions(session, setup);
-      const evaluator = new Evaluator(setup, { session }, nPositions);
+      const evaluator = new Evaluator(setup, { scored: null, session: kept }, nPositions, classes);
       opened.move(); // the evaluator keeps the session
       return evaluator;
     }
@@ -99,18 +102,30 @@ export class Evaluator implements AsyncDisposable {
     if (scores.firstNonFinite !== null) throw notFinite(labelled.title, scores.firstNonFinite);
     if (scores.metrics.loss === null)
       throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
-    return new Evaluator(labelledSetup, { scores, labelled }, scores.nPositions);
+    const reference = { scored: { scores, labelled }, session: kept };
+    const evaluator = new Evaluator(labelledSetup, reference, scores.nPositions, classes);
+    if (kept) opened.move();
+    return evaluator;
   }
 
   /** Measures a model that has the dense one's inputs and outputs; outputs that are not finite give null. */
   async measure(pruned: StoredModel): Promise<Measurement> {
-    if ('scores' in this.#reference) {
-      const scores = await scoreModel(pruned, this.#reference.labelled, this.#setup);
-      return { ...scores.metrics, ...scores.standardErrors(this.#reference.scores) };
-    }
+    const { scored, session: dense } = this.#reference;
+    const labelled = scored && (await scoreModel(pruned, scored.labelled, this.#setup));
+    const drift = dense && (await this.#driftOf(pruned, dense));
+    const { loss, accuracy, perplexity } = labelled?.metrics ?? NOT_MEASURED;
+    return {
+      ...(drift?.metrics ?? NOT_MEASURED),
+      ...{ loss, accuracy, perplexity },
+      loss_increase_standard_error: null,
+      accuracy_drop_standard_error: null,
+      ...(scored && labelled?.standardErrors(scored.scores)),
+    };
+  }
+
+  async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<Drift> {
     await using session = await openSession(mainPath(pruned), this.#setup.runtime);
-    const drift = await measureDrift(this.#reference.session, session, this.#setup);
-    return { ...drift.metrics, loss_increase_standard_error: null, accuracy_drop_standard_error: null };
+    return await measureDrift(dense, session, this.#setup); // awaited before the session goes
   }
 
   /** Of the first batch, both models at the same level of onnxruntime's optimizations. */
@@ -119,17 +134,15 @@ export class Evaluator implements AsyncDisposable {
     await using opened = new AsyncDisposableStack();
     const open = async (stored: StoredModel) =>
       opened.use(await openSession(mainPath(stored), runtime, { graphOptimizationLevel }));
-    const dense =
-      'session' in this.#reference && graphOptimizationLevel === 'all'
-        ? this.#reference.session
-        : await open(this.#setup.model);
+    const kept = graphOptimizationLevel === 'all' ? this.#reference.session : null;
+    const dense = kept ?? (await open(this.#setup.model));
     const pruned = await open(model);
     const batch = await readFirstBatch(samples, batchSize, signal);
     return await measureLatency(dense, pruned, batch, output, signal); // awaited before the sessions go
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if ('session' in this.#reference) await this.#reference.session[Symbol.asyncDispose]();
+    await this.#reference.session?.[Symbol.asyncDispose]();
   }
 }
 
@@ -184,58 +197,4 @@ async function scoreLabels(
     onSamples(batch.count);
   }
   return scores;
-}
-
-async function measureDrift(dense: ModelSession, pruned: ModelSession, setup: Setup): Promise<Drift> {
-  const drift = new Drift();
-  for await (const batch of readBatches(setup.samples, setup.batchSize, setup.signal)) {
-    const expected = await runMeasured(dense, batch, setup.output);
-    const numbers = toFloats(expected);
-    refuseNonFinite(expected, numbers, batch, setup);
-    const changed = await runMeasured(pruned, batch, setup.output);
-    if (`${changed.shape}` !== `${expected.shape}`) {
-      throw new EmpError(
-        'unsupported_model',
-        `output '${setup.output}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: without labels they cannot be compared`,
-      );
-    }
-    drift.add(numbers, toFloats(changed), classesOf(expected));
-    setup.onSamples(batch.count);
-  }
-  return drift;
-}
-
-/** Of all samples, from the shape of the first batch's output. */
-async function countPositions(session: ModelSession, setup: Setup): Promise<number> {
-  const batch = await readFirstBatch(setup.samples, setup.batchSize, setup.signal);
-  const fetched = await runMeasured(session, batch, setup.output);
-  const perSample = fetched.data.length / Math.max(1, classesOf(fetched)) / batch.count;
-  return Math.round(perSample * setup.samples.nSamples);
-}
-
-async function runMeasured(session: ModelSession, batch: Batch, output: string): Promise<Fetched> {
-  const fetched = (await runBatch(session, batch, [output])).get(output);
-  if (fetched === undefined) throw new TypeError(`no output ${output}`);
-  return fetched;
-}
-
-/** Entries of the last axis; a value of rank 0 or 1 has one per sample. */
-function classesOf({ shape }: Fetched): number {
-  return shape.length > 1 ? shape[shape.length - 1] : 1;
-}
-
-function refuseNonFinite(
-  { shape }: Fetched,
-  numbers: Floats,
-  { start, count }: Batch,
-  { output, outputAxis }: Setup,
-): void {
-  if (allFinite(numbers, 0, numbers.length)) return;
-  const index = numbers.findIndex((value) => !Number.isFinite(value));
-  const perSample = outputAxis ? elementCount(shape.slice(outputAxis + 1)) : numbers.length / count;
-  throw notFinite(`output '${output}'`, `sample ${start + (Math.floor(index / perSample) % count)}`);
-}
-
-function notFinite(title: string, place: string): EmpError {
-  return new EmpError('non_finite_activation', `${title} of the dense model is NaN or infinite at ${place}`);
 }

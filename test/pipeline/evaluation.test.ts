@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { EmpError } from '../../src/core/errors.ts';
+import type { BetaPoint } from '../../src/pipeline/candidates.ts';
+import type { Target } from '../../src/recipe/recipe.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
 import { writeMlp } from '../models/small-mlp.ts';
 import { writeSmallModel } from '../models/small-safetensors.ts';
@@ -67,6 +69,18 @@ describe('evaluation', () => {
     });
   }
 
+  test('a search within max_disagreement needs entries to choose from', async () => {
+    await using one = await writeMlp([6, 8, 1], 20);
+    await assert.rejects(
+      pruneFiles(
+        one.path,
+        { target: { max_disagreement: 0.1 } },
+        { evaluation: { ...one.samples, labels: null } },
+      ),
+      { code: 'invalid_request', message: /max_disagreement needs an output of several entries/ },
+    );
+  });
+
   test('a dry run measures the same and writes no model', async () => {
     await using wet = await pruneMlp({ scope: 'layer' });
     await using dry = await pruneMlp({ scope: 'layer', dry_run: true });
@@ -105,6 +119,47 @@ describe('evaluation', () => {
     const path = 'mlp.onnx';
     assert.equal(await sha256Of(join(direct.directory, path)), await sha256Of(join(found.directory, path)));
   });
+
+  for (const isLabelled of [false, true]) {
+    test(`a search on the dense model's outputs, ${isLabelled ? 'with labels beside' : 'without labels'}`, async () => {
+      const labels = isLabelled ? mlp.samples.labels : null;
+      const evaluation = { ...mlp.samples, labels };
+      await using sparse = await pruneMlp(
+        { sweep_betas: [0.3] },
+        { evaluation: { ...evaluation, labels: null } },
+      );
+      const most = figures(sparse.report).sweep[0];
+      for (const [target, costOf] of [
+        [{ max_disagreement: 0.03 }, ({ top1_agreement }) => 1 - Number(top1_agreement)],
+        [{ max_relative_l2: 0.1 }, ({ relative_l2 }) => Number(relative_l2)],
+      ] as [Target, (point: Pick<BetaPoint, 'top1_agreement' | 'relative_l2'>) => number][]) {
+        await using found = await pruneMlp({ target }, { evaluation });
+        const { search, pruned, dense, metric_names } = figures(found.report);
+        const [limit = Number.NaN] = Object.values(target);
+        assert.ok(search?.met && costOf(most) > limit);
+        assert.ok(costOf(pruned) <= limit + 1e-9 && found.report.total.sparsity > 0.05);
+        const drift = ['relative_l2', 'cosine', 'top1_agreement'];
+        assert.deepEqual(metric_names, labels ? ['loss', 'accuracy', ...drift] : drift);
+        assert.equal(dense.loss === null, labels === null);
+        assert.equal(pruned.loss === null, labels === null);
+        assert.equal(pruned.accuracy_drop_standard_error === null, labels === null);
+        if (labels)
+          assert.ok(Number(dense.accuracy) - Number(pruned.accuracy) <= 1 - Number(pruned.top1_agreement));
+        await using alone = await pruneMlp(
+          { beta: search.beta },
+          { evaluation: { ...evaluation, labels: null } },
+        );
+        assert.equal(figures(alone.report).pruned.relative_l2, pruned.relative_l2);
+        assert.equal(figures(alone.report).pruned.top1_agreement, pruned.top1_agreement);
+        const words = {
+          max_disagreement: /within a change of 3 % of the top-1 predictions/,
+          max_relative_l2: /within a relative L2 drift of 10 %/,
+        };
+        assert.match(found.report.verdict.text, words[Object.keys(target)[0] as keyof typeof words]);
+        assert.match(found.report.verdict.text, /of the top-1 predictions stay the same/);
+      }
+    });
+  }
 
   for (const criterion of ['wanda', 'activation', 'taylor']) {
     test(`${criterion}: the same masks and model for 1, 2 and 3 threads`, async () => {

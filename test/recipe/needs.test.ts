@@ -109,6 +109,9 @@ describe('what the rest of a recipe needs', () => {
       ['/recipe/target', 'evaluation'],
     ],
     [{ target: { max_accuracy_drop: 0 } }, { ...NOTHING, evaluation: LABELLED }, null],
+    [{ target: { max_disagreement: 0.1 } }, NOTHING, ['/recipe/target', 'evaluation']],
+    [{ target: { max_disagreement: 0.1 } }, { ...NOTHING, evaluation: UNLABELLED }, null],
+    [{ target: { max_relative_l2: 0.1 } }, { ...NOTHING, evaluation: LABELLED }, null],
     [{}, { ...ALL, inventory: { format: 'safetensors' } }, ['evaluation', 'model']],
     [{}, { ...ALL, evaluation: null, inventory: { format: 'safetensors' } }, null],
   ] as [object, GivenInputs, string[] | null][]) {
