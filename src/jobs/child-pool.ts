@@ -38,6 +38,9 @@ export class ChildFailure extends Error {
 
 /** A child that has grown by more when its work is done ends, so that memory comes back. onnxruntime, some sessions and a report's page take two thirds of it. */
 const KEPT_BYTES = 256 * 2 ** 20;
+/** One that has grown by more and finds no work for a while gives way to a fresh one. */
+const SMALL_BYTES = 32 * 2 ** 20;
+const IDLE_MS = 5000;
 
 /**
  * Processes that compute what this one must not: what they work on may loop for ever, ask for any amount of memory, or crash native code. Each does one thing at a time, within limits
@@ -45,8 +48,10 @@ const KEPT_BYTES = 256 * 2 ** 20;
  */
 export class ChildPool<Request, Answer, News = never> {
   readonly #start: () => LimitedChild<Request, Answer, News>;
-  readonly #idle = new Set<LimitedChild<Request, Answer, News>>();
+  /** With what ends those that have grown. */
+  readonly #idle = new Map<LimitedChild<Request, Answer, News>, NodeJS.Timeout | null>();
   readonly #all = new Set<LimitedChild<Request, Answer, News>>();
+  #isClosed = false;
 
   /**
    * @param program a file that calls `serveParent`
@@ -58,7 +63,7 @@ export class ChildPool<Request, Answer, News = never> {
 
   /** Starts a child ahead of the first request. */
   warm(): void {
-    if (this.#all.size === 0) this.#idle.add(this.#add());
+    if (this.#all.size === 0) this.#idle.set(this.#add(), null);
   }
 
   /**
@@ -67,9 +72,9 @@ export class ChildPool<Request, Answer, News = never> {
    */
   async run(request: Request, { timeMs, signal, patienceMs = 0, onNews }: ChildRun<News>): Promise<Answer> {
     signal.throwIfAborted();
-    const [idle] = this.#idle;
+    const [idle] = this.#idle.keys();
     const child = idle ?? this.#add();
-    this.#idle.delete(child);
+    this.#forget(child);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     let how: ChildFailure['how'] = 'crashed';
     const kill = (why: ChildFailure['how']) => {
@@ -104,6 +109,7 @@ export class ChildPool<Request, Answer, News = never> {
 
   /** Kills all children, and resolves when they are gone. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const child of this.#all) child.kill();
     await Promise.all(Array.from(this.#all, ({ gone }) => gone));
   }
@@ -113,7 +119,7 @@ export class ChildPool<Request, Answer, News = never> {
     this.#all.add(child);
     void child.gone.then(() => {
       this.#all.delete(child);
-      this.#idle.delete(child);
+      this.#forget(child);
     });
     return child;
   }
@@ -121,7 +127,23 @@ export class ChildPool<Request, Answer, News = never> {
   #giveBack(child: LimitedChild<Request, Answer, News>, grownBytes: number): void {
     child.listener = () => {};
     if (child.isKilled) return;
-    if (grownBytes > KEPT_BYTES) child.kill();
-    else this.#idle.add(child);
+    if (grownBytes > KEPT_BYTES) {
+      child.kill();
+      return;
+    }
+    const timer = grownBytes > SMALL_BYTES ? setTimeout(() => this.#renew(child), IDLE_MS).unref() : null;
+    this.#idle.set(child, timer);
+  }
+
+  #renew(child: LimitedChild<Request, Answer, News>): void {
+    this.#forget(child);
+    child.kill();
+    void child.gone.then(() => this.#isClosed || this.warm());
+  }
+
+  /** Is idle no more. */
+  #forget(child: LimitedChild<Request, Answer, News>): void {
+    clearTimeout(this.#idle.get(child) ?? undefined);
+    this.#idle.delete(child);
   }
 }

@@ -132,6 +132,24 @@ test('a child that keeps much of its memory is not used again', async () => {
   }
 });
 
+test('a child that keeps some memory is used again at once, and gives way to a fresh one when it has nothing to do', async () => {
+  const pool = openPool();
+  const run = async (behaviour: Behaviour) =>
+    (await pool.run(behaviour, { timeMs: 20_000, signal: NEVER })).pid;
+  try {
+    const small = await run('answer');
+    const keeper = await run('keep');
+    assert.equal(keeper, small);
+    assert.equal(await run('answer'), keeper);
+    await untilGone(keeper, 20_000);
+    const fresh = await run('answer');
+    assert.notEqual(fresh, keeper);
+    assert.equal(await run('answer'), fresh);
+  } finally {
+    await pool.close();
+  }
+});
+
 test('a pool that is closed leaves no child', async () => {
   const pool = openPool();
   pool.warm();

@@ -16,6 +16,7 @@ export type Behaviour =
   | 'crash'
   | 'objects'
   | 'bytes'
+  | 'keep'
   | 'hoard';
 
 const hoarded: Uint8Array[] = [];
@@ -51,6 +52,9 @@ const behaviours: Readonly<
     for (const kept: object[] = []; ; ) kept.push(new Array(2 ** 20).fill({}));
   },
   bytes: () => new Uint8Array(2 ** 31).fill(1).length,
+  keep() {
+    hoarded.push(new Uint8Array(2 ** 26).fill(1));
+  },
   hoard() {
     hoarded.push(new Uint8Array(2 ** 28).fill(1));
   },
