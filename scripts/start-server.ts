@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 export const SERVICE = new URL('../src/main.ts', import.meta.url);
 
-/** As `npm start` and the image have it. */
+/** As the image and the scripts that start the service have it. */
 const ALLOCATION = { MALLOC_MMAP_THRESHOLD_: '131072' };
 
 /** A server in a process of its own; disposing of it stops the process and waits for its end. */

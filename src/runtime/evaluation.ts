@@ -48,8 +48,6 @@ export class Evaluator implements AsyncDisposable {
   readonly nSamples: number;
   /** Labels that count: of samples, or of their positions, without those of label -100. */
   readonly nPositions: number;
-  /** Whether the drift is measured. */
-  readonly measuresDrift: boolean;
   /** Entries of the output's last axis, of which one is the largest; null where the drift is not measured. */
   readonly classes: number | null;
   readonly #setup: Setup;
@@ -61,7 +59,6 @@ export class Evaluator implements AsyncDisposable {
     this.output = setup.output;
     this.nSamples = setup.samples.nSamples;
     this.nPositions = nPositions;
-    this.measuresDrift = reference.session !== null;
     this.classes = classes;
     this.#setup = setup;
     this.#reference = reference;
@@ -106,6 +103,11 @@ export class Evaluator implements AsyncDisposable {
     const evaluator = new Evaluator(labelledSetup, reference, scores.nPositions, classes);
     if (kept) opened.move();
     return evaluator;
+  }
+
+  /** Whether the drift is measured. */
+  get measuresDrift(): boolean {
+    return this.#reference.session !== null;
   }
 
   /** Measures a model that has the dense one's inputs and outputs; outputs that are not finite give null. */

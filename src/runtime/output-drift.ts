@@ -29,7 +29,7 @@ export async function measureDrift(dense: ModelSession, pruned: ModelSession, se
     if (`${changed.shape}` !== `${expected.shape}`) {
       throw new EmpError(
         'unsupported_model',
-        `output '${setup.output}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: without labels they cannot be compared`,
+        `output '${setup.output}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: they cannot be compared`,
       );
     }
     drift.add(numbers, toFloats(changed), classesOf(expected));

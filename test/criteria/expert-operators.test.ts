@@ -6,7 +6,13 @@ import { type AttributeValue, type GraphParts, integers, node, tensor } from '..
 import { quantizedStack, type Stack } from '../models/expert-stacks.ts';
 import { gradientContext } from '../models/perceptron.ts';
 import { bytesOf } from '../models/quantized-models.ts';
-import { assertScores, gaussians, smallModel, smallModelContext } from '../models/small-model.ts';
+import {
+  assertScores,
+  gaussians,
+  gaussianTensor,
+  smallModel,
+  smallModelContext,
+} from '../models/small-model.ts';
 import { MICROSOFT } from '../models/traced-model.ts';
 import { criterionContext, scoresOf } from './run-criterion.ts';
 
@@ -17,19 +23,10 @@ const STACKS: Stack[] = [
   ['w1', HIDDEN, WIDTH],
   ['w2', WIDTH, HIDDEN],
 ];
-const stored = (name: string, dims: number[], seed: number) =>
-  tensor(
-    name,
-    dims,
-    gaussians(
-      dims.reduce((a, b) => a * b),
-      seed,
-    ),
-  );
-const router = stored('g', [WIDTH, EXPERTS], 2);
-const biases = [stored('b1', [EXPERTS, HIDDEN], 3), stored('b2', [EXPERTS, WIDTH], 4)];
-const floats = STACKS.map(([name, ...own], i) => stored(name, [EXPERTS, ...own], 5 + i));
-const head = stored('head', [WIDTH, CLASSES], 7);
+const router = gaussianTensor('g', [WIDTH, EXPERTS], 2);
+const biases = [gaussianTensor('b1', [EXPERTS, HIDDEN], 3), gaussianTensor('b2', [EXPERTS, WIDTH], 4)];
+const floats = STACKS.map(([name, ...own], i) => gaussianTensor(name, [EXPERTS, ...own], 5 + i));
+const head = gaussianTensor('head', [WIDTH, CLASSES], 7);
 const ATTRIBUTES = { k: 2, activation_type: 'relu', normalize_routing_weights: 1 };
 
 const fused = (

@@ -99,8 +99,9 @@ describe('what containers may do', () => {
   test('`npm start` and the services of tests give memory back as the image does', async () => {
     const [, bytes] = /^ENV MALLOC_MMAP_THRESHOLD_=(\d+)$/m.exec(dockerfile) ?? [];
     assert.ok(bytes);
-    const { start } = JSON.parse(await read('package.json')).scripts;
-    assert.match(start, new RegExp(`^MALLOC_MMAP_THRESHOLD_=${bytes} `));
+    const { start, api, worker } = JSON.parse(await read('package.json')).scripts;
+    for (const script of [start, api, worker])
+      assert.match(script, new RegExp(`^MALLOC_MMAP_THRESHOLD_=${bytes} `));
     assert.match(await read('scripts/start-server.ts'), new RegExp(`MALLOC_MMAP_THRESHOLD_: '${bytes}'`));
   });
 

@@ -3,17 +3,22 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { CriterionContext } from '../../src/criteria/context.ts';
-import type { ModelProto } from '../../src/formats/onnx/onnx-schema.ts';
+import type { ModelProto, TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
 import { createRandom, gaussian } from '../core/oracle.ts';
 import { criterionContext, testFolder } from '../criteria/run-criterion.ts';
 import { writeArray } from '../runtime/samples.ts';
-import { elements, encode, type GraphParts, model } from './build-model.ts';
+import { elements, encode, type GraphParts, model, tensor } from './build-model.ts';
 
 /** Gaussian float32 numbers. */
 export function gaussians(count: number, seed: number): Float32Array<ArrayBuffer> {
   const random = createRandom(seed);
   return Float32Array.from({ length: count }, () => gaussian(random));
+}
+
+/** A stored tensor of Gaussian float32 numbers. */
+export function gaussianTensor(name: string, dims: number[], seed: number): TensorProto {
+  return tensor(name, dims, gaussians(elements(dims), seed));
 }
 
 /** A model, its one input `x` and the samples of it. */

@@ -5,10 +5,10 @@ import type { Fetched } from '../../../src/formats/numbers.ts';
 import { ModelProtoSchema, type TensorProto } from '../../../src/formats/onnx/onnx-schema.ts';
 import { OnnxModel } from '../../../src/graph/onnx-model.ts';
 import { takenApart } from '../../../src/graph/passes/take-apart.ts';
-import { floats, model, node, tensor } from '../../models/build-model.ts';
+import { floats, model, node } from '../../models/build-model.ts';
 import { EXPERTS, HIDDEN, INNER, quantizedStack, type Stack, TOKENS } from '../../models/expert-stacks.ts';
 import { assertNear } from '../../models/model-pair.ts';
-import { gaussians } from '../../models/small-model.ts';
+import { gaussians, gaussianTensor } from '../../models/small-model.ts';
 import { MICROSOFT } from '../../models/traced-model.ts';
 import { outputsOf } from './pass-check.ts';
 
@@ -24,15 +24,6 @@ const gaussian = (name: string, shape: number[], seed: number): [string, Fetched
     ),
   },
 ];
-const stored = (name: string, dims: number[], seed: number) =>
-  tensor(
-    name,
-    dims,
-    gaussians(
-      dims.reduce((a, b) => a * b),
-      seed,
-    ),
-  );
 
 /** Whether the parts give what the operator gives. */
 async function check(
@@ -93,10 +84,10 @@ describe('experts of one operator are layers of their own, on the tokens that ar
           'MoE',
           ['w1', 'b1', 'w2', 'b2'],
           [
-            stored('w1', [EXPERTS, units, HIDDEN], 4),
-            stored('b1', [EXPERTS, units], 5),
-            stored('w2', [EXPERTS, HIDDEN, INNER], 6),
-            stored('b2', [EXPERTS, HIDDEN], 7),
+            gaussianTensor('w1', [EXPERTS, units, HIDDEN], 4),
+            gaussianTensor('b1', [EXPERTS, units], 5),
+            gaussianTensor('w2', [EXPERTS, HIDDEN, INNER], 6),
+            gaussianTensor('b2', [EXPERTS, HIDDEN], 7),
           ],
           attributes,
           shape,
@@ -128,8 +119,8 @@ describe('experts of one operator are layers of their own, on the tokens that ar
           ['w1', 'w1_scale', 'b1', 'w2', 'w2_scale', 'b2', '', '', '', ...zeros, shares],
           [
             ...stacks.flatMap(({ initializers }) => initializers),
-            stored('b1', [EXPERTS, units], 5),
-            stored('b2', [EXPERTS, HIDDEN], 7),
+            gaussianTensor('b1', [EXPERTS, units], 5),
+            gaussianTensor('b2', [EXPERTS, HIDDEN], 7),
           ],
           {
             activation_type: 'relu',
