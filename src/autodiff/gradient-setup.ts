@@ -131,7 +131,7 @@ export function lossFeeds(
   if (labels === null) throw new TypeError('samples without labels');
   const shape = [batch.count, ...allLabels.shape.slice(1)];
   const outputShape = shapeBySample(facts.shapeOf(output) ?? [], outputAxis);
-  checkLabels(labels, batch.start, layOut(loss.kind, outputShape, allLabels));
+  checkLabels(labels, batch, layOut(loss.kind, outputShape, allLabels));
   const fed: Fetched =
     loss.labelsDtype === 'int64'
       ? { dtype: 'int64', shape, data: BigInt64Array.from(labels, BigInt) }

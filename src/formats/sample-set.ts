@@ -34,7 +34,26 @@ export interface ConstantArray extends ArrayFile {
 /** Data to run a model on, one array for every input of it. */
 export interface SampleSet extends GivenSamples {
   readonly nSamples: number;
+  /** Which samples of the arrays they are, ascending; all of them unless given. */
+  readonly order?: Uint32Array;
+  /** Of how many; `nSamples` unless given. */
+  readonly nStored?: number;
   readonly inputs: readonly SampledArray[];
   readonly constants?: readonly ConstantArray[];
   readonly labels: (ArrayFile & { readonly axis?: number }) | null;
+}
+
+/** Some of the samples, in the order in which they lie. */
+export function partOf(samples: SampleSet, order: Uint32Array): SampleSet {
+  return {
+    ...samples,
+    nSamples: order.length,
+    order: order.map((index) => placeOf(samples, index)),
+    nStored: samples.nStored ?? samples.nSamples,
+  };
+}
+
+/** Where the sample lies in the arrays that the client gave. */
+export function placeOf({ order }: { readonly order?: Uint32Array | undefined }, index: number): number {
+  return order ? order[index] : index;
 }

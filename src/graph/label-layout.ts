@@ -1,8 +1,15 @@
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
+import { placeOf } from '../formats/sample-set.ts';
 import type { Size } from './value-facts.ts';
 
 export type LossKind = 'cross_entropy' | 'binary_cross_entropy' | 'mean_squared_error';
+
+/** Where the labels of a batch lie among all: its first sample, and the samples' order as their set has it. */
+export interface LabelledBatch {
+  readonly start: number;
+  readonly order?: Uint32Array | undefined;
+}
 
 /** All labels, axis 0 the samples. */
 export interface Labels {
@@ -85,10 +92,17 @@ export function layOut(loss: LossKind, shape: readonly Size[], labels: Labels): 
     : { loss, labelShape, classes: 1, isSequence: false };
 }
 
-/** What errors call the sample, and the place in it, of a batch's label; both count from 0. */
-export function nameLabel(index: number, start: number, { labelShape }: Pick<LabelLayout, 'labelShape'>) {
+/**
+ * What errors call the sample, and the place in it, of a batch's label; both count from 0.
+ * @param batch its first sample, and where the samples lie
+ */
+export function nameLabel(
+  index: number,
+  batch: LabelledBatch,
+  { labelShape }: Pick<LabelLayout, 'labelShape'>,
+): string {
   const perSample = elementCount(labelShape);
-  const sample = `sample ${start + Math.floor(index / perSample)}`;
+  const sample = `sample ${placeOf(batch, batch.start + Math.floor(index / perSample))}`;
   if (perSample === 1) return sample;
   const place: number[] = [];
   let rest = index % perSample;

@@ -17,11 +17,13 @@ import type { OnnxModel } from '../graph/onnx-model.ts';
 import type { JobRequest } from '../jobs/job.ts';
 import { refuseReservedNames } from '../pipeline/artifact-names.ts';
 import { targetWithoutAccuracy } from '../pipeline/data-errors.ts';
+import { refuseTooFew } from '../pipeline/promise-test.ts';
 import { selectFamilies } from '../pipeline/structures/select.ts';
 import { prunedWeights } from '../pipeline/weights/select.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
 import { isUsed, needsOf, refuseUnmetNeeds, takesGradients } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import { fixedBatchSize } from '../runtime/batches.ts';
 import { checkSamples, refuseUncountedLabels } from '../runtime/check-samples.ts';
 import { kanStructures } from '../structure/kan-checkpoint.ts';
 import { describeStructures, type StructureOverview } from '../structure/overview.ts';
@@ -101,8 +103,11 @@ async function refuseMisfits(
     ['calibration', used],
     ['evaluation', evaluation],
   ] as const) {
-    if (set)
-      refuseUncountedLabels(checkSamples(set.content, expected, data), expected, modelOutputs(graph), data);
+    if (!set) continue;
+    const samples = checkSamples(set.content, expected, data);
+    refuseUncountedLabels(samples, expected, modelOutputs(graph), data);
+    if (target && data === 'evaluation')
+      refuseTooFew(target, samples.nSamples, fixedBatchSize(expected, samples) ?? 1);
   }
   const labels = evaluation?.content.labels;
   if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(graph, labels))

@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseReservedNames, SCRATCH_FOLDER } from './artifact-names.ts';
-import { plannedWork, sampleWork } from './planned-work.ts';
+import { plannedWork } from './planned-work.ts';
 import { Progress, type ProgressUpdate, StageClock } from './progress.ts';
 import type { PruneInput, PruneJob } from './prune-job.ts';
 import { countPasses } from './repairs.ts';
+import { sampleWork } from './sample-work.ts';
 import { usedInputs } from './used-inputs.ts';
 
 export interface PruneContext {

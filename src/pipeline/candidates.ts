@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
-import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
+import type { Comparison, Evaluator } from '../runtime/evaluation.ts';
 import { type Amount, amountOf } from './amount.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
@@ -11,12 +11,16 @@ import type { Decided, Scored } from './scored.ts';
 
 export type Point = NonNullable<Evaluation['uniform']>;
 export type BetaPoint = Evaluation['sweep'][number];
-export type Measured = Measurement & { readonly sparsity: number };
+export interface Measured extends Comparison {
+  readonly sparsity: number;
+}
 
 interface CandidateOptions {
   readonly job: PruneJob;
   readonly scored: Scored;
+  /** By which candidates are measured; that which repairs are judged by may be another. */
   readonly evaluator: Evaluator;
+  readonly choosing: Evaluator;
   readonly repairs: Repairs;
 }
 
@@ -26,7 +30,7 @@ export class Candidates {
   readonly #options: CandidateOptions;
   /** Holds one candidate at a time. */
   readonly #directory: string;
-  readonly #byBeta = new Map<number, Point>();
+  readonly #byBeta = new Map<number, Measured>();
   readonly #byChoice = new Map<string, Measured>();
   /** Of what was measured, and by its beta: what takes no fewer bytes than the dense model. */
   readonly #noSmaller = new Set<Measured | number>();
@@ -41,11 +45,18 @@ export class Candidates {
   async at(beta: number): Promise<BetaPoint> {
     const { recipe } = this.#options.job.input;
     const amount = { ...amountOf(recipe, beta), beta, sparsity: null };
-    const known = this.known(beta);
-    if (known) return { beta, ...known };
+    const known = this.#byBeta.get(beta);
+    if (known) return { beta, ...createPoint(known) };
     const measured = await this.measure(amount, recipe.scope);
     if (this.#noSmaller.has(measured)) this.#noSmaller.add(beta);
-    return { beta, ...this.remember(beta, measured) };
+    this.#byBeta.set(beta, measured);
+    return { beta, ...createPoint(measured) };
+  }
+
+  /** What was measured at `beta`, measured now if it was not. */
+  async comparedAt(beta: number): Promise<Measured> {
+    await this.at(beta);
+    return this.#byBeta.get(beta) as Measured;
   }
 
   /** Whether the model that was measured at `beta` takes fewer bytes than the dense one; that is not asked of zeros in place. */
@@ -53,20 +64,14 @@ export class Candidates {
     return !this.#noSmaller.has(beta);
   }
 
-  /** Takes what was measured of the job's own model for all that keep the same. */
-  rememberChoice({ choice }: Decided, measured: Measured): void {
+  /** Takes what was measured of the job's own model for the point at its beta, and for all that keep the same. */
+  remember({ choice }: Decided, { beta }: Amount, measured: Measured): void {
     if (choice !== null) this.#byChoice.set(choice, measured);
-  }
-
-  /** Takes what was measured of the job's own model for the point at its beta. */
-  remember(beta: number, measured: Measured): Point {
-    const point = createPoint(measured);
-    this.#byBeta.set(beta, point);
-    return point;
+    if (beta !== null) this.#byBeta.set(beta, measured);
   }
 
   /** What was measured at `beta`; null where nothing was. */
-  known(beta: number): Point | null {
+  known(beta: number): Measured | null {
     return this.#byBeta.get(beta) ?? null;
   }
 
@@ -78,7 +83,7 @@ export class Candidates {
 
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
   async measure(amount: Amount, scope: Recipe['scope']): Promise<Measured> {
-    const { scored, evaluator, repairs, job } = this.#options;
+    const { scored, repairs, job, evaluator, choosing } = this.#options;
     const directory = this.#directory;
     const decided = await scored.decide(amount, scope);
     const { choice } = decided;
@@ -86,8 +91,10 @@ export class Candidates {
     if (known) return known;
     try {
       const pruned = await decided.write(directory);
-      const { measured } = await repairs.apply(pruned, () => evaluator.measure(pruned.model));
-      const found = { ...measured, sparsity: pruned.sparsity };
+      const { compared } = await repairs.apply(pruned);
+      const isMeasured = compared !== null && evaluator === choosing;
+      const own = isMeasured ? compared : await evaluator.compare(pruned.model);
+      const found = { ...own, sparsity: pruned.sparsity };
       if (choice !== null) this.#byChoice.set(choice, found);
       const isReduced = job.input.recipe.granularity !== 'weight' && pruned.sparsity > 0;
       if (isReduced && (await bytesOf(pruned.model)) >= (await bytesOf(job.input.model)))
@@ -105,14 +112,6 @@ async function bytesOf({ directory, inventory: { files } }: StoredModel): Promis
 }
 
 /** What the report shows of a model that is not the job's own. */
-export function createPoint({
-  sparsity,
-  loss,
-  accuracy,
-  perplexity,
-  relative_l2,
-  cosine,
-  top1_agreement,
-}: Measured): Point {
-  return { sparsity, loss, accuracy, perplexity, relative_l2, cosine, top1_agreement };
+export function createPoint({ sparsity, measurement }: Measured): Point {
+  return { sparsity, ...measurement };
 }

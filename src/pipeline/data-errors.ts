@@ -1,4 +1,5 @@
 import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
+import type { TargetName } from '../recipe/terms.ts';
 
 /** What can be wrong with data only once the model runs on them. */
 const DATA_ERRORS: ReadonlySet<ErrorCode> = new Set([
@@ -27,6 +28,36 @@ export function targetWithoutAccuracy(): EmpError {
   return new EmpError('invalid_request', `max_accuracy_drop ${reason}`, [
     { path: '/recipe/target/max_accuracy_drop', message: reason },
     ofInput('evaluation', 'has labels that give no accuracy, and the recipe has max_accuracy_drop'),
+  ]);
+}
+
+/** Why there can be no target with so few samples. */
+export function tooFewToSplit(nSamples: number, atATime: number): EmpError {
+  const units = atATime === 1 ? 'samples' : `batches of ${atATime}, as the model takes them,`;
+  const message = `has ${nSamples} samples: a target is searched on one half and reported on the other, so give at least 2 ${units} or no target`;
+  return new EmpError('invalid_request', `evaluation ${message}`, [
+    {
+      path: '/recipe/target',
+      message: `needs evaluation data that can be halved, and evaluation ${message}`,
+    },
+    ofInput('evaluation', message),
+  ]);
+}
+
+/** Why a promise cannot be kept with so few samples, whatever the model. */
+export function tooFewToPromise(
+  name: TargetName,
+  confidence: number,
+  nSamples: number,
+  nNeeded: number,
+): EmpError {
+  const half = `${nSamples} that no choice saw, half of the evaluation data`;
+  const message = Number.isFinite(nNeeded)
+    ? `needs at least ${nNeeded} samples for confidence ${confidence} of this limit, and there are ${half}: give ${2 * nNeeded}, a larger limit, or less confidence`
+    : `of this limit cannot be shown with confidence ${confidence} by any number of samples: give a larger limit, or no confidence`;
+  return new EmpError('invalid_request', `${name} ${message}`, [
+    { path: `/recipe/target/${name}`, message },
+    ofInput('evaluation', `has too few samples for the promise: ${name} ${message}`),
   ]);
 }
 

@@ -1,94 +1,97 @@
-import { comparesOutputs } from '../recipe/needs.ts';
-import { targetOf } from '../recipe/recipe.ts';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
-import { Evaluator, type Measurement } from '../runtime/evaluation.ts';
+import type { Evaluator } from '../runtime/evaluation.ts';
 import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
-import { namingData, targetWithoutAccuracy, targetWithoutClasses } from './data-errors.ts';
-import { sampleWork } from './planned-work.ts';
+import type { Chosen } from './choose-amount.ts';
+import type { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Decided, PrunedModel } from './scored.ts';
-import type { Search } from './search.ts';
+import { excessOver } from './search.ts';
 
 interface EvaluateInput {
   readonly job: PruneJob;
+  readonly judges: Judges;
+  /** Measured on the samples that the report is of. */
   readonly candidates: Candidates;
   /** By which the job's own model was pruned. */
   readonly amount: Amount;
   readonly decided: Decided;
   readonly pruned: PrunedModel;
-  /** Of the job's own model; null of a dry run, which has written none. */
-  readonly measured: Measurement | null;
-  readonly search: Search | null;
-}
-
-/**
- * The dense model measured on the evaluation data; null where there is none.
- * @throws EmpError `invalid_request` for a target of an accuracy that they do not give, or a model that cannot be run
- */
-export async function openEvaluator({
-  input,
-  scratchDirectory,
-  progress,
-  clock,
-  signal,
-}: PruneJob): Promise<Evaluator | null> {
-  const { model, recipe, evaluation, runtime } = input;
-  if (evaluation === null) return null;
-  clock.enter('evaluate');
-  const onSamples = (count: number) => progress.advance(count * sampleWork(evaluation));
-  const target = targetOf(recipe);
-  const wantsDrift = comparesOutputs(recipe);
-  const context = { model, samples: evaluation, scratchDirectory, runtime, signal, onSamples, wantsDrift };
-  const evaluator = await namingData('evaluation', () => Evaluator.open(context));
-  if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
-    throw targetWithoutAccuracy();
-  if (target?.name === 'max_disagreement' && evaluator.classes === 1)
-    throw targetWithoutClasses(evaluator.output);
-  return evaluator;
+  readonly chosen: Chosen | null;
 }
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { job, candidates, amount, decided, pruned, measured: own, search } = input;
+  const { job, judges, candidates, amount, decided, pruned, chosen } = input;
   const { recipe } = job.input;
-  const { evaluator } = candidates;
-  const { sparsity } = pruned;
-  const measured: Measured = own ? { ...own, sparsity } : await candidates.measure(amount, recipe.scope);
-  if (own) candidates.rememberChoice(decided, measured);
-  if (amount.beta !== null) candidates.remember(amount.beta, measured);
+  const { reporting } = judges;
+  const measured = await measureOwn(input);
+  candidates.remember(decided, amount, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
+  const own = candidates.known(1) ?? (chosen && (await candidates.comparedAt(1)));
   const uniform = await measureUniform(input);
-  const latency = recipe.dry_run ? null : await evaluator.latency(pruned.model);
+  const latency = recipe.dry_run ? null : await reporting.latency(pruned.model);
   const extended =
     recipe.dry_run || recipe.granularity === 'weight'
       ? null
-      : await evaluator.latency(pruned.model, 'extended');
-  const { sparsity: _, ...figures } = measured;
-  const { dense } = evaluator;
+      : await reporting.latency(pruned.model, 'extended');
   return {
-    loss_kind: evaluator.lossKind,
-    metric_names: metricNames(evaluator),
-    output: evaluator.output,
-    n_samples: evaluator.nSamples,
-    n_positions: evaluator.nPositions,
+    loss_kind: reporting.lossKind,
+    metric_names: metricNames(reporting),
+    output: reporting.output,
+    n_samples: reporting.nSamples,
+    n_positions: reporting.nPositions,
     batch_size: latency?.batch_size ?? null,
     dense: {
-      ...dense,
+      ...reporting.dense,
       latency_ms: latency?.dense_ms ?? null,
       latency_extended_ms: extended?.dense_ms ?? null,
     },
     pruned: {
-      ...figures,
+      ...measured.measurement,
       latency_ms: latency?.pruned_ms ?? null,
       latency_extended_ms: extended?.pruned_ms ?? null,
     },
-    beta_1: candidates.known(1),
+    beta_1: own && createPoint(own),
     uniform,
     sweep,
-    search,
+    search: chosen && searchFigures(chosen, judges, measured),
+  };
+}
+
+/** A rung of a ladder has been measured; a dry run has written no model. */
+async function measureOwn(input: EvaluateInput): Promise<Measured> {
+  const { job, judges, candidates, amount, pruned } = input;
+  const known = amount.beta === null ? null : candidates.known(amount.beta);
+  if (known) return known;
+  if (job.input.recipe.dry_run) return await candidates.measure(amount, job.input.recipe.scope);
+  return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity };
+}
+
+function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measured: Measured) {
+  const { choosing, reporting, seed } = judges;
+  const { target, alpha } = test;
+  const p_value = test.pValue(measured);
+  const isEstimated = excessOver(target, reporting.dense, measured.measurement) <= 0;
+  return {
+    target,
+    met: climbed ? p_value <= alpha : isEstimated,
+    found: found.isWithin,
+    beta: climbed?.beta ?? found.beta,
+    evaluations: [...found.evaluations],
+    dense: choosing.dense,
+    n_samples: choosing.nSamples,
+    seed,
+    promise: {
+      test: test.test.name,
+      p_value,
+      certified: climbed ? test.bound(measured) : null,
+      n_needed: Number.isFinite(test.nNeeded) ? test.nNeeded : null,
+      counted_up_to: test.countedUpTo,
+      ladder: [...(climbed?.ladder ?? [])],
+    },
   };
 }
 

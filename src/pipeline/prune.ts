@@ -2,10 +2,12 @@ import { rm } from 'node:fs/promises';
 import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
-import { evaluate, openEvaluator } from './evaluate.ts';
+import { chooseBeta } from './choose-amount.ts';
+import { doubtInputs, doubtLabels } from './doubts.ts';
+import { evaluate } from './evaluate.ts';
+import { Judges } from './judges.ts';
 import type { PruneInput } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
-import { searchBeta } from './search.ts';
 import { ScoredStructures } from './structures/scored.ts';
 import { ScoredWeights } from './weights/scored.ts';
 import { type Artifact, type Summary, writeReport } from './write-report.ts';
@@ -29,19 +31,18 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
     recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
 
   // Choose the amount: the recipe's beta, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
-  const repairs = new Repairs(job);
-  await using evaluator = await openEvaluator(job);
-  const candidates = evaluator && new Candidates({ job, scored, evaluator, repairs });
-  const search =
-    recipe.target && candidates
-      ? await searchBeta(
-          recipe.target,
-          evaluator.dense,
-          (beta) => candidates.at(beta),
-          (beta) => candidates.isSmaller(beta),
-        )
+  const { texts, ranges } = await doubtInputs(job);
+  await using judges = await Judges.open(job);
+  const doubts = [...texts, ...(judges ? await doubtLabels(job, judges.all, ranges) : [])];
+  const repairs = new Repairs(job, judges);
+  const reported =
+    judges &&
+    new Candidates({ job, scored, repairs, evaluator: judges.reporting, choosing: judges.choosing });
+  const chosen =
+    recipe.target && reported
+      ? await chooseBeta(recipe.target, { job, scored, repairs, judges, reported })
       : null;
-  const amount = amountOf(recipe, search?.beta);
+  const amount = amountOf(recipe, chosen?.climbed?.beta ?? chosen?.found.beta);
 
   // Decide: of each group of N scores the floor(beta * N_eff) highest stay, N_eff = (sum |s|)^2 / sum s^2.
   job.clock.enter('decide');
@@ -52,19 +53,19 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const pruned = await decided.writeForGood();
 
   // Repair what that shifted; with evaluation data the model is measured on the way, and what does not help is undone.
-  const { steps: repair, measured } = await repairs.applyForGood(pruned, evaluator);
+  const repair = await repairs.applyForGood(pruned);
 
   // Evaluate: what it costs, beside the dense model, the same spread evenly, and other betas.
-  if (evaluator) job.clock.enter('evaluate');
+  if (judges) job.clock.enter('evaluate');
   const evaluation =
-    candidates && (await evaluate({ job, candidates, amount, decided, pruned, measured, search }));
+    reported && (await evaluate({ job, judges, candidates: reported, amount, decided, pruned, chosen }));
 
   // Report.
   job.clock.enter('report');
   const content = await pruned.content();
   // Its memory is not to stand beside what the report's charts take.
   await scored[Symbol.asyncDispose]();
-  const report = await writeReport({ job, amount, pruned, content, evaluation, repair });
+  const report = await writeReport({ job, amount, pruned, content, evaluation, repair, doubts });
   await rm(job.scratchDirectory, { recursive: true });
   return { ...report, timings_ms: job.clock.stop() };
 }

@@ -7,8 +7,9 @@ import { REPAIRS } from '../repair/registry.ts';
 import type { RepairContext, RepairWork } from '../repair/repair-context.ts';
 import { TensorEdits } from '../repair/tensor-edits.ts';
 import type { Report } from '../report/report.ts';
-import type { Evaluator, Measurement } from '../runtime/evaluation.ts';
+import type { Comparison, Evaluator, Measurement } from '../runtime/evaluation.ts';
 import { namingData } from './data-errors.ts';
+import type { Judges } from './judges.ts';
 import type { PruneInput, PruneJob } from './prune-job.ts';
 import type { PrunedModel } from './scored.ts';
 import { prunedWeights } from './weights/select.ts';
@@ -18,70 +19,70 @@ export type RepairStep = Report['repair'][number];
 /** The repairs of a recipe, the same for the job's model and for every candidate. */
 export class Repairs {
   readonly #job: PruneJob;
+  readonly #judge: Evaluator | null;
+  readonly #problem: string | null;
   readonly #context: Omit<RepairContext, 'pruned' | 'keptUnits'> | null;
 
-  constructor(job: PruneJob) {
+  /** @param judges null without evaluation data */
+  constructor(job: PruneJob, judges: Pick<Judges, 'choosing' | 'fitted' | 'problem'> | null) {
     const { input, scratchDirectory, signal, onCalibration: onSamples } = job;
-    const { model: dense, recipe, calibration: samples, runtime } = input;
+    const { model: dense, recipe, calibration, runtime } = input;
     this.#job = job;
+    this.#judge = judges?.choosing ?? null;
+    this.#problem = judges?.problem ?? null;
     this.#context = null;
     if (recipe.repair.length === 0) return;
+    const samples = judges ? judges.fitted : calibration;
     if (samples === null) throw new TypeError('repairs without calibration data');
     this.#context = { dense, samples, scratchDirectory, runtime, signal, onSamples };
   }
 
-  /** `apply` to the job's own model; a dry run has written none to be measured. */
-  async applyForGood(
-    pruned: PrunedModel,
-    evaluator: Evaluator | null,
-  ): Promise<{ steps: RepairStep[]; measured: Measurement | null }> {
-    const { input, clock } = this.#job;
-    const { recipe } = input;
-    if (recipe.repair.length > 0) clock.enter('repair');
-    else if (evaluator) clock.enter('evaluate');
-    return await this.apply(pruned, async () =>
-      evaluator && !recipe.dry_run ? await evaluator.measure(pruned.model) : null,
-    );
+  /** `apply` to the job's own model. */
+  async applyForGood(pruned: PrunedModel): Promise<RepairStep[]> {
+    if (this.#context !== null) this.#job.clock.enter('repair');
+    return (await this.apply(pruned)).steps;
   }
 
   /**
-   * Repairs the pruned model where it lies, one repair after the other. Where it can be measured, a repair stays only if the loss (without labels, the drift) is lower than without it.
-   * @param measure measures the model as it is then; gives null without evaluation data
-   * @returns what each repair did, and what was measured last of the model that is left
-   * @throws EmpError what repairs and `measure` throw, but for activations that are not finite, which leave the model without that repair
+   * Repairs the pruned model where it lies, one repair after the other. With evaluation data a repair stays only if the loss (without labels, the drift) is lower than without it, on samples
+   * that neither the fit nor the report sees.
+   * @returns what each repair did, and what was measured last of the model that is left; null where nothing was
+   * @throws EmpError what repairs and measuring throw, but for activations that are not finite, which leave the model without that repair
    */
-  async apply<M extends Measurement | null>(
-    { model: pruned, keptUnits }: PrunedModel,
-    measure: () => Promise<M>,
-  ): Promise<{ steps: RepairStep[]; measured: M }> {
-    let measured = await measure();
+  async apply({
+    model: pruned,
+    keptUnits,
+  }: PrunedModel): Promise<{ steps: RepairStep[]; compared: Comparison | null }> {
     const steps: RepairStep[] = [];
-    if (this.#context === null) return { steps, measured };
+    if (this.#context === null) return { steps, compared: null };
+    const measure = async () => (this.#judge ? await this.#judge.compare(pruned) : null);
+    let compared = await measure();
     const context = { ...this.#context, pruned, keptUnits };
     await using edits = new TensorEdits(pruned, context.scratchDirectory);
     for (const name of this.#job.input.recipe.repair) {
-      const work = await attempt(name, context, edits);
+      const work = await attempt(name, context, edits, this.#problem);
       const after = work.nRepaired > 0 ? await measure() : null;
-      const problem = work.problem ?? (after && measured && problemOf(measured, after));
+      const [was, is] = [compared?.measurement ?? null, after?.measurement ?? null];
+      const problem = work.problem ?? (was && is && problemOf(was, is));
       steps.push({
         name,
         kept: problem === null,
         problem,
         n_repaired: work.nRepaired,
         left_out: work.leftOut.map(({ name, reason }) => ({ name, reason })),
-        loss_before: measured?.loss ?? null,
-        loss_after: after?.loss ?? null,
-        relative_l2_before: measured?.relative_l2 ?? null,
-        relative_l2_after: after?.relative_l2 ?? null,
+        loss_before: was?.loss ?? null,
+        loss_after: is?.loss ?? null,
+        relative_l2_before: was?.relative_l2 ?? null,
+        relative_l2_after: is?.relative_l2 ?? null,
       });
       if (problem !== null) {
         await edits.undo();
         continue;
       }
       await edits.keep();
-      if (after !== null) measured = after;
+      if (after !== null) compared = after;
     }
-    return { steps, measured };
+    return { steps, compared };
   }
 }
 
@@ -105,7 +106,9 @@ async function attempt(
   name: RepairName,
   context: RepairContext,
   edits: TensorEdits,
+  problem: string | null,
 ): Promise<RepairWork & { readonly problem: string | null }> {
+  if (problem !== null) return { nRepaired: 0, leftOut: [], problem };
   try {
     const work = await namingData('calibration', () => REPAIRS[name].repair(context, edits));
     return { ...work, problem: work.nRepaired > 0 ? null : nothingToRepair(name, work.leftOut) };

@@ -1,10 +1,17 @@
 import { type Target, targetOf } from '../recipe/recipe.ts';
 import type { TargetName } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
+import type { Measurement } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';
 import type { BetaPoint } from './candidates.ts';
 
-export type Search = NonNullable<Evaluation['search']>;
+type SearchFigures = NonNullable<Evaluation['search']>;
+
+/** What a search has found. */
+export interface Found extends Pick<SearchFigures, 'beta' | 'evaluations'> {
+  /** Whether it stays within the target, its margin included, on the samples that it was searched on. */
+  readonly isWithin: boolean;
+}
 
 /** Models measured in all, the one that is written included: it is measured again when it is. */
 export const MAX_EVALUATIONS = 14;
@@ -20,7 +27,7 @@ const RESOLUTION = 0.004;
 const ROUNDING = 1e-9;
 
 /**
- * The smallest beta that stays within `target` of the dense model. Loss is not monotone in beta, so nothing is bisected: a coarse grid of
+ * The smallest beta that stays within `target` of the dense model, by one standard error unless it will be tested anyway. Loss is not monotone in beta, so nothing is bisected: a coarse grid of
  * sparsities is looked through from the sparse end, then the interval above the first point that meets the target, again from the sparse end, and so
  * on. Beta 1, EMP's own answer, is always among the points.
  * @param measure prunes and evaluates at a beta
@@ -31,24 +38,16 @@ export async function searchBeta(
   dense: Metrics,
   measure: (beta: number) => Promise<BetaPoint>,
   isSmaller: (beta: number) => boolean,
-): Promise<Search> {
+): Promise<Found> {
   const evaluations: BetaPoint[] = [];
   const visit = async (beta: number) => {
     const point = await measure(beta);
     evaluations.push(point);
     return point;
   };
-  const isWithin = (point: Metrics) => excessOver(target, dense, point) <= 0;
+  const excessOf = (point: BetaPoint) => excessOver(target, dense, point) + marginOf(target, point);
+  const isWithin = (point: BetaPoint) => excessOf(point) <= 0;
   const own = await visit(1);
-  /** Along the line between the measured points on either side, or through the two densest: sparsity falls with beta, not evenly. */
-  const betaFor = (sparsity: number) => {
-    const points = [{ beta: 0, sparsity: 1 }, ...evaluations].sort((a, b) => a.beta - b.beta);
-    const denserPoint = points.findIndex((point) => point.sparsity <= sparsity);
-    const to = denserPoint === -1 ? points.length - 1 : denserPoint;
-    const from = points.findLastIndex((point, i) => i < to && point.sparsity > points[to].sparsity);
-    const [a, b] = [points[from], points[to]];
-    return a.beta + ((b.beta - a.beta) * (a.sparsity - sparsity)) / (a.sparsity - b.sparsity);
-  };
 
   // The ends of the interval that holds the answer: the denser one meets the target, as the dense model does, the sparser one does not.
   let met: BetaPoint | null = null;
@@ -59,7 +58,7 @@ export async function searchBeta(
     for (const sparsity of sparsities) {
       if (sparsity > sparser - ROUNDING) continue; // one that was to be sparser came out this dense
       if (sparsity !== own.sparsity && left() === 0) return;
-      const point = sparsity === own.sparsity ? own : await visit(betaFor(sparsity));
+      const point = sparsity === own.sparsity ? own : await visit(betaFor(sparsity, evaluations));
       if (isWithin(point)) {
         met = point;
         denser = point.sparsity;
@@ -80,10 +79,18 @@ export async function searchBeta(
   const gains = (point: BetaPoint) => isWithin(point) && (point.sparsity === 0 || isSmaller(point.beta));
   const sparsest = evaluations.filter(gains).sort((a, b) => b.sparsity - a.sparsity || a.beta - b.beta)[0];
   const preferred = met === null || gains(met) ? met : (sparsest ?? met);
-  const chosen =
-    preferred ??
-    nearest(pruned.length > 0 ? pruned : evaluations, (point) => excessOver(target, dense, point));
-  return { target, met: met !== null, beta: chosen.beta, evaluations };
+  const chosen = preferred ?? nearest(pruned.length > 0 ? pruned : evaluations, excessOf);
+  return { isWithin: met !== null, beta: chosen.beta, evaluations };
+}
+
+/** The beta of a sparsity, along the line between the measured points on either side, or through the two densest: sparsity falls with beta, not evenly. */
+export function betaFor(sparsity: number, measured: readonly Pick<BetaPoint, 'beta' | 'sparsity'>[]): number {
+  const points = [{ beta: 0, sparsity: 1 }, ...measured].sort((a, b) => a.beta - b.beta);
+  const denserPoint = points.findIndex((point) => point.sparsity <= sparsity);
+  const to = denserPoint === -1 ? points.length - 1 : denserPoint;
+  const from = points.findLastIndex((point, i) => i < to && point.sparsity > points[to].sparsity);
+  const [a, b] = [points[from], points[to]];
+  return a.beta + ((b.beta - a.beta) * (a.sparsity - sparsity)) / (a.sparsity - b.sparsity);
 }
 
 /** How far beyond the target a model is, in the unit of what it bounds: 0 or less is within. */
@@ -92,6 +99,23 @@ export function excessOver(target: Target, dense: Metrics, measured: Metrics): n
   if (asked === null) return 0;
   return EXCESSES[asked.name](asked.limit, dense, measured) ?? Number.POSITIVE_INFINITY;
 }
+
+/**
+ * How far below the target an estimate must be on the samples that are searched on, in the unit of `excessOver`: what is chosen as just within it is
+ * beyond it on other samples as often as not. A promise is tested on these, so that its search may end where the estimate does.
+ */
+function marginOf(target: Target, measured: Measurement): number {
+  const asked = targetOf({ target });
+  if (asked === null || target.confidence !== undefined) return 0;
+  return measured[STANDARD_ERRORS[asked.name]] ?? 0;
+}
+
+const STANDARD_ERRORS = {
+  max_loss_increase: 'loss_increase_standard_error',
+  max_accuracy_drop: 'accuracy_drop_standard_error',
+  max_disagreement: 'disagreement_standard_error',
+  max_relative_l2: 'relative_l2_standard_error',
+} as const satisfies Readonly<Record<TargetName, keyof Measurement>>;
 
 /** Null where what a target bounds was not measured, or is not finite. */
 type Excess = (limit: number, dense: Metrics, measured: Metrics) => number | null;

@@ -39,11 +39,13 @@ interface ReportInput {
   readonly content: ReportContent;
   readonly evaluation: Evaluation | null;
   readonly repair: Report['repair'];
+  /** What is doubtful about the evaluation data. */
+  readonly doubts: readonly string[];
 }
 
 /** Hashes what was written, measures sizes, and writes `report.json` and `report.html`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { job, amount, pruned, content, evaluation, repair } = input;
+  const { job, amount, pruned, content, evaluation, repair, doubts } = input;
   const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
   const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
@@ -80,6 +82,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       beta: amount.beta,
       unused: job.unused,
       unreached: job.unreached,
+      doubts,
     }),
     loss_bound,
     sizes,

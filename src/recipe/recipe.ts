@@ -22,6 +22,8 @@ const MAX_SWEEP = 20;
 /** Each is a pass over the calibration data; the standard error falls with the square root of their number. */
 const MAX_PROBES = 1000;
 const MAX_ROUND_TO = 1024;
+const MIN_CONFIDENCE = 0.5;
+const MAX_CONFIDENCE = 0.9999;
 const DEFAULT_CRITERION = 'magnitude';
 
 const beta = z.number().positive().max(1e6);
@@ -33,17 +35,28 @@ function targetValue(name: TargetName) {
   return (isMaxAllowed ? value.max(max) : value.lt(max)).optional().describe(meaning);
 }
 
+/** Targets, of which one is given, and the confidence of a promise. */
 const targetSchema = z
   .strictObject({
     max_loss_increase: targetValue('max_loss_increase'),
     max_accuracy_drop: targetValue('max_accuracy_drop'),
     max_disagreement: targetValue('max_disagreement'),
     max_relative_l2: targetValue('max_relative_l2'),
-  } satisfies Record<TargetName, z.ZodType>)
-  .refine((target) => Object.values(target).filter((value) => value !== undefined).length === 1, {
+    confidence: z
+      .number()
+      .min(MIN_CONFIDENCE)
+      .max(MAX_CONFIDENCE)
+      .optional()
+      .describe(
+        'Makes a promise of it: on data like the evaluation data the limit holds with this probability, shown by exact tests on samples that no choice saw. Without it the target is met when the estimate on those samples is within it.',
+      ),
+  } satisfies Record<TargetName | 'confidence', z.ZodType>)
+  .refine((target) => TARGET_NAMES.filter((name) => target[name] !== undefined).length === 1, {
     message: `give one of ${TARGET_NAMES.join(', ')}`,
   })
-  .describe('The smallest beta whose evaluation stays within this of the dense model is searched.');
+  .describe(
+    'The smallest beta whose evaluation stays within this of the dense model is searched, on one half of the evaluation samples; the report is of the other half. `seed` draws the halves.',
+  );
 
 /**
  * What to prune and how much. Everything has a default, but that of the criterion, `magnitude`, is for weights: structures need one to be named. `beta` scales EMP's count, `budget` replaces it by a fixed sparsity per group,
@@ -125,7 +138,9 @@ export const recipeSchema = z
       .min(0)
       .max(2 ** 32 - 1)
       .default(0)
-      .describe('Of the scores of criterion `random`.'),
+      .describe(
+        'Of the scores of criterion `random`, and of what samples are drawn by: the half of the evaluation data that a target is searched on, the calibration samples that repairs are judged by.',
+      ),
     dry_run: z.boolean().default(false).describe('Score and decide; report without writing a model.'),
   })
   .superRefine((recipe, context) => {
@@ -159,8 +174,11 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
       yield ['scope', `${scope} is for weights: a ${granularity} goes as a whole`];
   }
 
-  if (seed !== 0 && criterion !== 'random')
-    yield ['seed', `goes with criterion random, which draws by it, not with ${criterion}`];
+  if (seed !== 0 && criterion !== 'random' && recipe.target === undefined && repair.length === 0)
+    yield [
+      'seed',
+      `goes with criterion random, which draws by it, not with ${criterion}; or with a target or a repair, whose samples are drawn by it`,
+    ];
   if (repair.length > 0 && dry_run)
     yield ['repair', 'changes the model that is written, and dry_run writes none'];
 

@@ -27,7 +27,7 @@ export interface GramShape {
 
 /** Rows of one place of the layers in one batch: `[groups, rows, features]`, and `[groups, rows, units]` of each layer; float32. */
 interface RowBlock {
-  readonly span: Pick<Batch, 'start' | 'count'>;
+  readonly span: Pick<Batch, 'start' | 'count' | 'order'>;
   readonly inputs: Fetched;
   readonly outputs: readonly Fetched[];
 }
@@ -132,10 +132,10 @@ export class GramSum {
       isSound = addTo(product, await this.#multiplier.product(y, x)) && isSound;
     }
     if (isSound) return;
-    const { start } = blocks[0].span;
+    const [{ span }] = blocks;
     const last = blocks[blocks.length - 1].span;
     const { weight } = this.#shape;
-    const message = `the products of its layer's inputs are NaN, infinite or too large for ${nameSamples({ start, count: last.start + last.count - start })}`;
+    const message = `the products of its layer's inputs are NaN, infinite or too large for ${nameSamples({ ...span, count: last.start + last.count - span.start })}`;
     throw new EmpError('non_finite_activation', `${weight}: ${message}`, [{ path: weight, message }]);
   }
 }

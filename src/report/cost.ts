@@ -48,7 +48,22 @@ export function describeSamples(evaluation: Evaluation): string {
 /** `a loss increase of 1 %`, `an accuracy drop of 0.5 points`. */
 export function describeTarget(target: Target): string {
   const asked = targetOf({ target });
-  return asked === null ? 'no target' : TARGET_WORDS[asked.name](asked.limit);
+  if (asked === null) return 'no target';
+  const { confidence } = target;
+  const words = TARGET_WORDS[asked.name](asked.limit);
+  return confidence === undefined ? words : `${words} with confidence ${number(100 * confidence)} %`;
+}
+
+/** What the samples that no choice saw say of a target that is met. */
+export function describePromise({ target, promise }: Search): string {
+  const asked = targetOf({ target });
+  const { certified, p_value, counted_up_to } = promise;
+  if (asked === null || certified === null)
+    return `were it missed by a hair, ${percent(p_value)} of such samples would look as good`;
+  const isCut = asked.name === 'max_loss_increase' || asked.name === 'max_relative_l2';
+  const cut =
+    isCut && counted_up_to !== null ? ` (of no sample is more than ${number(counted_up_to)} counted)` : '';
+  return `shown with confidence ${number(100 * (target.confidence ?? 0))} %: ${TARGET_WORDS[asked.name](certified)} at most${cut}`;
 }
 
 const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
@@ -164,8 +179,9 @@ function driftParts({ relative_l2, cosine: alike, top1_agreement }: Metrics): st
 export function describeRepair(step: Report['repair'][number], evaluation: Evaluation | null): string {
   const { loss_before, loss_after, relative_l2_before, relative_l2_after, n_repaired } = step;
   if (evaluation === null || n_repaired === 0) return '';
+  const isDrift = relative_l2_before !== null && loss_before === null;
   const [name, show, before, after] =
-    evaluation.dense.loss === null
+    evaluation.dense.loss === null || isDrift
       ? (['drift', percent, relative_l2_before, relative_l2_after] as const)
       : ([lossName(evaluation), number, loss_before, loss_after] as const);
   const [from, to] = [before, after].map((value) => (value === null ? 'not finite' : show(value)));

@@ -1,4 +1,5 @@
-import { CHANNEL_BLOCK } from '../recipe/terms.ts';
+import { targetOf } from '../recipe/recipe.ts';
+import { CHANNEL_BLOCK, type TargetName } from '../recipe/terms.ts';
 import {
   compareSparsity,
   costsOf,
@@ -27,15 +28,17 @@ const RESOLUTION = { max_loss_increase: 0.01, max_accuracy_drop: 0.01 };
 const HAIR = 0.001;
 /** A change below this many standard errors may be chance. */
 const ERRORS = 2;
+/** At which a promise is all but sure to be shown. */
+const SURE_ERRORS = 3;
 /** Larger evaluation sets are not proposed. */
 const MAX_SAMPLES = 1e9;
 /** A limit is not exceeded by a rounding error. */
 const ROUNDING = 1 + 1e-9;
 
-const UNKNOWN = { loss_increase_standard_error: null, accuracy_drop_standard_error: null };
-
 /** Of what running the models has shown, or would have. */
 export const MEASURED_WARNINGS = {
+  doubtful_data: ({ doubts }) => doubts.map((doubt) => `Evaluation data: ${doubt}.`),
+
   non_finite_loss({ evaluation }) {
     if (!evaluation || !isLabeled(evaluation) || evaluation.pruned.loss !== null) return null;
     return 'The loss of the pruned model is not finite: it cannot be used as it is.';
@@ -45,7 +48,7 @@ export const MEASURED_WARNINGS = {
   beta_1_harmful({ evaluation, beta, total }) {
     if (!evaluation) return null;
     const { pruned, beta_1, search } = evaluation;
-    const own = beta === 1 ? { ...pruned, sparsity: total.sparsity } : beta_1 && { ...beta_1, ...UNKNOWN };
+    const own = beta === 1 ? { ...pruned, sparsity: total.sparsity } : beta_1;
     if (!own || !isHarmful(evaluation, own)) return null;
     const advice = search
       ? ''
@@ -64,11 +67,14 @@ export const MEASURED_WARNINGS = {
 
   target_not_met({ evaluation }) {
     if (!evaluation?.search || evaluation.search.met) return null;
-    const { target, beta } = evaluation.search;
-    return (
-      `No beta that was tried stays within ${describeTarget(target)}; the model is pruned at the nearest, ${number(beta)}: ` +
-      `${describeCost(evaluation)}. Allow more, or try another criterion or scope.`
-    );
+    const { target, beta, found } = evaluation.search;
+    const cost = describeCost(evaluation);
+    const within = describeTarget(target);
+    if (target.confidence !== undefined)
+      return `${describeSamples(evaluation)} that no choice saw do not show that any beta stays within ${within}; the model is pruned at the mildest that was tested, ${number(beta)}: ${cost}. Give more samples${samplesToShow(evaluation)}, allow more, or try another criterion or scope.`;
+    if (found)
+      return `Beta ${number(beta)} stays within ${within} on the samples that it was searched on, and not on the others: ${cost}. Give more samples, allow more, or take a larger beta.`;
+    return `No beta that was tried stays within ${within}; the model is pruned at the nearest, ${number(beta)}: ${cost}. Allow more, or try another criterion or scope.`;
   },
 
   /** The standard error of the difference between the two is not measured; that of the pruned model's to the dense one stands for it. */
@@ -153,6 +159,43 @@ export const MEASURED_WARNINGS = {
     return sentences.join(' ');
   },
 } as const satisfies Partial<Record<WarningCode, WarningTexts>>;
+
+/** ` (about 3,000 would show it ...)`: the distance to the limit as so many standard errors; empty where the figures are beyond it, or cannot tell. */
+function samplesToShow({ dense, pruned, search, n_samples }: Evaluation): string {
+  const asked = search && targetOf(search);
+  if (!asked) return '';
+  const { room, error } = ROOMS[asked.name](asked.limit, dense, pruned);
+  if (room === null || error === null || !(room > 0) || error === 0) return '';
+  const wanted = n_samples * ((SURE_ERRORS * error) / room) ** 2;
+  if (wanted <= n_samples || wanted > MAX_SAMPLES) return '';
+  return ` (about ${count(Number(wanted.toPrecision(2)))} that no choice sees would show it, were the cost as measured)`;
+}
+
+/** How far a model is below what a target allows, and the standard error of that. */
+type Room = (
+  limit: number,
+  dense: Metrics,
+  pruned: Measured,
+) => { readonly room: number | null; readonly error: number | null };
+
+const ROOMS: Readonly<Record<TargetName, Room>> = {
+  max_loss_increase: (limit, dense, { loss, loss_increase_standard_error: error }) => ({
+    room: loss === null || dense.loss === null ? null : dense.loss * (1 + limit) - loss,
+    error,
+  }),
+  max_accuracy_drop: (limit, dense, { accuracy, accuracy_drop_standard_error: error }) => ({
+    room: accuracy === null || dense.accuracy === null ? null : limit - (dense.accuracy - accuracy),
+    error,
+  }),
+  max_disagreement: (limit, _dense, { top1_agreement: same, disagreement_standard_error: error }) => ({
+    room: same === null ? null : limit - (1 - same),
+    error,
+  }),
+  max_relative_l2: (limit, _dense, { relative_l2, relative_l2_standard_error: error }) => ({
+    room: relative_l2 === null ? null : limit - relative_l2,
+    error,
+  }),
+};
 
 function isHarmful(evaluation: Evaluation, measured: Measured): boolean {
   if (!isLabeled(evaluation))

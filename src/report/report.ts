@@ -1,11 +1,8 @@
 import { z } from 'zod';
-import { LOSSES, METRIC_NAMES, METRICS, type MetricName, REPAIR_NAMES } from '../recipe/terms.ts';
-import { targetFigures } from './target-figures.ts';
+import { REPAIR_NAMES } from '../recipe/terms.ts';
+import { evaluationSchema } from './evaluation-figures.ts';
+import { count, figure, share } from './figures.ts';
 import { warningCodeSchema } from './warning-codes.ts';
-
-const count = z.int().nonnegative();
-const share = z.number().min(0).max(1);
-const figure = z.number().nullable();
 
 const scoreHistogramSchema = z
   .object({
@@ -32,70 +29,6 @@ const tensorSchema = z.object({
   score_histogram: scoreHistogramSchema,
   mask_sha256: z.string().describe('SHA-256 of the packed keep mask.'),
 });
-
-/** What is measured of one model. */
-const metricsSchema = z.object(
-  Object.fromEntries(METRIC_NAMES.map((name) => [name, figure.describe(METRICS[name].meaning)])) as Record<
-    MetricName,
-    typeof figure
-  >,
-);
-
-const latencySchema = z.object({
-  latency_ms: figure.describe(
-    "Median of one batch, dense and pruned in turn, at onnxruntime's default `graphOptimizationLevel`, `all`; null where it was not measured.",
-  ),
-  latency_extended_ms: figure.describe(
-    'The same at level `extended`, where convolutions have no blocked layout; null where the granularity is weight, whose zeros change nothing.',
-  ),
-});
-
-const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape });
-const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
-
-const evaluationSchema = z
-  .object({
-    loss_kind: z
-      .enum(Object.keys(LOSSES) as (keyof typeof LOSSES)[])
-      .nullable()
-      .describe(
-        'What `loss` is: cross-entropy of class ids, binary cross-entropy of labels that have the shape of an output made by Sigmoid, squared errors of float labels that have the shape of any other output; the first two in nats. Null without labels.',
-      ),
-    metric_names: z
-      .array(z.string())
-      .describe('The metrics that are not null for the dense model, or drift without labels.'),
-    output: z.string().describe('The output of the model that is measured.'),
-    n_samples: count,
-    n_positions: count.describe(
-      'Of them, or of their positions (numbers, where labels have the shape of the output), those that count.',
-    ),
-    batch_size: count.nullable().describe('Samples of the batch that latency was measured with.'),
-    dense: z.object({ ...metricsSchema.shape, ...latencySchema.shape }),
-    pruned: z.object({
-      ...metricsSchema.shape,
-      ...latencySchema.shape,
-      loss_increase_standard_error: figure.describe('Of the paired difference of the losses, over samples.'),
-      accuracy_drop_standard_error: figure.describe(
-        'Of the paired difference of the accuracies, over samples.',
-      ),
-    }),
-    beta_1: pointSchema.nullable().describe("EMP's own answer, where it was measured."),
-    uniform: pointSchema
-      .nullable()
-      .describe(
-        'The same criterion and total sparsity spread evenly (counts of structures are rounded up here too, so that its own `sparsity` may be another); null where the recipe does just that.',
-      ),
-    sweep: z.array(betaPointSchema).describe('One point for each of `sweep_betas`.'),
-    search: z
-      .object({
-        target: targetFigures,
-        met: z.boolean().describe('False: the model is the nearest that was found.'),
-        beta: z.number().describe('The one that the model was pruned at.'),
-        evaluations: z.array(betaPointSchema).describe('All that was measured on the way, in order.'),
-      })
-      .nullable(),
-  })
-  .describe('Measured on the evaluation data.');
 
 const scoresSchema = z
   .object({
@@ -152,7 +85,7 @@ const repairSchema = z.object({
   kept: z
     .boolean()
     .describe(
-      'Whether the model has it: without evaluation data always, where there was something to repair.',
+      'Whether the model has it: without evaluation data always, where there was something to repair; else where it helped on samples that neither its fit nor the report sees: calibration samples that are kept out of the fit, or with a `target` those that are searched on.',
     ),
   problem: z.string().nullable().describe('Why it was undone; null where it was kept.'),
   n_repaired: count.describe('Layers, or BatchNormalizations, that were repaired.'),

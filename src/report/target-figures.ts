@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { TARGET_NAMES, type TargetName } from '../recipe/terms.ts';
 
 /** A target as a report holds it; one of another version may have others. */
-export const targetFigures = z.object(
-  Object.fromEntries(TARGET_NAMES.map((name) => [name, z.number().optional()])) as Record<
+export const targetFigures = z.object({
+  ...(Object.fromEntries(TARGET_NAMES.map((name) => [name, z.number().optional()])) as Record<
     TargetName,
     z.ZodOptional<z.ZodNumber>
-  >,
-);
+  >),
+  confidence: z.number().optional(),
+});

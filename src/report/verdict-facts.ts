@@ -27,6 +27,8 @@ export type VerdictFacts = Pick<
   readonly unused: readonly UnusedInput[];
   /** What share of a tensor's layer no calibration sample reached; tensors of which all was are not listed. */
   readonly unreached: ReadonlyMap<string, number>;
+  /** Why figures of the evaluation data may mean nothing, and what to do about it. */
+  readonly doubts: readonly string[];
 };
 
 /** The texts of one warning; null or none where there is nothing to warn of. */

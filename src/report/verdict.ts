@@ -1,5 +1,12 @@
 import { GRANULARITIES } from '../recipe/terms.ts';
-import { betasTried, describeCost, describeRepair, describeSamples, describeTarget } from './cost.ts';
+import {
+  betasTried,
+  describeCost,
+  describePromise,
+  describeRepair,
+  describeSamples,
+  describeTarget,
+} from './cost.ts';
 import type { Evaluation, Report } from './report.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, type Speed, speedsOf } from './speed.ts';
@@ -35,11 +42,15 @@ function reachClause({ untouched }: VerdictFacts): string {
 function ruleClause({ beta, evaluation }: VerdictFacts): string {
   if (beta === null) return 'The fixed budget';
   if (!evaluation?.search) return beta === 1 ? 'EMP' : `EMP at beta ${number(beta)}`;
-  const { target, met } = evaluation.search;
+  const { target, met, found } = evaluation.search;
   const tried = betasTried(evaluation.search);
-  return met
-    ? `EMP at beta ${number(beta)}, the smallest of ${tried} tried that stays within ${describeTarget(target)},`
-    : `No beta of ${tried} tried stays within ${describeTarget(target)}; EMP at beta ${number(beta)}, the nearest,`;
+  const within = describeTarget(target);
+  if (met) return `EMP at beta ${number(beta)}, the smallest of ${tried} tried that stays within ${within},`;
+  if (target.confidence !== undefined)
+    return `No beta is shown to stay within ${within}; EMP at beta ${number(beta)}, the mildest that was tested,`;
+  if (found)
+    return `EMP at beta ${number(beta)}, within ${within} on the samples that it was searched on and not on others,`;
+  return `No beta of ${tried} tried stays within ${within}; EMP at beta ${number(beta)}, the nearest,`;
 }
 
 function repairClauses({ repair, evaluation }: VerdictFacts): string[] {
@@ -55,7 +66,10 @@ function repairClauses({ repair, evaluation }: VerdictFacts): string[] {
 
 function costClause(evaluation: Evaluation | null): string {
   if (!evaluation) return 'what that costs in accuracy was not measured';
-  return `measured on ${describeSamples(evaluation)}: ${describeCost(evaluation)}`;
+  const { search } = evaluation;
+  const unseen = search ? ' that no choice saw' : '';
+  const promise = search?.met ? `; ${describePromise(search)}` : '';
+  return `measured on ${describeSamples(evaluation)}${unseen}: ${describeCost(evaluation)}${promise}`;
 }
 
 /** What a model without some of its structures saves. */

@@ -4,11 +4,14 @@ import { z } from 'zod';
 export const WARNING_CODES = {
   partly_reached:
     'At least 1 % of the parameters lie in matrices that the job could not reach: what it says of the rest is not of the whole model.',
+  doubtful_data:
+    'The evaluation data do not look like the data that the model was made for, or repeat each other or the calibration data: what was measured on them may mean nothing.',
   non_finite_loss: 'The loss of the pruned model is NaN or infinite.',
   beta_1_harmful:
     "EMP's own answer, beta 1, was measured: accuracy more than 1 point lower, loss more than 10 % higher (both by more than two standard errors where these are known), or, without labels, under 90 % of the top-1 predictions the same.",
   harmful: 'The same of a model that was pruned by another beta or by a budget.',
-  target_not_met: 'No beta that was tried stays within `target`; the model is the nearest.',
+  target_not_met:
+    'The figures, of samples that no choice saw, are not within `target`, or do not show it with its confidence.',
   uniform_better:
     'The same total sparsity spread evenly measures better: loss lower by more than 0.1 % and two standard errors, or, without labels, more than 0.1 points more top-1 predictions the same.',
   evaluation_too_small:

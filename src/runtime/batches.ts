@@ -1,12 +1,11 @@
 import { EmpError } from '../core/errors.ts';
-import { type FileSource, openFileSource } from '../formats/file-source.ts';
-import { elementCount } from '../formats/model.ts';
-import type { Fetched } from '../formats/numbers.ts';
-import { byteWidth, toFloat64, viewNumbers } from '../formats/numbers.ts';
-import type { ArrayFile, ConstantArray, SampledArray, SampleSet } from '../formats/sample-set.ts';
+import { openFileSource } from '../formats/file-source.ts';
+import { type Fetched, toFloat64 } from '../formats/numbers.ts';
+import { type ArrayFile, placeOf, type SampledArray, type SampleSet } from '../formats/sample-set.ts';
 import type { OnnxInput } from '../graph/interface.ts';
 import { findSampleAxis } from '../graph/label-layout.ts';
-import { axisToFront, repeatAlong, stridesAbout } from './along-axis.ts';
+import { axisToFront, repeatAlong } from './along-axis.ts';
+import { type OpenArray, readSamples, readWhole, spansOf } from './sample-reads.ts';
 import type { Feeds, ModelSession } from './session.ts';
 
 /** Enough to keep the cores busy; more only costs memory. */
@@ -21,6 +20,8 @@ export interface Batch {
   readonly feeds: Feeds;
   /** Row-major `[count, ...]`, widened; -100 marks positions that do not count. */
   readonly labels: Float64Array | null;
+  /** As that of the samples. */
+  readonly order?: Uint32Array | undefined;
 }
 
 /**
@@ -42,16 +43,18 @@ export async function* readBatches(
   const constants: Awaited<ReturnType<typeof readWhole>>[] = [];
   for (const array of samples.constants ?? []) constants.push(await readWhole(await open(array)));
   const labels = samples.labels && (await open(samples.labels));
+  const { order } = samples;
   for (let start = 0; start < samples.nSamples; start += batchSize) {
     signal.throwIfAborted();
     const count = Math.min(batchSize, samples.nSamples - start);
+    const spans = spansOf(samples, start, count);
     const feeds = new Map<string, Fetched>();
-    for (const { array, source } of inputs)
-      feeds.set(array.name, await readSamples(array, source, start, count));
+    for (const { array, source } of inputs) feeds.set(array.name, await readSamples(array, source, spans));
     for (const { name, fetched, repeatedAxis } of constants)
       feeds.set(name, repeatedAxis === null ? fetched : repeatAlong(fetched, repeatedAxis, count));
-    const read = labels && (await readSamples(labels.array, labels.source, start, count));
-    yield { start, count, feeds, labels: read && toFloat64(axisToFront(read, labels.array.axis ?? 0).data) };
+    const read = labels && (await readSamples(labels.array, labels.source, spans));
+    const widened = read && toFloat64(axisToFront(read, labels.array.axis ?? 0).data);
+    yield { start, count, feeds, labels: widened, order };
   }
 }
 
@@ -88,8 +91,10 @@ export function repeatSample({ start, feeds, labels }: Batch, count: number, sam
 }
 
 /** What errors call the samples of a batch, counted from 0. */
-export function nameSamples({ start, count }: Pick<Batch, 'start' | 'count'>): string {
-  return count === 1 ? `sample ${start}` : `samples ${start} to ${start + count - 1}`;
+export function nameSamples(batch: Pick<Batch, 'start' | 'count' | 'order'>): string {
+  const { start, count } = batch;
+  const first = placeOf(batch, start);
+  return count === 1 ? `sample ${first}` : `samples ${first} to ${placeOf(batch, start + count - 1)}`;
 }
 
 /** Runs the model on a batch; errors name its samples, counted from 0. Throws `model_run_failed`. */
@@ -199,41 +204,6 @@ export function fixedBatchSize(
       `input '${name}' is fixed to ${size} samples at a time (shape [${dims}]), and ${samples.nSamples} samples do not make up whole batches; give a multiple of ${size}, or export the model with a dynamic axis ${axes.get(name)}`,
     );
   return size;
-}
-
-/** An array with the file that it lies in. */
-interface OpenArray<A> {
-  readonly array: A;
-  readonly source: FileSource;
-}
-
-async function readWhole({ array, source }: OpenArray<ConstantArray>) {
-  const { name, dtype, shape, offset, repeatedAxis } = array;
-  const bytes = await source.read(offset, offset + elementCount(shape) * byteWidth(dtype));
-  const fetched: Fetched = { dtype, shape, data: viewNumbers(bytes.buffer as ArrayBuffer, dtype) };
-  return { name, fetched, repeatedAxis };
-}
-
-/** Samples `[start, start + count)`, as the model takes them. */
-async function readSamples(
-  { dtype, shape, offset, axis = 0 }: SampledArray,
-  source: FileSource,
-  start: number,
-  count: number,
-): Promise<Fetched> {
-  const place = axis ?? 0;
-  const { outer, inner } = stridesAbout(shape, place, dtype);
-  const fed = axis === null ? shape.slice(1) : shape.with(place, count);
-  const blockAt = (block: number) => offset + (block * shape[place] + start) * inner;
-  if (outer === 1) {
-    const bytes = await source.read(blockAt(0), blockAt(0) + count * inner);
-    return { dtype, shape: fed, data: viewNumbers(bytes.buffer as ArrayBuffer, dtype) };
-  }
-  const bytes = new Uint8Array(outer * count * inner);
-  for (let block = 0; block < outer; block++) {
-    bytes.set(await source.read(blockAt(block), blockAt(block) + count * inner), block * count * inner);
-  }
-  return { dtype, shape: fed, data: viewNumbers(bytes.buffer, dtype) };
 }
 
 function byteLength(tensors: ReadonlyMap<string, Fetched>): number {

@@ -1,22 +1,29 @@
 import { EmpError } from '../core/errors.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
+import type { PairedRisk } from '../core/risk-test.ts';
+import { partOf, type SampleSet } from '../formats/sample-set.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
-import { findLabelAxis, type Labels, type LossKind, shapeBySample } from '../graph/label-layout.ts';
+import { findLabelAxis, type LabelLayout, type LossKind, shapeBySample } from '../graph/label-layout.ts';
 import { chooseOutput } from '../graph/measured-output.ts';
-import { axisToFront } from './along-axis.ts';
-import { nameSamples, readBatches, readFirstBatch } from './batches.ts';
-import type { Drift } from './drift.ts';
-import { LabelScores, type StandardErrors } from './label-scores.ts';
-import { findLabelledOutput, type LabelledOutput, openLabelled } from './labelled-output.ts';
+import { readFirstBatch } from './batches.ts';
+import type { Drift, DriftErrors } from './drift.ts';
+import { holdAgainstLabels, scoreLabels, scoreModel } from './label-runs.ts';
+import type { LabelErrors, LabelScores } from './label-scores.ts';
+import type { LabelledOutput } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
-import { type Metrics, NOT_MEASURED, SMALLEST, toFloats } from './model-metrics.ts';
+import { type Metrics, NOT_MEASURED } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
-import { lookAtOutput, measureDrift, notFinite, runMeasured, type Setup } from './output-drift.ts';
+import { type Look, lookAtOutput, measureDrift, notFinite, type Setup } from './output-drift.ts';
 import { planRuns } from './plan-runs.ts';
 import { type ModelSession, openSession, type SessionOptions } from './session.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels, or where it is asked for, the drift. */
-export interface Measurement extends Metrics, StandardErrors {}
+export interface Measurement extends Metrics, LabelErrors, DriftErrors {}
+
+/** What was measured of a model, and sample by sample what a target bounds; of what was measured alone. */
+export interface Comparison {
+  readonly measurement: Measurement;
+  readonly risks: { readonly [metric in keyof Metrics]?: PairedRisk };
+}
 
 /** Of onnxruntime's optimizations, those that models are served with. */
 type LatencyLevel = Exclude<SessionOptions['graphOptimizationLevel'], 'disabled' | undefined>;
@@ -43,23 +50,31 @@ export class Evaluator implements AsyncDisposable {
   readonly dense: Metrics;
   /** Null without labels. */
   readonly lossKind: LossKind | null;
+  /** How labels and output go together; null without labels. */
+  readonly labelLayout: LabelLayout | null;
   /** Name of the output measured. */
   readonly output: string;
   readonly nSamples: number;
   /** Labels that count: of samples, or of their positions, without those of label -100. */
   readonly nPositions: number;
+  /** Positions of a sample, at most: labels, or without any those of the output. */
+  readonly positionsPerSample: number;
   /** Entries of the output's last axis, of which one is the largest; null where the drift is not measured. */
   readonly classes: number | null;
   readonly #setup: Setup;
   readonly #reference: Reference;
 
-  private constructor(setup: Setup, reference: Reference, nPositions: number, classes: number | null) {
-    this.dense = reference.scored?.scores.metrics ?? NOT_MEASURED;
-    this.lossKind = reference.scored?.labelled.layout.loss ?? null;
+  private constructor(setup: Setup, reference: Reference, look: Look) {
+    const { nSamples } = setup.samples;
+    const scores = reference.scored?.scores;
+    this.dense = scores?.metrics ?? NOT_MEASURED;
+    this.labelLayout = reference.scored?.labelled.layout ?? null;
+    this.lossKind = this.labelLayout?.loss ?? null;
     this.output = setup.output;
-    this.nSamples = setup.samples.nSamples;
-    this.nPositions = nPositions;
-    this.classes = classes;
+    this.nSamples = nSamples;
+    this.nPositions = scores?.nPositions ?? Math.round(look.positionsPerSample * nSamples);
+    this.positionsPerSample = scores?.mostPerSample ?? look.positionsPerSample;
+    this.classes = look.classes;
     this.#setup = setup;
     this.#reference = reference;
   }
@@ -77,16 +92,14 @@ export class Evaluator implements AsyncDisposable {
     const run = await planRuns(session, samples, output, context.signal);
     const setup = { ...context, output, ...run };
     const isCompared = samples.labels === null || context.wantsDrift === true;
-    const { nPositions, classes } = isCompared
-      ? await lookAtOutput(session, setup)
-      : { nPositions: 0, classes: null };
+    const look = isCompared ? await lookAtOutput(session, setup) : NOT_LOOKED_AT;
     const kept = isCompared ? session : null;
     if (samples.labels === null) {
-      const evaluator = new Evaluator(setup, { scored: null, session: kept }, nPositions, classes);
+      const evaluator = new Evaluator(setup, { scored: null, session: kept }, look);
       opened.move(); // the evaluator keeps the session
       return evaluator;
     }
-    const axis = findLabelAxis(samples.labels, samples.nSamples, run.outputAxis);
+    const axis = findLabelAxis(samples.labels, samples.nStored ?? samples.nSamples, run.outputAxis);
     const labels = { ...samples.labels, axis };
     const labelledSetup = { ...setup, samples: { ...samples, labels } };
     const shape = shapeBySample(labels.shape, axis);
@@ -100,7 +113,7 @@ export class Evaluator implements AsyncDisposable {
     if (scores.metrics.loss === null)
       throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
     const reference = { scored: { scores, labelled }, session: kept };
-    const evaluator = new Evaluator(labelledSetup, reference, scores.nPositions, classes);
+    const evaluator = new Evaluator(labelledSetup, reference, look);
     if (kept) opened.move();
     return evaluator;
   }
@@ -110,19 +123,43 @@ export class Evaluator implements AsyncDisposable {
     return this.#reference.session !== null;
   }
 
+  /** The same of some of the samples alone, by their places among these. The dense model is not run again; it is open as long as this is. */
+  part(places: Uint32Array): Evaluator {
+    const { scored, session } = this.#reference;
+    const { positionsPerSample, classes } = this;
+    const part = scored && { ...scored, scores: scored.scores.part(places) };
+    const setup = { ...this.#setup, samples: partOf(this.#setup.samples, places) };
+    return new Evaluator(setup, { scored: part, session }, { positionsPerSample, classes });
+  }
+
+  /** With the axis that counts their labels. */
+  get samples(): SampleSet {
+    return this.#setup.samples;
+  }
+
   /** Measures a model that has the dense one's inputs and outputs; outputs that are not finite give null. */
   async measure(pruned: StoredModel): Promise<Measurement> {
+    return (await this.compare(pruned)).measurement;
+  }
+
+  /** As `measure`, with what it was measured from. */
+  async compare(pruned: StoredModel): Promise<Comparison> {
     const { scored, session: dense } = this.#reference;
     const labelled = scored && (await scoreModel(pruned, scored.labelled, this.#setup));
     const drift = dense && (await this.#driftOf(pruned, dense));
     const { loss, accuracy, perplexity } = labelled?.metrics ?? NOT_MEASURED;
-    return {
+    const measurement = {
       ...(drift?.metrics ?? NOT_MEASURED),
       ...{ loss, accuracy, perplexity },
-      loss_increase_standard_error: null,
-      accuracy_drop_standard_error: null,
+      ...NO_ERRORS,
       ...(scored && labelled?.standardErrors(scored.scores)),
+      ...drift?.standardErrors,
     };
+    const risks = {
+      ...(scored && labelled?.risksAgainst(scored.scores)),
+      ...(drift && { relative_l2: drift.squaredL2Risk, top1_agreement: drift.disagreementRisk }),
+    };
+    return { measurement, risks };
   }
 
   async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<Drift> {
@@ -148,55 +185,10 @@ export class Evaluator implements AsyncDisposable {
   }
 }
 
-/** How the labels go with the output, by the shape that it has of the first batch. */
-async function holdAgainstLabels(
-  session: ModelSession,
-  labels: Labels,
-  setup: Setup,
-): Promise<LabelledOutput> {
-  const { samples, output, outputAxis, model } = setup;
-  const batch = await readFirstBatch(samples, setup.batchSize, setup.signal);
-  const { shape } = await runMeasured(session, batch, output);
-  if (outputAxis === null ? batch.count !== 1 : shape[outputAxis] !== batch.count) {
-    throw new EmpError(
-      'samples_mismatch',
-      `output '${output}' of ${batch.count} samples has shape [${shape}]: an axis must count the samples`,
-    );
-  }
-  return findLabelledOutput(model, output, shape, outputAxis, labels);
-}
-
-async function scoreModel(model: StoredModel, labelled: LabelledOutput, setup: Setup): Promise<LabelScores> {
-  await using session = await openLabelled(model, labelled, setup);
-  return await scoreLabels(session, labelled, setup); // awaited before the session goes
-}
-
-async function scoreLabels(
-  session: ModelSession,
-  { layout, fetched: name, isProbabilities, title, shape }: LabelledOutput,
-  { samples, batchSize, outputAxis, signal, onSamples }: Setup,
-): Promise<LabelScores> {
-  const scores = new LabelScores(samples.nSamples, layout);
-  for await (const batch of readBatches(samples, batchSize, signal)) {
-    const fetched = await runMeasured(session, batch, name);
-    const labels = batch.labels ?? new Float64Array();
-    if (fetched.data.length !== labels.length * layout.classes) {
-      throw new EmpError(
-        'samples_mismatch',
-        `${title} has shape [${fetched.shape}] for ${nameSamples(batch)}, other than for the first samples`,
-      );
-    }
-    // What is fetched may be the output in another shape.
-    const ordered = outputAxis
-      ? axisToFront({ ...fetched, shape: shape.with(outputAxis, batch.count) }, outputAxis)
-      : fetched;
-    scores.add({
-      numbers: toFloats(ordered),
-      labels,
-      start: batch.start,
-      smallestProbability: isProbabilities ? SMALLEST[fetched.dtype] : null,
-    });
-    onSamples(batch.count);
-  }
-  return scores;
-}
+export const NO_ERRORS: LabelErrors & DriftErrors = {
+  loss_increase_standard_error: null,
+  accuracy_drop_standard_error: null,
+  disagreement_standard_error: null,
+  relative_l2_standard_error: null,
+};
+const NOT_LOOKED_AT: Look = { positionsPerSample: 0, classes: null };

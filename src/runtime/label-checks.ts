@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import { IGNORED_LABEL } from '../formats/sample-set.ts';
-import { type LabelLayout, type LossKind, nameLabel } from '../graph/label-layout.ts';
+import { type LabelLayout, type LabelledBatch, type LossKind, nameLabel } from '../graph/label-layout.ts';
 
 interface LabelRule {
   /** Whether `IGNORED_LABEL` marks what does not count, and is no number like others. */
@@ -40,10 +40,10 @@ export function counts(label: number, loss: LossKind): boolean {
 }
 
 /**
- * Checks labels of a batch, row-major, `start` its first sample.
+ * Checks the labels of a batch, row-major.
  * @throws EmpError invalid_labels naming the sample of the first that the loss cannot be taken of
  */
-export function checkLabels(labels: Float64Array, start: number, layout: LabelLayout): void {
+export function checkLabels(labels: Float64Array, batch: LabelledBatch, layout: LabelLayout): void {
   const { loss, classes } = layout;
   const { isValid, advice } = RULES[loss];
   const index = labels.findIndex((label) => counts(label, loss) && !isValid(label, classes));
@@ -51,6 +51,6 @@ export function checkLabels(labels: Float64Array, start: number, layout: LabelLa
   const label = labels[index];
   throw new EmpError(
     'invalid_labels',
-    `${nameLabel(index, start, layout)} has label ${label}: ${advice(label, classes)}`,
+    `${nameLabel(index, batch, layout)} has label ${label}: ${advice(label, classes)}`,
   );
 }

@@ -1,6 +1,7 @@
+import type { PairedRisk } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
 import { elementCount } from '../formats/model.ts';
-import { type LabelLayout, nameLabel } from '../graph/label-layout.ts';
+import { type LabelLayout, type LabelledBatch, nameLabel } from '../graph/label-layout.ts';
 import { checkLabels, counts } from './label-checks.ts';
 import {
   allFinite,
@@ -15,17 +16,15 @@ import {
 } from './model-metrics.ts';
 
 /** A batch's numbers, row-major, `layout.classes` for each of its labels; of binary cross-entropy they are logits. */
-export interface LabelledNumbers {
+export interface LabelledNumbers extends LabelledBatch {
   readonly numbers: Floats;
   readonly labels: Float64Array;
-  /** The batch's first sample. */
-  readonly start: number;
   /** Where the numbers are probabilities of classes: the least above 0 that their type can hold. Null for others. */
   readonly smallestProbability: number | null;
 }
 
 /** Standard errors over samples of paired differences to the dense model; null where fewer than 2 samples count. */
-export interface StandardErrors {
+export interface LabelErrors {
   /** Of (loss - dense loss). */
   readonly loss_increase_standard_error: number | null;
   /** Of (dense accuracy - accuracy); null without an accuracy. */
@@ -52,7 +51,7 @@ export class LabelScores {
   add(batch: LabelledNumbers): void {
     const { numbers, labels, start } = batch;
     const { loss, labelShape, classes } = this.#layout;
-    checkLabels(labels, start, this.#layout);
+    checkLabels(labels, batch, this.#layout);
     const perSample = elementCount(labelShape);
     for (let index = 0; index < labels.length; index++) {
       const label = labels[index];
@@ -62,7 +61,7 @@ export class LabelScores {
       this.#counts[sample]++;
       if (!allFinite(numbers, offset, classes)) {
         this.#losses[sample] = Number.NaN;
-        this.#firstNonFinite ??= nameLabel(index, start, this.#layout);
+        this.#firstNonFinite ??= nameLabel(index, batch, this.#layout);
         continue;
       }
       this.#losses[sample] += this.#lossAt(offset, label, batch);
@@ -90,8 +89,31 @@ export class LabelScores {
     };
   }
 
+  /** Of some of the samples alone. */
+  part(samples: Uint32Array): LabelScores {
+    const part = new LabelScores(samples.length, this.#layout);
+    for (const [i, sample] of samples.entries()) {
+      part.#losses[i] = this.#losses[sample];
+      part.#hits[i] = this.#hits[sample];
+      part.#counts[i] = this.#counts[sample];
+    }
+    return part;
+  }
+
+  /** By how much this model's loss is above the dense one's, against that; and what it misses more than that one, of what counts. */
+  risksAgainst(dense: LabelScores): { readonly loss: PairedRisk; readonly accuracy?: PairedRisk } {
+    const loss = { cost: this.#losses.map((value, i) => value - dense.#losses[i]), weight: dense.#losses };
+    const cost = dense.#hits.map((hits, i) => hits - this.#hits[i]);
+    return this.#hasAccuracy ? { loss, accuracy: { cost, weight: this.#counts } } : { loss };
+  }
+
+  /** The labels of a sample that count, at most. */
+  get mostPerSample(): number {
+    return elementCount(this.#layout.labelShape);
+  }
+
   /** Of each sample's mean loss and accuracy, this model's against the dense one's. */
-  standardErrors(dense: LabelScores): StandardErrors {
+  standardErrors(dense: LabelScores): LabelErrors {
     const counted = [...this.#counts.keys()].filter((sample) => this.#counts[sample] > 0);
     const differences = (a: Float64Array, b: Float64Array) =>
       Float64Array.from(counted, (sample) => (a[sample] - b[sample]) / this.#counts[sample]);

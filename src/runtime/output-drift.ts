@@ -1,7 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
+import { placeOf, type SampleSet } from '../formats/sample-set.ts';
 import { type Batch, readBatches, readFirstBatch, runBatch } from './batches.ts';
 import { Drift } from './drift.ts';
 import { allFinite, type Floats, toFloats } from './model-metrics.ts';
@@ -20,7 +20,7 @@ export interface Setup extends ModelRun {
 
 /** How far a pruned model's output is from the dense one's. */
 export async function measureDrift(dense: ModelSession, pruned: ModelSession, setup: Setup): Promise<Drift> {
-  const drift = new Drift();
+  const drift = new Drift(setup.samples.nSamples);
   for await (const batch of readBatches(setup.samples, setup.batchSize, setup.signal)) {
     const expected = await runMeasured(dense, batch, setup.output);
     const numbers = toFloats(expected);
@@ -32,19 +32,33 @@ export async function measureDrift(dense: ModelSession, pruned: ModelSession, se
         `output '${setup.output}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: they cannot be compared`,
       );
     }
-    drift.add(numbers, toFloats(changed), classesOf(expected));
+    const { start, count } = batch;
+    drift.add({
+      dense: numbers,
+      pruned: toFloats(changed),
+      classes: classesOf(expected),
+      start,
+      count,
+      stride: strideOf(expected, batch, setup),
+    });
     setup.onSamples(batch.count);
   }
   return drift;
 }
 
-/** Positions of all samples and entries of each, from the shape of the first batch's output. */
-export async function lookAtOutput(session: ModelSession, setup: Setup) {
+/** What an output is like. */
+export interface Look {
+  readonly positionsPerSample: number;
+  /** Entries of each; null where it was not looked at. */
+  readonly classes: number | null;
+}
+
+/** From the shape of the first batch's output. */
+export async function lookAtOutput(session: ModelSession, setup: Setup): Promise<Look> {
   const batch = await readFirstBatch(setup.samples, setup.batchSize, setup.signal);
   const fetched = await runMeasured(session, batch, setup.output);
   const classes = classesOf(fetched);
-  const perSample = fetched.data.length / Math.max(1, classes) / batch.count;
-  return { nPositions: Math.round(perSample * setup.samples.nSamples), classes };
+  return { positionsPerSample: fetched.data.length / Math.max(1, classes) / batch.count, classes };
 }
 
 /** The output that is measured, of a batch. */
@@ -59,16 +73,16 @@ function classesOf({ shape }: Fetched): number {
   return shape.length > 1 ? shape[shape.length - 1] : 1;
 }
 
-function refuseNonFinite(
-  { shape }: Fetched,
-  numbers: Floats,
-  { start, count }: Batch,
-  { output, outputAxis }: Setup,
-): void {
+/** Numbers of an output that lie together of a sample. */
+function strideOf({ shape, data }: Fetched, { count }: Batch, { outputAxis }: Setup): number {
+  return outputAxis ? elementCount(shape.slice(outputAxis + 1)) : Math.max(1, Math.ceil(data.length / count));
+}
+
+function refuseNonFinite(fetched: Fetched, numbers: Floats, batch: Batch, setup: Setup): void {
   if (allFinite(numbers, 0, numbers.length)) return;
   const index = numbers.findIndex((value) => !Number.isFinite(value));
-  const perSample = outputAxis ? elementCount(shape.slice(outputAxis + 1)) : numbers.length / count;
-  throw notFinite(`output '${output}'`, `sample ${start + (Math.floor(index / perSample) % count)}`);
+  const sample = Math.floor(index / strideOf(fetched, batch, setup)) % batch.count;
+  throw notFinite(`output '${setup.output}'`, `sample ${placeOf(batch, batch.start + sample)}`);
 }
 
 export function notFinite(title: string, place: string): EmpError {

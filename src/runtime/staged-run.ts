@@ -37,7 +37,7 @@ export interface StagedRunContext extends Omit<ModelRun, 'model'> {
 /** What a batch gives, in one stage. */
 export interface StageResults {
   /** Without what the samples are. */
-  readonly batch: Pick<Batch, 'start' | 'count'>;
+  readonly batch: Pick<Batch, 'start' | 'count' | 'order'>;
   readonly results: ReadonlyMap<string, Fetched>;
 }
 
@@ -94,7 +94,7 @@ export class StagedRun {
    */
   async *next(
     append: (builder: GraphBuilder) => readonly string[],
-    feeds: (batch: Pick<Batch, 'start' | 'count'>) => Feeds,
+    feeds: (batch: Pick<Batch, 'start' | 'count' | 'order'>) => Feeds,
   ): AsyncGenerator<StageResults> {
     const { samples, batchSize, scratchDirectory, runtime, signal } = this.#context;
     const { maxKeptBytes = MAX_KEPT_BYTES } = this.#context;
@@ -118,7 +118,7 @@ export class StagedRun {
     const dtypes = new Map<string, string>();
     let index = 0;
     for await (const batch of readBatches(ofInputs(samples, inputs), batchSize, signal)) {
-      const { start, count } = batch;
+      const { start, count, order } = batch;
       const former = this.#batches[index] ?? new Map();
       const used = [...former].filter(([name]) => inputs.has(name));
       const fed = new Map([...batch.feeds, ...used, ...feeds({ start, count })]);
@@ -132,7 +132,7 @@ export class StagedRun {
         if (isKeeping) this.#batches[index] = kept;
         for (const [name, { dtype }] of kept) dtypes.set(name, dtype);
       }
-      yield { batch: { start, count }, results };
+      yield { batch: { start, count, order }, results };
       this.#context.onSamples((count * (1 + nodes.size)) / this.#size);
       index++;
     }
@@ -166,9 +166,10 @@ export class StagedRun {
 }
 
 /** The samples without inputs that are not asked for, which are not read then. */
-function ofInputs({ nSamples, inputs, constants = [] }: SampleSet, names: ReadonlySet<string>): SampleSet {
+function ofInputs(samples: SampleSet, names: ReadonlySet<string>): SampleSet {
+  const { inputs, constants = [] } = samples;
   const isAsked = ({ name }: { readonly name: string }) => names.has(name);
-  return { nSamples, inputs: inputs.filter(isAsked), constants: constants.filter(isAsked), labels: null };
+  return { ...samples, inputs: inputs.filter(isAsked), constants: constants.filter(isAsked), labels: null };
 }
 
 /** Whether outputs are what can be held here, and fed again. */

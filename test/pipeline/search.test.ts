@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { BetaPoint } from '../../src/pipeline/candidates.ts';
 import { searchBeta } from '../../src/pipeline/search.ts';
+import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 
 const DENSE = metrics(1, 0.9);
 const MOST = 14;
@@ -22,7 +23,7 @@ function createModel(
   const measure = async (beta: number) => {
     const sparsity = 1 - densityAt(beta);
     const loss = lossAt(sparsity);
-    const point = { beta, sparsity, ...metrics(loss, loss === null ? 0 : 1.9 - loss) };
+    const point = { beta, sparsity, ...NO_ERRORS, ...metrics(loss, loss === null ? 0 : 1.9 - loss) };
     measured.push(point);
     return point;
   };
@@ -37,12 +38,11 @@ describe('the search for the smallest beta within a target', () => {
     await fc.assert(
       fc.asyncProperty(cliffs, densities, async (cliff, density) => {
         const { measure, measured } = createModel(density, (sparsity) => (sparsity <= cliff ? 1 : 2));
-        const { met, beta, evaluations } = await searchBeta(
-          { max_loss_increase: 0.01 },
-          DENSE,
-          measure,
-          ALWAYS,
-        );
+        const {
+          isWithin: met,
+          beta,
+          evaluations,
+        } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
         assert.ok(chosen.sparsity > cliff - 0.013, `${chosen.sparsity} of ${cliff}`);
@@ -58,7 +58,7 @@ describe('the search for the smallest beta within a target', () => {
     const lossAt = (sparsity: number) =>
       sparsity < 0.1 ? 1.001 : sparsity < 0.18 ? 1.012 : sparsity <= 0.25 ? 1.006 : 1.05;
     const { measure } = createModel(0.7, lossAt);
-    const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
     const { sparsity } = await measure(beta);
     assert.ok(met);
     assert.ok(sparsity > 0.23 && sparsity <= 0.25, `${sparsity}`);
@@ -71,12 +71,11 @@ describe('the search for the smallest beta within a target', () => {
     await fc.assert(
       fc.asyncProperty(cliffs, async (cliff) => {
         const { measure } = createModel(mixedRows, (sparsity) => (sparsity <= cliff ? 1 : 2));
-        const { met, beta, evaluations } = await searchBeta(
-          { max_loss_increase: 0.01 },
-          DENSE,
-          measure,
-          ALWAYS,
-        );
+        const {
+          isWithin: met,
+          beta,
+          evaluations,
+        } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
         assert.ok(chosen.sparsity > cliff - 0.03, `${chosen.sparsity} of ${cliff}`);
@@ -94,7 +93,7 @@ describe('the search for the smallest beta within a target', () => {
     test(`models that hardly differ are not measured over and over: ${title}`, async () => {
       for (const limit of [0, 0.4, 1]) {
         const { measure, measured } = createModel(keptAt, (sparsity) => (sparsity <= limit ? 1 : 2));
-        const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+        const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
         assert.equal(new Set(measured.map((point) => point.beta)).size, measured.length);
         assert.ok(met);
         const best = Math.max(0, ...measured.map(({ sparsity }) => (sparsity <= limit ? sparsity : 0)));
@@ -105,7 +104,7 @@ describe('the search for the smallest beta within a target', () => {
 
   test('accuracy is a target of its own, and a drop of just as much meets it', async () => {
     const { measure } = createModel(0.6, (sparsity) => 1 + sparsity / 10);
-    const { met, beta } = await searchBeta({ max_accuracy_drop: 0.05 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchBeta({ max_accuracy_drop: 0.05 }, DENSE, measure, ALWAYS);
     const { sparsity } = await measure(beta);
     assert.ok(met);
     assert.ok(sparsity <= 0.5 + 1e-9 && sparsity > 0.49, `${sparsity}`);
@@ -113,7 +112,11 @@ describe('the search for the smallest beta within a target', () => {
 
   test('a target that nothing meets is said so, with the nearest point', async () => {
     const { measure } = createModel(0.6, (sparsity) => (sparsity === 0 ? 1 : 1.2 + sparsity));
-    const { met, beta, evaluations } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+    const {
+      isWithin: met,
+      beta,
+      evaluations,
+    } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
     assert.equal(met, false);
     const least = Math.min(...evaluations.map(({ loss }) => loss ?? Number.POSITIVE_INFINITY));
     assert.equal(evaluations.find((point) => point.beta === beta)?.loss, least);
@@ -121,14 +124,14 @@ describe('the search for the smallest beta within a target', () => {
 
   test('a loss that is not finite is beyond every target', async () => {
     const { measure } = createModel(0.6, (sparsity) => (sparsity > 0.3 ? null : 1));
-    const { met, beta } = await searchBeta({ max_loss_increase: 5 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 5 }, DENSE, measure, ALWAYS);
     const { sparsity, loss } = await measure(beta);
     assert.ok(met && loss === 1 && sparsity > 0.28);
   });
 
   test('everything within the target: nearly everything goes', async () => {
     const { measure } = createModel(0.6, () => 1);
-    const { met, beta } = await searchBeta({ max_loss_increase: 0 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 0 }, DENSE, measure, ALWAYS);
     assert.ok(met && (await measure(beta)).sparsity > 0.98);
   });
 
@@ -140,13 +143,18 @@ describe('the search for the smallest beta within a target', () => {
     const smaller = await searchBeta(target, DENSE, measure, ALWAYS);
     assert.equal((await measure(smaller.beta)).sparsity, 0.5);
     const same = await searchBeta(target, DENSE, measure, (beta) => density(beta) === 1);
-    assert.ok(same.met);
+    assert.ok(same.isWithin);
     assert.equal((await measure(same.beta)).sparsity, 0);
   });
 
   test('where nothing else is within the target one that is no smaller is taken', async () => {
     const { measure } = createModel(0.5, (sparsity) => (sparsity <= 0.6 ? 1 : 2));
-    const { met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, () => false);
+    const { isWithin: met, beta } = await searchBeta(
+      { max_loss_increase: 0.01 },
+      DENSE,
+      measure,
+      () => false,
+    );
     assert.ok(met);
     assert.ok((await measure(beta)).sparsity > 0.5);
   });

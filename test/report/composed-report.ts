@@ -202,6 +202,7 @@ export function judged(report: Report, known: Partial<VerdictFacts> = {}): Repor
       uneven: [],
       unused: [],
       unreached: new Map(),
+      doubts: [],
       ...known,
     }),
   };

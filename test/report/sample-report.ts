@@ -1,4 +1,5 @@
 import type { Evaluation, Report } from '../../src/report/report.ts';
+import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { composeReport, createTensor, decide, joined, judged, type ScoredTensor } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { channelReport, headReport, kanReport } from './structure-reports.ts';
@@ -9,8 +10,8 @@ const MLP = [
   createTensor('fc3.weight', [128, 128], 3),
   createTensor('head.weight', [10, 128], 4),
 ];
-const NO_DRIFT = { relative_l2: null, cosine: null, top1_agreement: null };
-const NO_LABELS = { loss: null, accuracy: null, perplexity: null };
+const NO_DRIFT = { relative_l2: null, cosine: null, top1_agreement: null, ...NO_ERRORS };
+const NO_LABELS = { loss: null, accuracy: null, perplexity: null, ...NO_ERRORS };
 
 /** A cost that grows slowly, then fast, and not quite monotonously. */
 function classifierAt(sparsity: number) {
@@ -55,11 +56,24 @@ function searchedReport(): Report {
         latency_extended_ms: null,
         loss_increase_standard_error: 0.00213,
         accuracy_drop_standard_error: 0.0019,
+        disagreement_standard_error: null,
+        relative_l2_standard_error: null,
       },
       beta_1: { sparsity: sparsityAt(1), ...classifierAt(sparsityAt(1)) },
       uniform: { sparsity, ...classifierAt(sparsity + 0.04) },
       sweep: [],
-      search: { target, met: true, beta, evaluations },
+      search: {
+        ...{ target, met: true, found: true, beta, evaluations },
+        ...{ dense, n_samples: 2000, seed: 0 },
+        promise: {
+          test: 'mixture_of_bets',
+          p_value: 0.031,
+          certified: null,
+          n_needed: 1245,
+          counted_up_to: 1,
+          ladder: [],
+        },
+      },
     },
     environment: { version: '0.1.0', onnxruntime: '1.30.0', execution_provider: 'cpu' },
   };
@@ -127,6 +141,8 @@ function driftReport(): Report {
       latency_extended_ms: null,
       loss_increase_standard_error: null,
       accuracy_drop_standard_error: null,
+      disagreement_standard_error: null,
+      relative_l2_standard_error: null,
     },
     beta_1: null,
     uniform: null,
@@ -171,6 +187,8 @@ function regressionReport(): Report {
         latency_extended_ms: null,
         loss_increase_standard_error: 0.0011,
         accuracy_drop_standard_error: null,
+        disagreement_standard_error: null,
+        relative_l2_standard_error: null,
       },
       beta_1: { sparsity, ...errorAt(sparsity) },
       uniform: { sparsity, ...errorAt(sparsity + 0.02) },
@@ -216,6 +234,8 @@ function brokenReport(): Report {
         latency_extended_ms: null,
         loss_increase_standard_error: null,
         accuracy_drop_standard_error: 0.0041,
+        disagreement_standard_error: null,
+        relative_l2_standard_error: null,
       },
       beta_1: { sparsity: composeSparsity(MLP, 1), ...metricsAt(2.407) },
       uniform: { sparsity: report.total.sparsity, ...metricsAt(31.9) },

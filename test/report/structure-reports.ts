@@ -1,5 +1,6 @@
 import type { Granularity } from '../../src/recipe/terms.ts';
 import type { Evaluation, FamilyReport, Report } from '../../src/report/report.ts';
+import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { composeReport, createTensor, decide, hash, joined, judged, total } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
@@ -174,12 +175,14 @@ export function channelReport(): Report {
       latency_extended_ms: 11.987,
       loss_increase_standard_error: 0.0031,
       accuracy_drop_standard_error: 0.0027,
+      disagreement_standard_error: null,
+      relative_l2_standard_error: null,
     },
-    beta_1: { sparsity, ...metricsAt(sparsity) },
-    uniform: { ...metricsAt(sparsity - 0.05), sparsity: sparsity - 0.05 },
+    beta_1: { ...NO_ERRORS, sparsity, ...metricsAt(sparsity) },
+    uniform: { ...NO_ERRORS, ...metricsAt(sparsity - 0.05), sparsity: sparsity - 0.05 },
     sweep: betas.map((beta) => {
       const at = compose(beta).report.total.sparsity;
-      return { beta, sparsity: at, ...metricsAt(at) };
+      return { beta, sparsity: at, ...NO_ERRORS, ...metricsAt(at) };
     }),
     search: null,
   };
@@ -235,9 +238,11 @@ export function headReport(): Report {
       latency_extended_ms: 89.9,
       loss_increase_standard_error: null,
       accuracy_drop_standard_error: null,
+      disagreement_standard_error: null,
+      relative_l2_standard_error: null,
     },
     beta_1: null,
-    uniform: { sparsity: composed.report.total.sparsity, ...drift },
+    uniform: { ...NO_ERRORS, sparsity: composed.report.total.sparsity, ...drift },
     sweep: [],
     search: null,
   };

@@ -1,6 +1,7 @@
 import type { Measured, Metrics } from '../../src/report/cost.ts';
 import type { Evaluation, FamilyReport, TensorReport } from '../../src/report/report.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
+import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
 
 const total: VerdictFacts['total'] = {
@@ -53,6 +54,7 @@ export const facts: VerdictFacts = {
   uneven: [],
   unused: [],
   unreached: new Map(),
+  doubts: [],
 };
 
 export const family: FamilyReport = {
@@ -113,6 +115,8 @@ export function labeled(
       latency_extended_ms: null,
       loss_increase_standard_error: 0.002,
       accuracy_drop_standard_error: 0.001,
+      disagreement_standard_error: null,
+      relative_l2_standard_error: null,
       ...pruned,
     },
     beta_1: null,
@@ -153,7 +157,18 @@ export function search(
   target: NonNullable<Evaluation['search']>['target'],
   met: boolean,
 ): NonNullable<Evaluation['search']> {
-  const point = { ...NOT_MEASURED, sparsity: 0.25, loss: 0.51, accuracy: 0.897 };
+  const point = { ...NOT_MEASURED, ...NO_ERRORS, sparsity: 0.25, loss: 0.51, accuracy: 0.897 };
   const evaluations = [1, 0.5, 1].map((beta) => ({ beta, ...point }));
-  return { target, met, beta: 0.5, evaluations };
+  return {
+    ...{ target, met, found: met, beta: 0.5, evaluations },
+    ...{ dense: { ...NOT_MEASURED, loss: 0.5, accuracy: 0.9 }, n_samples: 1_000, seed: 0 },
+    promise: {
+      test: 'mixture_of_bets',
+      p_value: 0.25,
+      certified: null,
+      n_needed: 900,
+      counted_up_to: 1,
+      ladder: [],
+    },
+  };
 }

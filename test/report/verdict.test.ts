@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { createVerdict } from '../../src/report/verdict.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
+import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
 import { channelFacts, facts, labeled, regressed, search, timed, unlabeled } from './verdict-facts.ts';
 
@@ -186,6 +187,31 @@ describe('the sentence', () => {
     assert.match(textOf({ beta: 0.5, evaluation: met, sizes: dry }), /2\.5 %, would remove 3,000 /);
   });
 
+  test('of a promise says what is shown, and without one how often chance would do as well', () => {
+    const target = { max_loss_increase: 0.025, confidence: 0.95 };
+    const { promise, ...rest } = search(target, true);
+    const shown = labeled({}, { search: { ...rest, promise: { ...promise, certified: 0.0213 } } });
+    assert.match(
+      textOf({ beta: 0.5, evaluation: shown }),
+      /stays within a loss increase of 2\.5 % with confidence 95 %, .* measured on 1,000 samples that no choice saw: .*; shown with confidence 95 %: a loss increase of 2\.13 % at most \(of no sample is more than 1 counted\);/,
+    );
+    const missed = labeled({}, { search: search(target, false) });
+    assert.match(
+      textOf({ beta: 0.5, evaluation: missed }),
+      /^No beta is shown to stay within .* with confidence 95 %; EMP at beta 0\.5, the mildest that was tested, removes/,
+    );
+    const estimated = labeled({}, { search: search({ max_loss_increase: 0.025 }, true) });
+    assert.match(
+      textOf({ beta: 0.5, evaluation: estimated }),
+      /; were it missed by a hair, 25\.0 % of such samples would look as good;/,
+    );
+    const found = { ...search({ max_loss_increase: 0.025 }, false), found: true };
+    assert.match(
+      textOf({ beta: 0.5, evaluation: labeled({}, { search: found }) }),
+      /^EMP at beta 0\.5, within a loss increase of 2\.5 % on the samples that it was searched on and not on others, removes/,
+    );
+  });
+
   describe('of structures', () => {
     const { structures } = channelFacts;
     assert.ok(structures);
@@ -261,7 +287,7 @@ describe('the sentence', () => {
       .map(({ dense, pruned, uniform, searched, loss_kind }) => ({
         ...labeled({ ...pruned, latency_ms: 2 }, { loss_kind }),
         dense: { ...NOT_MEASURED, ...dense, latency_ms: 1, latency_extended_ms: null },
-        uniform: uniform && { sparsity: 0.25, ...uniform },
+        uniform: uniform && { ...NO_ERRORS, sparsity: 0.25, ...uniform },
         search: searched === null ? null : search({ max_loss_increase: 0.01 }, searched),
       }));
     const subject = fc.constantFrom(facts, channelFacts);

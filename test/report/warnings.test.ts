@@ -3,6 +3,7 @@ import { after, describe, test } from 'node:test';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
+import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
 import {
@@ -92,7 +93,7 @@ describe('harm', () => {
   }
 
   test('of beta 1 is told where beta 1 was measured beside another amount', () => {
-    const beta_1 = { ...NOT_MEASURED, sparsity: 0.6, loss: 0.9, accuracy: 0.7 };
+    const beta_1 = { ...NOT_MEASURED, ...NO_ERRORS, sparsity: 0.6, loss: 0.9, accuracy: 0.7 };
     const text = warning('beta_1_harmful', { beta: 2, evaluation: labeled({}, { beta_1 }) });
     assert.equal(
       text,
@@ -139,8 +140,40 @@ describe('search', () => {
   });
 });
 
+describe('a promise', () => {
+  test('that was met where it was searched alone, or is not shown', () => {
+    const found = { ...search({ max_loss_increase: 0.01 }, false), found: true };
+    assert.match(
+      warning('target_not_met', { beta: 0.5, evaluation: labeled({}, { search: found }) }) ?? '',
+      /^Beta 0\.5 stays within a loss increase of 1 % on the samples that it was searched on, and not on the others: loss/,
+    );
+    const promised = search({ max_loss_increase: 0.01, confidence: 0.95 }, false);
+    assert.match(
+      warning('target_not_met', { beta: 0.5, evaluation: labeled({}, { search: promised }) }) ?? '',
+      /^1,000 samples that no choice saw do not show that any beta stays within a loss increase of 1 % with confidence 95 %; .* mildest that was tested, 0\.5: .* Give more samples, allow more/,
+    );
+  });
+
+  test('that more samples would show says how many', () => {
+    // 0.005 below the limit at a standard error of 0.002: 1.2 times the distance that is all but sure.
+    const promised = { search: search({ max_loss_increase: 0.03, confidence: 0.95 }, false) };
+    assert.match(
+      warning('target_not_met', { beta: 0.5, evaluation: labeled({}, promised) }) ?? '',
+      /Give more samples \(about 1,400 that no choice sees would show it, were the cost as measured\)/,
+    );
+  });
+
+  test('data that are doubtful', () => {
+    assert.equal(
+      warning('doubtful_data', { doubts: ['all are the same'] }),
+      'Evaluation data: all are the same.',
+    );
+    assert.equal(warning('doubtful_data', {}), null);
+  });
+});
+
 describe('uniform', () => {
-  const uniform = { ...NOT_MEASURED, sparsity: 0.25 };
+  const uniform = { ...NOT_MEASURED, ...NO_ERRORS, sparsity: 0.25 };
 
   test('is better by more than 0.1 % of loss and two standard errors', () => {
     const against = (loss: number | null, error: number | null = 0) =>
@@ -270,7 +303,10 @@ describe('an evaluation set too small to tell', () => {
 });
 
 test('of squared errors, where there is no accuracy, every warning names them', () => {
-  const harmful = regressed({ loss: 0.75 }, { uniform: { ...NOT_MEASURED, sparsity: 0.25, loss: 0.6 } });
+  const harmful = regressed(
+    { loss: 0.75 },
+    { uniform: { ...NOT_MEASURED, ...NO_ERRORS, sparsity: 0.25, loss: 0.6 } },
+  );
   assert.equal(
     warning('beta_1_harmful', { evaluation: harmful }),
     "EMP's own answer, beta 1, is measured to be harmful: at 25.0 % sparsity, mean squared error from 0.5 to 0.75 (50.0 % more, standard error 0.4 %)." +
@@ -416,7 +452,7 @@ describe('structures', () => {
 
   test('spread evenly are compared where they are as sparse, which rounding may prevent', () => {
     const against = (sparsity: number) => {
-      const uniform = { ...NOT_MEASURED, sparsity, loss: 0.4 };
+      const uniform = { ...NOT_MEASURED, ...NO_ERRORS, sparsity, loss: 0.4 };
       return ofChannels('uniform_better', { evaluation: labeled({}, { uniform }) });
     };
     assert.match(against(0.25) ?? '', /A budget of sparsity 0\.25, with scope layer, prunes so\.$/);

@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { readNpyHeader } from '../../src/formats/npy.ts';
+import { byteWidth } from '../../src/formats/numbers.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
 import { sharedFixtures } from '../shared.ts';
 
@@ -35,4 +36,27 @@ export async function writeArray(
   const bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
   await writeFile(path, Buffer.concat([new Uint8Array(offset).fill(255), bytes]));
   return { name, dtype, shape, path, offset };
+}
+
+/** Some of the samples, which lie along axis 0 of inputs of float32 and labels of int64, in files of their own. */
+export async function writePart(
+  samples: SampleSet,
+  places: Uint32Array,
+  folder = dirname(samples.inputs[0].path),
+): Promise<SampleSet> {
+  const directory = await mkdtemp(join(folder, 'part-'));
+  const copy = async (array: ArrayFile): Promise<ArrayFile> => {
+    const { name, dtype, shape, path, offset } = array;
+    const stride = byteWidth(dtype) * shape.slice(1).reduce((product, size) => product * size, 1);
+    const all = await readFile(path);
+    const rows = Array.from(places, (place) =>
+      all.subarray(offset + place * stride, offset + (place + 1) * stride),
+    );
+    return await writeArray(directory, name, dtype, [places.length, ...shape.slice(1)], Buffer.concat(rows));
+  };
+  return {
+    nSamples: places.length,
+    inputs: [await copy(samples.inputs[0])],
+    labels: samples.labels && (await copy(samples.labels)),
+  };
 }

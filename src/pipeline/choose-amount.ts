@@ -1,0 +1,51 @@
+import type { Recipe } from '../recipe/recipe.ts';
+import { Candidates } from './candidates.ts';
+import type { Judges } from './judges.ts';
+import { PromiseTest } from './promise-test.ts';
+import { type Climb, climb } from './promised-beta.ts';
+import type { PruneJob } from './prune-job.ts';
+import type { Repairs } from './repairs.ts';
+import type { Scored } from './scored.ts';
+import { type Found, searchBeta } from './search.ts';
+
+/** How the beta of a target was chosen. */
+export interface Chosen {
+  readonly found: Found;
+  readonly test: PromiseTest;
+  /** Null without a confidence. */
+  readonly climbed: Climb | null;
+}
+
+interface ChooseInput {
+  readonly job: PruneJob;
+  readonly scored: Scored;
+  readonly repairs: Repairs;
+  readonly judges: Judges;
+  /** Measured on the samples that the report is of. */
+  readonly reported: Candidates;
+}
+
+/**
+ * The smallest beta of which a candidate, pruned, repaired and measured, stays within the target by one standard error; of a promise the smallest that is shown to keep it.
+ * @throws EmpError `invalid_request` for a promise that so few samples cannot show
+ */
+export async function chooseBeta(
+  target: NonNullable<Recipe['target']>,
+  { job, scored, repairs, judges, reported }: ChooseInput,
+): Promise<Chosen> {
+  const { choosing, reporting } = judges;
+  const candidates = new Candidates({ job, scored, evaluator: choosing, choosing, repairs });
+  const test = new PromiseTest(target, choosing, await candidates.comparedAt(1), reporting.nSamples);
+  test.refuseTooFew(reporting.nSamples);
+  const found = await searchBeta(
+    target,
+    choosing.dense,
+    (beta) => candidates.at(beta),
+    (beta) => candidates.isSmaller(beta),
+  );
+  return {
+    found,
+    test,
+    climbed: target.confidence === undefined ? null : await climb(found, reported, test),
+  };
+}

@@ -1,0 +1,166 @@
+import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
+import { readStoredGraph } from '../graph/interface.ts';
+import { targetOf } from '../recipe/recipe.ts';
+import { LOSSES, needsLabels } from '../recipe/terms.ts';
+import { number, percent } from '../report/wording.ts';
+import type { Evaluator } from '../runtime/evaluation.ts';
+import {
+  type LabelsLook,
+  lookAtLabels,
+  lookAtSamples,
+  type Range,
+  type SamplesLook,
+} from '../runtime/look-at-samples.ts';
+import type { PruneJob } from './prune-job.ts';
+
+/** What makes figures of the evaluation data doubtful, and what to do about it. */
+interface Doubt {
+  readonly text: string;
+  /** What a job with a target is refused with; null for what only weakens what its report says. */
+  readonly code: ErrorCode | null;
+}
+
+/** Operators that give NaN and infinite inputs a meaning. */
+const READ_NON_FINITE: ReadonlySet<string> = new Set(['IsNaN', 'IsInf']);
+/** Standard errors by which the accuracy must be above that of guessing. */
+const ERRORS = 2;
+/** How much wider one set of data may be than another of the same kind. */
+const ALIKE = 8;
+/** Inputs up to this are as likely scaled as not. */
+const SCALED = 16;
+
+/** What was seen of the data, sentence by sentence. */
+export interface Doubts {
+  readonly texts: readonly string[];
+  readonly ranges: SamplesLook['ranges'];
+}
+
+/**
+ * What of the inputs does not look like the model's data, or repeats itself: figures on such data would mean nothing, and a target be met by any model.
+ * @throws EmpError `samples_mismatch` for a job with a target
+ */
+export async function doubtInputs(job: PruneJob): Promise<Doubts> {
+  const { evaluation, calibration } = job.input;
+  if (evaluation === null) return { texts: [], ranges: new Map() };
+  const look = await lookAtSamples(evaluation, job.signal);
+  const other = calibration && (await lookAtSamples(calibration, job.signal));
+  const doubts = [
+    ...(await doubtNumbers(job, look)),
+    ...doubtVariety(look),
+    ...(other ? doubtCalibration(job, look, other) : []),
+  ];
+  return { texts: textsOf(job, doubts), ranges: look.ranges };
+}
+
+/**
+ * The same of the labels, by what the dense model makes of them.
+ * @param all the dense model on all evaluation samples
+ * @throws EmpError `invalid_labels` for a job with a target that needs labels
+ */
+export async function doubtLabels(
+  job: PruneJob,
+  all: Evaluator,
+  ranges: SamplesLook['ranges'],
+): Promise<readonly string[]> {
+  const layout = all.labelLayout;
+  if (layout === null) return [];
+  const look = await lookAtLabels(all.samples, layout, job.signal);
+  return textsOf(job, doubtsOfLabels(job, all, look, ranges));
+}
+
+function textsOf({ input }: PruneJob, doubts: readonly Doubt[]): string[] {
+  const refused = input.recipe.target && doubts.find(({ code }) => code !== null);
+  if (refused?.code) {
+    throw new EmpError(refused.code, `evaluation data: ${refused.text}`, [
+      ofInput('evaluation', refused.text),
+      { path: '/recipe/target', message: 'needs evaluation data like those that the model was made for' },
+    ]);
+  }
+  return doubts.map(({ text }) => text);
+}
+
+async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Promise<Doubt[]> {
+  if (nonFinite === null) return [];
+  const { graph } = await readStoredGraph(input.model);
+  if (graph.nodes.some(({ op }) => READ_NON_FINITE.has(op))) return [];
+  const text = `input '${nonFinite.input}' has a NaN or infinite number at sample ${nonFinite.sample}; leave such samples out, or fill in what is missing`;
+  return [{ text, code: 'samples_mismatch' }];
+}
+
+function doubtVariety({ nSamples, digests }: SamplesLook): Doubt[] {
+  if (digests.size === nSamples) return [];
+  if (digests.size === 1) {
+    const text = `all ${nSamples} samples are the same: they cannot tell what pruning costs; give samples that differ`;
+    return [{ text, code: 'samples_mismatch' }];
+  }
+  const again = nSamples - digests.size;
+  return [
+    {
+      text: `${again} of ${nSamples} samples are copies of others: they make figures look surer than they are`,
+      code: null,
+    },
+  ];
+}
+
+/** Figures of labels that the dense model knows no better than a guess say nothing of what pruning costs. */
+function doubtsOfLabels(
+  { input }: PruneJob,
+  all: Evaluator,
+  { guess, areOneHot }: LabelsLook,
+  ranges: SamplesLook['ranges'],
+): Doubt[] {
+  const { loss, accuracy } = all.dense;
+  const target = targetOf(input.recipe);
+  if (guess === null || loss === null) return [];
+  const isAsked = target === null || needsLabels(target.name);
+  if (areOneHot && all.lossKind === 'mean_squared_error') {
+    const text =
+      'every label is a row of zeros with a single 1, as one-hot classes are, and would be compared by squared errors; give class ids, as labels.argmax(1) makes them';
+    return [{ text, code: isAsked ? 'invalid_labels' : null }];
+  }
+  const name = LOSSES[all.lossKind ?? 'cross_entropy'];
+  const advice = `check that labels and samples are in the same order, and that inputs are scaled as in training (${describeRanges(ranges)})`;
+  if (loss >= guess.loss) {
+    const text = `the dense model is no better than guessing: its ${name} is ${number(loss)}, and ${number(guess.loss)} is that of the same answer for every sample; ${advice}`;
+    return [{ text, code: isAsked ? 'invalid_labels' : null }];
+  }
+  if (target?.name !== 'max_accuracy_drop' || accuracy === null || guess.accuracy === null) return [];
+  const error = Math.sqrt((guess.accuracy * (1 - guess.accuracy)) / all.nPositions);
+  if (accuracy > guess.accuracy + ERRORS * error) return [];
+  const text = `the dense model cannot be told from guessing: its accuracy is ${percent(accuracy)}, and ${percent(guess.accuracy)} is that of the most frequent label, of ${all.nPositions}; ${advice}`;
+  return [{ text, code: 'invalid_labels' }];
+}
+
+function doubtCalibration({ input }: PruneJob, look: SamplesLook, other: SamplesLook): Doubt[] {
+  const doubts: Doubt[] = [];
+  const shared = [...look.digests].filter((digest) => other.digests.has(digest)).length;
+  if (shared > 0) {
+    const text = `${shared} of ${look.digests.size} samples are calibration samples too: what was fitted to them looks better on them than on others; give other samples`;
+    doubts.push({ text, code: input.recipe.target?.confidence === undefined ? null : 'samples_mismatch' });
+  }
+  for (const [name, range] of look.ranges) {
+    const calibrated = other.ranges.get(name);
+    if (!calibrated || areAlike(range, calibrated)) continue;
+    const text = `input '${name}' is ${describeRange(range)}, and ${describeRange(calibrated)} in the calibration data; scale both as in training`;
+    doubts.push({ text, code: 'samples_mismatch' });
+  }
+  return doubts;
+}
+
+function areAlike(a: Range, b: Range): boolean {
+  const [one, other] = [sizeOf(a), sizeOf(b)];
+  return Math.max(one, other) <= ALIKE * Math.min(one, other);
+}
+
+const sizeOf = ({ least, most }: Range): number => Math.max(Math.abs(least), Math.abs(most));
+
+const describeRange = ({ least, most }: Range): string => `from ${number(least)} to ${number(most)}`;
+
+function describeRanges(ranges: SamplesLook['ranges']): string {
+  const texts = [...ranges].slice(0, 3).map(([name, range]) => {
+    const isPixels = range.least >= 0 && range.most > SCALED;
+    const hint = isPixels ? ', where models of images mostly want 0 to 1: divide by 255' : '';
+    return `'${name}' is ${describeRange(range)}${hint}`;
+  });
+  return texts.join('; ') || 'they are whole numbers';
+}

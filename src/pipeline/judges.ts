@@ -1,0 +1,132 @@
+import { EmpError } from '../core/errors.ts';
+import { partOf, type SampleSet } from '../formats/sample-set.ts';
+import { modelInputs, readStoredGraph } from '../graph/interface.ts';
+import { comparesOutputs } from '../recipe/needs.ts';
+import { targetOf } from '../recipe/recipe.ts';
+import { fixedBatchSize } from '../runtime/batches.ts';
+import { Evaluator } from '../runtime/evaluation.ts';
+import { namingData, targetWithoutAccuracy, targetWithoutClasses } from './data-errors.ts';
+import { REPORTED_SHARE, refuseTooFew } from './promise-test.ts';
+import type { PruneJob } from './prune-job.ts';
+import { sampleWork } from './sample-work.ts';
+import { splitSamples } from './split-samples.ts';
+
+/** Of the calibration samples, where repairs are fitted to the others. */
+const HELD_OUT_SHARE = 1 / 8;
+
+/** The dense model on the samples that choices are made on, and on those that the report is of. What is chosen on is never what is reported. */
+export class Judges implements AsyncDisposable {
+  /** Of all evaluation samples. */
+  readonly all: Evaluator;
+  /** Of those that which beta, and whether a repair helped, is decided on. */
+  readonly choosing: Evaluator;
+  /** Of those that figures are reported of; no choice sees them. */
+  readonly reporting: Evaluator;
+  /** Calibration samples that repairs are fitted to; null without any. */
+  readonly fitted: SampleSet | null;
+  /** Why no repair can be judged; null where each can. */
+  readonly problem: string | null;
+  /** By which samples were drawn. */
+  readonly seed: number;
+  readonly #opened: AsyncDisposable;
+
+  private constructor(
+    judges: Pick<Judges, 'all' | 'choosing' | 'reporting' | 'fitted' | 'problem' | 'seed'>,
+    opened: AsyncDisposable,
+  ) {
+    this.all = judges.all;
+    this.choosing = judges.choosing;
+    this.reporting = judges.reporting;
+    this.fitted = judges.fitted;
+    this.problem = judges.problem;
+    this.seed = judges.seed;
+    this.#opened = opened;
+  }
+
+  /**
+   * Measures the dense model on the evaluation data. With a target they are split once, by the recipe's seed; without one all are reported, and whether a
+   * repair helped is decided on calibration samples that it was not fitted to.
+   * @returns null without evaluation data
+   * @throws EmpError `invalid_request` for a target of an accuracy that the data do not give, or data that cannot be split; a model that cannot be run
+   */
+  static async open(job: PruneJob): Promise<Judges | null> {
+    const { recipe, evaluation, calibration } = job.input;
+    if (evaluation === null) return null;
+    job.clock.enter('evaluate');
+    await using opened = new AsyncDisposableStack();
+    const all = opened.use(await openEvaluator(job, evaluation));
+    let [choosing, reporting, fitted] = [all, all, calibration];
+    let problem: string | null = null;
+    if (recipe.target) {
+      const atATime = await samplesAtATime(job, evaluation);
+      refuseTooFew(recipe.target, evaluation.nSamples, atATime);
+      const parts = splitSamples(evaluation.nSamples, atATime, REPORTED_SHARE, recipe.seed);
+      if (parts) [choosing, reporting] = [all.part(parts.first), all.part(parts.second)];
+    } else if (recipe.repair.length > 0 && calibration) {
+      const atATime = await samplesAtATime(job, calibration);
+      const parts = splitSamples(calibration.nSamples, atATime, HELD_OUT_SHARE, recipe.seed);
+      fitted = parts ? partOf(calibration, parts.first) : calibration;
+      const heldOut = parts ? partOf(calibration, parts.second) : calibration;
+      const judge = await openHeldOut(job, heldOut, all);
+      if (typeof judge === 'string') problem = judge;
+      else choosing = opened.use(judge);
+    }
+    return new Judges({ all, choosing, reporting, fitted, problem, seed: recipe.seed }, opened.move());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened[Symbol.asyncDispose]();
+  }
+}
+
+async function openEvaluator(job: PruneJob, evaluation: SampleSet): Promise<Evaluator> {
+  const { recipe } = job.input;
+  const target = targetOf(recipe);
+  const context = { ...contextOf(job, evaluation), wantsDrift: comparesOutputs(recipe) };
+  const evaluator = await namingData('evaluation', () => Evaluator.open(context));
+  if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
+    throw targetWithoutAccuracy();
+  if (target?.name === 'max_disagreement' && evaluator.classes === 1)
+    throw targetWithoutClasses(evaluator.output);
+  return evaluator;
+}
+
+/**
+ * By their labels where the evaluation data have such as well, and these can be used; else by the drift.
+ * @returns the reason where the dense model's outputs are not finite on these samples
+ */
+async function openHeldOut(
+  job: PruneJob,
+  samples: SampleSet,
+  { lossKind }: Pick<Evaluator, 'lossKind'>,
+): Promise<Evaluator | string> {
+  const open = (labels: SampleSet['labels']) =>
+    namingData('calibration', async () => {
+      const evaluator = await Evaluator.open(contextOf(job, { ...samples, labels }));
+      await using opened = new AsyncDisposableStack();
+      opened.use(evaluator);
+      // Only with labels has the dense model been run on all of them.
+      if (labels === null) await evaluator.measure(job.input.model);
+      opened.move();
+      return evaluator;
+    });
+  const isLabelled = lossKind !== null && samples.labels !== null;
+  try {
+    return await open(isLabelled ? samples.labels : null);
+  } catch (error) {
+    if (!(error instanceof EmpError)) throw error;
+    if (error.code === 'non_finite_activation') return error.message;
+    if (!isLabelled || (error.code !== 'invalid_labels' && error.code !== 'samples_mismatch')) throw error;
+    return await openHeldOut(job, { ...samples, labels: null }, { lossKind: null });
+  }
+}
+
+function contextOf({ input, scratchDirectory, progress, signal }: PruneJob, samples: SampleSet) {
+  const { model, runtime } = input;
+  const onSamples = (count: number) => progress.advance(count * sampleWork(samples));
+  return { model, samples, scratchDirectory, runtime, signal, onSamples };
+}
+
+async function samplesAtATime({ input: { model } }: PruneJob, samples: SampleSet): Promise<number> {
+  return fixedBatchSize(modelInputs(await readStoredGraph(model)), samples) ?? 1;
+}

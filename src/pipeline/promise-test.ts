@@ -1,0 +1,141 @@
+import {
+  certifiedBound,
+  flipsTest,
+  type PairedRisk,
+  type RiskTest,
+  riskPValue,
+  samplesNeeded,
+} from '../core/risk-test.ts';
+import { sumOf } from '../core/statistics.ts';
+import type { Target } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/recipe.ts';
+import { TARGETS, type TargetName } from '../recipe/terms.ts';
+import type { Evaluation } from '../report/report.ts';
+import type { Comparison, Evaluator } from '../runtime/evaluation.ts';
+import { tooFewToPromise, tooFewToSplit } from './data-errors.ts';
+
+export type Promised = NonNullable<NonNullable<Evaluation['search']>['promise']>;
+
+/** Of the evaluation samples, where a target is searched on the others. */
+export const REPORTED_SHARE = 1 / 2;
+/** The error that is spoken of where a target has no confidence. */
+const USUAL_ALPHA = 0.05;
+/** What a sample's loss may rise by before it counts no more, in nats. */
+const LOSS_CEILING = 1;
+/** The same of a squared distance, in limits. */
+const DISTANCE_CEILING = 10;
+
+/** What is known of the samples that choices are made on: nothing that is tested on the others depends on these. */
+interface ChoosingFacts {
+  readonly lossKind: Evaluator['lossKind'];
+  readonly positionsPerSample: number;
+  /** Of the risk, a sample. */
+  readonly meanWeight: number;
+}
+
+/**
+ * Refuses a target that evaluation data are too few for, as far as their number tells: they are halved, and no model could pass on half of them.
+ * @param atATime samples that stay together
+ * @throws EmpError `invalid_request`
+ */
+export function refuseTooFew(target: Target, nSamples: number, atATime: number): void {
+  const units = nSamples / atATime;
+  if (units < 2) throw tooFewToSplit(nSamples, atATime);
+  const asked = targetOf({ target });
+  const { confidence } = target;
+  if (asked === null || confidence === undefined) return;
+  if (asked.name !== 'max_accuracy_drop' && asked.name !== 'max_disagreement') return;
+  const nReported = Math.ceil(units * REPORTED_SHARE) * atATime;
+  const nNeeded = samplesNeeded({ name: 'binomial' }, asked.limit, 1 - confidence, 1);
+  if (nReported < nNeeded) throw tooFewToPromise(asked.name, confidence, nReported, nNeeded);
+}
+
+/** A target as it is tested on the samples that no choice saw (`docs/promise.md`). */
+export class PromiseTest {
+  readonly target: Target;
+  readonly alpha: number;
+  readonly test: RiskTest;
+  /** The fewest samples that could show it; infinite for a limit that no number of them can. */
+  readonly nNeeded: number;
+  readonly #name: TargetName;
+  readonly #limit: number;
+
+  /**
+   * @param seen measured on the choosing samples
+   * @param nSamples that will be tested on
+   */
+  constructor(target: Target, choosing: Evaluator, seen: Comparison, nSamples: number) {
+    const asked = targetOf({ target });
+    if (asked === null) throw new TypeError('a promise without a limit');
+    const { lossKind, positionsPerSample } = choosing;
+    const { weight } = riskIn(seen, asked.name);
+    const facts = { lossKind, positionsPerSample, meanWeight: sumOf(weight) / weight.length };
+    this.target = target;
+    this.alpha = 1 - (target.confidence ?? 1 - USUAL_ALPHA);
+    this.#name = asked.name;
+    this.#limit = limitOfRisk(asked.name, asked.limit);
+    this.test = TESTS[asked.name](facts, this.#limit, nSamples);
+    this.nNeeded = samplesNeeded(this.test, this.#limit, this.alpha, facts.meanWeight);
+  }
+
+  /** What a sample counts up to at most, in the unit of the risk's cost; null where there is no such bound. */
+  get countedUpTo(): number | null {
+    return this.test.name === 'mixture_of_bets' ? this.test.ceiling : null;
+  }
+
+  /** Refuses a promise that these samples cannot show, whatever the model. Throws `invalid_request`. */
+  refuseTooFew(nSamples: number): void {
+    if (this.target.confidence === undefined || nSamples >= this.nNeeded) return;
+    throw tooFewToPromise(this.#name, this.target.confidence, nSamples, this.nNeeded);
+  }
+
+  /** The chance of figures as good as these, or better, were the target just missed. */
+  pValue(seen: Comparison): number {
+    return riskPValue(riskIn(seen, this.#name), this.#limit, this.test, this.alpha);
+  }
+
+  /** The smallest limit that these figures show, in the target's unit; null where they do not show its own. */
+  bound(seen: Comparison): number | null {
+    const bound = certifiedBound(riskIn(seen, this.#name), this.#limit, this.test, this.alpha);
+    return bound === null ? null : limitOfTarget(this.#name, bound);
+  }
+}
+
+type ChooseTest = (facts: ChoosingFacts, limit: number, nSamples: number) => RiskTest;
+
+const TESTS: Readonly<Record<TargetName, ChooseTest>> = {
+  max_loss_increase: ({ lossKind, positionsPerSample, meanWeight }) => ({
+    name: 'mixture_of_bets',
+    ceiling: lossKind === 'mean_squared_error' ? meanWeight : LOSS_CEILING * positionsPerSample,
+    isTwoSided: true,
+  }),
+  max_accuracy_drop: ({ positionsPerSample }, limit, nSamples) =>
+    positionsPerSample === 1 ? flipsTest(nSamples, limit) : betsOnPositions(positionsPerSample),
+  max_disagreement: ({ positionsPerSample }) =>
+    positionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(positionsPerSample),
+  max_relative_l2: ({ meanWeight }, limit) => ({
+    name: 'mixture_of_bets',
+    ceiling: DISTANCE_CEILING * Math.max(limit, Number.MIN_VALUE) * meanWeight,
+    isTwoSided: false,
+  }),
+};
+
+/** No sample can change at more positions than it has. */
+function betsOnPositions(ceiling: number): RiskTest {
+  return { name: 'mixture_of_bets', ceiling, isTwoSided: false };
+}
+
+function riskIn({ risks }: Comparison, name: TargetName): PairedRisk {
+  const risk = risks[TARGETS[name].metric];
+  if (risk === undefined) throw new TypeError(`${name} is not measured`);
+  return risk;
+}
+
+/** The risk of a relative L2 drift is its square. */
+function limitOfRisk(name: TargetName, limit: number): number {
+  return name === 'max_relative_l2' ? limit ** 2 : limit;
+}
+
+function limitOfTarget(name: TargetName, limit: number): number {
+  return name === 'max_relative_l2' ? Math.sqrt(limit) : limit;
+}

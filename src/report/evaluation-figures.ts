@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { LOSSES, METRIC_NAMES, METRICS, type MetricName } from '../recipe/terms.ts';
+import { count, figure, share } from './figures.ts';
+import { targetFigures } from './target-figures.ts';
+
+/** What is measured of one model. */
+const metricsSchema = z.object(
+  Object.fromEntries(METRIC_NAMES.map((name) => [name, figure.describe(METRICS[name].meaning)])) as Record<
+    MetricName,
+    typeof figure
+  >,
+);
+
+const latencySchema = z.object({
+  latency_ms: figure.describe(
+    "Median of one batch, dense and pruned in turn, at onnxruntime's default `graphOptimizationLevel`, `all`; null where it was not measured.",
+  ),
+  latency_extended_ms: figure.describe(
+    'The same at level `extended`, where convolutions have no blocked layout; null where the granularity is weight, whose zeros change nothing.',
+  ),
+});
+
+/** How sure what is measured of a pruned model is. */
+const errorsSchema = z.object({
+  loss_increase_standard_error: figure.describe('Of the paired difference of the losses, over samples.'),
+  accuracy_drop_standard_error: figure.describe('Of the paired difference of the accuracies, over samples.'),
+  disagreement_standard_error: figure.describe('Of `1 - top1_agreement`, over samples.'),
+  relative_l2_standard_error: figure.describe('Of `relative_l2`, over samples.'),
+});
+
+const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape, ...errorsSchema.shape });
+const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
+
+const promiseSchema = z
+  .object({
+    test: z
+      .enum(['exact_paired', 'harmful_flips', 'binomial', 'mixture_of_bets'])
+      .describe('By which "the true cost is above the limit" is tested.'),
+    p_value: share.describe(
+      'The chance of figures as good as these, or better, were the true cost just above the limit.',
+    ),
+    certified: figure.describe(
+      'With `confidence`: the smallest limit that the figures show with it, in the unit of the target; null where they do not show the target.',
+    ),
+    n_needed: count
+      .nullable()
+      .describe(
+        'The fewest samples that no choice saw that could show the limit (with confidence 0.95 unless another is asked for), of a model that changes nothing; null where no number could.',
+      ),
+    counted_up_to: figure.describe(
+      'What one sample counts up to at most, in the unit of the loss or of squared distances: without a bound nothing can be shown. Null where samples are bounded by themselves.',
+    ),
+    ladder: z
+      .array(z.object({ beta: z.number(), sparsity: share, p_value: share }))
+      .describe(
+        'With `confidence`: what was tested, ever sparser, up to the first that fails; the one before it is the model.',
+      ),
+  })
+  .describe('What the samples that no choice saw say of the target.');
+
+export const evaluationSchema = z
+  .object({
+    loss_kind: z
+      .enum(Object.keys(LOSSES) as (keyof typeof LOSSES)[])
+      .nullable()
+      .describe(
+        'What `loss` is: cross-entropy of class ids, binary cross-entropy of labels that have the shape of an output made by Sigmoid, squared errors of float labels that have the shape of any other output; the first two in nats. Null without labels.',
+      ),
+    metric_names: z
+      .array(z.string())
+      .describe('The metrics that are not null for the dense model, or drift without labels.'),
+    output: z.string().describe('The output of the model that is measured.'),
+    n_samples: count,
+    n_positions: count.describe(
+      'Of them, or of their positions (numbers, where labels have the shape of the output), those that count.',
+    ),
+    batch_size: count.nullable().describe('Samples of the batch that latency was measured with.'),
+    dense: z.object({ ...metricsSchema.shape, ...latencySchema.shape }),
+    pruned: z.object({
+      ...metricsSchema.shape,
+      ...latencySchema.shape,
+      ...errorsSchema.shape,
+    }),
+    beta_1: pointSchema.nullable().describe("EMP's own answer, where it was measured."),
+    uniform: pointSchema
+      .nullable()
+      .describe(
+        'The same criterion and total sparsity spread evenly (counts of structures are rounded up here too, so that its own `sparsity` may be another); null where the recipe does just that.',
+      ),
+    sweep: z.array(betaPointSchema).describe('One point for each of `sweep_betas`.'),
+    search: z
+      .object({
+        target: targetFigures,
+        met: z
+          .boolean()
+          .describe(
+            'Whether the figures of `pruned`, on samples that no choice saw, stay within the target; with `confidence`, whether they show it.',
+          ),
+        found: z
+          .boolean()
+          .describe(
+            'Whether a beta stayed within it where it was searched, by one standard error unless there is a confidence. False: the model is the nearest.',
+          ),
+        beta: z.number().describe('The one that the model was pruned at.'),
+        evaluations: z
+          .array(betaPointSchema)
+          .describe('All that was measured on the way, in order, on the half that was searched on.'),
+        dense: z.object(metricsSchema.shape).describe('The dense model on that half.'),
+        n_samples: count.describe('Samples of that half; `n_samples` of the evaluation are the others.'),
+        seed: count.describe('By which the halves were drawn.'),
+        promise: promiseSchema,
+      })
+      .nullable(),
+  })
+  .describe('Measured on the evaluation data.');

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import type { EmpError } from '../../src/core/errors.ts';
+import type { SampleSet } from '../../src/formats/sample-set.ts';
+import { splitSamples } from '../../src/pipeline/split-samples.ts';
+import { type Report, reportSchema } from '../../src/report/report.ts';
+import { writeMlp } from '../models/small-mlp.ts';
+import { writeArray, writePart } from '../runtime/samples.ts';
+import { pruneFiles, sha256Of } from './prune-files.ts';
+
+const N = 1200;
+
+const searchOf = ({ evaluation }: Report) => evaluation?.search ?? assert.fail();
+
+describe('a target on samples that no choice saw', () => {
+  let mlp: Awaited<ReturnType<typeof writeMlp>>;
+  before(async () => {
+    mlp = await writeMlp([20, 48, 32, 5], N);
+  });
+  after(() => mlp[Symbol.asyncDispose]());
+
+  const pruneMlp = (recipe: object, evaluation: SampleSet = mlp.samples, others: object = {}) =>
+    pruneFiles(mlp.path, recipe, { evaluation, ...others });
+  const halves = (seed = 0) => splitSamples(N, 1, 1 / 2, seed) ?? assert.fail();
+
+  /** The evaluation data with other labels at some places. */
+  const relabeled = async (name: string, places: Iterable<number>) => {
+    const { labels } = mlp.samples;
+    const bytes = await readFile(labels?.path ?? '');
+    const ids = new BigInt64Array(bytes.buffer, bytes.byteOffset, N).slice();
+    for (const place of places) ids[place] = (ids[place] + 1n) % 5n;
+    return { ...mlp.samples, labels: await writeArray(mlp.directory, name, 'int64', [N], ids) };
+  };
+
+  for (const target of [
+    { max_accuracy_drop: 0.05 },
+    { max_accuracy_drop: 0.05, confidence: 0.9 },
+    { max_disagreement: 0.1, confidence: 0.9 },
+    { max_loss_increase: 0.2, confidence: 0.9 },
+    { max_relative_l2: 0.2, confidence: 0.9 },
+  ]) {
+    test(`${JSON.stringify(target)}: figures are those of the half that is reported`, async () => {
+      await using pruned = await pruneMlp({ target, seed: 5 });
+      assert.ok(reportSchema.safeParse(pruned.report).success);
+      const { second } = halves(5);
+      const search = searchOf(pruned.report);
+      assert.deepEqual([search.seed, search.n_samples], [5, N - second.length]);
+      assert.equal(pruned.report.evaluation?.n_samples, second.length);
+      const alone = await writePart(mlp.samples, second);
+      const labels = 'max_disagreement' in target || 'max_relative_l2' in target ? null : alone.labels;
+      await using direct = await pruneMlp({ beta: search.beta }, { ...alone, labels });
+      const [here, there] = [pruned, direct].map(({ report }) => report.evaluation?.pruned ?? assert.fail());
+      const compared = labels
+        ? (['loss', 'accuracy'] as const)
+        : (['relative_l2', 'top1_agreement'] as const);
+      for (const metric of compared) assert.equal(here[metric], there[metric]);
+      assert.equal(
+        await sha256Of(`${pruned.directory}/mlp.onnx`),
+        await sha256Of(`${direct.directory}/mlp.onnx`),
+      );
+    });
+  }
+
+  test('what is chosen does not depend on the labels of the half that is reported', async () => {
+    const target = { max_accuracy_drop: 0.05 };
+    await using there = await pruneMlp({ target });
+    const { second } = halves();
+    const changed = await relabeled('reported', second.subarray(0, 100));
+    await using here = await pruneMlp({ target }, changed);
+    assert.deepEqual(searchOf(here.report).evaluations, searchOf(there.report).evaluations);
+    assert.equal(searchOf(here.report).beta, searchOf(there.report).beta);
+    assert.notEqual(here.report.evaluation?.dense.loss, there.report.evaluation?.dense.loss);
+    const { first } = halves();
+    await using other = await pruneMlp({ target }, await relabeled('searched', first.subarray(0, 100)));
+    assert.equal(other.report.evaluation?.dense.loss, there.report.evaluation?.dense.loss);
+  });
+
+  test('a promise is the last of a ladder that passes, and its bound is between figure and limit', async () => {
+    const target = { max_accuracy_drop: 0.04, confidence: 0.95 };
+    await using promised = await pruneMlp({ target });
+    const { met, beta, promise } = searchOf(promised.report);
+    const { dense, pruned } = promised.report.evaluation ?? assert.fail();
+    const drop = Number(dense.accuracy) - Number(pruned.accuracy);
+    assert.ok(met && promise.test === 'exact_paired' && promise.p_value <= 0.05 + 1e-12);
+    assert.ok(Number(promise.certified) <= 0.04 && Number(promise.certified) > drop);
+    assert.equal(promise.n_needed, 74);
+    const { ladder } = promise;
+    assert.ok(ladder.every(({ sparsity }, i) => i === 0 || sparsity > ladder[i - 1].sparsity));
+    const passed = ladder.filter(({ p_value }) => p_value <= 0.05 + 1e-12);
+    assert.equal(passed.at(-1)?.beta, beta);
+    assert.ok(ladder.length - passed.length <= 1, 'none is tested after the first that fails');
+    await using estimated = await pruneMlp({ target: { max_accuracy_drop: 0.04 } });
+    assert.deepEqual(searchOf(estimated.report).promise.ladder, []);
+    assert.equal(searchOf(estimated.report).promise.certified, null);
+  });
+
+  test('a promise that figures do not show is not met, and the mildest rung is the model', async () => {
+    const target = { max_relative_l2: 0.0001, confidence: 0.9999 };
+    await using pruned = await pruneMlp({ target, criterion: 'random' }, mlp.samples);
+    const { met, beta, promise } = searchOf(pruned.report);
+    assert.deepEqual(
+      [met, promise.certified, promise.ladder.length, promise.ladder[0].beta],
+      [false, null, 1, beta],
+    );
+    assert.match(
+      pruned.report.verdict.warnings.find(({ code }) => code === 'target_not_met')?.text ?? '',
+      /^600 samples that no choice saw do not show/,
+    );
+  });
+
+  test('too few samples are refused, with how many would do', async () => {
+    const few = await writePart(
+      mlp.samples,
+      Uint32Array.from({ length: 400 }, (_, i) => i),
+    );
+    await assert.rejects(
+      pruneMlp({ target: { max_accuracy_drop: 0.01, confidence: 0.95 } }, few),
+      (error: EmpError) =>
+        error.code === 'invalid_request' &&
+        /at least 299 samples for confidence 0\.95 .* there are 200 .* give 598/.test(error.message) &&
+        error.findings.some(({ path }) => path === '/recipe/target/max_accuracy_drop'),
+    );
+    await assert.rejects(
+      pruneMlp({ target: { max_loss_increase: 0.001, confidence: 0.95 } }, few),
+      /max_loss_increase needs at least \d{4,} samples/,
+    );
+    await assert.rejects(
+      pruneMlp({ target: { max_disagreement: 0, confidence: 0.95 } }),
+      /cannot be shown with confidence 0\.95 by any number of samples/,
+    );
+    const one = await writePart(mlp.samples, Uint32Array.of(3));
+    await assert.rejects(pruneMlp({ target: { max_accuracy_drop: 0.5 } }, one), /has 1 samples: a target is/);
+  });
+
+  test('the same for 1 and 3 threads', async () => {
+    const reports = new Set<string>();
+    for (const threads of [1, 3]) {
+      const target = { max_loss_increase: 0.2, confidence: 0.9 };
+      await using pruned = await pruneMlp({ target }, mlp.samples, { threads });
+      reports.add(JSON.stringify([pruned.report.evaluation?.search, pruned.artifacts[0]]));
+    }
+    assert.equal(reports.size, 1);
+  });
+});
