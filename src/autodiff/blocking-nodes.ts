@@ -27,7 +27,7 @@ export function refuseBlockingNodes(
       : `or include only weights after them: ${listed(after)}`;
   throw new EmpError(
     'unsupported_model',
-    `gradients cannot be computed through ${nodes} between the weights and the loss (${listed(operators)}); score with magnitude, wanda or activation${after.length === 0 ? ': ' : ', '}${advice}`,
+    `gradients cannot be computed through ${nodes} between the weights and the loss (${listed(operators)}); score with magnitude, or try wanda or activation${after.length === 0 ? ': ' : ', '}${advice}`,
     blocking.slice(0, MAX_FINDINGS).map((found) => ({
       path: found.node,
       message: `${describeOperator(found)} ${found.reason}`,

@@ -15,6 +15,9 @@ const SIZING_SINCE: ReadonlyMap<string, number> = new Map([
   ...entries(2, ['SequenceInsert', 'MaxUnpool']),
 ]);
 
+/** Standard operators that give what has the sizes of their first input, whatever those of the others. */
+const SIZED_BY_FIRST: ReadonlySet<string> = new Set(['Scatter', 'ScatterElements', 'ScatterND']);
+
 function entries(input: number, operators: readonly string[]): [string, number][] {
   return operators.map((operator) => [operator, input]);
 }
@@ -61,8 +64,9 @@ function follow(graph: OnnxGraph, found: Found): void {
   for (const node of graph.nodes) {
     if (node.is('If')) for (const branch of node.subgraphs) follow(branch.graph, found);
     const operands = operandsOf(node);
+    const isByFirst = node.domain === '' && SIZED_BY_FIRST.has(node.op);
     const isSized =
-      operands.some((value) => found.sized.has(value)) ||
+      (isByFirst ? operands.slice(0, 1) : operands).some((value) => found.sized.has(value)) ||
       sizingOperandsOf(node, operands).some((value) => found.content.has(value));
     const readsContent =
       RANDOM.has(node.op) ||

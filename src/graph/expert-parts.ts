@@ -11,12 +11,12 @@ const [INTERLEAVED, APART] = [1, 2];
 const LEAST_BLOCK = 16;
 const [UINT8, INT32] = [2, 6];
 
-/** One layer of an expert, by the expert's number. */
+/** A layer of each expert, by the expert's number. */
 interface Layer {
   /** `[units, features]` */
-  weight(expert: string): string;
+  weight(expert: number): string;
   /** `[units]`; null without one. */
-  bias(expert: string): string | null;
+  bias(expert: number): string | null;
 }
 
 interface Mixture {
@@ -30,13 +30,19 @@ interface Mixture {
 }
 
 /**
- * The router's best experts for each token, as numbers in a row, and what each of them counts.
+ * The router's best experts for each token, as numbers in a row, and what each of them counts. Of equal ones the operator takes the last, and TopK the first: it is given
+ * them backwards, and before a Softmax makes more of them equal.
  * @param shares what they count where it is not their likelihood
  */
-function route(at: FusedNode, shares: string | null, isNormalized: boolean) {
-  const likelihoods = at.op('Softmax', [at.input(1)], { axis: -1 });
-  const [best, experts] = at.ops('TopK', [likelihoods, at.vector([at.integer('k', 1)])], { axis: -1 }, 2);
-  const counts = shares === null ? best : at.op('GatherElements', [shares, experts], { axis: -1 });
+function route(at: FusedNode, size: number, shares: string | null, isNormalized: boolean) {
+  const all = Array.from({ length: size }, (_, expert) => expert);
+  const backwards = at.op('Gather', [at.input(1), at.vector(all.toReversed())], { axis: -1 });
+  const [, places] = at.ops('TopK', [backwards, at.vector([at.integer('k', 1)])], { axis: -1 }, 2);
+  const experts = at.op('Sub', [at.whole(size - 1), places]);
+  const given = shares ?? at.op('Softmax', [at.input(1)], { axis: -1 });
+  const isChosen = at.op('Equal', [at.unsqueezed(experts, [-1]), at.vector(all)]);
+  const chosen = at.op('Where', [isChosen, at.unsqueezed(given, [-2]), at.scalar(0)]);
+  const counts = at.sum(chosen, -1, false);
   const scaled = isNormalized ? at.op('Div', [counts, at.sum(counts, -1, true)]) : counts;
   const flat = (value: string) => at.op('Reshape', [value, at.vector([-1])]);
   return { experts, choice: flat(experts), factors: flat(scaled) };
@@ -58,7 +64,7 @@ function mix(at: FusedNode, routed: ReturnType<typeof route>, mixture: Mixture):
     const own = at.op('Reshape', [at.op('NonZero', [isOwn]), at.vector([-1])]);
     const input = at.op('Gather', [tokens, at.op('Div', [own, at.whole(at.integer('k', 1))])], { axis: 0 });
     const layer = (value: string, { weight, bias }: Layer) =>
-      at.op('Gemm', [value, weight(expert), bias(expert)], { transB: 1 });
+      at.op('Gemm', [value, weight(index), bias(index)], { transB: 1 });
     const hidden = activate(at, layer(input, up), gated && layer(input, gated), mixture.units);
     if (hidden === null) return null;
     const factor = at.unsqueezed(at.op('Gather', [factors, own], { axis: 0 }), [1]);
@@ -115,25 +121,30 @@ function swiglu(at: FusedNode, gate: string, value: string): string {
 }
 
 const isNormalized = (at: FusedNode) => at.integer('normalize_routing_weights', 0) === 1;
-const of = (at: FusedNode, value: string, expert: string) => at.op('Gather', [value, expert], { axis: 0 });
+
+/** What each expert has of a tensor; by one operator, for the gradient of a Gather is as large as the whole tensor. */
+function apart(at: FusedNode, tensor: string | null, experts: number): readonly string[] | null {
+  if (tensor === null) return null;
+  const parts = at.ops('Split', [tensor, at.vector(Array(experts).fill(1))], { axis: 0 }, experts);
+  return parts.map((part) => at.op('Squeeze', [part, at.vector([0])]));
+}
 
 /** Weights `[experts, units, features]`. */
-function floats(at: FusedNode, weight: string, bias: string | null): Layer {
-  return {
-    weight: (expert) => of(at, weight, expert),
-    bias: (expert) => bias && of(at, bias, expert),
-  };
+function floats(at: FusedNode, weight: string, bias: string | null, experts: number): Layer {
+  const [weights, biases] = [apart(at, weight, experts), apart(at, bias, experts)];
+  return { weight: (expert) => weights?.[expert] ?? weight, bias: (expert) => biases?.[expert] ?? null };
 }
 
 const moe: Parts = (at) => {
   const [up, down, gated] = [2, 4, 6].map((input) => at.input(input));
   const sizes = sizesOf(at, up);
   if (!up || !down || sizes === null) return null;
-  const y = mix(at, route(at, null, isNormalized(at)), {
+  const { experts } = sizes;
+  const y = mix(at, route(at, experts, null, isNormalized(at)), {
     ...sizes,
-    up: floats(at, up, at.input(3)),
-    down: floats(at, down, at.input(5)),
-    gated: gated === null ? null : floats(at, gated, at.input(7)),
+    up: floats(at, up, at.input(3), experts),
+    down: floats(at, down, at.input(5), experts),
+    gated: gated === null ? null : floats(at, gated, at.input(7), experts),
   });
   return y === null ? null : [y];
 };
@@ -156,14 +167,15 @@ const qmoe: Parts = (at) => {
   const isPlain = at.text('quant_type', 'int') === 'int' && at.integer('weights_prepacked', 0) <= 0;
   if (!up || !down || sizes === null || !isPlain || (at.input(QUANTIZED.gated[0]) && !gated)) return null;
   const shares = at.input(14);
-  const y = mix(at, route(at, shares, shares === null || isNormalized(at)), { ...sizes, up, down, gated });
+  const routed = route(at, sizes.experts, shares, shares === null || isNormalized(at));
+  const y = mix(at, routed, { ...sizes, up, down, gated });
   return y === null ? null : [y];
 };
 
 /** Weights `[experts, units, bytes]`; null for those that the operator which dequantizes one expert's does not take. */
 function packed(at: FusedNode, [weight, scale, bias, zeroPoint]: readonly number[]): Layer | null {
   const [numbers, scales, zeros] = [weight, scale, zeroPoint].map((input) => at.input(input));
-  const [, units, bytes] = (numbers && at.values.shapeOf(numbers)) || [];
+  const [experts = 0, units, bytes] = (numbers && at.values.shapeOf(numbers)) || [];
   const bits = at.integer('expert_weight_bits', 4);
   if (!numbers || !scales || units === undefined || bytes === undefined || ![4, 8].includes(bits))
     return null;
@@ -172,15 +184,17 @@ function packed(at: FusedNode, [weight, scale, bias, zeroPoint]: readonly number
   const size = isByBlock ? at.integer('block_size', 0) : Math.max(LEAST_BLOCK, whole);
   const byBlock = isByBlock ? scales : at.unsqueezed(scales, [2]);
   const shifts = zeros && (at.values.rankOf(zeros) === 3 ? zeros : byRow(at, zeros, bits, units));
+  const biases = apart(at, at.input(bias), experts);
+  const [type, scaleType] = [at.input(0), scales].map((value) => value && at.values.typeOf(value));
+  const isCast = type !== null && scaleType !== null && type !== scaleType;
   return {
-    weight: (expert) =>
-      at.microsoft('GatherBlockQuantized', [numbers, expert, byBlock, shifts], {
+    weight: (expert) => {
+      const given = at.microsoft('GatherBlockQuantized', [numbers, at.whole(expert), byBlock, shifts], {
         ...{ bits, block_size: size, gather_axis: 0, quantize_axis: 2 },
-      }),
-    bias: (expert) => {
-      const own = at.input(bias);
-      return own && of(at, own, expert);
+      });
+      return isCast ? at.op('Cast', [given], { to: Number(type) }) : given;
     },
+    bias: (expert) => biases?.[expert] ?? null,
   };
 }
 

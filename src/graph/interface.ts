@@ -49,8 +49,13 @@ export function modelOutputs({ proto }: OnnxModel): OnnxInput[] {
 
 /** The graph of an ONNX model, what is fused in it taken apart; its weights are not read. Throws as `readOnnxModel`. */
 export async function readStoredGraph(model: StoredModel): Promise<OnnxModel> {
+  return takenApart(await readWholeGraph(model));
+}
+
+/** The same with fused nodes as they are. Throws as `readOnnxModel`. */
+export async function readWholeGraph(model: StoredModel): Promise<OnnxModel> {
   await using source = await openFileSource(mainPath(model));
-  return takenApart(await readOnnxModel(new Map([[model.inventory.files[0], source]])));
+  return await readOnnxModel(new Map([[model.inventory.files[0], source]]));
 }
 
 function describeType(type: TypeProto | undefined, name: string): Omit<OnnxInput, 'name'> {

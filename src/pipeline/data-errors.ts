@@ -63,7 +63,7 @@ export function tooFewToPromise(
 
 /** Why a search within `max_disagreement` cannot be on an output of single numbers. */
 export function targetWithoutClasses(output: string): EmpError {
-  const reason = `needs an output of several entries, of which one is the largest, and '${output}' has one: give max_relative_l2`;
+  const reason = `needs predictions: an output of several entries, of which one is the largest, or one of a Sigmoid. '${output}' is a number: give max_relative_l2`;
   return new EmpError('invalid_request', `max_disagreement ${reason}`, [
     { path: '/recipe/target/max_disagreement', message: reason },
   ]);

@@ -1,5 +1,6 @@
 import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
-import { readStoredGraph } from '../graph/interface.ts';
+import { clearedInputs } from '../graph/cleared-inputs.ts';
+import { readStoredGraph, readWholeGraph } from '../graph/interface.ts';
 import { targetOf } from '../recipe/recipe.ts';
 import { LOSSES, needsLabels } from '../recipe/terms.ts';
 import { number, percent } from '../report/wording.ts';
@@ -33,6 +34,26 @@ const SCALED = 16;
 export interface Doubts {
   readonly texts: readonly string[];
   readonly ranges: SamplesLook['ranges'];
+}
+
+/**
+ * What onnxruntime is known to compute wrongly of the model, in which figures and calibration would be of another one.
+ * @throws EmpError `unsupported_model` for a job with a target
+ */
+export async function doubtModel({ input }: PruneJob): Promise<string[]> {
+  const { model, recipe, calibration, evaluation, runtime } = input;
+  if ((!calibration && !evaluation) || runtime.providers[0] !== 'cpu') return [];
+  const [node, ...others] = clearedInputs(await readWholeGraph(model));
+  if (node === undefined) return [];
+  const more = others.length > 0 ? ` (and ${others.length} more)` : '';
+  const text = `onnxruntime on the CPU clears the input of ${node.title}${more} before it reads it, for nothing reads it afterwards: what the model gives is wrong, dense and pruned. Export the model so that something reads it later, as a residual connection does, or run on CUDA`;
+  if (recipe.target) {
+    throw new EmpError('unsupported_model', `the model cannot be measured: ${text}`, [
+      { path: '/recipe/target', message: 'needs a model that onnxruntime computes as it is meant' },
+      ofInput('model', text),
+    ]);
+  }
+  return [`${text}.`];
 }
 
 /**
@@ -76,7 +97,7 @@ function textsOf({ input }: PruneJob, doubts: readonly Doubt[]): string[] {
       { path: '/recipe/target', message: 'needs evaluation data like those that the model was made for' },
     ]);
   }
-  return doubts.map(({ text }) => text);
+  return doubts.map(({ text }) => `Evaluation data: ${text}.`);
 }
 
 async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Promise<Doubt[]> {

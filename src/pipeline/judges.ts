@@ -86,7 +86,8 @@ async function openEvaluator(job: PruneJob, evaluation: SampleSet): Promise<Eval
   const evaluator = await namingData('evaluation', () => Evaluator.open(context));
   if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
-  if (target?.name === 'max_disagreement' && evaluator.classes === 1)
+  const { prediction } = evaluator;
+  if (target?.name === 'max_disagreement' && prediction?.entries === 1 && !prediction.isBySide)
     throw targetWithoutClasses(evaluator.output);
   return evaluator;
 }

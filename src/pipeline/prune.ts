@@ -3,7 +3,7 @@ import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
 import { chooseBeta } from './choose-amount.ts';
-import { doubtInputs, doubtLabels } from './doubts.ts';
+import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
 import { evaluate } from './evaluate.ts';
 import { Judges } from './judges.ts';
 import type { PruneInput } from './prune-job.ts';
@@ -31,9 +31,10 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
     recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
 
   // Choose the amount: the recipe's beta, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
+  const ofModel = await doubtModel(job);
   const { texts, ranges } = await doubtInputs(job);
   await using judges = await Judges.open(job);
-  const doubts = [...texts, ...(judges ? await doubtLabels(job, judges.all, ranges) : [])];
+  const doubts = [...ofModel, ...texts, ...(judges ? await doubtLabels(job, judges.all, ranges) : [])];
   const repairs = new Repairs(job, judges);
   const reported =
     judges &&

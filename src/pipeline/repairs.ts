@@ -1,6 +1,7 @@
 import { EmpError } from '../core/errors.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import type { EditedInputs } from '../graph/passes/join-constants.ts';
+import { comparesOutputs } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { REPAIRS as REPAIR_ROWS, type RepairName } from '../recipe/terms.ts';
 import { REPAIRS } from '../repair/registry.ts';
@@ -63,7 +64,7 @@ export class Repairs {
       const work = await attempt(name, context, edits, this.#problem);
       const after = work.nRepaired > 0 ? await measure() : null;
       const [was, is] = [compared?.measurement ?? null, after?.measurement ?? null];
-      const problem = work.problem ?? (was && is && problemOf(was, is));
+      const problem = work.problem ?? (was && is && this.#problemOf(was, is));
       steps.push({
         name,
         kept: problem === null,
@@ -84,6 +85,17 @@ export class Repairs {
     }
     return { steps, compared };
   }
+
+  #problemOf(before: Measurement, after: Measurement): string | null {
+    const { recipe } = this.#job.input;
+    return costOf(after, recipe) < costOf(before, recipe) ? null : 'the model is no better with it';
+  }
+}
+
+/** The loss, or the drift without labels and for a target that needs none; infinite where it is not finite. */
+function costOf({ loss, relative_l2 }: Measurement, recipe: Recipe): number {
+  const cost = comparesOutputs(recipe) ? relative_l2 : (loss ?? relative_l2);
+  return cost ?? Number.POSITIVE_INFINITY;
 }
 
 /** Whether one of a recipe's repairs may write what a node's input reads. */
@@ -123,13 +135,4 @@ function nothingToRepair(name: RepairName, [first, ...others]: RepairWork['leftO
   const more = others.length > 0 ? ` (and ${others.length} more)` : '';
   const reason = first ? `${first.name} ${first.reason}${more}` : REPAIR_ROWS[name].nothing;
   return `there is nothing that it could repair: ${reason}`;
-}
-
-function problemOf(before: Measurement, after: Measurement): string | null {
-  return costOf(after) < costOf(before) ? null : 'the model is no better with it';
-}
-
-/** The loss, or the drift without labels; infinite where it is not finite. */
-function costOf({ loss, relative_l2 }: Measurement): number {
-  return loss ?? relative_l2 ?? Number.POSITIVE_INFINITY;
 }

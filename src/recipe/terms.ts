@@ -137,7 +137,7 @@ export const TARGETS = {
     max: 1,
     isMaxAllowed: false,
     meaning:
-      "Share of the positions at which another entry of the output may be the largest than in the dense model's: accuracy can fall by no more. Needs no labels.",
+      "Share of the positions that count at which the prediction may be another than the dense model's: the largest entry of the output's last axis, or, where a Sigmoid makes the output, the side of 0.5 of each number. Accuracy can fall by no more. Needs no labels.",
     metric: 'top1_agreement',
   },
   max_relative_l2: {
@@ -196,7 +196,7 @@ export const METRICS = {
   top1_agreement: {
     title: 'Top-1 agreement',
     meaning:
-      "Share of positions with the dense model's top-1; null with labels, unless the target needs none.",
+      "Share of the positions that count with the dense model's prediction: its top-1, or of an output that a Sigmoid makes its side of 0.5; null with labels, unless the target needs none.",
     isLabelled: false,
   },
 } as const satisfies Readonly<Record<string, MetricRow>>;

@@ -45,6 +45,7 @@ type Candidate = PlacedBias & BiasPlace;
 const WITH_BIAS = new Set(['Gemm', 'Conv', 'ConvTranspose']);
 const BIAS = 2;
 const NO_BIAS = 'has no bias of its own';
+const PARTIAL_BIAS = 'has a bias that is a part of another tensor, or computed';
 const QUANTIZED_BIAS = 'has a quantized bias, which is not written';
 
 /** Whether a node's input is one that a bias stands in, which of an Add may be either. */
@@ -87,7 +88,12 @@ export function findBiases(
     if (reason === null) found.push({ tensor, factor: places[0].factor, places });
     else for (const { weight } of places) leftOut.push({ name: weight, reason });
   }
-  return { found, leftOut };
+  return { found, leftOut: onceEach(leftOut) };
+}
+
+/** A weight may be that of many layers. */
+function onceEach(leftOut: readonly LeftOut[]): LeftOut[] {
+  return [...new Map(leftOut.map((each) => [`${each.name} ${each.reason}`, each])).values()];
 }
 
 /** What every place of the layers of `weights` adds, by the weight; a text says why it is no bias. */
@@ -120,7 +126,11 @@ function biasOf(
   const tensor = stored.tensorOf(own ?? add?.bias);
   const shape = shapes.get(tensor ?? '');
   if (tensor === null || shape === undefined)
-    return (own ?? add?.bias)?.producer?.is('DequantizeLinear') ? QUANTIZED_BIAS : NO_BIAS;
+    return (own ?? add?.bias)?.producer?.is('DequantizeLinear')
+      ? QUANTIZED_BIAS
+      : own
+        ? PARTIAL_BIAS
+        : NO_BIAS;
   // A convolution adds its own bias to the channels, whatever comes after them.
   const behind = own && node.op !== 'Gemm' ? 0 : trailing;
   const unitAxis = shape.length - 1 - behind;

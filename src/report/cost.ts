@@ -1,6 +1,6 @@
 /** What pruning cost, as it was measured, in words. */
 import { targetOf } from '../recipe/recipe.ts';
-import { LOSSES, type TargetName } from '../recipe/terms.ts';
+import { LOSSES, needsLabels, type TargetName } from '../recipe/terms.ts';
 import type { Evaluation, Report } from './report.ts';
 import { accuracy, cosine, count, counted, number, percent, points } from './wording.ts';
 
@@ -179,7 +179,9 @@ function driftParts({ relative_l2, cosine: alike, top1_agreement }: Metrics): st
 export function describeRepair(step: Report['repair'][number], evaluation: Evaluation | null): string {
   const { loss_before, loss_after, relative_l2_before, relative_l2_after, n_repaired } = step;
   if (evaluation === null || n_repaired === 0) return '';
-  const isDrift = relative_l2_before !== null && loss_before === null;
+  const asked = evaluation.search && targetOf(evaluation.search);
+  const isDrift =
+    relative_l2_before !== null && (loss_before === null || (asked !== null && !needsLabels(asked.name)));
   const [name, show, before, after] =
     evaluation.dense.loss === null || isDrift
       ? (['drift', percent, relative_l2_before, relative_l2_after] as const)

@@ -37,7 +37,7 @@ const ROUNDING = 1 + 1e-9;
 
 /** Of what running the models has shown, or would have. */
 export const MEASURED_WARNINGS = {
-  doubtful_data: ({ doubts }) => doubts.map((doubt) => `Evaluation data: ${doubt}.`),
+  doubtful_data: ({ doubts }) => doubts,
 
   non_finite_loss({ evaluation }) {
     if (!evaluation || !isLabeled(evaluation) || evaluation.pruned.loss !== null) return null;

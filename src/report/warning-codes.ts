@@ -5,7 +5,7 @@ export const WARNING_CODES = {
   partly_reached:
     'At least 1 % of the parameters lie in matrices that the job could not reach: what it says of the rest is not of the whole model.',
   doubtful_data:
-    'The evaluation data do not look like the data that the model was made for, or repeat each other or the calibration data: what was measured on them may mean nothing.',
+    'The evaluation data do not look like the data that the model was made for, or repeat each other or the calibration data; or onnxruntime is known to compute the model wrongly: what was measured may mean nothing.',
   non_finite_loss: 'The loss of the pruned model is NaN or infinite.',
   beta_1_harmful:
     "EMP's own answer, beta 1, was measured: accuracy more than 1 point lower, loss more than 10 % higher (both by more than two standard errors where these are known), or, without labels, under 90 % of the top-1 predictions the same.",

@@ -2,18 +2,23 @@ import { type PairedRisk, riskStandardError } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
 import { allFinite, argmax, type Floats, finiteOrNull, type Metrics, NOT_MEASURED } from './model-metrics.ts';
 
-/** Outputs of a batch, row-major, of one shape. */
+/** Outputs of a batch, row-major, sample by sample. */
 export interface ComparedOutputs {
   /** All of them finite. */
   readonly dense: Floats;
   readonly pruned: Floats;
-  /** Size of the last axis; of 1, there is nothing to agree on. */
-  readonly classes: number;
   /** The batch's first sample. */
   readonly start: number;
   readonly count: number;
-  /** Numbers that lie together of a sample. */
-  readonly stride: number;
+  /** Whether a position of the output counts, where labels say that some do not; null where all do. */
+  readonly isCounted: ((position: number) => boolean) | null;
+}
+
+/** What an output predicts at a position: the largest of its entries, or of a single number the side of 0.5 that it is on. */
+export interface Prediction {
+  /** Numbers of a position; of 1, unless it is by sides, there is nothing to agree on. */
+  readonly entries: number;
+  readonly isBySide: boolean;
 }
 
 export interface DriftErrors {
@@ -31,7 +36,11 @@ export class Drift {
   readonly #positions: Float64Array;
   readonly #agreements: Float64Array;
 
-  constructor(nSamples: number) {
+  readonly #prediction: Prediction;
+  #isSame = true;
+
+  constructor(nSamples: number, prediction: Prediction) {
+    this.#prediction = prediction;
     this.#squaredDifferences = new Float64Array(nSamples);
     this.#squaresOfDense = new Float64Array(nSamples);
     this.#squaresOfPruned = new Float64Array(nSamples);
@@ -41,34 +50,39 @@ export class Drift {
   }
 
   add(outputs: ComparedOutputs): void {
-    const { dense, pruned, classes, start, count, stride } = outputs;
+    const { dense, pruned, start, count } = outputs;
+    const stride = strideOf(dense, count);
     for (let from = 0; from < dense.length; from += stride) {
-      const sample = start + ((from / stride) % count);
+      const sample = start + from / stride;
       let [squaredDifferences, squaresOfDense, squaresOfPruned, products] = [0, 0, 0, 0];
       for (let i = from; i < Math.min(from + stride, dense.length); i++) {
         const y = dense[i];
         const changed = pruned[i];
+        if (changed !== y) this.#isSame = false;
         squaredDifferences += (changed - y) ** 2;
         squaresOfDense += y * y;
         squaresOfPruned += changed * changed;
         products += y * changed;
       }
-      this.#squaredDifferences[sample] += squaredDifferences;
-      this.#squaresOfDense[sample] += squaresOfDense;
-      this.#squaresOfPruned[sample] += squaresOfPruned;
-      this.#products[sample] += products;
+      this.#squaredDifferences[sample] = squaredDifferences;
+      this.#squaresOfDense[sample] = squaresOfDense;
+      this.#squaresOfPruned[sample] = squaresOfPruned;
+      this.#products[sample] = products;
     }
-    if (classes > 1) this.#compareLargest(outputs);
+    const { entries, isBySide } = this.#prediction;
+    if (entries > 1 || isBySide) this.#comparePredictions(outputs, stride);
   }
 
-  /** Null for what is not finite, and for the direction of outputs that are all 0. */
+  /** Null for what is not finite, for the direction of outputs that are all 0, and for their drift unless they stay so. */
   get metrics(): Metrics {
     const squaresOfDense = sumOf(this.#squaresOfDense);
     const norms = Math.sqrt(squaresOfDense * sumOf(this.#squaresOfPruned));
     const cosine = norms < Number.POSITIVE_INFINITY ? sumOf(this.#products) / norms : Number.NaN;
     return {
       ...NOT_MEASURED,
-      relative_l2: finiteOrNull(Math.sqrt(sumOf(this.#squaredDifferences) / squaresOfDense)),
+      relative_l2: this.#isSame
+        ? 0
+        : finiteOrNull(Math.sqrt(sumOf(this.#squaredDifferences) / squaresOfDense)),
       cosine: finiteOrNull(cosine) && Math.max(-1, Math.min(1, cosine)),
       top1_agreement: finiteOrNull(sumOf(this.#agreements) / sumOf(this.#positions)),
     };
@@ -94,12 +108,21 @@ export class Drift {
     };
   }
 
-  #compareLargest({ dense, pruned, classes, start, count, stride }: ComparedOutputs): void {
-    for (let offset = 0; offset < dense.length; offset += classes) {
-      const sample = start + (Math.floor(offset / stride) % count);
+  #comparePredictions({ dense, pruned, start, isCounted }: ComparedOutputs, stride: number): void {
+    const { entries, isBySide } = this.#prediction;
+    for (let offset = 0; offset < dense.length; offset += entries) {
+      if (isCounted && !isCounted(offset / entries)) continue;
+      const sample = start + Math.floor(offset / stride);
+      const agrees = isBySide
+        ? dense[offset] > 0.5 === pruned[offset] > 0.5
+        : argmax(dense, offset, entries) === argmax(pruned, offset, entries);
       this.#positions[sample]++;
-      const agrees = argmax(dense, offset, classes) === argmax(pruned, offset, classes);
-      if (agrees && allFinite(pruned, offset, classes)) this.#agreements[sample]++;
+      if (agrees && allFinite(pruned, offset, entries)) this.#agreements[sample]++;
     }
   }
+}
+
+/** Numbers of a sample; of the last there are fewer where rows do not divide evenly. */
+function strideOf({ length }: Floats, count: number): number {
+  return Math.max(1, Math.ceil(length / count));
 }

@@ -2,10 +2,11 @@ import { EmpError } from '../core/errors.ts';
 import type { PairedRisk } from '../core/risk-test.ts';
 import { partOf, type SampleSet } from '../formats/sample-set.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
+import { readStoredGraph } from '../graph/interface.ts';
 import { findLabelAxis, type LabelLayout, type LossKind, shapeBySample } from '../graph/label-layout.ts';
-import { chooseOutput } from '../graph/measured-output.ts';
+import { chooseOutput, findFinalNode } from '../graph/measured-output.ts';
 import { readFirstBatch } from './batches.ts';
-import type { Drift, DriftErrors } from './drift.ts';
+import type { Drift, DriftErrors, Prediction } from './drift.ts';
 import { holdAgainstLabels, scoreLabels, scoreModel } from './label-runs.ts';
 import type { LabelErrors, LabelScores } from './label-scores.ts';
 import type { LabelledOutput } from './labelled-output.ts';
@@ -59,8 +60,8 @@ export class Evaluator implements AsyncDisposable {
   readonly nPositions: number;
   /** Positions of a sample, at most: labels, or without any those of the output. */
   readonly positionsPerSample: number;
-  /** Entries of the output's last axis, of which one is the largest; null where the drift is not measured. */
-  readonly classes: number | null;
+  /** Null where the drift is not measured. */
+  readonly prediction: Prediction | null;
   readonly #setup: Setup;
   readonly #reference: Reference;
 
@@ -74,7 +75,7 @@ export class Evaluator implements AsyncDisposable {
     this.nSamples = nSamples;
     this.nPositions = scores?.nPositions ?? Math.round(look.positionsPerSample * nSamples);
     this.positionsPerSample = scores?.mostPerSample ?? look.positionsPerSample;
-    this.classes = look.classes;
+    this.prediction = look.prediction;
     this.#setup = setup;
     this.#reference = reference;
   }
@@ -90,7 +91,8 @@ export class Evaluator implements AsyncDisposable {
     const session = opened.use(await openSession(mainPath(dense), context.runtime));
     const output = chooseOutput(session.outputs);
     const run = await planRuns(session, samples, output, context.signal);
-    const setup = { ...context, output, ...run };
+    const isBySide = findFinalNode(await readStoredGraph(dense), output)?.op === 'Sigmoid';
+    const setup = { ...context, output, ...run, isBySide, labelLoss: null };
     const isCompared = samples.labels === null || context.wantsDrift === true;
     const look = isCompared ? await lookAtOutput(session, setup) : NOT_LOOKED_AT;
     const kept = isCompared ? session : null;
@@ -113,7 +115,8 @@ export class Evaluator implements AsyncDisposable {
     if (scores.metrics.loss === null)
       throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
     const reference = { scored: { scores, labelled }, session: kept };
-    const evaluator = new Evaluator(labelledSetup, reference, look);
+    const comparing = { ...labelledSetup, labelLoss: labelled.layout.loss };
+    const evaluator = new Evaluator(comparing, reference, look);
     if (kept) opened.move();
     return evaluator;
   }
@@ -126,10 +129,10 @@ export class Evaluator implements AsyncDisposable {
   /** The same of some of the samples alone, by their places among these. The dense model is not run again; it is open as long as this is. */
   part(places: Uint32Array): Evaluator {
     const { scored, session } = this.#reference;
-    const { positionsPerSample, classes } = this;
+    const { positionsPerSample, prediction } = this;
     const part = scored && { ...scored, scores: scored.scores.part(places) };
     const setup = { ...this.#setup, samples: partOf(this.#setup.samples, places) };
-    return new Evaluator(setup, { scored: part, session }, { positionsPerSample, classes });
+    return new Evaluator(setup, { scored: part, session }, { positionsPerSample, prediction });
   }
 
   /** With the axis that counts their labels. */
@@ -191,4 +194,4 @@ export const NO_ERRORS: LabelErrors & DriftErrors = {
   disagreement_standard_error: null,
   relative_l2_standard_error: null,
 };
-const NOT_LOOKED_AT: Look = { positionsPerSample: 0, classes: null };
+const NOT_LOOKED_AT: Look = { positionsPerSample: 0, prediction: null };

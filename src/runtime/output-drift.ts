@@ -1,9 +1,11 @@
 import { EmpError } from '../core/errors.ts';
-import { elementCount } from '../formats/model.ts';
 import type { Fetched } from '../formats/numbers.ts';
 import { placeOf, type SampleSet } from '../formats/sample-set.ts';
+import type { LossKind } from '../graph/label-layout.ts';
+import { axisToFront } from './along-axis.ts';
 import { type Batch, readBatches, readFirstBatch, runBatch } from './batches.ts';
-import { Drift } from './drift.ts';
+import { type ComparedOutputs, Drift, type Prediction } from './drift.ts';
+import { counts } from './label-checks.ts';
 import { allFinite, type Floats, toFloats } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
 import type { ModelSession } from './session.ts';
@@ -16,49 +18,50 @@ export interface Setup extends ModelRun {
   readonly batchSize: number;
   /** The axis of the output that counts samples; null where the output of one has none. */
   readonly outputAxis: number | null;
+  /** The model ends in Sigmoid: what it predicts is a side of 0.5 for each number. */
+  readonly isBySide: boolean;
+  /** What of the labels counts; null without labels, and where these are no predictions. */
+  readonly labelLoss: LossKind | null;
 }
 
 /** How far a pruned model's output is from the dense one's. */
 export async function measureDrift(dense: ModelSession, pruned: ModelSession, setup: Setup): Promise<Drift> {
-  const drift = new Drift(setup.samples.nSamples);
+  let drift: Drift | null = null;
   for await (const batch of readBatches(setup.samples, setup.batchSize, setup.signal)) {
-    const expected = await runMeasured(dense, batch, setup.output);
+    const expected = bySample(await runMeasured(dense, batch, setup.output), setup);
     const numbers = toFloats(expected);
-    refuseNonFinite(expected, numbers, batch, setup);
-    const changed = await runMeasured(pruned, batch, setup.output);
+    refuseNonFinite(numbers, batch, setup);
+    const changed = bySample(await runMeasured(pruned, batch, setup.output), setup);
     if (`${changed.shape}` !== `${expected.shape}`) {
       throw new EmpError(
         'unsupported_model',
         `output '${setup.output}' has shape [${changed.shape}] after pruning and [${expected.shape}] before: they cannot be compared`,
       );
     }
-    const { start, count } = batch;
+    const prediction = predictionOf(expected, batch, setup);
+    drift ??= new Drift(setup.samples.nSamples, prediction);
     drift.add({
-      dense: numbers,
-      pruned: toFloats(changed),
-      classes: classesOf(expected),
-      start,
-      count,
-      stride: strideOf(expected, batch, setup),
+      ...{ dense: numbers, pruned: toFloats(changed), start: batch.start, count: batch.count },
+      isCounted: countedBy(batch, numbers.length / prediction.entries, setup),
     });
     setup.onSamples(batch.count);
   }
-  return drift;
+  return drift ?? new Drift(0, { entries: 1, isBySide: false });
 }
 
 /** What an output is like. */
 export interface Look {
   readonly positionsPerSample: number;
-  /** Entries of each; null where it was not looked at. */
-  readonly classes: number | null;
+  /** Null where it was not looked at. */
+  readonly prediction: Prediction | null;
 }
 
 /** From the shape of the first batch's output. */
 export async function lookAtOutput(session: ModelSession, setup: Setup): Promise<Look> {
   const batch = await readFirstBatch(setup.samples, setup.batchSize, setup.signal);
-  const fetched = await runMeasured(session, batch, setup.output);
-  const classes = classesOf(fetched);
-  return { positionsPerSample: fetched.data.length / Math.max(1, classes) / batch.count, classes };
+  const fetched = bySample(await runMeasured(session, batch, setup.output), setup);
+  const prediction = predictionOf(fetched, batch, setup);
+  return { positionsPerSample: fetched.data.length / prediction.entries / batch.count, prediction };
 }
 
 /** The output that is measured, of a batch. */
@@ -68,21 +71,33 @@ export async function runMeasured(session: ModelSession, batch: Batch, output: s
   return fetched;
 }
 
-/** Entries of the last axis; a value of rank 0 or 1 has one per sample. */
-function classesOf({ shape }: Fetched): number {
-  return shape.length > 1 ? shape[shape.length - 1] : 1;
+/** With the axis that counts samples in front. */
+function bySample(fetched: Fetched, { outputAxis }: Setup): Fetched {
+  return outputAxis === null ? fetched : axisToFront(fetched, outputAxis);
 }
 
-/** Numbers of an output that lie together of a sample. */
-function strideOf({ shape, data }: Fetched, { count }: Batch, { outputAxis }: Setup): number {
-  return outputAxis ? elementCount(shape.slice(outputAxis + 1)) : Math.max(1, Math.ceil(data.length / count));
+/** The entries of a sample's last axis are one position's; what has no such axis is a number, alone. */
+function predictionOf({ shape }: Fetched, { count }: Batch, { outputAxis, isBySide }: Setup): Prediction {
+  if (isBySide) return { entries: 1, isBySide };
+  const ofSample = outputAxis === null && count === 1 ? shape : shape.slice(1);
+  return { entries: Math.max(1, ofSample.at(-1) ?? 1), isBySide };
 }
 
-function refuseNonFinite(fetched: Fetched, numbers: Floats, batch: Batch, setup: Setup): void {
+/** Of labels that mark what does not count, where there is one for each position. */
+function countedBy(
+  { labels }: Batch,
+  nPositions: number,
+  { labelLoss }: Setup,
+): ComparedOutputs['isCounted'] {
+  if (labels === null || labelLoss === null || labels.length !== nPositions) return null;
+  return (position) => counts(labels[position], labelLoss);
+}
+
+function refuseNonFinite(numbers: Floats, batch: Batch, { output }: Setup): void {
   if (allFinite(numbers, 0, numbers.length)) return;
   const index = numbers.findIndex((value) => !Number.isFinite(value));
-  const sample = Math.floor(index / strideOf(fetched, batch, setup)) % batch.count;
-  throw notFinite(`output '${setup.output}'`, `sample ${placeOf(batch, batch.start + sample)}`);
+  const sample = Math.floor(index / Math.max(1, numbers.length / batch.count));
+  throw notFinite(`output '${output}'`, `sample ${placeOf(batch, batch.start + sample)}`);
 }
 
 export function notFinite(title: string, place: string): EmpError {

@@ -127,6 +127,19 @@ describe('values whose sizes may depend on what is in a sample', () => {
     assert.deepEqual(find({ nodes, outputs, initializers }), expected);
   });
 
+  test('are not what has the sizes of another value that they are written into', () => {
+    const nodes = [
+      node('NonZero', ['x'], ['found']),
+      node('Transpose', ['found'], ['places']),
+      node('GatherND', ['x', 'places'], ['numbers']),
+      node('ScatterND', ['x', 'places', 'numbers'], ['written']),
+      node('ScatterElements', ['written', 'found', 'numbers'], ['again']),
+      node('ScatterND', ['numbers', 'places', 'x'], ['sized']),
+    ];
+    const expected = ['found', 'places', 'numbers', 'sized'];
+    assert.deepEqual(find({ nodes, outputs: ['again', 'sized'] }), expected);
+  });
+
   test('are all that come of loops and unknown operators, unless these read no numbers', () => {
     const body = graph({
       nodes: [node('Identity', ['x'], ['inner'])],

@@ -78,7 +78,10 @@ describe('evaluation', () => {
         { target: { max_disagreement: 0.1 } },
         { evaluation: { ...one.samples, labels: null } },
       ),
-      { code: 'invalid_request', message: /max_disagreement needs an output of several entries/ },
+      {
+        code: 'invalid_request',
+        message: /max_disagreement needs predictions: an output of several entries/,
+      },
     );
   });
 

@@ -165,7 +165,7 @@ describe('a promise', () => {
 
   test('data that are doubtful', () => {
     assert.equal(
-      warning('doubtful_data', { doubts: ['all are the same'] }),
+      warning('doubtful_data', { doubts: ['Evaluation data: all are the same.'] }),
       'Evaluation data: all are the same.',
     );
     assert.equal(warning('doubtful_data', {}), null);

@@ -179,7 +179,7 @@ function inputOf(node: OnnxNode): string {
 function unsupported(output: string, reason: string): EmpError {
   return new EmpError(
     'unsupported_model',
-    `the loss cannot be differentiated: output '${output}' ${reason}; score with magnitude, wanda or activation instead`,
+    `the loss cannot be differentiated: output '${output}' ${reason}; score with magnitude, or try wanda or activation`,
     [{ path: output, message: reason }],
   );
 }

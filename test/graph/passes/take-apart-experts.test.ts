@@ -32,6 +32,7 @@ async function check(
   initializers: TensorProto[],
   attributes: object,
   shape = [TOKENS, HIDDEN],
+  changeLikelihoods: (logits: Float32Array) => void = () => {},
 ): Promise<void> {
   const mixture = node(operator, ['x', 'router', ...inputs], ['y'], { k: 2, ...attributes }, MICROSOFT);
   const routed: [string, number[]][] = ['router', ...(inputs.includes('shares') ? ['shares'] : [])].map(
@@ -46,6 +47,7 @@ async function check(
   const apart = takenApart(new OnnxModel(clone(ModelProtoSchema, proto))).proto;
   assert.ok(!apart.graph?.node.some(({ opType }) => opType === operator));
   const feeds = [gaussian('x', shape, 1), ...routed.map(([name, dims], i) => gaussian(name, dims, 2 + i))];
+  changeLikelihoods(feeds[1][1].data as Float32Array);
   const [expected, found] = [await outputsOf(proto, ...feeds), await outputsOf(apart, ...feeds)];
   assert.deepEqual(found.get('y')?.shape, shape);
   const numbers = expected.get('y')?.data as Float32Array;
@@ -130,6 +132,90 @@ describe('experts of one operator are layers of their own, on the tokens that ar
           },
         );
       });
+
+  const stacks = (bits: 4 | 8) => {
+    const both: Stack[] = [
+      ['w1', INNER, HIDDEN],
+      ['w2', HIDDEN, INNER],
+    ];
+    return both
+      .map((stack) => quantizedStack(stack, bits, 0, false))
+      .flatMap(({ initializers }) => initializers);
+  };
+  const TIES: [string, (logits: Float32Array) => void][] = [
+    ['all alike', (logits) => void logits.fill(0)],
+    [
+      'two alike, of which one is chosen',
+      (logits) => logits.forEach((_, i) => void (logits[i] = i % 3 ? 1 : 9)),
+    ],
+    [
+      'alike but for what a softmax cannot tell',
+      (logits) => logits.forEach((_, i) => void (logits[i] = -200 * (i % 3))),
+    ],
+  ];
+  for (const [name, change] of TIES) {
+    test(`MoE: of experts ${name} those that the operator chooses`, async () => {
+      for (const k of [1, 2]) {
+        const [w1, w2] = [
+          [INNER, HIDDEN],
+          [HIDDEN, INNER],
+        ].map((dims, i) => gaussianTensor(`w${i + 1}`, [EXPERTS, ...dims], 4 + i));
+        await check('MoE', ['w1', '', 'w2', ''], [w1, w2], { k }, undefined, change);
+      }
+    });
+    test(`QMoE: of experts ${name} those that the operator chooses`, async () => {
+      for (const k of [1, 2])
+        for (const shares of ['', 'shares'])
+          await check(
+            'QMoE',
+            ['w1', 'w1_scale', '', 'w2', 'w2_scale', '', '', '', '', '', '', '', shares],
+            stacks(4),
+            { k, expert_weight_bits: 4 },
+            undefined,
+            change,
+          );
+    });
+  }
+
+  test('QMoE: of float16 with scales of float32', async () => {
+    const halves = ['x', 'router'].map((name) => node('Cast', [name], [`half_${name}`], { to: 10 }));
+    const inputs = ['half_x', 'half_router', 'w1', 'w1_scale', '', 'w2', 'w2_scale'];
+    const mixture = node('QMoE', inputs, ['half_y'], { k: 2, expert_weight_bits: 8 }, MICROSOFT);
+    const proto = model({
+      nodes: [...halves, mixture, node('Cast', ['half_y'], ['y'], { to: 1 })],
+      initializers: stacks(8),
+      inputs: [
+        ['x', [TOKENS, HIDDEN]],
+        ['router', [TOKENS, EXPERTS]],
+      ],
+      outputs: [['y', [TOKENS, HIDDEN]]],
+    });
+    const apart = takenApart(new OnnxModel(clone(ModelProtoSchema, proto))).proto;
+    const feeds = [gaussian('x', [TOKENS, HIDDEN], 1), gaussian('router', [TOKENS, EXPERTS], 2)];
+    const [expected, found] = [await outputsOf(proto, ...feeds), await outputsOf(apart, ...feeds)];
+    const [numbers, own] = [expected, found].map((outputs) => outputs.get('y')?.data as Float32Array);
+    assert.ok(numbers.some((value) => value !== 0));
+    assertNear(own, numbers, 5e-3, 'float16');
+  });
+
+  test('MoE: each weight is parted once, so that its gradient is put together once', () => {
+    const proto = model({
+      nodes: [node('MoE', ['x', 'router', 'w1', 'b1', 'w2', ''], ['y'], { k: 1 }, MICROSOFT)],
+      initializers: [
+        ...[floats('w1', [EXPERTS, INNER, HIDDEN]), floats('w2', [EXPERTS, HIDDEN, INNER])],
+        floats('b1', [EXPERTS, INNER]),
+      ],
+      inputs: [['x', [2, HIDDEN]]],
+    });
+    const nodes = takenApart(new OnnxModel(proto)).proto.graph?.node ?? [];
+    for (const weight of ['w1', 'w2', 'b1'])
+      assert.deepEqual(
+        nodes
+          .filter(({ input }) => input.includes(weight))
+          .map(({ opType, output }) => [opType, output.length]),
+        [['Split', EXPERTS]],
+      );
+  });
 
   test('are left where it is not known what they compute, and where they are too many', () => {
     const left = (inputs: string[], attributes: object, experts = EXPERTS) => {
