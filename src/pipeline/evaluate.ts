@@ -57,7 +57,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     beta_1: own && createPoint(own),
     uniform,
     sweep,
-    search: chosen && searchFigures(chosen, judges, measured),
+    search: chosen && searchFigures(chosen, judges, measured, job.input.promiseUses ?? 1),
   };
 }
 
@@ -70,7 +70,7 @@ async function measureOwn(input: EvaluateInput): Promise<Measured> {
   return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity };
 }
 
-function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measured: Measured) {
+function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measured: Measured, uses: number) {
   const { choosing, reporting, seed } = judges;
   const { target, alpha } = test;
   const p_value = test.pValue(measured);
@@ -91,6 +91,7 @@ function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measure
       n_needed: Number.isFinite(test.nNeeded) ? test.nNeeded : null,
       counted_up_to: test.countedUpTo,
       ladder: [...(climbed?.ladder ?? [])],
+      uses: climbed ? uses : null,
     },
   };
 }

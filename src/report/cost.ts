@@ -63,7 +63,7 @@ export function describePromise({ target, promise }: Search): string {
   const isCut = asked.name === 'max_loss_increase' || asked.name === 'max_relative_l2';
   const cut =
     isCut && counted_up_to !== null ? ` (of no sample is more than ${number(counted_up_to)} counted)` : '';
-  return `shown with confidence ${number(100 * (target.confidence ?? 0))} %: ${TARGET_WORDS[asked.name](certified)} at most${cut}`;
+  return `shown with confidence ${number(100 * (target.confidence ?? 0))} %: ${TARGET_WORDS[asked.name](certified)} at most${cut}${describeUses(target, promise)}`;
 }
 
 const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
@@ -73,6 +73,17 @@ const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
   max_disagreement: (limit) => `a change of ${number(100 * limit)} % of the top-1 predictions`,
   max_relative_l2: (limit) => `a relative L2 drift of ${number(100 * limit)} %`,
 };
+
+/** Errors of several promises add up. */
+function describeUses({ confidence = 0 }: Target, { uses }: Search['promise']): string {
+  if (uses === null || uses < 2) return '';
+  const together = 1 - uses * (1 - confidence);
+  const all =
+    together > 0
+      ? `all hold together with confidence ${number(100 * together)} %`
+      : 'nothing is known of all together';
+  return `, the ${count(uses)}. promise on these samples, of which ${all}`;
+}
 
 /** How many betas a search has tried. */
 export const betasTried = ({ evaluations }: Search): number =>

@@ -55,6 +55,11 @@ const promiseSchema = z
       .describe(
         'With `confidence`: what was tested, ever sparser, up to the first that fails; the one before it is the model.',
       ),
+    uses: count
+      .nullable()
+      .describe(
+        'With `confidence`: how many promises these samples have been tested for, this one included. Each is another chance to be wrong.',
+      ),
   })
   .describe('What the samples that no choice saw say of the target.');
 

@@ -39,7 +39,7 @@ export interface FileRange {
   readonly end: number;
 }
 
-/** What is decided once and for all: how a job ended, a document of its own; and which job an idempotency key, here its hash, stands for. */
+/** What is decided once and for all: how a job ended, a document of its own; and which job an idempotency key, or a use of samples, here their hash, stands for. */
 export type Question =
   | { readonly kind: 'jobs'; readonly id: string; readonly name: string }
   | { readonly kind: 'idempotency'; readonly id: string };

@@ -45,7 +45,7 @@ test('every blocking node is listed, and which weights lie after them', () => {
   assert.match(error.message, /If, Fancy of com\.example/);
   assert.match(
     error.message,
-    /magnitude, wanda or activation, or include only weights after them: weight last$/,
+    /magnitude, or try wanda or activation, or include only weights after them: weight last$/,
   );
   assert.deepEqual(error.findings, [
     { path: 'If_chosen', message: 'If holds a graph of its own' },

@@ -206,6 +206,23 @@ describe('evaluation with labels that are numbers', () => {
   });
 });
 
+describe('a promise over HTTP', () => {
+  test('is counted with every other one on the same samples', async () => {
+    const target = { max_loss_increase: 5, confidence: 0.5 };
+    for (const uses of [1, 2]) {
+      const { report } = await reportOf([regression, ...labelled('evaluation', targets)], {
+        target,
+        min_density: uses / 10,
+      });
+      assert.equal(report.evaluation.search.promise.uses, uses);
+    }
+    const { report } = await reportOf([regression, ...labelled('evaluation', targets)], {
+      target: { max_loss_increase: 5 },
+    });
+    assert.equal(report.evaluation.search.promise.uses, null);
+  });
+});
+
 describe('gradient criteria on labels that are numbers', () => {
   /** Of the mean loss, or by sample, with respect to the weights. */
   function gradients(residuals: readonly (number | null)[]) {

@@ -72,6 +72,7 @@ function searchedReport(): Report {
           n_needed: 1245,
           counted_up_to: 1,
           ladder: [],
+          uses: null,
         },
       },
     },

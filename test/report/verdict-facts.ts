@@ -169,6 +169,7 @@ export function search(
       n_needed: 900,
       counted_up_to: 1,
       ladder: [],
+      uses: null,
     },
   };
 }

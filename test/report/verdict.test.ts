@@ -195,6 +195,11 @@ describe('the sentence', () => {
       textOf({ beta: 0.5, evaluation: shown }),
       /stays within a loss increase of 2\.5 % with confidence 95 %, .* measured on 1,000 samples that no choice saw: .*; shown with confidence 95 %: a loss increase of 2\.13 % at most \(of no sample is more than 1 counted\);/,
     );
+    const third = { ...promise, certified: 0.0213, uses: 3 };
+    assert.match(
+      textOf({ beta: 0.5, evaluation: labeled({}, { search: { ...rest, promise: third } }) }),
+      /counted\), the 3\. promise on these samples, of which all hold together with confidence 85 %;/,
+    );
     const missed = labeled({}, { search: search(target, false) });
     assert.match(
       textOf({ beta: 0.5, evaluation: missed }),

@@ -8,6 +8,7 @@ import type { PruneInput } from '../../pipeline/prune-job.ts';
 import { recipeSchema } from '../../recipe/recipe.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import type { Kind, Store } from '../../storage/store.ts';
+import { countPromise } from '../promise-uses.ts';
 import { jobTask } from '../run-job.ts';
 
 /** What the queue holds of a job that prunes: everything else is in the store. */
@@ -25,6 +26,9 @@ export const run = jobTask<PruneMessage>(
       calibration: calibration_dataset_id ? await resources.samples(calibration_dataset_id) : null,
       evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
       recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
+      ...(recipe.target?.confidence !== undefined && evaluation_dataset_id
+        ? { promiseUses: await countPromise(store, evaluation_dataset_id, record.id) }
+        : {}),
       outputDirectory,
       runtime: { providers, threads },
     };

@@ -144,13 +144,10 @@ describe('experts of one operator are layers of their own, on the tokens that ar
   };
   const TIES: [string, (logits: Float32Array) => void][] = [
     ['all alike', (logits) => void logits.fill(0)],
-    [
-      'two alike, of which one is chosen',
-      (logits) => logits.forEach((_, i) => void (logits[i] = i % 3 ? 1 : 9)),
-    ],
+    ['two alike, of which one is chosen', (logits) => logits.set(logits.map((_, i) => (i % 3 ? 1 : 9)))],
     [
       'alike but for what a softmax cannot tell',
-      (logits) => logits.forEach((_, i) => void (logits[i] = -200 * (i % 3))),
+      (logits) => logits.set(logits.map((_, i) => -200 * (i % 3))),
     ],
   ];
   for (const [name, change] of TIES) {
