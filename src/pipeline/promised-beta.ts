@@ -28,10 +28,10 @@ export async function climb(found: Found, candidates: Candidates, test: PromiseT
   const ladder: Rung[] = [];
   let last = betas[0];
   for (const beta of top > 0 ? betas : [found.beta]) {
-    const { sparsity } = await candidates.at(beta);
-    if (sparsity === ladder.at(-1)?.sparsity) continue; // counts that were rounded to the same
+    const point = await candidates.at(beta);
+    if (point.sparsity === ladder.at(-1)?.sparsity) continue; // counts that were rounded to the same
     const p_value = test.pValue(await candidates.comparedAt(beta));
-    ladder.push({ beta, sparsity, p_value });
+    ladder.push({ ...point, p_value });
     if (p_value > test.alpha) break;
     last = beta;
   }

@@ -35,35 +35,44 @@ export interface Scale {
 
 /** Of the main metrics; none where only one pruned model was measured. */
 export function curvesOf(report: Report, evaluation: Evaluation): Curve[] {
-  const { uniform, sweep, search } = evaluation;
-  const chosen = { beta: chosenBeta(report), sparsity: report.total.sparsity, ...evaluation.pruned };
-  const points = measuredPoints(evaluation, chosen);
+  const { points, chosen, dense: densely, beta_1, uniform } = measuredTogether(report, evaluation);
   if (points.length < 2) return [];
   const beta1 = points.find((point) => point.beta === 1 && point !== chosen) ?? null;
   return mainMetrics(evaluation).map((metric) => {
-    const dense = evaluation.dense[metric.name];
-    const limit = limitOf(metric, evaluation);
+    const dense = densely[metric.name];
+    const limit = limitOf(metric, evaluation, densely);
     const valuesOf = (models: readonly (Metrics | null)[]) =>
       models.flatMap((model) => model?.[metric.name] ?? []);
     const levels = [dense, limit].filter((level) => level !== null);
     const all = [...valuesOf([...points, uniform]), ...levels];
-    const subject = [...valuesOf([chosen, beta1, uniform, ...sweep]), ...levels];
-    const scale = createScale(metric, all, search && dense !== null ? { subject, dense } : null);
+    const subject = [...valuesOf([chosen, beta1 ?? beta_1, uniform, ...evaluation.sweep]), ...levels];
+    const isNear = evaluation.search !== null && dense !== null;
+    const scale = createScale(metric, all, isNear ? { subject, dense } : null);
     return { metric, points, chosen, beta1, uniform, dense, limit, scale };
   });
 }
 
-/** Of the same beta once; the model that was written is the one that counts. */
-function measuredPoints({ search, sweep, beta_1 }: Evaluation, chosen: Point): Point[] {
-  const points = new Map<number | null, Point>();
-  for (const point of search?.evaluations ?? []) points.set(point.beta, point);
-  for (const point of sweep) points.set(point.beta, point);
-  if (beta_1) points.set(1, { beta: 1, ...beta_1 });
-  points.set(chosen.beta, chosen);
-  return [...points.values()].sort((a, b) => a.sparsity - b.sparsity);
+/** What was measured on the same samples: with a search on those that it was searched on, unless a ladder was climbed on the others. */
+function measuredTogether(report: Report, evaluation: Evaluation) {
+  const { search, sweep, beta_1, uniform, dense } = evaluation;
+  const own: Point = { beta: chosenBeta(report), sparsity: report.total.sparsity, ...evaluation.pruned };
+  const ladder = search?.promise.ladder ?? [];
+  if (search === null || ladder.length > 0) {
+    const others = [...ladder, ...sweep, ...(beta_1 ? [{ beta: 1, ...beta_1 }] : [])];
+    return { ...sorted(others, own), dense, beta_1, uniform };
+  }
+  const found = search.evaluations.find(({ beta }) => beta === search.beta) ?? own;
+  return { ...sorted(search.evaluations, found), dense: search.dense, beta_1: null, uniform: null };
 }
 
-function limitOf({ name }: Metric, { search, dense }: Evaluation): number | null {
+/** By sparsity; of the same beta once, the chosen one before others. */
+function sorted(models: readonly Point[], chosen: Point): { points: Point[]; chosen: Point } {
+  const points = new Map<number | null, Point>();
+  for (const point of [...models, chosen]) points.set(point.beta, point);
+  return { points: [...points.values()].sort((a, b) => a.sparsity - b.sparsity), chosen };
+}
+
+function limitOf({ name }: Metric, { search }: Evaluation, dense: Metrics): number | null {
   const asked = search && targetOf(search);
   if (!asked || TARGETS[asked.name].metric !== name) return null;
   return LEVELS[asked.name](asked.limit, dense);

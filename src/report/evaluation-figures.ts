@@ -51,7 +51,7 @@ const promiseSchema = z
       'What one sample counts up to at most, in the unit of the loss or of squared distances: without a bound nothing can be shown. Null where samples are bounded by themselves.',
     ),
     ladder: z
-      .array(z.object({ beta: z.number(), sparsity: share, p_value: share }))
+      .array(betaPointSchema.extend({ p_value: share }))
       .describe(
         'With `confidence`: what was tested, ever sparser, up to the first that fails; the one before it is the model.',
       ),

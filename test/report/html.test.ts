@@ -178,10 +178,11 @@ describe('report.html', () => {
       `beta ${evaluation.search.beta}`,
       percent(total.sparsity),
       percent(evaluation.beta_1.sparsity),
-      ...[evaluation.dense.loss, evaluation.pruned.loss, evaluation.uniform?.loss, limit].map((loss) =>
+      ...[evaluation.search.dense.loss, evaluation.pruned.loss, limit].map((loss) =>
         (loss ?? Number.NaN).toPrecision(4),
       ),
     ]);
+    await page.getByText('Measured on the 2,000 samples that were searched on').waitFor();
     assertSays(await chartOf(page, 'Accuracy against sparsity'), [
       ...[evaluation.dense.accuracy, evaluation.pruned.accuracy].map(
         (share) => `${(100 * (share ?? Number.NaN)).toFixed(2)} %`,

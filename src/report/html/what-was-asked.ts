@@ -1,6 +1,6 @@
 import { GRANULARITIES, REPAIRS, SCOPES } from '../../recipe/terms.ts';
 import { meaningsOf, scoreMeanings } from '../../recipe/words.ts';
-import { betasTried, describeTarget } from '../cost.ts';
+import { betasTried, describePromise, describeTarget } from '../cost.ts';
 import type { Report } from '../report.ts';
 import { nounsOf, otherFields, type ReportedRecipe, recipeOf } from '../reported-recipe.ts';
 import { capitalized, counted, formatNumber, formatPercent, number } from '../wording.ts';
@@ -48,8 +48,11 @@ function amount({ beta = 1, budget, target }: ReportedRecipe, evaluation: Report
 function found(search: NonNullable<Report['evaluation']>['search']): string {
   if (search === null) return '';
   const [beta, tried] = [number(search.beta), betasTried(search)];
-  return search.met
-    ? `: beta ${beta}, of ${tried} tried`
+  if (search.met) return `: beta ${beta}, of ${tried} tried; ${describePromise(search)}`;
+  if (search.target.confidence !== undefined)
+    return `: none is shown to; the mildest that was tested, beta ${beta}, was taken`;
+  return search.found
+    ? `: beta ${beta}, of ${tried} tried, does on the samples that it was searched on, and not on the others`
     : `: none of ${tried} tried does; the nearest, beta ${beta}, was taken`;
 }
 
