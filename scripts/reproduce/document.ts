@@ -224,7 +224,7 @@ function formatSearches(findings: readonly Findings[]): string {
     ],
   ];
   return [
-    'Not in the paper: `target: {"max_loss_increase": 0.01}` searches the smallest beta that stays within the target on the evaluation data.',
+    'Not in the paper: `target: {"max_loss_increase": 0.01}` searches the smallest beta that stays a standard error within the target, on one half of the evaluation data. Figures are of the other half, on which a target may turn out not to be met.',
     formatTable(head, rows, 3),
   ].join('\n\n');
 }
