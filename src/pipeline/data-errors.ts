@@ -61,10 +61,15 @@ export function tooFewToPromise(
   ]);
 }
 
-/** Why a search within `max_disagreement` cannot be on an output of single numbers. */
-export function targetWithoutClasses(output: string): EmpError {
-  const reason = `needs predictions: an output of several entries, of which one is the largest, or one of a Sigmoid. '${output}' is a number: give max_relative_l2`;
-  return new EmpError('invalid_request', `max_disagreement ${reason}`, [
-    { path: '/recipe/target/max_disagreement', message: reason },
+/** Why a search of predictions cannot be on an output of single numbers. */
+export function targetWithoutClasses(name: 'max_disagreement' | 'max_kl', output: string): EmpError {
+  const needs = {
+    max_disagreement:
+      'predictions: an output of several entries, of which one is the largest, or one of a Sigmoid',
+    max_kl: 'classes: an output of several entries, as a softmax has',
+  };
+  const reason = `needs ${needs[name]}. '${output}' has numbers that stand alone: give max_relative_l2`;
+  return new EmpError('invalid_request', `${name} ${reason}`, [
+    { path: `/recipe/target/${name}`, message: reason },
   ]);
 }

@@ -112,6 +112,9 @@ async function measureUniform({
   return createPoint(await candidates.evenly(pruned.sparsity, amount, evenly));
 }
 
-function metricNames({ dense, measuresDrift }: Evaluator): string[] {
-  return METRIC_NAMES.filter((name) => (METRICS[name].isLabelled ? dense[name] !== null : measuresDrift));
+function metricNames({ dense, measuresDrift, prediction }: Evaluator): string[] {
+  return METRIC_NAMES.filter((name) => {
+    if (name === 'kl') return prediction?.divergence != null;
+    return METRICS[name].isLabelled ? dense[name] !== null : measuresDrift;
+  });
 }

@@ -82,13 +82,16 @@ export class Judges implements AsyncDisposable {
 async function openEvaluator(job: PruneJob, evaluation: SampleSet): Promise<Evaluator> {
   const { recipe } = job.input;
   const target = targetOf(recipe);
-  const context = { ...contextOf(job, evaluation), wantsDrift: comparesOutputs(recipe) };
+  const wantsDivergence = target?.name === 'max_kl';
+  const context = { ...contextOf(job, evaluation), wantsDrift: comparesOutputs(recipe), wantsDivergence };
   const evaluator = await namingData('evaluation', () => Evaluator.open(context));
   if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
   const { prediction } = evaluator;
-  if (target?.name === 'max_disagreement' && prediction?.entries === 1 && !prediction.isBySide)
-    throw targetWithoutClasses(evaluator.output);
+  const isNumber = prediction?.entries === 1;
+  if (target?.name === 'max_disagreement' && isNumber && !prediction.isBySide)
+    throw targetWithoutClasses(target.name, evaluator.output);
+  if (target?.name === 'max_kl' && isNumber) throw targetWithoutClasses(target.name, evaluator.output);
   return evaluator;
 }
 

@@ -22,8 +22,8 @@ export const REPORTED_SHARE = 1 / 2;
 const USUAL_ALPHA = 0.05;
 /** What a sample's loss may rise by before it counts no more, in nats. */
 const LOSS_CEILING = 1;
-/** The same of a squared distance, in limits. */
-const DISTANCE_CEILING = 10;
+/** The same of a squared distance or a divergence, in limits. */
+const DRIFT_CEILING = 10;
 
 /** What is known of the samples that choices are made on: nothing that is tested on the others depends on these. */
 interface ChoosingFacts {
@@ -113,12 +113,15 @@ const TESTS: Readonly<Record<TargetName, ChooseTest>> = {
     positionsPerSample === 1 ? flipsTest(nSamples, limit) : betsOnPositions(positionsPerSample),
   max_disagreement: ({ positionsPerSample }) =>
     positionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(positionsPerSample),
-  max_relative_l2: ({ meanWeight }, limit) => ({
-    name: 'mixture_of_bets',
-    ceiling: DISTANCE_CEILING * Math.max(limit, Number.MIN_VALUE) * meanWeight,
-    isTwoSided: false,
-  }),
+  max_kl: upToLimits,
+  max_relative_l2: upToLimits,
 };
+
+/** Drift has no bound of its own, and is never below 0. */
+function upToLimits({ meanWeight }: ChoosingFacts, limit: number): RiskTest {
+  const ceiling = DRIFT_CEILING * Math.max(limit, Number.MIN_VALUE) * meanWeight;
+  return { name: 'mixture_of_bets', ceiling, isTwoSided: false };
+}
 
 /** No sample can change at more positions than it has. */
 function betsOnPositions(ceiling: number): RiskTest {

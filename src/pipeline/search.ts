@@ -114,6 +114,7 @@ const STANDARD_ERRORS = {
   max_loss_increase: 'loss_increase_standard_error',
   max_accuracy_drop: 'accuracy_drop_standard_error',
   max_disagreement: 'disagreement_standard_error',
+  max_kl: 'kl_standard_error',
   max_relative_l2: 'relative_l2_standard_error',
 } as const satisfies Readonly<Record<TargetName, keyof Measurement>>;
 
@@ -127,6 +128,7 @@ const EXCESSES: Readonly<Record<TargetName, Excess>> = {
     accuracy === null || dense === null ? null : dense - accuracy - limit - ROUNDING,
   max_disagreement: (limit, _dense, { top1_agreement }) =>
     top1_agreement === null ? null : 1 - top1_agreement - limit - ROUNDING,
+  max_kl: (limit, _dense, { kl }) => (kl === null ? null : kl - limit),
   max_relative_l2: (limit, _dense, { relative_l2 }) => (relative_l2 === null ? null : relative_l2 - limit),
 };
 

@@ -41,6 +41,7 @@ const targetSchema = z
     max_loss_increase: targetValue('max_loss_increase'),
     max_accuracy_drop: targetValue('max_accuracy_drop'),
     max_disagreement: targetValue('max_disagreement'),
+    max_kl: targetValue('max_kl'),
     max_relative_l2: targetValue('max_relative_l2'),
     confidence: z
       .number()

@@ -83,6 +83,7 @@ const LEVELS: Readonly<Record<TargetName, (limit: number, dense: Metrics) => num
   max_loss_increase: (limit, { loss }) => loss && loss * (1 + limit),
   max_accuracy_drop: (limit, { accuracy }) => accuracy && accuracy - limit,
   max_disagreement: (limit) => 1 - limit,
+  max_kl: (limit) => limit,
   max_relative_l2: (limit) => limit,
 };
 

@@ -60,7 +60,7 @@ export function describePromise({ target, promise }: Search): string {
   const { certified, p_value, counted_up_to } = promise;
   if (asked === null || certified === null)
     return `were it missed by a hair, ${percent(p_value)} of such samples would look as good`;
-  const isCut = asked.name === 'max_loss_increase' || asked.name === 'max_relative_l2';
+  const isCut = asked.name !== 'max_accuracy_drop' && asked.name !== 'max_disagreement';
   const cut =
     isCut && counted_up_to !== null ? ` (of no sample is more than ${number(counted_up_to)} counted)` : '';
   return `shown with confidence ${number(100 * (target.confidence ?? 0))} %: ${TARGET_WORDS[asked.name](certified)} at most${cut}${describeUses(target, promise)}`;
@@ -70,7 +70,8 @@ const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
   max_loss_increase: (limit) => `a loss increase of ${number(100 * limit)} %`,
   max_accuracy_drop: (limit) =>
     `an accuracy drop of ${number(100 * limit)} ${limit === 0.01 ? 'point' : 'points'}`,
-  max_disagreement: (limit) => `a change of ${number(100 * limit)} % of the top-1 predictions`,
+  max_disagreement: (limit) => `a change of ${number(100 * limit)} % of the predictions`,
+  max_kl: (limit) => `a KL divergence of ${number(limit)} nats`,
   max_relative_l2: (limit) => `a relative L2 drift of ${number(100 * limit)} %`,
 };
 
@@ -175,14 +176,14 @@ export function describeCost(evaluation: Evaluation, pruned: Measured = evaluati
   return [all.slice(0, -1).join(', '), ...all.slice(-1)].filter((part) => part !== '').join(' and ');
 }
 
-function driftParts({ relative_l2, cosine: alike, top1_agreement }: Metrics): string[] {
+function driftParts({ relative_l2, cosine: alike, top1_agreement, kl }: Metrics): string[] {
   const parts: string[] = [];
   if (relative_l2 !== null) {
     const direction = alike === null ? '' : `, cosine ${cosine(alike)}`;
     parts.push(`the outputs move by ${percent(relative_l2)} (relative L2${direction})`);
   }
-  if (top1_agreement !== null)
-    parts.push(`${percent(top1_agreement)} of the top-1 predictions stay the same`);
+  if (kl !== null) parts.push(`the KL divergence is ${number(kl)} nats`);
+  if (top1_agreement !== null) parts.push(`${percent(top1_agreement)} of the predictions stay the same`);
   return parts.length > 0 ? parts : ['how far the outputs move has no finite figure'];
 }
 

@@ -26,6 +26,7 @@ const errorsSchema = z.object({
   accuracy_drop_standard_error: figure.describe('Of the paired difference of the accuracies, over samples.'),
   disagreement_standard_error: figure.describe('Of `1 - top1_agreement`, over samples.'),
   relative_l2_standard_error: figure.describe('Of `relative_l2`, over samples.'),
+  kl_standard_error: figure.describe('Of `kl`, over samples.'),
 });
 
 const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape, ...errorsSchema.shape });

@@ -191,6 +191,10 @@ const ROOMS: Readonly<Record<TargetName, Room>> = {
     room: same === null ? null : limit - (1 - same),
     error,
   }),
+  max_kl: (limit, _dense, { kl, kl_standard_error: error }) => ({
+    room: kl === null ? null : limit - kl,
+    error,
+  }),
   max_relative_l2: (limit, _dense, { relative_l2, relative_l2_standard_error: error }) => ({
     room: relative_l2 === null ? null : limit - relative_l2,
     error,
@@ -222,7 +226,7 @@ function betterLoss({ pruned, loss_kind }: Evaluation, uniform: Metrics): string
 function betterAgreement(pruned: Metrics, uniform: Metrics): string | null {
   const [here, there] = [pruned.top1_agreement, uniform.top1_agreement];
   if (here === null || there === null || !exceeds(there - here, HAIR, null)) return null;
-  return `${percent(there)} of the top-1 predictions stay the same against ${percent(here)}`;
+  return `${percent(there)} of the predictions stay the same against ${percent(here)}`;
 }
 
 function extendedSentence(byDefault: Speed, extended: Speed): string {

@@ -8,7 +8,7 @@ export const WARNING_CODES = {
     'The evaluation data do not look like the data that the model was made for, or repeat each other or the calibration data; or onnxruntime is known to compute the model wrongly: what was measured may mean nothing.',
   non_finite_loss: 'The loss of the pruned model is NaN or infinite.',
   beta_1_harmful:
-    "EMP's own answer, beta 1, was measured: accuracy more than 1 point lower, loss more than 10 % higher (both by more than two standard errors where these are known), or, without labels, under 90 % of the top-1 predictions the same.",
+    "EMP's own answer, beta 1, was measured: accuracy more than 1 point lower, loss more than 10 % higher (both by more than two standard errors where these are known), or, without labels, under 90 % of the predictions the same.",
   harmful: 'The same of a model that was pruned by another beta or by a budget.',
   target_not_met:
     'The figures, of samples that no choice saw, are not within `target`, or do not show it with its confidence.',

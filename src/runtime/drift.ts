@@ -1,4 +1,4 @@
-import { type PairedRisk, riskStandardError } from '../core/risk-test.ts';
+import { type PairedRisk, riskOf, riskStandardError } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
 import { allFinite, argmax, type Floats, finiteOrNull, type Metrics, NOT_MEASURED } from './model-metrics.ts';
 
@@ -19,12 +19,15 @@ export interface Prediction {
   /** Numbers of a position; of 1, unless it is by sides, there is nothing to agree on. */
   readonly entries: number;
   readonly isBySide: boolean;
+  /** Of entries as classes, where it is asked for; null where it is not. */
+  readonly divergence: ((dense: Floats, pruned: Floats, offset: number) => number) | null;
 }
 
 export interface DriftErrors {
   /** Of 1 - `top1_agreement`. */
   readonly disagreement_standard_error: number | null;
   readonly relative_l2_standard_error: number | null;
+  readonly kl_standard_error: number | null;
 }
 
 /** How far the pruned model's outputs are from the dense model's, summed by sample in float64. */
@@ -36,6 +39,7 @@ export class Drift {
   readonly #positions: Float64Array;
   readonly #agreements: Float64Array;
 
+  readonly #divergences: Float64Array;
   readonly #prediction: Prediction;
   #isSame = true;
 
@@ -47,6 +51,7 @@ export class Drift {
     this.#products = new Float64Array(nSamples);
     this.#positions = new Float64Array(nSamples);
     this.#agreements = new Float64Array(nSamples);
+    this.#divergences = new Float64Array(nSamples);
   }
 
   add(outputs: ComparedOutputs): void {
@@ -85,6 +90,7 @@ export class Drift {
         : finiteOrNull(Math.sqrt(sumOf(this.#squaredDifferences) / squaresOfDense)),
       cosine: finiteOrNull(cosine) && Math.max(-1, Math.min(1, cosine)),
       top1_agreement: finiteOrNull(sumOf(this.#agreements) / sumOf(this.#positions)),
+      kl: this.#prediction.divergence && finiteOrNull(riskOf(this.klRisk)),
     };
   }
 
@@ -98,18 +104,24 @@ export class Drift {
     return { cost: this.#positions.map((n, i) => n - this.#agreements[i]), weight: this.#positions };
   }
 
+  /** Divergences of all positions that count. */
+  get klRisk(): PairedRisk {
+    return { cost: this.#divergences, weight: this.#positions };
+  }
+
   /** Over samples; null where there are fewer than 2, or what it is of is not finite. */
   get standardErrors(): DriftErrors {
     const squared = riskStandardError(this.squaredL2Risk);
     const { relative_l2 } = this.metrics;
     return {
+      kl_standard_error: this.#prediction.divergence && finiteOrNull(riskStandardError(this.klRisk)),
       disagreement_standard_error: finiteOrNull(riskStandardError(this.disagreementRisk)),
       relative_l2_standard_error: relative_l2 === 0 ? 0 : finiteOrNull(squared / (2 * (relative_l2 ?? 0))),
     };
   }
 
   #comparePredictions({ dense, pruned, start, isCounted }: ComparedOutputs, stride: number): void {
-    const { entries, isBySide } = this.#prediction;
+    const { entries, isBySide, divergence } = this.#prediction;
     for (let offset = 0; offset < dense.length; offset += entries) {
       if (isCounted && !isCounted(offset / entries)) continue;
       const sample = start + Math.floor(offset / stride);
@@ -117,6 +129,7 @@ export class Drift {
         ? dense[offset] > 0.5 === pruned[offset] > 0.5
         : argmax(dense, offset, entries) === argmax(pruned, offset, entries);
       this.#positions[sample]++;
+      if (divergence) this.#divergences[sample] += divergence(dense, pruned, offset);
       if (agrees && allFinite(pruned, offset, entries)) this.#agreements[sample]++;
     }
   }

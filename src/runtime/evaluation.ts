@@ -34,6 +34,8 @@ interface EvaluatorContext extends ModelRun {
   readonly samples: SampleSet;
   /** Whether the drift is wanted beside what labels tell; without labels it always is. */
   readonly wantsDrift?: boolean;
+  /** Whether the drift is to have the divergence of the output's entries as classes. */
+  readonly wantsDivergence?: boolean;
 }
 
 /** What pruned models are compared with: the scores of every sample, the model itself, or both. */
@@ -91,8 +93,10 @@ export class Evaluator implements AsyncDisposable {
     const session = opened.use(await openSession(mainPath(dense), context.runtime));
     const output = chooseOutput(session.outputs);
     const run = await planRuns(session, samples, output, context.signal);
-    const isBySide = findFinalNode(await readStoredGraph(dense), output)?.op === 'Sigmoid';
-    const setup = { ...context, output, ...run, isBySide, labelLoss: null };
+    const finalOp = findFinalNode(await readStoredGraph(dense), output)?.op;
+    const classesAs = !context.wantsDivergence ? null : finalOp === 'Softmax' ? 'probabilities' : 'logits';
+    const isBySide = finalOp === 'Sigmoid';
+    const setup: Setup = { ...context, output, ...run, isBySide, classesAs, labelLoss: null };
     const isCompared = samples.labels === null || context.wantsDrift === true;
     const look = isCompared ? await lookAtOutput(session, setup) : NOT_LOOKED_AT;
     const kept = isCompared ? session : null;
@@ -160,7 +164,11 @@ export class Evaluator implements AsyncDisposable {
     };
     const risks = {
       ...(scored && labelled?.risksAgainst(scored.scores)),
-      ...(drift && { relative_l2: drift.squaredL2Risk, top1_agreement: drift.disagreementRisk }),
+      ...(drift && {
+        relative_l2: drift.squaredL2Risk,
+        top1_agreement: drift.disagreementRisk,
+        kl: drift.klRisk,
+      }),
     };
     return { measurement, risks };
   }
@@ -193,5 +201,6 @@ export const NO_ERRORS: LabelErrors & DriftErrors = {
   accuracy_drop_standard_error: null,
   disagreement_standard_error: null,
   relative_l2_standard_error: null,
+  kl_standard_error: null,
 };
 const NOT_LOOKED_AT: Look = { positionsPerSample: 0, prediction: null };

@@ -15,8 +15,10 @@ export interface Metrics {
   readonly relative_l2: number | null;
   /** `<y', y> / (||y'|| ||y||)`, likewise. */
   readonly cosine: number | null;
-  /** Share of the positions at which the same entry of the last axis is the largest. */
+  /** Share of the positions at which the prediction is the same. */
   readonly top1_agreement: number | null;
+  /** Mean KL(dense || pruned) in nats over those positions. */
+  readonly kl: number | null;
 }
 
 export const NOT_MEASURED: Metrics = {
@@ -26,6 +28,7 @@ export const NOT_MEASURED: Metrics = {
   relative_l2: null,
   cosine: null,
   top1_agreement: null,
+  kl: null,
 };
 
 /** Outputs to compute with: float16 widened to float32. */
@@ -66,6 +69,35 @@ export function crossEntropyOfProbabilities(
   let sum = 0;
   for (let i = offset; i < offset + classes; i++) sum += Math.max(probabilities[i], smallest);
   return Math.log(sum) - Math.log(Math.max(probabilities[offset + label], smallest));
+}
+
+/** `KL(softmax(dense) || softmax(pruned))` in nats, of the `classes` numbers from `offset` on. */
+export function divergence(dense: Floats, pruned: Floats, offset: number, classes: number): number {
+  const [highest, highestOfPruned] = [dense, pruned].map(
+    (logits) => logits[offset + argmax(logits, offset, classes)],
+  );
+  let [sum, sumOfPruned, difference] = [0, 0, 0];
+  for (let i = offset; i < offset + classes; i++) {
+    const [a, b] = [dense[i] - highest, pruned[i] - highestOfPruned];
+    const weight = Math.exp(a);
+    sum += weight;
+    sumOfPruned += Math.exp(b);
+    if (weight > 0) difference += weight * (a - b);
+  }
+  return Math.max(0, difference / sum - Math.log(sum) + Math.log(sumOfPruned));
+}
+
+/** The same of probabilities, of which one that has become 0 counts as `smallest`. */
+export function divergenceOfProbabilities(
+  dense: Floats,
+  pruned: Floats,
+  offset: number,
+  classes: number,
+  smallest: number,
+): number {
+  const log = (numbers: Floats) =>
+    numbers.subarray(offset, offset + classes).map((p) => Math.log(Math.max(p, smallest)));
+  return divergence(log(dense), log(pruned), 0, classes);
 }
 
 /** `-t log p - (1 - t) log(1 - p)` in nats, `p = sigmoid(logit)`; no size of logit overflows. */

@@ -6,7 +6,14 @@ import { axisToFront } from './along-axis.ts';
 import { type Batch, readBatches, readFirstBatch, runBatch } from './batches.ts';
 import { type ComparedOutputs, Drift, type Prediction } from './drift.ts';
 import { counts } from './label-checks.ts';
-import { allFinite, type Floats, toFloats } from './model-metrics.ts';
+import {
+  allFinite,
+  divergence,
+  divergenceOfProbabilities,
+  type Floats,
+  SMALLEST,
+  toFloats,
+} from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
 import type { ModelSession } from './session.ts';
 
@@ -20,6 +27,8 @@ export interface Setup extends ModelRun {
   readonly outputAxis: number | null;
   /** The model ends in Sigmoid: what it predicts is a side of 0.5 for each number. */
   readonly isBySide: boolean;
+  /** Whether the divergence of its entries as classes is wanted, and what they are; null where it is not. */
+  readonly classesAs: 'logits' | 'probabilities' | null;
   /** What of the labels counts; null without labels, and where these are no predictions. */
   readonly labelLoss: LossKind | null;
 }
@@ -46,7 +55,7 @@ export async function measureDrift(dense: ModelSession, pruned: ModelSession, se
     });
     setup.onSamples(batch.count);
   }
-  return drift ?? new Drift(0, { entries: 1, isBySide: false });
+  return drift ?? new Drift(0, { entries: 1, isBySide: false, divergence: null });
 }
 
 /** What an output is like. */
@@ -77,10 +86,21 @@ function bySample(fetched: Fetched, { outputAxis }: Setup): Fetched {
 }
 
 /** The entries of a sample's last axis are one position's; what has no such axis is a number, alone. */
-function predictionOf({ shape }: Fetched, { count }: Batch, { outputAxis, isBySide }: Setup): Prediction {
-  if (isBySide) return { entries: 1, isBySide };
+function predictionOf({ shape, dtype }: Fetched, { count }: Batch, setup: Setup): Prediction {
+  const { outputAxis, isBySide, classesAs } = setup;
+  if (isBySide) return { entries: 1, isBySide, divergence: null };
   const ofSample = outputAxis === null && count === 1 ? shape : shape.slice(1);
-  return { entries: Math.max(1, ofSample.at(-1) ?? 1), isBySide };
+  const entries = Math.max(1, ofSample.at(-1) ?? 1);
+  const ofLogits: Prediction['divergence'] = (dense, pruned, offset) =>
+    divergence(dense, pruned, offset, entries);
+  const ofProbabilities: Prediction['divergence'] = (dense, pruned, offset) =>
+    divergenceOfProbabilities(dense, pruned, offset, entries, SMALLEST[dtype]);
+  const isWanted = classesAs !== null && entries > 1;
+  return {
+    entries,
+    isBySide,
+    divergence: isWanted ? (classesAs === 'logits' ? ofLogits : ofProbabilities) : null,
+  };
 }
 
 /** Of labels that mark what does not count, where there is one for each position. */

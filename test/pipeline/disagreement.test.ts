@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
+import { fromBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema, type NodeProto } from '../../src/formats/onnx/onnx-schema.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
+import { splitSamples } from '../../src/pipeline/split-samples.ts';
 import { node, value } from '../models/build-model.ts';
 import { weights, writeModel } from '../models/runtime-model.ts';
 import { gaussians } from '../models/small-model.ts';
@@ -143,6 +145,32 @@ describe('accuracy falls by no more than predictions change', () => {
     );
   });
 
+  test('divergence is that of the softmax, whether the model has one or not', async () => {
+    const parts = { inputs: [value('x', ['batch', WIDTH])], outputs: [value('y', ['batch', CLASSES])] };
+    const initializers = [weights('w', [WIDTH, CLASSES], [...w])];
+    const ends = [
+      [node('MatMul', ['x', 'w'], ['y'])],
+      [product, node('Softmax', ['z'], ['y'], { axis: -1 })],
+    ];
+    const evaluation = { ...(await samplesOf('kl', CASES[0])), labels: null };
+    const { second } = splitSamples(N, 1, 1 / 2, 0) ?? assert.fail();
+    const figures: number[] = [];
+    for (const [i, nodes] of ends.entries()) {
+      const path = await writeModel(directory, `kl${i}`, { ...parts, nodes, initializers });
+      await using pruned = await pruneFiles(path, { target: { max_kl: 0.1 } }, { evaluation });
+      const kept = new Float32Array(await weightsOf(`${pruned.directory}/kl${i}.onnx`));
+      const divergences = Array.from(second, (sample) => {
+        const [dense, own] = [w, kept].map((matrix) => softmaxOf(x.subarray(sample * WIDTH), matrix));
+        return dense.reduce((sum, p, at) => sum + p * Math.log(p / own[at]), 0);
+      });
+      const mean = divergences.reduce((sum, each) => sum + each, 0) / second.length;
+      const found = pruned.report.evaluation?.pruned.kl ?? Number.NaN;
+      assert.ok(mean > 0 && Math.abs(found / mean - 1) < 1e-3, `${found} ${mean}`);
+      figures.push(found);
+    }
+    assert.ok(Math.abs(figures[0] / figures[1] - 1) < 1e-3);
+  });
+
   test('outputs that are zeros, and stay so, do not drift', async () => {
     const path = await writeModel(directory, 'zeros', {
       inputs: [value('x', ['batch', WIDTH])],
@@ -156,3 +184,21 @@ describe('accuracy falls by no more than predictions change', () => {
     assert.ok(pruned.report.evaluation?.search?.met);
   });
 });
+
+/** Of a sample, in float64. */
+function softmaxOf(sample: Float32Array, matrix: Float32Array): number[] {
+  const logits = Array.from({ length: CLASSES }, (_, column) => {
+    let sum = 0;
+    for (let i = 0; i < WIDTH; i++) sum += sample[i] * matrix[i * CLASSES + column];
+    return sum;
+  });
+  const most = Math.max(...logits);
+  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0);
+  return logits.map((logit) => Math.exp(logit - most) / total);
+}
+
+async function weightsOf(path: string): Promise<ArrayBuffer> {
+  const proto = fromBinary(ModelProtoSchema, await readFile(path));
+  const stored = proto.graph?.initializer.find(({ name }) => name === 'w') ?? assert.fail();
+  return Uint8Array.from(stored.rawData).buffer;
+}

@@ -136,14 +136,16 @@ describe('evaluation', () => {
       for (const [target, costOf] of [
         [{ max_disagreement: 0.03 }, ({ top1_agreement }) => 1 - Number(top1_agreement)],
         [{ max_relative_l2: 0.1 }, ({ relative_l2 }) => Number(relative_l2)],
-      ] as [Target, (point: Pick<BetaPoint, 'top1_agreement' | 'relative_l2'>) => number][]) {
+        [{ max_kl: 0.01 }, ({ kl }) => Number(kl ?? Number.POSITIVE_INFINITY)],
+      ] as [Target, (point: Pick<BetaPoint, 'top1_agreement' | 'relative_l2' | 'kl'>) => number][]) {
         await using found = await pruneMlp({ target }, { evaluation });
         const { search, pruned, dense, metric_names } = figures(found.report);
         const [limit = Number.NaN] = Object.values(target);
         assert.ok(search?.found && costOf(most) > limit);
         assert.equal(search.met, costOf(pruned) <= limit + 1e-9);
         assert.ok(found.report.total.sparsity > 0.05);
-        const drift = ['relative_l2', 'cosine', 'top1_agreement'];
+        const drift = ['relative_l2', 'cosine', 'top1_agreement', ...('max_kl' in target ? ['kl'] : [])];
+        assert.equal(pruned.kl !== null && pruned.kl_standard_error !== null, 'max_kl' in target);
         assert.deepEqual(metric_names, labels ? ['loss', 'accuracy', ...drift] : drift);
         assert.equal(dense.loss === null, labels === null);
         assert.equal(pruned.loss === null, labels === null);
@@ -158,11 +160,12 @@ describe('evaluation', () => {
         assert.equal(figures(alone.report).pruned.relative_l2, pruned.relative_l2);
         assert.equal(figures(alone.report).pruned.top1_agreement, pruned.top1_agreement);
         const words = {
-          max_disagreement: /within a change of 3 % of the top-1 predictions/,
+          max_disagreement: /within a change of 3 % of the predictions/,
           max_relative_l2: /within a relative L2 drift of 10 %/,
+          max_kl: /within a KL divergence of 0\.01 nats.*the KL divergence is 0\.\d+ nats/,
         };
         assert.match(found.report.verdict.text, words[Object.keys(target)[0] as keyof typeof words]);
-        assert.match(found.report.verdict.text, /of the top-1 predictions stay the same/);
+        assert.match(found.report.verdict.text, /of the predictions stay the same/);
       }
     });
   }

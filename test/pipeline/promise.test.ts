@@ -39,6 +39,7 @@ describe('a target on samples that no choice saw', () => {
     { max_disagreement: 0.1, confidence: 0.9 },
     { max_loss_increase: 0.2, confidence: 0.9 },
     { max_relative_l2: 0.2, confidence: 0.9 },
+    { max_kl: 0.05, confidence: 0.9 },
   ]) {
     test(`${JSON.stringify(target)}: figures are those of the half that is reported`, async () => {
       await using pruned = await pruneMlp({ target, seed: 5 });
@@ -48,7 +49,7 @@ describe('a target on samples that no choice saw', () => {
       assert.deepEqual([search.seed, search.n_samples], [5, N - second.length]);
       assert.equal(pruned.report.evaluation?.n_samples, second.length);
       const alone = await writePart(mlp.samples, second);
-      const labels = 'max_disagreement' in target || 'max_relative_l2' in target ? null : alone.labels;
+      const labels = 'max_accuracy_drop' in target || 'max_loss_increase' in target ? alone.labels : null;
       await using direct = await pruneMlp({ beta: search.beta }, { ...alone, labels });
       const [here, there] = [pruned, direct].map(({ report }) => report.evaluation?.pruned ?? assert.fail());
       const compared = labels

@@ -10,7 +10,15 @@ const MOST = 14;
 const ALWAYS = () => true;
 
 function metrics(loss: number | null, accuracy: number | null) {
-  return { loss, accuracy, perplexity: null, relative_l2: null, cosine: null, top1_agreement: null };
+  return {
+    loss,
+    accuracy,
+    perplexity: null,
+    relative_l2: null,
+    cosine: null,
+    top1_agreement: null,
+    kl: null,
+  };
 }
 
 /** A model whose density is `beta * densityAtOne`, or else a function of beta, and whose loss is a function of its sparsity. */

@@ -10,8 +10,8 @@ const MLP = [
   createTensor('fc3.weight', [128, 128], 3),
   createTensor('head.weight', [10, 128], 4),
 ];
-const NO_DRIFT = { relative_l2: null, cosine: null, top1_agreement: null, ...NO_ERRORS };
-const NO_LABELS = { loss: null, accuracy: null, perplexity: null, ...NO_ERRORS };
+const NO_DRIFT = { relative_l2: null, cosine: null, top1_agreement: null, kl: null, ...NO_ERRORS };
+const NO_LABELS = { loss: null, accuracy: null, perplexity: null, kl: null, ...NO_ERRORS };
 
 /** A cost that grows slowly, then fast, and not quite monotonously. */
 function classifierAt(sparsity: number) {
@@ -58,6 +58,7 @@ function searchedReport(): Report {
         accuracy_drop_standard_error: 0.0019,
         disagreement_standard_error: null,
         relative_l2_standard_error: null,
+        kl_standard_error: null,
       },
       beta_1: { sparsity: sparsityAt(1), ...classifierAt(sparsityAt(1)) },
       uniform: { sparsity, ...classifierAt(sparsity + 0.04) },
@@ -144,6 +145,7 @@ function driftReport(): Report {
       accuracy_drop_standard_error: null,
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
+      kl_standard_error: null,
     },
     beta_1: null,
     uniform: null,
@@ -190,6 +192,7 @@ function regressionReport(): Report {
         accuracy_drop_standard_error: null,
         disagreement_standard_error: null,
         relative_l2_standard_error: null,
+        kl_standard_error: null,
       },
       beta_1: { sparsity, ...errorAt(sparsity) },
       uniform: { sparsity, ...errorAt(sparsity + 0.02) },
@@ -237,6 +240,7 @@ function brokenReport(): Report {
         accuracy_drop_standard_error: 0.0041,
         disagreement_standard_error: null,
         relative_l2_standard_error: null,
+        kl_standard_error: null,
       },
       beta_1: { sparsity: composeSparsity(MLP, 1), ...metricsAt(2.407) },
       uniform: { sparsity: report.total.sparsity, ...metricsAt(31.9) },

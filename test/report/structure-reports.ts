@@ -121,7 +121,7 @@ function judgedStructures(
   return judged(whole, { granularity: families[0].kind as Granularity, groups: families, raised, pooled });
 }
 
-const UNMEASURED = { perplexity: null, relative_l2: null, cosine: null, top1_agreement: null };
+const UNMEASURED = { perplexity: null, relative_l2: null, cosine: null, top1_agreement: null, kl: null };
 
 /** A residual network: one family has many producers, 40 nodes freeze axes, a repair was undone; faster at level extended alone. */
 export function channelReport(): Report {
@@ -177,6 +177,7 @@ export function channelReport(): Report {
       accuracy_drop_standard_error: 0.0027,
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
+      kl_standard_error: null,
     },
     beta_1: { ...NO_ERRORS, sparsity, ...metricsAt(sparsity) },
     uniform: { ...NO_ERRORS, ...metricsAt(sparsity - 0.05), sparsity: sparsity - 0.05 },
@@ -222,8 +223,9 @@ export function headReport(): Report {
     relative_l2: 0.21,
     cosine: 0.977,
     top1_agreement: 0.94,
+    kl: null,
   };
-  const none = { ...drift, relative_l2: null, cosine: null, top1_agreement: null };
+  const none = { ...drift, relative_l2: null, cosine: null, top1_agreement: null, kl: null };
   const evaluation: Evaluation = {
     loss_kind: null,
     metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
@@ -240,6 +242,7 @@ export function headReport(): Report {
       accuracy_drop_standard_error: null,
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
+      kl_standard_error: null,
     },
     beta_1: null,
     uniform: { ...NO_ERRORS, sparsity: composed.report.total.sparsity, ...drift },

@@ -117,6 +117,7 @@ export function labeled(
       accuracy_drop_standard_error: 0.001,
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
+      kl_standard_error: null,
       ...pruned,
     },
     beta_1: null,

@@ -137,7 +137,7 @@ describe('the sentence', () => {
     const drift = { relative_l2: 0.032, cosine: 0.99999, top1_agreement: 0.98 };
     assert.match(
       textOf({ evaluation: unlabeled(drift) }),
-      /measured on 1,000 samples without labels: the outputs move by 3\.2 % \(relative L2, cosine 0\.9999\) and 98\.0 % of the top-1 predictions stay the same;/,
+      /measured on 1,000 samples without labels: the outputs move by 3\.2 % \(relative L2, cosine 0\.9999\) and 98\.0 % of the predictions stay the same;/,
     );
     assert.match(
       textOf({ evaluation: unlabeled({ ...drift, top1_agreement: null }) }),
@@ -145,7 +145,7 @@ describe('the sentence', () => {
     );
     assert.match(
       textOf({ evaluation: unlabeled({ top1_agreement: 0 }) }),
-      /labels: 0\.0 % of the top-1 predictions stay the same;/,
+      /labels: 0\.0 % of the predictions stay the same;/,
     );
     assert.match(textOf({ evaluation: unlabeled({}) }), /how far the outputs move has no finite figure;/);
   });
@@ -279,7 +279,7 @@ describe('the sentence', () => {
     const figure = fc.option(fc.double({ min: 0, max: 1e6, noNaN: true }), { nil: null });
     const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null });
     const metrics = { loss: figure, accuracy: share, perplexity: figure };
-    const drift = { relative_l2: figure, cosine: share, top1_agreement: share };
+    const drift = { relative_l2: figure, cosine: share, top1_agreement: share, kl: figure };
     const errors = { loss_increase_standard_error: figure, accuracy_drop_standard_error: share };
     const evaluation = fc
       .record({

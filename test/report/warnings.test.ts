@@ -88,7 +88,7 @@ describe('harm', () => {
         warning(code, { beta, evaluation: unlabeled({ relative_l2: 0.4, top1_agreement }) });
       assert.equal(agreement(0.9), null);
       assert.equal(agreement(null), null);
-      assert.match(agreement(0.899) ?? '', /89\.9 % of the top-1 predictions stay the same/);
+      assert.match(agreement(0.899) ?? '', /89\.9 % of the predictions stay the same/);
     });
   }
 
@@ -210,7 +210,7 @@ describe('uniform', () => {
         evaluation: unlabeled({ top1_agreement: 0.95 }, { uniform: { ...uniform, top1_agreement } }),
       });
     assert.equal(against(0.951), null);
-    assert.match(against(0.952) ?? '', /95\.2 % of the top-1 predictions stay the same against 95\.0 %/);
+    assert.match(against(0.952) ?? '', /95\.2 % of the predictions stay the same against 95\.0 %/);
     assert.equal(against(null), null);
   });
 

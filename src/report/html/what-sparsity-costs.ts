@@ -1,11 +1,12 @@
 import * as Plot from '@observablehq/plot';
 import { compareSparsity } from '../cost.ts';
 import { type Curve, curvesOf, type Point, type Scale } from '../cost-curves.ts';
-import { formatFigure, measuredMetrics } from '../metric-figures.ts';
-import type { Evaluation, Report } from '../report.ts';
-import { count, formatPercent, formatTick, ifKnown, joined, number } from '../wording.ts';
+import { formatFigure } from '../metric-figures.ts';
+import type { Report } from '../report.ts';
+import { count, formatPercent, formatTick, joined, number } from '../wording.ts';
 import { ABOVE_FRAME, chartFigure, drawChart, INK, KEPT, type LegendEntry, MUTED, PAPER } from './chart.ts';
-import { folded, html, type Markup, table } from './markup.ts';
+import { html, type Markup } from './markup.ts';
+import { pointsTable, sweepTable } from './points-table.ts';
 
 /** All that was measured, by its sparsity. */
 export function costCurves(report: Report): Markup {
@@ -21,40 +22,6 @@ export function costCurves(report: Report): Markup {
     ? html`<p class="note">Measured on the ${count(search.n_samples)} samples that were searched on; the figures above are of the ${count(n_samples)} others.</p>`
     : null;
   return html`<div class="pair">${curves.map(curveChart)}</div>${samples}${pointsTable(curves[0], evaluation)}${isSearched ? sweepTable(evaluation) : null}`;
-}
-
-function pointsTable({ points, chosen }: Curve, evaluation: Evaluation): Markup {
-  const caption = 'Measured at each beta, by sparsity';
-  const all = tableOf('All measured points', caption, points, chosen, evaluation);
-  return folded(`All ${points.length} points`, all);
-}
-
-/** Of the samples that the report is of, where the curve is of others. */
-function sweepTable(evaluation: Evaluation): Markup | null {
-  const { sweep } = evaluation;
-  if (sweep.length === 0) return null;
-  const caption = 'The betas of the sweep, on samples that no choice saw';
-  return folded(`The sweep of ${sweep.length}`, tableOf('Sweep', caption, sweep, null, evaluation));
-}
-
-function tableOf(
-  label: string,
-  caption: string,
-  points: readonly Point[],
-  chosen: Point | null,
-  evaluation: Evaluation,
-): Markup {
-  const metrics = measuredMetrics(evaluation);
-  return table({
-    label,
-    caption,
-    columns: ['Beta', 'Sparsity', ...metrics.map(({ title }) => title)],
-    rows: points.map((point) => [
-      `${ifKnown(point.beta, number) ?? 'budget'}${point === chosen ? ' (chosen)' : ''}`,
-      formatPercent(point.sparsity),
-      ...metrics.map((metric) => formatFigure(metric, point)),
-    ]),
-  });
 }
 
 /** One metric against sparsity: all that was measured, with the chosen model and beta 1 marked. */
