@@ -42,6 +42,9 @@ export const jobRequestSchema = z
     example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
   });
 
+/** Null where it was not measured. */
+const measured = z.number().nullable();
+
 export const jobSchema = z
   .object({
     id: z.string(),
@@ -90,6 +93,26 @@ export const jobSchema = z
         n_eff: z.number().nullable().describe('Null where the scope is not global.'),
         preserved_mass: z.number(),
         preserved_mass_bound: z.number().nullable(),
+        dense_bytes: z.int(),
+        pruned_bytes: z.int().nullable().describe('Null of a dry run.'),
+        dense_zstd_bytes: z.int(),
+        pruned_zstd_bytes: z.int().nullable(),
+        dense_loss: measured,
+        loss: measured,
+        dense_accuracy: measured,
+        accuracy: measured,
+        relative_l2: measured,
+        top1_agreement: measured,
+        speedup: measured.describe(
+          "Latency of the dense model by that of the pruned one, at onnxruntime's default level.",
+        ),
+        met: z.boolean().nullable().describe('Whether the target is met; null without one.'),
+        certified: measured.describe('The smallest limit of the target that was shown with its confidence.'),
+      })
+      .partial({
+        ...{ dense_bytes: true, pruned_bytes: true, dense_zstd_bytes: true, pruned_zstd_bytes: true },
+        ...{ dense_loss: true, loss: true, dense_accuracy: true, accuracy: true, relative_l2: true },
+        ...{ top1_agreement: true, speedup: true, met: true, certified: true },
       })
       .nullable(),
     artifacts: z.array(

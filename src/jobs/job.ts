@@ -1,6 +1,7 @@
 import type { InputFinding } from '../core/errors.ts';
 import type { Artifact } from '../pipeline/write-report.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import type { Summary } from '../report/summary.ts';
 import type { StoredRecord } from '../storage/store.ts';
 import type { Prospect, Turn } from './job-lanes.ts';
 
@@ -49,14 +50,11 @@ export interface ProgressEvent extends JobProgress {
   readonly id: number;
 }
 
-export interface JobSummary {
-  readonly n: number;
-  readonly n_keep: number;
-  readonly sparsity: number;
-  readonly n_eff: number | null;
-  readonly preserved_mass: number;
-  readonly preserved_mass_bound: number | null;
-}
+type Counts = 'n' | 'n_keep' | 'sparsity' | 'n_eff' | 'preserved_mass';
+
+/** Of a job of an earlier version without what was measured. */
+export type JobSummary = Pick<Summary, Counts> &
+  Partial<Omit<Summary, Counts | 'preserved_mass_bound'>> & { readonly preserved_mass_bound: number | null };
 
 export interface JobFailure {
   readonly code: string;

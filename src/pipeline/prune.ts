@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import type { Summary } from '../report/summary.ts';
 import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
@@ -10,7 +11,7 @@ import type { PruneInput } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
 import { ScoredStructures } from './structures/scored.ts';
 import { ScoredWeights } from './weights/scored.ts';
-import { type Artifact, type Summary, writeReport } from './write-report.ts';
+import { type Artifact, writeReport } from './write-report.ts';
 
 export interface PruneOutcome {
   readonly summary: Summary;

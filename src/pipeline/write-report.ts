@@ -5,6 +5,7 @@ import type { StoredModel } from '../formats/stored-model.ts';
 import { type Recipe, roundToOf } from '../recipe/recipe.ts';
 import { compressedSize } from '../report/compressed-size.ts';
 import type { Evaluation, Report } from '../report/report.ts';
+import { type Summary, summaryOf } from '../report/summary.ts';
 import { createVerdict } from '../report/verdict.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import type { Amount } from './amount.ts';
@@ -25,12 +26,6 @@ export interface Artifact {
   readonly size_bytes: number;
   readonly sha256: string;
 }
-
-/** The whole job in six numbers. */
-export type Summary = Pick<
-  Report['total'],
-  'n' | 'n_keep' | 'sparsity' | 'n_eff' | 'preserved_mass' | 'preserved_mass_bound'
->;
 
 interface ReportInput {
   readonly job: PruneJob;
@@ -99,8 +94,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   const { renderReport } = await import('../report/html/page.ts');
   await writeFile(join(outputDirectory, REPORT_PAGE), renderReport(report));
   artifacts.push(await describe(job, REPORT_PAGE));
-  const { threshold: _, ...summary } = total;
-  return { summary, artifacts };
+  return { summary: summaryOf(report), artifacts };
 }
 
 /** The recipe with what it left open. */

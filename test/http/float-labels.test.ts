@@ -75,6 +75,7 @@ async function reportOf(parts: readonly FilePart[], recipe: object) {
   const url = `${service.url}/v1/jobs/${job.id}/report`;
   const page = await fetch(url, { headers: { accept: 'text/html' } });
   return {
+    summary: job.summary,
     report: await readJson(await fetch(url)),
     page: (await page.text()).replaceAll('\u00a0', ' '),
     model: new Uint8Array(
@@ -209,7 +210,18 @@ describe('evaluation with labels that are numbers', () => {
 describe('a promise over HTTP', () => {
   test('is counted with every other one on the same samples', async () => {
     const target = { max_loss_increase: 5, confidence: 0.5 };
-    for (const uses of [1, 2]) {
+    const { summary, report: first } = await reportOf([regression, ...labelled('evaluation', targets)], {
+      target,
+    });
+    const { dense, pruned, search } = first.evaluation;
+    const { dense_bytes, pruned_bytes } = first.sizes;
+    assert.deepEqual(
+      [summary.dense_loss, summary.loss, summary.accuracy, summary.met, summary.certified],
+      [dense.loss, pruned.loss, null, true, search.promise.certified],
+    );
+    assert.deepEqual([summary.dense_bytes, summary.pruned_bytes], [dense_bytes, pruned_bytes]);
+    assert.equal(summary.speedup, dense.latency_ms / pruned.latency_ms);
+    for (const uses of [2, 3]) {
       const { report } = await reportOf([regression, ...labelled('evaluation', targets)], {
         target,
         min_density: uses / 10,

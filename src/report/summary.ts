@@ -1,0 +1,42 @@
+import type { Report } from './report.ts';
+import { speedsOf } from './speed.ts';
+
+/** What a job came to, without its report. Null: not measured, or not finite. */
+export interface Summary
+  extends Pick<
+      Report['total'],
+      'n' | 'n_keep' | 'sparsity' | 'n_eff' | 'preserved_mass' | 'preserved_mass_bound'
+    >,
+    Pick<Report['sizes'], 'dense_bytes' | 'pruned_bytes' | 'dense_zstd_bytes' | 'pruned_zstd_bytes'> {
+  readonly dense_loss: number | null;
+  readonly loss: number | null;
+  readonly dense_accuracy: number | null;
+  readonly accuracy: number | null;
+  readonly relative_l2: number | null;
+  readonly top1_agreement: number | null;
+  /** Latency of the dense model by that of the pruned one, at onnxruntime's default level. */
+  readonly speedup: number | null;
+  /** Whether the target is; null without one. */
+  readonly met: boolean | null;
+  /** The smallest limit of the target that was shown with its confidence. */
+  readonly certified: number | null;
+}
+
+export function summaryOf({ total, sizes, evaluation }: Report): Summary {
+  const { n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound } = total;
+  const { dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes } = sizes;
+  const [speed] = speedsOf(evaluation);
+  return {
+    ...{ n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound },
+    ...{ dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes },
+    dense_loss: evaluation?.dense.loss ?? null,
+    loss: evaluation?.pruned.loss ?? null,
+    dense_accuracy: evaluation?.dense.accuracy ?? null,
+    accuracy: evaluation?.pruned.accuracy ?? null,
+    relative_l2: evaluation?.pruned.relative_l2 ?? null,
+    top1_agreement: evaluation?.pruned.top1_agreement ?? null,
+    speedup: speed ? speed.dense / speed.pruned : null,
+    met: evaluation?.search?.met ?? null,
+    certified: evaluation?.search?.promise.certified ?? null,
+  };
+}
