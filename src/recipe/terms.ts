@@ -91,14 +91,21 @@ export const REPAIRS = {
   batch_norm: {
     meaning: 'means and variances of every BatchNormalization taken anew on the calibration data',
     nothing:
-      'the model has no BatchNormalization; most exports fold it into the convolutions, for which there are bias and least_squares',
+      'the model has no BatchNormalization; most exports fold it into the convolutions, for which there are channel_variance, bias and least_squares',
     advice:
-      'upstream first; most exports fold BatchNormalization into the convolutions, and then there is none',
+      'upstream first; most exports fold BatchNormalization into the convolutions, and then there is none, but channel_variance does the same',
   },
   bias: {
     meaning: 'the dense layer’s mean output given back by the bias of every pruned layer',
     nothing: 'no layer of the model was pruned',
     advice: 'where the layer has a bias of its own',
+  },
+  channel_variance: {
+    meaning:
+      'the dense layer’s mean and variance of every output unit given back by weights and bias of every pruned layer',
+    nothing: 'no layer of the model was pruned',
+    advice:
+      'where a MatMul, Gemm or Conv has a bias of its own; it does for exports with BatchNormalization folded in what `batch_norm` does for others, and takes no linear algebra',
   },
   least_squares: {
     meaning: 'the kept weights of every pruned layer fitted to the dense layer’s output',

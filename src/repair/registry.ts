@@ -4,6 +4,7 @@ import type { EditedInputs } from '../graph/passes/join-constants.ts';
 import type { RepairName } from '../recipe/terms.ts';
 import { planBatchNorms, repairBatchNorms } from './batch-norm.ts';
 import { planBiases, repairBiases } from './bias.ts';
+import { planChannelVariance, repairChannelVariance } from './channel-variance.ts';
 import { isBias } from './layer-biases.ts';
 import { planLeastSquares, repairByLeastSquares } from './least-squares.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
@@ -22,6 +23,7 @@ interface Repair {
 /** The repairs by their names in a recipe. */
 export const REPAIRS: Readonly<Record<RepairName, Repair>> = {
   batch_norm: { writes: isStatistic, plan: planBatchNorms, repair: repairBatchNorms },
+  channel_variance: { writes: isBias, plan: planChannelVariance, repair: repairChannelVariance },
   bias: { writes: isBias, plan: planBiases, repair: repairBiases },
   least_squares: { writes: () => false, plan: planLeastSquares, repair: repairByLeastSquares },
 };
