@@ -9,6 +9,7 @@ import { OnnxModel } from '../graph/onnx-model.ts';
 import { constantsToInitializers } from '../graph/passes/constants-to-initializers.ts';
 import { declareFloat32 } from '../graph/passes/declare-float32.ts';
 import { dropDefaults } from '../graph/passes/drop-defaults.ts';
+import { gathersToSplit } from '../graph/passes/gathers-to-split.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
 import { type GraphPass, runPasses } from '../graph/passes/pass.ts';
 import { placeTensors } from '../graph/passes/place-tensors.ts';
@@ -48,6 +49,7 @@ export const GRADIENT_FORM: readonly GraphPass<{ readonly widenedInputs: string[
   upgradeOpset,
   expandAttention,
   declareFloat32,
+  gathersToSplit,
 ];
 
 /**

@@ -23,7 +23,11 @@ const jobWith = (fields: object) => findingsOf('/v1/jobs', { model_id: 'mdl_1', 
 describe('what is wrong with a request is said in words that name what would be right', () => {
   const recipes: [recipe: unknown, path: string, message: RegExp][] = [
     [{ repair: 'bias' }, '/recipe/repair', /^must be an array, is "bias"$/],
-    [{ repair: ['bias', 'bias', 'bias', 'bias', 'bias'] }, '/recipe/repair', /^must have at most 4 entries, has 5$/],
+    [
+      { repair: ['bias', 'bias', 'bias', 'bias', 'bias'] },
+      '/recipe/repair',
+      /^must have at most 4 entries, has 5$/,
+    ],
     [
       { repair: ['prune'] },
       '/recipe/repair/0',
