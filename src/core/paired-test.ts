@@ -47,6 +47,8 @@ export function pairedPValue(flips: Flips, limit: number, alpha: number): number
   const [low, high] = clopperPearson(helpful, n, gamma / 2, factorials);
   const from = Math.max(low, 1e-7);
   const to = Math.min(high, (1 - limit) / 2 - 1e-9);
+  // So many helpful flips go with no drop of the limit at all.
+  if (from > to) return gamma;
   let worst = 0;
   for (let step = 0; step < GRID; step++) {
     const helps = from + ((to - from) * step) / (GRID - 1);

@@ -17,7 +17,6 @@ export type RiskTest =
 
 /** Expected harmful flips below which the exact paired test has no power. */
 const FEW_FLIPS = 5;
-const BISECTIONS = 24;
 /** No set of samples is larger. */
 const MOST_SAMPLES = 2 ** 40;
 
@@ -45,7 +44,7 @@ export function flipsTest(n: number, limit: number): RiskTest {
  * @returns a p-value: at or below `alpha` with a probability of at most `alpha` where it is true
  */
 export function riskPValue(risk: PairedRisk, limit: number, test: RiskTest, alpha: number): number {
-  if (limit <= 0 && test.name !== 'mixture_of_bets') return 1;
+  if (limit <= 0 && (test.name !== 'mixture_of_bets' || !test.isTwoSided)) return 1;
   const n = countOf(risk);
   const harmful = risk.cost.reduce((sum, cost) => sum + Number(cost > 0), 0);
   switch (test.name) {
@@ -61,30 +60,16 @@ export function riskPValue(risk: PairedRisk, limit: number, test: RiskTest, alph
   }
 }
 
-/** The smallest limit, up to `limit`, that passes at `alpha`; null where `limit` does not. */
-export function certifiedBound(
-  risk: PairedRisk,
-  limit: number,
-  test: RiskTest,
-  alpha: number,
-): number | null {
-  if (riskPValue(risk, limit, test, alpha) > alpha) return null;
-  let [fails, passes] = [0, limit];
-  for (let i = 0; i < BISECTIONS; i++) {
-    const middle = (fails + passes) / 2;
-    if (riskPValue(risk, middle, test, alpha) <= alpha) passes = middle;
-    else fails = middle;
-  }
-  return passes;
-}
-
 /**
  * The fewest samples that can pass, of a model that changes nothing; infinite where none can.
  * @param meanWeight of a sample
  */
 export function samplesNeeded(test: RiskTest, limit: number, alpha: number, meanWeight: number): number {
   if (limit <= 0) return Number.POSITIVE_INFINITY;
-  if (test.name !== 'mixture_of_bets') return Math.ceil(Math.log(alpha) / Math.log1p(-limit));
+  if (test.name !== 'mixture_of_bets') {
+    const needed = Math.ceil(Math.log(alpha) / Math.log1p(-limit));
+    return needed > MOST_SAMPLES ? Number.POSITIVE_INFINITY : needed;
+  }
   const gain = new Float64Array([-limit * meanWeight]);
   const passes = (n: number) => bettingPValue(gain, test.ceiling, n) <= alpha;
   let [few, many] = [0, 1];

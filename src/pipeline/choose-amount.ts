@@ -1,5 +1,6 @@
 import type { Recipe } from '../recipe/recipe.ts';
 import { Candidates } from './candidates.ts';
+import { oneAnswer } from './data-errors.ts';
 import type { Judges } from './judges.ts';
 import { PromiseTest } from './promise-test.ts';
 import { type Climb, climb } from './promised-beta.ts';
@@ -35,13 +36,16 @@ export async function chooseBeta(
 ): Promise<Chosen> {
   const { choosing, reporting } = judges;
   const candidates = new Candidates({ job, scored, evaluator: choosing, choosing, repairs });
-  const test = new PromiseTest(target, choosing, await candidates.comparedAt(1), reporting.nSamples);
-  test.refuseTooFew(reporting.nSamples);
+  const own = await candidates.comparedAt(1);
+  if (target.max_disagreement !== undefined && own.isOneAnswer) throw oneAnswer();
+  const test = new PromiseTest(target, choosing, own, reporting.nCounted);
+  test.refuseTooFew(reporting.nCounted);
   const found = await searchBeta(
     target,
     choosing.dense,
     (beta) => candidates.at(beta),
     (beta) => candidates.isSmaller(beta),
+    job.input.recipe.min_density,
   );
   return {
     found,

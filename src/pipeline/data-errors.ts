@@ -44,6 +44,28 @@ export function tooFewToSplit(nSamples: number, atATime: number): EmpError {
   ]);
 }
 
+/** Why predictions that are all the same cannot be kept to. */
+export function oneAnswer(): EmpError {
+  const message =
+    'the dense model predicts the same for every sample that is searched on, which any model may: give samples of several answers, scaled as in training, or max_relative_l2';
+  return new EmpError('samples_mismatch', `evaluation data: ${message}`, [
+    ofInput('evaluation', message),
+    { path: '/recipe/target/max_disagreement', message: `needs predictions that differ: ${message}` },
+  ]);
+}
+
+/** Why there can be no target where one half has no label that counts. */
+export function tooFewThatCount(nCounted: number): EmpError {
+  const message = `has labels that count in ${nCounted} samples alone, and none of them in one half: give more samples with labels`;
+  return new EmpError('invalid_labels', `evaluation ${message}`, [
+    ofInput('evaluation', message),
+    {
+      path: '/recipe/target',
+      message: `needs evaluation data that can be halved, and evaluation ${message}`,
+    },
+  ]);
+}
+
 /** Why a promise cannot be kept with so few samples, whatever the model. */
 export function tooFewToPromise(
   name: TargetName,

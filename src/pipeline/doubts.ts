@@ -1,3 +1,4 @@
+import { binomialAtMost } from '../core/binomial.ts';
 import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
 import { clearedInputs } from '../graph/cleared-inputs.ts';
 import { readStoredGraph, readWholeGraph } from '../graph/interface.ts';
@@ -23,10 +24,12 @@ interface Doubt {
 
 /** Operators that give NaN and infinite inputs a meaning. */
 const READ_NON_FINITE: ReadonlySet<string> = new Set(['IsNaN', 'IsInf']);
-/** Standard errors by which the accuracy must be above that of guessing. */
-const ERRORS = 2;
-/** How much wider one set of data may be than another of the same kind. */
+/** With which guesses may do as well as a model that is not one. */
+const CHANCE = 0.05;
+/** How much larger the numbers of one set of data may be than those of another of the same kind. */
 const ALIKE = 8;
+/** Shares of samples that may be copies of others: of a promise, whose tests count on samples that are drawn independently, and of any target. */
+const COPIES = { promise: 0.05, target: 0.5 };
 /** Inputs up to this are as likely scaled as not. */
 const SCALED = 16;
 
@@ -67,7 +70,7 @@ export async function doubtInputs(job: PruneJob): Promise<Doubts> {
   const other = calibration && (await lookAtSamples(calibration, job.signal));
   const doubts = [
     ...(await doubtNumbers(job, look)),
-    ...doubtVariety(look),
+    ...doubtVariety(job, look),
     ...(other ? doubtCalibration(job, look, other) : []),
   ];
   return { texts: textsOf(job, doubts), ranges: look.ranges };
@@ -108,19 +111,18 @@ async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Pr
   return [{ text, code: 'samples_mismatch' }];
 }
 
-function doubtVariety({ nSamples, digests }: SamplesLook): Doubt[] {
+function doubtVariety({ input }: PruneJob, { nSamples, digests }: SamplesLook): Doubt[] {
   if (digests.size === nSamples) return [];
   if (digests.size === 1) {
     const text = `all ${nSamples} samples are the same: they cannot tell what pruning costs; give samples that differ`;
     return [{ text, code: 'samples_mismatch' }];
   }
   const again = nSamples - digests.size;
-  return [
-    {
-      text: `${again} of ${nSamples} samples are copies of others: they make figures look surer than they are`,
-      code: null,
-    },
-  ];
+  const isPromise = input.recipe.target?.confidence !== undefined;
+  const isTooMany = again > nSamples * (isPromise ? COPIES.promise : COPIES.target);
+  const remedy = isTooMany ? '; leave copies out' : '';
+  const text = `${again} of ${nSamples} samples are copies of others: they make figures look surer than they are${remedy}`;
+  return [{ text, code: isTooMany ? 'samples_mismatch' : null }];
 }
 
 /** Figures of labels that the dense model knows no better than a guess say nothing of what pruning costs. */
@@ -141,15 +143,30 @@ function doubtsOfLabels(
   }
   const name = LOSSES[all.lossKind ?? 'cross_entropy'];
   const advice = `check that labels and samples are in the same order, and that inputs are scaled as in training (${describeRanges(ranges)})`;
+  const isOfAccuracy = target?.name === 'max_accuracy_drop';
+  const doubts: Doubt[] = [];
   if (loss >= guess.loss) {
     const text = `the dense model is no better than guessing: its ${name} is ${number(loss)}, and ${number(guess.loss)} is that of the same answer for every sample; ${advice}`;
-    return [{ text, code: isAsked ? 'invalid_labels' : null }];
+    // Of a model that is sure of itself the loss says nothing, and the accuracy does.
+    const isRefused = isAsked && (!isOfAccuracy || [...ranges.values()].some(isUnscaled));
+    doubts.push({ text, code: isRefused ? 'invalid_labels' : null });
   }
-  if (target?.name !== 'max_accuracy_drop' || accuracy === null || guess.accuracy === null) return [];
-  const error = Math.sqrt((guess.accuracy * (1 - guess.accuracy)) / all.nPositions);
-  if (accuracy > guess.accuracy + ERRORS * error) return [];
-  const text = `the dense model cannot be told from guessing: its accuracy is ${percent(accuracy)}, and ${percent(guess.accuracy)} is that of the most frequent label, of ${all.nPositions}; ${advice}`;
-  return [{ text, code: 'invalid_labels' }];
+  if (
+    isOfAccuracy &&
+    accuracy !== null &&
+    guess.accuracy !== null &&
+    isChance(accuracy, guess.accuracy, all.nPositions)
+  ) {
+    const text = `the dense model cannot be told from guessing: its accuracy is ${percent(accuracy)}, and ${percent(guess.accuracy)} is that of the most frequent label, of ${all.nPositions}; ${advice}`;
+    doubts.push({ text, code: 'invalid_labels' });
+  }
+  return doubts;
+}
+
+/** Whether guesses of the most frequent label do as well by chance. */
+function isChance(accuracy: number, guessed: number, n: number): boolean {
+  const misses = Math.round(n * (1 - accuracy));
+  return guessed >= 1 || binomialAtMost(misses, n, 1 - guessed) > CHANCE;
 }
 
 function doubtCalibration({ input }: PruneJob, look: SamplesLook, other: SamplesLook): Doubt[] {
@@ -168,19 +185,19 @@ function doubtCalibration({ input }: PruneJob, look: SamplesLook, other: Samples
   return doubts;
 }
 
-function areAlike(a: Range, b: Range): boolean {
-  const [one, other] = [sizeOf(a), sizeOf(b)];
-  return Math.max(one, other) <= ALIKE * Math.min(one, other);
+/** By what their numbers are like, not by the largest, which may be a rare one. */
+function areAlike({ typical: a }: Range, { typical: b }: Range): boolean {
+  return a === null || b === null || Math.max(a, b) <= ALIKE * Math.min(a, b);
 }
 
-const sizeOf = ({ least, most }: Range): number => Math.max(Math.abs(least), Math.abs(most));
+/** As pixels are before they are scaled. */
+const isUnscaled = ({ least, most }: Range): boolean => least >= 0 && most > SCALED;
 
 const describeRange = ({ least, most }: Range): string => `from ${number(least)} to ${number(most)}`;
 
 function describeRanges(ranges: SamplesLook['ranges']): string {
   const texts = [...ranges].slice(0, 3).map(([name, range]) => {
-    const isPixels = range.least >= 0 && range.most > SCALED;
-    const hint = isPixels ? ', where models of images mostly want 0 to 1: divide by 255' : '';
+    const hint = isUnscaled(range) ? ', where models of images mostly want 0 to 1: divide by 255' : '';
     return `'${name}' is ${describeRange(range)}${hint}`;
   });
   return texts.join('; ') || 'they are whole numbers';

@@ -1,3 +1,4 @@
+import { targetOf } from '../recipe/recipe.ts';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
@@ -72,12 +73,13 @@ async function measureOwn(input: EvaluateInput): Promise<Measured> {
 
 function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measured: Measured, uses: number) {
   const { choosing, reporting, seed } = judges;
-  const { target, alpha } = test;
+  const { target } = test;
+  const isShown = test.isShown(measured);
   const p_value = test.pValue(measured);
   const isEstimated = excessOver(target, reporting.dense, measured.measurement) <= 0;
   return {
     target,
-    met: climbed ? p_value <= alpha : isEstimated,
+    met: climbed ? isShown : isEstimated,
     found: found.isWithin,
     beta: climbed?.beta ?? found.beta,
     evaluations: [...found.evaluations],
@@ -87,7 +89,7 @@ function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measure
     promise: {
       test: test.test.name,
       p_value,
-      certified: climbed ? test.bound(measured) : null,
+      certified: climbed && isShown ? (targetOf({ target })?.limit ?? null) : null,
       n_needed: Number.isFinite(test.nNeeded) ? test.nNeeded : null,
       counted_up_to: test.countedUpTo,
       ladder: [...(climbed?.ladder ?? [])],

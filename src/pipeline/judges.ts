@@ -5,7 +5,7 @@ import { comparesOutputs } from '../recipe/needs.ts';
 import { targetOf } from '../recipe/recipe.ts';
 import { fixedBatchSize } from '../runtime/batches.ts';
 import { Evaluator } from '../runtime/evaluation.ts';
-import { namingData, targetWithoutAccuracy, targetWithoutClasses } from './data-errors.ts';
+import { namingData, targetWithoutAccuracy, targetWithoutClasses, tooFewThatCount } from './data-errors.ts';
 import { REPORTED_SHARE, refuseTooFew } from './promise-test.ts';
 import type { PruneJob } from './prune-job.ts';
 import { sampleWork } from './sample-work.ts';
@@ -62,6 +62,7 @@ export class Judges implements AsyncDisposable {
       refuseTooFew(recipe.target, evaluation.nSamples, atATime);
       const parts = splitSamples(evaluation.nSamples, atATime, REPORTED_SHARE, recipe.seed);
       if (parts) [choosing, reporting] = [all.part(parts.first), all.part(parts.second)];
+      if (choosing.nCounted === 0 || reporting.nCounted === 0) throw tooFewThatCount(all.nCounted);
     } else if (recipe.repair.length > 0 && calibration) {
       const atATime = await samplesAtATime(job, calibration);
       const parts = splitSamples(calibration.nSamples, atATime, HELD_OUT_SHARE, recipe.seed);

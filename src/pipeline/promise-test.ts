@@ -1,8 +1,8 @@
 import {
-  certifiedBound,
   flipsTest,
   type PairedRisk,
   type RiskTest,
+  riskOf,
   riskPValue,
   samplesNeeded,
 } from '../core/risk-test.ts';
@@ -20,6 +20,8 @@ export type Promised = NonNullable<NonNullable<Evaluation['search']>['promise']>
 export const REPORTED_SHARE = 1 / 2;
 /** The error that is spoken of where a target has no confidence. */
 const USUAL_ALPHA = 0.05;
+/** Accuracies are quotients: a drop of exactly the limit is within it. */
+const ROUNDING = 1e-9;
 /** What a sample's loss may rise by before it counts no more, in nats. */
 const LOSS_CEILING = 1;
 /** The same of a squared distance or a divergence, in limits. */
@@ -29,6 +31,7 @@ const DRIFT_CEILING = 10;
 interface ChoosingFacts {
   readonly lossKind: Evaluator['lossKind'];
   readonly positionsPerSample: number;
+  readonly predictionsPerSample: number;
   /** Of the risk, a sample. */
   readonly meanWeight: number;
 }
@@ -67,9 +70,14 @@ export class PromiseTest {
   constructor(target: Target, choosing: Evaluator, seen: Comparison, nSamples: number) {
     const asked = targetOf({ target });
     if (asked === null) throw new TypeError('a promise without a limit');
-    const { lossKind, positionsPerSample } = choosing;
+    const { lossKind, positionsPerSample, predictionsPerSample } = choosing;
     const { weight } = riskIn(seen, asked.name);
-    const facts = { lossKind, positionsPerSample, meanWeight: sumOf(weight) / weight.length };
+    const facts = {
+      lossKind,
+      positionsPerSample,
+      predictionsPerSample,
+      meanWeight: sumOf(weight) / weight.length,
+    };
     this.target = target;
     this.alpha = 1 - (target.confidence ?? 1 - USUAL_ALPHA);
     this.#name = asked.name;
@@ -94,10 +102,9 @@ export class PromiseTest {
     return riskPValue(riskIn(seen, this.#name), this.#limit, this.test, this.alpha);
   }
 
-  /** The smallest limit that these figures show, in the target's unit; null where they do not show its own. */
-  bound(seen: Comparison): number | null {
-    const bound = certifiedBound(riskIn(seen, this.#name), this.#limit, this.test, this.alpha);
-    return bound === null ? null : limitOfTarget(this.#name, bound);
+  /** Whether figures keep the promise: they show it, and are within it themselves, of samples whose bound hides nothing. */
+  isShown(seen: Comparison): boolean {
+    return this.pValue(seen) <= this.alpha && riskOf(riskIn(seen, this.#name)) <= this.#limit + ROUNDING;
   }
 }
 
@@ -111,8 +118,8 @@ const TESTS: Readonly<Record<TargetName, ChooseTest>> = {
   }),
   max_accuracy_drop: ({ positionsPerSample }, limit, nSamples) =>
     positionsPerSample === 1 ? flipsTest(nSamples, limit) : betsOnPositions(positionsPerSample),
-  max_disagreement: ({ positionsPerSample }) =>
-    positionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(positionsPerSample),
+  max_disagreement: ({ predictionsPerSample }) =>
+    predictionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(predictionsPerSample),
   max_kl: upToLimits,
   max_relative_l2: upToLimits,
 };
@@ -137,8 +144,4 @@ function riskIn({ risks }: Comparison, name: TargetName): PairedRisk {
 /** The risk of a relative L2 drift is its square. */
 function limitOfRisk(name: TargetName, limit: number): number {
   return name === 'max_relative_l2' ? limit ** 2 : limit;
-}
-
-function limitOfTarget(name: TargetName, limit: number): number {
-  return name === 'max_relative_l2' ? Math.sqrt(limit) : limit;
 }

@@ -32,7 +32,7 @@ export async function climb(found: Found, candidates: Candidates, test: PromiseT
     if (point.sparsity === ladder.at(-1)?.sparsity) continue; // counts that were rounded to the same
     const p_value = test.pValue(await candidates.comparedAt(beta));
     ladder.push({ ...point, p_value });
-    if (p_value > test.alpha) break;
+    if (!test.isShown(await candidates.comparedAt(beta))) break;
     last = beta;
   }
   return { beta: last, ladder };

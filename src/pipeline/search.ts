@@ -23,6 +23,8 @@ const NEAR = 0.03;
 const INNER_POINTS = 3;
 /** Sparsities closer than this are the same answer. */
 const RESOLUTION = 0.004;
+/** Beyond the densest point that was measured, in betas that keep as much if what is kept grows as beta does. */
+const FARTHEST = 4;
 /** Sparsities and accuracies are quotients: a drop of exactly the target is within it. */
 const ROUNDING = 1e-9;
 
@@ -31,6 +33,7 @@ const ROUNDING = 1e-9;
  * sparsities is looked through from the sparse end, then the interval above the first point that meets the target, again from the sparse end, and so
  * on. Beta 1, EMP's own answer, is always among the points.
  * @param measure prunes and evaluates at a beta
+ * @param minDensity below which nothing is pruned
  * @param isSmaller whether the model that was measured at a beta takes fewer bytes than the dense one, or never would: one that does not is not preferred
  */
 export async function searchBeta(
@@ -38,6 +41,7 @@ export async function searchBeta(
   dense: Metrics,
   measure: (beta: number) => Promise<BetaPoint>,
   isSmaller: (beta: number) => boolean,
+  minDensity = 0,
 ): Promise<Found> {
   const evaluations: BetaPoint[] = [];
   const visit = async (beta: number) => {
@@ -67,7 +71,9 @@ export async function searchBeta(
       sparser = point.sparsity;
     }
   };
-  const coarse = COARSE_SPARSITIES.filter((sparsity) => Math.abs(sparsity - own.sparsity) > NEAR);
+  const coarse = COARSE_SPARSITIES.filter(
+    (sparsity) => Math.abs(sparsity - own.sparsity) > NEAR && sparsity <= 1 - minDensity,
+  );
   await scan([...coarse, own.sparsity].filter((sparsity) => sparsity > 0).sort((a, b) => b - a));
   while (left() > 0 && sparser - denser > RESOLUTION) {
     const points = Math.min(INNER_POINTS, left());
@@ -90,7 +96,10 @@ export function betaFor(sparsity: number, measured: readonly Pick<BetaPoint, 'be
   const to = denserPoint === -1 ? points.length - 1 : denserPoint;
   const from = points.findLastIndex((point, i) => i < to && point.sparsity > points[to].sparsity);
   const [a, b] = [points[from], points[to]];
-  return a.beta + ((b.beta - a.beta) * (a.sparsity - sparsity)) / (a.sparsity - b.sparsity);
+  const beta = a.beta + ((b.beta - a.beta) * (a.sparsity - sparsity)) / (a.sparsity - b.sparsity);
+  if (denserPoint !== -1) return beta;
+  // Two points of nearly one sparsity, as min_density makes them, tell nothing of what lies beyond: what is kept grows about as beta does.
+  return Math.min(beta, (FARTHEST * b.beta * (1 - sparsity)) / (1 - b.sparsity));
 }
 
 /** How far beyond the target a model is, in the unit of what it bounds: 0 or less is within. */

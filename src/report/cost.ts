@@ -58,8 +58,11 @@ export function describeTarget(target: Target): string {
 export function describePromise({ target, promise }: Search): string {
   const asked = targetOf({ target });
   const { certified, p_value, counted_up_to } = promise;
-  if (asked === null || certified === null)
-    return `were it missed by a hair, ${percent(p_value)} of such samples would look as good`;
+  if (asked === null || certified === null) {
+    return p_value < 1
+      ? `were it missed by a hair, at most ${percent(p_value)} of such samples would look as good`
+      : 'that is an estimate, which these samples do not show';
+  }
   const isCut = asked.name !== 'max_accuracy_drop' && asked.name !== 'max_disagreement';
   const cut =
     isCut && counted_up_to !== null ? ` (of no sample is more than ${number(counted_up_to)} counted)` : '';

@@ -38,10 +38,10 @@ const promiseSchema = z
       .enum(['exact_paired', 'harmful_flips', 'binomial', 'mixture_of_bets'])
       .describe('By which "the true cost is above the limit" is tested.'),
     p_value: share.describe(
-      'The chance of figures as good as these, or better, were the true cost just above the limit.',
+      'An upper bound of the chance of figures as good as these, or better, were the true cost just above the limit; 1 where they show nothing.',
     ),
     certified: figure.describe(
-      'With `confidence`: the smallest limit that the figures show with it, in the unit of the target; null where they do not show the target.',
+      'With `confidence`: what the figures show with it, which is the limit of the target, in its unit; null where they do not show it.',
     ),
     n_needed: count
       .nullable()

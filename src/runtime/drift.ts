@@ -42,6 +42,8 @@ export class Drift {
   readonly #divergences: Float64Array;
   readonly #prediction: Prediction;
   #isSame = true;
+  #firstPrediction: number | null = null;
+  #isOneAnswer = true;
 
   constructor(nSamples: number, prediction: Prediction) {
     this.#prediction = prediction;
@@ -104,6 +106,11 @@ export class Drift {
     return { cost: this.#positions.map((n, i) => n - this.#agreements[i]), weight: this.#positions };
   }
 
+  /** Whether the dense model predicts the same everywhere: then predictions tell nothing of what pruning costs. */
+  get isOneAnswer(): boolean {
+    return this.#firstPrediction !== null && this.#isOneAnswer;
+  }
+
   /** Divergences of all positions that count. */
   get klRisk(): PairedRisk {
     return { cost: this.#divergences, weight: this.#positions };
@@ -125,9 +132,12 @@ export class Drift {
     for (let offset = 0; offset < dense.length; offset += entries) {
       if (isCounted && !isCounted(offset / entries)) continue;
       const sample = start + Math.floor(offset / stride);
-      const agrees = isBySide
-        ? dense[offset] > 0.5 === pruned[offset] > 0.5
-        : argmax(dense, offset, entries) === argmax(pruned, offset, entries);
+      const [predicted, now] = [dense, pruned].map((numbers) =>
+        isBySide ? Number(numbers[offset] > 0.5) : argmax(numbers, offset, entries),
+      );
+      this.#firstPrediction ??= predicted;
+      if (predicted !== this.#firstPrediction) this.#isOneAnswer = false;
+      const agrees = predicted === now;
       this.#positions[sample]++;
       if (divergence) this.#divergences[sample] += divergence(dense, pruned, offset);
       if (agrees && allFinite(pruned, offset, entries)) this.#agreements[sample]++;

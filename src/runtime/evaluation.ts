@@ -24,6 +24,8 @@ export interface Measurement extends Metrics, LabelErrors, DriftErrors {}
 export interface Comparison {
   readonly measurement: Measurement;
   readonly risks: { readonly [metric in keyof Metrics]?: PairedRisk };
+  /** Whether the dense model predicts the same everywhere; false where predictions are not compared. */
+  readonly isOneAnswer: boolean;
 }
 
 /** Of onnxruntime's optimizations, those that models are served with. */
@@ -62,6 +64,10 @@ export class Evaluator implements AsyncDisposable {
   readonly nPositions: number;
   /** Positions of a sample, at most: labels, or without any those of the output. */
   readonly positionsPerSample: number;
+  /** Likewise of predictions that are compared with the dense model's; 0 where the drift is not measured. */
+  readonly predictionsPerSample: number;
+  /** Samples of which something counts. */
+  readonly nCounted: number;
   /** Null where the drift is not measured. */
   readonly prediction: Prediction | null;
   readonly #setup: Setup;
@@ -77,6 +83,8 @@ export class Evaluator implements AsyncDisposable {
     this.nSamples = nSamples;
     this.nPositions = scores?.nPositions ?? Math.round(look.positionsPerSample * nSamples);
     this.positionsPerSample = scores?.mostPerSample ?? look.positionsPerSample;
+    this.predictionsPerSample = look.positionsPerSample;
+    this.nCounted = scores?.nCounted ?? nSamples;
     this.prediction = look.prediction;
     this.#setup = setup;
     this.#reference = reference;
@@ -133,7 +141,7 @@ export class Evaluator implements AsyncDisposable {
   /** The same of some of the samples alone, by their places among these. The dense model is not run again; it is open as long as this is. */
   part(places: Uint32Array): Evaluator {
     const { scored, session } = this.#reference;
-    const { positionsPerSample, prediction } = this;
+    const { predictionsPerSample: positionsPerSample, prediction } = this;
     const part = scored && { ...scored, scores: scored.scores.part(places) };
     const setup = { ...this.#setup, samples: partOf(this.#setup.samples, places) };
     return new Evaluator(setup, { scored: part, session }, { positionsPerSample, prediction });
@@ -170,7 +178,7 @@ export class Evaluator implements AsyncDisposable {
         kl: drift.klRisk,
       }),
     };
-    return { measurement, risks };
+    return { measurement, risks, isOneAnswer: drift?.isOneAnswer ?? false };
   }
 
   async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<Drift> {

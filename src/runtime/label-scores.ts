@@ -1,4 +1,4 @@
-import type { PairedRisk } from '../core/risk-test.ts';
+import { type PairedRisk, riskStandardError } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
 import { elementCount } from '../formats/model.ts';
 import { type LabelLayout, type LabelledBatch, nameLabel } from '../graph/label-layout.ts';
@@ -107,21 +107,23 @@ export class LabelScores {
     return this.#hasAccuracy ? { loss, accuracy: { cost, weight: this.#counts } } : { loss };
   }
 
+  /** Samples with labels that count. */
+  get nCounted(): number {
+    return this.#counts.reduce((sum, count) => sum + Number(count > 0), 0);
+  }
+
   /** The labels of a sample that count, at most. */
   get mostPerSample(): number {
     return elementCount(this.#layout.labelShape);
   }
 
-  /** Of each sample's mean loss and accuracy, this model's against the dense one's. */
+  /** Of loss and accuracy over positions, this model's against the dense one's, sample by sample. */
   standardErrors(dense: LabelScores): LabelErrors {
-    const counted = [...this.#counts.keys()].filter((sample) => this.#counts[sample] > 0);
-    const differences = (a: Float64Array, b: Float64Array) =>
-      Float64Array.from(counted, (sample) => (a[sample] - b[sample]) / this.#counts[sample]);
+    const weight = this.#counts;
+    const { loss, accuracy } = this.risksAgainst(dense);
     return {
-      loss_increase_standard_error: standardError(differences(this.#losses, dense.#losses)),
-      accuracy_drop_standard_error: this.#hasAccuracy
-        ? standardError(differences(dense.#hits, this.#hits))
-        : null,
+      loss_increase_standard_error: finiteOrNull(riskStandardError({ cost: loss.cost, weight })),
+      accuracy_drop_standard_error: accuracy ? finiteOrNull(riskStandardError(accuracy)) : null,
     };
   }
 
@@ -144,12 +146,4 @@ export class LabelScores {
     if (loss === 'binary_cross_entropy') return numbers[offset] > 0 === label > 0.5;
     return argmax(numbers, offset, classes) === label;
   }
-}
-
-/** Of the mean: s / sqrt(n), s with n - 1. */
-function standardError(values: Float64Array): number | null {
-  const n = values.length;
-  const mean = sumOf(values) / n;
-  const variance = sumOf(values.map((value) => (value - mean) ** 2)) / (n - 1);
-  return finiteOrNull(Math.sqrt(variance / n));
 }

@@ -6,12 +6,16 @@ import { axisToFront } from './along-axis.ts';
 import { type Batch, readBatches } from './batches.ts';
 import { ConstantGuess, type Guess } from './constant-guess.ts';
 
+/** Numbers of a batch by which their size is told. */
+const LOGARITHMS = 16_384;
 /** Read at a time. */
 const AT_A_TIME = 16;
 
 export interface Range {
   readonly least: number;
   readonly most: number;
+  /** Geometric mean of the numbers' sizes, zeros aside; null where all are zeros. */
+  readonly typical: number | null;
 }
 
 /** What samples are like, before any model has run on them. */
@@ -28,7 +32,7 @@ export interface SamplesLook {
 /** Reads the inputs of all samples once. */
 export async function lookAtSamples(samples: SampleSet, signal: AbortSignal): Promise<SamplesLook> {
   const digests = new Set<string>();
-  const ranges = new Map<string, Range>();
+  const spreads = new Map<string, Spread>();
   let nonFinite: SamplesLook['nonFinite'] = null;
   for await (const batch of readBatches({ ...samples, labels: null }, AT_A_TIME, signal)) {
     const hashes = Array.from({ length: batch.count }, () => createHash('sha256'));
@@ -41,11 +45,14 @@ export async function lookAtSamples(samples: SampleSet, signal: AbortSignal): Pr
         hash.update(new Uint8Array(data.buffer, data.byteOffset + i * stride, stride));
       if (!isFloatDtype(dtype)) continue;
       const numbers = data as Float32Array;
-      ranges.set(name, widened(ranges.get(name), numbers));
+      const spread = spreads.get(name) ?? new Spread();
+      spread.add(numbers);
+      spreads.set(name, spread);
       nonFinite ??= firstNonFinite(name, numbers, batch);
     }
     for (const hash of hashes) digests.add(hash.digest('base64'));
   }
+  const ranges = new Map([...spreads].map(([name, spread]) => [name, spread.range]));
   return { nSamples: samples.nSamples, digests, nonFinite, ranges };
 }
 
@@ -75,14 +82,29 @@ export async function lookAtLabels(
 }
 
 /** Of finite numbers. */
-function widened(range: Range | undefined, numbers: ArrayLike<number>): Range {
-  let { least, most } = range ?? { least: Number.POSITIVE_INFINITY, most: Number.NEGATIVE_INFINITY };
-  for (let i = 0; i < numbers.length; i++) {
-    const value = numbers[i];
-    if (value < least && value > Number.NEGATIVE_INFINITY) least = value;
-    if (value > most && value < Number.POSITIVE_INFINITY) most = value;
+class Spread {
+  #least = Number.POSITIVE_INFINITY;
+  #most = Number.NEGATIVE_INFINITY;
+  #logs = 0;
+  #n = 0;
+
+  add(numbers: ArrayLike<number>): void {
+    const step = Math.ceil(numbers.length / LOGARITHMS);
+    for (let i = 0; i < numbers.length; i++) {
+      const value = numbers[i];
+      if (!Number.isFinite(value)) continue;
+      if (value < this.#least) this.#least = value;
+      if (value > this.#most) this.#most = value;
+      if (value === 0 || i % step !== 0) continue;
+      this.#logs += Math.log(Math.abs(value));
+      this.#n++;
+    }
   }
-  return { least, most };
+
+  get range(): Range {
+    const typical = this.#n === 0 ? null : Math.exp(this.#logs / this.#n);
+    return { least: this.#least, most: this.#most, typical };
+  }
 }
 
 function firstNonFinite(input: string, numbers: Float32Array, batch: Batch): SamplesLook['nonFinite'] {

@@ -6,7 +6,6 @@ import { binomialAtMost, clopperPearson } from '../../src/core/binomial.ts';
 import { pairedPValue, tangoStatistic } from '../../src/core/paired-test.ts';
 import { RandomWords } from '../../src/core/random-words.ts';
 import {
-  certifiedBound,
   flipsTest,
   type PairedRisk,
   type RiskTest,
@@ -144,23 +143,28 @@ describe('a risk', () => {
       assert.equal(riskPValue(padded, 0.02, test, ALPHA), riskPValue(risk, 0.02, test, ALPHA));
   });
 
-  test('the bound passes, is within the limit, and a hair less does not pass', () => {
-    const test = fc.constantFrom<RiskTest>({ name: 'binomial' }, { name: 'exact_paired' }, BETS);
+  test('of a bound that is 0 or not a number nothing is shown', () => {
+    const same = flips(500, 0, 0);
+    for (const ceiling of [0, Number.MIN_VALUE, Number.NaN])
+      assert.equal(riskPValue(same, 0.1, { ...BETS, ceiling }, ALPHA), 1);
+    assert.equal(riskPValue(same, 0, { ...BETS, isTwoSided: false }, ALPHA), 1);
+    assert.equal(samplesNeeded({ name: 'binomial' }, 1e-300, ALPHA, 1), Number.POSITIVE_INFINITY);
+  });
+
+  test('the paired test is a number between its interval and 1, whatever flips', () => {
     fc.assert(
       fc.property(
-        test,
-        fc.integer({ min: 300, max: 900 }),
-        fc.integer({ min: 0, max: 12 }),
-        (by, n, harmful) => {
-          const risk = flips(n, harmful, 0);
-          const bound = certifiedBound(risk, 0.05, by, ALPHA);
-          if (bound === null) return assert.ok(riskPValue(risk, 0.05, by, ALPHA) > ALPHA);
-          assert.ok(bound <= 0.05 && bound > harmful / n);
-          assert.ok(riskPValue(risk, bound, by, ALPHA) <= ALPHA);
-          assert.ok(riskPValue(risk, bound - 1e-5, by, ALPHA) > ALPHA);
+        fc.integer({ min: 5, max: 120 }),
+        fc.double({ min: 0.001, max: 0.9, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (n, limit, share, helpfulShare) => {
+          const flipped = Math.round(n * share);
+          const helpful = Math.round(flipped * helpfulShare);
+          const p = pairedPValue({ n, harmful: flipped - helpful, helpful }, limit, ALPHA);
+          assert.ok(p >= ALPHA / 50 && p <= 1, `${p}`);
         },
       ),
-      { numRuns: 40 },
     );
   });
 

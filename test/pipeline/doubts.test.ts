@@ -47,7 +47,7 @@ describe('data that do not look like the data of the model', () => {
       'shuffled labels',
       shuffled,
       'invalid_labels',
-      /no better than guessing: its loss is [\d.]+, and 1\.[\d]+ is that of the same answer for every sample; check that labels and samples are in the same order/,
+      /(no better than guessing: its loss is [\d.]+, and 1\.[\d]+ is that of the same answer for every sample|cannot be told from guessing: its accuracy is .* most frequent label, of 400); check that labels and samples are in the same order/,
       [{ max_loss_increase: 5 }, { max_accuracy_drop: 0.3 }],
     ],
     [
@@ -72,7 +72,7 @@ describe('data that do not look like the data of the model', () => {
           labels.map(() => 3n),
         ),
       'invalid_labels',
-      /no better than guessing/,
+      /no better than guessing|cannot be told from guessing/,
       [{ max_loss_increase: 5 }, { max_accuracy_drop: 0.3 }],
     ],
     [
@@ -153,6 +153,57 @@ describe('data that do not look like the data of the model', () => {
       pruneFiles(mlp.path, promise, data),
       /390 of 390 samples are calibration samples too/,
     );
+  });
+
+  test('a model that is sure of itself is judged by its accuracy', async () => {
+    const sure = (value: number) => value * 40;
+    const evaluation = await withInputs('sure', sure);
+    await using pruned = await pruneFiles(mlp.path, { target: { max_accuracy_drop: 0.1 } }, { evaluation });
+    const [doubt] = pruned.report.verdict.warnings.filter(({ code }) => code === 'doubtful_data');
+    assert.match(doubt.text, /no better than guessing/);
+    await assert.rejects(
+      pruneFiles(mlp.path, { target: { max_loss_increase: 0.1 } }, { evaluation }),
+      /no better than guessing/,
+    );
+  });
+
+  test('one answer for all says nothing of predictions', async () => {
+    const evaluation = {
+      ...(await withInputs('small', (value, i) => (i % FEATURES === 0 ? 1 : value / 1e6))),
+      labels: null,
+    };
+    await assert.rejects(
+      pruneFiles(mlp.path, { target: { max_disagreement: 0.1 } }, { evaluation }),
+      (error: EmpError) =>
+        error.code === 'samples_mismatch' && /predicts the same for every sample/.test(error.message),
+    );
+  });
+
+  test('many copies are refused for a promise, and more for any target', async () => {
+    const copied = async (distinct: number) => ({
+      ...(await writePart(
+        mlp.samples,
+        Uint32Array.from({ length: N }, (_, i) => i % distinct),
+      )),
+      labels: null,
+    });
+    const target = { max_disagreement: 0.2 };
+    await assert.rejects(
+      pruneFiles(mlp.path, { target: { ...target, confidence: 0.95 } }, { evaluation: await copied(300) }),
+      /100 of 400 samples are copies of others.*leave copies out/,
+    );
+    await using pruned = await pruneFiles(mlp.path, { target }, { evaluation: await copied(300) });
+    assert.ok(pruned.report.evaluation?.search?.found);
+    await assert.rejects(pruneFiles(mlp.path, { target }, { evaluation: await copied(150) }), /250 of 400/);
+  });
+
+  test('rare large numbers do not make data unlike each other', async () => {
+    const rare = (value: number, i: number) => (i === 4321 ? value * 1000 : value);
+    const calibration = { ...mlp.samples, labels: null };
+    const evaluation = { ...(await withInputs('rare', rare)), labels: null };
+    const recipe = { criterion: 'wanda', target: { max_disagreement: 0.2 } };
+    await using pruned = await pruneFiles(mlp.path, recipe, { calibration, evaluation });
+    assert.ok(pruned.report.evaluation?.search?.found);
   });
 
   test('calibration data that are scaled otherwise are named', async () => {

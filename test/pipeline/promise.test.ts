@@ -3,8 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import type { EmpError } from '../../src/core/errors.ts';
 import type { SampleSet } from '../../src/formats/sample-set.ts';
+import { PromiseTest } from '../../src/pipeline/promise-test.ts';
 import { splitSamples } from '../../src/pipeline/split-samples.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
+import type { Comparison, Evaluator } from '../../src/runtime/evaluation.ts';
 import { writeMlp } from '../models/small-mlp.ts';
 import { writeArray, writePart } from '../runtime/samples.ts';
 import { pruneFiles, sha256Of } from './prune-files.ts';
@@ -77,14 +79,14 @@ describe('a target on samples that no choice saw', () => {
     assert.equal(other.report.evaluation?.dense.loss, there.report.evaluation?.dense.loss);
   });
 
-  test('a promise is the last of a ladder that passes, and its bound is between figure and limit', async () => {
+  test('a promise is the last of a ladder that passes, and holds for its limit', async () => {
     const target = { max_accuracy_drop: 0.04, confidence: 0.95 };
     await using promised = await pruneMlp({ target });
     const { met, beta, promise } = searchOf(promised.report);
     const { dense, pruned } = promised.report.evaluation ?? assert.fail();
     const drop = Number(dense.accuracy) - Number(pruned.accuracy);
     assert.ok(met && promise.test === 'exact_paired' && promise.p_value <= 0.05 + 1e-12);
-    assert.ok(Number(promise.certified) <= 0.04 && Number(promise.certified) > drop);
+    assert.ok(promise.certified === 0.04 && drop <= 0.04);
     assert.equal(promise.n_needed, 74);
     const { ladder } = promise;
     assert.ok(ladder.every(({ sparsity }, i) => i === 0 || sparsity > ladder[i - 1].sparsity));
@@ -132,6 +134,68 @@ describe('a target on samples that no choice saw', () => {
     );
     const one = await writePart(mlp.samples, Uint32Array.of(3));
     await assert.rejects(pruneMlp({ target: { max_accuracy_drop: 0.5 } }, one), /has 1 samples: a target is/);
+  });
+
+  test('a half without a label that counts is refused', async () => {
+    const { second } = halves();
+    const { labels } = mlp.samples;
+    const bytes = await readFile(labels?.path ?? '');
+    const ids = new BigInt64Array(bytes.buffer, bytes.byteOffset, N).slice();
+    for (const place of second) ids[place] = -100n;
+    const none = { ...mlp.samples, labels: await writeArray(mlp.directory, 'none', 'int64', [N], ids) };
+    await assert.rejects(
+      pruneMlp({ target: { max_accuracy_drop: 0.1 } }, none),
+      (error: EmpError) =>
+        error.code === 'invalid_labels' &&
+        /in 600 samples alone, and none of them in one half/.test(error.message),
+    );
+  });
+
+  test('of few labels that count so many are asked for, not so many samples', async () => {
+    const uncounted = Array.from({ length: N }, (_, place) => place).filter((place) => place % 10 !== 1);
+    const { labels } = mlp.samples;
+    const bytes = await readFile(labels?.path ?? '');
+    const ids = new BigInt64Array(bytes.buffer, bytes.byteOffset, N).slice();
+    for (const place of uncounted) ids[place] = -100n;
+    const few = { ...mlp.samples, labels: await writeArray(mlp.directory, 'few', 'int64', [N], ids) };
+    await assert.rejects(
+      pruneMlp({ target: { max_accuracy_drop: 0.02, confidence: 0.95 } }, few),
+      /needs at least 149 samples .* there are (5\d|6\d) that/,
+    );
+  });
+
+  test('losses that are cut do not hide that the limit is exceeded', () => {
+    const n = 1000;
+    const cost = Float64Array.from({ length: n }, (_, i) => (i % 100 === 0 ? 20 : -0.05));
+    const seen = { risks: { loss: { cost, weight: new Float64Array(n).fill(1) } } } as unknown as Comparison;
+    const choosing = {
+      lossKind: 'cross_entropy',
+      positionsPerSample: 1,
+      predictionsPerSample: 0,
+    } as Evaluator;
+    const promise = new PromiseTest({ max_loss_increase: 0.1, confidence: 0.95 }, choosing, seen, n);
+    assert.ok(promise.pValue(seen) < 0.05, 'cut at one nat');
+    assert.equal(promise.isShown(seen), false);
+  });
+
+  test('a sample changes at as many positions as it has predictions, whatever its labels', () => {
+    const risk = { cost: new Float64Array(300), weight: new Float64Array(300).fill(80) };
+    const seen = { risks: { top1_agreement: risk } } as unknown as Comparison;
+    const choosing = { positionsPerSample: 2, predictionsPerSample: 80 } as Evaluator;
+    const { test: by } = new PromiseTest({ max_disagreement: 0.1, confidence: 0.95 }, choosing, seen, 300);
+    assert.ok(by.name === 'mixture_of_bets' && by.ceiling === 80);
+  });
+
+  test('a search goes on where min_density stops it', async () => {
+    for (const min_density of [0.7, 0.75]) {
+      await using pruned = await pruneMlp({ min_density, target: { max_disagreement: 0.2 } });
+      const { found, evaluations } = searchOf(pruned.report);
+      assert.ok(
+        found && evaluations.every(({ beta }) => beta < 10),
+        evaluations.map(({ beta }) => beta).join(),
+      );
+      assert.ok(pruned.report.total.sparsity > 0.1);
+    }
   });
 
   test('the same for 1 and 3 threads', async () => {

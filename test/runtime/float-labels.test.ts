@@ -104,13 +104,14 @@ const mean = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) 
 
 /** Of the samples' means of `a - b`, `perSample` numbers each, those that are null left out. */
 function pairedError(a: readonly (number | null)[], b: readonly (number | null)[], perSample: number) {
-  const differences: number[] = [];
+  const own: number[][] = [];
   for (let start = 0; start < a.length; start += perSample) {
     const places = Array.from({ length: perSample }, (_, i) => start + i).filter((i) => a[i] !== null);
-    if (places.length > 0) differences.push(mean(places.map((i) => a[i]! - b[i]!)));
+    if (places.length > 0) own.push(places.map((i) => a[i]! - b[i]!));
   }
-  const squares = differences.map((difference) => (difference - mean(differences)) ** 2);
-  return Math.sqrt(mean(squares) / (squares.length - 1));
+  const center = mean(own.flat());
+  const squares = own.map((some) => some.reduce((sum, difference) => sum + difference - center, 0) ** 2);
+  return Math.sqrt((mean(squares) * own.length ** 2) / (own.length - 1)) / own.flat().length;
 }
 
 function assertClose(actual: number | null, expected: number, tolerance = 1e-9): void {
