@@ -190,17 +190,20 @@ function driftParts({ relative_l2, cosine: alike, top1_agreement, kl }: Metrics)
   return parts.length > 0 ? parts : ['how far the outputs move has no finite figure'];
 }
 
+/** Whether a repair was kept or not by the drift: without labels, with calibration data that have none, and for a target that needs none. */
+export function isJudgedByDrift(step: Report['repair'][number], { dense, search }: Evaluation): boolean {
+  const asked = search && targetOf(search);
+  if (dense.loss === null || (asked && !needsLabels(asked.name))) return true;
+  return step.loss_before === null && step.relative_l2_before !== null;
+}
+
 /** ` (loss from 0.6 to 0.55)`, or the drift: what a repair brought; empty where that was not measured. */
 export function describeRepair(step: Report['repair'][number], evaluation: Evaluation | null): string {
   const { loss_before, loss_after, relative_l2_before, relative_l2_after, n_repaired } = step;
   if (evaluation === null || n_repaired === 0) return '';
-  const asked = evaluation.search && targetOf(evaluation.search);
-  const isDrift =
-    relative_l2_before !== null && (loss_before === null || (asked !== null && !needsLabels(asked.name)));
-  const [name, show, before, after] =
-    evaluation.dense.loss === null || isDrift
-      ? (['drift', percent, relative_l2_before, relative_l2_after] as const)
-      : ([lossName(evaluation), number, loss_before, loss_after] as const);
+  const [name, show, before, after] = isJudgedByDrift(step, evaluation)
+    ? (['drift', percent, relative_l2_before, relative_l2_after] as const)
+    : ([lossName(evaluation), number, loss_before, loss_after] as const);
   const [from, to] = [before, after].map((value) => (value === null ? 'not finite' : show(value)));
   return ` (${name} from ${from} to ${to})`;
 }

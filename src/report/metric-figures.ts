@@ -48,10 +48,12 @@ export function measuredMetrics(evaluation: Evaluation): Metric[] {
   const names = Object.keys(FIGURES) as MetricName[];
   return names
     .filter((name) => evaluation.metric_names.includes(name))
-    .map((name) => {
-      const title = name === 'loss' ? capitalized(lossName(evaluation)) : METRICS[name].title;
-      return { name, title, ...FIGURES[name] };
-    });
+    .map((name) => metricOf(name, evaluation));
+}
+
+export function metricOf(name: MetricName, evaluation: Pick<Evaluation, 'loss_kind'>): Metric {
+  const title = name === 'loss' ? capitalized(lossName(evaluation)) : METRICS[name].title;
+  return { name, title, ...FIGURES[name] };
 }
 
 /** The one or two that say most: loss and accuracy, or drift and agreement. */

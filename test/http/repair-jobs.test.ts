@@ -120,7 +120,9 @@ test('a job with repairs takes calibration data without labels, and reports them
   assert.deepEqual([bias.loss_before, leastSquares.loss_after], [null, null]);
   assert.ok(leastSquares.relative_l2_after < bias.relative_l2_before);
   const page = await fetch(`${service.url}/v1/jobs/${job.id}/report`, { headers: { accept: 'text/html' } });
-  assert.match(await page.text(), /<h2 id="repair">/);
+  const text = await page.text();
+  assert.match(text, /<h2 id="repair">/);
+  assert.match(text, /Relative L2 drift before/);
 });
 
 const SKIPPED: [what: string, FilePart[], repair: string[], index: number, problem: RegExp][] = [

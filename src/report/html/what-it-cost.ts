@@ -1,5 +1,5 @@
-import { compareSparsity, describePositions, type Metrics } from '../cost.ts';
-import { formatFigure, type Metric, measuredMetrics } from '../metric-figures.ts';
+import { compareSparsity, describePositions, isJudgedByDrift, type Metrics } from '../cost.ts';
+import { formatFigure, type Metric, measuredMetrics, metricOf } from '../metric-figures.ts';
 import type { Evaluation, Report } from '../report.ts';
 import { chosenBeta } from '../reported-recipe.ts';
 import { type Speed, speedsOf } from '../speed.ts';
@@ -93,12 +93,12 @@ function comparisonNote({ dense, pruned, batch_size }: Evaluation, speeds: reado
 /** What each repair brought, and what it left out. */
 export function repairTable({ repair, evaluation, structures }: Report): Markup | null {
   if (repair.length === 0) return null;
-  const metric =
-    evaluation && measuredMetrics(evaluation).find(({ name }) => name === 'loss' || name === 'relative_l2');
+  const isByDrift = evaluation !== null && repair.some((step) => isJudgedByDrift(step, evaluation));
+  const metric = evaluation && metricOf(isByDrift ? 'relative_l2' : 'loss', evaluation);
   return html`${table({
     label: 'Repairs',
     caption: evaluation
-      ? 'One after the other; a repair stays where the model is better with it'
+      ? 'One after the other; a repair stays where the model is better with it, on samples that neither its fit nor the other figures are of'
       : 'One after the other, not measured',
     columns: [
       ...['Repair', 'Repaired', 'Left out'],
