@@ -31,7 +31,7 @@ const ALIKE = 8;
 /** Shares of samples that may be copies of others: of a promise, whose tests count on samples that are drawn independently, and of any target. */
 const COPIES = { promise: 0.05, target: 0.5 };
 /** Inputs up to this are as likely scaled as not. */
-const SCALED = 16;
+const SCALED = 32;
 
 /** What was seen of the data, sentence by sentence. */
 export interface Doubts {
@@ -148,7 +148,7 @@ function doubtsOfLabels(
   if (loss >= guess.loss) {
     const text = `the dense model is no better than guessing: its ${name} is ${number(loss)}, and ${number(guess.loss)} is that of the same answer for every sample; ${advice}`;
     // Of a model that is sure of itself the loss says nothing, and the accuracy does.
-    const isRefused = isAsked && (!isOfAccuracy || [...ranges.values()].some(isUnscaled));
+    const isRefused = isAsked && (!isOfAccuracy || [...ranges.values()].some(isLarge));
     doubts.push({ text, code: isRefused ? 'invalid_labels' : null });
   }
   if (
@@ -190,8 +190,11 @@ function areAlike({ typical: a }: Range, { typical: b }: Range): boolean {
   return a === null || b === null || Math.max(a, b) <= ALIKE * Math.min(a, b);
 }
 
+/** As nothing is that was scaled to the size of 1. */
+const isLarge = ({ least, most }: Range): boolean => Math.max(-least, most) > SCALED;
+
 /** As pixels are before they are scaled. */
-const isUnscaled = ({ least, most }: Range): boolean => least >= 0 && most > SCALED;
+const isUnscaled = (range: Range): boolean => range.least >= 0 && isLarge(range);
 
 const describeRange = ({ least, most }: Range): string => `from ${number(least)} to ${number(most)}`;
 

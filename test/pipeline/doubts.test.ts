@@ -156,7 +156,7 @@ describe('data that do not look like the data of the model', () => {
   });
 
   test('a model that is sure of itself is judged by its accuracy', async () => {
-    const sure = (value: number) => value * 40;
+    const sure = (value: number) => value * 7;
     const evaluation = await withInputs('sure', sure);
     await using pruned = await pruneFiles(mlp.path, { target: { max_accuracy_drop: 0.1 } }, { evaluation });
     const [doubt] = pruned.report.verdict.warnings.filter(({ code }) => code === 'doubtful_data');
@@ -164,6 +164,11 @@ describe('data that do not look like the data of the model', () => {
     await assert.rejects(
       pruneFiles(mlp.path, { target: { max_loss_increase: 0.1 } }, { evaluation }),
       /no better than guessing/,
+    );
+    const large = await withInputs('large', (value) => value * 255);
+    await assert.rejects(
+      pruneFiles(mlp.path, { target: { max_accuracy_drop: 0.1 } }, { evaluation: large }),
+      /no better than guessing.* scaled as in training \('input' is from -[\d.]+ to [\d.]+\)/,
     );
   });
 
