@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import { finished, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
@@ -58,18 +57,29 @@ export async function readBody(
 
 async function decode(payload: Readable, decoder: Decoder, rules: BodyRules): Promise<Buffer<ArrayBuffer>> {
   let received = 0;
-  // It may be destroyed for a second reason when nobody reads it any more.
+  // What the decoder is no longer there to hear: it may have ended, and be destroyed for a second reason.
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  ended.catch(() => {});
+  const stop = (error: EmpError) => {
+    decoder.destroy(error);
+    reject(error);
+  };
   decoder.on('error', () => {});
   payload.on('data', (chunk: Buffer) => {
     received += chunk.byteLength;
-    if (received > rules.limit) decoder.destroy(tooLarge(rules));
+    if (received > rules.limit) stop(tooLarge(rules));
   });
+  payload.once('end', resolve);
+  payload.once('error', () => stop(closedEarly()));
   payload.once('close', () => {
-    if (!payload.readableEnded) decoder.destroy(closedEarly());
+    if (!payload.readableEnded) stop(closedEarly());
   });
   try {
     const body = await collect(payload.pipe(decoder), rules);
-    if (!payload.readableEnded) await once(payload, 'end');
+    // The pipe to a decoder that has ended leaves the rest unread.
+    payload.unpipe(decoder);
+    payload.resume();
+    await ended;
     // Node stops at the end of the first zstd frame or brotli stream and drops the rest without a word.
     if (received === decoder.bytesWritten) return body;
     const extra = received - decoder.bytesWritten;

@@ -87,8 +87,8 @@ export class LimitedChild<Request, Answer, News> {
   }
 
   send(message: ToChild<Request>): void {
-    // Of one that is gone, its end is heard.
-    this.#process.send(message, () => {});
+    // Of one that is gone, or could not be started, its end is heard.
+    if (this.#process.connected) this.#process.send(message, () => {});
   }
 
   kill(): void {

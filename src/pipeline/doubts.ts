@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { binomialAtMost } from '../core/binomial.ts';
 import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
 import { clearedInputs } from '../graph/cleared-inputs.ts';
@@ -37,6 +38,8 @@ const SCALED = 32;
 export interface Doubts {
   readonly texts: readonly string[];
   readonly ranges: SamplesLook['ranges'];
+  /** The same for the same evaluation samples, in whatever order. */
+  readonly samples: string;
 }
 
 /**
@@ -65,7 +68,7 @@ export async function doubtModel({ input }: PruneJob): Promise<string[]> {
  */
 export async function doubtInputs(job: PruneJob): Promise<Doubts> {
   const { evaluation, calibration } = job.input;
-  if (evaluation === null) return { texts: [], ranges: new Map() };
+  if (evaluation === null) return { texts: [], ranges: new Map(), samples: '' };
   const look = await lookAtSamples(evaluation, job.signal);
   const other = calibration && (await lookAtSamples(calibration, job.signal));
   const doubts = [
@@ -73,7 +76,10 @@ export async function doubtInputs(job: PruneJob): Promise<Doubts> {
     ...doubtVariety(job, look),
     ...(other ? doubtCalibration(job, look, other) : []),
   ];
-  return { texts: textsOf(job, doubts), ranges: look.ranges };
+  const samples = createHash('sha256')
+    .update([...look.digests].sort().join('\n'))
+    .digest('hex');
+  return { texts: textsOf(job, doubts), ranges: look.ranges, samples };
 }
 
 /**

@@ -20,6 +20,8 @@ interface EvaluateInput {
   readonly decided: Decided;
   readonly pruned: PrunedModel;
   readonly chosen: Chosen | null;
+  /** A text that is the same for the same evaluation samples. */
+  readonly samples: string;
 }
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
@@ -28,6 +30,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const { recipe } = job.input;
   const { reporting } = judges;
   const measured = await measureOwn(input);
+  const uses = chosen?.climbed ? ((await job.input.countPromise?.(input.samples)) ?? 1) : null;
   candidates.remember(decided, amount, measured);
   const sweep: BetaPoint[] = [];
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
@@ -58,7 +61,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     beta_1: own && createPoint(own),
     uniform,
     sweep,
-    search: chosen && searchFigures(chosen, judges, measured, job.input.promiseUses ?? 1),
+    search: chosen && searchFigures(chosen, judges, measured, uses),
   };
 }
 
@@ -71,7 +74,12 @@ async function measureOwn(input: EvaluateInput): Promise<Measured> {
   return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity };
 }
 
-function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measured: Measured, uses: number) {
+function searchFigures(
+  { found, test, climbed }: Chosen,
+  judges: Judges,
+  measured: Measured,
+  uses: number | null,
+) {
   const { choosing, reporting, seed } = judges;
   const { target } = test;
   const isShown = test.isShown(measured);
@@ -93,7 +101,7 @@ function searchFigures({ found, test, climbed }: Chosen, judges: Judges, measure
       n_needed: Number.isFinite(test.nNeeded) ? test.nNeeded : null,
       counted_up_to: test.countedUpTo,
       ladder: [...(climbed?.ladder ?? [])],
-      uses: climbed ? uses : null,
+      uses,
     },
   };
 }

@@ -17,8 +17,8 @@ export interface PruneInput {
   /** What dense and pruned model are measured on. */
   readonly evaluation: GivenSamples | null;
   readonly recipe: Recipe;
-  /** How many promises the evaluation data are tested for with this one; 1 unless given. */
-  readonly promiseUses?: number;
+  /** Says how many promises the same samples are tested for with this one; 1 unless given. */
+  readonly countPromise?: (samples: string) => Promise<number>;
   /** An empty folder: it receives the pruned model, `masks.safetensors`, `report.json` and `report.html`. */
   readonly outputDirectory: string;
   /** Its threads also go through large models' files. Masks and pruned model do not depend on their number. */

@@ -33,7 +33,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
 
   // Choose the amount: the recipe's beta, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
   const ofModel = await doubtModel(job);
-  const { texts, ranges } = await doubtInputs(job);
+  const { texts, ranges, samples } = await doubtInputs(job);
   await using judges = await Judges.open(job);
   const doubts = [...ofModel, ...texts, ...(judges ? await doubtLabels(job, judges.all, ranges) : [])];
   const repairs = new Repairs(job, judges);
@@ -60,7 +60,8 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   // Evaluate: what it costs, beside the dense model, the same spread evenly, and other betas.
   if (judges) job.clock.enter('evaluate');
   const evaluation =
-    reported && (await evaluate({ job, judges, candidates: reported, amount, decided, pruned, chosen }));
+    reported &&
+    (await evaluate({ job, judges, candidates: reported, amount, decided, pruned, chosen, samples }));
 
   // Report.
   job.clock.enter('report');

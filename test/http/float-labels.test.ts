@@ -222,8 +222,10 @@ describe('a promise over HTTP', () => {
     );
     assert.deepEqual([summary.dense_bytes, summary.pruned_bytes], [dense_bytes, pruned_bytes]);
     assert.equal(summary.speedup, dense.latency_ms / pruned.latency_ms);
+    const [[part, , bytes], labels] = labelled('evaluation', targets);
+    // The same samples, whatever they are called.
     for (const uses of [2, 3]) {
-      const { report } = await reportOf([regression, ...labelled('evaluation', targets)], {
+      const { report } = await reportOf([regression, [part, `${uses}.npy`, bytes], labels], {
         target,
         min_density: uses / 10,
       });

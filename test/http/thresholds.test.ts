@@ -248,6 +248,18 @@ describe('an octet-stream', () => {
     });
   }
 
+  for (const [size, status, code] of [
+    [2 ** 20, 400, 'malformed_body'],
+    [3 * 2 ** 20, 400, 'malformed_body'],
+    [6 * 2 ** 20, 413, 'payload_too_large'],
+  ] as const) {
+    test(`a body that goes on for ${size} bytes after its end is refused`, { timeout: 20_000 }, async () => {
+      const ended = brotliCompressSync(Buffer.alloc(2 ** 20, ' '));
+      const body = Buffer.concat([ended, Buffer.alloc(size, 1)]);
+      await refusal(post(JSON_TYPE, body, '', { 'content-encoding': 'br' }), status, code);
+    });
+  }
+
   test('a bomb is refused while it unfolds', { timeout: 20_000 }, async () => {
     const bomb = zstdCompressSync(Buffer.alloc(600 * 2 ** 20));
     assert.ok(bomb.length < 100_000);

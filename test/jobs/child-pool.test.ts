@@ -21,6 +21,17 @@ type Answer = { pid: number; what: unknown };
 const openPool = (limits = LIMITS) =>
   new ChildPool<Behaviour, Answer, string>(PROGRAM, { GIVEN: 'given' }, limits);
 
+test('one that cannot be started fails its request, and the next one is answered', async () => {
+  const program = fileURLToPath(new URL('./starved-parent.ts', import.meta.url));
+  const parent = spawn('/bin/sh', ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const said: string[] = [];
+  parent.stdout.setEncoding('utf8').on('data', (text: string) => said.push(text));
+  const [code] = await once(parent, 'close');
+  assert.deepEqual([code, said.join('').trim()], [0, 'crashed, answered']);
+});
+
 describe('children', () => {
   const pool = openPool();
   after(() => pool.close());

@@ -26,9 +26,7 @@ export const run = jobTask<PruneMessage>(
       calibration: calibration_dataset_id ? await resources.samples(calibration_dataset_id) : null,
       evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
       recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
-      ...(recipe.target?.confidence !== undefined && evaluation_dataset_id
-        ? { promiseUses: await countPromise(store, evaluation_dataset_id, record.id) }
-        : {}),
+      countPromise: (samples: string) => countPromise(store, samples, record.id),
       outputDirectory,
       runtime: { providers, threads },
     };
