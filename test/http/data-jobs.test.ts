@@ -80,7 +80,8 @@ describe('a job with calibration and evaluation data', () => {
       headers: { 'content-type': 'application/json', prefer: 'wait=60' },
     });
     const { id, summary } = await finished(again);
-    assert.deepEqual(summary, job.summary);
+    // What is measured of speed differs from run to run.
+    assert.deepEqual({ ...summary, speedup: 1 }, { ...job.summary, speedup: 1 });
     const second = await readJson(await fetch(`${service.url}/v1/jobs/${id}/report`));
     const { latency_ms: _, ...pruned } = second.evaluation.pruned;
     assert.deepEqual({ ...evaluation.pruned, ...pruned }, evaluation.pruned);

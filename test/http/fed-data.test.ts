@@ -98,7 +98,9 @@ describe('inputs that are not samples', () => {
     });
     const { status, summary } = await readJson(response);
     assert.equal(status, 'succeeded');
-    for (const other of [apart.job.summary, summary]) assert.deepEqual(other, along.job.summary);
+    // What is measured of speed differs from run to run.
+    for (const other of [apart.job.summary, summary])
+      assert.deepEqual({ ...other, speedup: 1 }, { ...along.job.summary, speedup: 1 });
     assert.equal(along.report.evaluation.n_samples, 6);
     assert.equal(apart.report.evaluation.dense.loss, along.report.evaluation.dense.loss);
     assert.notEqual(apart.job.evaluation_dataset_id, along.job.evaluation_dataset_id);
