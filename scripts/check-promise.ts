@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { pairedPValue, tangoStatistic } from '../src/core/paired-test.ts';
 import { RandomWords } from '../src/core/random-words.ts';
 import { flipsTest, type PairedRisk, type RiskTest, riskOf, riskPValue } from '../src/core/risk-test.ts';
+import { PAIRED_VECTORS } from '../test/core/paired-vectors.ts';
 import { sharedFixtures } from '../test/shared.ts';
 import { climbLadders, type Rung } from './check-promise/ladder.ts';
 import { openNetwork } from './reproduce/network.ts';
@@ -24,19 +25,6 @@ const ALPHA = 0.05;
 const DRAWS = 200;
 const SIZES = [300, 1000, 3000];
 const LIMITS = [0.005, 0.01, 0.02];
-
-/** Of `n` samples and a limit: harmful and helpful flips, Tango's statistic and the p-value, by NumPy and SciPy. */
-const VECTORS: readonly (readonly number[])[] = [
-  [1000, 0.01, 0, 0, -3.17821, 0.001326],
-  [1000, 0.01, 2, 0, -2.54257, 0.005042],
-  [1000, 0.01, 5, 3, -2.16365, 0.014758],
-  [1000, 0.01, 8, 8, -2.20093, 0.014632],
-  [1000, 0.01, 12, 8, -1.26475, 0.105937],
-  [1000, 0.01, 12, 12, -1.90889, 0.028967],
-  [3000, 0.01, 40, 25, -1.78147, 0.037786],
-  [3000, 0.005, 10, 8, -2.57412, 0.005456],
-  [10000, 0.01, 150, 90, -2.50821, 0.006864],
-];
 
 /** How a rung's samples are tested. */
 interface Kind {
@@ -52,12 +40,12 @@ const KINDS: readonly Kind[] = [
 
 const { values } = parseArgs({ options: { fixtures: { type: 'string' } } });
 const fixtures = values.fixtures ?? sharedFixtures();
-const wrong = VECTORS.filter(([n, limit, harmful, helpful, statistic, p]) => {
+const wrong = PAIRED_VECTORS.filter(([n, limit, harmful, helpful, statistic, p]) => {
   const flips = { n, harmful, helpful };
   const isSame = Math.abs(tangoStatistic(flips, limit) - statistic) < 5e-6;
   return !isSame || Math.abs(pairedPValue(flips, limit, ALPHA) - p) >= 5e-7;
 });
-console.log(`exact paired test: ${VECTORS.length - wrong.length} of ${VECTORS.length} vectors`);
+console.log(`exact paired test: ${PAIRED_VECTORS.length - wrong.length} of ${PAIRED_VECTORS.length} vectors`);
 let isBroken = wrong.length > 0;
 if (fixtures === null)
   console.error('no fixtures: ladders did not run; name their folder (-- --fixtures path)');

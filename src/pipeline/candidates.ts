@@ -26,7 +26,6 @@ interface CandidateOptions {
 
 /** The model pruned by other amounts than the job's: decided on the same scores, written to a scratch folder, repaired as the job's model is, measured, removed. */
 export class Candidates {
-  readonly evaluator: Evaluator;
   readonly #options: CandidateOptions;
   /** Holds one candidate at a time. */
   readonly #directory: string;
@@ -36,27 +35,25 @@ export class Candidates {
   readonly #noSmaller = new Set<Measured | number>();
 
   constructor(options: CandidateOptions) {
-    this.evaluator = options.evaluator;
     this.#options = options;
     this.#directory = join(options.job.scratchDirectory, 'candidate');
   }
 
-  /** EMP at `beta`, measured once. */
+  /** EMP at `beta`, as reports show it. */
   async at(beta: number): Promise<BetaPoint> {
+    return { beta, ...createPoint(await this.comparedAt(beta)) };
+  }
+
+  /** EMP at `beta`, measured once. */
+  async comparedAt(beta: number): Promise<Measured> {
+    const known = this.known(beta);
+    if (known) return known;
     const { recipe } = this.#options.job.input;
     const amount = { ...amountOf(recipe, beta), beta, sparsity: null };
-    const known = this.#byBeta.get(beta);
-    if (known) return { beta, ...createPoint(known) };
     const measured = await this.measure(amount, recipe.scope);
     if (this.#noSmaller.has(measured)) this.#noSmaller.add(beta);
     this.#byBeta.set(beta, measured);
-    return { beta, ...createPoint(measured) };
-  }
-
-  /** What was measured at `beta`, measured now if it was not. */
-  async comparedAt(beta: number): Promise<Measured> {
-    await this.at(beta);
-    return this.#byBeta.get(beta) as Measured;
+    return measured;
   }
 
   /** Whether the model that was measured at `beta` takes fewer bytes than the dense one; that is not asked of zeros in place. */

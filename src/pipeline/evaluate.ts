@@ -1,6 +1,7 @@
 import { targetOf } from '../recipe/recipe.ts';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
+import { excessOver } from '../report/target-excess.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
 import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
@@ -8,7 +9,6 @@ import type { Chosen } from './choose-amount.ts';
 import type { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Decided, PrunedModel } from './scored.ts';
-import { excessOver } from './search.ts';
 
 interface EvaluateInput {
   readonly job: PruneJob;
@@ -82,8 +82,7 @@ function searchFigures(
 ) {
   const { choosing, reporting, seed } = judges;
   const { target } = test;
-  const isShown = test.isShown(measured);
-  const p_value = test.pValue(measured);
+  const { p_value, isShown } = test.judge(measured);
   const isEstimated = excessOver(target, reporting.dense, measured.measurement) <= 0;
   return {
     target,

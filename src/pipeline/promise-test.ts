@@ -27,7 +27,7 @@ const LOSS_CEILING = 1;
 /** The same of a squared distance or a divergence, in limits. */
 const DRIFT_CEILING = 10;
 
-/** What is known of the samples that choices are made on: nothing that is tested on the others depends on these. */
+/** What a test is chosen by: of the samples that choices are made on, none of those that are tested. */
 interface ChoosingFacts {
   readonly lossKind: Evaluator['lossKind'];
   readonly positionsPerSample: number;
@@ -97,14 +97,11 @@ export class PromiseTest {
     throw tooFewToPromise(this.#name, this.target.confidence, nSamples, this.nNeeded);
   }
 
-  /** The chance of figures as good as these, or better, were the target just missed. */
-  pValue(seen: Comparison): number {
-    return riskPValue(riskIn(seen, this.#name), this.#limit, this.test, this.alpha);
-  }
-
-  /** Whether figures keep the promise: they show it, and are within it themselves, of samples whose bound hides nothing. */
-  isShown(seen: Comparison): boolean {
-    return this.pValue(seen) <= this.alpha && riskOf(riskIn(seen, this.#name)) <= this.#limit + ROUNDING;
+  /** What figures say of the target: at most how often ones as good come of a model that just misses it, and whether they show that it is kept and are within it themselves, where a bound hides nothing. */
+  judge(seen: Comparison): { readonly p_value: number; readonly isShown: boolean } {
+    const risk = riskIn(seen, this.#name);
+    const p_value = riskPValue(risk, this.#limit, this.test, this.alpha);
+    return { p_value, isShown: p_value <= this.alpha && riskOf(risk) <= this.#limit + ROUNDING };
   }
 }
 

@@ -30,9 +30,9 @@ export async function climb(found: Found, candidates: Candidates, test: PromiseT
   for (const beta of top > 0 ? betas : [found.beta]) {
     const point = await candidates.at(beta);
     if (point.sparsity === ladder.at(-1)?.sparsity) continue; // counts that were rounded to the same
-    const p_value = test.pValue(await candidates.comparedAt(beta));
+    const { p_value, isShown } = test.judge(await candidates.comparedAt(beta));
     ladder.push({ ...point, p_value });
-    if (!test.isShown(await candidates.comparedAt(beta))) break;
+    if (!isShown) break;
     last = beta;
   }
   return { beta: last, ladder };

@@ -1,6 +1,6 @@
-import { type Target, targetOf } from '../recipe/recipe.ts';
-import type { TargetName } from '../recipe/terms.ts';
+import type { Target } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
+import { excessOver, standardErrorOf } from '../report/target-excess.ts';
 import type { Measurement } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';
 import type { BetaPoint } from './candidates.ts';
@@ -25,7 +25,7 @@ const INNER_POINTS = 3;
 const RESOLUTION = 0.004;
 /** Beyond the densest point that was measured, in betas that keep as much if what is kept grows as beta does. */
 const FARTHEST = 4;
-/** Sparsities and accuracies are quotients: a drop of exactly the target is within it. */
+/** Sparsities are quotients: the same one may differ by this. */
 const ROUNDING = 1e-9;
 
 /**
@@ -102,44 +102,13 @@ export function betaFor(sparsity: number, measured: readonly Pick<BetaPoint, 'be
   return Math.min(beta, (FARTHEST * b.beta * (1 - sparsity)) / (1 - b.sparsity));
 }
 
-/** How far beyond the target a model is, in the unit of what it bounds: 0 or less is within. */
-export function excessOver(target: Target, dense: Metrics, measured: Metrics): number {
-  const asked = targetOf({ target });
-  if (asked === null) return 0;
-  return EXCESSES[asked.name](asked.limit, dense, measured) ?? Number.POSITIVE_INFINITY;
-}
-
 /**
  * How far below the target an estimate must be on the samples that are searched on, in the unit of `excessOver`: what is chosen as just within it is
  * beyond it on other samples as often as not. A promise is tested on these, so that its search may end where the estimate does.
  */
 function marginOf(target: Target, measured: Measurement): number {
-  const asked = targetOf({ target });
-  if (asked === null || target.confidence !== undefined) return 0;
-  return measured[STANDARD_ERRORS[asked.name]] ?? 0;
+  return target.confidence === undefined ? (standardErrorOf(target, measured) ?? 0) : 0;
 }
-
-const STANDARD_ERRORS = {
-  max_loss_increase: 'loss_increase_standard_error',
-  max_accuracy_drop: 'accuracy_drop_standard_error',
-  max_disagreement: 'disagreement_standard_error',
-  max_kl: 'kl_standard_error',
-  max_relative_l2: 'relative_l2_standard_error',
-} as const satisfies Readonly<Record<TargetName, keyof Measurement>>;
-
-/** Null where what a target bounds was not measured, or is not finite. */
-type Excess = (limit: number, dense: Metrics, measured: Metrics) => number | null;
-
-const EXCESSES: Readonly<Record<TargetName, Excess>> = {
-  max_loss_increase: (limit, { loss: dense }, { loss }) =>
-    loss === null || dense === null ? null : loss - dense * (1 + limit),
-  max_accuracy_drop: (limit, { accuracy: dense }, { accuracy }) =>
-    accuracy === null || dense === null ? null : dense - accuracy - limit - ROUNDING,
-  max_disagreement: (limit, _dense, { top1_agreement }) =>
-    top1_agreement === null ? null : 1 - top1_agreement - limit - ROUNDING,
-  max_kl: (limit, _dense, { kl }) => (kl === null ? null : kl - limit),
-  max_relative_l2: (limit, _dense, { relative_l2 }) => (relative_l2 === null ? null : relative_l2 - limit),
-};
 
 function nearest(points: readonly BetaPoint[], excess: (point: BetaPoint) => number): BetaPoint {
   return points.reduce((best, point) => (excess(point) < excess(best) ? point : best));

@@ -35,7 +35,7 @@ export interface Scale {
 
 /** Of the main metrics; none where only one pruned model was measured. */
 export function curvesOf(report: Report, evaluation: Evaluation): Curve[] {
-  const { points, chosen, dense: densely, beta_1, uniform } = measuredTogether(report, evaluation);
+  const { points, chosen, dense: densely, uniform } = measuredTogether(report, evaluation);
   if (points.length < 2) return [];
   const beta1 = points.find((point) => point.beta === 1 && point !== chosen) ?? null;
   return mainMetrics(evaluation).map((metric) => {
@@ -45,7 +45,7 @@ export function curvesOf(report: Report, evaluation: Evaluation): Curve[] {
       models.flatMap((model) => model?.[metric.name] ?? []);
     const levels = [dense, limit].filter((level) => level !== null);
     const all = [...valuesOf([...points, uniform]), ...levels];
-    const subject = [...valuesOf([chosen, beta1 ?? beta_1, uniform, ...evaluation.sweep]), ...levels];
+    const subject = [...valuesOf([chosen, beta1, uniform, ...evaluation.sweep]), ...levels];
     const isNear = evaluation.search !== null && dense !== null;
     const scale = createScale(metric, all, isNear ? { subject, dense } : null);
     return { metric, points, chosen, beta1, uniform, dense, limit, scale };
@@ -59,10 +59,10 @@ function measuredTogether(report: Report, evaluation: Evaluation) {
   const ladder = search?.promise.ladder ?? [];
   if (search === null || ladder.length > 0) {
     const others = [...ladder, ...sweep, ...(beta_1 ? [{ beta: 1, ...beta_1 }] : [])];
-    return { ...sorted(others, own), dense, beta_1, uniform };
+    return { ...sorted(others, own), dense, uniform };
   }
   const found = search.evaluations.find(({ beta }) => beta === search.beta) ?? own;
-  return { ...sorted(search.evaluations, found), dense: search.dense, beta_1: null, uniform: null };
+  return { ...sorted(search.evaluations, found), dense: search.dense, uniform: null };
 }
 
 /** By sparsity; of the same beta once, the chosen one before others. */

@@ -1,5 +1,4 @@
-import { targetOf } from '../recipe/recipe.ts';
-import { CHANNEL_BLOCK, type TargetName } from '../recipe/terms.ts';
+import { CHANNEL_BLOCK } from '../recipe/terms.ts';
 import {
   compareSparsity,
   costsOf,
@@ -15,6 +14,7 @@ import {
 import type { Evaluation } from './report.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, isFaster, type Speed, speedsOf } from './speed.ts';
+import { excessOver, standardErrorOf } from './target-excess.ts';
 import type { WarningTexts } from './verdict-facts.ts';
 import type { WarningCode } from './warning-codes.ts';
 import { count, number, percent } from './wording.ts';
@@ -162,44 +162,14 @@ export const MEASURED_WARNINGS = {
 
 /** ` (about 3,000 would show it ...)`: the distance to the limit as so many standard errors; empty where the figures are beyond it, or cannot tell. */
 function samplesToShow({ dense, pruned, search, n_samples }: Evaluation): string {
-  const asked = search && targetOf(search);
-  if (!asked) return '';
-  const { room, error } = ROOMS[asked.name](asked.limit, dense, pruned);
-  if (room === null || error === null || !(room > 0) || error === 0) return '';
+  if (search === null) return '';
+  const room = -excessOver(search.target, dense, pruned);
+  const error = standardErrorOf(search.target, pruned);
+  if (!error || !(room > 0)) return '';
   const wanted = n_samples * ((SURE_ERRORS * error) / room) ** 2;
   if (wanted <= n_samples || wanted > MAX_SAMPLES) return '';
   return ` (about ${count(Number(wanted.toPrecision(2)))} that no choice sees would show it, were the cost as measured)`;
 }
-
-/** How far a model is below what a target allows, and the standard error of that. */
-type Room = (
-  limit: number,
-  dense: Metrics,
-  pruned: Measured,
-) => { readonly room: number | null; readonly error: number | null };
-
-const ROOMS: Readonly<Record<TargetName, Room>> = {
-  max_loss_increase: (limit, dense, { loss, loss_increase_standard_error: error }) => ({
-    room: loss === null || dense.loss === null ? null : dense.loss * (1 + limit) - loss,
-    error,
-  }),
-  max_accuracy_drop: (limit, dense, { accuracy, accuracy_drop_standard_error: error }) => ({
-    room: accuracy === null || dense.accuracy === null ? null : limit - (dense.accuracy - accuracy),
-    error,
-  }),
-  max_disagreement: (limit, _dense, { top1_agreement: same, disagreement_standard_error: error }) => ({
-    room: same === null ? null : limit - (1 - same),
-    error,
-  }),
-  max_kl: (limit, _dense, { kl, kl_standard_error: error }) => ({
-    room: kl === null ? null : limit - kl,
-    error,
-  }),
-  max_relative_l2: (limit, _dense, { relative_l2, relative_l2_standard_error: error }) => ({
-    room: relative_l2 === null ? null : limit - relative_l2,
-    error,
-  }),
-};
 
 function isHarmful(evaluation: Evaluation, measured: Measured): boolean {
   if (!isLabeled(evaluation))

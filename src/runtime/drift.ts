@@ -38,7 +38,6 @@ export class Drift {
   readonly #products: Float64Array;
   readonly #positions: Float64Array;
   readonly #agreements: Float64Array;
-
   readonly #divergences: Float64Array;
   readonly #prediction: Prediction;
   #isSame = true;
@@ -129,15 +128,15 @@ export class Drift {
 
   #comparePredictions({ dense, pruned, start, isCounted }: ComparedOutputs, stride: number): void {
     const { entries, isBySide, divergence } = this.#prediction;
+    const predict = (numbers: Floats, offset: number) =>
+      isBySide ? Number(numbers[offset] > 0.5) : argmax(numbers, offset, entries);
     for (let offset = 0; offset < dense.length; offset += entries) {
       if (isCounted && !isCounted(offset / entries)) continue;
       const sample = start + Math.floor(offset / stride);
-      const [predicted, now] = [dense, pruned].map((numbers) =>
-        isBySide ? Number(numbers[offset] > 0.5) : argmax(numbers, offset, entries),
-      );
+      const predicted = predict(dense, offset);
       this.#firstPrediction ??= predicted;
       if (predicted !== this.#firstPrediction) this.#isOneAnswer = false;
-      const agrees = predicted === now;
+      const agrees = predicted === predict(pruned, offset);
       this.#positions[sample]++;
       if (divergence) this.#divergences[sample] += divergence(dense, pruned, offset);
       if (agrees && allFinite(pruned, offset, entries)) this.#agreements[sample]++;

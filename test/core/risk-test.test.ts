@@ -14,22 +14,10 @@ import {
   riskStandardError,
   samplesNeeded,
 } from '../../src/core/risk-test.ts';
+import { PAIRED_VECTORS } from './paired-vectors.ts';
 
 const ALPHA = 0.05;
 const BETS: RiskTest = { name: 'mixture_of_bets', ceiling: 1, isTwoSided: true };
-
-/** By code of a study in NumPy and SciPy: harmful and helpful flips of n samples, the statistic and the p-value. */
-const VECTORS = [
-  [1000, 0.01, 0, 0, -3.17821, 0.001326],
-  [1000, 0.01, 2, 0, -2.54257, 0.005042],
-  [1000, 0.01, 5, 3, -2.16365, 0.014758],
-  [1000, 0.01, 8, 8, -2.20093, 0.014632],
-  [1000, 0.01, 12, 8, -1.26475, 0.105937],
-  [1000, 0.01, 12, 12, -1.90889, 0.028967],
-  [3000, 0.01, 40, 25, -1.78147, 0.037786],
-  [3000, 0.005, 10, 8, -2.57412, 0.005456],
-  [10000, 0.01, 150, 90, -2.50821, 0.006864],
-] as const;
 
 /** Samples of which so many flip each way. */
 function flips(n: number, harmful: number, helpful: number): PairedRisk {
@@ -38,7 +26,7 @@ function flips(n: number, harmful: number, helpful: number): PairedRisk {
 }
 
 describe('the exact paired test', () => {
-  for (const [n, limit, harmful, helpful, statistic, p] of VECTORS) {
+  for (const [n, limit, harmful, helpful, statistic, p] of PAIRED_VECTORS) {
     test(`of ${harmful} and ${helpful} flips among ${n} at ${limit}`, () => {
       const seen = { n, harmful, helpful };
       assert.ok(Math.abs(tangoStatistic(seen, limit) - statistic) < 5e-6);
