@@ -7,7 +7,7 @@ import { type Climb, climb } from './promised-beta.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
 import type { Scored } from './scored.ts';
-import { type Found, searchBeta } from './search.ts';
+import { type Found, searchBeta, staysWithin } from './search.ts';
 
 /** How the beta of a target was chosen. */
 export interface Chosen {
@@ -27,7 +27,8 @@ interface ChooseInput {
 }
 
 /**
- * The smallest beta of which a candidate, pruned, repaired and measured, stays within the target by one standard error; of a promise the smallest that is shown to keep it.
+ * The smallest beta of which a candidate, pruned, repaired and measured, stays within the target by one standard error; of a promise the smallest that is shown to keep it. A beta
+ * that the recipe gives is taken as found.
  * @throws EmpError `invalid_request` for a promise that so few samples cannot show
  */
 export async function chooseBeta(
@@ -36,17 +37,25 @@ export async function chooseBeta(
 ): Promise<Chosen> {
   const { choosing, reporting } = judges;
   const candidates = new Candidates({ job, scored, evaluator: choosing, choosing, repairs });
-  const own = await candidates.comparedAt(1);
+  const { beta: given, min_density } = job.input.recipe;
+  const own = await candidates.comparedAt(given ?? 1);
   if (target.max_disagreement !== undefined && own.isOneAnswer) throw oneAnswer();
   const test = new PromiseTest(target, choosing, own, reporting.nCounted);
   test.refuseTooFew(reporting.nCounted);
-  const found = await searchBeta(
-    target,
-    choosing.dense,
-    (beta) => candidates.at(beta),
-    (beta) => candidates.isSmaller(beta),
-    job.input.recipe.min_density,
-  );
+  const found =
+    given === undefined
+      ? await searchBeta(
+          target,
+          choosing.dense,
+          (beta) => candidates.at(beta),
+          (beta) => candidates.isSmaller(beta),
+          min_density,
+        )
+      : {
+          beta: given,
+          evaluations: [await candidates.at(given)],
+          isWithin: staysWithin(target, choosing.dense, own.measurement),
+        };
   return {
     found,
     test,

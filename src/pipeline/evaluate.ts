@@ -61,7 +61,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     beta_1: own && createPoint(own),
     uniform,
     sweep,
-    search: chosen && searchFigures(chosen, judges, measured, uses),
+    search: chosen && searchFigures(chosen, judges, measured, uses, recipe.beta !== undefined),
   };
 }
 
@@ -79,6 +79,7 @@ function searchFigures(
   judges: Judges,
   measured: Measured,
   uses: number | null,
+  isGiven: boolean,
 ) {
   const { choosing, reporting, seed } = judges;
   const { target } = test;
@@ -88,6 +89,7 @@ function searchFigures(
     target,
     met: climbed ? isShown : isEstimated,
     found: found.isWithin,
+    given: isGiven,
     beta: climbed?.beta ?? found.beta,
     evaluations: [...found.evaluations],
     dense: choosing.dense,

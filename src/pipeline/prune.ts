@@ -31,7 +31,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   await using scored =
     recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
 
-  // Choose the amount: the recipe's beta, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
+  // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
   const ofModel = await doubtModel(job);
   const { texts, ranges, samples } = await doubtInputs(job);
   await using judges = await Judges.open(job);

@@ -50,7 +50,7 @@ export async function searchBeta(
     return point;
   };
   const excessOf = (point: BetaPoint) => excessOver(target, dense, point) + marginOf(target, point);
-  const isWithin = (point: BetaPoint) => excessOf(point) <= 0;
+  const isWithin = (point: BetaPoint) => staysWithin(target, dense, point);
   const own = await visit(1);
 
   // The ends of the interval that holds the answer: the denser one meets the target, as the dense model does, the sparser one does not.
@@ -87,6 +87,11 @@ export async function searchBeta(
   const preferred = met === null || gains(met) ? met : (sparsest ?? met);
   const chosen = preferred ?? nearest(pruned.length > 0 ? pruned : evaluations, excessOf);
   return { isWithin: met !== null, beta: chosen.beta, evaluations };
+}
+
+/** Whether what was measured on the samples that choices are made on is within the target, its margin included. */
+export function staysWithin(target: Target, dense: Metrics, measured: Measurement): boolean {
+  return excessOver(target, dense, measured) + marginOf(target, measured) <= 0;
 }
 
 /** The beta of a sparsity, along the line between the measured points on either side, or through the two densest: sparsity falls with beta, not evenly. */

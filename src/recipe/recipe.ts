@@ -61,7 +61,7 @@ const targetSchema = z
 
 /**
  * What to prune and how much. Everything has a default, but that of the criterion, `magnitude`, is for weights: structures need one to be named. `beta` scales EMP's count, `budget` replaces it by a fixed sparsity per group,
- * to compare with, `target` searches the beta; at most one of them is given.
+ * to compare with, `target` searches the beta, or tests the one that is given.
  */
 export const recipeSchema = z
   .strictObject({
@@ -86,7 +86,11 @@ export const recipeSchema = z
       .describe(
         'What every family keeps is rounded up to a multiple of it, counted in channels, of which a structure may hold several, in heads or in KAN nodes: onnxruntime computes convolutions in blocks of channels, of 8 with AVX2 and of 16 with AVX-512. Default 8 for channels, 1 for heads and KAN nodes.',
       ),
-    beta: beta.optional().describe('Deployment knob: floor(beta * N_eff) are kept. Default 1.'),
+    beta: beta
+      .optional()
+      .describe(
+        'Deployment knob: floor(beta * N_eff) are kept. Default 1. With `target` nothing is searched: this beta is tested, with `confidence` after the milder rungs below it.',
+      ),
     budget: z
       .strictObject({ sparsity: z.number().min(0).lt(1) })
       .optional()
@@ -183,8 +187,9 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
   if (repair.length > 0 && dry_run)
     yield ['repair', 'changes the model that is written, and dry_run writes none'];
 
-  const amounts = (['beta', 'budget', 'target'] as const).filter((name) => recipe[name] !== undefined);
-  if (amounts.length > 1) yield [amounts[1], `give only one of ${amounts.join(', ')}`];
+  if (recipe.budget === undefined) return;
+  const others = (['beta', 'target'] as const).filter((name) => recipe[name] !== undefined);
+  if (others.length > 0) yield ['budget', `replaces EMP's count: give no ${others.join(' and no ')} with it`];
 }
 
 /** A recipe may have the default without having named it. */

@@ -107,6 +107,10 @@ export const evaluationSchema = z
           .describe(
             'Whether a beta stayed within it where it was searched, by one standard error unless there is a confidence. False: the model is the nearest.',
           ),
+        given: z
+          .boolean()
+          .optional()
+          .describe('Whether the recipe gave the beta, so that none was searched.'),
         beta: z.number().describe('The one that the model was pruned at.'),
         evaluations: z
           .array(betaPointSchema)

@@ -67,13 +67,15 @@ export const MEASURED_WARNINGS = {
 
   target_not_met({ evaluation }) {
     if (!evaluation?.search || evaluation.search.met) return null;
-    const { target, beta, found } = evaluation.search;
+    const { target, beta, found, given: isGiven } = evaluation.search;
     const cost = describeCost(evaluation);
     const within = describeTarget(target);
     if (target.confidence !== undefined)
       return `${describeSamples(evaluation)} that no choice saw do not show that any beta stays within ${within}; the model is pruned at the mildest that was tested, ${number(beta)}: ${cost}. Give more samples${samplesToShow(evaluation)}, allow more, or try another criterion or scope.`;
     if (found)
       return `Beta ${number(beta)} stays within ${within} on the samples that it was searched on, and not on the others: ${cost}. Give more samples, allow more, or take a larger beta.`;
+    if (isGiven)
+      return `Beta ${number(beta)} does not stay within ${within}: ${cost}. Allow more, or take a larger beta.`;
     return `No beta that was tried stays within ${within}; the model is pruned at the nearest, ${number(beta)}: ${cost}. Allow more, or try another criterion or scope.`;
   },
 

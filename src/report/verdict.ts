@@ -42,9 +42,11 @@ function reachClause({ untouched }: VerdictFacts): string {
 function ruleClause({ beta, evaluation }: VerdictFacts): string {
   if (beta === null) return 'The fixed budget';
   if (!evaluation?.search) return beta === 1 ? 'EMP' : `EMP at beta ${number(beta)}`;
-  const { target, met, found } = evaluation.search;
+  const { target, met, found, given: isGiven } = evaluation.search;
   const tried = betasTried(evaluation.search);
   const within = describeTarget(target);
+  if (isGiven && (met || target.confidence === undefined))
+    return `EMP at beta ${number(beta)}, which ${met ? 'stays' : 'does not stay'} within ${within},`;
   if (met) return `EMP at beta ${number(beta)}, the smallest of ${tried} tried that stays within ${within},`;
   if (target.confidence !== undefined)
     return `No beta is shown to stay within ${within}; EMP at beta ${number(beta)}, the mildest that was tested,`;

@@ -69,6 +69,44 @@ describe('a target on samples that no choice saw', () => {
     });
   }
 
+  for (const target of [{ max_accuracy_drop: 0.05 }, { max_loss_increase: 0.2 }, { max_relative_l2: 0.2 }]) {
+    test(`${JSON.stringify(target)}: a beta that is given is tested as the same one that was searched`, async () => {
+      await using searched = await pruneMlp({ target, seed: 3 });
+      const { beta, met } = searchOf(searched.report);
+      await using given = await pruneMlp({ target, seed: 3, beta });
+      const [there, here] = [searched, given].map(({ report }) => report.evaluation ?? assert.fail());
+      const { latency_ms: _, latency_extended_ms: __, ...figures } = there.pruned;
+      assert.deepEqual({ ...here.pruned, ...figures }, here.pruned);
+      assert.deepEqual([here.search?.met, here.search?.given, here.search?.beta], [met, true, beta]);
+      assert.deepEqual(
+        here.search?.evaluations.map((point) => point.beta),
+        [beta],
+      );
+      assert.equal(
+        await sha256Of(`${given.directory}/mlp.onnx`),
+        await sha256Of(`${searched.directory}/mlp.onnx`),
+      );
+    });
+  }
+
+  test('a beta that is given and is beyond the target is written all the same, and said to be', async () => {
+    await using pruned = await pruneMlp({ target: { max_accuracy_drop: 0.01 }, beta: 0.05 });
+    const search = searchOf(pruned.report);
+    assert.deepEqual([search.met, search.found, search.beta], [false, false, 0.05]);
+    const { text, warnings } = pruned.report.verdict;
+    assert.match(text, /EMP at beta 0\.05, which does not stay within an accuracy drop of 1 point/);
+    assert.ok(warnings.some(({ code }) => code === 'target_not_met'));
+  });
+
+  test('a promise of a beta that is given ends at the last rung up to it that is shown', async () => {
+    const target = { max_accuracy_drop: 0.05, confidence: 0.9 };
+    await using pruned = await pruneMlp({ target, beta: 0.2 });
+    const { beta, met, promise } = searchOf(pruned.report);
+    const passing = promise.ladder.filter(({ p_value }) => p_value <= 0.1).map((rung) => rung.beta);
+    assert.ok(met && beta >= 0.2);
+    assert.equal(beta, passing.at(-1));
+  });
+
   test('what is chosen does not depend on the labels of the half that is reported', async () => {
     const target = { max_accuracy_drop: 0.05 };
     await using there = await pruneMlp({ target });

@@ -42,7 +42,19 @@ function amount({ beta = 1, budget, target }: ReportedRecipe, evaluation: Report
   if (budget)
     return `a fixed sparsity of ${formatPercent(budget.sparsity)} of each group, in place of EMP’s count`;
   if (!target) return `EMP’s count, floor(beta × N_eff), at beta ${beta}`;
-  return `the smallest beta that stays within ${describeTarget(target)}${found(evaluation?.search ?? null)}`;
+  const search = evaluation?.search ?? null;
+  const isGiven = search?.given === true;
+  const asked = isGiven ? `beta ${beta}, tested for` : 'the smallest beta that stays within';
+  return `${asked} ${describeTarget(target)}${isGiven ? tested(search) : found(search)}`;
+}
+
+function tested(search: NonNullable<NonNullable<Report['evaluation']>['search']>): string {
+  const { target, met, beta } = search;
+  if (target.confidence !== undefined)
+    return met
+      ? `: beta ${number(beta)} is the sparsest rung up to it that passes; ${describePromise(search)}`
+      : `: no rung up to it passes; the mildest, beta ${number(beta)}, was taken`;
+  return met ? `: it stays within; ${describePromise(search)}` : ': it does not stay within';
 }
 
 function found(search: NonNullable<Report['evaluation']>['search']): string {
