@@ -9,6 +9,7 @@ import { ModelReader } from '../src/intake/model-reader.ts';
 import { StructureAnalyses } from '../src/intake/structure-analyses.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
 import { type Jobs, openJobs } from '../src/jobs/job-service.ts';
+import { Searches } from '../src/jobs/search-service.ts';
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { FolderStore } from '../src/storage/folder-store.ts';
 import { createSafetensors } from '../test/models/safetensors-bytes.ts';
@@ -209,9 +210,20 @@ async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jo
   const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
   const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
   reader.warm();
+  const searches = opened.adopt(new Searches({ store, jobs, log }), (it) => it.close());
   const openAnswers = new OpenAnswers({ inAll: 1, perClient: 1 });
   const app = opened.adopt(
-    await createApp({ store, jobs, reader, analyses, openAnswers, log, maxUploadBytes: 1, maxJsonBytes: 1 }),
+    await createApp({
+      store,
+      jobs,
+      searches,
+      reader,
+      analyses,
+      openAnswers,
+      log,
+      maxUploadBytes: 1,
+      maxJsonBytes: 1,
+    }),
     (it) => it.close(),
   );
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -12,6 +12,7 @@ import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openJobs } from './jobs/job-service.ts';
+import { Searches } from './jobs/search-service.ts';
 import { startWorkers } from './jobs/workers.ts';
 import { FolderStore } from './storage/folder-store.ts';
 import { freeBytes } from './storage/free-space.ts';
@@ -84,7 +85,10 @@ async function start(config: Config, role: Role): Promise<() => Promise<void>> {
       opened.push(() => reader.close());
       reader.warm();
       const openAnswers = new OpenAnswers(config.eventStreams);
-      const services = { store, jobs, reader, analyses, openAnswers, log };
+      const searches = new Searches({ store, jobs, log });
+      opened.push(() => searches.close());
+      searches.keepConducting();
+      const services = { store, jobs, searches, reader, analyses, openAnswers, log };
       const { host, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
         config;
       const limits = {

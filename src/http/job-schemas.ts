@@ -59,6 +59,12 @@ export const jobSchema = z
         ),
       percent: z.number().describe('0 to 100 over the whole job.'),
     }),
+    search_id: z
+      .string()
+      .nullable()
+      .describe(
+        'The search that has it done: it tries a line of it, and has `candidates.json` and no report, or writes the best model. Null without one.',
+      ),
     model_id: z.string(),
     scores_dataset_id: z.string().nullable(),
     calibration_dataset_id: z.string().nullable(),

@@ -11,6 +11,7 @@ export function viewOfJob(job: Job): JobView {
     id: job.id,
     status: job.status,
     progress: job.progress,
+    search_id: job.search_id ?? null,
     model_id: job.model_id,
     scores_dataset_id: job.scores_dataset_id,
     // Records of jobs made before there were such data lack them.

@@ -64,7 +64,7 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
     {
       schema: {
         tags,
-        operationId: `list${name}s`,
+        operationId: `list${name}${kind === 'searches' ? 'es' : 's'}`,
         summary: `List ${kind}`,
         querystring: pageQuerySchema,
         response: {
@@ -121,7 +121,7 @@ export function sendWhole(reply: FastifyReply, whole: unknown): unknown {
 
 /** One of a kind in words. */
 export function nounOf(kind: Kind): string {
-  return kind.slice(0, -1);
+  return kind === 'searches' ? 'search' : kind.slice(0, -1);
 }
 
 /** One of a kind in the id of an operation. */

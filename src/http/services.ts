@@ -2,6 +2,7 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { ModelReader } from '../intake/model-reader.ts';
 import type { StructureAnalyses } from '../intake/structure-analyses.ts';
 import type { Jobs } from '../jobs/job-service.ts';
+import type { Searches } from '../jobs/search-service.ts';
 import type { Store } from '../storage/store.ts';
 import type { OpenAnswers } from './open-answers.ts';
 
@@ -9,6 +10,7 @@ import type { OpenAnswers } from './open-answers.ts';
 export interface Services {
   readonly store: Store;
   readonly jobs: Jobs;
+  readonly searches: Searches;
   readonly reader: ModelReader;
   readonly analyses: StructureAnalyses;
   /** Of one upload's files together. */

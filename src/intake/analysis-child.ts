@@ -33,6 +33,15 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
         await using read = await readJobInputs(store, inputs);
         return await planJob(recipe, read, structures);
       }
+      case 'lines': {
+        const { planLines } = await import('./plan-lines.ts');
+        const { readJobInputs } = await import('./job-inputs.ts');
+        const { readStructures } = await import('./stored-structures.ts');
+        const { recipes, inputs, finder } = request.ask;
+        const structures = await readStructures(store, inputs.model.id, finder);
+        await using read = await readJobInputs(store, inputs);
+        return await planLines(recipes, read, structures);
+      }
       case 'structures': {
         const { findStructures } = await import('./find-structures.ts');
         const { id, outputBytes } = request.ask;

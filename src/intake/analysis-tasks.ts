@@ -1,6 +1,7 @@
 import type { ModelInventory, Strangers } from '../formats/model.ts';
 import type { ScoreFiles } from '../formats/score-file.ts';
 import type { JobRequest } from '../jobs/job.ts';
+import type { SearchRequest } from '../jobs/search-lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { SamplesRecord } from '../storage/records.ts';
 import type { PlacedInputs } from './job-inputs.ts';
@@ -49,6 +50,11 @@ export interface AnalysisTasks {
       readonly finder: string;
     };
     readonly answer: Omit<JobRequest, 'metadata'>;
+  };
+  /** Which lines of a search can succeed. */
+  readonly lines: {
+    readonly ask: { readonly recipes: readonly Recipe[] } & Omit<AnalysisTasks['plan']['ask'], 'recipe'>;
+    readonly answer: Pick<SearchRequest, 'lines' | 'left_out'>;
   };
   /** What can be removed from a model: a `StructureOverview` as JSON. */
   readonly structures: {

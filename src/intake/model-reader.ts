@@ -77,6 +77,11 @@ export class ModelReader {
     return this.#run('plan', ask.inputs.model.id, ask, asker);
   }
 
+  /** As `planLines`, whose errors it throws. @throws EmpError limit_exceeded, not_ready */
+  lines(ask: AnalysisTasks['lines']['ask'], asker: Asker): Promise<AnalysisTasks['lines']['answer']> {
+    return this.#run('lines', ask.inputs.model.id, ask, asker);
+  }
+
   /** Ends what goes on, and resolves when it has ended. */
   close(): Promise<void> {
     return this.#pool.close();

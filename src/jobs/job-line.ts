@@ -144,13 +144,13 @@ export class JobLine {
   }
 
   #messageOf(record: JobRecord): BulkMessage {
-    const { id, model_id } = record;
+    const { id, model_id, line } = record;
     const { attempts, backoffMs } = this.#retry;
     const backoff = { type: 'exponential', delay: backoffMs };
     // A failed job stays until its result is written: the queue knows why it failed, and nobody queues it again.
     const priority = messagePriority(record);
     const opts = { jobId: id, priority, attempts, backoff, removeOnComplete: true, removeOnFail: false };
-    return { name: 'prune', data: { model_id }, opts };
+    return { name: line ? 'explore' : 'prune', data: { model_id }, opts };
   }
 
   #ask<T>(answer: Promise<T>, timeoutMs?: number): Promise<T> {

@@ -93,7 +93,7 @@ export class Jobs {
     const key =
       idempotencyKey === undefined ? null : ({ kind: 'idempotency', id: sha256(idempotencyKey) } as const);
     const known = key && (await this.#store.readAnswer(key));
-    if (!known || !(await this.#store.readRecord('jobs', known))) await this.#requireRoom();
+    if (!known || !(await this.#store.readRecord('jobs', known))) await this.requireRoom();
     const fresh = freshId('job');
     const id = key ? await this.#store.decideOnce(key, fresh) : fresh;
     const existing = await this.#store.readRecord<JobRecord>('jobs', id);
@@ -217,7 +217,7 @@ export class Jobs {
   }
 
   /** @throws EmpError not_ready, queue_full, insufficient_storage where a new job would have to be refused half-way */
-  async #requireRoom(): Promise<void> {
+  async requireRoom(): Promise<void> {
     await answerInTime(this.#backend.ping(), this.#log);
     if (performance.now() > this.#room.until) await this.#lookForRoom();
     if (this.#room.left-- > 0) return;

@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { JobLook } from './follow-job.ts';
+import type { Job } from './job.ts';
 import type { Subscription } from './wakeups.ts';
 
 /** How soon those who follow a job see what was not told, because the news was lost. */
@@ -7,18 +8,18 @@ export const LOOK_MS = 2000;
 /** Of many jobs that are followed each is looked at less often, so that all looks together cost little. */
 const MS_A_WATCH = 10;
 
-export interface WatchedJobs {
+export interface WatchedJobs<T> {
   /** The job as it stands; null where there is none. */
-  look(id: string): Promise<JobLook | null>;
+  look(id: string): Promise<JobLook<T> | null>;
   subscribe(id: string): Subscription;
 }
 
-/** Who follows which job. A job is looked at once for all who follow it, and no more when they have left. */
-export class JobWatches {
-  readonly #jobs: WatchedJobs;
-  readonly #watches = new Map<string, Watch>();
+/** Who follows which job, or search. A job is looked at once for all who follow it, and no more when they have left. */
+export class JobWatches<T = Job> {
+  readonly #jobs: WatchedJobs<T>;
+  readonly #watches = new Map<string, Watch<T>>();
 
-  constructor(jobs: WatchedJobs) {
+  constructor(jobs: WatchedJobs<T>) {
     this.#jobs = jobs;
   }
 
@@ -26,10 +27,10 @@ export class JobWatches {
    * A job as it stands now, then whenever there is more to see; who is slow sees the latest only. Ends after the job's end, when `signal`
    * aborts, or when there is no such job.
    */
-  async *looks(id: string, signal: AbortSignal): AsyncGenerator<JobLook, void> {
+  async *looks(id: string, signal: AbortSignal): AsyncGenerator<JobLook<T>, void> {
     const watch = this.#join(id);
     try {
-      let seen: JobLook | null | undefined;
+      let seen: JobLook<T> | null | undefined;
       while (!signal.aborted) {
         if (watch.failure) throw watch.failure.error;
         const { latest } = watch;
@@ -47,10 +48,10 @@ export class JobWatches {
     }
   }
 
-  #join(id: string): Watch {
+  #join(id: string): Watch<T> {
     let watch = this.#watches.get(id);
     if (!watch) {
-      watch = new Watch();
+      watch = new Watch<T>();
       this.#watches.set(id, watch);
       void this.#keepLooking(id, watch);
     }
@@ -58,13 +59,13 @@ export class JobWatches {
     return watch;
   }
 
-  #leave(id: string, watch: Watch): void {
+  #leave(id: string, watch: Watch<T>): void {
     if (--watch.followers > 0) return;
     watch.left.abort();
     if (this.#watches.get(id) === watch) this.#watches.delete(id);
   }
 
-  async #keepLooking(id: string, watch: Watch): Promise<void> {
+  async #keepLooking(id: string, watch: Watch<T>): Promise<void> {
     // Before the first look: what comes after it is heard.
     using news = this.#jobs.subscribe(id);
     try {
@@ -83,11 +84,11 @@ export class JobWatches {
 }
 
 /** What those who follow a job share. */
-class Watch extends EventEmitter {
+class Watch<T> extends EventEmitter {
   readonly left = new AbortController();
   followers = 0;
   /** Undefined until the first look; null where there is no such job. */
-  latest: JobLook | null | undefined;
+  latest: JobLook<T> | null | undefined;
   failure: { readonly error: unknown } | undefined;
 
   constructor() {
@@ -95,7 +96,7 @@ class Watch extends EventEmitter {
     this.setMaxListeners(0);
   }
 
-  show(look: JobLook | null): void {
+  show(look: JobLook<T> | null): void {
     const isSame = look && this.latest && sightOf(look) === sightOf(this.latest);
     if (isSame) return;
     this.latest = look;
@@ -109,7 +110,7 @@ class Watch extends EventEmitter {
 }
 
 /** The same of two looks that show the same. */
-function sightOf({ events, end }: JobLook): string {
+function sightOf({ events, end }: JobLook<unknown>): string {
   const last = events.at(-1);
   return `${last?.id} ${last?.stage} ${last?.percent} ${end !== null}`;
 }

@@ -1,4 +1,5 @@
 import type { InputFinding } from '../core/errors.ts';
+import type { LineTerms } from '../pipeline/explore.ts';
 import type { Artifact } from '../pipeline/write-report.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Summary } from '../report/summary.ts';
@@ -16,10 +17,17 @@ export interface JobRequest extends Turn {
   readonly evaluation_dataset_id: string | null;
   readonly recipe: Recipe;
   readonly metadata: Readonly<Record<string, string>>;
+  /** The search that has it done; absent without one. */
+  readonly search_id?: string;
+  /** Of a job that tries a line of a search; absent of one that prunes. */
+  readonly line?: LineTerms;
 }
 
-/** The model and datasets that a job reads. */
-export function resourcesOf(request: JobRequest): string[] {
+type ResourceIds = Pick<JobRequest, 'model_id' | 'calibration_dataset_id' | 'evaluation_dataset_id'> &
+  Partial<Pick<JobRequest, 'scores_dataset_id'>>;
+
+/** The model and datasets that a job, or a search, reads. */
+export function resourcesOf(request: ResourceIds): string[] {
   const { model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = request;
   const ids = [model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id];
   // Records of jobs made before there were such data lack them.
@@ -86,6 +94,6 @@ export interface Job extends JobRequest, Prospect, Omit<JobResult, 'status' | 'f
 }
 
 /** One event of a job's life. `id` counts from 1 within the job; a reader that saw `id` asks for what came after. */
-export type JobEvent =
+export type JobEvent<T = Job> =
   | { readonly id: number; readonly event: 'progress'; readonly data: JobProgress }
-  | { readonly id: number; readonly event: 'succeeded' | 'failed' | 'canceled'; readonly data: Job };
+  | { readonly id: number; readonly event: 'succeeded' | 'failed' | 'canceled'; readonly data: T };

@@ -2,6 +2,8 @@ import type { Store } from '../storage/store.ts';
 import { type JobRecord, resourcesOf } from './job.ts';
 import type { JobLines } from './job-lines.ts';
 import { readResult, settleFailure } from './result.ts';
+import { isSearchId } from './search-lines.ts';
+import { unfinishedSearch } from './search-records.ts';
 
 /** Records read in one go. */
 const AT_ONCE = 16;
@@ -21,7 +23,7 @@ export async function recoverJobs(
   // In this order: what ends meanwhile has its result by the time that is looked for.
   const ids = await store.listUnfinished();
   const known = await lines.knownIds();
-  const lost = ids.filter((id) => !known.has(id));
+  const lost = ids.filter((id) => !isSearchId(id) && !known.has(id));
   const records: JobRecord[] = [];
   for (let i = 0; i < lost.length; i += AT_ONCE) {
     const looked = await Promise.all(lost.slice(i, i + AT_ONCE).map((id) => unfinishedRecord(store, id)));
@@ -36,10 +38,10 @@ export async function recoverJobs(
   }
 }
 
-/** Whether a queued or running job needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
+/** Whether a queued or running job, or a search that goes on, needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
 export async function isNeeded(store: Store, resourceId: string): Promise<boolean> {
   for await (const id of store.listNeeding(resourceId)) {
-    const record = await unfinishedRecord(store, id);
+    const record = isSearchId(id) ? await unfinishedSearch(store, id) : await unfinishedRecord(store, id);
     if (record && resourcesOf(record).includes(resourceId)) return true;
   }
   return false;

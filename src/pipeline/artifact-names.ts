@@ -4,6 +4,8 @@ import type { ModelInventory } from '../formats/model.ts';
 export const MASKS_FILE = 'masks.safetensors';
 export const REPORT_FILE = 'report.json';
 export const REPORT_PAGE = 'report.html';
+/** What a job that explores a line of a search has tried. */
+export const CANDIDATES_FILE = 'candidates.json';
 /** What the job found, beside its artifacts. */
 export const OUTCOME_FILE = '.outcome.json';
 /** Files that exist only while the job runs. */

@@ -7,12 +7,26 @@ import type { Comparison, Evaluator } from '../runtime/evaluation.ts';
 import { type Amount, amountOf } from './amount.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
-import type { Decided, Scored } from './scored.ts';
+import type { Decided, PrunedModel, Scored } from './scored.ts';
 
 export type Point = NonNullable<Evaluation['uniform']>;
 export type BetaPoint = Evaluation['sweep'][number];
 export interface Measured extends Comparison {
   readonly sparsity: number;
+  /** Null where nobody asked. */
+  readonly weight: Weight | null;
+}
+
+/** What a model takes. */
+export interface Weight {
+  /** Those that pruning has left. */
+  readonly parameters: number;
+  readonly bytes: number;
+  /** By zstd. */
+  readonly compressed_bytes: number;
+  /** Of a batch, beside the dense model's; null where it was not measured. */
+  readonly latency_ms: number | null;
+  readonly dense_latency_ms: number | null;
 }
 
 interface CandidateOptions {
@@ -22,6 +36,8 @@ interface CandidateOptions {
   readonly evaluator: Evaluator;
   readonly choosing: Evaluator;
   readonly repairs: Repairs;
+  /** Where it is wanted of each candidate. */
+  readonly weigh?: (pruned: PrunedModel) => Promise<Weight>;
 }
 
 /** The model pruned by other amounts than the job's: decided on the same scores, written to a scratch folder, repaired as the job's model is, measured, removed. */
@@ -49,11 +65,23 @@ export class Candidates {
     const known = this.known(beta);
     if (known) return known;
     const { recipe } = this.#options.job.input;
-    const amount = { ...amountOf(recipe, beta), beta, sparsity: null };
-    const measured = await this.measure(amount, recipe.scope);
+    const measured = await this.measure(this.#amountAt(beta), recipe.scope);
     if (this.#noSmaller.has(measured)) this.#noSmaller.add(beta);
     this.#byBeta.set(beta, measured);
     return measured;
+  }
+
+  /** What EMP's model at `beta` takes before it is repaired, which is as much, about. */
+  async weighAt(beta: number): Promise<{ readonly sparsity: number; readonly weight: Weight }> {
+    const { scored, job, weigh } = this.#options;
+    if (weigh === undefined) throw new TypeError('candidates that are not weighed');
+    const decided = await scored.decide(this.#amountAt(beta), job.input.recipe.scope);
+    try {
+      const pruned = await decided.write(this.#directory);
+      return { sparsity: pruned.sparsity, weight: await weigh(pruned) };
+    } finally {
+      await rm(this.#directory, { recursive: true, force: true });
+    }
   }
 
   /** Whether the model that was measured at `beta` takes fewer bytes than the dense one; that is not asked of zeros in place. */
@@ -80,7 +108,7 @@ export class Candidates {
 
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
   async measure(amount: Amount, scope: Recipe['scope']): Promise<Measured> {
-    const { scored, repairs, job, evaluator, choosing } = this.#options;
+    const { scored, repairs, job, evaluator, choosing, weigh } = this.#options;
     const directory = this.#directory;
     const decided = await scored.decide(amount, scope);
     const { choice } = decided;
@@ -91,7 +119,8 @@ export class Candidates {
       const { compared } = await repairs.apply(pruned);
       const isMeasured = compared !== null && evaluator === choosing;
       const own = isMeasured ? compared : await evaluator.compare(pruned.model);
-      const found = { ...own, sparsity: pruned.sparsity };
+      const weight = weigh ? await weigh(pruned) : null;
+      const found = { ...own, sparsity: pruned.sparsity, weight };
       if (choice !== null) this.#byChoice.set(choice, found);
       const isReduced = job.input.recipe.granularity !== 'weight' && pruned.sparsity > 0;
       if (isReduced && (await bytesOf(pruned.model)) >= (await bytesOf(job.input.model)))
@@ -100,6 +129,10 @@ export class Candidates {
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
+  }
+
+  #amountAt(beta: number): Amount {
+    return { ...amountOf(this.#options.job.input.recipe, beta), beta, sparsity: null };
   }
 }
 

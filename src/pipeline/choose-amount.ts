@@ -1,4 +1,5 @@
 import type { Recipe } from '../recipe/recipe.ts';
+import type { Comparison } from '../runtime/evaluation.ts';
 import { Candidates } from './candidates.ts';
 import { oneAnswer } from './data-errors.ts';
 import type { Judges } from './judges.ts';
@@ -35,13 +36,11 @@ export async function chooseBeta(
   target: NonNullable<Recipe['target']>,
   { job, scored, repairs, judges, reported }: ChooseInput,
 ): Promise<Chosen> {
-  const { choosing, reporting } = judges;
+  const { choosing } = judges;
   const candidates = new Candidates({ job, scored, evaluator: choosing, choosing, repairs });
   const { beta: given, min_density } = job.input.recipe;
   const own = await candidates.comparedAt(given ?? 1);
-  if (target.max_disagreement !== undefined && own.isOneAnswer) throw oneAnswer();
-  const test = new PromiseTest(target, choosing, own, reporting.nCounted);
-  test.refuseTooFew(reporting.nCounted);
+  const test = openTest(target, judges, own);
   const found =
     given === undefined
       ? await searchBeta(
@@ -61,4 +60,19 @@ export async function chooseBeta(
     test,
     climbed: target.confidence === undefined ? null : await climb(found, reported, test),
   };
+}
+
+/**
+ * The test of a target, chosen by what was measured on the samples that choices are made on.
+ * @throws EmpError `invalid_request` where the other samples can show nothing
+ */
+export function openTest(
+  target: NonNullable<Recipe['target']>,
+  { choosing, reporting }: Judges,
+  own: Comparison,
+): PromiseTest {
+  if (target.max_disagreement !== undefined && own.isOneAnswer) throw oneAnswer();
+  const test = new PromiseTest(target, choosing, own, reporting.nCounted);
+  test.refuseTooFew(reporting.nCounted);
+  return test;
 }

@@ -71,7 +71,7 @@ async function measureOwn(input: EvaluateInput): Promise<Measured> {
   const known = amount.beta === null ? null : candidates.known(amount.beta);
   if (known) return known;
   if (job.input.recipe.dry_run) return await candidates.measure(amount, job.input.recipe.scope);
-  return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity };
+  return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity, weight: null };
 }
 
 function searchFigures(

@@ -44,7 +44,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
   const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
-  for (const file of [...prunedFiles, MASKS_FILE]) artifacts.push(await describe(job, file));
+  for (const file of [...prunedFiles, MASKS_FILE]) artifacts.push(await describeArtifact(job, file));
 
   const { total, untouched, tensors, scores, structures, loss_bound, ...figures } = content;
   const sizes = await measureSizes(input);
@@ -89,11 +89,11 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     },
   };
   await writeFile(join(outputDirectory, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
-  artifacts.push(await describe(job, REPORT_FILE));
+  artifacts.push(await describeArtifact(job, REPORT_FILE));
   // Charts take a tenth of a second to load, which a process that only prunes need not spend at its start.
   const { renderReport } = await import('../report/html/page.ts');
   await writeFile(join(outputDirectory, REPORT_PAGE), renderReport(report));
-  artifacts.push(await describe(job, REPORT_PAGE));
+  artifacts.push(await describeArtifact(job, REPORT_PAGE));
   return { summary: summaryOf(report), artifacts };
 }
 
@@ -123,7 +123,8 @@ async function measureSizes(input: ReportInput): Promise<Report['sizes']> {
   };
 }
 
-async function sizeOf({ directory, inventory }: StoredModel, signal: AbortSignal) {
+/** Of a model's files, and compressed. */
+export async function sizeOf({ directory, inventory }: StoredModel, signal: AbortSignal) {
   const total = { bytes: 0, zstdBytes: 0, estimated: false };
   for (const file of inventory.files) {
     const path = join(directory, file);
@@ -135,7 +136,11 @@ async function sizeOf({ directory, inventory }: StoredModel, signal: AbortSignal
   return total;
 }
 
-async function describe({ input, progress, signal }: PruneJob, name: string): Promise<Artifact> {
+/** With its hash. */
+export async function describeArtifact(
+  { input, progress, signal }: PruneJob,
+  name: string,
+): Promise<Artifact> {
   await using handle = await open(join(input.outputDirectory, name));
   const { size } = await handle.stat();
   const sha256 = await hashRange(handle, { offset: 0, byteLength: size }, signal, progress);

@@ -36,7 +36,7 @@ function targetValue(name: TargetName) {
 }
 
 /** Targets, of which one is given, and the confidence of a promise. */
-const targetSchema = z
+export const targetSchema = z
   .strictObject({
     max_loss_increase: targetValue('max_loss_increase'),
     max_accuracy_drop: targetValue('max_accuracy_drop'),

@@ -6,6 +6,7 @@ export const FILES: Readonly<Record<Kind, string>> = {
   models: 'files',
   datasets: 'files',
   jobs: 'artifacts',
+  searches: 'files',
 };
 export const KINDS = Object.keys(FILES) as Kind[];
 export const RECORD = 'record.json';
@@ -14,7 +15,7 @@ export const RECORD = 'record.json';
 export const IDEMPOTENCY = 'idempotency';
 /** A folder a process, for what it has not published. */
 export const UPLOADS = 'uploads';
-/** `index/<kind>` as a `TimeIndex`, `index/unfinished/<id>` an empty file a job, and `index/needed` as a `NeededIndex`. */
+/** `index/<kind>` as a `TimeIndex`, `index/unfinished/<id>` an empty file a job or search, and `index/needed` as a `NeededIndex`. */
 export const INDEX = 'index';
 export const UNFINISHED = join(INDEX, 'unfinished');
 export const NEEDED = join(INDEX, 'needed');

@@ -41,7 +41,12 @@ export class FolderStore implements Store {
     this.root = root;
     this.#minFreeBytes = minFreeBytes;
     const indexOf = (kind: Kind) => new TimeIndex(join(root, INDEX, kind));
-    this.#indexes = { models: indexOf('models'), datasets: indexOf('datasets'), jobs: indexOf('jobs') };
+    this.#indexes = {
+      models: indexOf('models'),
+      datasets: indexOf('datasets'),
+      jobs: indexOf('jobs'),
+      searches: indexOf('searches'),
+    };
     this.#needed = new NeededIndex(join(root, NEEDED));
   }
 
@@ -219,9 +224,9 @@ export class FolderStore implements Store {
   }
 
   #answerPath(question: Question): string {
-    return question.kind === 'jobs'
-      ? this.#path('jobs', question.id, question.name)
-      : join(this.root, IDEMPOTENCY, question.id);
+    return question.kind === 'idempotency'
+      ? join(this.root, IDEMPOTENCY, question.id)
+      : this.#path(question.kind, question.id, question.name);
   }
 
   /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead. */

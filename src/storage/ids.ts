@@ -16,7 +16,7 @@ export function contentId(prefix: 'mdl' | 'dat', manifest: string): string {
 }
 
 /** A fresh id that sorts by the time of its making: 50 bits of milliseconds, 80 random ones. */
-export function freshId(prefix: 'job'): string {
+export function freshId(prefix: 'job' | 'sea'): string {
   const random = BigInt(`0x${randomBytes(10).toString('hex')}`);
   return `${prefix}_${base32((BigInt(Date.now()) << 80n) | random, 26)}`;
 }

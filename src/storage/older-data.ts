@@ -8,8 +8,10 @@ import { NeededIndex } from './needed-index.ts';
 import type { Kind } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
 
-/** What a job that has ended has in its folder. */
+/** What a job, or a search, that has ended has in its folder. */
 const RESULT = 'result.json';
+/** What is unfinished until it has a result. */
+const ENDING: readonly Kind[] = ['jobs', 'searches'];
 /** Resources looked at in one go. */
 const AT_ONCE = 16;
 
@@ -23,7 +25,8 @@ export async function indexOlderData(root: string, scratch: string): Promise<voi
   await mkdir(join(root, INDEX), { recursive: true });
   for (const kind of KINDS) {
     if (isThere(join(INDEX, kind)) && (kind !== 'jobs' || isThere(UNFINISHED))) continue;
-    const unfinished = join(scratch, basename(UNFINISHED));
+    // Those of jobs are in their place by then.
+    const unfinished = kind === 'searches' ? join(root, UNFINISHED) : join(scratch, basename(UNFINISHED));
     for (const folder of [join(scratch, kind), unfinished]) await mkdir(folder, { recursive: true });
     await indexKind(root, kind, new TimeIndex(join(scratch, kind)), unfinished);
     await syncTree(scratch, true);
@@ -39,7 +42,8 @@ async function indexNeeded(root: string, scratch: string): Promise<void> {
   await mkdir(scratch);
   const index = new NeededIndex(scratch);
   const look = async (id: string) => {
-    const record = (await readRecord(join(root, 'jobs', id))) ?? {};
+    const kind = id.startsWith('sea_') ? 'searches' : 'jobs';
+    const record = (await readRecord(join(root, kind, id))) ?? {};
     const named = Object.values(record).filter((value) => typeof value === 'string' && isId(value));
     await index.add(
       id,
@@ -70,7 +74,8 @@ async function indexKind(root: string, kind: Kind, index: TimeIndex, unfinished:
     const created_at = (await readRecord(folder))?.created_at;
     if (typeof created_at !== 'string') return;
     await index.add({ id, created_at }, false);
-    if (kind === 'jobs' && !(await tidyJob(folder))) await touch(join(unfinished, id));
+    if (!ENDING.includes(kind)) return;
+    if (!(await tidyJob(folder))) await touch(join(unfinished, id));
   };
   for (let i = 0; i < ids.length; i += AT_ONCE) await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
 }

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 
 /** What the service keeps, each under an id: a record, JSON documents beside it, and files. */
-export type Kind = 'models' | 'datasets' | 'jobs';
+export type Kind = 'models' | 'datasets' | 'jobs' | 'searches';
 
 /** The least that every record says of itself. */
 export interface StoredRecord {
@@ -39,9 +39,9 @@ export interface FileRange {
   readonly end: number;
 }
 
-/** What is decided once and for all: how a job ended, a document of its own; and which job an idempotency key, or a use of samples, here their hash, stands for. */
+/** What is decided once and for all: how a job or a search ended, a document of its own; and which job an idempotency key, or a use of samples, here their hash, stands for. */
 export type Question =
-  | { readonly kind: 'jobs'; readonly id: string; readonly name: string }
+  | { readonly kind: 'jobs' | 'searches'; readonly id: string; readonly name: string }
   | { readonly kind: 'idempotency'; readonly id: string };
 
 /**
@@ -100,7 +100,7 @@ export interface Store {
   /** The files of a resource that is there. */
   checkOut(kind: Kind, id: string): Promise<Checkout>;
 
-  /** Notes that a job needs looking after, and what it reads, before it is published; to do so twice is no error. */
+  /** Notes that a job, or a search, needs looking after, and what it reads, before it is published; to do so twice is no error. */
   addUnfinished(id: string, needs?: readonly string[]): Promise<void>;
   /** Forgets it when its end has been decided. A crash between the two leaves an id of a job that has ended, or never was. */
   removeUnfinished(id: string, needs?: readonly string[]): Promise<void>;

@@ -89,6 +89,18 @@ describe('the examples', () => {
     assert.match(await readFile(join(directory, 'report.html'), 'utf8'), /^<!doctype html>/i);
   });
 
+  test('search.sh gives the best model within the promise', async () => {
+    const search = JSON.parse(await runExample('bash', 'search.sh', MODEL, DATA));
+    const { best, candidates } = search;
+    assert.deepEqual([search.status, search.progress.percent], ['succeeded', 100]);
+    assert.ok(
+      candidates.some(({ recipe }: { recipe: { beta: number } }) => recipe.beta === best.recipe.beta),
+    );
+    const { byteLength } = await readFile(join(directory, `pruned-${MODEL}`));
+    assert.equal(byteLength, best.job.summary.pruned_bytes);
+    assert.ok(best.job.summary.pruned_zstd_bytes < 0.7 * best.job.summary.dense_zstd_bytes);
+  });
+
   test('structures.sh gives a smaller model within the target', async () => {
     const { structures, evaluation, sizes } = JSON.parse(
       await runExample('bash', 'structures.sh', MODEL, DATA),

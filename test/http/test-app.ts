@@ -12,6 +12,7 @@ import { ModelReader } from '../../src/intake/model-reader.ts';
 import { type AnalysisLimits, StructureAnalyses } from '../../src/intake/structure-analyses.ts';
 import { JobLines } from '../../src/jobs/job-lines.ts';
 import { Jobs } from '../../src/jobs/job-service.ts';
+import { Searches } from '../../src/jobs/search-service.ts';
 import { Wakeups } from '../../src/jobs/wakeups.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
@@ -68,7 +69,9 @@ export async function openTestApp(
   const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
   const reader = new ModelReader(store.root);
   const openAnswers = new OpenAnswers(eventStreams);
-  const services = { store, jobs: opened.jobs, reader, analyses, openAnswers, log };
+  const searches = new Searches({ store, jobs: opened.jobs, log });
+  if (openJobs !== withoutQueue) searches.keepConducting();
+  const services = { store, jobs: opened.jobs, searches, reader, analyses, openAnswers, log };
   const app = await createApp({
     ...services,
     maxUploadBytes: 64 * 2 ** 20,
@@ -83,7 +86,7 @@ export async function openTestApp(
       if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
       return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
     },
-    async files(kinds = ['models', 'datasets', 'jobs', 'idempotency', 'index', 'uploads']) {
+    async files(kinds = ['models', 'datasets', 'jobs', 'searches', 'idempotency', 'index', 'uploads']) {
       const found: string[] = [];
       for (const kind of kinds) {
         for (const entry of await readTree(join(dataDirectory, kind)))
@@ -93,7 +96,7 @@ export async function openTestApp(
     },
     async leftOver() {
       const found: string[] = [];
-      for (const kind of ['models', 'datasets', 'jobs', 'uploads']) {
+      for (const kind of ['models', 'datasets', 'jobs', 'searches', 'uploads']) {
         for (const { parentPath, name } of await readTree(join(dataDirectory, kind))) {
           const path = join(parentPath, name).slice(dataDirectory.length + 1);
           // Beside the folder in which this process keeps its uploads.
@@ -106,6 +109,7 @@ export async function openTestApp(
       await app.close();
       await analyses.close();
       await reader.close();
+      await searches.close();
       await opened.close();
       await store.close();
       await rm(dataDirectory, { recursive: true, force: true, maxRetries: 5 });

@@ -13,7 +13,7 @@ export interface NamedRecord extends StoredRecord {
 let made = 0;
 /** A record of an id of its own, of a time that is given or now. */
 export function recordOf(kind: Kind, created_at = new Date().toISOString()): NamedRecord {
-  const prefix = { models: 'mdl', datasets: 'dat', jobs: 'job' }[kind];
+  const prefix = { models: 'mdl', datasets: 'dat', jobs: 'job', searches: 'sea' }[kind];
   return { id: `${prefix}_${String(made++).padStart(10, '0')}`, created_at, name: `number ${made}` };
 }
 

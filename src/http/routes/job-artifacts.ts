@@ -59,6 +59,11 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
           'conflict',
           `job ${job.id} is ${job.status}: only a job that succeeded has a report`,
         );
+      if (job.line !== undefined)
+        throw new EmpError(
+          'conflict',
+          `job ${job.id} tries a line of search ${job.search_id}: it has candidates.json, and no report`,
+        );
       // Jobs made before there were pages lack one.
       const page = job.artifacts.find(({ name }) => name === REPORT_PAGE);
       const type = preferredMediaType(request.headers.accept, page ? [JSON_TYPE, PAGE_TYPE] : [JSON_TYPE]);

@@ -3,6 +3,7 @@ import { EmpError } from '../../core/errors.ts';
 import type { Asker } from '../../intake/slots.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Jobs } from '../../jobs/job-service.ts';
+import { registerEvents } from '../event-streams.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
 import { jobRequestSchema, jobSchema } from '../job-schemas.ts';
 import { viewOfJob } from '../job-view.ts';
@@ -155,6 +156,14 @@ export function registerJobs(app: App, services: Services): void {
     },
     async ({ params: { id } }) => viewOfJob(found('jobs', id, await jobs.cancel(id))),
   );
+
+  registerEvents(app, services, {
+    kind: 'jobs',
+    description:
+      'Events `progress` (data: stage and percent), then one of `succeeded`, `failed`, `canceled` (data: the job), after which the stream ends.',
+    follow: (...args) => jobs.follow(...args),
+    viewOf: viewOfJob,
+  });
 
   /** What came along and was not published is gone before the client hears of the job. */
   async function submit(request: FastifyRequest, key: string | undefined, asker: Asker) {

@@ -1,32 +1,45 @@
 import { once } from 'node:events';
-import { EmpError } from '../../core/errors.ts';
-import type { JobNews } from '../../jobs/follow-job.ts';
-import { ANY_CONTENT } from '../content-headers.ts';
-import { viewOfJob } from '../job-view.ts';
-import { describeOperation } from '../plugins/operations.ts';
-import { found, idParamsSchema } from '../resource-routes.ts';
-import type { App, Services } from '../services.ts';
-import { StreamHeartbeats } from '../stream-heartbeats.ts';
-import { whenGone } from '../when-gone.ts';
+import { EmpError } from '../core/errors.ts';
+import type { JobNews } from '../jobs/follow-job.ts';
+import type { Kind } from '../storage/store.ts';
+import { ANY_CONTENT } from './content-headers.ts';
+import { describeOperation } from './plugins/operations.ts';
+import { found, idParamsSchema, nameOf, nounOf } from './resource-routes.ts';
+import type { App, Services } from './services.ts';
+import { StreamHeartbeats } from './stream-heartbeats.ts';
+import { whenGone } from './when-gone.ts';
 
 const HEARTBEAT_MS = 15_000;
 
-/** A job's events as they happen, and those that a reader missed. */
-export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Services): void {
+/** What is followed. */
+export interface Followed<T> {
+  readonly kind: Kind;
+  readonly description: string;
+  /** As `Jobs.follow`. */
+  follow(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobNews<T>, void>;
+  /** As the terminal event shows it. */
+  viewOf(ended: T): object;
+}
+
+/** `GET /v1/<kind>/:id/events`: events as they happen, and those that a reader missed. */
+export function registerEvents<T>(
+  app: App,
+  { openAnswers, closing }: Services,
+  { kind, description, follow, viewOf }: Followed<T>,
+): void {
   const heartbeats = new StreamHeartbeats(HEARTBEAT_MS);
   app.get(
-    '/v1/jobs/:id/events',
+    `/v1/${kind}/:id/events`,
     {
       // It would follow the job only to drop what it hears.
       exposeHeadRoute: false,
       // Many open at once: when a job ends, and the readers of all jobs when a service comes back.
       onRequest: () => openAnswers.turns.next(),
       schema: {
-        tags: ['jobs'],
-        operationId: 'followJob',
-        summary: 'Follow a job (Server-Sent Events)',
-        description:
-          'Events `progress` (data: stage and percent), then one of `succeeded`, `failed`, `canceled` (data: the job), after which the stream ends. Each stream that is open counts towards the limits of a client and of all, beyond which a new one is refused.',
+        tags: [kind],
+        operationId: `follow${nameOf(kind)}`,
+        summary: `Follow a ${nounOf(kind)} (Server-Sent Events)`,
+        description: `${description} Each stream that is open counts towards the limits of a client and of all, beyond which a new one is refused.`,
         params: idParamsSchema,
         ...describeOperation(
           {
@@ -44,7 +57,7 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
                 description: 'The stream.',
                 content: { 'text/event-stream': { schema: { type: 'string' } } },
               },
-              204: { description: 'The job has finished and its last event was seen: do not reconnect.' },
+              204: { description: 'It has finished and its last event was seen: do not reconnect.' },
             },
           },
           'not_found',
@@ -57,14 +70,13 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
       const { id } = request.params;
       const lastEventId = readLastEventId(request.headers['last-event-id']);
       using place = openAnswers.open(request.ip);
-      if (!place)
-        throw new EmpError('not_ready', 'too many event streams are open; try again, or poll the job');
+      if (!place) throw new EmpError('not_ready', 'too many event streams are open; try again, or poll it');
       const signal = AbortSignal.any([closing, whenGone(reply)]);
       // Who leaves before the end would still be counted among those who watch the job.
-      await using following = jobs.follow(id, lastEventId, signal);
+      await using following = follow(id, lastEventId, signal);
       const first = await following.next();
       signal.throwIfAborted();
-      const news = found('jobs', id, first.value ?? null);
+      const news = found(kind, id, first.value ?? null);
       // EventSource reconnects when a stream ends, until it is told 204.
       if (news.isLast && news.events.length === 0) return reply.code(204).send();
 
@@ -82,10 +94,10 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
       using _heartbeat = heartbeats.start(raw);
       try {
         if (news.events.length === 0) raw.flushHeaders();
-        else raw.write(format(news));
+        else raw.write(format(news, viewOf));
         for await (const next of following) {
           await openAnswers.turns.next();
-          if (!raw.write(format(next)) && !signal.aborted) await once(raw, 'drain', { signal });
+          if (!raw.write(format(next, viewOf)) && !signal.aborted) await once(raw, 'drain', { signal });
         }
       } catch (error) {
         if (!signal.aborted) request.log.error({ err: error }, 'event stream failed');
@@ -97,9 +109,9 @@ export function registerJobEvents(app: App, { jobs, openAnswers, closing }: Serv
   );
 }
 
-function format({ events }: JobNews): string {
+function format<T>({ events }: JobNews<T>, viewOf: Followed<T>['viewOf']): string {
   const texts = events.map(({ id, event, data }) => {
-    const shown = event === 'progress' ? data : viewOfJob(data);
+    const shown = event === 'progress' ? data : viewOf(data);
     return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(shown)}\n\n`;
   });
   return texts.join('');

@@ -1,0 +1,142 @@
+import { storedInputs } from '../../intake/job-inputs.ts';
+import type { Asker } from '../../intake/slots.ts';
+import type { SearchRequest } from '../../jobs/search-lines.ts';
+import { linesOf } from '../../recipe/lines.ts';
+import type { ModelRecord } from '../../storage/records.ts';
+import { registerEvents } from '../event-streams.ts';
+import { describeOperation, inputSchema } from '../plugins/operations.ts';
+import { namingFields } from '../problem.ts';
+import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
+import { searchEntrySchema, searchRequestSchema, searchSchema } from '../search-schemas.ts';
+import { entryOfSearch, viewOfSearch } from '../search-view.ts';
+import type { App, Services } from '../services.ts';
+import { parseBody } from '../validation.ts';
+import { whenGone } from '../when-gone.ts';
+
+/** A model whose structures are not known by then is searched without knowing which it lacks. */
+const ANALYSIS_MS = 5000;
+
+/** Searches: a model, data and a promise; the recipe is found. */
+export function registerSearches(app: App, services: Services): void {
+  const { store, reader, analyses, searches } = services;
+
+  app.post(
+    '/v1/searches',
+    {
+      schema: {
+        tags: ['searches'],
+        operationId: 'createSearch',
+        summary: 'Find the smallest or fastest model within a promise',
+        description:
+          'Recipes are tried at the amounts that could be better than what is known, each in a job of its own; the best is written by a last one. What could only fail is refused here.',
+        response: { 202: searchSchema },
+        ...describeOperation(
+          {
+            requestBody: {
+              required: true,
+              content: { 'application/json': { schema: inputSchema(searchRequestSchema) } },
+            },
+            responses: {
+              202: {
+                description: 'The search was accepted; it survives a restart from here on.',
+                headers: { Location: { schema: { type: 'string' }, description: 'The path of the search.' } },
+              },
+            },
+          },
+          'malformed_body',
+          'payload_too_large',
+          'unsupported_media_type',
+          'invalid_request',
+          'unsupported_model',
+          'no_prunable_tensors',
+          'samples_mismatch',
+          'invalid_labels',
+          'limit_exceeded',
+          'insufficient_storage',
+          'not_ready',
+          'queue_full',
+        ),
+      },
+    },
+    async (request, reply) => {
+      const asker = { client: request.ip, signal: whenGone(reply) };
+      const search = await searches.submit(await prepare(request.body, asker));
+      reply.header('location', `/v1/searches/${search.record.id}`);
+      return reply.code(202).send(viewOfSearch(search));
+    },
+  );
+
+  registerResource(app, {
+    kind: 'searches',
+    entrySchema: searchEntrySchema,
+    schema: searchSchema,
+    texts: {
+      get: { summary: 'A search as it stands, with its candidates' },
+      delete: { summary: 'Delete a finished search', description: 'Its jobs stay.' },
+    },
+    async list(limit, cursor) {
+      const { data, next_cursor } = await searches.list(limit, cursor);
+      return { data: data.map(entryOfSearch), next_cursor };
+    },
+    get: async (id) => viewOfSearch(found('searches', id, await searches.get(id))),
+    remove: (id) => searches.delete(id),
+  });
+
+  app.post(
+    '/v1/searches/:id/cancel',
+    {
+      schema: {
+        tags: ['searches'],
+        operationId: 'cancelSearch',
+        summary: 'Cancel a search',
+        description: 'Its jobs end with it; what was tried stays. A finished search stays as it is.',
+        params: idParamsSchema,
+        response: { 200: searchSchema },
+        ...describeOperation({}, 'not_found', 'not_ready'),
+      },
+    },
+    async ({ params: { id } }) => viewOfSearch(found('searches', id, await searches.cancel(id))),
+  );
+
+  registerEvents(app, services, {
+    kind: 'searches',
+    description:
+      'Events `progress` (data: stage and percent) as lines end, then one of `succeeded`, `failed`, `canceled` (data: the search), after which the stream ends.',
+    follow: (...args) => searches.follow(...args),
+    viewOf: viewOfSearch,
+  });
+
+  /** @throws EmpError naming fields */
+  async function prepare(body: unknown, asker: Asker): Promise<SearchRequest> {
+    const { model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata, ...terms } =
+      parseBody(searchRequestSchema, body ?? {});
+    const ids = { model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id };
+    try {
+      const recipes = linesOf(terms, calibration_dataset_id !== null);
+      await findStructures(model_id, asker);
+      const planned = await reader.lines(
+        { recipes, inputs: storedInputs(ids), finder: await analyses.finder() },
+        asker,
+      );
+      return {
+        model_id,
+        calibration_dataset_id,
+        evaluation_dataset_id,
+        terms,
+        ...planned,
+        priority,
+        metadata,
+      };
+    } catch (error) {
+      throw namingFields(error);
+    }
+  }
+
+  /** So that lines of structures that the model lacks are not tried. What goes wrong here is told by their jobs. */
+  async function findStructures(modelId: string, { client, signal }: Asker): Promise<void> {
+    const model = await store.readRecord<ModelRecord>('models', modelId);
+    if (model?.format !== 'onnx') return;
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(ANALYSIS_MS)]);
+    await analyses.of(model, { client, signal: patience }).catch(() => {});
+  }
+}

@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import { JOB_STATUSES } from '../jobs/job.ts';
+import { searchShape } from '../recipe/lines.ts';
+import { METRICS } from '../recipe/terms.ts';
+import { jobRequestSchema, jobSchema } from './job-schemas.ts';
+import { problemSchema } from './problem.ts';
+import { time } from './schemas.ts';
+
+const { model_id, calibration_dataset_id, priority, metadata } = jobRequestSchema.shape;
+
+export const searchRequestSchema = z
+  .strictObject({
+    model_id,
+    evaluation_dataset_id: z
+      .string()
+      .max(64)
+      .describe(
+        'The samples that candidates and the best model are measured on, in two halves; with labels for a promise of loss or accuracy.',
+      ),
+    calibration_dataset_id: calibration_dataset_id.describe(
+      'The samples that data-driven criteria run the model on, and that repairs are fitted to. Without it fewer lines are tried, and nothing is repaired.',
+    ),
+    ...searchShape,
+    priority,
+    metadata,
+  })
+  .meta({
+    example: {
+      model_id: 'mdl_0123456789abcdefghjkmnpqrs',
+      calibration_dataset_id: 'dat_0123456789abcdefghjkmnpqrs',
+      evaluation_dataset_id: 'dat_1123456789abcdefghjkmnpqrs',
+      promise: { max_accuracy_drop: 0.01, confidence: 0.95 },
+      aim: 'size',
+    },
+  });
+
+const measured = z.number().nullable();
+const recipe = z.looseObject({}).describe('As in a job: what makes this model.');
+
+const candidateSchema = z.object({
+  line: z.int().describe('Its place in `lines`.'),
+  recipe: recipe.describe(
+    'A job with this recipe, the same model and the same datasets gives this model, byte for byte, and reports it on the other half of the samples.',
+  ),
+  sparsity: z.number(),
+  parameters: z.int().describe('Those that pruning has left.'),
+  bytes: z.int().describe("Of the model's files."),
+  compressed_bytes: z.int().describe('By zstd; of files above 64 MB an estimate.'),
+  speedup: measured.describe('Latency of the dense model by its own; measured where the aim is speed.'),
+  loss: measured,
+  accuracy: measured,
+  top1_agreement: measured.describe(METRICS.top1_agreement.meaning),
+  kl: measured,
+  relative_l2: measured,
+  standard_error: measured.describe('Of what the promise bounds.'),
+  within: z
+    .boolean()
+    .describe(
+      'Whether it stays within the promise on the half that is chosen on, by one standard error unless there is a confidence.',
+    ),
+});
+
+const lineSchema = z.object({
+  recipe: recipe.describe('Without an amount.'),
+  job_id: z.string().nullable().describe('The job that tries it; null until it is its turn.'),
+  status: z
+    .enum([...JOB_STATUSES, 'waiting'])
+    .describe('Of that job; `waiting` before, and where the search has ended without it.'),
+  error: z.string().nullable().describe('Why it was left.'),
+});
+
+const entryFields = {
+  id: z.string(),
+  status: z
+    .enum(JOB_STATUSES)
+    .describe(
+      '`running` from the first line on that is tried; `succeeded` also where nothing is within the promise: `best` is null then.',
+    ),
+  progress: z.object({
+    stage: z.string().describe('`queued`, `explore`, then `write`: the best model.'),
+    percent: z.number().describe('0 to 100; lines differ in what they take.'),
+  }),
+  model_id: z.string(),
+  calibration_dataset_id: z.string().nullable(),
+  evaluation_dataset_id: z.string(),
+  promise: z.looseObject({}),
+  aim: searchShape.aim,
+  created_at: time,
+  finished_at: time.nullable(),
+  error: problemSchema.nullable().describe('Why the search failed.'),
+  best: z
+    .object({
+      recipe,
+      job: jobSchema.describe('The job that writes it; its report is of the half that no choice saw.'),
+      met: z.boolean().nullable().describe('Whether that half keeps the promise; null until it is known.'),
+      certified: measured.describe('The limit that was shown with its confidence.'),
+    })
+    .nullable()
+    .describe(
+      'The model to take: artifacts and report are those of its job. Null until it is being written, and where no candidate is within the promise.',
+    ),
+  metadata: z.record(z.string(), z.string()),
+};
+
+/** A search in a list: what it has tried is told by itself. */
+export const searchEntrySchema = z.object(entryFields).meta({ id: 'SearchEntry' });
+
+export const searchSchema = z
+  .object({
+    ...entryFields,
+    limits: z.looseObject({}),
+    allow: z.looseObject({}),
+    seed: z.int(),
+    dense: z
+      .object({
+        parameters: z.int(),
+        bytes: z.int(),
+        compressed_bytes: z.int(),
+        loss: measured,
+        accuracy: measured,
+      })
+      .nullable()
+      .describe('The model itself, on the half that is chosen on; null until a line has ended.'),
+    candidates: z.array(candidateSchema).describe('All that were pruned and measured, line by line.'),
+    front: z
+      .array(z.int())
+      .describe(
+        'Places in `candidates` of those that no other beats both in what the aim lessens and in what the promise bounds, the smallest first.',
+      ),
+    lines: z.array(lineSchema).describe('The recipes, amounts aside, in the order in which they are tried.'),
+    left_out: z
+      .array(z.object({ recipe, reason: z.string() }))
+      .describe('Lines that the model or the data do not allow.'),
+    doubts: z.array(z.string()).describe('What is doubtful about the data.'),
+  })
+  .meta({ id: 'Search' });
+
+export type SearchEntryView = z.output<typeof searchEntrySchema>;
+export type SearchView = z.output<typeof searchSchema>;

@@ -1,0 +1,109 @@
+import { inTermsOfSearch } from '../jobs/search-lines.ts';
+import { percentOf, type Search } from '../jobs/search-reader.ts';
+import type { Candidate } from '../pipeline/explore.ts';
+import { AIMS } from '../recipe/lines.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import { excessOver, standardErrorOf } from '../report/target-excess.ts';
+import { viewOfJob } from './job-view.ts';
+import { createProblem, inFields } from './problem.ts';
+import type { SearchEntryView, SearchView } from './search-schemas.ts';
+
+/** A search in a list. */
+export function entryOfSearch(search: Search): SearchEntryView {
+  const { record, result, lines, best } = search;
+  const { id, terms } = record;
+  const path = `/v1/searches/${id}`;
+  const error = result?.error ?? null;
+  const isBegun = lines.some(({ job }) => job !== null && job.status !== 'queued');
+  const stage = best ? 'write' : isBegun ? 'explore' : 'queued';
+  return {
+    id,
+    status: result?.status ?? (isBegun ? 'running' : 'queued'),
+    progress: { stage, percent: percentOf(search) },
+    model_id: record.model_id,
+    calibration_dataset_id: record.calibration_dataset_id,
+    evaluation_dataset_id: record.evaluation_dataset_id,
+    promise: { ...terms.promise },
+    aim: terms.aim,
+    created_at: record.created_at,
+    finished_at: result?.finished_at ?? null,
+    error: error && createProblem(error.code, error.detail, path, inFields(inTermsOfSearch(error.errors))),
+    best: best && {
+      recipe: { ...best.recipe },
+      job: viewOfJob(best),
+      met: best.summary?.met ?? null,
+      certified: best.summary?.certified ?? null,
+    },
+    metadata: { ...record.metadata },
+  };
+}
+
+/** A search with all that it has tried. */
+export function viewOfSearch(search: Search): SearchView {
+  const { record, lines } = search;
+  const { terms, left_out } = record;
+  const dense = lines.find(({ exploration }) => exploration !== null)?.exploration?.dense ?? null;
+  const candidates = lines.flatMap(({ recipe, exploration }, line) =>
+    (exploration?.candidates ?? []).map((candidate) => ({ line, recipe, candidate })),
+  );
+  return {
+    ...entryOfSearch(search),
+    limits: { ...terms.limits },
+    allow: { ...terms.allow },
+    seed: terms.seed,
+    dense: dense && {
+      parameters: dense.parameters,
+      bytes: dense.bytes,
+      compressed_bytes: dense.compressed_bytes,
+      loss: dense.loss,
+      accuracy: dense.accuracy,
+    },
+    candidates: candidates.map(({ line, recipe, candidate }) => viewOfCandidate(line, recipe, candidate)),
+    front: frontOf(
+      candidates.map(({ candidate }) => [
+        candidate[AIMS[terms.aim].lessens] ?? Number.POSITIVE_INFINITY,
+        dense ? excessOver(terms.promise, dense, candidate) : Number.POSITIVE_INFINITY,
+      ]),
+    ),
+    lines: lines.map(({ recipe, job }) => ({
+      recipe: { ...recipe },
+      job_id: job?.id ?? null,
+      status: job?.status ?? 'waiting',
+      error: job?.error?.detail ?? null,
+    })),
+    left_out: left_out.map(({ recipe, reason }) => ({ recipe: { ...recipe }, reason })),
+    doubts: [...new Set(lines.flatMap(({ exploration }) => exploration?.doubts ?? []))],
+  };
+}
+
+function viewOfCandidate(
+  line: number,
+  recipe: Recipe,
+  candidate: Candidate,
+): SearchView['candidates'][number] {
+  const { beta, sparsity, parameters, bytes, compressed_bytes, relative_latency } = candidate;
+  const { loss, accuracy, top1_agreement, kl, relative_l2, is_within } = candidate;
+  return {
+    line,
+    recipe: { ...recipe, beta },
+    ...{ sparsity, parameters, bytes, compressed_bytes },
+    speedup: relative_latency === null ? null : 1 / relative_latency,
+    ...{ loss, accuracy, top1_agreement, kl, relative_l2 },
+    standard_error: recipe.target ? standardErrorOf(recipe.target, candidate) : null,
+    within: is_within,
+  };
+}
+
+/** Of points `[amount, cost]` the places of those that no other is below in both, by amount. */
+export function frontOf(points: readonly (readonly [amount: number, cost: number])[]): number[] {
+  const order = [...points.keys()].sort(
+    (a, b) => points[a][0] - points[b][0] || points[a][1] - points[b][1] || a - b,
+  );
+  let least = Number.POSITIVE_INFINITY;
+  return order.filter((place) => {
+    const cost = points[place][1];
+    if (cost >= least) return false;
+    least = cost;
+    return true;
+  });
+}

@@ -1,0 +1,95 @@
+import type { InputFinding } from '../core/errors.ts';
+import type { Exploration } from '../pipeline/explore.ts';
+import { AIMS, type SearchTerms } from '../recipe/lines.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import type { StoredRecord } from '../storage/store.ts';
+import type { JobFailure, JobRequest, JobStatus } from './job.ts';
+import type { Lane } from './job-lanes.ts';
+
+/** A recipe without its amount, that can be tried. */
+export interface PlannedLine {
+  readonly recipe: Recipe;
+  readonly lane: Lane;
+}
+
+/** One that cannot, and why. */
+export interface LeftOutLine {
+  readonly recipe: Recipe;
+  readonly reason: string;
+}
+
+/** What a client asked for: written once, before anything is tried. */
+export interface SearchRequest extends Pick<JobRequest, 'model_id' | 'calibration_dataset_id' | 'metadata'> {
+  readonly priority: number;
+  readonly evaluation_dataset_id: string;
+  readonly terms: SearchTerms;
+  /** In the order in which they are tried. */
+  readonly lines: readonly PlannedLine[];
+  readonly left_out: readonly LeftOutLine[];
+}
+
+export interface SearchRecord extends StoredRecord, SearchRequest {}
+
+/** How a search ended: written once, to `result.json` of its folder. */
+export interface SearchResult {
+  readonly status: 'succeeded' | 'failed' | 'canceled';
+  readonly finished_at: string;
+  readonly error: JobFailure | null;
+}
+
+/** A line as its job stands. */
+export interface LineState {
+  readonly recipe: Recipe;
+  /** Null until it is its turn. */
+  readonly job: LineJob | null;
+  /** Null until the job has succeeded. */
+  readonly exploration: Exploration | null;
+}
+
+/** What is asked of a job that a search has done. */
+export interface LineJob {
+  readonly id: string;
+  readonly status: JobStatus;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  readonly error: JobFailure | null;
+}
+
+/** A candidate by the numbers of its line and of it within the line. */
+export interface Place {
+  readonly line: number;
+  readonly candidate: number;
+}
+
+export function isSearchId(id: string): boolean {
+  return id.startsWith('sea_');
+}
+
+/** Findings about the recipe of a line, by what a search calls it. */
+export function inTermsOfSearch(findings: readonly InputFinding[]): InputFinding[] {
+  return findings.map((finding) => ({
+    ...finding,
+    path: finding.path.replace(/^\/recipe\/target\b/, '/promise').replace(/^\/recipe\b.*/, '/allow'),
+  }));
+}
+
+/** The candidate within the promise that serves the aim best; of several the first that was tried, of a line the densest. Null where none is within. */
+export function bestOf(
+  { aim }: Pick<SearchTerms, 'aim'>,
+  lines: readonly Pick<LineState, 'exploration'>[],
+): (Place & { readonly amount: number; readonly beta: number }) | null {
+  const { lessens } = AIMS[aim];
+  let best: ReturnType<typeof bestOf> = null;
+  for (const [line, { exploration }] of lines.entries()) {
+    for (const [candidate, found] of (exploration?.candidates ?? []).entries()) {
+      const amount = found[lessens];
+      if (!found.is_within || amount === null) continue;
+      const isBetter =
+        best === null ||
+        amount < best.amount ||
+        (amount === best.amount && line === best.line && found.beta > best.beta);
+      if (isBetter) best = { line, candidate, amount, beta: found.beta };
+    }
+  }
+  return best;
+}

@@ -1,0 +1,54 @@
+import { json } from 'node:stream/consumers';
+import { CANDIDATES_FILE } from '../pipeline/artifact-names.ts';
+import type { Exploration } from '../pipeline/explore.ts';
+import { isCode } from '../storage/durable-files.ts';
+import type { Question, Store } from '../storage/store.ts';
+import { resourcesOf } from './job.ts';
+import { sha256 } from './request-hash.ts';
+import type { SearchRecord, SearchResult } from './search-lines.ts';
+
+const RESULT = 'result.json';
+
+/** How a search ended; null while it has not, or is not there. */
+export function readSearchResult(store: Store, id: string): Promise<SearchResult | null> {
+  return store.readJson<SearchResult>('searches', id, RESULT);
+}
+
+/** Settles how a search ended; of several that say so the first is heard. */
+export async function writeSearchResult(
+  store: Store,
+  record: SearchRecord,
+  end: Omit<SearchResult, 'finished_at'>,
+): Promise<void> {
+  const result: SearchResult = { ...end, finished_at: new Date().toISOString() };
+  await store.decideOnce({ kind: 'searches', id: record.id, name: RESULT }, JSON.stringify(result));
+  await store.removeUnfinished(record.id, resourcesOf(record));
+}
+
+/** Null for a search that has ended, whose note a crash has left, and for one without a record: another process may be about to publish it. */
+export async function unfinishedSearch(store: Store, id: string): Promise<SearchRecord | null> {
+  const record = await store.readRecord<SearchRecord>('searches', id);
+  if (!record || !(await readSearchResult(store, id))) return record;
+  await store.removeUnfinished(id, resourcesOf(record));
+  return null;
+}
+
+/** What the job of a line, by its number, or that of the best model is submitted under: the same again is the same job. */
+export function jobKey(searchId: string, part: number | 'best'): string {
+  // No idempotency key of a client holds a line break.
+  return `search\n${searchId}\n${part}`;
+}
+
+export function jobQuestion(searchId: string, part: number | 'best'): Question {
+  return { kind: 'idempotency', id: sha256(jobKey(searchId, part)) };
+}
+
+/** What a job of a line has found; null where it has published nothing. */
+export async function readExploration(store: Store, jobId: string): Promise<Exploration | null> {
+  try {
+    return (await json(store.readFile('jobs', jobId, CANDIDATES_FILE))) as Exploration;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return null;
+    throw error;
+  }
+}

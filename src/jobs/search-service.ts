@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { EmpError } from '../core/errors.ts';
+import { freshId } from '../storage/ids.ts';
+import type { Page, Store } from '../storage/store.ts';
+import { followJob, type JobNews } from './follow-job.ts';
+import { type JobRequest, resourcesOf } from './job.ts';
+import type { Jobs } from './job-service.ts';
+import { JobWatches } from './job-watches.ts';
+import { inputFailure } from './result.ts';
+import { isSearchId, type SearchRecord, type SearchRequest } from './search-lines.ts';
+import { type Search, SearchReader } from './search-reader.ts';
+import { jobKey, readSearchResult, unfinishedSearch, writeSearchResult } from './search-records.ts';
+import { nextStep } from './search-step.ts';
+import { Wakeups } from './wakeups.ts';
+
+/** How soon the end of a search's jobs is seen. */
+const LOOK_MS = 300;
+/** How soon a search that another process has begun, and left, is taken up. */
+const RECOVERY_MS = 10_000;
+
+/** What a follower of a search is told. */
+export type SearchNews = JobNews<Search>;
+
+/**
+ * Searches for the best recipe within a promise. A search is a record and jobs: what is to be done next follows from how these stand, is the same whoever asks, and is done once however many do.
+ * So nothing of it is in memory, and what dies costs the one job that it was at.
+ */
+export class Searches {
+  readonly #store: Store;
+  readonly #jobs: Jobs;
+  readonly #log: Logger;
+  readonly #reader: SearchReader;
+  readonly #wakeups = new Wakeups();
+  readonly #watches: JobWatches<Search>;
+  readonly #closing = new AbortController();
+  /** Those that go on, as far as this process knows. */
+  readonly #known = new Set<string>();
+  #conducting = Promise.resolve();
+
+  constructor({ store, jobs, log }: { readonly store: Store; readonly jobs: Jobs; readonly log: Logger }) {
+    this.#store = store;
+    this.#jobs = jobs;
+    this.#log = log;
+    this.#reader = new SearchReader(store, jobs);
+    this.#watches = new JobWatches({
+      look: (id) => this.#reader.look(id),
+      subscribe: (id) => this.#wakeups.subscribe(id),
+    });
+  }
+
+  /** Records a search durably, and begins it. @throws EmpError not_ready, queue_full, insufficient_storage */
+  async submit(request: SearchRequest): Promise<Search> {
+    const record: SearchRecord = { id: freshId('sea'), created_at: new Date().toISOString(), ...request };
+    await this.#jobs.requireRoom();
+    const upload = await this.#store.createUpload();
+    try {
+      await this.#store.addUnfinished(record.id, resourcesOf(record));
+      await this.#store.publish('searches', upload, record);
+    } catch (error) {
+      await this.#store.removeUnfinished(record.id, resourcesOf(record));
+      throw error;
+    } finally {
+      await upload.discard();
+    }
+    this.#known.add(record.id);
+    await this.#advance(record.id);
+    return await this.#reader.describe(record);
+  }
+
+  async get(id: string): Promise<Search | null> {
+    return await this.#reader.get(id);
+  }
+
+  async list(limit: number, cursor?: string): Promise<Page<Search>> {
+    const page = await this.#store.listRecords<SearchRecord>('searches', limit, cursor);
+    return { ...page, data: await Promise.all(page.data.map((record) => this.#reader.describe(record))) };
+  }
+
+  /** Ends a search and its jobs; a finished one stays as it is. Null where there is none. */
+  async cancel(id: string): Promise<Search | null> {
+    const record = await this.#store.readRecord<SearchRecord>('searches', id);
+    if (!record) return null;
+    if (!(await readSearchResult(this.#store, id))) {
+      const error = inputFailure(new EmpError('canceled', 'The search was canceled.'));
+      await writeSearchResult(this.#store, record, { status: 'canceled', error });
+      this.#wakeups.wake(id);
+    }
+    await this.#endJobs(record);
+    return await this.#reader.describe(record);
+  }
+
+  /** Deletes a search that has ended; its jobs stay. False where there is none. @throws EmpError conflict while it goes on */
+  async delete(id: string): Promise<boolean> {
+    const record = await this.#store.readRecord<SearchRecord>('searches', id);
+    if (!record) return false;
+    if (!(await readSearchResult(this.#store, id)))
+      throw new EmpError('conflict', `search ${id} has not finished: cancel it first`);
+    return await this.#store.remove('searches', id);
+  }
+
+  /** As `Jobs.follow`. */
+  follow(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<SearchNews, void> {
+    return followJob(this.#watches.looks(id, signal), lastEventId);
+  }
+
+  /** Goes on with all searches, those of processes that are gone too, until this is closed. */
+  keepConducting(recoveryMs: number = RECOVERY_MS): void {
+    const { signal } = this.#closing;
+    const conduct = async () => {
+      let lookedAt = Number.NEGATIVE_INFINITY;
+      while (!signal.aborted) {
+        if (performance.now() - lookedAt > recoveryMs) {
+          lookedAt = performance.now();
+          const ids = await this.#store.listUnfinished().catch(() => []);
+          for (const id of ids.filter(isSearchId)) this.#known.add(id);
+        }
+        for (const id of this.#known)
+          await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
+        await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
+      }
+    };
+    this.#conducting = conduct();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#conducting;
+  }
+
+  /** Does what is to be done next. Any number of processes may: what each does is the same, and is done once. */
+  async #advance(id: string): Promise<void> {
+    const record = await unfinishedSearch(this.#store, id);
+    if (!record) {
+      this.#known.delete(id);
+      return;
+    }
+    const { lines, best } = await this.#reader.states(record);
+    const { max_seconds = Number.POSITIVE_INFINITY } = record.terms.limits;
+    const isOverTime = Date.now() - Date.parse(record.created_at) > max_seconds * 1000;
+    const step = nextStep(record.terms, lines, best, isOverTime);
+    if (step.kind === 'wait') return;
+    if (step.kind === 'explore') {
+      for (const { index, terms } of step.lines)
+        await this.#submitJob(record, index, { ...record.lines[index], line: terms });
+    } else if (step.kind === 'write') {
+      const { recipe, lane } = record.lines[step.line];
+      await this.#submitJob(record, 'best', { recipe: { ...recipe, beta: step.beta }, lane });
+    } else if (step.kind === 'stop') {
+      for (const job of step.jobs) await this.#jobs.cancel(job);
+    } else {
+      await writeSearchResult(this.#store, record, { status: step.status, error: step.error });
+    }
+    this.#wakeups.wake(id);
+    // It may have been canceled meanwhile, by who could not know of the job.
+    if ((await readSearchResult(this.#store, id))?.status === 'canceled') await this.#endJobs(record);
+  }
+
+  async #submitJob(
+    record: SearchRecord,
+    part: number | 'best',
+    rest: Pick<JobRequest, 'recipe' | 'lane' | 'line'>,
+  ): Promise<void> {
+    const { id, model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata } = record;
+    const ids = { model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id };
+    await this.#jobs.submit({ ...ids, ...rest, priority, metadata, search_id: id }, jobKey(id, part));
+  }
+
+  async #endJobs(record: SearchRecord): Promise<void> {
+    for (const id of await this.#reader.jobIds(record)) if (id) await this.#jobs.cancel(id);
+  }
+}

@@ -1,0 +1,90 @@
+import { EmpError } from '../core/errors.ts';
+import type { LineTerms } from '../pipeline/explore.ts';
+import type { SearchTerms } from '../recipe/lines.ts';
+import type { JobFailure } from './job.ts';
+import { inputFailure } from './result.ts';
+import { bestOf, type LineJob, type LineState } from './search-lines.ts';
+
+/** Lines tried at a time: the first alone, for they are cheap or win often, and all others are held against them. */
+const FIRST_ROUNDS = [1, 1, 1];
+const ROUND = 3;
+/** Models that one line may take. */
+const MOST_OF_A_LINE = 10;
+
+/** What is to be done next for a search. */
+export type SearchStep =
+  | { readonly kind: 'wait' }
+  | {
+      readonly kind: 'explore';
+      readonly lines: readonly { readonly index: number; readonly terms: LineTerms }[];
+    }
+  /** Time is up: what is being tried is given up. */
+  | { readonly kind: 'stop'; readonly jobs: readonly string[] }
+  | { readonly kind: 'write'; readonly line: number; readonly beta: number }
+  | { readonly kind: 'end'; readonly status: 'succeeded' | 'failed'; readonly error: JobFailure | null };
+
+/**
+ * What follows from how the lines of a search stand. Lines are tried in rounds, whose sizes depend on nothing; those of a round are held against the best of the rounds before. So the
+ * same search tries the same candidates, however many workers there are and whatever is killed.
+ * @param best the job of the best model, once there is one
+ * @param isOverTime whether nothing new is to be tried
+ */
+export function nextStep(
+  terms: SearchTerms,
+  lines: readonly LineState[],
+  best: LineJob | null,
+  isOverTime: boolean,
+): SearchStep {
+  if (best !== null) return afterBest(best);
+  let left = terms.limits.max_candidates;
+  let known: LineState[] = [];
+  for (const indices of rounds(lines.length)) {
+    const round = indices.map((index) => lines[index]);
+    const most = Math.min(MOST_OF_A_LINE, Math.floor(left / round.length));
+    const running = round.filter(({ job }) => job !== null && job.finished_at === null);
+    if (isOverTime && running.length > 0)
+      return { kind: 'stop', jobs: running.flatMap(({ job }) => job?.id ?? []) };
+    const waiting = indices.filter((index) => lines[index].job === null);
+    if (waiting.length > 0 && most > 0 && !isOverTime) {
+      const bar = bestOf(terms, known)?.amount ?? null;
+      return {
+        kind: 'explore',
+        lines: waiting.map((index) => ({ index, terms: { aim: terms.aim, bar, most } })),
+      };
+    }
+    if (running.length > 0) return { kind: 'wait' };
+    const refusal = round.map(({ job }) => job?.error ?? null).find(isOfEvaluation);
+    if (refusal) return { kind: 'end', status: 'failed', error: refusal };
+    known = [...known, ...round];
+    left -= round.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
+    if (waiting.length > 0) break;
+  }
+  const found = bestOf(terms, known);
+  if (found) return { kind: 'write', line: found.line, beta: found.beta };
+  const failures = known.flatMap(({ job }) => job?.error ?? []);
+  const isAnyTried = known.some(({ exploration }) => exploration !== null);
+  if (isAnyTried || failures.length === 0) return { kind: 'end', status: 'succeeded', error: null };
+  return { kind: 'end', status: 'failed', error: failures[0] };
+}
+
+/** The numbers of the lines of each round. */
+function rounds(nLines: number): number[][] {
+  const found: number[][] = [];
+  for (let from = 0; from < nLines; from += found.at(-1)?.length ?? 1) {
+    const size = Math.min(FIRST_ROUNDS[found.length] ?? ROUND, nLines - from);
+    found.push(Array.from({ length: size }, (_, i) => from + i));
+  }
+  return found;
+}
+
+function afterBest({ status, error, finished_at }: LineJob): SearchStep {
+  if (finished_at === null) return { kind: 'wait' };
+  if (status === 'succeeded') return { kind: 'end', status, error: null };
+  const canceled = new EmpError('canceled', 'the job that wrote the best model was canceled');
+  return { kind: 'end', status: 'failed', error: error ?? inputFailure(canceled) };
+}
+
+/** What is wrong with the evaluation data is wrong for every line. */
+function isOfEvaluation(error: JobFailure | null): error is JobFailure {
+  return error?.errors.some(({ input }) => input === 'evaluation') === true;
+}

@@ -1,0 +1,154 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { elementCount, weightShape } from '../formats/model.ts';
+import { AIMS, type Aim } from '../recipe/lines.ts';
+import type { Evaluator } from '../runtime/evaluation.ts';
+import type { Metrics } from '../runtime/model-metrics.ts';
+import { CANDIDATES_FILE } from './artifact-names.ts';
+import { beginJob, type PruneContext } from './begin-job.ts';
+import { type BetaPoint, Candidates, type Weight } from './candidates.ts';
+import { openTest } from './choose-amount.ts';
+import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
+import { Judges } from './judges.ts';
+import { searchLine } from './line-search.ts';
+import type { PruneInput, PruneJob } from './prune-job.ts';
+import { Repairs } from './repairs.ts';
+import type { PrunedModel } from './scored.ts';
+import { staysWithin } from './search.ts';
+import { ScoredStructures } from './structures/scored.ts';
+import { ScoredWeights } from './weights/scored.ts';
+import { selectTensors } from './weights/select.ts';
+import { type Artifact, describeArtifact, sizeOf } from './write-report.ts';
+
+/** What of a search a line is tried for. */
+export interface LineTerms {
+  readonly aim: Aim;
+  /** The least of what the aim lessens that is known to be within the promise; null where nothing is. */
+  readonly bar: number | null;
+  /** Models measured at most. */
+  readonly most: number;
+}
+
+/** A model of a line as it was measured, on the samples that choices are made on. */
+export interface Candidate extends BetaPoint, Weight {
+  /** Of its batch by the dense model's; null where it was not measured. */
+  readonly relative_latency: number | null;
+  /** By one standard error, unless the promise has a confidence. */
+  readonly is_within: boolean;
+}
+
+/** What a line came to, as its job's one file holds it. */
+export interface Exploration {
+  readonly dense: Metrics & Omit<Weight, 'latency_ms' | 'dense_latency_ms'>;
+  /** That choices are made on. */
+  readonly n_samples: number;
+  readonly candidates: readonly Candidate[];
+  readonly doubts: readonly string[];
+}
+
+interface ExploreOutcome {
+  readonly artifacts: readonly Artifact[];
+  readonly timings_ms: Readonly<Record<string, number>>;
+}
+
+/**
+ * Tries a recipe with a target at the amounts that could be better than what is known. Nothing of the samples that the target's report is of is looked at beyond the dense model.
+ * @throws EmpError as `prune`
+ */
+export async function explore(
+  given: PruneInput,
+  { aim, bar, most }: LineTerms,
+  context: PruneContext,
+): Promise<ExploreOutcome> {
+  const job = await beginJob(given, context);
+  const { recipe, outputDirectory } = job.input;
+  const { target } = recipe;
+  const ofModel = await doubtModel(job);
+  const { texts, ranges } = await doubtInputs(job);
+  await using judges = await Judges.open(job);
+  if (!target || !judges) throw new TypeError('a line without a target, or evaluation data');
+  const doubts = [...ofModel, ...texts, ...(await doubtLabels(job, judges.all, ranges))];
+  await using scored =
+    recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
+  const { choosing } = judges;
+  const weigh = scales(job, aim, choosing);
+  const repairs = new Repairs(job, judges);
+  const candidates = new Candidates({ job, scored, evaluator: choosing, choosing, repairs, weigh });
+  let isTested = false;
+  const tried = await searchLine({
+    bar,
+    most,
+    async weigh(beta) {
+      const { sparsity, weight } = await candidates.weighAt(beta);
+      return { beta, sparsity, amount: amountOf(weight, aim) };
+    },
+    async attempt(beta) {
+      const measured = await candidates.comparedAt(beta);
+      if (!isTested) openTest(target, judges, measured);
+      isTested = true;
+      const { weight } = measured;
+      if (weight === null) throw new TypeError('a candidate that was not weighed');
+      const { measurement, sparsity } = measured;
+      const isWithin = staysWithin(target, choosing.dense, measurement);
+      return { beta, sparsity, amount: amountOf(weight, aim), isWithin, measurement, weight };
+    },
+  });
+  job.clock.enter('report');
+  const dense = { ...choosing.dense, ...(await denseWeight(job)) };
+  const exploration: Exploration = {
+    dense,
+    n_samples: choosing.nSamples,
+    candidates: tried.map(({ beta, sparsity, isWithin, measurement, weight }) => ({
+      beta,
+      sparsity,
+      ...measurement,
+      ...weight,
+      relative_latency: relativeLatency(weight),
+      is_within: isWithin && sparsity > 0,
+    })),
+    doubts,
+  };
+  await writeFile(join(outputDirectory, CANDIDATES_FILE), `${JSON.stringify(exploration, null, 2)}\n`);
+  await rm(job.scratchDirectory, { recursive: true });
+  return { artifacts: [await describeArtifact(job, CANDIDATES_FILE)], timings_ms: job.clock.stop() };
+}
+
+async function denseWeight({ input: { model }, signal }: PruneJob) {
+  const { bytes, zstdBytes } = await sizeOf(model, signal);
+  return { parameters: model.inventory.nParameters, bytes, compressed_bytes: zstdBytes };
+}
+
+/** Weighs pruned models, on the scales of an aim. */
+function scales({ input, signal }: PruneJob, aim: Aim, evaluator: Evaluator) {
+  const { recipe, model } = input;
+  const nScored =
+    recipe.granularity === 'weight'
+      ? selectTensors(model.inventory, recipe).reduce(
+          (sum, tensor) => sum + elementCount(weightShape(tensor)),
+          0,
+        )
+      : 0;
+  return async (pruned: PrunedModel): Promise<Weight> => {
+    const { bytes, zstdBytes } = await sizeOf(pruned.model, signal);
+    const latency = AIMS[aim].lessens === 'relative_latency' ? await evaluator.latency(pruned.model) : null;
+    return {
+      parameters: pruned.model.inventory.nParameters - Math.round(pruned.sparsity * nScored),
+      bytes,
+      compressed_bytes: zstdBytes,
+      latency_ms: latency?.pruned_ms ?? null,
+      dense_latency_ms: latency?.dense_ms ?? null,
+    };
+  };
+}
+
+/** What the aim lessens. */
+function amountOf(weight: Weight, aim: Aim): number {
+  const { lessens } = AIMS[aim];
+  return (
+    (lessens === 'relative_latency' ? relativeLatency(weight) : weight[lessens]) ?? Number.POSITIVE_INFINITY
+  );
+}
+
+function relativeLatency({ latency_ms, dense_latency_ms }: Weight): number | null {
+  return latency_ms === null || dense_latency_ms === null ? null : latency_ms / dense_latency_ms;
+}

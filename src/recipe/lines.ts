@@ -1,0 +1,188 @@
+import { z } from 'zod';
+import { CRITERION_NAMES, type Criterion, scoringOf } from './criteria.ts';
+import { criteriaOf, type Recipe, recipeSchema, targetSchema } from './recipe.ts';
+import {
+  GRANULARITY_NAMES,
+  type Granularity,
+  kindOf,
+  REPAIR_NAMES,
+  type RepairName,
+  type Scope,
+} from './terms.ts';
+import { listMeanings } from './words.ts';
+
+interface AimRow {
+  readonly meaning: string;
+  /** Of a candidate, what is to be as small as possible. */
+  readonly lessens: 'compressed_bytes' | 'parameters' | 'relative_latency';
+  /** Whether single weights, which leave shapes as they are, can serve it. */
+  readonly takesWeights: boolean;
+  /** Whether kept counts of channels stay multiples of the blocks that onnxruntime computes in. */
+  readonly keepsBlocks: boolean;
+}
+
+/** What a search is to bring, within its promise. */
+export const AIMS = {
+  size: {
+    meaning: "the fewest bytes of the model's files compressed by zstd",
+    lessens: 'compressed_bytes',
+    takesWeights: true,
+    keepsBlocks: false,
+  },
+  speed: {
+    meaning:
+      'the least time of a batch, measured beside the dense model; only structures are removed, since zeros save onnxruntime nothing',
+    lessens: 'relative_latency',
+    takesWeights: false,
+    keepsBlocks: true,
+  },
+  parameters: {
+    meaning: 'the fewest parameters that are not zero',
+    lessens: 'parameters',
+    takesWeights: true,
+    keepsBlocks: false,
+  },
+} as const satisfies Readonly<Record<string, AimRow>>;
+export type Aim = keyof typeof AIMS;
+export const AIM_NAMES = Object.keys(AIMS) as [Aim, ...Aim[]];
+
+const MAX_CANDIDATES = 1000;
+const DEFAULT_CANDIDATES = 120;
+const MAX_SECONDS = 7 * 24 * 3600;
+
+function some<T extends string>(names: readonly [T, ...T[]], what: string) {
+  return z
+    .array(z.enum(names))
+    .min(1)
+    .refine((given) => new Set(given).size === given.length, 'must not name anything twice')
+    .optional()
+    .describe(what);
+}
+
+/** What a client says of a search, beside the model and the data. */
+export const searchShape = {
+  promise: targetSchema.describe(
+    'What the model may cost: a target as in a recipe, and its `confidence`. Candidates are chosen on one half of the evaluation samples; the best is reported, and its promise tested, on the other, which no choice saw.',
+  ),
+  aim: z
+    .enum(AIM_NAMES)
+    .default('size')
+    .describe(`What is to be as small as possible. ${listMeanings(AIMS, ({ meaning }) => meaning)}.`),
+  limits: z
+    .strictObject({
+      max_candidates: z
+        .int()
+        .min(1)
+        .max(MAX_CANDIDATES)
+        .default(DEFAULT_CANDIDATES)
+        .describe('Models pruned and measured in all, beside the best.'),
+      max_seconds: z
+        .int()
+        .min(1)
+        .max(MAX_SECONDS)
+        .optional()
+        .describe(
+          'After that nothing new is tried, what is being tried is given up, and the best is written.',
+        ),
+    })
+    .prefault({})
+    .describe('How much may be tried.'),
+  allow: z
+    .strictObject({
+      criteria: some(CRITERION_NAMES, 'Default: those that are known to be worth it.'),
+      granularities: some(GRANULARITY_NAMES, 'Default: all that serve the aim.'),
+      repairs: z
+        .array(z.enum(REPAIR_NAMES))
+        .refine((given) => new Set(given).size === given.length, 'must not name anything twice')
+        .optional()
+        .describe('Default: all that fit; none where the list is empty.'),
+    })
+    .prefault({})
+    .describe('What may be tried.'),
+  seed: recipeSchema.shape.seed.describe(
+    'By which the evaluation samples are halved; the same seed gives the same candidates.',
+  ),
+};
+
+const searchSchema = z.strictObject(searchShape);
+export type SearchTerms = z.output<typeof searchSchema>;
+
+/** A recipe without its amount. */
+interface Line {
+  readonly criterion: Criterion;
+  readonly granularity: Granularity;
+  readonly scope: Scope;
+  /** `cheap`: by a pass or two, without a fit. */
+  readonly repairs: 'none' | 'cheap' | 'all';
+}
+
+/**
+ * What is tried, in this order: the first needs no data and is there at once, the next two win most often on our networks; the others have to be better
+ * than what is known by then.
+ */
+const LINES: readonly Line[] = [
+  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'none' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'cheap' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'all' },
+  { criterion: 'variance', granularity: 'channel', scope: 'layer', repairs: 'all' },
+  { criterion: 'taylor_rms', granularity: 'channel', scope: 'global', repairs: 'all' },
+  { criterion: 'taylor_rms', granularity: 'weight', scope: 'global', repairs: 'all' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'layer', repairs: 'all' },
+  { criterion: 'wanda', granularity: 'weight', scope: 'row', repairs: 'all' },
+  { criterion: 'kan_node', granularity: 'kan_node', scope: 'global', repairs: 'none' },
+  { criterion: 'wanda', granularity: 'head', scope: 'global', repairs: 'all' },
+  { criterion: 'taylor_rms', granularity: 'head', scope: 'global', repairs: 'all' },
+  { criterion: 'wanda', granularity: 'channel', scope: 'layer', repairs: 'all' },
+  { criterion: 'l2_norm', granularity: 'channel', scope: 'layer', repairs: 'all' },
+  { criterion: 'l2_norm', granularity: 'head', scope: 'global', repairs: 'all' },
+];
+
+/** The fit comes before the statistics that it changes. What one makes superfluous of another is measured, and undone. */
+const REPAIR_ORDER: readonly RepairName[] = ['least_squares', 'channel_variance', 'batch_norm'];
+const CHEAP: readonly RepairName[] = ['channel_variance', 'batch_norm', 'bias'];
+
+/**
+ * The recipes, amounts aside, that a search tries, in order. Whether the model and the data are what each needs is not asked here.
+ * @param hasCalibration without it nothing is repaired
+ */
+export function linesOf(terms: SearchTerms, hasCalibration: boolean): Recipe[] {
+  const { promise: target, aim, allow, seed } = terms;
+  const granularities = allow.granularities ?? GRANULARITY_NAMES;
+  const serves = (granularity: Granularity) => granularity !== 'weight' || AIMS[aim].takesWeights;
+  const chain = hasCalibration ? (allow.repairs ?? REPAIR_ORDER) : [];
+  const repairs = REPAIR_NAMES.filter((name) => chain.includes(name)).sort((a, b) => rankOf(a) - rankOf(b));
+  const recipes = new Map<string, Recipe>();
+  for (const { repairs: amount, ...line } of [...LINES, ...furtherLines(allow.criteria ?? [])]) {
+    if (!granularities.includes(line.granularity) || !serves(line.granularity)) continue;
+    if (allow.criteria && !allow.criteria.includes(line.criterion)) continue;
+    const round_to = AIMS[aim].keepsBlocks || line.granularity === 'weight' ? undefined : 1;
+    const repair =
+      amount === 'none' ? [] : repairs.filter((name) => amount === 'all' || CHEAP.includes(name));
+    const recipe = recipeSchema.parse({ ...line, round_to, repair, target, seed });
+    recipes.set(JSON.stringify(recipe), recipe);
+  }
+  return [...recipes.values()];
+}
+
+/** Of criteria that a client names, in every granularity of which there is no line above. */
+function furtherLines(criteria: readonly Criterion[]): Line[] {
+  return criteria.flatMap((criterion) =>
+    GRANULARITY_NAMES.filter(
+      (granularity) =>
+        criteriaOf(granularity).includes(criterion) &&
+        scoringOf(criterion, kindOf(granularity)) !== null &&
+        !LINES.some((line) => line.criterion === criterion && line.granularity === granularity),
+    ).map((granularity) => ({ criterion, granularity, scope: 'global' as const, repairs: 'all' })),
+  );
+}
+
+function rankOf(name: RepairName): number {
+  const rank = REPAIR_ORDER.indexOf(name);
+  return rank === -1 ? REPAIR_ORDER.length : rank;
+}
+
+/** What a line is called. */
+export function lineName({ criterion, granularity, scope, repair }: Recipe): string {
+  const repaired = repair.length > 0 ? `, ${repair.join(', ')}` : '';
+  return `${criterion}, ${granularity}, ${scope}${repaired}`;
+}

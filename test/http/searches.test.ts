@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createGaussian } from '../../bench/gaussian.ts';
+import { createNpyOf } from '../formats/npy-bytes.ts';
+import { writeMlp } from '../models/small-mlp.ts';
+import { fileOf, readJson, readProblem } from './test-app.ts';
+import { openTestService, type TestService } from './test-service.ts';
+
+const N = 1200;
+const FEATURES = 20;
+const LIMIT = 0.05;
+
+interface SearchView {
+  id: string;
+  status: string;
+  error: { code: string; detail: string } | null;
+  candidates: {
+    line: number;
+    recipe: { beta: number; granularity: string };
+    compressed_bytes: number;
+    parameters: number;
+    accuracy: number;
+    within: boolean;
+  }[];
+  front: number[];
+  lines: { job_id: string | null; status: string; recipe: object }[];
+  left_out: { reason: string; recipe: { granularity: string } }[];
+  best: { recipe: { beta: number }; met: boolean; certified: number | null; job: JobView } | null;
+  dense: { accuracy: number; compressed_bytes: number };
+}
+interface JobView {
+  id: string;
+  status: string;
+  search_id: string | null;
+  summary: { pruned_zstd_bytes: number; accuracy: number; dense_accuracy: number };
+  artifacts: { name: string; sha256: string }[];
+}
+
+describe('a search', () => {
+  let mlp: Awaited<ReturnType<typeof writeMlp>>;
+  let service: TestService;
+  let ids: { model_id: string; evaluation_dataset_id: string; calibration_dataset_id: string };
+
+  const upload = async (
+    path: string,
+    parts: Readonly<Record<string, [content: Uint8Array, name: string]>>,
+  ) => {
+    const form = new FormData();
+    for (const [part, [content, name]] of Object.entries(parts)) form.append(part, fileOf(content), name);
+    const response = await fetch(`${service.url}/v1/${path}`, { method: 'POST', body: form });
+    const text = await response.text();
+    assert.ok(response.ok, text);
+    return (JSON.parse(text) as { id: string }).id;
+  };
+  const labelsPath = () => mlp.samples.labels?.path ?? assert.fail();
+  const samples = async (labels?: Uint8Array) => ({
+    inputs: [createNpyOf('<f4', await readFile(mlp.samples.inputs[0].path), [N, FEATURES]), 'input.npy'] as [
+      Uint8Array,
+      string,
+    ],
+    ...(labels && { labels: [labels, 'labels.npy'] as [Uint8Array, string] }),
+  });
+  /** Of the same distribution. */
+  const otherSamples = () => {
+    const numbers = new Float32Array(N * FEATURES);
+    createGaussian(7)(numbers);
+    return { inputs: [createNpyOf('<f4', numbers, [N, FEATURES]), 'input.npy'] as [Uint8Array, string] };
+  };
+  const post = (body: object) =>
+    fetch(`${service.url}/v1/searches`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...ids, ...body }),
+    });
+  const begin = async (body: object): Promise<SearchView> => {
+    const response = await post(body);
+    const text = await response.text();
+    assert.equal(response.status, 202, text);
+    return JSON.parse(text);
+  };
+  const get = async (id: string): Promise<SearchView> =>
+    readJson(await fetch(`${service.url}/v1/searches/${id}`));
+  const ended = async ({ id }: { id: string }): Promise<SearchView> => {
+    for (;;) {
+      const search = await get(id);
+      if (['succeeded', 'failed', 'canceled'].includes(search.status)) return search;
+      await sleep(100);
+    }
+  };
+
+  before(async () => {
+    mlp = await writeMlp([FEATURES, 48, 32, 5], N);
+    service = await openTestService({ worker: true });
+    const labels = createNpyOf('<i8', await readFile(labelsPath()), [N]);
+    ids = {
+      model_id: await upload('models', { file: [await readFile(mlp.path), 'mlp.onnx'] }),
+      evaluation_dataset_id: await upload('datasets', await samples(labels)),
+      calibration_dataset_id: await upload('datasets', otherSamples()),
+    };
+  });
+  after(async () => {
+    await service?.close();
+    await mlp?.[Symbol.asyncDispose]();
+  });
+
+  const allow = { criteria: ['magnitude', 'wanda', 'l2_norm'] };
+  const promise = { max_accuracy_drop: LIMIT };
+
+  test('finds a model within the promise, and a job with its recipe gives the same bytes', async () => {
+    const { id } = await begin({ promise, allow, metadata: { for: 'a test' } });
+    const search = await ended({ id });
+    assert.deepEqual([search.status, search.error], ['succeeded', null]);
+    const { best, candidates, dense, front, left_out } = search;
+    assert.ok(best?.met);
+    const { summary } = best.job;
+    assert.ok(summary.dense_accuracy - summary.accuracy <= LIMIT);
+    const within = candidates.filter((candidate) => candidate.within);
+    const least = Math.min(...within.map(({ compressed_bytes }) => compressed_bytes));
+    assert.equal(summary.pruned_zstd_bytes, least);
+    assert.ok(least < 0.9 * dense.compressed_bytes);
+    for (const candidate of within) assert.ok(dense.accuracy - candidate.accuracy <= LIMIT);
+    const sizes = front.map((place) => candidates[place].compressed_bytes);
+    const accuracies = front.map((place) => candidates[place].accuracy);
+    assert.deepEqual(
+      sizes,
+      sizes.toSorted((a, b) => a - b),
+    );
+    assert.deepEqual(
+      accuracies,
+      accuracies.toSorted((a, b) => a - b),
+    );
+    assert.ok(left_out.every(({ recipe }) => recipe.granularity !== 'weight'));
+    assert.ok(left_out.some(({ reason }) => /no head/.test(reason)));
+
+    const again = await fetch(`${service.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+      body: JSON.stringify({ ...ids, recipe: best.recipe }),
+    });
+    const job: JobView = await readJson(again);
+    const modelOf = ({ artifacts }: JobView) => artifacts.find(({ name }) => name === 'mlp.onnx')?.sha256;
+    assert.equal(modelOf(job), modelOf(best.job));
+    assert.deepEqual([job.search_id, best.job.search_id], [null, id]);
+
+    const { job_id } = search.lines.find(({ status }) => status === 'succeeded') ?? assert.fail();
+    const report = await readProblem(await fetch(`${service.url}/v1/jobs/${job_id}/report`));
+    assert.match(report.detail, /tries a line of search/);
+    const list = await readJson(await fetch(`${service.url}/v1/searches`));
+    assert.equal(list.data[0].id, id);
+    assert.equal(list.data[0].candidates, undefined);
+  });
+
+  test('is the same again, by the same seed', async () => {
+    const terms = {
+      promise,
+      allow: { criteria: ['magnitude'], granularities: ['weight'] },
+      aim: 'parameters',
+    };
+    const [one, other] = await Promise.all([begin(terms).then(ended), begin(terms).then(ended)]);
+    assert.deepEqual(one.candidates, other.candidates);
+    assert.deepEqual(one.best?.recipe, other.best?.recipe);
+    const parameters = one.candidates.map((candidate) => candidate.parameters);
+    assert.equal(
+      Math.min(...one.candidates.filter(({ within }) => within).map((it) => it.parameters)),
+      one.candidates.find(({ recipe }) => recipe.beta === one.best?.recipe.beta)?.parameters,
+    );
+    assert.ok(parameters.every(Number.isInteger));
+  });
+
+  test('keeps a promise with confidence on samples that it did not choose by', async () => {
+    const search = await begin({
+      promise: { ...promise, confidence: 0.9 },
+      allow: { criteria: ['magnitude'], granularities: ['weight'] },
+    }).then(ended);
+    assert.ok(search.best?.met);
+    assert.equal(search.best.certified, LIMIT);
+  });
+
+  test('without labels goes by the dense model', async () => {
+    const evaluation_dataset_id = ids.calibration_dataset_id;
+    const search = await begin({
+      evaluation_dataset_id,
+      calibration_dataset_id: null,
+      promise: { max_disagreement: 0.1 },
+      allow: { granularities: ['weight'] },
+    }).then(ended);
+    assert.ok(search.best?.met);
+    const refused = await readProblem(
+      await post({ evaluation_dataset_id, promise, allow: { granularities: ['weight'] } }),
+    );
+    assert.equal(refused.code, 'invalid_request');
+    assert.ok(
+      refused.errors.some(({ path }) => path === '/promise'),
+      JSON.stringify(refused),
+    );
+    assert.ok(refused.errors.some(({ path }) => path === '/evaluation_dataset_id'));
+  });
+
+  test('of data that are not the model’s ends with the cause, and without a model', async () => {
+    const labels = BigInt64Array.from({ length: N }, (_, i) => BigInt((i * 7) % 5));
+    const npy = createNpyOf('<i8', labels, [N]);
+    const search = await begin({
+      evaluation_dataset_id: await upload('datasets', await samples(npy)),
+      promise,
+      allow,
+    }).then(ended);
+    assert.deepEqual([search.status, search.best], ['failed', null]);
+    assert.match(search.error?.detail ?? '', /cannot be told from guessing/);
+    assert.equal(
+      search.lines.filter(({ job_id }) => job_id !== null).length,
+      1,
+      'the others would fail alike',
+    );
+  });
+
+  test('tells its lines as they end, and ends its stream with the search', async () => {
+    const { id } = await begin({ promise, allow: { criteria: ['magnitude'], granularities: ['weight'] } });
+    const text = await (await fetch(`${service.url}/v1/searches/${id}/events`)).text();
+    const events = [...text.matchAll(/^id: (\d+)\nevent: (\w+)\ndata: (.*)$/gm)];
+    assert.deepEqual(events.map(([, number]) => Number(number)).slice(-2), [
+      events.length - 1,
+      events.length,
+    ]);
+    const [, , name, data] = events.at(-1) ?? assert.fail();
+    assert.deepEqual([name, JSON.parse(data).id], ['succeeded', id]);
+    const percents = events.slice(0, -1).map(([, , , progress]) => JSON.parse(progress).percent);
+    assert.deepEqual(
+      percents,
+      percents.toSorted((a, b) => a - b),
+    );
+  });
+
+  test('is canceled with its jobs, holds what it needs until then, and can be deleted after', async () => {
+    const { id } = await begin({ promise, allow });
+    const conflict = await fetch(`${service.url}/v1/searches/${id}`, { method: 'DELETE' });
+    assert.equal(conflict.status, 409);
+    const held = await fetch(`${service.url}/v1/models/${ids.model_id}`, { method: 'DELETE' });
+    assert.equal(held.status, 409);
+    const canceled: SearchView = await readJson(
+      await fetch(`${service.url}/v1/searches/${id}/cancel`, { method: 'POST' }),
+    );
+    assert.equal(canceled.status, 'canceled');
+    const { lines } = await get(id);
+    assert.ok(lines.every(({ status }) => ['canceled', 'succeeded', 'waiting'].includes(status)));
+    assert.equal((await fetch(`${service.url}/v1/searches/${id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await fetch(`${service.url}/v1/searches/${id}`)).status, 404);
+  });
+
+  test('what could only fail is refused, by the fields of the search', async () => {
+    const codeOf = async (body: object) => {
+      const { code, errors } = await readProblem(await post(body));
+      return [code, errors.map(({ path }) => path).sort()];
+    };
+    assert.deepEqual(await codeOf({}), ['invalid_request', ['/promise']]);
+    assert.deepEqual(await codeOf({ promise: {} }), ['invalid_request', ['/promise']]);
+    assert.deepEqual(await codeOf({ promise, model_id: 'mdl_0000000000000000000000000a' }), [
+      'invalid_request',
+      ['/model_id'],
+    ]);
+    assert.deepEqual(await codeOf({ promise, aim: 'speed', allow: { granularities: ['weight'] } }), [
+      'invalid_request',
+      ['/allow'],
+    ]);
+    const few = await readProblem(await post({ promise: { max_disagreement: 0.001, confidence: 0.99 } }));
+    assert.match(few.detail, /4,?6\d\d/);
+    assert.ok(
+      few.errors.some(({ path }) => path === '/promise/max_disagreement'),
+      JSON.stringify(few.errors),
+    );
+  });
+});

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { z } from 'zod';
+import type { JobFailure } from '../../src/jobs/job.ts';
+import { bestOf, type LineJob, type LineState } from '../../src/jobs/search-lines.ts';
+import { nextStep } from '../../src/jobs/search-step.ts';
+import type { Candidate } from '../../src/pipeline/explore.ts';
+import { linesOf, searchShape } from '../../src/recipe/lines.ts';
+
+const schema = z.strictObject(searchShape);
+const termsOf = (terms: object = {}) => schema.parse({ promise: { max_loss_increase: 0.01 }, ...terms });
+const recipe = linesOf(termsOf(), true)[0];
+
+const jobOf = (id: string, rest: Partial<LineJob> = {}): LineJob => ({
+  id,
+  status: 'succeeded',
+  started_at: null,
+  finished_at: '2026-01-01T00:00:00.000Z',
+  error: null,
+  ...rest,
+});
+const waiting = (): LineState => ({ recipe, job: null, exploration: null });
+const running = (id: string): LineState => ({
+  recipe,
+  job: jobOf(id, { status: 'running', finished_at: null }),
+  exploration: null,
+});
+const failed = (id: string, errors: JobFailure['errors'] = []): LineState => ({
+  recipe,
+  job: jobOf(id, { status: 'failed', error: { code: 'invalid_request', detail: `no ${id}`, errors } }),
+  exploration: null,
+});
+function done(id: string, candidates: readonly [bytes: number, isWithin: boolean][]): LineState {
+  const found = candidates.map(([compressed_bytes, is_within], i) => ({
+    beta: 1 / (i + 1),
+    compressed_bytes,
+    is_within,
+  }));
+  return { recipe, job: jobOf(id), exploration: { candidates: found as unknown as Candidate[] } as never };
+}
+
+/** Runs a search to its end; `size` is what the best candidate of a line has. */
+function runAll(sizes: readonly number[], order: readonly number[], terms = termsOf()) {
+  const lines: LineState[] = sizes.map(waiting);
+  const told: [line: number, bar: number | null, most: number][] = [];
+  for (let turn = 0; turn < 1000; turn++) {
+    const step = nextStep(terms, lines, null, false);
+    if (step.kind === 'explore')
+      for (const { index, terms: line } of step.lines) {
+        told.push([index, line.bar, line.most]);
+        lines[index] = running(`job ${index}`);
+      }
+    else if (step.kind === 'wait') {
+      const atWork = lines.flatMap(({ job }, i) => (job?.finished_at === null ? i : []));
+      const next = atWork.sort((a, b) => order[a] - order[b])[0];
+      lines[next] = done(`job ${next}`, [[sizes[next], true]]);
+    } else return { step, told, lines };
+  }
+  return assert.fail('no end');
+}
+
+describe('what is to be done next for a search', () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 14 });
+
+  test('whatever ends first, the same is tried against the same, and the best is written', () => {
+    fc.assert(
+      fc.property(sizes, fc.infiniteStream(fc.integer()), (given, random) => {
+        const order = given.map(() => random.next().value as number);
+        const [one, other] = [runAll(given, order), runAll(given, [...given.keys()])];
+        assert.deepEqual(one.told, other.told);
+        assert.deepEqual(one.step, other.step);
+        assert.equal(one.told.length, given.length);
+        const least = given.indexOf(Math.min(...given));
+        assert.deepEqual(one.step, { kind: 'write', line: least, beta: 1 });
+      }),
+    );
+  });
+
+  test('every line is held against the best of the rounds before its own', () => {
+    const { told } = runAll([50, 40, 60, 30, 20, 10, 5], [...Array(7).keys()]);
+    const bars = told.map(([, bar]) => bar);
+    assert.deepEqual(bars.slice(0, 3), [null, 50, 40]);
+    assert.ok(bars.slice(3).every((bar) => bar !== null && bar <= 40));
+  });
+
+  test('no more is tried than may be', () => {
+    for (const max_candidates of [1, 4, 12]) {
+      const terms = termsOf({ limits: { max_candidates } });
+      const { told, lines } = runAll([9, 8, 7, 6, 5, 4, 3], [...Array(7).keys()], terms);
+      const tried = lines.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
+      assert.ok(tried <= max_candidates);
+      assert.ok(told.every(([, , most]) => most >= 1 && most <= max_candidates));
+    }
+  });
+
+  test('when time is up what runs is given up, and the best that is known is written', () => {
+    const lines = [done('a', [[9, true]]), running('b'), waiting()];
+    assert.deepEqual(nextStep(termsOf(), lines, null, true), { kind: 'stop', jobs: ['b'] });
+    const stopped = [lines[0], failed('b'), waiting()];
+    assert.deepEqual(nextStep(termsOf(), stopped, null, true), { kind: 'write', line: 0, beta: 1 });
+  });
+
+  test('data that are wrong for one line are wrong for all; a line that fails otherwise is passed over', () => {
+    const data = failed('a', [{ path: 'evaluation', message: 'is one-hot', input: 'evaluation' }]);
+    const step = nextStep(termsOf(), [data, waiting()], null, false);
+    assert.deepEqual(step, { kind: 'end', status: 'failed', error: data.job?.error });
+    assert.equal(nextStep(termsOf(), [failed('a'), waiting()], null, false).kind, 'explore');
+    const all = nextStep(termsOf(), [failed('a'), failed('b')], null, false);
+    assert.deepEqual(all, { kind: 'end', status: 'failed', error: failed('a').job?.error });
+  });
+
+  test('nothing within the promise is an answer, not a failure', () => {
+    const step = nextStep(termsOf(), [done('a', [[9, false]]), failed('b')], null, false);
+    assert.deepEqual(step, { kind: 'end', status: 'succeeded', error: null });
+  });
+
+  test('the search ends with the job of its best model', () => {
+    const lines = [done('a', [[9, true]])];
+    const after = (job: LineJob) => nextStep(termsOf(), lines, job, false);
+    assert.equal(after(jobOf('best', { status: 'running', finished_at: null })).kind, 'wait');
+    assert.deepEqual(after(jobOf('best')), { kind: 'end', status: 'succeeded', error: null });
+    const canceled = after(jobOf('best', { status: 'canceled' }));
+    assert.ok(canceled.kind === 'end' && canceled.status === 'failed' && canceled.error?.code === 'canceled');
+  });
+
+  test('of equal candidates the first line is taken, and of a line the densest', () => {
+    const lines = [
+      done('a', [
+        [9, false],
+        [7, true],
+        [7, true],
+      ]),
+      done('b', [[7, true]]),
+    ];
+    const best = bestOf(termsOf(), lines);
+    assert.deepEqual([best?.line, best?.candidate], [0, 1]);
+  });
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { z } from 'zod';
+import { CRITERION_NAMES } from '../../src/recipe/criteria.ts';
+import { AIM_NAMES, linesOf, searchShape } from '../../src/recipe/lines.ts';
+import { criteriaOf } from '../../src/recipe/recipe.ts';
+
+const schema = z.strictObject(searchShape);
+const linesFor = (terms: object, hasCalibration = true) =>
+  linesOf(schema.parse({ promise: { max_loss_increase: 0.01 }, ...terms }), hasCalibration);
+
+describe('the lines of a search', () => {
+  for (const aim of AIM_NAMES) {
+    test(`for ${aim}: each is a recipe of its own, with the promise as its target`, () => {
+      const promise = { max_disagreement: 0.02, confidence: 0.9 };
+      const lines = linesFor({ aim, promise, seed: 7 });
+      assert.ok(lines.length > 3);
+      assert.equal(new Set(lines.map((line) => JSON.stringify(line))).size, lines.length);
+      for (const { target, seed, criterion, granularity, beta } of lines) {
+        assert.deepEqual([target, seed, beta], [promise, 7, undefined]);
+        assert.ok(criteriaOf(granularity).includes(criterion));
+      }
+    });
+  }
+
+  test('zeros make nothing faster: for speed only structures go, in blocks', () => {
+    for (const { granularity, round_to } of linesFor({ aim: 'speed' })) {
+      assert.notEqual(granularity, 'weight');
+      assert.equal(round_to, undefined);
+    }
+    assert.ok(
+      linesFor({ aim: 'size' }).some(
+        ({ granularity, round_to }) => granularity === 'channel' && round_to === 1,
+      ),
+    );
+  });
+
+  test('the first needs nothing but the model, and without calibration data nothing is repaired', () => {
+    const [first] = linesFor({});
+    assert.deepEqual([first.criterion, first.repair], ['magnitude', []]);
+    assert.ok(linesFor({}, false).every(({ repair }) => repair.length === 0));
+    assert.ok(linesFor({}).some(({ repair }) => repair.includes('least_squares')));
+  });
+
+  test('what is allowed is what is tried: criteria without a line of their own get one in every granularity', () => {
+    for (const criterion of CRITERION_NAMES) {
+      const lines = linesFor({ allow: { criteria: [criterion] } });
+      assert.ok(lines.length > 0, criterion);
+      assert.ok(lines.every((line) => line.criterion === criterion));
+    }
+    const heads = linesFor({ allow: { granularities: ['head'], repairs: ['bias'] } });
+    assert.ok(heads.length > 0 && heads.every(({ granularity }) => granularity === 'head'));
+    assert.ok(heads.every(({ repair }) => repair.every((name) => name === 'bias')));
+    assert.deepEqual(linesFor({ aim: 'speed', allow: { granularities: ['weight'] } }), []);
+  });
+});
