@@ -16,6 +16,10 @@ import { Wakeups } from './wakeups.ts';
 
 /** How soon the end of a search's jobs is seen. */
 const LOOK_MS = 300;
+/** Many are looked at less often, so that all looks together cost little. */
+const MS_A_SEARCH = 50;
+/** Each is a few jobs at a time, and some dozens of small files that are read at every look. */
+const MOST_AT_ONCE = 100;
 /** How soon a search that another process has begun, and left, is taken up. */
 const RECOVERY_MS = 10_000;
 
@@ -52,7 +56,7 @@ export class Searches {
   /** Records a search durably, and begins it. @throws EmpError not_ready, queue_full, insufficient_storage */
   async submit(request: SearchRequest): Promise<Search> {
     const record: SearchRecord = { id: freshId('sea'), created_at: new Date().toISOString(), ...request };
-    await this.#jobs.requireRoom();
+    await this.#requireRoom();
     const upload = await this.#store.createUpload();
     try {
       await this.#store.addUnfinished(record.id, resourcesOf(record));
@@ -117,7 +121,7 @@ export class Searches {
         }
         for (const id of this.#known)
           await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
-        await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
+        await sleep(LOOK_MS + MS_A_SEARCH * this.#known.size, undefined, { signal }).catch(() => {});
       }
     };
     this.#conducting = conduct();
@@ -126,6 +130,14 @@ export class Searches {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#conducting;
+  }
+
+  /** @throws EmpError not_ready, queue_full, insufficient_storage */
+  async #requireRoom(): Promise<void> {
+    await this.#jobs.requireRoom();
+    const goingOn = (await this.#store.listUnfinished()).filter(isSearchId).length;
+    if (goingOn < MOST_AT_ONCE) return;
+    throw new EmpError('queue_full', `${goingOn} searches are going on, and no more may: try again later`);
   }
 
   /** Does what is to be done next. Any number of processes may: what each does is the same, and is done once. */

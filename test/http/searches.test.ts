@@ -248,6 +248,15 @@ describe('a search', () => {
     assert.equal((await fetch(`${service.url}/v1/searches/${id}`)).status, 404);
   });
 
+  test('is one of a hundred at most that go on', async () => {
+    const others = Array.from({ length: 100 }, (_, i) => `sea_${String(i).padStart(26, '0')}`);
+    for (const id of others) await service.store.addUnfinished(id);
+    const refused = await post({ promise, allow });
+    assert.equal(refused.headers.get('retry-after') === null, false);
+    assert.equal((await readProblem(refused)).code, 'queue_full');
+    for (const id of others) await service.store.removeUnfinished(id);
+  });
+
   test('what could only fail is refused, by the fields of the search', async () => {
     const codeOf = async (body: object) => {
       const { code, errors } = await readProblem(await post(body));
