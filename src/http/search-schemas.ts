@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_TOLD } from '../jobs/external-step.ts';
 import { JOB_STATUSES } from '../jobs/job.ts';
 import { searchShape } from '../recipe/lines.ts';
 import { METRICS } from '../recipe/terms.ts';
@@ -11,12 +12,9 @@ const { model_id, calibration_dataset_id, priority, metadata } = jobRequestSchem
 export const searchRequestSchema = z
   .strictObject({
     model_id,
-    evaluation_dataset_id: z
-      .string()
-      .max(64)
-      .describe(
-        'The samples that candidates and the best model are measured on, in two halves; with labels for a promise of loss or accuracy.',
-      ),
+    evaluation_dataset_id: jobRequestSchema.shape.evaluation_dataset_id.describe(
+      'The samples that candidates and the best model are measured on, in two halves; with labels for a promise of loss or accuracy. Needed unless the promise is `external`.',
+    ),
     calibration_dataset_id: calibration_dataset_id.describe(
       'The samples that data-driven criteria run the model on, and that repairs are fitted to. Without it fewer lines are tried, and nothing is repaired.',
     ),
@@ -24,6 +22,13 @@ export const searchRequestSchema = z
     priority,
     metadata,
   })
+  .refine(
+    ({ promise, evaluation_dataset_id }) => promise.external !== undefined || evaluation_dataset_id !== null,
+    {
+      message: 'is needed: the promise is tested on these samples',
+      path: ['evaluation_dataset_id'],
+    },
+  )
   .meta({
     example: {
       model_id: 'mdl_0123456789abcdefghjkmnpqrs',
@@ -60,6 +65,19 @@ const candidateSchema = z.object({
     ),
 });
 
+/** A candidate that a client measures. */
+const askedSchema = z.object({
+  recipe: recipe.nullable().describe('Null of candidate 0, the dense model.'),
+  job_id: z.string().nullable().describe('The job whose artifact it is; null of the dense model.'),
+  status: z.enum(JOB_STATUSES).describe('Of that job: when it has succeeded there is a model to measure.'),
+  metric: measured.describe('What it was told to be worth; null until then.'),
+  drop: measured.describe("By how much that is worse than the dense model's; null until both are known."),
+  within: z.boolean().nullable(),
+  sparsity: measured,
+  bytes: z.int().nullable(),
+  compressed_bytes: z.int().nullable(),
+});
+
 const lineSchema = z.object({
   recipe: recipe.describe('Without an amount.'),
   job_id: z.string().nullable().describe('The job that tries it; null until it is its turn.'),
@@ -72,9 +90,9 @@ const lineSchema = z.object({
 const entryFields = {
   id: z.string(),
   status: z
-    .enum(JOB_STATUSES)
+    .enum([...JOB_STATUSES, 'waiting'])
     .describe(
-      '`running` from the first line on that is tried; `succeeded` also where nothing is within the promise: `best` is null then.',
+      '`waiting`: for what a metric of the client says of a candidate. `running` from the first line on that is tried; `succeeded` also where nothing is within the promise: `best` is null then.',
     ),
   progress: z.object({
     stage: z.string().describe('`queued`, `explore`, then `write`: the best model.'),
@@ -82,7 +100,7 @@ const entryFields = {
   }),
   model_id: z.string(),
   calibration_dataset_id: z.string().nullable(),
-  evaluation_dataset_id: z.string(),
+  evaluation_dataset_id: z.string().nullable(),
   promise: z.looseObject({}),
   aim: searchShape.aim,
   created_at: time,
@@ -127,6 +145,10 @@ export const searchSchema = z
       .describe(
         'Places in `candidates` of those that no other beats both in what the aim lessens and in what the promise bounds, the smallest first.',
       ),
+    external: z
+      .array(askedSchema)
+      .nullable()
+      .describe('Candidates by their numbers where the promise is `external`; else null.'),
     lines: z.array(lineSchema).describe('The recipes, amounts aside, in the order in which they are tried.'),
     left_out: z
       .array(z.object({ recipe, reason: z.string() }))
@@ -134,6 +156,20 @@ export const searchSchema = z
     doubts: z.array(z.string()).describe('What is doubtful about the data.'),
   })
   .meta({ id: 'Search' });
+
+export const metricSchema = z.strictObject({
+  value: z.number().describe('What the metric says of the candidate, as often as asked the same.'),
+});
+
+export const candidateParamsSchema = z.object({
+  id: z.string().max(64),
+  candidate: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_TOLD - 1)
+    .describe('0: the dense model.'),
+});
 
 export type SearchEntryView = z.output<typeof searchEntrySchema>;
 export type SearchView = z.output<typeof searchSchema>;

@@ -1,7 +1,8 @@
-import { inTermsOfSearch } from '../jobs/search-lines.ts';
+import { dropOf, isWithin, type ToldCandidate } from '../jobs/external-step.ts';
+import { inTermsOfSearch, type SearchRecord } from '../jobs/search-lines.ts';
 import { percentOf, type Search } from '../jobs/search-reader.ts';
 import type { Candidate } from '../pipeline/explore.ts';
-import { AIMS } from '../recipe/lines.ts';
+import { AIMS, type ExternalMetric, targetOfTerms } from '../recipe/lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { excessOver, standardErrorOf } from '../report/target-excess.ts';
 import { viewOfJob } from './job-view.ts';
@@ -10,15 +11,17 @@ import type { SearchEntryView, SearchView } from './search-schemas.ts';
 
 /** A search in a list. */
 export function entryOfSearch(search: Search): SearchEntryView {
-  const { record, result, lines, best } = search;
+  const { record, result, lines, told, best } = search;
   const { id, terms } = record;
   const path = `/v1/searches/${id}`;
   const error = result?.error ?? null;
-  const isBegun = lines.some(({ job }) => job !== null && job.status !== 'queued');
+  const isBegun = [...lines, ...told].some(({ job }) => job !== null && job.status !== 'queued');
+  const isWaiting = told.some(({ job, metric }) => job?.status === 'succeeded' && metric === null);
+  const isDenseMissing = told.some(({ metric }) => metric !== null) && told[0].metric === null;
   const stage = best ? 'write' : isBegun ? 'explore' : 'queued';
   return {
     id,
-    status: result?.status ?? (isBegun ? 'running' : 'queued'),
+    status: result?.status ?? (isWaiting || isDenseMissing ? 'waiting' : isBegun ? 'running' : 'queued'),
     progress: { stage, percent: percentOf(search) },
     model_id: record.model_id,
     calibration_dataset_id: record.calibration_dataset_id,
@@ -40,8 +43,9 @@ export function entryOfSearch(search: Search): SearchEntryView {
 
 /** A search with all that it has tried. */
 export function viewOfSearch(search: Search): SearchView {
-  const { record, lines } = search;
+  const { record, lines, told } = search;
   const { terms, left_out } = record;
+  const target = targetOfTerms(terms);
   const dense = lines.find(({ exploration }) => exploration !== null)?.exploration?.dense ?? null;
   const candidates = lines.flatMap(({ recipe, exploration }, line) =>
     (exploration?.candidates ?? []).map((candidate) => ({ line, recipe, candidate })),
@@ -62,9 +66,10 @@ export function viewOfSearch(search: Search): SearchView {
     front: frontOf(
       candidates.map(({ candidate }) => [
         candidate[AIMS[terms.aim].lessens] ?? Number.POSITIVE_INFINITY,
-        dense ? excessOver(terms.promise, dense, candidate) : Number.POSITIVE_INFINITY,
+        dense && target ? excessOver(target, dense, candidate) : Number.POSITIVE_INFINITY,
       ]),
     ),
+    external: terms.promise.external ? viewOfTold(record, terms.promise.external, told) : null,
     lines: lines.map(({ recipe, job }) => ({
       recipe: { ...recipe },
       job_id: job?.id ?? null,
@@ -74,6 +79,30 @@ export function viewOfSearch(search: Search): SearchView {
     left_out: left_out.map(({ recipe, reason }) => ({ recipe: { ...recipe }, reason })),
     doubts: [...new Set(lines.flatMap(({ exploration }) => exploration?.doubts ?? []))],
   };
+}
+
+function viewOfTold(
+  { lines: [{ recipe }] }: SearchRecord,
+  external: ExternalMetric,
+  told: readonly ToldCandidate[],
+): SearchView['external'] {
+  const dense = told[0].metric;
+  return told
+    .filter(({ job }, number) => number === 0 || job !== null)
+    .map(({ job, beta, metric }) => {
+      const drop = metric === null || dense === null ? null : dropOf(external, dense, metric);
+      return {
+        recipe: job === null ? null : { ...recipe, beta },
+        job_id: job?.id ?? null,
+        status: job?.status ?? 'succeeded',
+        metric,
+        drop,
+        within: drop === null ? null : isWithin(external, drop),
+        sparsity: job === null ? 0 : (job.summary?.sparsity ?? null),
+        bytes: job?.summary?.pruned_bytes ?? null,
+        compressed_bytes: job?.summary?.pruned_zstd_bytes ?? null,
+      };
+    });
 }
 
 function viewOfCandidate(

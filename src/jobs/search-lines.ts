@@ -3,7 +3,7 @@ import type { Exploration } from '../pipeline/explore.ts';
 import { AIMS, type SearchTerms } from '../recipe/lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredRecord } from '../storage/store.ts';
-import type { JobFailure, JobRequest, JobStatus } from './job.ts';
+import type { JobFailure, JobRequest, JobStatus, JobSummary } from './job.ts';
 import type { Lane } from './job-lanes.ts';
 
 /** A recipe without its amount, that can be tried. */
@@ -21,7 +21,8 @@ export interface LeftOutLine {
 /** What a client asked for: written once, before anything is tried. */
 export interface SearchRequest extends Pick<JobRequest, 'model_id' | 'calibration_dataset_id' | 'metadata'> {
   readonly priority: number;
-  readonly evaluation_dataset_id: string;
+  /** Null where the metric is the client's own, and no data came. */
+  readonly evaluation_dataset_id: string | null;
   readonly terms: SearchTerms;
   /** In the order in which they are tried. */
   readonly lines: readonly PlannedLine[];
@@ -35,6 +36,8 @@ export interface SearchResult {
   readonly status: 'succeeded' | 'failed' | 'canceled';
   readonly finished_at: string;
   readonly error: JobFailure | null;
+  /** Of a metric of the client's own: the number of the best candidate; null where none is within. */
+  readonly candidate?: number | null;
 }
 
 /** A line as its job stands. */
@@ -53,6 +56,7 @@ export interface LineJob {
   readonly started_at: string | null;
   readonly finished_at: string | null;
   readonly error: JobFailure | null;
+  readonly summary: JobSummary | null;
 }
 
 /** A candidate by the numbers of its line and of it within the line. */

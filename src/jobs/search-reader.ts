@@ -1,5 +1,6 @@
-import type { Exploration } from '../pipeline/explore.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { Store } from '../storage/store.ts';
+import { MAX_TOLD, type ToldCandidate } from './external-step.ts';
 import type { JobLook } from './follow-job.ts';
 import type { Job, JobRecord } from './job.ts';
 import type { Jobs } from './job-service.ts';
@@ -11,15 +12,23 @@ import {
   type SearchRecord,
   type SearchResult,
 } from './search-lines.ts';
-import { jobQuestion, readExploration, readSearchResult } from './search-records.ts';
+import { jobQuestion, readExploration, readMetric, readSearchResult } from './search-records.ts';
+
+/** How the jobs of a search stand. */
+export interface SearchState {
+  readonly lines: readonly LineState[];
+  /** Where the metric is the client's own, by their numbers; else none. */
+  readonly told: readonly ToldCandidate[];
+  /** The job of the best model; null until there is one. */
+  readonly best: LineJob | null;
+}
 
 /** A search as it stands. */
-export interface Search {
+export interface Search extends Omit<SearchState, 'best'> {
   readonly record: SearchRecord;
   /** Null while it goes on. */
   readonly result: SearchResult | null;
-  readonly lines: readonly LineState[];
-  /** The job of the best model; null until there is one. */
+  /** Null until there is one. */
   readonly best: Job | null;
 }
 
@@ -34,79 +43,102 @@ export class SearchReader {
   }
 
   async get(id: string): Promise<Search | null> {
-    const record = isSearchId(id) ? await this.#store.readRecord<SearchRecord>('searches', id) : null;
+    const record = await this.record(id);
     return record && this.describe(record);
   }
 
-  /** Of each line, and of the best; null where there is none yet. */
-  jobIds({ id, lines }: SearchRecord): Promise<(string | null)[]> {
-    const parts = [...lines.keys(), 'best' as const];
-    return Promise.all(parts.map((part) => this.#store.readAnswer(jobQuestion(id, part))));
+  async record(id: string): Promise<SearchRecord | null> {
+    return isSearchId(id) ? this.#store.readRecord<SearchRecord>('searches', id) : null;
+  }
+
+  /** Of all that it has had done. */
+  async jobIds({ id, terms, lines }: SearchRecord): Promise<string[]> {
+    const numbers = terms.promise.external ? Array.from({ length: MAX_TOLD }, (_, i) => i) : lines.keys();
+    const parts = [...numbers, 'best' as const];
+    const ids = await Promise.all(parts.map((part) => this.#store.readAnswer(jobQuestion(id, part))));
+    return ids.filter((id) => id !== null);
   }
 
   /** How the jobs stand, as far as the store tells: the queue is not asked. */
-  async states(record: SearchRecord): Promise<{ lines: LineState[]; best: LineJob | null }> {
-    const ids = await this.jobIds(record);
-    const jobs = await Promise.all(ids.map((id) => id && this.#jobOf(id)));
-    const lines = await Promise.all(
-      record.lines.map(async ({ recipe }, i) => {
-        const job = jobs[i] || null;
-        return { recipe, job, exploration: job && (await this.#explorationOf(job)) };
-      }),
-    );
-    return { lines, best: jobs.at(-1) || null };
-  }
-
-  async #jobOf(id: string): Promise<LineJob | null> {
-    const result = await readResult(this.#store, id);
-    // Of one that was deleted, the next is submitted under the same id.
-    if (!(await this.#store.readRecord<JobRecord>('jobs', id))) return null;
-    if (!result) return { id, status: 'queued', started_at: null, finished_at: null, error: null };
-    const { status, started_at, finished_at, error } = result;
-    return { id, status, started_at, finished_at, error };
-  }
-
-  async #explorationOf({ id, status }: LineJob): Promise<Exploration | null> {
-    return status === 'succeeded' ? await readExploration(this.#store, id) : null;
+  async states(record: SearchRecord): Promise<SearchState> {
+    const isTold = record.terms.promise.external !== undefined;
+    if (!isTold) {
+      const lines = record.lines.map(({ recipe }, number) => this.#lineState(record, recipe, number));
+      return { lines: await Promise.all(lines), told: [], best: await this.#jobOf(record, 'best') };
+    }
+    const numbers = Array.from({ length: MAX_TOLD }, (_, i) => i);
+    const told = await Promise.all(numbers.map((number) => this.#toldCandidate(record, number)));
+    const { candidate = null } = (await readSearchResult(this.#store, record.id)) ?? {};
+    const lines = record.lines.map(({ recipe }) => ({ recipe, job: null, exploration: null }));
+    return { lines, told, best: candidate === null ? null : told[candidate].job };
   }
 
   async describe(record: SearchRecord): Promise<Search> {
     const result = await readSearchResult(this.#store, record.id);
-    const { lines, best } = await this.states(record);
+    const { lines, told, best } = await this.states(record);
     const job = best && (await this.#jobs.get(best.id));
-    return {
-      record,
-      result,
-      best: job,
-      lines: result ? lines : await Promise.all(lines.map((line) => this.#asQueued(line))),
-    };
+    if (result) return { record, result, lines, told, best: job };
+    const seen = async <T extends { readonly job: LineJob | null }>(states: readonly T[]) =>
+      Promise.all(states.map(async (state) => ({ ...state, job: await this.#inQueue(state.job) })));
+    return { record, result, best: job, lines: await seen(lines), told: await seen(told) };
   }
 
-  /** What the queue knows of a job that has not ended. */
-  async #asQueued(line: LineState): Promise<LineState> {
-    const { job } = line;
-    if (job === null || job.finished_at !== null) return line;
-    const { status = job.status, started_at = null } = (await this.#jobs.get(job.id)) ?? {};
-    return { ...line, job: { ...job, status, started_at } };
-  }
-
+  /** As those who follow it see it; null where there is none. */
   async look(id: string): Promise<JobLook<Search> | null> {
     const search = await this.get(id);
     if (!search) return null;
-    const ended = search.lines.filter(({ job }) => job?.finished_at).length;
-    const percent = percentOf(search);
-    const events = Array.from({ length: ended + 1 }, (_, i) => ({
+    const { lines, told, result, best } = search;
+    const steps =
+      [...lines, ...told].filter(({ job }) => job?.finished_at).length +
+      told.filter(({ metric }) => metric !== null).length;
+    const events = Array.from({ length: steps + 1 }, (_, i) => ({
       id: i + 1,
-      stage: search.best && i === ended ? 'write' : 'explore',
-      percent: i === ended ? percent : Math.round((100 * i) / (search.lines.length + 1)),
+      stage: best && i === steps ? 'write' : 'explore',
+      percent: i === steps ? percentOf(search) : shareOf(i, search),
     }));
-    return { events, end: search.result && { event: search.result.status, data: search } };
+    return { events, end: result && { event: result.status, data: search } };
+  }
+
+  async #lineState(record: SearchRecord, recipe: Recipe, number: number): Promise<LineState> {
+    const job = await this.#jobOf(record, number);
+    const exploration = job?.status === 'succeeded' ? await readExploration(this.#store, job.id) : null;
+    return { recipe, job, exploration };
+  }
+
+  async #toldCandidate(record: SearchRecord, number: number): Promise<ToldCandidate> {
+    const job = number === 0 ? null : await this.#jobOf(record, number);
+    const own = job && (await this.#store.readRecord<JobRecord>('jobs', job.id));
+    return { job, beta: own?.recipe.beta ?? null, metric: await readMetric(this.#store, record.id, number) };
+  }
+
+  async #jobOf({ id: searchId }: SearchRecord, part: number | 'best'): Promise<LineJob | null> {
+    const id = await this.#store.readAnswer(jobQuestion(searchId, part));
+    if (id === null) return null;
+    const result = await readResult(this.#store, id);
+    // Of one that was deleted, the next is submitted under the same id.
+    if (!(await this.#store.readRecord<JobRecord>('jobs', id))) return null;
+    if (result) {
+      const { status, started_at, finished_at, error, summary } = result;
+      return { id, status, started_at, finished_at, error, summary };
+    }
+    return { id, status: 'queued', started_at: null, finished_at: null, error: null, summary: null };
+  }
+
+  /** With what the queue knows of a job that has not ended. */
+  async #inQueue(job: LineJob | null): Promise<LineJob | null> {
+    if (job === null || job.finished_at !== null) return job;
+    const { status = job.status, started_at = null } = (await this.#jobs.get(job.id)) ?? {};
+    return { ...job, status, started_at };
   }
 }
 
-/** 0 to 100: lines that have ended, of all and the best model. */
-export function percentOf({ record, result, lines }: Search): number {
-  if (result?.status === 'succeeded') return 100;
-  const ended = lines.filter(({ job }) => job?.finished_at).length;
-  return Math.round((100 * ended) / (record.lines.length + 1));
+/** 0 to 100: what has been tried, of all that may be, and the best model. */
+export function percentOf(search: Search): number {
+  if (search.result?.status === 'succeeded') return 100;
+  const ended = [...search.lines, ...search.told].filter(({ job }) => job?.finished_at).length;
+  return shareOf(ended, search);
+}
+
+function shareOf(ended: number, { lines, told }: Search): number {
+  return Math.min(99, Math.round((100 * ended) / (Math.max(lines.length, told.length) + 1)));
 }

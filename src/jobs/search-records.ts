@@ -33,7 +33,7 @@ export async function unfinishedSearch(store: Store, id: string): Promise<Search
   return null;
 }
 
-/** What the job of a line, by its number, or that of the best model is submitted under: the same again is the same job. */
+/** What the job of a line, or of a candidate, by its number, or that of the best model is submitted under: the same again is the same job. */
 export function jobKey(searchId: string, part: number | 'best'): string {
   // No idempotency key of a client holds a line break.
   return `search\n${searchId}\n${part}`;
@@ -51,4 +51,25 @@ export async function readExploration(store: Store, jobId: string): Promise<Expl
     if (isCode(error, 'ENOENT')) return null;
     throw error;
   }
+}
+
+/** What a client's own metric says of a candidate; null until it is told. */
+export async function readMetric(store: Store, id: string, candidate: number): Promise<number | null> {
+  const told = await store.readJson<{ readonly value: number }>('searches', id, metricName(candidate));
+  return told?.value ?? null;
+}
+
+/** Notes it for good. Returns what stands: the first that was told. */
+export async function writeMetric(
+  store: Store,
+  id: string,
+  candidate: number,
+  value: number,
+): Promise<number> {
+  const question = { kind: 'searches', id, name: metricName(candidate) } as const;
+  return JSON.parse(await store.decideOnce(question, JSON.stringify({ value }))).value;
+}
+
+function metricName(candidate: number): string {
+  return `metric-${candidate}.json`;
 }

@@ -1,16 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
+import type { ExternalMetric } from '../recipe/lines.ts';
 import { freshId } from '../storage/ids.ts';
 import type { Page, Store } from '../storage/store.ts';
+import { nextExternalStep, type ToldCandidate } from './external-step.ts';
 import { followJob, type JobNews } from './follow-job.ts';
 import { type JobRequest, resourcesOf } from './job.ts';
 import type { Jobs } from './job-service.ts';
 import { JobWatches } from './job-watches.ts';
 import { inputFailure } from './result.ts';
 import { isSearchId, type SearchRecord, type SearchRequest } from './search-lines.ts';
-import { type Search, SearchReader } from './search-reader.ts';
-import { jobKey, readSearchResult, unfinishedSearch, writeSearchResult } from './search-records.ts';
+import { type Search, SearchReader, type SearchState } from './search-reader.ts';
+import {
+  jobKey,
+  readSearchResult,
+  unfinishedSearch,
+  writeMetric,
+  writeSearchResult,
+} from './search-records.ts';
 import { nextStep } from './search-step.ts';
 import { Wakeups } from './wakeups.ts';
 
@@ -68,7 +76,10 @@ export class Searches {
       await upload.discard();
     }
     this.#known.add(record.id);
-    await this.#advance(record.id);
+    // It is acknowledged, whatever the queue says now.
+    await this.#advance(record.id).catch((error) =>
+      this.#log.warn({ err: error, search: record.id }, 'search'),
+    );
     return await this.#reader.describe(record);
   }
 
@@ -101,6 +112,30 @@ export class Searches {
     if (!(await readSearchResult(this.#store, id)))
       throw new EmpError('conflict', `search ${id} has not finished: cancel it first`);
     return await this.#store.remove('searches', id);
+  }
+
+  /**
+   * Notes what the client's own metric says of a candidate, for good. Null where there is no such search.
+   * @throws EmpError not_found for a candidate that is not there, conflict where it is not asked for, or was told otherwise
+   */
+  async tell(id: string, candidate: number, value: number): Promise<Search | null> {
+    const search = await this.#reader.get(id);
+    if (!search) return null;
+    const { record, told, result } = search;
+    if (record.terms.promise.external === undefined)
+      throw new EmpError('conflict', `search ${id} measures its candidates itself`);
+    const { job = null, metric = null } = told[candidate] ?? {};
+    if (candidate !== 0 && job === null)
+      throw new EmpError('not_found', `search ${id} has no candidate ${candidate}`);
+    if (job !== null && job.status !== 'succeeded')
+      throw new EmpError('conflict', `candidate ${candidate} is ${job.status}: there is no model to measure`);
+    if (metric === null && result !== null) throw new EmpError('conflict', `search ${id} has ended`);
+    const stands = metric ?? (await writeMetric(this.#store, id, candidate, value));
+    if (stands !== value)
+      throw new EmpError('conflict', `candidate ${candidate} was told to be worth ${stands}, which stands`);
+    this.#wakeups.wake(id);
+    await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
+    return await this.#reader.describe(record);
   }
 
   /** As `Jobs.follow`. */
@@ -147,7 +182,15 @@ export class Searches {
       this.#known.delete(id);
       return;
     }
-    const { lines, best } = await this.#reader.states(record);
+    const state = await this.#reader.states(record);
+    const { external } = record.terms.promise;
+    if (external) await this.#advanceTold(record, external, state.told);
+    else await this.#advanceLines(record, state);
+    // It may have been canceled meanwhile, by who could not know of the job.
+    if ((await readSearchResult(this.#store, id))?.status === 'canceled') await this.#endJobs(record);
+  }
+
+  async #advanceLines(record: SearchRecord, { lines, best }: SearchState): Promise<void> {
     const { max_seconds = Number.POSITIVE_INFINITY } = record.terms.limits;
     const isOverTime = Date.now() - Date.parse(record.created_at) > max_seconds * 1000;
     const step = nextStep(record.terms, lines, best, isOverTime);
@@ -163,9 +206,24 @@ export class Searches {
     } else {
       await writeSearchResult(this.#store, record, { status: step.status, error: step.error });
     }
-    this.#wakeups.wake(id);
-    // It may have been canceled meanwhile, by who could not know of the job.
-    if ((await readSearchResult(this.#store, id))?.status === 'canceled') await this.#endJobs(record);
+    this.#wakeups.wake(record.id);
+  }
+
+  async #advanceTold(
+    record: SearchRecord,
+    metric: ExternalMetric,
+    told: readonly ToldCandidate[],
+  ): Promise<void> {
+    const [{ recipe, lane }] = record.lines;
+    const step = await nextExternalStep(metric, recipe, told);
+    if (step.kind === 'wait') return;
+    if (step.kind === 'prune')
+      await this.#submitJob(record, step.candidate, { recipe: { ...recipe, beta: step.beta }, lane });
+    else {
+      const { status, error, best: candidate } = step;
+      await writeSearchResult(this.#store, record, { status, error, candidate });
+    }
+    this.#wakeups.wake(record.id);
   }
 
   async #submitJob(
@@ -179,6 +237,6 @@ export class Searches {
   }
 
   async #endJobs(record: SearchRecord): Promise<void> {
-    for (const id of await this.#reader.jobIds(record)) if (id) await this.#jobs.cancel(id);
+    for (const id of await this.#reader.jobIds(record)) await this.#jobs.cancel(id);
   }
 }

@@ -1,6 +1,6 @@
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Comparison } from '../runtime/evaluation.ts';
-import { Candidates } from './candidates.ts';
+import { type BetaPoint, Candidates } from './candidates.ts';
 import { oneAnswer } from './data-errors.ts';
 import type { Judges } from './judges.ts';
 import { PromiseTest } from './promise-test.ts';
@@ -8,7 +8,7 @@ import { type Climb, climb } from './promised-beta.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
 import type { Scored } from './scored.ts';
-import { type Found, searchBeta, staysWithin } from './search.ts';
+import { excessWithMargin, type Found, searchBeta } from './search.ts';
 
 /** How the beta of a target was chosen. */
 export interface Chosen {
@@ -43,17 +43,16 @@ export async function chooseBeta(
   const test = openTest(target, judges, own);
   const found =
     given === undefined
-      ? await searchBeta(
-          target,
-          choosing.dense,
-          (beta) => candidates.at(beta),
-          (beta) => candidates.isSmaller(beta),
-          min_density,
-        )
+      ? await searchBeta<BetaPoint>({
+          excessOf: (point) => excessWithMargin(target, choosing.dense, point),
+          measure: (beta) => candidates.at(beta),
+          isSmaller: (beta) => candidates.isSmaller(beta),
+          minDensity: min_density,
+        })
       : {
           beta: given,
           evaluations: [await candidates.at(given)],
-          isWithin: staysWithin(target, choosing.dense, own.measurement),
+          isWithin: excessWithMargin(target, choosing.dense, own.measurement) <= 0,
         };
   return {
     found,

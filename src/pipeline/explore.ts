@@ -14,7 +14,7 @@ import { searchLine } from './line-search.ts';
 import type { PruneInput, PruneJob } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
 import type { PrunedModel } from './scored.ts';
-import { staysWithin } from './search.ts';
+import { excessWithMargin } from './search.ts';
 import { ScoredStructures } from './structures/scored.ts';
 import { ScoredWeights } from './weights/scored.ts';
 import { selectTensors } from './weights/select.ts';
@@ -89,7 +89,7 @@ export async function explore(
       const { weight } = measured;
       if (weight === null) throw new TypeError('a candidate that was not weighed');
       const { measurement, sparsity } = measured;
-      const isWithin = staysWithin(target, choosing.dense, measurement);
+      const isWithin = excessWithMargin(target, choosing.dense, measurement) <= 0;
       return { beta, sparsity, amount: amountOf(weight, aim), isWithin, measurement, weight };
     },
   });

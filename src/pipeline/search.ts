@@ -1,16 +1,30 @@
 import type { Target } from '../recipe/recipe.ts';
-import type { Evaluation } from '../report/report.ts';
 import { excessOver, standardErrorOf } from '../report/target-excess.ts';
 import type { Measurement } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';
 import type { BetaPoint } from './candidates.ts';
 
-type SearchFigures = NonNullable<Evaluation['search']>;
-
 /** What a search has found. */
-export interface Found extends Pick<SearchFigures, 'beta' | 'evaluations'> {
-  /** Whether it stays within the target, its margin included, on the samples that it was searched on. */
+export interface Found<P = BetaPoint> {
+  readonly beta: number;
+  /** All that was measured, in order. */
+  readonly evaluations: readonly P[];
+  /** Whether it stays within the limit, its margin included, on the samples that it was searched on. */
   readonly isWithin: boolean;
+}
+
+/** A model at a beta, however it is measured. */
+type Point = Pick<BetaPoint, 'beta' | 'sparsity'>;
+
+export interface BetaSearch<P extends Point> {
+  /** How far beyond the limit a model is, its margin included: 0 or less is within. */
+  excessOf(point: P): number;
+  /** Prunes and measures at a beta. */
+  measure(beta: number): Promise<P>;
+  /** Whether the model that was measured at a beta takes fewer bytes than the dense one, or never would: one that does not is not preferred. */
+  isSmaller(beta: number): boolean;
+  /** Below which nothing is pruned. */
+  readonly minDensity?: number;
 }
 
 /** Models measured in all, the one that is written included: it is measured again when it is. */
@@ -29,32 +43,27 @@ const FARTHEST = 4;
 const ROUNDING = 1e-9;
 
 /**
- * The smallest beta that stays within `target` of the dense model, by one standard error unless it will be tested anyway. Loss is not monotone in beta, so nothing is bisected: a coarse grid of
- * sparsities is looked through from the sparse end, then the interval above the first point that meets the target, again from the sparse end, and so
- * on. Beta 1, EMP's own answer, is always among the points.
- * @param measure prunes and evaluates at a beta
- * @param minDensity below which nothing is pruned
- * @param isSmaller whether the model that was measured at a beta takes fewer bytes than the dense one, or never would: one that does not is not preferred
+ * The smallest beta that stays within a limit. Loss is not monotone in beta, so nothing is bisected: a coarse grid of
+ * sparsities is looked through from the sparse end, then the interval above the first point that is within, again from the sparse end, and so
+ * on. Beta 1, EMP's own answer, is the first point. Which beta is next follows from what was measured before.
  */
-export async function searchBeta(
-  target: Target,
-  dense: Metrics,
-  measure: (beta: number) => Promise<BetaPoint>,
-  isSmaller: (beta: number) => boolean,
+export async function searchBeta<P extends Point>({
+  excessOf,
+  measure,
+  isSmaller,
   minDensity = 0,
-): Promise<Found> {
-  const evaluations: BetaPoint[] = [];
+}: BetaSearch<P>): Promise<Found<P>> {
+  const evaluations: P[] = [];
   const visit = async (beta: number) => {
     const point = await measure(beta);
     evaluations.push(point);
     return point;
   };
-  const excessOf = (point: BetaPoint) => excessOver(target, dense, point) + marginOf(target, point);
-  const isWithin = (point: BetaPoint) => staysWithin(target, dense, point);
+  const isWithin = (point: P) => excessOf(point) <= 0;
   const own = await visit(1);
 
   // The ends of the interval that holds the answer: the denser one meets the target, as the dense model does, the sparser one does not.
-  let met: BetaPoint | null = null;
+  let met: P | null = null;
   let [sparser, denser] = [1, 0];
   const left = () => MAX_EVALUATIONS - 1 - evaluations.length;
   /** Looks at sparsities, sparsest first, up to one that meets the target. */
@@ -82,20 +91,20 @@ export async function searchBeta(
     if (sparser - denser === width) break; // no model lies between
   }
   const pruned = evaluations.filter(({ sparsity }) => sparsity > 0);
-  const gains = (point: BetaPoint) => isWithin(point) && (point.sparsity === 0 || isSmaller(point.beta));
+  const gains = (point: P) => isWithin(point) && (point.sparsity === 0 || isSmaller(point.beta));
   const sparsest = evaluations.filter(gains).sort((a, b) => b.sparsity - a.sparsity || a.beta - b.beta)[0];
   const preferred = met === null || gains(met) ? met : (sparsest ?? met);
   const chosen = preferred ?? nearest(pruned.length > 0 ? pruned : evaluations, excessOf);
   return { isWithin: met !== null, beta: chosen.beta, evaluations };
 }
 
-/** Whether what was measured on the samples that choices are made on is within the target, its margin included. */
-export function staysWithin(target: Target, dense: Metrics, measured: Measurement): boolean {
-  return excessOver(target, dense, measured) + marginOf(target, measured) <= 0;
+/** How far beyond a target a model is that was measured on the samples that choices are made on: by one standard error more than it is, unless it will be tested anyway. */
+export function excessWithMargin(target: Target, dense: Metrics, measured: Measurement): number {
+  return excessOver(target, dense, measured) + marginOf(target, measured);
 }
 
 /** The beta of a sparsity, along the line between the measured points on either side, or through the two densest: sparsity falls with beta, not evenly. */
-export function betaFor(sparsity: number, measured: readonly Pick<BetaPoint, 'beta' | 'sparsity'>[]): number {
+export function betaFor(sparsity: number, measured: readonly Point[]): number {
   const points = [{ beta: 0, sparsity: 1 }, ...measured].sort((a, b) => a.beta - b.beta);
   const denserPoint = points.findIndex((point) => point.sparsity <= sparsity);
   const to = denserPoint === -1 ? points.length - 1 : denserPoint;
@@ -115,6 +124,6 @@ function marginOf(target: Target, measured: Measurement): number {
   return target.confidence === undefined ? (standardErrorOf(target, measured) ?? 0) : 0;
 }
 
-function nearest(points: readonly BetaPoint[], excess: (point: BetaPoint) => number): BetaPoint {
+function nearest<P>(points: readonly P[], excess: (point: P) => number): P {
   return points.reduce((best, point) => (excess(point) < excess(best) ? point : best));
 }

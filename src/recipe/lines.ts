@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CRITERION_NAMES, type Criterion, scoringOf } from './criteria.ts';
-import { criteriaOf, type Recipe, recipeSchema, targetSchema } from './recipe.ts';
+import { criteriaOf, type Recipe, recipeSchema, type Target, targetSchema } from './recipe.ts';
 import {
   GRANULARITY_NAMES,
   type Granularity,
@@ -8,6 +8,7 @@ import {
   REPAIR_NAMES,
   type RepairName,
   type Scope,
+  TARGET_NAMES,
 } from './terms.ts';
 import { listMeanings } from './words.ts';
 
@@ -59,11 +60,39 @@ function some<T extends string>(names: readonly [T, ...T[]], what: string) {
     .describe(what);
 }
 
+const externalSchema = z
+  .strictObject({
+    direction: z.enum(['higher', 'lower']).describe('Which values are better.'),
+    max_drop: z
+      .number()
+      .min(0)
+      .max(1e9)
+      .describe("By how much a value may be worse than the dense model's, in the metric's own unit."),
+  })
+  .describe(
+    'A metric of your own: the search publishes a candidate and waits, for hours or days, until `POST /v1/searches/{id}/candidates/{k}/metric` says what it is worth; at most 14, candidate 0, the dense model, among them. What comes next follows from the answers.',
+  );
+
+const promiseSchema = z
+  .strictObject({ ...targetSchema.shape, external: externalSchema.optional() })
+  .refine(
+    (promise) =>
+      [...TARGET_NAMES, 'external' as const].filter((name) => promise[name] !== undefined).length === 1,
+    {
+      message: `give one of ${TARGET_NAMES.join(', ')}, external`,
+    },
+  )
+  .refine(({ external, confidence }) => external === undefined || confidence === undefined, {
+    message: 'goes with a target, whose samples are tested here, not with a metric of your own',
+    path: ['confidence'],
+  })
+  .describe(
+    'What the model may cost: a target as in a recipe, and its `confidence`. Candidates are chosen on one half of the evaluation samples; the best is reported, and its promise tested, on the other, which no choice saw. Or `external`, a metric of your own.',
+  );
+
 /** What a client says of a search, beside the model and the data. */
 export const searchShape = {
-  promise: targetSchema.describe(
-    'What the model may cost: a target as in a recipe, and its `confidence`. Candidates are chosen on one half of the evaluation samples; the best is reported, and its promise tested, on the other, which no choice saw.',
-  ),
+  promise: promiseSchema,
   aim: z
     .enum(AIM_NAMES)
     .default('size')
@@ -106,6 +135,14 @@ export const searchShape = {
 
 const searchSchema = z.strictObject(searchShape);
 export type SearchTerms = z.output<typeof searchSchema>;
+export type ExternalMetric = z.output<typeof externalSchema>;
+
+/** The target that a promise is; null where it is of a metric of the client's own. */
+export function targetOfTerms({
+  promise: { external, ...target },
+}: Pick<SearchTerms, 'promise'>): Target | null {
+  return external === undefined ? target : null;
+}
 
 /** A recipe without its amount. */
 interface Line {
@@ -146,19 +183,25 @@ const CHEAP: readonly RepairName[] = ['channel_variance', 'batch_norm', 'bias'];
  * @param hasCalibration without it nothing is repaired
  */
 export function linesOf(terms: SearchTerms, hasCalibration: boolean): Recipe[] {
-  const { promise: target, aim, allow, seed } = terms;
+  const { aim, allow, seed } = terms;
+  const target = targetOfTerms(terms) ?? undefined;
   const granularities = allow.granularities ?? GRANULARITY_NAMES;
   const serves = (granularity: Granularity) => granularity !== 'weight' || AIMS[aim].takesWeights;
   const chain = hasCalibration ? (allow.repairs ?? REPAIR_ORDER) : [];
   const repairs = REPAIR_NAMES.filter((name) => chain.includes(name)).sort((a, b) => rankOf(a) - rankOf(b));
   const recipes = new Map<string, Recipe>();
-  for (const { repairs: amount, ...line } of [...LINES, ...furtherLines(allow.criteria ?? [])]) {
+  const lines = [...LINES, ...furtherLines(allow.criteria ?? [])];
+  // With a metric of the client's own one line is followed: that which wins most often.
+  if (target === undefined) lines.sort((a, b) => Number(b.repairs === 'all') - Number(a.repairs === 'all'));
+  for (const { repairs: amount, ...line } of lines) {
     if (!granularities.includes(line.granularity) || !serves(line.granularity)) continue;
     if (allow.criteria && !allow.criteria.includes(line.criterion)) continue;
     const round_to = AIMS[aim].keepsBlocks || line.granularity === 'weight' ? undefined : 1;
     const repair =
       amount === 'none' ? [] : repairs.filter((name) => amount === 'all' || CHEAP.includes(name));
-    const recipe = recipeSchema.parse({ ...line, round_to, repair, target, seed });
+    const isDrawn = target !== undefined || repair.length > 0 || line.criterion === 'random';
+    const drawnBy = isDrawn ? seed : undefined;
+    const recipe = recipeSchema.parse({ ...line, round_to, repair, target, seed: drawnBy });
     recipes.set(JSON.stringify(recipe), recipe);
   }
   return [...recipes.values()];

@@ -22,7 +22,14 @@ interface SearchView {
   status: string;
   candidates: { recipe: object }[];
   lines: { status: string }[];
-  best: { recipe: object; job: { artifacts: { name: string; sha256: string }[] } } | null;
+  external: {
+    status: string;
+    metric: number | null;
+    within: boolean | null;
+    sparsity: number;
+    recipe: { beta: number } | null;
+  }[];
+  best: { recipe: { beta: number }; job: { artifacts: { name: string; sha256: string }[] } } | null;
 }
 
 describe('kill -9 in the middle of a search', () => {
@@ -56,7 +63,10 @@ describe('kill -9 in the middle of a search', () => {
     for (const [part, content, name] of parts) form.append(part, fileOf(content), name);
     return (await call<{ id: string }>(`${url}/v1/${path}`, { method: 'POST', body: form })).id;
   };
-  const begin = async (url: string): Promise<SearchView> => {
+  const begin = async (
+    url: string,
+    terms: object = { promise: { max_accuracy_drop: 0.05 } },
+  ): Promise<SearchView> => {
     const inputs = createNpyOf('<f4', await readFile(mlp.samples.inputs[0].path), [N, FEATURES]);
     const labels = createNpyOf('<i8', await readFile(mlp.samples.labels?.path ?? ''), [N]);
     const others = new Float32Array(N * FEATURES);
@@ -70,8 +80,8 @@ describe('kill -9 in the middle of a search', () => {
       calibration_dataset_id: await upload(url, 'datasets', [
         ['inputs', createNpyOf('<f4', others, [N, FEATURES]), 'input.npy'],
       ]),
-      promise: { max_accuracy_drop: 0.05 },
-      allow: { criteria: ['magnitude', 'wanda'], granularities: ['weight'] },
+      ...terms,
+      allow: { criteria: ['magnitude', 'wanda'], granularities: ['weight'], repairs: [] },
     });
     return call(`${url}/v1/searches`, {
       method: 'POST',
@@ -100,7 +110,11 @@ describe('kill -9 in the middle of a search', () => {
   before(async () => {
     mlp = await writeMlp([FEATURES, 48, 32, 5], N);
     redis = await startRedis();
-    const service = await start('all', { DATA_DIR: await dataDirectory(), WORKER_CONCURRENCY: '1' });
+    const service = await start('all', {
+      DATA_DIR: await dataDirectory(),
+      REDIS_URL: redis.url,
+      WORKER_CONCURRENCY: '1',
+    });
     const { id } = await begin(service.url);
     undisturbed = tried(await until(service.url, id, finished));
     await service.stop('SIGTERM');
@@ -113,6 +127,39 @@ describe('kill -9 in the middle of a search', () => {
     // A killed service's child may still be writing.
     for (const directory of directories)
       await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  });
+
+  test('of the whole service between candidates of a client’s own metric: order and answers are kept', async () => {
+    const environment = { DATA_DIR: await dataDirectory(), REDIS_URL: redis.url };
+    let service = await start('all', environment);
+    const { id } = await begin(service.url, {
+      promise: { external: { direction: 'lower', max_drop: 0.3 } },
+    });
+    const betas: (number | undefined)[] = [];
+    for (let kills = 0; ; ) {
+      const waiting = ({ status, external }: SearchView) =>
+        finished({ status } as SearchView) ||
+        external.some((candidate) => candidate.status === 'succeeded' && candidate.metric === null);
+      const { status, external } = await until(service.url, id, waiting);
+      if (status === 'succeeded') break;
+      const number = external.findIndex(
+        (candidate) => candidate.status === 'succeeded' && candidate.metric === null,
+      );
+      betas[number] = external[number].recipe?.beta;
+      assert.deepEqual(external.map(({ recipe }) => recipe?.beta).slice(0, betas.length), betas);
+      const body = JSON.stringify({ value: external[number].sparsity ** 2 });
+      const path = `${service.url}/v1/searches/${id}/candidates/${number}/metric`;
+      await call(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      if (number % 4 !== 1 || kills >= 1) continue;
+      kills++;
+      await service.stop('SIGKILL');
+      service = await start('all', environment);
+    }
+    const { best, external } = await until(service.url, id, finished);
+    const within = external.filter((candidate) => candidate.within).map(({ sparsity }) => sparsity);
+    const chosen = external.find(({ recipe }) => recipe?.beta === best?.recipe.beta);
+    assert.equal(chosen?.sparsity, Math.max(...within));
+    assert.ok(within.length > 1 && external.length > 5);
   });
 
   test('of the API between lines, and of a worker at one, with more workers after: the same is tried and found', async () => {

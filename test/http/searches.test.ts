@@ -25,7 +25,15 @@ interface SearchView {
     within: boolean;
   }[];
   front: number[];
-  lines: { job_id: string | null; status: string; recipe: object }[];
+  lines: { job_id: string | null; status: string; error: string | null; recipe: object }[];
+  external: {
+    status: string;
+    metric: number | null;
+    within: boolean | null;
+    sparsity: number;
+    job_id: string | null;
+  }[];
+  finished_at: string | null;
   left_out: { reason: string; recipe: { granularity: string } }[];
   best: { recipe: { beta: number }; met: boolean; certified: number | null; job: JobView } | null;
   dense: { accuracy: number; compressed_bytes: number };
@@ -105,6 +113,7 @@ describe('a search', () => {
     await mlp?.[Symbol.asyncDispose]();
   });
 
+  const plain = { criteria: ['magnitude'], granularities: ['weight'], repairs: [] };
   const allow = { criteria: ['magnitude', 'wanda', 'l2_norm'] };
   const promise = { max_accuracy_drop: LIMIT };
 
@@ -132,7 +141,12 @@ describe('a search', () => {
       accuracies.toSorted((a, b) => a - b),
     );
     assert.ok(left_out.every(({ recipe }) => recipe.granularity !== 'weight'));
-    assert.ok(left_out.some(({ reason }) => /no head/.test(reason)));
+    // Where the structures were not found in time, by the jobs of these lines.
+    const reasons = [
+      ...left_out.map(({ reason }) => reason),
+      ...search.lines.map(({ error }) => error ?? ''),
+    ];
+    assert.ok(reasons.some((reason) => /no head/.test(reason)));
 
     const again = await fetch(`${service.url}/v1/jobs`, {
       method: 'POST',
@@ -155,7 +169,7 @@ describe('a search', () => {
   test('is the same again, by the same seed', async () => {
     const terms = {
       promise,
-      allow: { criteria: ['magnitude'], granularities: ['weight'] },
+      allow: plain,
       aim: 'parameters',
     };
     const [one, other] = await Promise.all([begin(terms).then(ended), begin(terms).then(ended)]);
@@ -172,7 +186,7 @@ describe('a search', () => {
   test('keeps a promise with confidence on samples that it did not choose by', async () => {
     const search = await begin({
       promise: { ...promise, confidence: 0.9 },
-      allow: { criteria: ['magnitude'], granularities: ['weight'] },
+      allow: plain,
     }).then(ended);
     assert.ok(search.best?.met);
     assert.equal(search.best.certified, LIMIT);
@@ -184,7 +198,7 @@ describe('a search', () => {
       evaluation_dataset_id,
       calibration_dataset_id: null,
       promise: { max_disagreement: 0.1 },
-      allow: { granularities: ['weight'] },
+      allow: plain,
     }).then(ended);
     assert.ok(search.best?.met);
     const refused = await readProblem(
@@ -216,7 +230,7 @@ describe('a search', () => {
   });
 
   test('tells its lines as they end, and ends its stream with the search', async () => {
-    const { id } = await begin({ promise, allow: { criteria: ['magnitude'], granularities: ['weight'] } });
+    const { id } = await begin({ promise, allow: plain });
     const text = await (await fetch(`${service.url}/v1/searches/${id}/events`)).text();
     const events = [...text.matchAll(/^id: (\d+)\nevent: (\w+)\ndata: (.*)$/gm)];
     assert.deepEqual(events.map(([, number]) => Number(number)).slice(-2), [
@@ -246,6 +260,79 @@ describe('a search', () => {
     assert.ok(lines.every(({ status }) => ['canceled', 'succeeded', 'waiting'].includes(status)));
     assert.equal((await fetch(`${service.url}/v1/searches/${id}`, { method: 'DELETE' })).status, 204);
     assert.equal((await fetch(`${service.url}/v1/searches/${id}`)).status, 404);
+  });
+
+  describe('by a metric of the client’s own', () => {
+    const external = { direction: 'higher', max_drop: 0.3 };
+    const tell = (id: string, candidate: number | string, value: unknown) =>
+      fetch(`${service.url}/v1/searches/${id}/candidates/${candidate}/metric`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ value }),
+      });
+    const asked = async (id: string): Promise<{ candidate: number; sparsity: number } | null> => {
+      for (;;) {
+        const search = await get(id);
+        if (search.finished_at) return null;
+        const candidate = search.external.findIndex(
+          ({ status, metric }) => status === 'succeeded' && metric === null,
+        );
+        if (candidate !== -1) return { candidate, sparsity: search.external[candidate].sparsity };
+        await sleep(50);
+      }
+    };
+    const worth = (sparsity: number) => 0.9 - sparsity;
+
+    test('waits for each candidate, without evaluation data, and ends with the best', async () => {
+      const { id } = await begin({ evaluation_dataset_id: null, promise: { external }, allow: plain });
+      let most = 0;
+      for (let next = await asked(id); next !== null; next = await asked(id)) {
+        assert.equal((await get(id)).status === 'succeeded', false);
+        most = Math.max(most, next.candidate);
+        assert.equal((await tell(id, next.candidate, worth(next.sparsity))).status, 200);
+      }
+      assert.ok(most <= 13);
+      const search = await get(id);
+      assert.equal(search.status, 'succeeded');
+      const within = search.external.filter((candidate) => candidate.within);
+      const best = search.external.findIndex(({ job_id }) => job_id === search.best?.job.id);
+      assert.equal(search.external[best].sparsity, Math.max(...within.map(({ sparsity }) => sparsity)));
+      assert.ok(search.external[best].sparsity > 0.25 && search.external[best].sparsity <= 0.3);
+      const artifact = await fetch(`${service.url}/v1/jobs/${search.best?.job.id}/artifacts/mlp.onnx`);
+      assert.equal(artifact.status, 200);
+    });
+
+    test('takes the first answer for good, and none that it does not ask for', async () => {
+      const { id } = await begin({ promise: { external } });
+      assert.equal((await asked(id))?.candidate, 0);
+      assert.equal((await tell(id, 0, 0.9)).status, 200);
+      assert.equal((await tell(id, 0, 0.9)).status, 200, 'the same again');
+      const other = await readProblem(await tell(id, 0, 0.8));
+      assert.deepEqual([other.code, /0\.9, which stands/.test(other.detail)], ['conflict', true]);
+      for (const [candidate, value, code] of [
+        [5, 1, 'not_found'],
+        [14, 1, 'invalid_request'],
+        ['x', 1, 'invalid_request'],
+        [1, 'good', 'invalid_request'],
+      ] as const)
+        assert.equal((await readProblem(await tell(id, candidate, value))).code, code);
+      await fetch(`${service.url}/v1/searches/${id}/cancel`, { method: 'POST' });
+      const late = await readProblem(await tell(id, 1, 0.5));
+      assert.ok(['conflict', 'not_found'].includes(late.code));
+    });
+
+    test('goes without a confidence, and with one metric alone', async () => {
+      for (const given of [
+        { external, confidence: 0.9 },
+        { external, max_kl: 0.1 },
+      ])
+        assert.equal((await post({ promise: given })).status, 422);
+      const { code, errors } = await readProblem(await post({ evaluation_dataset_id: null, promise }));
+      assert.deepEqual(
+        [code, errors.map(({ path }) => path)],
+        ['invalid_request', ['/evaluation_dataset_id']],
+      );
+    });
   });
 
   test('is one of a hundred at most that go on', async () => {

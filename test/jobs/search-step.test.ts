@@ -18,6 +18,7 @@ const jobOf = (id: string, rest: Partial<LineJob> = {}): LineJob => ({
   started_at: null,
   finished_at: '2026-01-01T00:00:00.000Z',
   error: null,
+  summary: null,
   ...rest,
 });
 const waiting = (): LineState => ({ recipe, job: null, exploration: null });

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { BetaPoint } from '../../src/pipeline/candidates.ts';
-import { searchBeta } from '../../src/pipeline/search.ts';
+import { excessWithMargin, searchBeta } from '../../src/pipeline/search.ts';
+import type { Target } from '../../src/recipe/recipe.ts';
 import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 
 const DENSE = metrics(1, 0.9);
@@ -38,6 +39,16 @@ function createModel(
   return { measure, measured };
 }
 
+/** Searches the smallest beta within a target. */
+function searchWithin(
+  target: Target,
+  dense: typeof DENSE,
+  measure: (beta: number) => Promise<BetaPoint>,
+  isSmaller: (beta: number) => boolean,
+) {
+  return searchBeta({ excessOf: (point) => excessWithMargin(target, dense, point), measure, isSmaller });
+}
+
 describe('the search for the smallest beta within a target', () => {
   const cliffs = fc.double({ min: 0.02, max: 0.98, noNaN: true });
   const densities = fc.double({ min: 0.02, max: 1, noNaN: true });
@@ -50,7 +61,7 @@ describe('the search for the smallest beta within a target', () => {
           isWithin: met,
           beta,
           evaluations,
-        } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+        } = await searchWithin({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
         assert.ok(chosen.sparsity > cliff - 0.013, `${chosen.sparsity} of ${cliff}`);
@@ -66,7 +77,7 @@ describe('the search for the smallest beta within a target', () => {
     const lossAt = (sparsity: number) =>
       sparsity < 0.1 ? 1.001 : sparsity < 0.18 ? 1.012 : sparsity <= 0.25 ? 1.006 : 1.05;
     const { measure } = createModel(0.7, lossAt);
-    const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchWithin({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
     const { sparsity } = await measure(beta);
     assert.ok(met);
     assert.ok(sparsity > 0.23 && sparsity <= 0.25, `${sparsity}`);
@@ -83,7 +94,7 @@ describe('the search for the smallest beta within a target', () => {
           isWithin: met,
           beta,
           evaluations,
-        } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+        } = await searchWithin({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
         const chosen = evaluations.find((point) => point.beta === beta);
         assert.ok(met && chosen && chosen.loss === 1);
         assert.ok(chosen.sparsity > cliff - 0.03, `${chosen.sparsity} of ${cliff}`);
@@ -101,7 +112,12 @@ describe('the search for the smallest beta within a target', () => {
     test(`models that hardly differ are not measured over and over: ${title}`, async () => {
       for (const limit of [0, 0.4, 1]) {
         const { measure, measured } = createModel(keptAt, (sparsity) => (sparsity <= limit ? 1 : 2));
-        const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+        const { isWithin: met, beta } = await searchWithin(
+          { max_loss_increase: 0.01 },
+          DENSE,
+          measure,
+          ALWAYS,
+        );
         assert.equal(new Set(measured.map((point) => point.beta)).size, measured.length);
         assert.ok(met);
         const best = Math.max(0, ...measured.map(({ sparsity }) => (sparsity <= limit ? sparsity : 0)));
@@ -112,7 +128,7 @@ describe('the search for the smallest beta within a target', () => {
 
   test('accuracy is a target of its own, and a drop of just as much meets it', async () => {
     const { measure } = createModel(0.6, (sparsity) => 1 + sparsity / 10);
-    const { isWithin: met, beta } = await searchBeta({ max_accuracy_drop: 0.05 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchWithin({ max_accuracy_drop: 0.05 }, DENSE, measure, ALWAYS);
     const { sparsity } = await measure(beta);
     assert.ok(met);
     assert.ok(sparsity <= 0.5 + 1e-9 && sparsity > 0.49, `${sparsity}`);
@@ -124,7 +140,7 @@ describe('the search for the smallest beta within a target', () => {
       isWithin: met,
       beta,
       evaluations,
-    } = await searchBeta({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
+    } = await searchWithin({ max_loss_increase: 0.01 }, DENSE, measure, ALWAYS);
     assert.equal(met, false);
     const least = Math.min(...evaluations.map(({ loss }) => loss ?? Number.POSITIVE_INFINITY));
     assert.equal(evaluations.find((point) => point.beta === beta)?.loss, least);
@@ -132,14 +148,14 @@ describe('the search for the smallest beta within a target', () => {
 
   test('a loss that is not finite is beyond every target', async () => {
     const { measure } = createModel(0.6, (sparsity) => (sparsity > 0.3 ? null : 1));
-    const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 5 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchWithin({ max_loss_increase: 5 }, DENSE, measure, ALWAYS);
     const { sparsity, loss } = await measure(beta);
     assert.ok(met && loss === 1 && sparsity > 0.28);
   });
 
   test('everything within the target: nearly everything goes', async () => {
     const { measure } = createModel(0.6, () => 1);
-    const { isWithin: met, beta } = await searchBeta({ max_loss_increase: 0 }, DENSE, measure, ALWAYS);
+    const { isWithin: met, beta } = await searchWithin({ max_loss_increase: 0 }, DENSE, measure, ALWAYS);
     assert.ok(met && (await measure(beta)).sparsity > 0.98);
   });
 
@@ -148,16 +164,16 @@ describe('the search for the smallest beta within a target', () => {
     const density = (beta: number) => (beta < 1 ? 0.5 : 1);
     const { measure } = createModel(density, (sparsity) => (sparsity <= 0.5 ? 1 : 2));
     const target = { max_loss_increase: 0.01 };
-    const smaller = await searchBeta(target, DENSE, measure, ALWAYS);
+    const smaller = await searchWithin(target, DENSE, measure, ALWAYS);
     assert.equal((await measure(smaller.beta)).sparsity, 0.5);
-    const same = await searchBeta(target, DENSE, measure, (beta) => density(beta) === 1);
+    const same = await searchWithin(target, DENSE, measure, (beta) => density(beta) === 1);
     assert.ok(same.isWithin);
     assert.equal((await measure(same.beta)).sparsity, 0);
   });
 
   test('where nothing else is within the target one that is no smaller is taken', async () => {
     const { measure } = createModel(0.5, (sparsity) => (sparsity <= 0.6 ? 1 : 2));
-    const { isWithin: met, beta } = await searchBeta(
+    const { isWithin: met, beta } = await searchWithin(
       { max_loss_increase: 0.01 },
       DENSE,
       measure,

@@ -7,7 +7,13 @@ import { registerEvents } from '../event-streams.ts';
 import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { namingFields } from '../problem.ts';
 import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
-import { searchEntrySchema, searchRequestSchema, searchSchema } from '../search-schemas.ts';
+import {
+  candidateParamsSchema,
+  metricSchema,
+  searchEntrySchema,
+  searchRequestSchema,
+  searchSchema,
+} from '../search-schemas.ts';
 import { entryOfSearch, viewOfSearch } from '../search-view.ts';
 import type { App, Services } from '../services.ts';
 import { parseBody } from '../validation.ts';
@@ -98,6 +104,39 @@ export function registerSearches(app: App, services: Services): void {
     async ({ params: { id } }) => viewOfSearch(found('searches', id, await searches.cancel(id))),
   );
 
+  app.post(
+    '/v1/searches/:id/candidates/:candidate/metric',
+    {
+      schema: {
+        tags: ['searches'],
+        operationId: 'tellMetric',
+        summary: 'Say what a metric of your own makes of a candidate',
+        description:
+          'Of a search whose promise is `external`: of candidate 0, the dense model, and of every other when its job has succeeded. The first value stands; the same again is no error.',
+        params: candidateParamsSchema,
+        response: { 200: searchSchema },
+        ...describeOperation(
+          {
+            requestBody: {
+              required: true,
+              content: { 'application/json': { schema: inputSchema(metricSchema) } },
+            },
+          },
+          'malformed_body',
+          'unsupported_media_type',
+          'invalid_request',
+          'not_found',
+          'conflict',
+          'not_ready',
+        ),
+      },
+    },
+    async ({ params: { id, candidate }, body }) => {
+      const { value } = parseBody(metricSchema, body ?? {});
+      return viewOfSearch(found('searches', id, await searches.tell(id, candidate, value)));
+    },
+  );
+
   registerEvents(app, services, {
     kind: 'searches',
     description:
@@ -118,14 +157,11 @@ export function registerSearches(app: App, services: Services): void {
         { recipes, inputs: storedInputs(ids), finder: await analyses.finder() },
         asker,
       );
+      // With a metric of the client's own one line is followed.
+      const lines = terms.promise.external ? planned.lines.slice(0, 1) : planned.lines;
       return {
-        model_id,
-        calibration_dataset_id,
-        evaluation_dataset_id,
-        terms,
-        ...planned,
-        priority,
-        metadata,
+        ...{ model_id, calibration_dataset_id, evaluation_dataset_id, terms },
+        ...{ ...planned, lines, priority, metadata },
       };
     } catch (error) {
       throw namingFields(error);
