@@ -6,7 +6,8 @@ import { planBatchNorms, repairBatchNorms } from './batch-norm.ts';
 import { planBiases, repairBiases } from './bias.ts';
 import { planChannelVariance, repairChannelVariance } from './channel-variance.ts';
 import { isBias } from './layer-biases.ts';
-import { planLeastSquares, repairByLeastSquares } from './least-squares.ts';
+import { planFits } from './layer-fit.ts';
+import { repairByLeastSquares } from './least-squares.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 import { isStatistic } from './writable-batch-norms.ts';
@@ -25,5 +26,5 @@ export const REPAIRS: Readonly<Record<RepairName, Repair>> = {
   batch_norm: { writes: isStatistic, plan: planBatchNorms, repair: repairBatchNorms },
   channel_variance: { writes: isBias, plan: planChannelVariance, repair: repairChannelVariance },
   bias: { writes: isBias, plan: planBiases, repair: repairBiases },
-  least_squares: { writes: () => false, plan: planLeastSquares, repair: repairByLeastSquares },
+  least_squares: { writes: () => false, plan: planFits, repair: repairByLeastSquares },
 };
