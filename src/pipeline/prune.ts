@@ -65,7 +65,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
 
   // Report.
   job.clock.enter('report');
-  const content = await pruned.content();
+  const content = await pruned.content(repair);
   // Its memory is not to stand beside what the report's charts take.
   await scored[Symbol.asyncDispose]();
   const report = await writeReport({ job, amount, pruned, content, evaluation, repair, doubts });

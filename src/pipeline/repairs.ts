@@ -53,13 +53,14 @@ export class Repairs {
   async apply({
     model: pruned,
     keptUnits,
+    masks,
   }: PrunedModel): Promise<{ steps: RepairStep[]; compared: Comparison | null }> {
     const steps: RepairStep[] = [];
     if (this.#context === null) return { steps, compared: null };
     const measure = async () => (this.#judge ? await this.#judge.compare(pruned) : null);
     let compared = await measure();
     const context = { ...this.#context, pruned, keptUnits };
-    await using edits = new TensorEdits(pruned, context.scratchDirectory);
+    await using edits = new TensorEdits(pruned, context.scratchDirectory, masks);
     for (const name of this.#job.input.recipe.repair) {
       const work = await attempt(name, context, edits, this.#problem);
       const after = work.nRepaired > 0 ? await measure() : null;
@@ -71,6 +72,7 @@ export class Repairs {
         problem,
         n_repaired: work.nRepaired,
         left_out: work.leftOut.map(({ name, reason }) => ({ name, reason })),
+        ...(work.moved && { moved: work.moved.map(({ name, nMoved }) => ({ name, n_moved: nMoved })) }),
         loss_before: was?.loss ?? null,
         loss_after: is?.loss ?? null,
         relative_l2_before: was?.relative_l2 ?? null,

@@ -1,3 +1,4 @@
+import type { ByteRange } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Report } from '../report/report.ts';
@@ -27,14 +28,16 @@ export interface PrunedModel {
   readonly model: StoredModel;
   /** Of every weight that was pruned, the dense layer's output units that are left; null where all are. */
   readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
+  /** Where the packed keep mask of every weight is, in a file of the model's folder; structures have none. */
+  readonly masks?: ReadonlyMap<string, ByteRange>;
   /** Share of what was scored that is gone. */
   readonly sparsity: number;
 }
 
 /** The job's own pruned model. */
 export interface PrunedForGood extends PrunedModel {
-  /** Once repairs are done with the model's files. */
-  content(): Promise<ReportContent>;
+  /** Once repairs are done with the model's files, and its masks. */
+  content(repair: Report['repair']): Promise<ReportContent>;
 }
 
 /** What a report says of scores, decision and pruned model. */

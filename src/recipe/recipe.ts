@@ -7,6 +7,7 @@ import {
   kindOf,
   REPAIR_NAMES,
   REPAIRS,
+  type RepairRow,
   SCOPE_NAMES,
   SCOPES,
   TARGET_NAMES,
@@ -136,7 +137,7 @@ export const recipeSchema = z
       .refine((names) => new Set(names).size === names.length, 'must not name a repair twice')
       .default([])
       .describe(
-        `What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels). ${listMeanings(REPAIRS, ({ meaning, advice }) => `${meaning} (${advice})`)}. Removed weights stay zero. With evaluation data each is measured and undone where it does not help; one that finds nothing to repair is skipped, and the report says why. Every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.`,
+        `What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels). ${listMeanings(REPAIRS, ({ meaning, advice }) => `${meaning} (${advice})`)}. Removed weights stay zero; only \`least_squares_masks\` changes which they are. With evaluation data each is measured and undone where it does not help; one that finds nothing to repair is skipped, and the report says why. Every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.`,
       ),
     seed: z
       .int()
@@ -177,6 +178,14 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
       yield ['criterion', `${scoresNo(criterion)} ${granularity}: expected ${criteria.join(', ')}`];
     if (SCOPES[scope].structures === null)
       yield ['scope', `${scope} is for weights: a ${granularity} goes as a whole`];
+    for (const name of repair) {
+      const { insteadForStructures }: RepairRow = REPAIRS[name];
+      if (insteadForStructures !== null)
+        yield [
+          'repair',
+          `${name} chooses which weights are kept, and a ${granularity} goes as a whole: give ${insteadForStructures}`,
+        ];
+    }
   }
 
   if (seed !== 0 && criterion !== 'random' && recipe.target === undefined && repair.length === 0)

@@ -78,12 +78,14 @@ export const SCOPES = {
 export type Scope = keyof typeof SCOPES;
 export const SCOPE_NAMES = Object.keys(SCOPES) as [Scope, ...Scope[]];
 
-interface RepairRow {
+export interface RepairRow {
   readonly meaning: string;
   /** Said of a model that has nothing of what it looks at. */
   readonly nothing: string;
   /** When to use it, or what it leaves out. */
   readonly advice: string;
+  /** What does for structures what it does for weights, where it is for weights alone; null where it is for both. */
+  readonly insteadForStructures: string | null;
 }
 
 /** By forward passes over calibration data, on ONNX models. */
@@ -94,11 +96,13 @@ export const REPAIRS = {
       'the model has no BatchNormalization; most exports fold it into the convolutions, for which there are channel_variance, bias and least_squares',
     advice:
       'upstream first; most exports fold BatchNormalization into the convolutions, and then there is none, but channel_variance does the same',
+    insteadForStructures: null,
   },
   bias: {
     meaning: 'the dense layer’s mean output given back by the bias of every pruned layer',
     nothing: 'no layer of the model was pruned',
     advice: 'where the layer has a bias of its own',
+    insteadForStructures: null,
   },
   channel_variance: {
     meaning:
@@ -106,12 +110,22 @@ export const REPAIRS = {
     nothing: 'no layer of the model was pruned',
     advice:
       'where a MatMul, Gemm or Conv has a bias of its own; it does for exports with BatchNormalization folded in what `batch_norm` does for others, and takes no linear algebra',
+    insteadForStructures: null,
   },
   least_squares: {
     meaning: 'the kept weights of every pruned layer fitted to the dense layer’s output',
     nothing: 'no layer of the model was pruned',
     advice:
       'of each MatMul, Gemm and Conv, on the inputs that it gets now; give it before `batch_norm`, whose statistics it changes',
+    insteadForStructures: null,
+  },
+  least_squares_masks: {
+    meaning:
+      'which weights every row of a pruned layer keeps, as many as its scores say, chosen in six steps while they are fitted to the dense layer’s output',
+    nothing: 'no layer of the model was pruned',
+    advice:
+      'in the place of `least_squares`, of the same layers, where so much goes that this leaves something to gain; weights only, and masks and report are of what it keeps',
+    insteadForStructures: 'least_squares',
   },
 } as const satisfies Readonly<Record<string, RepairRow>>;
 export type RepairName = keyof typeof REPAIRS;

@@ -8,6 +8,7 @@ import { planChannelVariance, repairChannelVariance } from './channel-variance.t
 import { isBias } from './layer-biases.ts';
 import { planFits } from './layer-fit.ts';
 import { repairByLeastSquares } from './least-squares.ts';
+import { repairMasksByLeastSquares } from './least-squares-masks.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 import { isStatistic } from './writable-batch-norms.ts';
@@ -27,4 +28,5 @@ export const REPAIRS: Readonly<Record<RepairName, Repair>> = {
   channel_variance: { writes: isBias, plan: planChannelVariance, repair: repairChannelVariance },
   bias: { writes: isBias, plan: planBiases, repair: repairBiases },
   least_squares: { writes: () => false, plan: planFits, repair: repairByLeastSquares },
+  least_squares_masks: { writes: () => false, plan: planFits, repair: repairMasksByLeastSquares },
 };

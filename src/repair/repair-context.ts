@@ -36,6 +36,13 @@ export interface Findings<T> {
 export interface RepairWork {
   readonly nRepaired: number;
   readonly leftOut: readonly LeftOut[];
+  /** Of one that chooses keep masks: how many weights of each tensor it keeps that scores did not. */
+  readonly moved?: readonly MovedWeights[];
+}
+
+export interface MovedWeights {
+  readonly name: string;
+  readonly nMoved: number;
 }
 
 export interface RepairPlan extends RepairWork {

@@ -17,6 +17,8 @@ export interface RowSystem extends Pick<Grams, 'gram' | 'sums'> {
   readonly offsets: Float64Array;
   /** `[groups, rows, features]`: where it is zero, so is the solution. */
   readonly start: Float64Array;
+  /** Where iterations begin, zero where `start` is; at `start` unless given. */
+  readonly from?: Float64Array;
   /** `[groups]` */
   readonly damping: Float64Array;
 }
@@ -32,6 +34,16 @@ const MIN_RUNS = 4;
 const LEAST_GAIN = 1e-5;
 /** Float32 solves what float64 says is left of the equations; the second time that is what float32 has rounded. */
 const ROUNDS = 2;
+/** How often what is left of the equations is solved for, and how many runs of the graph that takes, at least and at most. */
+interface Effort {
+  readonly rounds: number;
+  readonly minRuns: number;
+  readonly maxRuns: number;
+}
+export const WHOLE: Effort = { rounds: ROUNDS, minRuns: MIN_RUNS, maxRuns: MAX_RUNS };
+/** Twenty iterations, which tell what is worth keeping. */
+export const SKETCH: Effort = { rounds: 1, minRuns: 2, maxRuns: 2 };
+
 /** What a denominator is raised by, so that zero by zero is zero. */
 const TINY = 1e-37;
 
@@ -60,12 +72,12 @@ export class RowSolver implements AsyncDisposable {
 
   /**
    * The rows `w` that minimise `|X w - (y + o)|^2 + damping |w - s|^2`, y what the dense layer gives, o the row's offset in each place and s the row of `start`, and are zero wherever s is. Of the normal equations
-   * `(X' X + damping) w = X' (y + o) + damping s` each row has those of its own support; conjugate gradients from s on, the equations scaled to a diagonal of ones, solve them for all
+   * `(X' X + damping) w = X' (y + o) + damping s` each row has those of its own support; conjugate gradients from s on, or from `from`, the equations scaled to a diagonal of ones, solve them for all
    * rows at once: an iteration is one product of matrices.
    * @returns `[groups, rows, features]`
    */
-  async solve(system: RowSystem): Promise<Float64Array> {
-    const { groups, rows, features, places, start } = system;
+  async solve(system: RowSystem, effort: Effort = WHOLE): Promise<Float64Array> {
+    const { groups, rows, features, places, start, from = start } = system;
     const shape = [groups, rows, features];
     const equations = {
       gram: float64(system.gram, [groups, features, features]),
@@ -83,9 +95,9 @@ export class RowSolver implements AsyncDisposable {
         shape,
       ),
     };
-    const weights = start.slice();
+    const weights = from.slice();
     let gained = 0;
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < effort.rounds; round++) {
       const feeds = new Map(Object.entries({ ...equations, weights: float64(weights, shape) }));
       const remainder = (await this.#remainder.run(feeds, ['remainder'])).get('remainder');
       const residual = timesRoots(present(remainder).data as Float64Array, roots, system);
@@ -95,6 +107,7 @@ export class RowSolver implements AsyncDisposable {
         float32(new Float32Array(residual.map((value) => value / largest)), shape),
         scaled,
         gained / largest ** 2,
+        effort,
       );
       gained += gain * largest ** 2;
       const change = timesRoots(new Float64Array(step), roots, system);
@@ -108,6 +121,7 @@ export class RowSolver implements AsyncDisposable {
     residual: Fetched,
     scaled: Readonly<Record<'matrix' | 'keep', Fetched>>,
     gained: number,
+    { minRuns, maxRuns }: Effort,
   ): Promise<{ step: Float32Array; gain: number }> {
     const [groups, rows, features] = residual.shape;
     const numbers = float32Of(residual);
@@ -122,9 +136,9 @@ export class RowSolver implements AsyncDisposable {
         energy: float32(energy, [groups, rows, 1]),
       }),
     );
-    const leastRuns = gained === 0 ? MIN_RUNS : 1;
+    const leastRuns = gained === 0 ? minRuns : 1;
     let gain = 0;
-    for (let run = 0; run < MAX_RUNS; run++) {
+    for (let run = 0; run < maxRuns; run++) {
       const feeds = new Map([...Object.entries(scaled), ...state]);
       const results = await this.#iterate.run(feeds, [...STATE.map(next), GAIN]);
       state = new Map(STATE.map((name) => [name, present(results.get(next(name)))]));

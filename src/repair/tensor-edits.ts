@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isFloatDtype } from '../core/dtype.ts';
 import { narrow, widen } from '../core/float-format.ts';
 import { readIrregular, writeRuns } from '../formats/irregular.ts';
-import { type ByteRange, elementCount } from '../formats/model.ts';
+import { type ByteRange, elementCount, type TensorData } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { tensorOf } from './editable-tensors.ts';
 
@@ -13,16 +13,23 @@ interface Former {
   readonly offset: number;
 }
 
-/** The numbers of a model's tensors, read from its files and changed in them, until `undo`. */
+/** The numbers of a model's tensors and their keep masks, read from files and changed in them, until `undo`. */
 export class TensorEdits implements AsyncDisposable {
   readonly #model: StoredModel;
+  readonly #masks: ReadonlyMap<string, ByteRange>;
   readonly #journalPath: string;
   #journal: FileHandle | null = null;
   #journalBytes = 0;
   #former: Former[] = [];
 
-  constructor(model: StoredModel, scratchDirectory: string) {
+  /** @param masks where the packed keep masks of weights are, in files of the model's folder */
+  constructor(
+    model: StoredModel,
+    scratchDirectory: string,
+    masks: ReadonlyMap<string, ByteRange> = new Map(),
+  ) {
     this.#model = model;
+    this.#masks = masks;
     this.#journalPath = join(scratchDirectory, 'repair-journal');
   }
 
@@ -40,6 +47,18 @@ export class TensorEdits implements AsyncDisposable {
     const { data, dtype } = tensor;
     await this.#keep(data.runs, await readIrregular(this.#model.directory, data, numbers.length));
     await writeRuns(this.#model.directory, data.runs, narrow(numbers, dtype));
+  }
+
+  /** The packed keep mask of a weight. */
+  async readMask(name: string): Promise<Uint8Array> {
+    return await readIrregular(this.#model.directory, this.#maskOf(name), 0);
+  }
+
+  /** Writes a mask as long in its place. */
+  async writeMask(name: string, mask: Uint8Array): Promise<void> {
+    const { runs } = this.#maskOf(name);
+    await this.#keep(runs, await this.readMask(name));
+    await writeRuns(this.#model.directory, runs, mask);
   }
 
   /** Forgets what was there before: from here on `undo` goes back to what is now. */
@@ -62,6 +81,12 @@ export class TensorEdits implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#journal?.close();
     await rm(this.#journalPath, { force: true });
+  }
+
+  #maskOf(name: string): TensorData {
+    const range = this.#masks.get(name);
+    if (range === undefined) throw new TypeError(`no keep mask of ${name}`);
+    return { encoding: 'dense', runs: [range] };
   }
 
   async #keep(runs: readonly ByteRange[], bytes: Uint8Array): Promise<void> {

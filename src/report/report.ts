@@ -22,7 +22,9 @@ const tensorSchema = z.object({
   n_keep: count,
   sparsity: share,
   n_eff: figure.describe("The tensor's own N_eff; null where all its scores are zero."),
-  threshold: figure.describe('The smallest kept score; null with scope row, and for a tensor left as it is.'),
+  threshold: figure.describe(
+    'The smallest kept score, before a repair chose masks; null with scope row, and for a tensor left as it is.',
+  ),
   preserved_mass: share
     .nullable()
     .describe("Kept share of the tensor's mass; null where all its scores are zero."),
@@ -92,6 +94,17 @@ const repairSchema = z.object({
   left_out: z
     .array(z.object({ name: z.string(), reason: z.string() }))
     .describe('Pruned weights, biases and nodes that it could not repair.'),
+  moved: z
+    .array(
+      z.object({
+        name: z.string(),
+        n_moved: count.describe('Weights that it keeps and scores did not; of its rows as many go instead.'),
+      }),
+    )
+    .optional()
+    .describe(
+      'Of `least_squares_masks`, every weight that it repaired; only where it was kept do masks have that.',
+    ),
   loss_before: figure.describe('With the repairs before it that were kept; null without labels.'),
   loss_after: figure.describe('With it; null without labels, or where it changed nothing.'),
   relative_l2_before: figure.describe('Likewise without labels; null with labels.'),
@@ -133,7 +146,9 @@ export const reportSchema = z.object({
     n_eff: figure.describe('Null unless the scope is global: there is one per tensor or row.'),
     threshold: figure.describe('Null unless the scope is global.'),
     preserved_mass: share,
-    preserved_mass_bound: share,
+    preserved_mass_bound: share.describe(
+      'What n, n_eff and n_keep guarantee of it; 0 where a repair chose masks, of which nothing is guaranteed.',
+    ),
   }),
   untouched: z
     .object({

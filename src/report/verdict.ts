@@ -7,6 +7,7 @@ import {
   describeSamples,
   describeTarget,
 } from './cost.ts';
+import { movedTensors } from './moved-weights.ts';
 import type { Evaluation, Report } from './report.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, type Speed, speedsOf } from './speed.ts';
@@ -24,13 +25,18 @@ export function createVerdict(facts: VerdictFacts): Report['verdict'] {
       ? [`${ruleClause(facts)} ${removes} none of ${all}`]
       : [
           `${ruleClause(facts)} ${removes} ${count(total.n - total.n_keep)} of ${all} (${percent(total.sparsity)})`,
-          `what stays holds ${percent(total.preserved_mass)} of the importance mass (guaranteed: ${guarantee(total.preserved_mass_bound)})`,
+          `what stays holds ${percent(total.preserved_mass)} of the importance mass${guaranteeClause(facts)}`,
           ...repairClauses(facts),
           costClause(evaluation),
         ];
   const size = structures === null ? sizeClause(sizes) : smallerClause(facts, structures);
   const text = `${reachClause(facts)}${[...clauses, size].join('; ')}.`;
   return { text, warnings: warningsOf(facts) };
+}
+
+/** Nothing is guaranteed of masks that a repair chose. */
+function guaranteeClause({ total, repair }: VerdictFacts): string {
+  return movedTensors(repair).size > 0 ? '' : ` (guaranteed: ${guarantee(total.preserved_mass_bound)})`;
 }
 
 /** What all else is not about comes first. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { ByteRange } from '../../src/formats/model.ts';
 import type { TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
 import type { RepairContext } from '../../src/repair/repair-context.ts';
@@ -22,12 +23,14 @@ export interface ModelPair extends RepairContext {
  * Writes both to folders of the test.
  * @param kept the weights that were pruned, and which units of each are left
  * @param pruned what of the pruned model is different
+ * @param masks packed, of the weights that have one
  */
 export async function modelPair(
   t: TestContext,
   dense: SmallModel,
   kept: Readonly<Record<string, readonly number[] | null>>,
   pruned: Partial<SmallModel> = {},
+  masks: Readonly<Record<string, Uint8Array>> = {},
 ): Promise<ModelPair> {
   const folder = await testFolder(t);
   const place = async (name: string, model: SmallModel) => {
@@ -39,7 +42,7 @@ export async function modelPair(
   const input = await writeArray(folder, 'x', 'float32', dense.xShape, dense.x);
   const prunedModel = await place('pruned', { ...dense, ...pruned });
   const passes = { count: 0 };
-  const edits = new TensorEdits(prunedModel, folder);
+  const edits = new TensorEdits(prunedModel, folder, await placeMasks(prunedModel.directory, masks));
   t.after(() => edits[Symbol.asyncDispose]());
   return {
     dense: await place('dense', dense),
@@ -55,6 +58,21 @@ export async function modelPair(
     edits,
     passes,
   };
+}
+
+/** One behind the other, in a file beside the model. */
+async function placeMasks(
+  directory: string,
+  masks: Readonly<Record<string, Uint8Array>>,
+): Promise<Map<string, ByteRange>> {
+  const ranges = new Map<string, ByteRange>();
+  let offset = 0;
+  for (const [name, { byteLength }] of Object.entries(masks)) {
+    ranges.set(name, { file: 'masks', offset, byteLength });
+    offset += byteLength;
+  }
+  await writeFile(join(directory, 'masks'), Buffer.concat(Object.values(masks)));
+  return ranges;
 }
 
 /** A tensor of the pruned model. */

@@ -32,8 +32,34 @@ function dot(a: readonly number[], b: readonly number[]): number {
   return a.reduce((sum, value, i) => sum + value * b[i], 0);
 }
 
+/**
+ * The row that keeps `count` weights, chosen in six steps: of those still kept the largest `x_j^2 / [A^-1]_jj`, equal ones by index, then what is kept solved for. `A = Xp'Xp + 0.01 mean(diag Xp'Xp)`.
+ */
+export function chooseRow(
+  problem: Omit<RowProblem, 'start'>,
+  count: number,
+): { row: number[]; kept: number[] } {
+  const { pruned, weights } = problem;
+  const d = weights.length;
+  const gram = weights.map((_, i) =>
+    weights.map((_, j) => pruned.reduce((sum, row) => sum + row[i] * row[j], 0)),
+  );
+  const damping = (0.01 * gram.reduce((sum, row, i) => sum + row[i], 0)) / d;
+  const damped = gram.map((row, i) => row.map((value, j) => value + (i === j ? damping : 0)));
+  const inverse = weights.map((_, i) => eliminate(damped.map((row, j) => [...row, Number(i === j)]))[i]);
+  let row = [...weights];
+  let kept = [...row.keys()];
+  for (let step = 1; step <= 6; step++) {
+    const left = step === 6 ? count : Math.max(count, Math.ceil(d * (count / d) ** (step / 6)));
+    const score = (i: number) => row[i] ** 2 / inverse[i];
+    kept = kept.toSorted((i, j) => score(j) - score(i) || i - j).slice(0, left);
+    row = solveRow({ ...problem, start: weights.map((value, i) => (kept.includes(i) ? value : 0)) });
+  }
+  return { row, kept: kept.toSorted((i, j) => i - j) };
+}
+
 /** Of rows `[coefficients, right side]`. */
-function eliminate(rows: number[][]): number[] {
+export function eliminate(rows: number[][]): number[] {
   const n = rows.length;
   for (let column = 0; column < n; column++) {
     const pivot = rows

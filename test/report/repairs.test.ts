@@ -52,6 +52,47 @@ describe('the verdict on repairs', () => {
   });
 });
 
+describe('masks that a repair chose', () => {
+  const moved = [
+    { name: 'a', n_moved: 1200 },
+    { name: '<b>', n_moved: 34 },
+  ];
+  const chosen = (changed: object = {}) => repairStep({ name: 'least_squares_masks', moved, ...changed });
+
+  test('are guaranteed nothing by the verdict, unless it was undone or moved none', () => {
+    assert.match(textOf({ repair: [chosen()] }), /of the importance mass; repaired by least_squares_masks/);
+    const still = moved.map(({ name }) => ({ name, n_moved: 0 }));
+    for (const step of [chosen({ kept: false }), chosen({ moved: still })])
+      assert.match(textOf({ repair: [step] }), /of the importance mass \(guaranteed: [\d.]+ %\);/);
+  });
+
+  test('are on the page with how many weights of which tensors, and in the place of what scores guarantee', () => {
+    const sample = Object.values(SAMPLE_REPORTS).find(
+      ({ evaluation, total, structures }) =>
+        evaluation !== null && total.threshold !== null && structures === null,
+    );
+    assert.ok(sample);
+    const pageOf = (repair: Report['repair']) =>
+      renderReport({ ...sample, repair }).replaceAll('\u00a0', ' ');
+    const page = pageOf([chosen()]);
+    assert.match(
+      page,
+      /<summary>1,234 weights kept by least_squares_masks and not by their scores<\/summary>/,
+    );
+    assert.match(page, /<li><bdi>a<\/bdi>: 1,200<\/li>\s*<li><bdi>&lt;b&gt;<\/bdi>: 34<\/li>/);
+    assert.match(page, /<span>a repair chose what is kept<\/span>/);
+    assert.match(
+      page,
+      /A repair chose which weights of each row are kept: what is kept lies below the curve/,
+    );
+    // The verdict is the sample’s own.
+    assert.doesNotMatch(page, /guaranteed: at least|is guaranteed|the paper.s bound/);
+    const undone = pageOf([chosen({ kept: false, problem: 'the model is no better with it' })]);
+    assert.match(undone, /guaranteed: at least/);
+    assert.doesNotMatch(undone, /kept by least_squares_masks/);
+  });
+});
+
 describe('the page on repairs', () => {
   const [sample] = Object.values(SAMPLE_REPORTS).filter(({ evaluation }) => evaluation?.dense.loss != null);
   const pageOf = (repair: Report['repair'], changed: Partial<Report> = {}) => {

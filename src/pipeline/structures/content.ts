@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { packMask } from '../../core/keep-mask.ts';
 import { statisticsOfBlocks } from '../../core/statistics.ts';
 import { CHANNEL_BLOCK } from '../../recipe/terms.ts';
 import type { FamilyReport, Report } from '../../report/report.ts';
@@ -6,7 +7,7 @@ import { createScoreDistribution } from '../../report/score-distribution.ts';
 import { type FrozenAxis, producersOf } from '../../structure/families.ts';
 import { describeFrozen } from '../../structure/overview.ts';
 import type { ReportContent } from '../scored.ts';
-import { type FamilyDecision, loadScores, packMask, type StructureDecision } from './decide.ts';
+import { type FamilyDecision, loadScores, type StructureDecision } from './decide.ts';
 import { roundingSteps } from './rounding.ts';
 
 /**

@@ -120,13 +120,6 @@ export function decideStructures(input: DecideInput): StructureDecision {
   };
 }
 
-/** Bit `i & 7` of byte `i >> 3` says whether structure i is kept. */
-export function packMask(kept: readonly boolean[]): Uint8Array {
-  const mask = new Uint8Array(Math.ceil(kept.length / 8));
-  for (const [i, keep] of kept.entries()) mask[i >> 3] |= Number(keep) << (i & 7);
-  return mask;
-}
-
 function groupsOf(families: readonly Family[], scope: Recipe['scope']): Group[] {
   const all = [...families.keys()];
   if (scope === 'global') return [all];

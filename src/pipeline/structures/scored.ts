@@ -1,3 +1,4 @@
+import { packMask } from '../../core/keep-mask.ts';
 import { structureScorer } from '../../criteria/registry.ts';
 import type { StructureCriterion } from '../../recipe/criteria.ts';
 import { type Recipe, roundToOf } from '../../recipe/recipe.ts';
@@ -12,7 +13,7 @@ import { writtenBy } from '../repairs.ts';
 import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
 import { untouchedOf } from '../untouched.ts';
 import { structureContent } from './content.ts';
-import { decideStructures, packMask, type StructureDecision } from './decide.ts';
+import { decideStructures, type StructureDecision } from './decide.ts';
 import { roundingSteps } from './rounding.ts';
 import { selectFamilies } from './select.ts';
 import { removeStructures, writeStructureMasks } from './write.ts';

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { packMask } from '../../core/keep-mask.ts';
 import type { KeptPositions } from '../../formats/gather.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
@@ -10,7 +11,7 @@ import { keptUnits } from '../../structure/families.ts';
 import type { ReducibleModel } from '../../structure/reducible-model.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
 import type { PrunedModel } from '../scored.ts';
-import { packMask, type StructureDecision } from './decide.ts';
+import type { StructureDecision } from './decide.ts';
 
 /** Writes the model without the structures that are not kept to `directory`, where all are the dense model as it is. What is to be edited no two nodes share, as far as copies were made of it. */
 export async function removeStructures(

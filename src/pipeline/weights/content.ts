@@ -1,13 +1,16 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { commonScale, effectiveSampleSize, rescale, sumOf } from '../../core/statistics.ts';
+import { openFileSource } from '../../formats/file-source.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
+import { movedTensors } from '../../report/moved-weights.ts';
 import type { Report, TensorReport } from '../../report/report.ts';
 import { createScoreDistribution } from '../../report/score-distribution.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
 import { hashRange } from '../hash-range.ts';
 import type { ReportContent } from '../scored.ts';
 import type { Decision, TensorScores } from './decide.ts';
+import { keptMass } from './kept-mass.ts';
 import { type HessianTrace, lossBound } from './loss-change.ts';
 import { KEEP_ALL } from './passes/operation.ts';
 import { keyDigits } from './passes/runner.ts';
@@ -23,11 +26,13 @@ interface WeightContentInput {
   /** Holds `masks.safetensors`. */
   readonly directory: string;
   readonly signal: AbortSignal;
+  readonly repair: Report['repair'];
 }
 
 /** What a report says of pruned weights. */
-export async function weightContent(input: WeightContentInput): Promise<ReportContent> {
-  const { recipe, untouched, scores, decision, written, hessian } = input;
+export async function weightContent(given: WeightContentInput): Promise<ReportContent> {
+  const { recipe, untouched, scores, decision, written, hessian } = given;
+  const input = { ...given, written: await withMovedMasks(given) };
   const tensors = await tensorReports(input);
   const { histogram, statistics } = scores.summary;
   return {
@@ -43,6 +48,24 @@ export async function weightContent(input: WeightContentInput): Promise<ReportCo
     pooled: [],
     uneven: [],
   };
+}
+
+/** What is kept of tensors whose masks a repair has chosen. */
+async function withMovedMasks(input: WeightContentInput): Promise<WrittenTensor[]> {
+  const { scores, decision, written, directory, signal, repair } = input;
+  const moved = movedTensors(repair);
+  await using masks = await openFileSource(join(directory, MASKS_FILE));
+  const all: WrittenTensor[] = [];
+  for (const [i, tensor] of written.entries()) {
+    const { offset, byteLength } = tensor.mask;
+    if (!moved.has(scores.tensors[i].name)) all.push(tensor);
+    else {
+      const mask = await masks.read(offset, offset + byteLength);
+      const { scaleExponent } = decision.statistics[i];
+      all.push({ ...tensor, keptSum: await keptMass(scores.ranges[i], mask, scaleExponent, signal) });
+    }
+  }
+  return all;
 }
 
 async function tensorReports({
@@ -82,7 +105,7 @@ function thresholdOf({ decisions }: Decision, tensor: number): number | null {
 }
 
 function totalOf(
-  { decision, written }: WeightContentInput,
+  { decision, written, repair }: WeightContentInput,
   tensors: readonly TensorReport[],
 ): Report['total'] {
   const n = tensors.reduce((sum, tensor) => sum + tensor.n, 0);
@@ -100,6 +123,6 @@ function totalOf(
     n_eff: decision.global?.nEff ?? null,
     threshold: decision.global?.threshold ?? null,
     preserved_mass: mass > 0 ? Math.min(1, kept / mass) : 1,
-    preserved_mass_bound: Math.min(1, decision.preservedMassBound),
+    preserved_mass_bound: movedTensors(repair).size > 0 ? 0 : Math.min(1, decision.preservedMassBound),
   };
 }

@@ -2,6 +2,7 @@ import { weightScorer } from '../../criteria/registry.ts';
 import type { WeightCriterion } from '../../recipe/criteria.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { Amount } from '../amount.ts';
+import { MASKS_FILE } from '../artifact-names.ts';
 import { namingData } from '../data-errors.ts';
 import { criterionContext, type PruneJob } from '../prune-job.ts';
 import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
@@ -96,8 +97,8 @@ export class ScoredWeights implements Scored {
     const untouched = untouchedOf(inventory.tensors, isReached(scores.tensors, inventory, recipe));
     return {
       ...this.#pruned(directory, written),
-      content: () =>
-        weightContent({ recipe, untouched, scores, decision, written, hessian, directory, signal }),
+      content: (repair) =>
+        weightContent({ recipe, untouched, scores, decision, written, hessian, directory, signal, repair }),
     };
   }
 
@@ -108,6 +109,7 @@ export class ScoredWeights implements Scored {
     return {
       model: { directory, inventory: this.#job.input.model.inventory },
       keptUnits: new Map(tensors.map(({ name }) => [name, null])),
+      masks: new Map(tensors.map(({ name }, i) => [name, { ...written[i].mask, file: MASKS_FILE }])),
       sparsity: 1 - written.reduce((sum, { nKeep }) => sum + nKeep, 0) / n,
     };
   }

@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { preservedMassBoundPaper } from '../../core/bounds.ts';
 import { keepCount } from '../../core/statistics.ts';
+import { movedTensors } from '../moved-weights.ts';
 import type { Report } from '../report.ts';
 import { chosenBeta, nounsOf } from '../reported-recipe.ts';
 import {
@@ -24,6 +25,7 @@ import {
   PAPER,
   REMOVED,
 } from './chart.ts';
+import { whyKeptBelow } from './kept-below.ts';
 import { html, type Markup } from './markup.ts';
 
 /** Share of the scores below the drawn range: the tail of the small ones is long and holds next to nothing. */
@@ -34,12 +36,6 @@ export function scoreCharts(report: Report): Markup {
   return charts.length === 0
     ? html`<p>All scores are zero: there is nothing to draw.</p>`
     : html`<div class="pair">${charts}</div>`;
-}
-
-/** Whether some of what is kept scores below the one threshold of scope `global`: a family's count was rounded up, or raised. */
-function keepsBelowThreshold({ total: { threshold }, structures }: Report): boolean {
-  if (threshold === null || structures === null) return false;
-  return structures.families.some((family) => family.threshold < threshold);
 }
 
 /** How the scores spread, and where the one threshold of scope `global` cuts them. */
@@ -143,12 +139,13 @@ function thresholdInWords(report: Report): { description: string; legend: Legend
   }
   const place = `The threshold is ${formatNumber(threshold)};`;
   const share = formatPercent(sparsity);
-  return keepsBelowThreshold(report)
+  const why = whyKeptBelow(report);
+  return why !== null
     ? {
         description: `${place} ${kept} are kept, some of them below it, and ${removed} are removed (${share}).`,
         legend: [
-          ['kept', 'above the threshold: kept'],
-          ['removed', 'below it: removed, unless the count of a family was rounded up or raised'],
+          ['kept', why.above],
+          ['removed', why.below],
         ],
       }
     : {
@@ -168,17 +165,18 @@ function lorenzChart(report: Report): Markup | null {
   const effective = scores.n_eff / total.n;
   const { unit } = nounsOf(report);
   const holding = `${formatPercent(kept)} of the ${unit.many} hold ${formatPercent(total.preserved_mass)} of the mass`;
+  const isGuaranteed = movedTensors(report.repair).size === 0;
   const guaranteed = formatGuarantee(total.preserved_mass_bound);
   const legend: LegendEntry[] = [
     ['line', 'mass held by the highest scores (Lorenz curve)'],
     ['chosen', `kept: ${holding}`],
-    ['triangle', `guaranteed: at least ${guaranteed}`],
+    ...(isGuaranteed ? [['triangle', `guaranteed: at least ${guaranteed}`] as const] : []),
     ['dashed', `N_eff is ${formatPercent(effective)} of N (${formatNumber(scores.n_eff)})`],
     ['dotted', 'if all scores were equal'],
   ];
   const share = (value: number) => value;
-  const bounds = [{ mass: total.preserved_mass_bound, fill: INK, size: 4.5 }];
-  const paper = paperBound(report);
+  const bounds = isGuaranteed ? [{ mass: total.preserved_mass_bound, fill: INK, size: 4.5 }] : [];
+  const paper = isGuaranteed ? paperBound(report) : null;
   let byPaper = '';
   if (paper !== null) {
     byPaper = `, ${formatGuarantee(paper)} by the paper's bound`;
@@ -188,7 +186,7 @@ function lorenzChart(report: Report): Markup | null {
   }
   const sentences = [
     `Lorenz curve of the importance scores: share of the mass against share of ${unit.many}, highest scores first.`,
-    `The kept ${holding}; at least ${guaranteed} is guaranteed${byPaper}.`,
+    `The kept ${holding}${isGuaranteed ? `; at least ${guaranteed} is guaranteed${byPaper}` : ''}.`,
     `N_eff of all scores is ${formatPercent(effective)} of their number.`,
   ];
   return chartFigure({
@@ -226,8 +224,8 @@ function lorenzChart(report: Report): Markup | null {
 
 /** Why what is kept may lie below the curve. */
 function noteOf(report: Report): string | null {
-  if (keepsBelowThreshold(report))
-    return 'Some families keep more than their part of the highest scores, for their counts were rounded up or raised: what is kept lies below the curve.';
+  const why = whyKeptBelow(report);
+  if (why !== null) return why.note;
   if (report.total.n_eff !== null) return null;
   const decided =
     report.structures === null

@@ -1,4 +1,5 @@
 import { formatFigure, mainMetrics } from '../metric-figures.ts';
+import { movedTensors } from '../moved-weights.ts';
 import type { Report } from '../report.ts';
 import { nounsOf } from '../reported-recipe.ts';
 import { type Speed, speedsOf } from '../speed.ts';
@@ -43,7 +44,7 @@ export function headline(report: Report): Markup {
   return html`<dl class="headline">
 ${item('Sparsity', formatPercent(total.sparsity), `${count(total.n - total.n_keep)} removed`)}
 ${item(`${capitalized(unit.many)} kept`, count(total.n_keep), `of ${count(total.n)}`)}
-${item('Mass preserved', formatPercent(total.preserved_mass), `guaranteed: ${formatGuarantee(total.preserved_mass_bound)}`)}
+${item('Mass preserved', formatPercent(total.preserved_mass), movedTensors(report.repair).size > 0 ? 'a repair chose what is kept' : `guaranteed: ${formatGuarantee(total.preserved_mass_bound)}`)}
 ${measured(report)}
 ${structures === null ? compressed(sizes) : smaller(report, structures.parameters)}
 </dl>

@@ -110,7 +110,7 @@ export function repairTable({ repair, evaluation, structures }: Report): Markup 
       ...(metric ? broughtBy(step, metric) : []),
       step.kept ? 'yes' : 'no',
     ]),
-  })}${repair.map(leftOut)}<p class="note">Everything else on this page is of the model with the repairs that were kept; the other models beside it were repaired in the same way.${structures === null ? ' Removed weights stay zero.' : null}</p>
+  })}${repair.map(leftOut)}${repair.map(movedWeights)}<p class="note">Everything else on this page is of the model with the repairs that were kept; the other models beside it were repaired in the same way.${structures === null ? ' Removed weights stay zero.' : null}</p>
 `;
 }
 
@@ -138,6 +138,22 @@ function leftOut({ name, left_out }: Repair): Markup | null {
     `Left out by ${name}`,
     html`<ul>
 ${reasons}</ul>
+`,
+  );
+}
+
+/** Of a repair that chooses masks what it keeps of each weight, and scores did not. */
+function movedWeights({ name, kept, moved = [] }: Repair): Markup | null {
+  if (!kept || moved.length === 0) return null;
+  const items = moved.map(
+    (tensor) => html`<li><bdi>${tensor.name}</bdi>: ${count(tensor.n_moved)}</li>
+`,
+  );
+  const all = moved.reduce((sum, { n_moved }) => sum + n_moved, 0);
+  return folded(
+    `${count(all)} weights kept by ${name} and not by their scores`,
+    html`<ul>
+${items}</ul>
 `,
   );
 }
