@@ -1,14 +1,19 @@
 /**
  * `npm run reproduce [-- part ... --fixtures path]`: repeats what this machine can of the paper's experiments and writes `docs/reproduction.md`, and the table that the README has of it.
- * Parts are `paper` (weights), `structures` and `targets`; without a name all of them run, else the others stay as they are.
+ * Parts are `paper` (weights), `structures`, `targets` and `methods`; without a name all of them run, else the others stay as they are.
  * Without the fixtures only FC2 is there, from `examples/`: part `paper` of it is then printed, and the files are left as they are.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sharedFixtures } from '../test/shared.ts';
 import { formatResults } from './reproduce/document.ts';
 import { runAll, runProtocol } from './reproduce/experiments.ts';
+import { foldNetwork } from './reproduce/folded-network.ts';
 import { formatIntroduction } from './reproduce/introduction.ts';
+import { CLAIMED, checkMethods, FOLDED } from './reproduce/methods.ts';
+import { formatMethods } from './reproduce/methods-section.ts';
 import { type Network, openExample, openNetwork } from './reproduce/network.ts';
 import { runOnePercent } from './reproduce/one-percent.ts';
 import { formatOnePercent, formatOnePercentTable } from './reproduce/one-percent-section.ts';
@@ -64,6 +69,20 @@ async function writeDocument(fixtures: string): Promise<void> {
     await write('targets', formatOnePercent(findings));
     const readme = await readFile(README, 'utf8');
     await writeFile(README, placeTable(readme, formatOnePercentTable(findings)));
+  }
+  if (asked.includes('methods')) await write('methods', await repeatMethods(fixtures));
+}
+
+async function repeatMethods(fixtures: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'emp-folded-'));
+  try {
+    const networks = CLAIMED.map(async (name) => {
+      if (!name.endsWith(FOLDED)) return await openNetwork(fixtures, name);
+      return await foldNetwork(await openNetwork(fixtures, name.slice(0, -FOLDED.length)), folder);
+    });
+    return formatMethods(await checkMethods(await Promise.all(networks), run));
+  } finally {
+    await rm(folder, { recursive: true });
   }
 }
 

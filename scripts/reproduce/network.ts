@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { readNpyHeader } from '../../src/formats/npy.ts';
 import type { ArrayFile, SampleSet } from '../../src/formats/sample-set.ts';
+import type { ScoreArray } from '../../src/formats/score-file.ts';
 import { readModelInventory } from '../../src/graph/inventory.ts';
 import { prune } from '../../src/pipeline/prune.ts';
 import type { PruneInput } from '../../src/pipeline/prune-job.ts';
@@ -27,6 +28,8 @@ export interface Network {
   readonly identity: PruneInput['identity'];
   readonly calibration: SampleSet;
   readonly evaluation: SampleSet;
+  /** Of criterion `scores`. */
+  readonly scores?: readonly ScoreArray[];
   /** The oracle's answers; null without the fixtures. */
   readonly golden: Golden | null;
 }
@@ -96,13 +99,13 @@ export async function pruneNetwork(network: Network, recipe: object): Promise<Me
 
 /** Likewise, and leaves the artifacts in a folder that is there. */
 export async function pruneInto(outputDirectory: string, network: Network, given: object): Promise<Measured> {
-  const { model, identity, calibration, evaluation, golden } = network;
+  const { model, identity, scores = null, calibration, evaluation, golden } = network;
   const recipe = recipeSchema.parse(given);
   const include = recipe.granularity === 'weight' && golden ? Object.keys(golden.prunable) : undefined;
   const input = {
     model,
     identity,
-    scores: null,
+    scores,
     calibration,
     evaluation,
     recipe: include ? { ...recipe, include } : recipe,

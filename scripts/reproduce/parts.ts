@@ -3,6 +3,7 @@ const FIRST_LINES = {
   paper: '# Reproduction',
   structures: '## Structures',
   targets: '## What one percent of loss buys',
+  methods: "## METHODS' figures by the product",
 } as const;
 
 export type Part = keyof typeof FIRST_LINES;

@@ -2,10 +2,12 @@ const TITLES: Readonly<Record<string, string>> = {
   'fc2-mnist': 'FC2, MNIST',
   'fc5-fashion': 'FC5, Fashion-MNIST',
   'cnn-fashion': 'CNN, Fashion-MNIST',
+  'cnn-fashion-folded': 'CNN folded, Fashion-MNIST',
   'kan-mnist': 'KAN, MNIST',
   'llama-tiny': 'llama-tiny, text',
   'vgg-fashion': 'VGG-like, Fashion-MNIST',
   'resnet-fashion': 'residual, Fashion-MNIST',
+  'resnet-fashion-folded': 'residual folded, Fashion-MNIST',
   'gpt-text': 'GPT-2-like, text',
 };
 

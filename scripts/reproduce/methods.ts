@@ -1,0 +1,68 @@
+import type { Measured, Network } from './network.ts';
+import type { Run } from './run.ts';
+import { mapTwoAtATime } from './two-at-a-time.ts';
+
+/** What a recipe is to reach on a network: a loss at most, or an accuracy at least. */
+interface Claim {
+  readonly network: string;
+  readonly recipe: object;
+  readonly of: 'loss' | 'accuracy';
+  /** Null of a row that others are to be seen beside. */
+  readonly wanted: number | null;
+}
+
+/** A claim, and what the product reached. */
+export interface Checked extends Claim {
+  readonly measured: Measured;
+}
+
+/** A name in `CLAIMS` that ends so is that of a network with BatchNormalization folded in. */
+export const FOLDED = '-folded';
+
+const HALF = { beta: 0.5 };
+const THIRD = { beta: 0.3 };
+const FIFTH = { beta: 0.2 };
+const NINE_TENTHS_OF_ROWS = { scope: 'row', budget: { sparsity: 0.9 } };
+const UNFOLDED_SCORES = { criterion: 'scores', ...HALF };
+
+/** One row of the table each. */
+const CLAIMS: readonly Claim[] = [
+  ...masks('llama-tiny', HALF, 'loss', 1.818),
+  ...masks('llama-tiny', THIRD, 'loss', 1.89),
+  ...masks('fc2-mnist', FIFTH, 'accuracy', 0.942),
+  ...masks('cnn-fashion', NINE_TENTHS_OF_ROWS, 'accuracy', 0.845, ['batch_norm']),
+  folded('cnn-fashion', 0.88),
+  folded('resnet-fashion', 0.86),
+];
+
+/** Masks chosen in the fit, beside those of the scores. */
+function masks(
+  network: string,
+  amount: object,
+  of: Claim['of'],
+  wanted: number,
+  behind: readonly string[] = [],
+): Claim[] {
+  const row = (repair: string, wanted: number | null) => ({
+    ...{ network, of, wanted },
+    recipe: { ...amount, repair: [repair, ...behind] },
+  });
+  return [row('least_squares', null), row('least_squares_masks', wanted)];
+}
+
+/** Scored by the weights before they were folded, so that the same ones go as from the network itself. */
+function folded(network: string, wanted: number): Claim {
+  const recipe = { ...UNFOLDED_SCORES, repair: ['channel_variance'] };
+  return { network: `${network}${FOLDED}`, recipe, of: 'accuracy', wanted };
+}
+
+/** The networks of the claims. */
+export const CLAIMED = [...new Set(CLAIMS.map(({ network }) => network))];
+
+export async function checkMethods(networks: readonly Network[], run: Run): Promise<Checked[]> {
+  return await mapTwoAtATime(CLAIMS, async (claim) => {
+    const network = networks.find(({ name }) => name === claim.network);
+    if (network === undefined) throw new TypeError(`no network ${claim.network}`);
+    return { ...claim, measured: await run(network, claim.recipe) };
+  });
+}
