@@ -11,12 +11,12 @@ export function keptIndices(keepMask: Uint8Array, n: number): Uint32Array {
 }
 
 /** 1 for each of `n` components that a packed keep mask keeps, 0 for the others. */
-export function unpackMask(keepMask: Uint8Array, n: number): Float64Array {
-  return Float64Array.from({ length: n }, (_, i) => (keepMask[i >> 3] >> (i & 7)) & 1);
+export function unpackMask(keepMask: Uint8Array, n: number): Uint8Array {
+  return Uint8Array.from({ length: n }, (_, i) => (keepMask[i >> 3] >> (i & 7)) & 1);
 }
 
 /** The packed keep mask of components of which 1 or true is kept and 0 or false is not. */
-export function packMask(kept: readonly boolean[] | Float64Array): Uint8Array {
+export function packMask(kept: readonly boolean[] | Uint8Array): Uint8Array {
   const mask = new Uint8Array(Math.ceil(kept.length / 8));
   for (let i = 0; i < kept.length; i++) mask[i >> 3] |= Number(kept[i]) << (i & 7);
   return mask;

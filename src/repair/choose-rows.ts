@@ -1,12 +1,13 @@
+import type { PerElement } from './fittable-layers.ts';
 import { type RowSolver, type RowSystem, SKETCH, WHOLE } from './row-solver.ts';
 
 /** Rows come down to what they keep in so many steps: fewer cost accuracy where most goes, more gain little. */
 const STEPS = 6;
 
 /** Rows fitted, and which of their elements they keep: 1 or 0. Both `[groups, rows, features]`. */
-export interface ChosenRows {
+interface ChosenRows {
   readonly rows: Float64Array;
-  readonly kept: Float64Array;
+  readonly kept: Uint8Array;
 }
 
 /**
@@ -19,18 +20,18 @@ export interface ChosenRows {
  */
 export async function chooseRows(
   system: RowSystem,
-  scored: Float64Array,
+  scored: Uint8Array,
   inverse: Float64Array,
   solver: RowSolver,
 ): Promise<ChosenRows> {
   const { groups, rows, features, start: dense, damping } = system;
-  const kept = new Float64Array(dense.length).fill(1);
+  const kept = new Uint8Array(dense.length).fill(1);
   let found = dense;
   for (let step = 1; step <= STEPS; step++) {
     for (let row = 0; row < groups * rows; row++) {
       const group = Math.floor(row / rows);
-      const own = <T extends Float64Array>(all: T, at = row) =>
-        all.subarray(at * features, (at + 1) * features);
+      const own = <T extends PerElement>(all: T, at = row) =>
+        all.subarray(at * features, (at + 1) * features) as T;
       if (damping[group] > 0) narrow(own(kept), countAt(step, own(scored)), own(found), own(inverse, group));
       else own(kept).set(own(scored));
     }
@@ -45,13 +46,13 @@ export async function chooseRows(
   return { rows: found, kept };
 }
 
-function countAt(step: number, scored: Float64Array): number {
+function countAt(step: number, scored: Uint8Array): number {
   const [d, k] = [scored.length, scored.reduce((sum, keep) => sum + keep, 0)];
   return step < STEPS ? Math.max(k, Math.ceil(d * (k / d) ** (step / STEPS))) : k;
 }
 
 /** Leaves `count` of what a row keeps. */
-function narrow(kept: Float64Array, count: number, found: Float64Array, inverse: Float64Array): void {
+function narrow(kept: Uint8Array, count: number, found: Float64Array, inverse: Float64Array): void {
   const scores = found.map((value, i) => (kept[i] === 1 ? value ** 2 / inverse[i] : -1));
   const threshold = count > 0 ? scores.toSorted()[scores.length - count] : Number.POSITIVE_INFINITY;
   let ties = count - scores.reduce((sum, score) => sum + Number(score > threshold), 0);

@@ -177,10 +177,13 @@ function asConvolution(
   return { weight, groups, units: filters / groups, features, places, positions: null };
 }
 
+/** What a layer has of each of its elements: weights, or whether they are kept. */
+export type PerElement = Float64Array | Uint8Array;
+
 /** The matrix of a layer, of its stored elements. */
-export function toMatrix(layer: FittableLayer, elements: Float64Array): Float64Array {
+export function toMatrix<T extends PerElement>(layer: FittableLayer, elements: T): T {
   if (layer.positions === null) return elements;
-  const matrix = new Float64Array(elements.length);
+  const matrix = elements.slice() as T;
   eachPosition(layer, elements.length, (element, position) => {
     matrix[position] = elements[element];
   });
@@ -188,9 +191,9 @@ export function toMatrix(layer: FittableLayer, elements: Float64Array): Float64A
 }
 
 /** The stored elements of a layer, of its matrix. */
-export function fromMatrix(layer: FittableLayer, matrix: Float64Array): Float64Array {
+export function fromMatrix<T extends PerElement>(layer: FittableLayer, matrix: T): T {
   if (layer.positions === null) return matrix;
-  const elements = new Float64Array(matrix.length);
+  const elements = matrix.slice() as T;
   eachPosition(layer, matrix.length, (element, position) => {
     elements[element] = matrix[position];
   });

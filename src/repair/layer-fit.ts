@@ -5,7 +5,7 @@ import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { splitPasses } from '../runtime/split-passes.ts';
 import { type ReadModel, StagedRun } from '../runtime/staged-run.ts';
-import { type FittableLayer, findFittableLayers } from './fittable-layers.ts';
+import { type FittableLayer, findFittableLayers, type PerElement } from './fittable-layers.ts';
 import { type Grams, RowMultiplier } from './gram.ts';
 import { type LayerPair, pairLayers } from './layer-pairs.ts';
 import { outputValues } from './layer-rows.ts';
@@ -32,9 +32,9 @@ export interface LayerFit {
 /** Some rows of every group of a layer's matrix. */
 interface TakenRows {
   /** `[groups, rows, features]` of `[groups, units, features]`. */
-  take(matrix: Float64Array): Float64Array;
+  take<T extends PerElement>(matrix: T): T;
   /** Puts them back. */
-  put(matrix: Float64Array, taken: Float64Array): void;
+  put<T extends PerElement>(matrix: T, taken: T): void;
 }
 
 /** Of the mean of the Gram matrix's diagonal: what holds weights where they are that the data say little of. */
@@ -215,9 +215,10 @@ function dampingOf(gram: Float64Array, { groups, features }: FittableLayer): Flo
 type MatrixShape = Pick<FittableLayer, 'groups' | 'units' | 'features'>;
 
 /** `[groups, rows, features]` of `[groups, units, features]`. */
-function rowsOf(matrix: Float64Array, rows: readonly number[], layer: MatrixShape): Float64Array {
+function rowsOf<T extends PerElement>(matrix: T, rows: readonly number[], layer: MatrixShape): T {
   const { groups, features } = layer;
-  const taken = new Float64Array(groups * rows.length * features);
+  const size = groups * rows.length * features;
+  const taken = (matrix instanceof Uint8Array ? new Uint8Array(size) : new Float64Array(size)) as T;
   eachRow(rows, layer, (start, i) => taken.set(matrix.subarray(start, start + features), i * features));
   return taken;
 }

@@ -65,6 +65,16 @@ describe('repairs of trained networks', () => {
     assert.equal(evaluation?.pruned.loss, loss_after);
   });
 
+  test('fc2-mnist, least_squares_masks: nearly nine tenths gone, accuracy back', async (t) => {
+    if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
+    await using repaired = await pruneFixture('fc2-mnist', { beta: 0.2, repair: ['least_squares_masks'] });
+    const { repair, total, evaluation } = repaired.report;
+    assert.deepEqual([repair[0].kept, repair[0].moved?.length], [true, 2]);
+    assert.ok(total.sparsity > 0.88);
+    // What independent code reached with it; 0.936 with the masks of the scores.
+    assert.ok(Number(evaluation?.pruned.accuracy) >= 0.942, `${evaluation?.pruned.accuracy}`);
+  });
+
   test('fc5-fashion, bias: worse, and undone', async (t) => {
     if (!fixtures) return t.skip('golden check did not run: ../shared/fixtures is not here');
     await using repaired = await pruneFixture('fc5-fashion', {

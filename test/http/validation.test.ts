@@ -29,6 +29,11 @@ describe('what is wrong with a request is said in words that name what would be 
       '/recipe/repair/0',
       /^must be one of batch_norm, bias, channel_variance, least_squares, least_squares_masks, is "prune"$/,
     ],
+    [
+      { granularity: 'head', criterion: 'l2_norm', repair: ['least_squares_masks'] },
+      '/recipe/repair',
+      /^least_squares_masks chooses which weights are kept, and a head goes as a whole: give least_squares$/,
+    ],
     [{ include: 'fc*' }, '/recipe/include', /^must be an array, is "fc\*"$/],
     [{ include: [''] }, '/recipe/include/0', /^must not be empty$/],
     [{ exclude: ['x'.repeat(257)] }, '/recipe/exclude/0', /^must have at most 256 characters, has 257$/],

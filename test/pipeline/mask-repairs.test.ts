@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { countKept, unpackMask } from '../../src/core/keep-mask.ts';
@@ -8,9 +9,14 @@ import { splitSamples } from '../../src/pipeline/split-samples.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { readNumbers } from '../../src/repair/tensor-edits.ts';
 import { reportSchema } from '../../src/report/report.ts';
+import { testFolder } from '../criteria/run-criterion.ts';
+import { encode } from '../models/build-model.ts';
+import { qdq, quantizedPair } from '../models/quantized-models.ts';
+import { FORMATS } from '../models/quantized-numbers.ts';
 import { writeMlp } from '../models/small-mlp.ts';
+import { gaussians } from '../models/small-model.ts';
 import { readTensors } from '../models/small-safetensors.ts';
-import { writePart } from '../runtime/samples.ts';
+import { writeArray, writePart } from '../runtime/samples.ts';
 import { type Pruned, pruneFiles, sha256Of } from './prune-files.ts';
 
 const REPAIR = ['least_squares_masks'];
@@ -167,6 +173,25 @@ describe('a repair that chooses masks', () => {
       await readNumbers(await inventoryOf(found), 'fc1.weight'),
       await readNumbers(dense, 'fc1.weight'),
     );
+  });
+
+  test('quantized weights keep the masks of their scores, by name', async (t) => {
+    const directory = await testFolder(t);
+    const form = qdq('int8', 17, { format: FORMATS.int8, along: 1, hasZeroPoints: true });
+    await writeFile(join(directory, 'model.onnx'), encode(quantizedPair(form).quantized));
+    const x = await writeArray(directory, 'x', 'float32', [32, 40], gaussians(32 * 40, 3));
+    const calibration = { nSamples: 32, inputs: [x], labels: null };
+    const path = join(directory, 'model.onnx');
+    await using plain = await pruneFiles(path, {});
+    await using tried = await pruneFiles(path, { repair: REPAIR }, { calibration });
+    const [{ kept, problem, left_out, moved }] = tried.report.repair;
+    assert.deepEqual([kept, left_out.map(({ name }) => name), moved], [false, ['w1', 'w2'], []]);
+    assert.match(
+      problem ?? '',
+      /^there is nothing that it could repair: w1 is read by node DequantizeLinear/,
+    );
+    for (const file of ['model.onnx', 'masks.safetensors'])
+      assert.equal(await sha256Of(join(tried.directory, file)), await sha256Of(join(plain.directory, file)));
   });
 
   test('structures are told what to do', () => {

@@ -56,8 +56,8 @@ describe('chooseRows', () => {
     const scored = counts.flatMap((own) =>
       own.flatMap((count) => Array.from({ length: features }, (_, i) => Number(i >= features - count))),
     );
-    const found = await chooseRows(system, Float64Array.from(scored), inverse, solver);
-    const cut = (all: Float64Array) =>
+    const found = await chooseRows(system, Uint8Array.from(scored), inverse, solver);
+    const cut = (all: Float64Array | Uint8Array) =>
       Array.from({ length: groups * rows }, (_, row) => [
         ...all.subarray(row * features, (row + 1) * features),
       ]);

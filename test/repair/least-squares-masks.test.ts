@@ -23,8 +23,8 @@ const transposed = (values: ArrayLike<number>, [rows, columns]: [number, number]
 const relu = (values: readonly number[]) => values.map((value) => Math.max(0, value));
 
 /** Kept by "score": some two fifths, as many as chance gives each row. */
-const scoredMask = (n: number) => Float64Array.from({ length: n }, (_, i) => Number((i * i * 7) % 5 < 2));
-const masked = (weights: Float32Array, mask: Float64Array) =>
+const scoredMask = (n: number) => Uint8Array.from({ length: n }, (_, i) => Number((i * i * 7) % 5 < 2));
+const masked = (weights: Float32Array, mask: Uint8Array) =>
   weights.map((value, i) => (mask[i] === 1 ? value : 0)) as Float32Array<ArrayBuffer>;
 const countsOf = (mask: readonly (readonly number[])[]) =>
   mask.map((row) => row.reduce((sum, keep) => sum + keep, 0));
