@@ -5,7 +5,7 @@ const ROWS = 4;
 
 /**
  * The diagonal of `(A + damping)^-1` of a symmetric matrix A, `[n, n]`, that `damping` above 0 makes positive definite. By Cholesky: with `A + damping = L L'` the j-th number is the squared norm of column j of `L^-1`.
- * Takes about n^3 / 3 products, one after the other: a fifth of a second for 1,000 rows, seven seconds for 3,000, and a matrix of float64 beside A.
+ * Takes about n^3 / 3 products, one after the other: about half a second for 1,000 rows and seven for 3,000, and a matrix of float64 beside A.
  * @throws the signal's reason when aborted
  */
 export async function inverseDiagonal(

@@ -98,7 +98,9 @@ const repairSchema = z.object({
     .array(
       z.object({
         name: z.string(),
-        n_moved: count.describe('Weights that it keeps and scores did not; of its rows as many go instead.'),
+        n_moved: count.describe(
+          'Weights that it keeps and scores did not; as many of the same rows go instead.',
+        ),
       }),
     )
     .optional()
