@@ -6,6 +6,7 @@ import {
   type Granularity,
   kindOf,
   REPAIR_NAMES,
+  REPAIRS,
   type RepairName,
   type Scope,
   TARGET_NAMES,
@@ -174,9 +175,17 @@ const LINES: readonly Line[] = [
   { criterion: 'l2_norm', granularity: 'head', scope: 'global', repairs: 'all' },
 ];
 
-/** The fit comes before the statistics that it changes. What one makes superfluous of another is measured, and undone. */
-const REPAIR_ORDER: readonly RepairName[] = ['least_squares', 'channel_variance', 'batch_norm'];
-const CHEAP: readonly RepairName[] = ['channel_variance', 'batch_norm', 'bias'];
+/** Fits come before the statistics that they change. What one makes superfluous of another is measured, and undone. */
+const REPAIR_ORDER: readonly RepairName[] = [
+  'least_squares_masks',
+  'least_squares',
+  'channel_variance',
+  'batch_norm',
+  'bias',
+];
+/** It is dangerous on deep networks, and the others give more. */
+const UNUSUAL: readonly RepairName[] = ['bias'];
+const FITS: readonly RepairName[] = ['least_squares_masks', 'least_squares'];
 
 /**
  * The recipes, amounts aside, that a search tries, in order. Whether the model and the data are what each needs is not asked here.
@@ -187,18 +196,17 @@ export function linesOf(terms: SearchTerms, hasCalibration: boolean): Recipe[] {
   const target = targetOfTerms(terms) ?? undefined;
   const granularities = allow.granularities ?? GRANULARITY_NAMES;
   const serves = (granularity: Granularity) => granularity !== 'weight' || AIMS[aim].takesWeights;
-  const chain = hasCalibration ? (allow.repairs ?? REPAIR_ORDER) : [];
-  const repairs = REPAIR_NAMES.filter((name) => chain.includes(name)).sort((a, b) => rankOf(a) - rankOf(b));
+  const usual = REPAIR_ORDER.filter((name) => !UNUSUAL.includes(name));
+  const allowed = hasCalibration ? (allow.repairs ?? usual) : [];
   const recipes = new Map<string, Recipe>();
   const lines = [...LINES, ...furtherLines(allow.criteria ?? [])];
   // With a metric of the client's own one line is followed: that which wins most often.
   if (target === undefined) lines.sort((a, b) => Number(b.repairs === 'all') - Number(a.repairs === 'all'));
-  for (const { repairs: amount, ...line } of lines) {
+  for (const { repairs, ...line } of lines) {
     if (!granularities.includes(line.granularity) || !serves(line.granularity)) continue;
     if (allow.criteria && !allow.criteria.includes(line.criterion)) continue;
     const round_to = AIMS[aim].keepsBlocks || line.granularity === 'weight' ? undefined : 1;
-    const repair =
-      amount === 'none' ? [] : repairs.filter((name) => amount === 'all' || CHEAP.includes(name));
+    const repair = repairsOf(repairs, line.granularity, allowed);
     const isDrawn = target !== undefined || repair.length > 0 || line.criterion === 'random';
     const drawnBy = isDrawn ? seed : undefined;
     const recipe = recipeSchema.parse({ ...line, round_to, repair, target, seed: drawnBy });
@@ -219,13 +227,16 @@ function furtherLines(criteria: readonly Criterion[]): Line[] {
   );
 }
 
-function rankOf(name: RepairName): number {
-  const rank = REPAIR_ORDER.indexOf(name);
-  return rank === -1 ? REPAIR_ORDER.length : rank;
-}
-
-/** What a line is called. */
-export function lineName({ criterion, granularity, scope, repair }: Recipe): string {
-  const repaired = repair.length > 0 ? `, ${repair.join(', ')}` : '';
-  return `${criterion}, ${granularity}, ${scope}${repaired}`;
+/** One fit alone: that which chooses the mask does all that the other does. */
+function repairsOf(
+  amount: Line['repairs'],
+  granularity: Granularity,
+  allowed: readonly RepairName[],
+): RepairName[] {
+  if (amount === 'none') return [];
+  const fits = FITS.filter((name) => granularity === 'weight' || REPAIRS[name].insteadForStructures === null);
+  const fit = fits.find((name) => allowed.includes(name));
+  return REPAIR_ORDER.filter(
+    (name) => allowed.includes(name) && (!FITS.includes(name) || (amount === 'all' && name === fit)),
+  );
 }
