@@ -103,6 +103,18 @@ export const jobSchema = z
         pruned_bytes: z.int().nullable().describe('Null of a dry run.'),
         dense_zstd_bytes: z.int(),
         pruned_zstd_bytes: z.int().nullable(),
+        dense_macs: z
+          .int()
+          .nullable()
+          .describe('Multiply-accumulates for one sample; null where they could not be counted.'),
+        pruned_macs: z
+          .int()
+          .nullable()
+          .describe('Zeros in place are multiplied all the same. Null of a dry run of structures too.'),
+        nonzero_macs: z
+          .int()
+          .nullable()
+          .describe('What a kernel that skips zeros would need; null where structures were removed.'),
         dense_loss: measured,
         loss: measured,
         dense_accuracy: measured,
@@ -117,6 +129,7 @@ export const jobSchema = z
       })
       .partial({
         ...{ dense_bytes: true, pruned_bytes: true, dense_zstd_bytes: true, pruned_zstd_bytes: true },
+        ...{ dense_macs: true, pruned_macs: true, nonzero_macs: true },
         ...{ dense_loss: true, loss: true, dense_accuracy: true, accuracy: true, relative_l2: true },
         ...{ top1_agreement: true, speedup: true, met: true, certified: true },
       })

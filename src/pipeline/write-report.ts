@@ -4,9 +4,11 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { StoredModel } from '../formats/stored-model.ts';
 import { type Recipe, roundToOf } from '../recipe/recipe.ts';
 import { compressedSize } from '../report/compressed-size.ts';
+import { type MacFigures, macsOfStructures, macsOfWeights } from '../report/mac-figures.ts';
 import type { Evaluation, Report } from '../report/report.ts';
 import { type Summary, summaryOf } from '../report/summary.ts';
 import { createVerdict } from '../report/verdict.ts';
+import { countMacs } from '../runtime/count-macs.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import type { Amount } from './amount.ts';
 import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
@@ -81,6 +83,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     }),
     loss_bound,
     sizes,
+    macs: await macFigures(input),
     artifacts: artifacts.map(({ name, sha256 }) => ({ name, sha256 })),
     environment: {
       version: packageJson.version,
@@ -121,6 +124,17 @@ async function measureSizes(input: ReportInput): Promise<Report['sizes']> {
     zstd_estimated: dense.estimated,
     mask_bytes: (await stat(join(outputDirectory, MASKS_FILE))).size,
   };
+}
+
+async function macFigures({ job, pruned, content }: ReportInput): Promise<MacFigures> {
+  const { signal, input } = job;
+  const { model, recipe, runtime } = input;
+  const count = (counted: StoredModel) =>
+    countMacs({ model: counted, runtime, signal }, input.evaluation ?? input.calibration);
+  const dense = await count(model);
+  if (recipe.granularity === 'weight')
+    return macsOfWeights(dense, new Map(content.tensors.map(({ name, n, n_keep }) => [name, n_keep / n])));
+  return macsOfStructures(dense, recipe.dry_run ? null : await count(pruned.model));
 }
 
 /** Of a model's files, and compressed. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { REPAIR_NAMES } from '../recipe/terms.ts';
 import { evaluationSchema } from './evaluation-figures.ts';
 import { count, figure, share } from './figures.ts';
+import { macsSchema } from './mac-figures.ts';
 import { warningCodeSchema } from './warning-codes.ts';
 
 const scoreHistogramSchema = z
@@ -182,6 +183,7 @@ export const reportSchema = z.object({
     zstd_estimated: z.boolean().describe('Sizes of files above 64 MB come from a sample.'),
     mask_bytes: count,
   }),
+  macs: macsSchema,
   artifacts: z.array(z.object({ name: z.string(), sha256: z.string() })),
   environment: z.object({
     version: z.string(),

@@ -8,6 +8,11 @@ export interface Summary
       'n' | 'n_keep' | 'sparsity' | 'n_eff' | 'preserved_mass' | 'preserved_mass_bound'
     >,
     Pick<Report['sizes'], 'dense_bytes' | 'pruned_bytes' | 'dense_zstd_bytes' | 'pruned_zstd_bytes'> {
+  /** Multiply-accumulates for one sample. */
+  readonly dense_macs: number | null;
+  readonly pruned_macs: number | null;
+  /** What a kernel that skips zeros would need; null where structures were removed. */
+  readonly nonzero_macs: number | null;
   readonly dense_loss: number | null;
   readonly loss: number | null;
   readonly dense_accuracy: number | null;
@@ -22,13 +27,14 @@ export interface Summary
   readonly certified: number | null;
 }
 
-export function summaryOf({ total, sizes, evaluation }: Report): Summary {
+export function summaryOf({ total, sizes, macs, evaluation }: Report): Summary {
   const { n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound } = total;
   const { dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes } = sizes;
   const [speed] = speedsOf(evaluation);
   return {
     ...{ n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound },
     ...{ dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes },
+    ...{ dense_macs: macs.dense, pruned_macs: macs.pruned, nonzero_macs: macs.nonzero },
     dense_loss: evaluation?.dense.loss ?? null,
     loss: evaluation?.pruned.loss ?? null,
     dense_accuracy: evaluation?.dense.accuracy ?? null,

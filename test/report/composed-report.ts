@@ -147,12 +147,27 @@ export function composeReport(settings: Settings): Report {
       zstd_estimated: false,
       mask_bytes: Math.ceil(all.n / 8) + 900,
     },
+    macs: macsOf(
+      tensors,
+      decided.map(({ nKeep }) => nKeep),
+    ),
     artifacts: [...(isDryRun ? [] : [model]), 'masks.safetensors'].map((name) => ({
       name,
       sha256: hash(`${name} pruned`),
     })),
     environment: { version: '0.1.0', onnxruntime: null, execution_provider: null },
   };
+}
+
+/** As if each tensor were a layer's that one row goes through. */
+function macsOf(tensors: readonly ScoredTensor[], kept: readonly number[]): Report['macs'] {
+  const layers = tensors.map(({ name, scores }, i) => ({
+    ...{ name: `${name}/Gemm`, operator: 'Gemm', weights: [name] },
+    ...{ dense: scores.length, pruned: scores.length, nonzero: kept[i], reason: null },
+  }));
+  const dense = total(layers.map((layer) => layer.dense));
+  const inputs = [{ name: 'input', shape: [1, tensors[0].shape[1]] }];
+  return { inputs, dense, pruned: dense, nonzero: total(kept), reason: null, layers };
 }
 
 /** Four bins of equal width an octave, down from the largest score through 30 octaves. */

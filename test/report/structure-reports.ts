@@ -107,6 +107,10 @@ function composeStructures(settings: Settings): { report: Report; raised: string
       zstd_estimated: false,
       mask_bytes: 1_024,
     },
+    macs: {
+      ...base.macs,
+      ...{ dense: 9 * parameters, pruned: isDryRun ? null : 9 * remaining, nonzero: null, layers: [] },
+    },
     environment: { version: '0.1.0', onnxruntime: '1.30.0', execution_provider: 'cpu' },
   };
   return { report, raised, pooled: small.length > 1 ? small.map(({ name }) => name) : [] };

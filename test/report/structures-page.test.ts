@@ -105,6 +105,9 @@ describe('the page on structures', () => {
     assert.doesNotMatch(textOf(channels), /zeros in place|Removed weights/);
     assert.match(textOf(kanNodes), /\nWhere the KAN nodes go\n/);
     assert.match(textOf(kanNodes), /\nMass is a KAN node’s share of the sum of all scores\./);
+    assert.match(textOf(channels), /Multiply-accumulates\n.*\n.*\n\d\d\.\d.%/);
+    assert.match(textOf(searched), /Multiply-accumulates but by zeros\n/);
+    assert.match(textOf(searched), /onnxruntime multiplies by zeros too/);
     assert.doesNotMatch(textOf(searched), /frozen|A family/);
     assert.doesNotMatch(textOf(kanNodes), /What is frozen/);
   });

@@ -96,7 +96,8 @@ function speed(byDefault: Speed, extended: Speed | undefined): Content {
 }
 
 export function sizesTable(report: Report): Markup {
-  const { sizes, structures } = report;
+  const { sizes, structures, macs } = report;
+  const multiplied = structures === null ? macs.nonzero : macs.pruned;
   const showZstd = (value: number) => `${sizes.zstd_estimated ? 'about ' : ''}${formatBytes(value)}`;
   const row = (title: string, dense: number, pruned: number | null, show: (value: number) => string) => [
     title,
@@ -114,12 +115,29 @@ export function sizesTable(report: Report): Markup {
         : [row('Parameters', structures.parameters.dense, structures.parameters.pruned, count)]),
       row('As they are', sizes.dense_bytes, sizes.pruned_bytes, formatBytes),
       row('Compressed by zstd', sizes.dense_zstd_bytes, sizes.pruned_zstd_bytes, showZstd),
+      ...(macs.dense !== null && macs.dense > 0
+        ? [
+            row(
+              structures === null ? 'Multiply-accumulates but by zeros' : 'Multiply-accumulates',
+              macs.dense,
+              multiplied,
+              count,
+            ),
+          ]
+        : []),
     ],
   })}
 <p class="note">${whatWasRemoved(report)} The keep masks take ${formatBytes(sizes.mask_bytes)}.${
     sizes.zstd_estimated ? ' Compressed sizes of large files are estimated from a sample.' : null
-  }</p>
+  }${macsNote(report)}</p>
 `;
+}
+
+function macsNote({ macs, structures }: Report): string | null {
+  if (macs.dense === null || macs.dense === 0) return null;
+  return structures === null
+    ? ' Multiply-accumulates are of one sample; onnxruntime multiplies by zeros too.'
+    : ' Multiply-accumulates are of one sample.';
 }
 
 function whatWasRemoved(report: Report): string {
