@@ -85,13 +85,7 @@ export async function receiveJob(
   const metadata = parsePart(texts, 'metadata', schemas.metadata);
   const modelFiles = files.get('model');
   if (!modelFiles) throw unusable('model', 'the part with the model is missing');
-  const model = await prepareModel(
-    uploads.model,
-    modelFiles,
-    maxBytes,
-    (upload, names, strangers) => reader.read(upload, names, strangers, asker),
-    signal,
-  );
+  const model = await prepareModel(uploads.model, modelFiles, maxBytes, reader, asker);
   const scoreFiles = files.get('scores');
   const readSamples = (ask: AnalysisTasks['samples']['ask']) => reader.samples(ask, asker);
   const datasets = {

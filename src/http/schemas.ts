@@ -96,6 +96,13 @@ export const modelSummarySchema = z
     n_parameters: z
       .int()
       .describe('Elements of all parameters, floats and quantized weights, each shared tensor once.'),
+    n_macs: z
+      .int()
+      .nullable()
+      .optional()
+      .describe(
+        'Multiply-accumulates for one sample, as far as the shapes tell that the model declares: null where other axes than that of the samples are open, or a layer is not counted. A job counts them on its data. Absent of models that an earlier version took.',
+      ),
     files: z.array(z.object({ name: z.string(), size_bytes: z.int(), sha256 })),
   })
   .meta({ id: 'ModelSummary' });
@@ -112,6 +119,13 @@ export const modelSchema = z
           .enum(['weight', 'other'])
           .describe('`weight`: a matrix or filter that a layer multiplies by. `other`: everything else.'),
         prunable: z.boolean().describe('Scored unless the recipe says otherwise.'),
+        macs: z
+          .int()
+          .nullable()
+          .optional()
+          .describe(
+            'Those of `n_macs` that multiply by it; null where it multiplies nothing, or `n_macs` is null.',
+          ),
       }),
     ),
   })

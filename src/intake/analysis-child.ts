@@ -15,6 +15,10 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
         const { readUploadedModel } = await import('./read-model.ts');
         return readUploadedModel(request.ask);
       }
+      case 'count': {
+        const { countUploadedModel } = await import('./count-upload.ts');
+        return await countUploadedModel(request.ask.upload, context.signal);
+      }
       case 'scores': {
         const { readUploadedScores } = await import('./read-scores.ts');
         return readUploadedScores(request.ask);

@@ -25,6 +25,11 @@ export interface AnalysisTasks {
     };
     readonly answer: ModelOutline;
   };
+  /** Multiply-accumulates of a model that has been read, for one sample; its documents get those of each weight. */
+  readonly count: {
+    readonly ask: { readonly upload: UploadFolders };
+    readonly answer: number | null;
+  };
   /** What score files of an upload hold; the documents of a dataset are added to it. */
   readonly scores: {
     readonly ask: { readonly upload: UploadFolders; readonly files: ScoreFiles; readonly name: string };

@@ -20,6 +20,8 @@ export interface ReaderLimits extends ChildLimits {
   readonly timeMs: number;
 }
 
+/** What an uploader waits for at most beside the reading. */
+const COUNT_MS = 15_000;
 /** A file that makes a reader slow holds up one other at most. */
 const READERS = 2;
 const LIMITS: ReaderLimits = { timeMs: 60_000, heapMebibytes: 1024, memoryMebibytes: 1536, threads: 0 };
@@ -60,6 +62,21 @@ export class ModelReader {
   }
 
   /**
+   * Multiply-accumulates of a model whose documents are in the upload, which get those of each weight. Null where they cannot be told, or not within the limits of a
+   * reader and a shorter time: a model is one without them too.
+   * @throws EmpError not_ready when others come first or the client leaves
+   */
+  async count(upload: UploadFolders, name: string, asker: Asker): Promise<number | null> {
+    try {
+      return await this.#run('count', name, { upload }, asker, COUNT_MS);
+    } catch (error) {
+      const isBeyond = error instanceof EmpError && error.code === 'limit_exceeded';
+      if (isBeyond || error instanceof ChildFailure) return null;
+      throw error;
+    }
+  }
+
+  /**
    * What score files of an upload hold. The documents of a dataset are added to the upload, as in `samples`.
    * @throws EmpError as `readUploadedScores`, limit_exceeded, not_ready
    */
@@ -92,9 +109,10 @@ export class ModelReader {
     about: string,
     ask: AnalysisTasks[T]['ask'],
     asker: Asker,
+    mostMs = this.#limits.timeMs,
   ): Promise<AnalysisTasks[T]['answer']> {
     using _slot = await this.#slots.take(asker);
-    const { timeMs } = this.#limits;
+    const timeMs = Math.min(this.#limits.timeMs, mostMs);
     try {
       const request = { task, about, ask } as AnalysisRequest;
       const answer = await this.#pool.run(request, { timeMs, signal: asker.signal });

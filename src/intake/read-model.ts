@@ -10,7 +10,7 @@ export async function readUploadedModel({
 }: AnalysisTasks['read']['ask']): Promise<ModelOutline> {
   const { inventory } = await readStoredModel(upload.files, names, strangers);
   const told = inventory.tensors.map(({ name, shape, dtype, role, prunable }) => {
-    return { name, shape, dtype, role, prunable };
+    return { name, shape, dtype, role, prunable, macs: null };
   });
   await writeDocument(upload, 'inventory.json', inventory);
   await writeDocument(upload, TENSORS_DOCUMENT, told);

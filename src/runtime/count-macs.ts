@@ -11,7 +11,12 @@ import {
 import type { SampleSet } from '../formats/sample-set.ts';
 import { sizedByContent } from '../graph/content-sizes.ts';
 import { modelInputs, type OnnxInput } from '../graph/interface.ts';
-import { findMultiplications, type Multiplication, valuesMultiplied } from '../graph/macs/multiplications.ts';
+import {
+  countMultiplying,
+  findMultiplications,
+  type Multiplication,
+  valuesMultiplied,
+} from '../graph/macs/multiplications.ts';
 import { nameStoredTensors, readOnnxModel } from '../graph/onnx-inventory.ts';
 import { OnnxModel } from '../graph/onnx-model.ts';
 import { inlineFunctions } from '../graph/passes/inline-functions.ts';
@@ -54,6 +59,11 @@ export interface LayerMacs {
 type MacsContext = Pick<ModelRun, 'model' | 'runtime' | 'signal'>;
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
+/** More nodes than any model has that people run; onnxruntime's time grows faster than their number. */
+const MAX_NODES = 50_000;
+/** Likewise of those that multiply. */
+const MAX_LAYERS = 5000;
+
 /** What a model that cannot be opened or run says. */
 const UNCOUNTABLE: ReadonlySet<string> = new Set([
   ...['unsupported_model', 'model_run_failed', 'limit_exceeded', 'missing_file', 'samples_mismatch'],
@@ -86,6 +96,12 @@ async function count(context: MacsContext, samples: SampleSet | null): Promise<M
   const names = new Map([...nameStoredTensors(read)].filter(([, name]) => roles.get(name) === 'weight'));
   inlineFunctions(read.proto);
   const model = new OnnxModel(read.proto);
+  const { length } = model.graph.nodes;
+  if (length > MAX_NODES)
+    return uncounted(`the model has ${length} nodes, of more than ${MAX_NODES} none are counted`);
+  const multiplying = countMultiplying(model);
+  if (multiplying > MAX_LAYERS)
+    return uncounted(`${multiplying} nodes multiply, of more than ${MAX_LAYERS} none are counted`);
   const inputs = modelInputs(model);
   const batch = samples && (await firstBatch(inputs, samples, signal));
   const shapes = batch === null ? fixedShapes(inputs) : shapesFed(batch);

@@ -15,6 +15,8 @@ export interface ModelRecord extends StoredRecord {
   readonly sha256: string;
   readonly size_bytes: number;
   readonly n_parameters: number;
+  /** For one sample; null where the declared shapes do not tell. Absent of models of earlier versions. */
+  readonly n_macs?: number | null;
   readonly files: readonly StoredFile[];
 }
 

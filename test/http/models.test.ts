@@ -64,15 +64,23 @@ describe('POST /v1/models', () => {
     );
     // 784-100-10 with biases.
     assert.equal(model.n_parameters, 784 * 100 + 100 + 100 * 10 + 10);
+    assert.equal(model.n_macs, 784 * 100 + 100 * 10);
     const prunable = model.tensors.filter((tensor: { prunable: boolean }) => tensor.prunable);
     assert.deepEqual(
-      prunable.map(({ shape, dtype, role }: Record<string, unknown>) => ({ shape, dtype, role })),
+      prunable.map(({ shape, dtype, role, macs }: Record<string, unknown>) => ({ shape, dtype, role, macs })),
       [
-        { shape: [100, 784], dtype: 'float32', role: 'weight' },
-        { shape: [10, 100], dtype: 'float32', role: 'weight' },
+        { shape: [100, 784], dtype: 'float32', role: 'weight', macs: 78_400 },
+        { shape: [10, 100], dtype: 'float32', role: 'weight', macs: 1000 },
       ],
     );
-    assert.deepEqual(Object.keys(model.tensors[0]).sort(), ['dtype', 'name', 'prunable', 'role', 'shape']);
+    assert.deepEqual(Object.keys(model.tensors[0]).sort(), [
+      'dtype',
+      'macs',
+      'name',
+      'prunable',
+      'role',
+      'shape',
+    ]);
     assert.deepEqual(await readJson(await service.fetch(`/v1/models/${model.id}`)), model);
 
     const content = await service.fetch(`/v1/models/${model.id}/content`);

@@ -43,6 +43,17 @@ describe('a reader of models', () => {
     });
   }
 
+  test('takes a model whose multiply-accumulates take more than they may for one without', async () => {
+    const upload = { directory, files: directory };
+    const asker = { client: 'one', signal: new AbortController().signal };
+    const reader = new ModelReader(directory, { timeMs: 1 });
+    try {
+      assert.equal(await reader.count(upload, NAME, asker), null);
+    } finally {
+      await reader.close();
+    }
+  });
+
   test('says that it may be asked again where its process was killed, and reads then', async () => {
     const reader = new ModelReader(directory);
     try {

@@ -70,6 +70,11 @@ export function findMultiplications(
   });
 }
 
+/** How many nodes `findMultiplications` asks the sizes of. */
+export function countMultiplying({ graph }: OnnxModel): number {
+  return graph.nodes.filter(multiplies).length;
+}
+
 /** The values whose sizes `findMultiplications` may ask for, by name. */
 export function valuesMultiplied({ graph }: OnnxModel): Set<string> {
   const values = graph.nodes.filter(multiplies).flatMap(({ inputs, outputs }) => [...inputs, ...outputs]);

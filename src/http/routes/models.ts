@@ -69,13 +69,7 @@ export function registerModels(app: App, services: Services): void {
         throw new EmpError('invalid_request', 'the request has no part named file', [
           { path: 'file', message: 'is missing' },
         ]);
-      return prepareModel(
-        upload,
-        received,
-        maxUploadBytes,
-        (upload, names, strangers) => reader.read(upload, names, strangers, asker),
-        asker.signal,
-      );
+      return prepareModel(upload, received, maxUploadBytes, reader, asker);
     },
     async get(id) {
       const record = await store.readRecord<ModelRecord>('models', id);
