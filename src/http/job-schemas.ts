@@ -124,7 +124,12 @@ export const jobSchema = z
         speedup: measured.describe(
           "Latency of the dense model by that of the pruned one, at onnxruntime's default level.",
         ),
-        met: z.boolean().nullable().describe('Whether the target is met; null without one.'),
+        met: z
+          .boolean()
+          .nullable()
+          .describe(
+            'Whether the target is met, of quality and of size where there are both; null without one.',
+          ),
         certified: measured.describe('The smallest limit of the target that was shown with its confidence.'),
       })
       .partial({

@@ -51,6 +51,10 @@ const candidateSchema = z.object({
   parameters: z.int().describe('Those that pruning has left.'),
   bytes: z.int().describe("Of the model's files."),
   compressed_bytes: z.int().describe('By zstd; of files above 64 MB an estimate.'),
+  macs: z
+    .int()
+    .nullable()
+    .describe('Multiply-accumulates for one sample; zeros count as what they are multiplied as.'),
   speedup: measured.describe('Latency of the dense model by its own; measured where the aim is speed.'),
   loss: measured,
   accuracy: measured,
@@ -134,6 +138,7 @@ export const searchSchema = z
         parameters: z.int(),
         bytes: z.int(),
         compressed_bytes: z.int(),
+        macs: z.int().nullable(),
         loss: measured,
         accuracy: measured,
       })

@@ -59,6 +59,7 @@ export function viewOfSearch(search: Search): SearchView {
       parameters: dense.parameters,
       bytes: dense.bytes,
       compressed_bytes: dense.compressed_bytes,
+      macs: dense.macs,
       loss: dense.loss,
       accuracy: dense.accuracy,
     },
@@ -110,12 +111,12 @@ function viewOfCandidate(
   recipe: Recipe,
   candidate: Candidate,
 ): SearchView['candidates'][number] {
-  const { beta, sparsity, parameters, bytes, compressed_bytes, relative_latency } = candidate;
+  const { beta, sparsity, parameters, bytes, compressed_bytes, macs, relative_latency } = candidate;
   const { loss, accuracy, top1_agreement, kl, relative_l2, is_within } = candidate;
   return {
     line,
     recipe: { ...recipe, beta },
-    ...{ sparsity, parameters, bytes, compressed_bytes },
+    ...{ sparsity, parameters, bytes, compressed_bytes, macs },
     speedup: relative_latency === null ? null : 1 / relative_latency,
     ...{ loss, accuracy, top1_agreement, kl, relative_l2 },
     standard_error: recipe.target ? standardErrorOf(recipe.target, candidate) : null,

@@ -16,5 +16,7 @@ export function chooseLane(
   evaluation: object | null,
 ): Lane {
   const runsModel = recipe.granularity !== 'weight' || evaluation !== null || isUsed(recipe, 'calibration');
-  return !runsModel && nParameters <= SHORT_PARAMETERS ? 'short' : 'long';
+  // A search writes many models.
+  const searches = recipe.target !== undefined;
+  return !runsModel && !searches && nParameters <= SHORT_PARAMETERS ? 'short' : 'long';
 }

@@ -23,6 +23,7 @@ import { prunedWeights } from '../pipeline/weights/select.ts';
 import type { StructureCriterion } from '../recipe/criteria.ts';
 import { isUsed, needsOf, refuseUnmetNeeds, takesGradients } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/target.ts';
 import { fixedBatchSize } from '../runtime/batches.ts';
 import { checkSamples, refuseUncountedLabels } from '../runtime/check-samples.ts';
 import { kanStructures } from '../structure/kan-checkpoint.ts';
@@ -106,7 +107,7 @@ async function refuseMisfits(
     if (!set) continue;
     const samples = checkSamples(set.content, expected, data);
     refuseUncountedLabels(samples, expected, modelOutputs(graph), data);
-    if (target && data === 'evaluation')
+    if (target && targetOf(recipe) && data === 'evaluation')
       refuseTooFew(target, samples.nSamples, fixedBatchSize(expected, samples) ?? 1);
   }
   const labels = evaluation?.content.labels;

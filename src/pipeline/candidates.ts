@@ -1,10 +1,10 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StoredModel } from '../formats/stored-model.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Comparison, Evaluator } from '../runtime/evaluation.ts';
 import { type Amount, amountOf } from './amount.ts';
+import { bytesOf } from './model-size.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
 import type { Decided, PrunedModel, Scored } from './scored.ts';
@@ -24,6 +24,8 @@ export interface Weight {
   readonly bytes: number;
   /** By zstd. */
   readonly compressed_bytes: number;
+  /** Multiply-accumulates for one sample; null where they could not be counted, or nobody asked. */
+  readonly macs: number | null;
   /** Of a batch, beside the dense model's; null where it was not measured. */
   readonly latency_ms: number | null;
   readonly dense_latency_ms: number | null;
@@ -37,7 +39,7 @@ interface CandidateOptions {
   readonly choosing: Evaluator;
   readonly repairs: Repairs;
   /** Where it is wanted of each candidate. */
-  readonly weigh?: (pruned: PrunedModel) => Promise<Weight>;
+  readonly weigh?: (pruned: PrunedModel, isMeasured: boolean) => Promise<Weight>;
 }
 
 /** The model pruned by other amounts than the job's: decided on the same scores, written to a scratch folder, repaired as the job's model is, measured, removed. */
@@ -78,7 +80,7 @@ export class Candidates {
     const decided = await scored.decide(this.#amountAt(beta), job.input.recipe.scope);
     try {
       const pruned = await decided.write(this.#directory);
-      return { sparsity: pruned.sparsity, weight: await weigh(pruned) };
+      return { sparsity: pruned.sparsity, weight: await weigh(pruned, false) };
     } finally {
       await rm(this.#directory, { recursive: true, force: true });
     }
@@ -119,7 +121,7 @@ export class Candidates {
       const { compared } = await repairs.apply(pruned);
       const isMeasured = compared !== null && evaluator === choosing;
       const own = isMeasured ? compared : await evaluator.compare(pruned.model);
-      const weight = weigh ? await weigh(pruned) : null;
+      const weight = weigh ? await weigh(pruned, true) : null;
       const found = { ...own, sparsity: pruned.sparsity, weight };
       if (choice !== null) this.#byChoice.set(choice, found);
       const isReduced = job.input.recipe.granularity !== 'weight' && pruned.sparsity > 0;
@@ -134,11 +136,6 @@ export class Candidates {
   #amountAt(beta: number): Amount {
     return { ...amountOf(this.#options.job.input.recipe, beta), beta, sparsity: null };
   }
-}
-
-async function bytesOf({ directory, inventory: { files } }: StoredModel): Promise<number> {
-  const sizes = await Promise.all(files.map(async (file) => (await stat(join(directory, file))).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** What the report shows of a model that is not the job's own. */

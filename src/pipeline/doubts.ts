@@ -3,7 +3,7 @@ import { binomialAtMost } from '../core/binomial.ts';
 import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
 import { clearedInputs } from '../graph/cleared-inputs.ts';
 import { readStoredGraph, readWholeGraph } from '../graph/interface.ts';
-import { targetOf } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/target.ts';
 import { LOSSES, needsLabels } from '../recipe/terms.ts';
 import { number, percent } from '../report/wording.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
@@ -53,7 +53,7 @@ export async function doubtModel({ input }: PruneJob): Promise<string[]> {
   if (node === undefined) return [];
   const more = others.length > 0 ? ` (and ${others.length} more)` : '';
   const text = `onnxruntime on the CPU clears the input of ${node.title}${more} before it reads it, for nothing reads it afterwards: what the model gives is wrong, dense and pruned. Export the model so that something reads it later, as a residual connection does, or run on CUDA`;
-  if (recipe.target) {
+  if (targetOf(recipe)) {
     throw new EmpError('unsupported_model', `the model cannot be measured: ${text}`, [
       { path: '/recipe/target', message: 'needs a model that onnxruntime computes as it is meant' },
       ofInput('model', text),
@@ -99,7 +99,7 @@ export async function doubtLabels(
 }
 
 function textsOf({ input }: PruneJob, doubts: readonly Doubt[]): string[] {
-  const refused = input.recipe.target && doubts.find(({ code }) => code !== null);
+  const refused = targetOf(input.recipe) && doubts.find(({ code }) => code !== null);
   if (refused?.code) {
     throw new EmpError(refused.code, `evaluation data: ${refused.text}`, [
       ofInput('evaluation', refused.text),

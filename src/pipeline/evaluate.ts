@@ -1,4 +1,4 @@
-import { targetOf } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/target.ts';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import { excessOver } from '../report/target-excess.ts';

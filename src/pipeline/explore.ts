@@ -1,7 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elementCount, weightShape } from '../formats/model.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { AIMS, type Aim } from '../recipe/lines.ts';
+import { countMacs } from '../runtime/count-macs.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';
 import { CANDIDATES_FILE } from './artifact-names.ts';
@@ -11,6 +13,7 @@ import { openTest } from './choose-amount.ts';
 import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
 import { Judges } from './judges.ts';
 import { searchLine } from './line-search.ts';
+import { bytesOf, compressedSizeOf } from './model-size.ts';
 import type { PruneInput, PruneJob } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
 import type { PrunedModel } from './scored.ts';
@@ -18,7 +21,7 @@ import { excessWithMargin } from './search.ts';
 import { ScoredStructures } from './structures/scored.ts';
 import { ScoredWeights } from './weights/scored.ts';
 import { selectTensors } from './weights/select.ts';
-import { type Artifact, describeArtifact, sizeOf } from './write-report.ts';
+import { type Artifact, describeArtifact } from './write-report.ts';
 
 /** What of a search a line is tried for. */
 export interface LineTerms {
@@ -37,9 +40,11 @@ export interface Candidate extends BetaPoint, Weight {
   readonly is_within: boolean;
 }
 
+type DenseWeight = Omit<Weight, 'latency_ms' | 'dense_latency_ms'>;
+
 /** What a line came to, as its job's one file holds it. */
 export interface Exploration {
-  readonly dense: Metrics & Omit<Weight, 'latency_ms' | 'dense_latency_ms'>;
+  readonly dense: Metrics & DenseWeight;
   /** That choices are made on. */
   readonly n_samples: number;
   readonly candidates: readonly Candidate[];
@@ -71,7 +76,8 @@ export async function explore(
   await using scored =
     recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
   const { choosing } = judges;
-  const weigh = scales(job, aim, choosing);
+  const denseWeighs = await denseWeight(job);
+  const weigh = scales(job, aim, denseWeighs, choosing);
   const repairs = new Repairs(job, judges);
   const candidates = new Candidates({ job, scored, evaluator: choosing, choosing, repairs, weigh });
   let isTested = false;
@@ -80,7 +86,7 @@ export async function explore(
     most,
     async weigh(beta) {
       const { sparsity, weight } = await candidates.weighAt(beta);
-      return { beta, sparsity, amount: amountOf(weight, aim) };
+      return { beta, sparsity, amount: lessenedIn(weight, aim) };
     },
     async attempt(beta) {
       const measured = await candidates.comparedAt(beta);
@@ -90,13 +96,12 @@ export async function explore(
       if (weight === null) throw new TypeError('a candidate that was not weighed');
       const { measurement, sparsity } = measured;
       const isWithin = excessWithMargin(target, choosing.dense, measurement) <= 0;
-      return { beta, sparsity, amount: amountOf(weight, aim), isWithin, measurement, weight };
+      return { beta, sparsity, amount: lessenedIn(weight, aim), isWithin, measurement, weight };
     },
   });
   job.clock.enter('report');
-  const dense = { ...choosing.dense, ...(await denseWeight(job)) };
   const exploration: Exploration = {
-    dense,
+    dense: { ...choosing.dense, ...denseWeighs },
     n_samples: choosing.nSamples,
     candidates: tried.map(({ beta, sparsity, isWithin, measurement, weight }) => ({
       beta,
@@ -113,28 +118,30 @@ export async function explore(
   return { artifacts: [await describeArtifact(job, CANDIDATES_FILE)], timings_ms: job.clock.stop() };
 }
 
-async function denseWeight({ input: { model }, signal }: PruneJob) {
-  const { bytes, zstdBytes } = await sizeOf(model, signal);
-  return { parameters: model.inventory.nParameters, bytes, compressed_bytes: zstdBytes };
+async function denseWeight({ input: { model, runtime, evaluation }, signal }: PruneJob) {
+  return {
+    parameters: model.inventory.nParameters,
+    bytes: await bytesOf(model),
+    compressed_bytes: (await compressedSizeOf(model, signal)).bytes,
+    macs: (await countMacs({ model, runtime, signal }, evaluation)).total,
+  };
 }
 
 /** Weighs pruned models, on the scales of an aim. */
-function scales({ input, signal }: PruneJob, aim: Aim, evaluator: Evaluator) {
-  const { recipe, model } = input;
-  const nScored =
-    recipe.granularity === 'weight'
-      ? selectTensors(model.inventory, recipe).reduce(
-          (sum, tensor) => sum + elementCount(weightShape(tensor)),
-          0,
-        )
-      : 0;
-  return async (pruned: PrunedModel): Promise<Weight> => {
-    const { bytes, zstdBytes } = await sizeOf(pruned.model, signal);
+function scales({ input, signal }: PruneJob, aim: Aim, dense: DenseWeight, evaluator: Evaluator) {
+  const { recipe, model, runtime, evaluation } = input;
+  const isOfWeights = recipe.granularity === 'weight';
+  const scored = isOfWeights ? selectTensors(model.inventory, recipe) : [];
+  const nScored = scored.reduce((sum, tensor) => sum + elementCount(weightShape(tensor)), 0);
+  const countOf = async (counted: StoredModel) =>
+    (await countMacs({ model: counted, runtime, signal }, evaluation)).total;
+  return async (pruned: PrunedModel, isMeasured: boolean): Promise<Weight> => {
     const latency = AIMS[aim].lessens === 'relative_latency' ? await evaluator.latency(pruned.model) : null;
     return {
       parameters: pruned.model.inventory.nParameters - Math.round(pruned.sparsity * nScored),
-      bytes,
-      compressed_bytes: zstdBytes,
+      bytes: await bytesOf(pruned.model),
+      compressed_bytes: (await compressedSizeOf(pruned.model, signal)).bytes,
+      macs: isOfWeights ? dense.macs : isMeasured ? await countOf(pruned.model) : null,
       latency_ms: latency?.pruned_ms ?? null,
       dense_latency_ms: latency?.dense_ms ?? null,
     };
@@ -142,7 +149,7 @@ function scales({ input, signal }: PruneJob, aim: Aim, evaluator: Evaluator) {
 }
 
 /** What the aim lessens. */
-function amountOf(weight: Weight, aim: Aim): number {
+function lessenedIn(weight: Weight, aim: Aim): number {
   const { lessens } = AIMS[aim];
   return (
     (lessens === 'relative_latency' ? relativeLatency(weight) : weight[lessens]) ?? Number.POSITIVE_INFINITY

@@ -2,7 +2,7 @@ import { EmpError } from '../core/errors.ts';
 import { partOf, type SampleSet } from '../formats/sample-set.ts';
 import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { comparesOutputs } from '../recipe/needs.ts';
-import { targetOf } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/target.ts';
 import { fixedBatchSize } from '../runtime/batches.ts';
 import { Evaluator } from '../runtime/evaluation.ts';
 import { namingData, targetWithoutAccuracy, targetWithoutClasses, tooFewThatCount } from './data-errors.ts';
@@ -57,7 +57,7 @@ export class Judges implements AsyncDisposable {
     const all = opened.use(await openEvaluator(job, evaluation));
     let [choosing, reporting, fitted] = [all, all, calibration];
     let problem: string | null = null;
-    if (recipe.target) {
+    if (recipe.target && targetOf(recipe)) {
       const atATime = await samplesAtATime(job, evaluation);
       refuseTooFew(recipe.target, evaluation.nSamples, atATime);
       const parts = splitSamples(evaluation.nSamples, atATime, REPORTED_SHARE, recipe.seed);

@@ -1,8 +1,10 @@
 import { comparesOutputs } from '../recipe/needs.ts';
+import { sizeTargetOf, targetOf } from '../recipe/target.ts';
 import { MAX_RUNGS } from './promised-beta.ts';
 import type { UsedInput } from './prune-job.ts';
 import { sampleWork } from './sample-work.ts';
 import { MAX_EVALUATIONS } from './search.ts';
+import { MAX_SIZES } from './search-size.ts';
 
 /** Scores are read about twice before they are decided and once to be written, and what was written is hashed. */
 const READINGS = 4;
@@ -17,13 +19,14 @@ export function plannedWork(
 ): number {
   const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
   const calibrated = pass * Math.max(1, recipe.hessian_probes);
-  if (!evaluation) return READINGS * sizeBytes + calibrated + pass * repairPasses;
-  const searched = recipe.target ? MAX_EVALUATIONS : 0;
+  const sized = sizeTargetOf(recipe) ? MAX_SIZES * READINGS * sizeBytes : 0;
+  if (!evaluation) return READINGS * sizeBytes + sized + calibrated + pass * repairPasses;
+  const searched = targetOf(recipe) ? MAX_EVALUATIONS : 0;
   const promised = recipe.target?.confidence === undefined ? 0 : MAX_RUNGS;
   // The job's own model and the uniform baseline, whatever the recipe.
   const models = 2 + (recipe.sweep_betas?.length ?? 0) + searched + promised;
   const runs = evaluation.labels && comparesOutputs(recipe) ? 2 : 1;
   const evaluated = runs * sampleWork(evaluation) * evaluation.nSamples;
   const measured = evaluated * (1 + recipe.repair.length) + pass * repairPasses;
-  return models * (READINGS * sizeBytes + measured) + evaluated + calibrated;
+  return models * (READINGS * sizeBytes + measured) + sized + evaluated + calibrated;
 }

@@ -7,8 +7,8 @@ import {
   samplesNeeded,
 } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
-import type { Target } from '../recipe/recipe.ts';
-import { targetOf } from '../recipe/recipe.ts';
+import type { Target } from '../recipe/target.ts';
+import { targetOf } from '../recipe/target.ts';
 import { TARGETS, type TargetName } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Comparison, Evaluator } from '../runtime/evaluation.ts';

@@ -1,9 +1,11 @@
 import { rm } from 'node:fs/promises';
+import { sizeTargetOf, targetOf } from '../recipe/target.ts';
 import type { Summary } from '../report/summary.ts';
 import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
 import { chooseBeta } from './choose-amount.ts';
+import { chooseSize } from './choose-size.ts';
 import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
 import { evaluate } from './evaluate.ts';
 import { Judges } from './judges.ts';
@@ -31,7 +33,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   await using scored =
     recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
 
-  // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target.
+  // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target; of a target of size the largest.
   const ofModel = await doubtModel(job);
   const { texts, ranges, samples } = await doubtInputs(job);
   await using judges = await Judges.open(job);
@@ -41,10 +43,13 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
     judges &&
     new Candidates({ job, scored, repairs, evaluator: judges.reporting, choosing: judges.choosing });
   const chosen =
-    recipe.target && reported
+    recipe.target && targetOf(recipe) && reported
       ? await chooseBeta(recipe.target, { job, scored, repairs, judges, reported })
       : null;
-  const amount = amountOf(recipe, chosen?.climbed?.beta ?? chosen?.found.beta);
+  const size = sizeTargetOf(recipe);
+  if (size) job.clock.enter('decide');
+  const sized = size && (await chooseSize(size, job, scored, repairs));
+  const amount = amountOf(recipe, chosen?.climbed?.beta ?? chosen?.found.beta ?? sized?.found.point.beta);
 
   // Decide: of each group of N scores the floor(beta * N_eff) highest stay, N_eff = (sum |s|)^2 / sum s^2.
   job.clock.enter('decide');
@@ -68,7 +73,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const content = await pruned.content(repair);
   // Its memory is not to stand beside what the report's charts take.
   await scored[Symbol.asyncDispose]();
-  const report = await writeReport({ job, amount, pruned, content, evaluation, repair, doubts });
+  const report = await writeReport({ job, amount, pruned, content, evaluation, sized, repair, doubts });
   await rm(job.scratchDirectory, { recursive: true });
   return { ...report, timings_ms: job.clock.stop() };
 }

@@ -17,6 +17,8 @@ export interface Scored extends AsyncDisposable {
 export interface Decided {
   /** The same text for the same choice; null where to tell takes as long as to prune. */
   readonly choice: string | null;
+  /** How many of the weights that were scored are kept; writes keep masks alone, to `directory`. Null of structures, whose number does not tell what goes with them. */
+  readonly count: ((directory: string) => Promise<{ readonly n: number; readonly nKeep: number }>) | null;
   /** Writes the pruned model to `directory`, as a candidate that is measured. */
   write(directory: string): Promise<PrunedModel>;
   /** Writes keep masks and, unless it is a dry run, the pruned model to the job's folder. */

@@ -1,4 +1,4 @@
-import type { Target } from '../recipe/recipe.ts';
+import type { Target } from '../recipe/target.ts';
 import { excessOver, standardErrorOf } from '../report/target-excess.ts';
 import type { Measurement } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';

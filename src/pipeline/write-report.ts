@@ -3,7 +3,6 @@ import { extname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { StoredModel } from '../formats/stored-model.ts';
 import { type Recipe, roundToOf } from '../recipe/recipe.ts';
-import { compressedSize } from '../report/compressed-size.ts';
 import { type MacFigures, macsOfStructures, macsOfWeights } from '../report/mac-figures.ts';
 import type { Evaluation, Report } from '../report/report.ts';
 import { type Summary, summaryOf } from '../report/summary.ts';
@@ -12,7 +11,9 @@ import { countMacs } from '../runtime/count-macs.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import type { Amount } from './amount.ts';
 import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
+import type { ChosenSize } from './choose-size.ts';
 import { hashRange } from './hash-range.ts';
+import { bytesOf, compressedSizeOf } from './model-size.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { PrunedModel, ReportContent } from './scored.ts';
 
@@ -35,6 +36,8 @@ interface ReportInput {
   readonly pruned: PrunedModel;
   readonly content: ReportContent;
   readonly evaluation: Evaluation | null;
+  /** Null without a target of size. */
+  readonly sized: ChosenSize | null;
   readonly repair: Report['repair'];
   /** What is doubtful about the evaluation data. */
   readonly doubts: readonly string[];
@@ -50,6 +53,8 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
 
   const { total, untouched, tensors, scores, structures, loss_bound, ...figures } = content;
   const sizes = await measureSizes(input);
+  const macs = await macFigures(input);
+  const size_target = await sizeTargetFigures(input, sizes, macs);
   const isRun = evaluation !== null || calibration !== null || recipe.granularity !== 'weight';
   const report: Report = {
     schema_version: 1,
@@ -72,6 +77,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       total,
       untouched,
       sizes,
+      size_target,
       structures,
       granularity: recipe.granularity,
       evaluation,
@@ -83,7 +89,8 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     }),
     loss_bound,
     sizes,
-    macs: await macFigures(input),
+    macs,
+    size_target,
     artifacts: artifacts.map(({ name, sha256 }) => ({ name, sha256 })),
     environment: {
       version: packageJson.version,
@@ -114,13 +121,13 @@ async function measureSizes(input: ReportInput): Promise<Report['sizes']> {
     input: { model, recipe, outputDirectory },
     signal,
   } = input.job;
-  const dense = await sizeOf(model, signal);
-  const pruned = recipe.dry_run ? null : await sizeOf(input.pruned.model, signal);
+  const pruned = recipe.dry_run ? null : input.pruned.model;
+  const dense = await compressedSizeOf(model, signal);
   return {
-    dense_bytes: dense.bytes,
-    pruned_bytes: pruned?.bytes ?? null,
-    dense_zstd_bytes: dense.zstdBytes,
-    pruned_zstd_bytes: pruned?.zstdBytes ?? null,
+    dense_bytes: await bytesOf(model),
+    pruned_bytes: pruned && (await bytesOf(pruned)),
+    dense_zstd_bytes: dense.bytes,
+    pruned_zstd_bytes: pruned && (await compressedSizeOf(pruned, signal)).bytes,
     zstd_estimated: dense.estimated,
     mask_bytes: (await stat(join(outputDirectory, MASKS_FILE))).size,
   };
@@ -137,17 +144,30 @@ async function macFigures({ job, pruned, content }: ReportInput): Promise<MacFig
   return macsOfStructures(dense, recipe.dry_run ? null : await count(pruned.model));
 }
 
-/** Of a model's files, and compressed. */
-export async function sizeOf({ directory, inventory }: StoredModel, signal: AbortSignal) {
-  const total = { bytes: 0, zstdBytes: 0, estimated: false };
-  for (const file of inventory.files) {
-    const path = join(directory, file);
-    const zstd = await compressedSize(path, signal);
-    total.bytes += (await stat(path)).size;
-    total.zstdBytes += zstd.bytes;
-    total.estimated ||= zstd.estimated;
-  }
-  return total;
+/** A dry run has written no model: what it would be is measured of a candidate. */
+async function sizeTargetFigures(
+  { job, amount, content, sized }: ReportInput,
+  sizes: Report['sizes'],
+  macs: MacFigures,
+): Promise<Report['size_target']> {
+  const { beta } = amount;
+  if (sized === null || beta === null) return null;
+  const { target, found, at } = sized;
+  const { n, n_keep } = content.total;
+  const zeroed = job.input.model.inventory.nParameters - (n - n_keep);
+  const own = {
+    max_parameters: content.structures === null ? zeroed : content.structures.parameters.pruned,
+    max_bytes: sizes.pruned_bytes,
+    max_compressed_bytes: sizes.pruned_zstd_bytes,
+    max_macs: macs.pruned,
+  };
+  const reached = own[target.name] ?? (await at(beta));
+  return {
+    ...target,
+    ...{ reached, met: reached <= target.limit, beta },
+    largest: found.isWithin ? found.point.beta : null,
+    evaluations: [...found.evaluations],
+  };
 }
 
 /** With its hash. */

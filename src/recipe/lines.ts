@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { CRITERION_NAMES, type Criterion, scoringOf } from './criteria.ts';
-import { criteriaOf, type Recipe, recipeSchema, type Target, targetSchema } from './recipe.ts';
+import { criteriaOf, type Recipe, recipeSchema } from './recipe.ts';
+import { promiseShape, type Target } from './target.ts';
 import {
   GRANULARITY_NAMES,
   type Granularity,
   kindOf,
   REPAIR_NAMES,
-  REPAIRS,
   type RepairName,
   type Scope,
   TARGET_NAMES,
@@ -75,7 +75,7 @@ const externalSchema = z
   );
 
 const promiseSchema = z
-  .strictObject({ ...targetSchema.shape, external: externalSchema.optional() })
+  .strictObject({ ...promiseShape, external: externalSchema.optional() })
   .refine(
     (promise) =>
       [...TARGET_NAMES, 'external' as const].filter((name) => promise[name] !== undefined).length === 1,
@@ -150,8 +150,8 @@ interface Line {
   readonly criterion: Criterion;
   readonly granularity: Granularity;
   readonly scope: Scope;
-  /** `cheap`: by a pass or two, without a fit. */
-  readonly repairs: 'none' | 'cheap' | 'all';
+  /** `cheap`: by a pass or two; `fit`: by least squares too; `masks`: which also chooses what weights are kept. */
+  readonly repairs: 'none' | 'cheap' | 'fit' | 'masks';
 }
 
 /**
@@ -161,18 +161,19 @@ interface Line {
 const LINES: readonly Line[] = [
   { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'none' },
   { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'cheap' },
-  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'all' },
-  { criterion: 'variance', granularity: 'channel', scope: 'layer', repairs: 'all' },
-  { criterion: 'taylor_rms', granularity: 'channel', scope: 'global', repairs: 'all' },
-  { criterion: 'taylor_rms', granularity: 'weight', scope: 'global', repairs: 'all' },
-  { criterion: 'magnitude', granularity: 'weight', scope: 'layer', repairs: 'all' },
-  { criterion: 'wanda', granularity: 'weight', scope: 'row', repairs: 'all' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'fit' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'masks' },
+  { criterion: 'variance', granularity: 'channel', scope: 'layer', repairs: 'fit' },
+  { criterion: 'taylor_rms', granularity: 'channel', scope: 'global', repairs: 'fit' },
+  { criterion: 'taylor_rms', granularity: 'weight', scope: 'global', repairs: 'masks' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'layer', repairs: 'masks' },
+  { criterion: 'wanda', granularity: 'weight', scope: 'row', repairs: 'masks' },
   { criterion: 'kan_node', granularity: 'kan_node', scope: 'global', repairs: 'none' },
-  { criterion: 'wanda', granularity: 'head', scope: 'global', repairs: 'all' },
-  { criterion: 'taylor_rms', granularity: 'head', scope: 'global', repairs: 'all' },
-  { criterion: 'wanda', granularity: 'channel', scope: 'layer', repairs: 'all' },
-  { criterion: 'l2_norm', granularity: 'channel', scope: 'layer', repairs: 'all' },
-  { criterion: 'l2_norm', granularity: 'head', scope: 'global', repairs: 'all' },
+  { criterion: 'wanda', granularity: 'head', scope: 'global', repairs: 'fit' },
+  { criterion: 'taylor_rms', granularity: 'head', scope: 'global', repairs: 'fit' },
+  { criterion: 'wanda', granularity: 'channel', scope: 'layer', repairs: 'fit' },
+  { criterion: 'l2_norm', granularity: 'channel', scope: 'layer', repairs: 'fit' },
+  { criterion: 'l2_norm', granularity: 'head', scope: 'global', repairs: 'fit' },
 ];
 
 /** Fits come before the statistics that they change. What one makes superfluous of another is measured, and undone. */
@@ -201,12 +202,12 @@ export function linesOf(terms: SearchTerms, hasCalibration: boolean): Recipe[] {
   const recipes = new Map<string, Recipe>();
   const lines = [...LINES, ...furtherLines(allow.criteria ?? [])];
   // With a metric of the client's own one line is followed: that which wins most often.
-  if (target === undefined) lines.sort((a, b) => Number(b.repairs === 'all') - Number(a.repairs === 'all'));
+  if (target === undefined) lines.sort((a, b) => Number(isFitted(b)) - Number(isFitted(a)));
   for (const { repairs, ...line } of lines) {
     if (!granularities.includes(line.granularity) || !serves(line.granularity)) continue;
     if (allow.criteria && !allow.criteria.includes(line.criterion)) continue;
     const round_to = AIMS[aim].keepsBlocks || line.granularity === 'weight' ? undefined : 1;
-    const repair = repairsOf(repairs, line.granularity, allowed);
+    const repair = repairsOf(repairs, allowed);
     const isDrawn = target !== undefined || repair.length > 0 || line.criterion === 'random';
     const drawnBy = isDrawn ? seed : undefined;
     const recipe = recipeSchema.parse({ ...line, round_to, repair, target, seed: drawnBy });
@@ -223,20 +224,18 @@ function furtherLines(criteria: readonly Criterion[]): Line[] {
         criteriaOf(granularity).includes(criterion) &&
         scoringOf(criterion, kindOf(granularity)) !== null &&
         !LINES.some((line) => line.criterion === criterion && line.granularity === granularity),
-    ).map((granularity) => ({ criterion, granularity, scope: 'global' as const, repairs: 'all' })),
+    ).map((granularity) => ({ criterion, granularity, scope: 'global' as const, repairs: 'fit' as const })),
   );
 }
 
-/** One fit alone: that which chooses the mask does all that the other does. */
-function repairsOf(
-  amount: Line['repairs'],
-  granularity: Granularity,
-  allowed: readonly RepairName[],
-): RepairName[] {
+function repairsOf(amount: Line['repairs'], allowed: readonly RepairName[]): RepairName[] {
   if (amount === 'none') return [];
-  const fits = FITS.filter((name) => granularity === 'weight' || REPAIRS[name].insteadForStructures === null);
-  const fit = fits.find((name) => allowed.includes(name));
-  return REPAIR_ORDER.filter(
-    (name) => allowed.includes(name) && (!FITS.includes(name) || (amount === 'all' && name === fit)),
-  );
+  const fit =
+    amount === 'masks' && allowed.includes('least_squares_masks') ? 'least_squares_masks' : 'least_squares';
+  const isTaken = (name: RepairName) => !FITS.includes(name) || (amount !== 'cheap' && name === fit);
+  return REPAIR_ORDER.filter((name) => allowed.includes(name) && isTaken(name));
+}
+
+function isFitted({ repairs }: Line): boolean {
+  return repairs === 'fit' || repairs === 'masks';
 }

@@ -1,6 +1,7 @@
 import { EmpError, type InputFinding, type JobInput, ofInput } from '../core/errors.ts';
 import { type Need, scoringOf } from './criteria.ts';
-import { type Recipe, targetOf } from './recipe.ts';
+import type { Recipe } from './recipe.ts';
+import { sizeTargetOf, targetOf } from './target.ts';
 import { GRANULARITIES, kindOf, needsLabels } from './terms.ts';
 
 /** What comes with a recipe, as far as its needs go: null where it did not come. */
@@ -92,7 +93,8 @@ export function refuseUnmetNeeds(recipe: Recipe, given: GivenInputs): void {
 
 function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation }: GivenInputs): void {
   if (format === 'onnx') return;
-  const { criterion, granularity, target, sweep_betas = [], hessian_probes, repair } = recipe;
+  const { criterion, granularity, sweep_betas = [], hessian_probes, repair } = recipe;
+  const isOfGraph = targetOf(recipe) !== null || sizeTargetOf(recipe)?.name === 'max_macs';
   const isInGraph = needsOf(recipe).some((need) => need === 'calibration' || need === 'graph');
   const found: InputFinding[] = [];
   const because = (applies: boolean, field: keyof Recipe, says: string) => {
@@ -102,7 +104,7 @@ function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation 
   because(isInGraph, 'criterion', `is ${criterion}`);
   because(hessian_probes > 0, 'hessian_probes', `is ${hessian_probes}`);
   because(repair.length > 0, 'repair', 'is given');
-  because(target !== undefined, 'target', 'is given');
+  because(isOfGraph, 'target', 'is given');
   because(sweep_betas.length > 0, 'sweep_betas', 'is given');
   if (evaluation !== null) found.push(ofInput('evaluation', 'is given, and needs a model that runs'));
   if (found.length === 0) return;
@@ -136,7 +138,7 @@ function unmet(taker: Taker, needs: string, input: JobInput, lacks: string, says
 /** A search and a sweep measure; a search may measure what labels are needed for. */
 function refuseUnevaluated(recipe: Recipe, { evaluation }: GivenInputs): void {
   const { sweep_betas = [] } = recipe;
-  const target = recipe.target !== undefined;
+  const target = targetOf(recipe) !== null;
   const asked = [target ? 'target' : [], sweep_betas.length > 0 ? 'sweep_betas' : []].flat();
   if (asked.length === 0) return;
   const isLabelled = target && !comparesOutputs(recipe);

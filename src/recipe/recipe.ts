@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { CRITERIA, CRITERION_NAMES, type Criterion, type CriterionRow, scoringOf } from './criteria.ts';
+import { SIZE_TARGETS } from './size-targets.ts';
+import { sizeTargetOf, targetOf, targetSchema } from './target.ts';
 import {
   GRANULARITIES,
   GRANULARITY_NAMES,
@@ -10,9 +12,6 @@ import {
   type RepairRow,
   SCOPE_NAMES,
   SCOPES,
-  TARGET_NAMES,
-  TARGETS,
-  type TargetName,
 } from './terms.ts';
 import { criterionMeanings, listMeanings } from './words.ts';
 
@@ -23,42 +22,10 @@ const MAX_SWEEP = 20;
 /** Each is a pass over the calibration data; the standard error falls with the square root of their number. */
 const MAX_PROBES = 1000;
 const MAX_ROUND_TO = 1024;
-const MIN_CONFIDENCE = 0.5;
-const MAX_CONFIDENCE = 0.9999;
 const DEFAULT_CRITERION = 'magnitude';
 
 const beta = z.number().positive().max(1e6);
 const globs = z.array(z.string().min(1).max(MAX_GLOB_LENGTH)).max(MAX_GLOBS);
-
-function targetValue(name: TargetName) {
-  const { max, isMaxAllowed, meaning } = TARGETS[name];
-  const value = z.number().min(0);
-  return (isMaxAllowed ? value.max(max) : value.lt(max)).optional().describe(meaning);
-}
-
-/** Targets, of which one is given, and the confidence of a promise. */
-export const targetSchema = z
-  .strictObject({
-    max_loss_increase: targetValue('max_loss_increase'),
-    max_accuracy_drop: targetValue('max_accuracy_drop'),
-    max_disagreement: targetValue('max_disagreement'),
-    max_kl: targetValue('max_kl'),
-    max_relative_l2: targetValue('max_relative_l2'),
-    confidence: z
-      .number()
-      .min(MIN_CONFIDENCE)
-      .max(MAX_CONFIDENCE)
-      .optional()
-      .describe(
-        'Makes a promise of it: on data like the evaluation data the limit holds with this probability, shown by exact tests on samples that no choice saw. Without it the target is met when the estimate on those samples is within it.',
-      ),
-  } satisfies Record<TargetName | 'confidence', z.ZodType>)
-  .refine((target) => TARGET_NAMES.filter((name) => target[name] !== undefined).length === 1, {
-    message: `give one of ${TARGET_NAMES.join(', ')}`,
-  })
-  .describe(
-    'The smallest beta whose evaluation stays within this of the dense model is searched, on one half of the evaluation samples; the report is of the other half. `seed` draws the halves.',
-  );
 
 /**
  * What to prune and how much. Everything has a default, but that of the criterion, `magnitude`, is for weights: structures need one to be named. `beta` scales EMP's count, `budget` replaces it by a fixed sparsity per group,
@@ -90,7 +57,7 @@ export const recipeSchema = z
     beta: beta
       .optional()
       .describe(
-        'Deployment knob: floor(beta * N_eff) are kept. Default 1. With `target` nothing is searched: this beta is tested, with `confidence` after the milder rungs below it.',
+        'Deployment knob: floor(beta * N_eff) are kept. Default 1. With a `target` of quality nothing is searched: this beta is tested, with `confidence` after the milder rungs below it.',
       ),
     budget: z
       .strictObject({ sparsity: z.number().min(0).lt(1) })
@@ -155,7 +122,6 @@ export const recipeSchema = z
   });
 
 export type Recipe = z.output<typeof recipeSchema>;
-export type Target = z.output<typeof targetSchema>;
 
 /** Fields that do not go with others, and why. */
 function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message: string], void> {
@@ -188,13 +154,19 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
     }
   }
 
-  if (seed !== 0 && criterion !== 'random' && recipe.target === undefined && repair.length === 0)
+  if (seed !== 0 && criterion !== 'random' && targetOf(recipe) === null && repair.length === 0)
     yield [
       'seed',
-      `goes with criterion random, which draws by it, not with ${criterion}; or with a target or a repair, whose samples are drawn by it`,
+      `goes with criterion random, which draws by it, not with ${criterion}; or with a target of quality or a repair, whose samples are drawn by it`,
     ];
   if (repair.length > 0 && dry_run)
     yield ['repair', 'changes the model that is written, and dry_run writes none'];
+
+  const size = sizeTargetOf(recipe);
+  const zerosStay = granularity === 'weight' && size && SIZE_TARGETS[size.name].zerosStay;
+  if (zerosStay) yield ['target', `${size.name} ${zerosStay}`];
+  if (size && targetOf(recipe) === null && recipe.beta !== undefined)
+    yield ['beta', `is what is searched for ${size.name}: give none with it`];
 
   if (recipe.budget === undefined) return;
   const others = (['beta', 'target'] as const).filter((name) => recipe[name] !== undefined);
@@ -219,13 +191,4 @@ export function criteriaOf(granularity: Granularity): Criterion[] {
 /** The multiple that kept counts of structures are rounded up to. */
 export function roundToOf({ round_to, granularity }: Pick<Recipe, 'round_to' | 'granularity'>): number {
   return round_to ?? GRANULARITIES[granularity].roundTo ?? 1;
-}
-
-/** What a target bounds, and by how much; null without one. */
-export function targetOf({ target }: Pick<Recipe, 'target'>): { name: TargetName; limit: number } | null {
-  for (const name of TARGET_NAMES) {
-    const limit = target?.[name];
-    if (limit !== undefined) return { name, limit };
-  }
-  return null;
 }

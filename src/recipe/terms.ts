@@ -140,7 +140,7 @@ interface TargetRow {
   readonly metric: 'loss' | 'accuracy' | 'top1_agreement' | 'relative_l2' | 'kl';
 }
 
-/** The smallest beta within a target is searched. */
+/** Targets of quality: the smallest beta within one is searched. */
 export const TARGETS = {
   max_loss_increase: {
     max: 100,

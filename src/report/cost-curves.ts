@@ -1,4 +1,4 @@
-import { targetOf } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/target.ts';
 import { TARGETS, type TargetName } from '../recipe/terms.ts';
 import type { Metrics } from './cost.ts';
 import { type Metric, mainMetrics } from './metric-figures.ts';

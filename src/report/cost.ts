@@ -1,5 +1,5 @@
 /** What pruning cost, as it was measured, in words. */
-import { targetOf } from '../recipe/recipe.ts';
+import { targetOf } from '../recipe/target.ts';
 import { LOSSES, needsLabels, type TargetName } from '../recipe/terms.ts';
 import type { Evaluation, Report } from './report.ts';
 import { accuracy, cosine, count, counted, number, percent, points } from './wording.ts';

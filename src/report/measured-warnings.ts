@@ -12,6 +12,7 @@ import {
   type Metrics,
 } from './cost.ts';
 import type { Evaluation } from './report.ts';
+import { describeMissedSize } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, isFaster, type Speed, speedsOf } from './speed.ts';
 import { excessOver, standardErrorOf } from './target-excess.ts';
@@ -65,18 +66,9 @@ export const MEASURED_WARNINGS = {
     return `The pruned model is measured to be harmed: ${describeCost(evaluation)}.${advice}`;
   },
 
-  target_not_met({ evaluation }) {
-    if (!evaluation?.search || evaluation.search.met) return null;
-    const { target, beta, found, given: isGiven } = evaluation.search;
-    const cost = describeCost(evaluation);
-    const within = describeTarget(target);
-    if (target.confidence !== undefined)
-      return `${describeSamples(evaluation)} that no choice saw do not show that any beta stays within ${within}; the model is pruned at the mildest that was tested, ${number(beta)}: ${cost}. Give more samples${samplesToShow(evaluation)}, allow more, or try another criterion or scope.`;
-    if (found)
-      return `Beta ${number(beta)} stays within ${within} on the samples that it was searched on, and not on the others: ${cost}. Give more samples, allow more, or take a larger beta.`;
-    if (isGiven)
-      return `Beta ${number(beta)} does not stay within ${within}: ${cost}. Allow more, or take a larger beta.`;
-    return `No beta that was tried stays within ${within}; the model is pruned at the nearest, ${number(beta)}: ${cost}. Allow more, or try another criterion or scope.`;
+  target_not_met({ evaluation, size_target }) {
+    const missed = [missedQuality(evaluation), size_target && describeMissedSize(size_target)];
+    return missed.filter((text) => text !== null);
   },
 
   /** The standard error of the difference between the two is not measured; that of the pruned model's to the dense one stands for it. */
@@ -161,6 +153,20 @@ export const MEASURED_WARNINGS = {
     return sentences.join(' ');
   },
 } as const satisfies Partial<Record<WarningCode, WarningTexts>>;
+
+function missedQuality(evaluation: Evaluation | null): string | null {
+  if (!evaluation?.search || evaluation.search.met) return null;
+  const { target, beta, found, given: isGiven } = evaluation.search;
+  const cost = describeCost(evaluation);
+  const within = describeTarget(target);
+  if (target.confidence !== undefined)
+    return `${describeSamples(evaluation)} that no choice saw do not show that any beta stays within ${within}; the model is pruned at the mildest that was tested, ${number(beta)}: ${cost}. Give more samples${samplesToShow(evaluation)}, allow more, or try another criterion or scope.`;
+  if (found)
+    return `Beta ${number(beta)} stays within ${within} on the samples that it was searched on, and not on the others: ${cost}. Give more samples, allow more, or take a larger beta.`;
+  if (isGiven)
+    return `Beta ${number(beta)} does not stay within ${within}: ${cost}. Allow more, or take a larger beta.`;
+  return `No beta that was tried stays within ${within}; the model is pruned at the nearest, ${number(beta)}: ${cost}. Allow more, or try another criterion or scope.`;
+}
 
 /** ` (about 3,000 would show it ...)`: the distance to the limit as so many standard errors; empty where the figures are beyond it, or cannot tell. */
 function samplesToShow({ dense, pruned, search, n_samples }: Evaluation): string {

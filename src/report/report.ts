@@ -3,6 +3,7 @@ import { REPAIR_NAMES } from '../recipe/terms.ts';
 import { evaluationSchema } from './evaluation-figures.ts';
 import { count, figure, share } from './figures.ts';
 import { macsSchema } from './mac-figures.ts';
+import { sizeTargetSchema } from './size-figures.ts';
 import { warningCodeSchema } from './warning-codes.ts';
 
 const scoreHistogramSchema = z
@@ -184,6 +185,7 @@ export const reportSchema = z.object({
     mask_bytes: count,
   }),
   macs: macsSchema,
+  size_target: sizeTargetSchema.nullable().describe('Null without a target of size.'),
   artifacts: z.array(z.object({ name: z.string(), sha256: z.string() })),
   environment: z.object({
     version: z.string(),

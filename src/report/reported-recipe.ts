@@ -37,7 +37,7 @@ export function otherFields(recipe: ReportedRecipe): [name: string, value: unkno
 /** The beta that the model was pruned at; null for a fixed budget. */
 export function chosenBeta(report: Report): number | null {
   const { beta, budget } = recipeOf(report);
-  return budget ? null : (report.evaluation?.search?.beta ?? beta ?? 1);
+  return budget ? null : (report.evaluation?.search?.beta ?? report.size_target?.beta ?? beta ?? 1);
 }
 
 /** What a report calls what is kept or removed, and what has a sparsity of its own. */

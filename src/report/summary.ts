@@ -21,13 +21,13 @@ export interface Summary
   readonly top1_agreement: number | null;
   /** Latency of the dense model by that of the pruned one, at onnxruntime's default level. */
   readonly speedup: number | null;
-  /** Whether the target is; null without one. */
+  /** Whether the target is, of quality and of size; null without one. */
   readonly met: boolean | null;
   /** The smallest limit of the target that was shown with its confidence. */
   readonly certified: number | null;
 }
 
-export function summaryOf({ total, sizes, macs, evaluation }: Report): Summary {
+export function summaryOf({ total, sizes, macs, evaluation, size_target }: Report): Summary {
   const { n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound } = total;
   const { dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes } = sizes;
   const [speed] = speedsOf(evaluation);
@@ -42,7 +42,12 @@ export function summaryOf({ total, sizes, macs, evaluation }: Report): Summary {
     relative_l2: evaluation?.pruned.relative_l2 ?? null,
     top1_agreement: evaluation?.pruned.top1_agreement ?? null,
     speedup: speed ? speed.dense / speed.pruned : null,
-    met: evaluation?.search?.met ?? null,
+    met: metOf(evaluation, size_target),
     certified: evaluation?.search?.promise.certified ?? null,
   };
+}
+
+function metOf(evaluation: Report['evaluation'], size_target: Report['size_target']): boolean | null {
+  const asked = [evaluation?.search?.met, size_target?.met].filter((met) => met !== undefined);
+  return asked.length === 0 ? null : asked.every(Boolean);
 }

@@ -1,4 +1,4 @@
-import { type Target, targetOf } from '../recipe/recipe.ts';
+import { type Target, targetOf } from '../recipe/target.ts';
 import type { TargetName } from '../recipe/terms.ts';
 import type { Measured, Metrics } from './cost.ts';
 

@@ -9,6 +9,7 @@ import {
 } from './cost.ts';
 import { movedTensors } from './moved-weights.ts';
 import type { Evaluation, Report } from './report.ts';
+import { describeReached, describeSizeRule } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, type Speed, speedsOf } from './speed.ts';
 import type { VerdictFacts } from './verdict-facts.ts';
@@ -30,7 +31,8 @@ export function createVerdict(facts: VerdictFacts): Report['verdict'] {
           costClause(evaluation),
         ];
   const size = structures === null ? sizeClause(sizes) : smallerClause(facts, structures);
-  const text = `${reachClause(facts)}${[...clauses, size].join('; ')}.`;
+  const target = facts.size_target ? [`it takes ${describeReached(facts.size_target)}`] : [];
+  const text = `${reachClause(facts)}${[...clauses, size, ...target].join('; ')}.`;
   return { text, warnings: warningsOf(facts) };
 }
 
@@ -45,8 +47,9 @@ function reachClause({ untouched }: VerdictFacts): string {
   return `${percent(untouched.share)} of the parameters were out of reach and stay as they are; of the rest: `;
 }
 
-function ruleClause({ beta, evaluation }: VerdictFacts): string {
+function ruleClause({ beta, evaluation, size_target }: VerdictFacts): string {
   if (beta === null) return 'The fixed budget';
+  if (!evaluation?.search && size_target) return describeSizeRule(size_target);
   if (!evaluation?.search) return beta === 1 ? 'EMP' : `EMP at beta ${number(beta)}`;
   const { target, met, found, given: isGiven } = evaluation.search;
   const tried = betasTried(evaluation.search);

@@ -11,7 +11,7 @@ export const WARNING_CODES = {
     "EMP's own answer, beta 1, was measured: accuracy more than 1 point lower, loss more than 10 % higher (both by more than two standard errors where these are known), or, without labels, under 90 % of the predictions the same.",
   harmful: 'The same of a model that was pruned by another beta or by a budget.',
   target_not_met:
-    'The figures, of samples that no choice saw, are not within `target`, or do not show it with its confidence.',
+    'The figures, of samples that no choice saw, are not within `target`, or do not show it with its confidence; or the model is larger than it allows.',
   uniform_better:
     'The same total sparsity spread evenly measures better: loss lower by more than 0.1 % and two standard errors, or, without labels, more than 0.1 points more top-1 predictions the same.',
   evaluation_too_small:

@@ -18,6 +18,10 @@ test('what is scored by the files of a model of moderate size is short', () => {
   assert.equal(laneOf({}, { nParameters: 2 ** 28 + 1 }), 'long');
 });
 
+test('what writes many models to find one of a size is long', () => {
+  assert.equal(laneOf({ target: { max_parameters: 100 } }), 'long');
+});
+
 test('what runs the model is long, in a dry run too', () => {
   const recipes = [
     { criterion: 'wanda', dry_run: true },

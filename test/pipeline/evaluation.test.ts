@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { EmpError } from '../../src/core/errors.ts';
 import type { BetaPoint } from '../../src/pipeline/candidates.ts';
 import { splitSamples } from '../../src/pipeline/split-samples.ts';
-import type { Target } from '../../src/recipe/recipe.ts';
+import type { Target } from '../../src/recipe/target.ts';
 import { type Report, reportSchema } from '../../src/report/report.ts';
 import { writeMlp } from '../models/small-mlp.ts';
 import { writeSmallModel } from '../models/small-safetensors.ts';

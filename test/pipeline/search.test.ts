@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { BetaPoint } from '../../src/pipeline/candidates.ts';
 import { excessWithMargin, searchBeta } from '../../src/pipeline/search.ts';
-import type { Target } from '../../src/recipe/recipe.ts';
+import type { Target } from '../../src/recipe/target.ts';
 import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 
 const DENSE = metrics(1, 0.9);

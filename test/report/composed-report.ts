@@ -147,6 +147,7 @@ export function composeReport(settings: Settings): Report {
       zstd_estimated: false,
       mask_bytes: Math.ceil(all.n / 8) + 900,
     },
+    size_target: null,
     macs: macsOf(
       tensors,
       decided.map(({ nKeep }) => nKeep),

@@ -60,6 +60,23 @@ describe('the page on structures', () => {
     assert.doesNotMatch(textOf(searched), /\n(Parameters|Speed)\n/);
   });
 
+  test('says what size was asked for, and what the model takes of it', () => {
+    const { beta: _, ...recipe } = channels.recipe;
+    const sized: Report = {
+      ...channels,
+      recipe: { ...recipe, target: { max_bytes: 3_000_000 } },
+      size_target: {
+        ...{ name: 'max_bytes', limit: 3_000_000, reached: 2_310_000, met: true, beta: 0.8, largest: 0.8 },
+        evaluations: [{ beta: 0.8, sparsity: 0.3, size: 2_310_000 }],
+      },
+      evaluation: null,
+    };
+    assertSays(
+      sized,
+      'the largest beta whose model is within 3.00 MB: beta 0.8, of 1 tried; it takes 2.31 MB of the 3.00 MB allowed',
+    );
+  });
+
   test('says what was asked of them', () => {
     assertSays(
       channels,

@@ -42,6 +42,7 @@ export const facts: VerdictFacts = {
   total,
   untouched: { n: 0, share: 0, n_tensors: 0, tensors: [] },
   sizes,
+  size_target: null,
   groups: [tensor],
   granularity: 'weight',
   structures: null,

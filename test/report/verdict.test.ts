@@ -187,6 +187,34 @@ describe('the sentence', () => {
     assert.match(textOf({ beta: 0.5, evaluation: met, sizes: dry }), /2\.5 %, would remove 3,000 /);
   });
 
+  test('of a target of size names it, the beta and what the model takes', () => {
+    const size = {
+      name: 'max_parameters',
+      limit: 9500,
+      reached: 9400,
+      met: true,
+      beta: 0.5,
+      largest: 0.5,
+    } as const;
+    const evaluations = [1, 0.5].map((beta) => ({ beta, sparsity: 1 - beta, size: 9000 }));
+    const of = (changed: Partial<NonNullable<VerdictFacts['size_target']>>) =>
+      textOf({ beta: 0.5, size_target: { ...size, evaluations, ...changed } });
+    assert.match(
+      of({}),
+      /^EMP at beta 0\.5, the largest of 2 tried whose model is within 9,500 parameters, removes .*; it takes 9,400 of the 9,500 parameters allowed\.$/,
+    );
+    assert.match(
+      of({ name: 'max_compressed_bytes', limit: 9000, met: false, largest: null }),
+      /^No beta of 2 tried brings the model to 9\.00 kB compressed by zstd; EMP at beta 0\.5, the smallest, removes .*; it takes 9\.40 kB, more than the 9\.00 kB compressed by zstd allowed\.$/,
+    );
+    const evaluation = labeled({}, { search: search({ max_loss_increase: 0.025 }, true) });
+    const text = textOf({ beta: 0.5, evaluation, size_target: { ...size, evaluations } });
+    assert.match(
+      text,
+      /^EMP at beta 0\.5, the smallest of 2 tried .*; it takes 9,400 of the 9,500 parameters allowed\.$/,
+    );
+  });
+
   test('of a promise says what is shown, and without one how often chance would do as well', () => {
     const target = { max_loss_increase: 0.025, confidence: 0.95 };
     const { promise, ...rest } = search(target, true);

@@ -77,6 +77,7 @@ export class ScoredStructures implements Scored {
     const decision = this.#decide(amount, scope);
     return {
       choice: Buffer.concat(decision.families.map(({ kept }) => packMask(kept))).toString('base64'),
+      count: null,
       write: (directory) => this.#write(decision, directory),
       writeForGood: () => this.#writeForGood(decision),
     };

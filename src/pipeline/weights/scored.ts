@@ -71,20 +71,26 @@ export class ScoredWeights implements Scored {
     const decision = await decideWeights(this.#scores, amount, scope);
     return {
       choice: null,
+      count: async (directory) => this.#countOf(await this.#write(decision, directory, true)),
       write: async (directory) => this.#pruned(directory, await this.#write(decision, directory, false)),
       writeForGood: () => this.#writeForGood(decision),
     };
   }
 
-  async #write(decision: Decision, directory: string, isForGood: boolean): Promise<WrittenTensor[]> {
-    const { model, recipe } = this.#job.input;
+  async #write(
+    decision: Decision,
+    directory: string,
+    dryRun: boolean,
+    squares = false,
+  ): Promise<WrittenTensor[]> {
+    const { model } = this.#job.input;
     return await writeWeights({
       model,
       scores: this.#scores,
       decision,
-      dryRun: isForGood && recipe.dry_run,
+      dryRun,
       directory,
-      squares: isForGood && recipe.criterion === 'magnitude',
+      squares,
     });
   }
 
@@ -92,7 +98,8 @@ export class ScoredWeights implements Scored {
     const { input, signal } = this.#job;
     const { recipe, outputDirectory: directory } = input;
     const [scores, hessian] = [this.#scores, this.#hessian];
-    const written = await this.#write(decision, directory, true);
+    const squares = recipe.criterion === 'magnitude';
+    const written = await this.#write(decision, directory, recipe.dry_run, squares);
     const { inventory } = input.model;
     const untouched = untouchedOf(inventory.tensors, isReached(scores.tensors, inventory, recipe));
     return {
@@ -104,13 +111,20 @@ export class ScoredWeights implements Scored {
 
   /** Zeros in place leave every unit where it is. */
   #pruned(directory: string, written: readonly WrittenTensor[]): PrunedModel {
-    const { tensors, ranges } = this.#scores;
-    const n = ranges.reduce((sum, range) => sum + range.n, 0);
+    const { tensors } = this.#scores;
+    const { n, nKeep } = this.#countOf(written);
     return {
       model: { directory, inventory: this.#job.input.model.inventory },
       keptUnits: new Map(tensors.map(({ name }) => [name, null])),
       masks: new Map(tensors.map(({ name }, i) => [name, { ...written[i].mask, file: MASKS_FILE }])),
-      sparsity: 1 - written.reduce((sum, { nKeep }) => sum + nKeep, 0) / n,
+      sparsity: 1 - nKeep / n,
+    };
+  }
+
+  #countOf(written: readonly WrittenTensor[]) {
+    return {
+      n: this.#scores.ranges.reduce((sum, range) => sum + range.n, 0),
+      nKeep: written.reduce((sum, { nKeep }) => sum + nKeep, 0),
     };
   }
 

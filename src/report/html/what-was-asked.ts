@@ -1,10 +1,15 @@
+import { targetOf } from '../../recipe/target.ts';
 import { GRANULARITIES, REPAIRS, SCOPES } from '../../recipe/terms.ts';
 import { meaningsOf, scoreMeanings } from '../../recipe/words.ts';
 import { betasTried, describePromise, describeTarget } from '../cost.ts';
 import type { Report } from '../report.ts';
 import { nounsOf, otherFields, type ReportedRecipe, recipeOf } from '../reported-recipe.ts';
+import type { SizeTargetFigures } from '../size-figures.ts';
+import { describeLimit, describeReached } from '../size-words.ts';
 import { capitalized, counted, formatNumber, formatPercent, number } from '../wording.ts';
 import { type Content, entry, html, type Markup } from './markup.ts';
+
+type Search = NonNullable<NonNullable<Report['evaluation']>['search']>;
 
 /** The recipe in words. */
 export function askedList(report: Report): Markup {
@@ -18,7 +23,7 @@ export function askedList(report: Report): Markup {
 ${entry('Criterion', named(criterion, scoreMeanings(kind, unit.one)))}
 ${entry('Scope', named(scope, scopes))}
 ${entry('Granularity', html`<strong>${granularity}</strong>: ${GRANULARITIES[granularity].meaning}`)}
-${entry('Amount', amount(recipe, report.evaluation))}
+${entry('Amount', amount(recipe, report))}
 ${entry('Rounding', round_to === undefined ? null : rounding(round_to))}
 ${entry(capitalized(group.many), selection(recipe, report))}
 ${entry('Least density', min_density > 0 ? `at least ${formatPercent(min_density)} of every ${group.one} is kept` : null)}
@@ -38,17 +43,23 @@ function named(name: string, meanings: Readonly<Record<string, string>>): Markup
   return html`<strong>${name}</strong>${Object.hasOwn(meanings, name) ? `: ${meanings[name]}` : null}`;
 }
 
-function amount({ beta = 1, budget, target }: ReportedRecipe, evaluation: Report['evaluation']): string {
+function amount({ beta = 1, budget, target }: ReportedRecipe, report: Report): string {
+  const { evaluation, size_target } = report;
   if (budget)
     return `a fixed sparsity of ${formatPercent(budget.sparsity)} of each group, in place of EMP’s count`;
   if (!target) return `EMP’s count, floor(beta × N_eff), at beta ${beta}`;
-  const search = evaluation?.search ?? null;
+  const quality =
+    targetOf({ target }) === null ? [] : [qualityAsked(target, beta, evaluation?.search ?? null)];
+  return [...quality, ...(size_target ? [sizeAsked(size_target, quality.length > 0)] : [])].join('; ');
+}
+
+function qualityAsked(target: Search['target'], beta: number, search: Search | null): string {
   const isGiven = search?.given === true;
   const asked = isGiven ? `beta ${beta}, tested for` : 'the smallest beta that stays within';
   return `${asked} ${describeTarget(target)}${isGiven ? tested(search) : found(search)}`;
 }
 
-function tested(search: NonNullable<NonNullable<Report['evaluation']>['search']>): string {
+function tested(search: Search): string {
   const { target, met, beta } = search;
   if (target.confidence !== undefined)
     return met
@@ -57,7 +68,14 @@ function tested(search: NonNullable<NonNullable<Report['evaluation']>['search']>
   return met ? `: it stays within; ${describePromise(search)}` : ': it does not stay within';
 }
 
-function found(search: NonNullable<Report['evaluation']>['search']): string {
+function sizeAsked(size: SizeTargetFigures, isBeside: boolean): string {
+  const reached = `it takes ${describeReached(size)}`;
+  if (isBeside) return `and a model of ${describeLimit(size)} at most: ${reached}`;
+  const tried = `beta ${number(size.beta)}, of ${size.evaluations.length} tried`;
+  return `the largest beta whose model is within ${describeLimit(size)}: ${tried}; ${reached}`;
+}
+
+function found(search: Search | null): string {
   if (search === null) return '';
   const [beta, tried] = [number(search.beta), betasTried(search)];
   if (search.met) return `: beta ${beta}, of ${tried} tried; ${describePromise(search)}`;

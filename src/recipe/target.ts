@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { SIZE_TARGET_NAMES, SIZE_TARGETS, type SizeTargetName } from './size-targets.ts';
+import { TARGET_NAMES, TARGETS, type TargetName } from './terms.ts';
+
+const MIN_CONFIDENCE = 0.5;
+const MAX_CONFIDENCE = 0.9999;
+
+function targetValue(name: TargetName) {
+  const { max, isMaxAllowed, meaning } = TARGETS[name];
+  const value = z.number().min(0);
+  return (isMaxAllowed ? value.max(max) : value.lt(max)).optional().describe(meaning);
+}
+
+function sizeLimit(name: SizeTargetName) {
+  return z.int().positive().optional().describe(SIZE_TARGETS[name].meaning);
+}
+
+const qualityShape = {
+  max_loss_increase: targetValue('max_loss_increase'),
+  max_accuracy_drop: targetValue('max_accuracy_drop'),
+  max_disagreement: targetValue('max_disagreement'),
+  max_kl: targetValue('max_kl'),
+  max_relative_l2: targetValue('max_relative_l2'),
+} satisfies Record<TargetName, z.ZodType>;
+
+const confidence = z
+  .number()
+  .min(MIN_CONFIDENCE)
+  .max(MAX_CONFIDENCE)
+  .optional()
+  .describe(
+    'Makes a promise of it: on data like the evaluation data the limit holds with this probability, shown by exact tests on samples that no choice saw. Without it the target is met when the estimate on those samples is within it.',
+  );
+
+/** What a model may cost, of which one is given, and the confidence of that. */
+export const promiseShape = { ...qualityShape, confidence };
+
+/** Targets of quality and of size, of which one each may be given, and the confidence of a promise. */
+export const targetSchema = z
+  .strictObject({
+    ...promiseShape,
+    max_parameters: sizeLimit('max_parameters'),
+    max_bytes: sizeLimit('max_bytes'),
+    max_compressed_bytes: sizeLimit('max_compressed_bytes'),
+    max_macs: sizeLimit('max_macs'),
+  } satisfies Record<TargetName | SizeTargetName | 'confidence', z.ZodType>)
+  .superRefine((target, context) => {
+    const [quality, size] = [TARGET_NAMES, SIZE_TARGET_NAMES].map(
+      (names: readonly (TargetName | SizeTargetName)[]) =>
+        names.filter((name) => target[name] !== undefined).length,
+    );
+    const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+    if (quality > 1 || size > 1 || quality + size === 0)
+      refuse(
+        `give one of ${TARGET_NAMES.join(', ')}, or one of ${SIZE_TARGET_NAMES.join(', ')}, or one of each`,
+      );
+    else if (quality === 0 && target.confidence !== undefined)
+      refuse(`confidence goes with one of ${TARGET_NAMES.join(', ')}: a size is counted, not estimated`);
+  })
+  .describe(
+    'Of quality: the smallest beta whose evaluation stays within this of the dense model is searched, on one half of the evaluation samples; the report is of the other half. `seed` draws the halves. Of size: the largest beta whose model is no larger than this, which takes no data. With one of each the beta is that of quality, and `size_target` of the report says whether its model keeps the size too.',
+  );
+
+export type Target = z.output<typeof targetSchema>;
+
+interface Targeted {
+  readonly target?: Target | undefined;
+}
+
+/** What a target of quality bounds, and by how much; null without one. */
+export function targetOf({ target }: Targeted): { name: TargetName; limit: number } | null {
+  return firstOf(TARGET_NAMES, target);
+}
+
+/** What a target of size bounds, and by how much; null without one. */
+export function sizeTargetOf({ target }: Targeted): { name: SizeTargetName; limit: number } | null {
+  return firstOf(SIZE_TARGET_NAMES, target);
+}
+
+function firstOf<N extends TargetName | SizeTargetName>(names: readonly N[], target: Target | undefined) {
+  for (const name of names) {
+    const limit = target?.[name];
+    if (limit !== undefined) return { name, limit };
+  }
+  return null;
+}
