@@ -214,6 +214,19 @@ describe('a job on structures that could only fail is refused, and nothing stays
 });
 
 describe('a job on structures', () => {
+  test('of a size takes no data, and says what it has reached', async () => {
+    const job = await finished(await post([perceptron], { ...CHANNELS, target: { max_macs: 40_000 } }));
+    assert.equal(job.status, 'succeeded', JSON.stringify(job.error));
+    // In multiples of 8 of 784 + 10 each.
+    assert.deepEqual([job.summary.pruned_macs, job.summary.met, job.lane], [48 * 794, true, 'long']);
+    const report = await readJson(await fetch(`${service.url}/v1/jobs/${job.id}/report`));
+    const { name, limit, reached, met } = report.size_target;
+    assert.deepEqual([name, limit, reached, met], ['max_macs', 40_000, 48 * 794, true]);
+    const refused = await post([perceptron], { target: { max_bytes: 100_000 } });
+    const { errors } = await readProblem(refused);
+    assert.deepEqual([refused.status, errors?.[0]?.path], [422, '/recipe/target']);
+  });
+
   test('gives a smaller model that runs, with what it costs', async () => {
     const recipe = {
       granularity: 'channel',
