@@ -7,6 +7,8 @@ import { consumersOf, type Family, producersOf, type Site, type Structure } from
 import { cannotScore } from './capturable.ts';
 import type { CriterionContext } from './context.ts';
 
+export const NO_LAYER = 'no layer multiplies by it';
+
 /** One side of the layers that structures come out of, or go into. */
 export interface LayerSide {
   readonly model: OnnxModel;
@@ -28,8 +30,8 @@ export interface SidedFamily {
 }
 
 /**
- * The layers of the weights on one side of families, by the weight. What nothing reads needs none to be scored by what reads it. Runs nothing.
- * @throws EmpError unsupported_model naming the families of which no layer is left, and why
+ * The layers of the weights on one side of families, by the weight. Runs nothing.
+ * @throws EmpError as `checkLayers`
  */
 export function checkSides(
   criterion: StructureCriterion,
@@ -38,11 +40,25 @@ export function checkSides(
   model: OnnxModel,
 ): Map<string, LayerActivations> {
   const sites = findLayerSites(model);
-  const found = new Map<string, LayerActivations>();
+  const side = role === 'producers' ? 'outputs' : 'inputs';
+  return checkLayers(criterion, role, families, (weight) => sites.get(weight)?.[side] ?? NO_LAYER);
+}
+
+/**
+ * What is known of the layers of the weights on one side of families, by the weight. What nothing reads needs none to be scored by what reads it.
+ * @param layerOf a text says why a weight's layer cannot be looked at
+ * @throws EmpError unsupported_model naming the families of which no layer is left, and why
+ */
+export function checkLayers<Layer extends object>(
+  criterion: StructureCriterion,
+  role: 'producers' | 'consumers',
+  families: readonly SidedFamily[],
+  layerOf: (weight: string) => Layer | string,
+): Map<string, Layer> {
+  const found = new Map<string, Layer>();
   const reasons = new Map<string, string>();
   for (const weight of new Set(families.flatMap(({ weights }) => weights))) {
-    const layer =
-      sites.get(weight)?.[role === 'producers' ? 'outputs' : 'inputs'] ?? 'no layer multiplies by it';
+    const layer = layerOf(weight);
     if (typeof layer === 'string') reasons.set(weight, layer);
     else found.set(weight, layer);
   }

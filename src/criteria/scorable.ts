@@ -6,6 +6,7 @@ import type { OnnxModel } from '../graph/onnx-model.ts';
 import { type StructureCriterion, scoringOf } from '../recipe/criteria.ts';
 import { cannotScore } from './capturable.ts';
 import { checkSides } from './layer-sides.ts';
+import { checkReaders } from './matrix-readers.ts';
 import { checkGammas } from './structures/bn-gamma.ts';
 
 /** A family as clients are shown it. */
@@ -42,6 +43,7 @@ export function checkScorable(
   if (needs.includes('batch_norm')) checkGammas(families, model, inventory);
   if (needs.includes('layer_outputs')) checkSides(criterion, 'producers', sided('producers'), model);
   if (needs.includes('layer_inputs')) checkSides(criterion, 'consumers', sided('consumers'), model);
+  if (needs.includes('layer_matrices')) checkReaders(criterion, sided('consumers'), model, inventory);
   if (needs.includes('gradients')) {
     const weights = [...checkSides(criterion, 'consumers', sided('consumers'), model).keys()];
     if (weights.length > 0) checkDifferentiable(model, weights);

@@ -20,6 +20,7 @@ const MAIN = new Frame(null);
 /** The tensors that a model stores, as values of its main graph. */
 export class StoredValues {
   readonly #origins = new Origins((node) => node.is('Identity'));
+  readonly #rearranged = new Origins((node) => node.domain === '' && PASSING.has(node.op));
   readonly #names: ReadonlyMap<StoredTensor, string>;
   readonly #values: ReadonlyMap<string, OnnxValue>;
 
@@ -37,6 +38,12 @@ export class StoredValues {
   /** The tensor that a value is, passed on by Identity at most; null for what is not stored so. Names are those of the model's inventory. */
   tensorOf(value: OnnxValue | null | undefined): string | null {
     const found = value && this.#origins.of(value);
+    return found ? this.#nameOf(found) : null;
+  }
+
+  /** The tensor whose numbers a value has, in the form it is stored in or rearranged; null where they are others. */
+  rearrangedTensorOf(value: OnnxValue | null): string | null {
+    const found = value && this.#rearranged.of(value);
     return found ? this.#nameOf(found) : null;
   }
 

@@ -9,6 +9,7 @@ export const NEEDS = {
   labels: 'calibration data with labels',
   layer_inputs: 'layers whose inputs can be captured',
   layer_outputs: 'layers whose outputs can be captured',
+  layer_matrices: 'layers that multiply a stored matrix by inputs that can be captured',
   gradients: 'operators that have a gradient rule',
   batch_norm: 'BatchNormalization that the export has kept',
 } as const;
@@ -34,6 +35,7 @@ export interface CriterionRow {
 
 const OF_INPUTS: readonly Need[] = ['calibration', 'layer_inputs'];
 const OF_OUTPUTS: readonly Need[] = ['calibration', 'layer_outputs'];
+const OF_MATRICES: readonly Need[] = ['calibration', 'layer_matrices'];
 const OF_GRADIENTS: readonly Need[] = ['calibration', 'labels', 'gradients'];
 
 /**
@@ -96,6 +98,16 @@ export const CRITERIA = {
       formula: 'Σ var(x) W²',
       needs: OF_INPUTS,
     },
+  },
+  obs: {
+    weights: null,
+    structures: {
+      score:
+        'the root of what a {unit} adds to the squared error of the layers that read it when it is removed, one after the other and the least first, while all weights that are left make up for it, over the calibration data',
+      formula: '√tr(W_c (H_cc)⁻¹ W_cᵀ), H = (XᵀX + λ)⁻¹',
+      needs: OF_MATRICES,
+    },
+    source: 'Hassibi and Stork, NIPS 1992; Kurtic et al., arXiv 2302.04089',
   },
   taylor: {
     weights: {

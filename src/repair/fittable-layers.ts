@@ -52,6 +52,11 @@ const MAX_WEIGHT_ELEMENTS = 2 ** 26;
 const CHUNK_ELEMENTS = 2 ** 18;
 const PRODUCTS = new Set(['MatMul', 'Gemm']);
 
+/** What layers that get the same inputs in all their places have in common. */
+export function inputsKey({ groups, features, places }: FittableLayer): string {
+  return JSON.stringify([groups, features, places.map(({ input }) => input)]);
+}
+
 /** The layers of `weights` whose outputs are a stored matrix times what comes in, and whose matrix can be written. */
 export function findFittableLayers(
   model: OnnxModel,
@@ -200,17 +205,22 @@ export function fromMatrix<T extends PerElement>(layer: FittableLayer, matrix: T
   return elements;
 }
 
-function eachPosition(
+/** Visits the elements of a layer's stored weight, of which there are `n`, and where each stands in the matrix. */
+export function eachPosition(
   { positions, units, features }: FittableLayer,
   n: number,
   visit: (element: number, position: number) => void,
 ): void {
+  if (positions === null) {
+    for (let element = 0; element < n; element++) visit(element, element);
+    return;
+  }
   const rowStarts = Float64Array.from({ length: units }, (_, unit) => unit * features);
   const columns = Float64Array.from({ length: features }, (_, feature) => feature);
   for (let start = 0; start < n; start += CHUNK_ELEMENTS) {
     const [rows, places] = [0, 1].map(() => new Float64Array(Math.min(CHUNK_ELEMENTS, n - start)));
-    addValues(positions?.units ?? [], rowStarts, start, rows);
-    addValues(positions?.features ?? [], columns, start, places);
+    addValues(positions.units ?? [], rowStarts, start, rows);
+    addValues(positions.features ?? [], columns, start, places);
     for (const [i, row] of rows.entries()) visit(start + i, row + places[i]);
   }
 }

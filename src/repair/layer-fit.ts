@@ -5,7 +5,7 @@ import { readStoredGraph } from '../graph/interface.ts';
 import type { OnnxModel } from '../graph/onnx-model.ts';
 import { splitPasses } from '../runtime/split-passes.ts';
 import { type ReadModel, StagedRun } from '../runtime/staged-run.ts';
-import { type FittableLayer, findFittableLayers, type PerElement } from './fittable-layers.ts';
+import { type FittableLayer, findFittableLayers, inputsKey, type PerElement } from './fittable-layers.ts';
 import { type Grams, RowMultiplier } from './gram.ts';
 import { type LayerPair, pairLayers } from './layer-pairs.ts';
 import { outputValues } from './layer-rows.ts';
@@ -165,15 +165,7 @@ async function readModel(stored: StoredModel): Promise<ReadModel> {
 }
 
 function sharingInputs(level: readonly LayerPair[]): Iterable<LayerPair[]> {
-  const keyOf = ({ dense, pruned }: LayerPair) => {
-    const inputsOf = ({ groups, features, places }: FittableLayer) => [
-      groups,
-      features,
-      places.map(({ input }) => input),
-    ];
-    return JSON.stringify([inputsOf(dense), inputsOf(pruned)]);
-  };
-  return Map.groupBy(level, keyOf).values();
+  return Map.groupBy(level, ({ dense, pruned }) => `${inputsKey(dense)} ${inputsKey(pruned)}`).values();
 }
 
 function gramBytes(sharing: readonly LayerPair[]): number {

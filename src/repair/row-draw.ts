@@ -27,7 +27,12 @@ export interface Survey {
 export async function survey(
   dense: ReadModel,
   values: Iterable<string>,
-  { samples, scratchDirectory, runtime, signal }: RepairContext,
+  {
+    samples,
+    scratchDirectory,
+    runtime,
+    signal,
+  }: Pick<RepairContext, 'samples' | 'scratchDirectory' | 'runtime' | 'signal'>,
 ): Promise<Survey> {
   const appendix = new GraphAppendix(dense.model);
   const sizes = new Map(
@@ -78,7 +83,7 @@ export class RowDraw {
     { input }: LayerPlace,
     { dense, pruned, nPlaces }: { readonly dense: number; readonly pruned: number; readonly nPlaces: number },
     { nSamples, shapes }: Survey,
-    { samples, rowsPerFeature = ROWS_PER_FEATURE }: RepairContext,
+    { samples, rowsPerFeature = ROWS_PER_FEATURE }: Pick<RepairContext, 'samples' | 'rowsPerFeature'>,
   ) {
     const shape = shapes.get(input.value) ?? [];
     const isPatches = input.how === 'patches';

@@ -1,9 +1,9 @@
 import { type Fetched, present } from '../formats/numbers.ts';
-import type { Batch } from '../runtime/batches.ts';
 import type { StagedRun } from '../runtime/staged-run.ts';
 import { GramSum, type Grams, type RowMultiplier } from './gram.ts';
+import { feedsOf, readInputRows } from './input-rows.ts';
 import type { LayerPair } from './layer-pairs.ts';
-import { appendInputRows, appendOutputRows, type LayerRows } from './layer-rows.ts';
+import { appendOutputRows, type LayerRows } from './layer-rows.ts';
 import type { RepairContext } from './repair-context.ts';
 import { RowDraw, type Survey } from './row-draw.ts';
 
@@ -43,7 +43,7 @@ export class SharedInputs {
         );
         return rows.flat(2).map(({ output }) => output);
       },
-      (batch) => new Map(shared.flatMap((each, i) => each.#feeds(rows[i], batch))),
+      (batch) => new Map(shared.flatMap((each, i) => feedsOf(rows[i], each.#draws, batch))),
     );
     for await (const { batch, results } of stage) {
       for (const [i, each] of shared.entries())
@@ -61,32 +61,12 @@ export class SharedInputs {
     multiplier: RowMultiplier,
   ): Promise<Map<SharedInputs, Grams>> {
     const sums = shared.map((each) => new GramSum(each.#gramShape(), multiplier));
-    let rows: LayerRows[][] = [];
-    const stage = run.next(
-      (builder) => {
-        rows = shared.map((each) => {
-          const [{ pruned }] = each.pairs;
-          return each.#draws.map(({ isDrawn }, place) =>
-            appendInputRows(builder, pruned.places[place].input, pruned, isDrawn),
-          );
-        });
-        return rows.flat().map(({ output }) => output);
-      },
-      (batch) =>
-        new Map(
-          shared.flatMap((each, i) =>
-            each.#feeds(
-              rows[i].map((place) => [place]),
-              batch,
-            ),
-          ),
-        ),
-    );
-    for await (const { batch: span, results } of stage) {
+    const drawn = shared.map((each) => ({ layer: each.pairs[0].pruned, draws: each.#draws }));
+    for await (const { span, inputs } of readInputRows(run, drawn)) {
       for (const [i, each] of shared.entries()) {
         const given = each.#outputs.get(span.start) ?? [];
-        for (const [place, { output }] of rows[i].entries())
-          await sums[i].add(place, { span, inputs: present(results.get(output)), outputs: given[place] });
+        for (const [place, own] of inputs[i].entries())
+          await sums[i].add(place, { span, inputs: own, outputs: given[place] });
         each.#outputs.delete(span.start);
       }
     }
@@ -105,17 +85,5 @@ export class SharedInputs {
       places: places.length,
       units: this.pairs.map((pair) => pair.pruned.units),
     };
-  }
-
-  /** What the inputs take that were added for rows of each place. */
-  #feeds(
-    rows: readonly (readonly LayerRows[])[],
-    batch: Pick<Batch, 'start' | 'count'>,
-  ): [string, Fetched][] {
-    return rows.flatMap((place, i) =>
-      place.flatMap(({ drawn }): [string, Fetched][] =>
-        drawn === null ? [] : [[drawn.input, this.#draws[i].feed(drawn.by, batch)]],
-      ),
-    );
   }
 }

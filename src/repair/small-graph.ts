@@ -11,8 +11,10 @@ import { createNode, declareTensor } from '../graph/messages.ts';
 import { type ModelSession, openSession, type RuntimeSettings } from '../runtime/session.ts';
 
 const OPSET = 17;
+/** Of onnxruntime’s own operators. */
+const MICROSOFT = { domain: 'com.microsoft', version: 1n };
 
-/** A graph of standard operators on values of one type, for onnxruntime to compute with. */
+/** A graph on values of one type, for onnxruntime to compute with. */
 export class SmallGraph {
   readonly builder: GraphBuilder;
   readonly #graph: GraphProto;
@@ -31,7 +33,9 @@ export class SmallGraph {
       this.#graph.node.push(createNode('Identity', [value], [output]));
       this.#graph.output.push(declareTensor(output, this.#type));
     }
-    const opsetImport = [create(OperatorSetIdProtoSchema, { version: BigInt(OPSET) })];
+    const opsetImport = [{ version: BigInt(OPSET) }, MICROSOFT].map((opset) =>
+      create(OperatorSetIdProtoSchema, opset),
+    );
     const model = create(ModelProtoSchema, { irVersion: 8n, opsetImport, graph: this.#graph });
     return await openSession(toBinary(ModelProtoSchema, model), runtime);
   }

@@ -32,7 +32,7 @@ const familySchema = z.object({
   consumers: z
     .array(z.string())
     .describe(
-      'The weights that read them, which `wanda`, `variance` and `taylor_rms` score by. None: see `unread`.',
+      'The weights that read them, which `wanda`, `variance`, `obs` and `taylor_rms` score by. None: see `unread`.',
     ),
   unread: z
     .boolean()

@@ -114,7 +114,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
       ['/recipe/round_to', /^rounds counts of structures, and the granularity is weight$/],
     ],
   ],
-  ...['wanda', 'activation', 'variance', 'taylor_rms'].map((criterion): (typeof REFUSED)[0] => [
+  ...['wanda', 'activation', 'variance', 'obs', 'taylor_rms'].map((criterion): (typeof REFUSED)[0] => [
     `${criterion} without calibration data`,
     [perceptron],
     { ...CHANNELS, criterion },

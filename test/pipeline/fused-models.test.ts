@@ -62,7 +62,7 @@ async function prunedTensors(
 }
 
 const SCORED_BY_WEIGHT = ['wanda', 'activation', 'taylor'];
-const SCORED_BY_STRUCTURE = ['wanda', 'activation', 'taylor_rms'];
+const SCORED_BY_STRUCTURE = ['wanda', 'obs', 'activation', 'taylor_rms'];
 const RECIPES: [string, object][] = [
   ...SCORED_BY_WEIGHT.map((criterion): [string, object] => [
     `weights by ${criterion}`,

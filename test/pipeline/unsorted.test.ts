@@ -40,7 +40,7 @@ async function reordered(order: string): Promise<string> {
 
 const CHANNELS = { granularity: 'channel', scope: 'layer', round_to: 1, budget: { sparsity: 0.5 } };
 const RECIPES: readonly object[] = [
-  ...['l2_norm', 'activation', 'wanda', 'variance', 'taylor_rms'].map((criterion) => ({
+  ...['l2_norm', 'activation', 'wanda', 'variance', 'obs', 'taylor_rms'].map((criterion) => ({
     ...CHANNELS,
     criterion,
   })),

@@ -141,7 +141,7 @@ describe('pruning structures', () => {
   });
 
   test('the same artifacts, to the byte, from run to run and for any number of threads', async () => {
-    for (const criterion of ['variance', 'taylor_rms', 'random']) {
+    for (const criterion of ['variance', 'obs', 'taylor_rms', 'random']) {
       const calibration = criterion === 'random' ? null : mlp.samples;
       const found = new Set<string>();
       for (const threads of [2, 2, 1]) {

@@ -44,7 +44,7 @@ const summed = [
   node('ReduceSum', ['b', 'axis'], ['y'], { keepdims: 1 }),
 ];
 
-const CRITERIA = ['variance', 'wanda', 'taylor_rms'];
+const CRITERIA = ['variance', 'wanda', 'obs', 'taylor_rms'];
 
 describe('structures that nothing reads', () => {
   let folder: string;
