@@ -133,7 +133,8 @@ function fixedShapes(inputs: readonly OnnxInput[]): Shapes | string {
     if (dims === null) return `input ${JSON.stringify(name)} does not say how many axes it has`;
     const shape = dims.map((size, axis) => (axis === axes.get(name) && typeof size !== 'number' ? 1 : size));
     const open = shape.findIndex((size) => typeof size !== 'number');
-    if (open >= 0) return `axis ${open} of input ${JSON.stringify(name)} has no fixed size`;
+    if (open >= 0)
+      return `axis ${open} of input ${JSON.stringify(name)} has no fixed size, and there are no data in use to give it one: evaluation data do`;
     shapes.set(name, shape as number[]);
   }
   return shapes;

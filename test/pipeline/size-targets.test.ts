@@ -170,7 +170,7 @@ describe('a job with a target of size', () => {
     await assert.rejects(pruneFiles(path, { ...CHANNELS, target: { max_macs: 10 } }), {
       code: 'invalid_request',
       message:
-        'max_macs needs multiply-accumulates that can be counted: axis 1 of input "x" has no fixed size',
+        'max_macs needs multiply-accumulates that can be counted: axis 1 of input "x" has no fixed size, and there are no data in use to give it one: evaluation data do',
     });
   });
 });
