@@ -3,19 +3,18 @@ import { finished, type Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import { EmpError } from '../core/errors.ts';
 import type { Hold } from './body-memory.ts';
-import { Turns } from './turns.ts';
 
 type Decoder = zlib.Gunzip | zlib.BrotliDecompress | zlib.ZstdDecompress;
 
-const DECODERS: Readonly<Record<string, () => Decoder>> = {
-  gzip: zlib.createGunzip,
-  'x-gzip': zlib.createGunzip,
-  br: zlib.createBrotliDecompress,
-  zstd: zlib.createZstdDecompress,
-};
+/** What a decoder gives at a time. From MALLOC_MMAP_THRESHOLD_ in package.json on, memory goes back to the system once it is free; thousands of smaller pieces would keep the heap of malloc as large as it ever was. */
+const DECODED = { chunkSize: 256 * 1024 };
 
-/** To join the chunks of a large body takes some milliseconds. */
-const joining = new Turns(1);
+const DECODERS: Readonly<Record<string, () => Decoder>> = {
+  gzip: () => zlib.createGunzip(DECODED),
+  'x-gzip': () => zlib.createGunzip(DECODED),
+  br: () => zlib.createBrotliDecompress(DECODED),
+  zstd: () => zlib.createZstdDecompress(DECODED),
+};
 
 /** What a body may take. */
 export interface BodyRules {
@@ -94,22 +93,25 @@ async function decode(payload: Readable, decoder: Decoder, rules: BodyRules): Pr
 }
 
 /**
- * Gathers a stream. Where the length is announced, every chunk is copied once to its place; pages of the buffer are committed by the
- * kernel as they fill, so a client that announces much and sends little costs little. Chunks are taken as they come: a reader
+ * Gathers a stream. Every chunk is copied once, to its place, as it comes: to join hundreds of megabytes at the end would hold up all others.
+ * Where no length is announced the buffer grows within addresses set aside for the limit. Pages are committed by the kernel as they fill, so a
+ * client that announces much and sends little costs little. Chunks are taken as they come: a reader
  * that pauses lets the window of its connection close, and among many it then waits for seconds until that opens again.
  */
 async function collect(stream: Readable, rules: BodyRules, announced?: number): Promise<Buffer<ArrayBuffer>> {
-  const target = announced === undefined ? undefined : Buffer.allocUnsafeSlow(announced);
-  const chunks: Buffer[] = [];
+  const memory =
+    announced === undefined
+      ? new ArrayBuffer(0, { maxByteLength: rules.limit })
+      : Buffer.allocUnsafeSlow(announced).buffer;
+  const target = new Uint8Array(memory);
   let length = 0;
   const take = (chunk: Buffer) => {
     const start = length;
     length += chunk.byteLength;
     if (length > rules.limit) throw tooLarge(rules);
-    // Chunks are there twice while they are joined.
-    rules.hold.grow(chunk.byteLength * Math.max(rules.cost, target ? 1 : 2));
-    if (target) target.set(chunk, start);
-    else chunks.push(chunk);
+    rules.hold.grow(chunk.byteLength * rules.cost);
+    if (memory.resizable) memory.resize(length);
+    target.set(chunk, start);
   };
   try {
     await eachChunk(stream, take);
@@ -119,9 +121,7 @@ async function collect(stream: Readable, rules: BodyRules, announced?: number): 
     if (code === 'ERR_STREAM_PREMATURE_CLOSE') throw closedEarly();
     throw new EmpError('malformed_body', `the body cannot be decoded: ${message}`);
   }
-  if (target) return target;
-  await joining.next();
-  return join(chunks, length);
+  return Buffer.from(memory, 0, length);
 }
 
 async function eachChunk(stream: Readable, take: (chunk: Buffer) => void): Promise<void> {
@@ -141,17 +141,6 @@ async function eachChunk(stream: Readable, take: (chunk: Buffer) => void): Promi
     stream.off('data', onData);
     forget();
   }
-}
-
-/** Not `Buffer.concat`, which may take its memory from a pool. */
-function join(chunks: readonly Buffer[], length: number): Buffer<ArrayBuffer> {
-  const joined = Buffer.allocUnsafeSlow(length);
-  let end = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, end);
-    end += chunk.byteLength;
-  }
-  return joined;
 }
 
 function tooLarge({ limit, advice }: BodyRules): EmpError {

@@ -18,5 +18,8 @@ export default async function run(task: ThresholdTask): Promise<unknown> {
     if (!(error instanceof EmpError)) throw error;
     const { code, message, findings } = error;
     return { error: { code, message, findings } } satisfies ThreadReply;
+  } finally {
+    // Half a gigabyte is not to wait until this thread's heap is collected.
+    task.body.buffer.transferToFixedLength(0);
   }
 }

@@ -29,6 +29,12 @@ export class ServiceProcess {
     return text.trim().split(' ').filter(Boolean).map(Number);
   }
 
+  /** Of the process itself, without its children. */
+  async residentBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
   async stop(signal: NodeJS.Signals): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.kill(signal);

@@ -24,3 +24,19 @@ test('bodies together take no more than the memory set aside, and give it back',
   await read(memory, 60).body;
   await assert.rejects(read(memory, 1).body, { code: 'not_ready' });
 });
+
+test('a body of unknown length takes its bytes once, copied as they come', async () => {
+  const sent = Buffer.from(Array.from({ length: 60 }, (_, i) => i));
+  const chunks = async function* () {
+    for (let at = 0; at < sent.length; at += 20) {
+      const chunk = Buffer.from(sent.subarray(at, at + 20));
+      yield chunk;
+      // What is joined only in the end, all in one turn, would be of these.
+      chunk.fill(255);
+    }
+  };
+  const rules = { limit: 1000, advice: 'send less', cost: 1, hold: new BodyMemory(60).hold() };
+  const body = await readBody(Readable.from(chunks()), {}, rules);
+  assert.deepEqual(body, sent);
+  assert.equal(body.buffer.byteLength, sent.length);
+});
