@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedDatabase } from '../../src/jobs/backends/embedded-database.ts';
@@ -50,7 +50,9 @@ test('a disk that is full for a while ends a thread, not the database: what was 
 }, async (context) => {
   const disk = mountDisk(160);
   const ends: unknown[] = [];
-  const small = new EmbeddedDatabase(join(disk.path, 'pgdata'), (error) => ends.push(error));
+  const small = new EmbeddedDatabase(join(disk.path, 'pgdata'), {
+    onEnd: (error) => ends.push(error),
+  });
   context.after(async () => {
     await small.close();
     disk.unmount();
@@ -92,7 +94,7 @@ test('a folder that cannot be one is told as what it is, and is not tried again 
   const path = join(folder, 'file');
   await writeFile(path, 'no folder');
   const ends: unknown[] = [];
-  const broken = new EmbeddedDatabase(path, (error) => ends.push(error));
+  const broken = new EmbeddedDatabase(path, { onEnd: (error) => ends.push(error) });
   context.after(() => broken.close().catch(() => {}));
   const ask = () => broken.run({ text: 'SELECT 1' });
   await assert.rejects(ask, { message: /file system fails: .*errno: 54/s });
@@ -100,4 +102,25 @@ test('a folder that cannot be one is told as what it is, and is not tried again 
   let statements = 1;
   for (; Date.now() < end; statements++) await assert.rejects(ask);
   assert.ok(ends.length <= 4 && ends.length < statements, `${ends.length} of ${statements}`);
+});
+
+test('whatever is removed of its folder, a database is prepared again, alone, before anything else is run', async (context) => {
+  const place = join(folder, 'of-a-queue', 'pgdata');
+  const anew = new EmbeddedDatabase(place, {
+    prepare: async (run) => {
+      for (const text of ['BEGIN', 'CREATE TABLE IF NOT EXISTS t (n int)', 'COMMIT']) await run({ text });
+    },
+  });
+  context.after(() => anew.close());
+  let prepared = 0;
+  anew.on('anew', () => prepared++);
+  const insert = () => anew.run({ text: 'INSERT INTO t VALUES ($1)', parameters: [1] });
+  for (const removed of [place, dirname(place)]) {
+    await Promise.all([insert(), insert()]);
+    await rm(removed, { recursive: true });
+    const before = prepared;
+    for (const end = Date.now() + 60_000; prepared === before && Date.now() < end; await sleep(50))
+      await Promise.all([insert(), insert()].map((one) => one.catch(() => {})));
+    assert.ok(prepared > before);
+  }
 });

@@ -18,8 +18,8 @@ import { log, openSite, RETRY, readTrace, request, startTestWorker } from './sit
 const WAITING = 8;
 const LONG_MS = 20_000;
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + LONG_MS; !(await condition()); await sleep(20))
+async function until(condition: () => Promise<boolean>, withinMs = LONG_MS): Promise<void> {
+  for (const end = Date.now() + withinMs; !(await condition()); await sleep(20))
     assert.ok(Date.now() < end, 'waited too long');
 }
 
@@ -244,17 +244,40 @@ describe('of a Redis', () => {
   });
 });
 
-test('a PostgreSQL that is restarted, and has lost its jobs, computes each once', async () => {
+test('the embedded queue whose files are removed is made anew, and computes each job, once', async () => {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'emp-embedded-faults-'));
+  const site = await openSite({ dataDirectory }, false);
+  try {
+    const ids = await submitMany(site.jobs, traces, 'embedded');
+    await rm(join(dataDirectory, 'queue', 'pgdata'), { recursive: true });
+    let isAnew = false;
+    site.backend.onReturn?.(() => {
+      isAnew = true;
+    });
+    // A busy machine takes half a minute to make a database.
+    await until(async () => (await queuedCount(site.jobs)) >= 0 && isAnew, 4 * LONG_MS);
+    await until(async () => (await queuedCount(site.jobs)) === WAITING);
+    const worker = await startTestWorker(site.store, site.backend);
+    await assertDone(site.jobs, ids, 'embedded').finally(() => worker.close());
+  } finally {
+    await site.close();
+    await rm(dataDirectory, { recursive: true, force: true, maxRetries: 5 });
+  }
+});
+
+test('a PostgreSQL that is restarted, and has lost its jobs or its tables, computes each once', async () => {
   const postgres = await startPostgres();
   const directory = await mkdtemp(join(tmpdir(), 'emp-postgres-faults-'));
   const settings = { databaseUrl: postgres.url, dataDirectory: join(directory, 'data') };
   const jobsOnly = await openSite(settings, false);
   try {
     const ids = await submitMany(jobsOnly.jobs, traces, 'postgres');
-    const operator = new Client({ connectionString: postgres.url });
-    await operator.connect();
-    await operator.query('TRUNCATE bullmq.job, bullmq.meta, bullmq.event CASCADE');
-    await operator.end();
+    const operate = async (sql: string) => {
+      const operator = new Client({ connectionString: postgres.url });
+      await operator.connect();
+      await operator.query(sql).finally(() => operator.end());
+    };
+    await operate('TRUNCATE bullmq.job, bullmq.meta, bullmq.event CASCADE');
     assert.equal(await queuedCount(jobsOnly.jobs), 0);
     await postgres.restart();
     await until(() =>
@@ -269,6 +292,13 @@ test('a PostgreSQL that is restarted, and has lost its jobs, computes each once'
       await postgres.restart();
       await assertDone(site.jobs, ids, 'postgres');
       await site.jobs.ping();
+      await site.worker.close();
+      const later = await submitMany(site.jobs, traces, 'dropped');
+      await operate('DROP SCHEMA bullmq CASCADE');
+      await site.jobs.ping();
+      await until(async () => (await queuedCount(site.jobs)) === WAITING);
+      const worker = await startTestWorker(site.store, site.backend);
+      await assertDone(site.jobs, later, 'dropped').finally(() => worker.close());
     } finally {
       await site.close();
     }

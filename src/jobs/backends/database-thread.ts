@@ -1,5 +1,7 @@
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { inspect } from 'node:util';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 
 /** Without parameters, a script of any number of statements, of which the last one's rows are told. */
@@ -8,6 +10,8 @@ export interface Statement {
   readonly parameters?: readonly unknown[] | undefined;
   /** Statements that have made the session what it is; a thread that has not run them runs them first. */
   readonly session: readonly string[];
+  /** The thread that it is for, null for none that is known: another has not been prepared, and does nothing. */
+  readonly thread: number | null;
 }
 
 export interface Rows {
@@ -16,7 +20,12 @@ export interface Rows {
 }
 
 /** What a database says of a statement. An error would lose its SQLSTATE on the way. */
-export type StatementReply = Rows | { readonly error: StatementError };
+export type StatementReply = Rows | { readonly error: StatementError } | OtherThread;
+
+/** What a thread says that a statement is not for: which one it is. */
+export interface OtherThread {
+  readonly thread: number;
+}
 
 export interface StatementError extends Record<string, unknown> {
   readonly message: string;
@@ -31,8 +40,10 @@ export interface Notification {
 
 /** Nobody else makes checkpoints in a PostgreSQL without processes of its own, and without them its log only grows. */
 const CHECKPOINT_MS = 60_000;
-/** SQLSTATEs of a database that had no room or met what it should not: as a server's process would, it begins anew. No code is WebAssembly's. */
-const FATAL = /^(53|58|F0|XX)/;
+/** PostgreSQL goes on with the files that it has open, also where nobody will find them again. */
+const LOOK_MS = 2000;
+/** SQLSTATEs of a database that had no room or met what it should not, and what the system says where it cannot be opened: as a server's process would, it begins anew. No code is WebAssembly's. */
+const FATAL = /^(53|58|F0|XX|E[A-Z])/;
 
 const opening = open();
 // Told by the first statement.
@@ -40,18 +51,23 @@ opening.catch(() => {});
 const prepared = new Set<string>();
 
 async function open(): Promise<PGlite> {
-  const database = await PGlite.create(workerData as string);
+  const folder = workerData as string;
+  // Not a data directory that has been moved away: only what PGlite makes, and the folder around it.
+  await mkdir(dirname(folder)).catch(() => {});
+  const database = await PGlite.create(folder);
   database.onNotification((channel, payload) => {
     parentPort?.postMessage({ channel, payload } satisfies Notification);
   });
   setInterval(() => void database.exec('CHECKPOINT').catch(endIfFatal), CHECKPOINT_MS).unref();
+  setInterval(() => void access(join(folder, 'PG_VERSION')).catch(endIfFatal), LOOK_MS).unref();
   return database;
 }
 
 /** The thread's side of `EmbeddedDatabase`: a PostgreSQL of one session, stored in the folder that is the thread's data. */
-export default async function run({ text, parameters, session }: Statement): Promise<StatementReply> {
+export default async function run({ text, parameters, session, thread }: Statement): Promise<StatementReply> {
   try {
     const database = await opening;
+    if (thread !== threadId) return { thread: threadId };
     for (const statement of session) {
       if (prepared.has(statement)) continue;
       await database.exec(statement);

@@ -15,12 +15,15 @@ const ADVICE =
 export async function openEmbedded(dataDirectory: string, log?: Logger): Promise<Backend> {
   const directory = join(dataDirectory, 'queue');
   const lock = await lockDirectory(directory, ADVICE);
-  const database = new EmbeddedDatabase(join(directory, 'pgdata'), (error) =>
-    log?.warn({ err: error }, 'the embedded queue begins anew'),
-  );
+  const database = new EmbeddedDatabase(join(directory, 'pgdata'), {
+    async prepare(run) {
+      const client = new SessionClient(database, run);
+      await runMigrations(client).finally(() => client.release());
+    },
+    onEnd: (error) => log?.warn({ err: error }, 'the embedded queue begins anew'),
+  });
   const pool = new SessionPool(database);
   try {
-    await runMigrations(new SessionClient(database));
     await pool.query('SET search_path TO bullmq');
   } catch (error) {
     await database.close();
@@ -36,6 +39,7 @@ export async function openEmbedded(dataDirectory: string, log?: Logger): Promise
     async ping() {
       await pool.query(PING_SQL);
     },
+    onReturn: (listener) => database.on('anew', listener),
     async close() {
       await database.close();
       lock.release();
@@ -46,16 +50,18 @@ export async function openEmbedded(dataDirectory: string, log?: Logger): Promise
 /** What a `pg.PoolClient` and a `pg.Pool` have in common, on the one session that PGlite has. */
 class Session extends EventEmitter {
   protected readonly database: EmbeddedDatabase;
+  readonly #run: EmbeddedDatabase['run'];
 
-  constructor(database: EmbeddedDatabase) {
+  constructor(database: EmbeddedDatabase, run: EmbeddedDatabase['run'] = (one) => database.run(one)) {
     super();
     this.database = database;
+    this.#run = run;
     // A queue, a worker and every wait for jobs or events add a listener each.
     this.setMaxListeners(0);
   }
 
   async query<R>(text: string, parameters?: readonly unknown[]): Promise<{ rows: R[]; rowCount: number }> {
-    const { rows, rowCount } = await this.database.run({ text, parameters });
+    const { rows, rowCount } = await this.#run({ text, parameters });
     return { rows: rows as R[], rowCount };
   }
 }
@@ -67,8 +73,8 @@ class Session extends EventEmitter {
 class SessionClient extends Session {
   readonly #tell = (notification: Notification): void => void this.emit('notification', notification);
 
-  constructor(database: EmbeddedDatabase) {
-    super(database);
+  constructor(database: EmbeddedDatabase, run?: EmbeddedDatabase['run']) {
+    super(database, run);
     database.on('notification', this.#tell);
   }
 
