@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startRedis } from './services/redis.ts';
 
@@ -25,7 +27,8 @@ async function start(
     LOG_LEVEL: 'error',
     ...env,
   };
-  const child = spawn(process.execPath, [MAIN, ...role], { env: settings });
+  // In a group of its own, which is empty once nothing of it is left.
+  const child = spawn(process.execPath, [MAIN, ...role], { env: settings, detached: true });
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGKILL');
@@ -131,4 +134,46 @@ test('says once where it listens, and ends on SIGTERM after finishing requests',
   assert.equal((await answering).status, 200);
   const { code, stderr } = await result;
   assert.deepEqual([code, stderr], [0, '']);
+});
+
+/** Ends it, and sees that it ends in order, with all that it started. */
+async function endInOrder(child: ChildProcessWithoutNullStreams, ending: ReturnType<typeof ended>) {
+  child.kill('SIGTERM');
+  const { code, stderr } = await ending;
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.throws(() => process.kill(-(child.pid ?? 0), 0), { code: 'ESRCH' });
+}
+
+test('ends in order at a SIGTERM that follows the line at once', { timeout: 60_000 }, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  for (let i = 0; i < 3; i++) {
+    const child = await start(t, ['api'], { REDIS_URL: redis.url });
+    const ending = ended(child);
+    await once(child.stdout, 'data');
+    await endInOrder(child, ending);
+  }
+});
+
+test('ends in order at a SIGTERM while it waits for a queue that never answers', {
+  timeout: 30_000,
+}, async (t) => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  t.after(() => silent.close());
+  await once(silent, 'listening');
+  const url = `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const child = await start(t, [], { REDIS_URL: url });
+  const ending = ended(child);
+  const [socket] = await once(silent, 'connection');
+  await endInOrder(child, ending);
+  socket.destroy();
+});
+
+test('ends in order at a SIGTERM while it opens its own queue', { timeout: 30_000 }, async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'emp-main-'));
+  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
+  const child = await start(t, [], { DATA_DIR: directory });
+  const ending = ended(child);
+  while (!existsSync(join(directory, 'queue'))) await sleep(1);
+  await endInOrder(child, ending);
 });
