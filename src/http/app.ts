@@ -135,7 +135,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
 
   const services: Services = { ...given, closing: closing.signal };
-  registerProblems(app);
+  registerProblems(app, services);
   registerJsonBodies(app);
   registerOtherBodies(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { clip } from '../core/clip.ts';
 import { EmpError, type ErrorCode, type InputFinding, type JobInput } from '../core/errors.ts';
+import { diskFault } from '../storage/disk-faults.ts';
 
 /** The one table from an error's code to what HTTP says of it. */
 export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
@@ -140,8 +141,8 @@ export function toEmpError(error: unknown): EmpError | null {
   if (error instanceof EmpError) return error;
   if (!(error instanceof Error)) return null;
   const { code = '', statusCode = 500 } = error as Error & { code?: string; statusCode?: number };
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new EmpError('insufficient_storage', 'the data directory has no room left');
+  const fault = diskFault(error);
+  if (fault) return fault;
   if (statusCode >= 500) return null;
   const ofStatus = Object.keys(PROBLEMS)
     .filter(isErrorCode)

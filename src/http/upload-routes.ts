@@ -69,6 +69,7 @@ export function registerUploadedResource<
           'invalid_request',
           ...problems,
           'insufficient_storage',
+          'not_ready',
         ),
       },
     },

@@ -5,7 +5,7 @@ import { readChildSettings } from '../jobs/child-settings.ts';
 import { FolderStore } from '../storage/folder-store.ts';
 import type { AnalysisAnswer, AnalysisRequest } from './analysis-tasks.ts';
 
-const store = FolderStore.toRead(readChildSettings().storeRoot);
+const store = FolderStore.ofParent(readChildSettings().storeRoot);
 
 /** The API's child process: looks into uploaded models, which that process never does. */
 serveParent<AnalysisRequest, AnalysisAnswer>(

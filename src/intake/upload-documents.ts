@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EmpError } from '../core/errors.ts';
-import { isNoRoom } from '../storage/durable-files.ts';
+import { diskFault } from '../storage/disk-faults.ts';
 import type { Upload } from '../storage/store.ts';
 
 /** Of an upload what another process can be told: children read and write what is said of the files, which grows with their tensors. */
@@ -13,7 +12,7 @@ export const TENSORS_DOCUMENT = 'tensors.json';
 /** What clients are told of a dataset's arrays, beside the document that also says where they lie. */
 export const SHAPES_DOCUMENT = 'shapes.json';
 
-/** As `Upload.writeJson`, in another process; publishing syncs it. @throws EmpError insufficient_storage */
+/** As `Upload.writeJson`, in another process; publishing syncs it. @throws EmpError insufficient_storage, not_ready */
 export async function writeDocument(
   { directory }: UploadFolders,
   name: string,
@@ -22,8 +21,7 @@ export async function writeDocument(
   try {
     await writeFile(join(directory, name), JSON.stringify(value));
   } catch (error) {
-    if (!isNoRoom(error)) throw error;
-    throw new EmpError('insufficient_storage', 'the data directory has no room left');
+    throw diskFault(error) ?? error;
   }
 }
 

@@ -2,7 +2,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { EmpError } from '../core/errors.ts';
-import { isNoRoom } from '../storage/durable-files.ts';
+import { mayPass } from '../storage/disk-faults.ts';
 import type { Store } from '../storage/store.ts';
 import type { QueuedData, QueueProcessor } from './backends/backend.ts';
 import { ChildFailure, type ChildPool } from './child-pool.ts';
@@ -81,7 +81,7 @@ async function endJob(
   if (!record) return;
   const started_at = processedOn === undefined ? null : startOf(record, processedOn);
   const result = { ...outcome, started_at, progress: progressOf(job) };
-  await retryWrite(() => writeResult(store, id, result), isNoRoom, signal.aborted ? undefined : signal);
+  await retryWrite(() => writeResult(store, id, result), mayPass, signal.aborted ? undefined : signal);
 }
 
 /** Tells a job's progress in the order in which it was made, and lets it be lost: to BullMQ, one that cannot be told is a failure of the job. */

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { EmpError } from '../core/errors.ts';
 import { OUTCOME_FILE } from '../pipeline/artifact-names.ts';
-import { isCode, isNoRoom, writeDurably } from '../storage/durable-files.ts';
+import { mayPass } from '../storage/disk-faults.ts';
+import { isCode, writeDurably } from '../storage/durable-files.ts';
 import type { Store, Upload } from '../storage/store.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { type JobProgress, type JobRecord, type JobResult, startOf } from './job.ts';
@@ -37,19 +38,28 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
   return async (message: Message<D>, workshop: Workshop) => {
     const { store, signal } = workshop;
     const { id } = message;
-    const record = await store.readRecord<JobRecord>('jobs', id);
-    // Deleted; or a crash came after the result and before the queue heard of it.
-    if (!record || (await readResult(store, id))) return 'done';
+    const begin = async () => {
+      const record = await store.readRecord<JobRecord>('jobs', id);
+      // Deleted; or a crash came after the result and before the queue heard of it.
+      if (!record || (await readResult(store, id))) return null;
+      return { record, output: await store.createUpload() };
+    };
+    // While the directory is gone or takes no writes, every job that is waiting would fail.
+    const begun = await retryWrite(begin, mayPass, signal).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
+    if (begun === undefined) return 'returned';
+    if (begun === null) return 'done';
+    const { record, output } = begun;
     const started_at = startOf(record, message.processedOn ?? Date.now());
     const progress = new ProgressReporter(progressOf(message), workshop.tell);
-    const output = await store.createUpload();
     // With the end known, nothing is left of the attempt.
     const end = async (outcome: Omit<Partial<JobResult>, 'status'> & Pick<JobResult, 'status'>) => {
       await output.discard();
       const result = { started_at, progress: progress.events, ...outcome };
       // A full disk must not cost what has been computed. A canceled job waits for room too: its signal says nothing more.
       const patience = outcome === CANCELED ? undefined : signal;
-      await retryWrite(() => writeResult(store, id, result), isNoRoom, patience);
+      await retryWrite(() => writeResult(store, id, result), mayPass, patience);
       return 'done' as const;
     };
     try {
@@ -61,7 +71,7 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       const outcome = await work(record, { ...workshop, outputDirectory: output.files, onProgress });
       // Slower than a cancellation: the job has ended.
       if (await readResult(store, id)) return 'done';
-      const published = await retryWrite(() => publish(store, id, output, outcome), isNoRoom, signal);
+      const published = await retryWrite(() => publish(store, id, output, outcome), mayPass, signal);
       return await end({ status: 'succeeded', ...published });
     } catch (thrown) {
       if (signal.reason === 'canceled') return await end(CANCELED);

@@ -7,7 +7,9 @@ import type { Message, Task, TaskEnd } from './tasks/task.ts';
 /** The program of a worker's children: does what the messages' tasks say. */
 export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Task<never>>>>): Promise<void> {
   const settings = readChildSettings();
-  const store = await FolderStore.open(settings.storeRoot);
+  const store = FolderStore.ofParent(settings.storeRoot);
+  // Of a directory that is gone or takes no writes, the jobs wait.
+  await store.sweep().catch(() => {});
   serveParent<Message<never>, TaskEnd, readonly ProgressEvent[]>(
     async (message, context) => {
       const load = tasks[message.name];

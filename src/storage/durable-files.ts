@@ -87,11 +87,6 @@ export async function renameUnless(from: string, to: string, ...codes: string[])
   }
 }
 
-/** Whether a write failed for want of room, which may come back. */
-export function isNoRoom(error: unknown): boolean {
-  return isCode(error, 'ENOSPC', 'EDQUOT');
-}
-
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }

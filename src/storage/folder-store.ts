@@ -14,7 +14,7 @@ import {
   writeDurably,
 } from './durable-files.ts';
 import { FILES, IDEMPOTENCY, INDEX, KINDS, NEEDED, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
-import { freeBytes, probeDisk, roomChecker } from './free-space.ts';
+import { freeBytes, probeDisk, requireFolder, roomChecker } from './free-space.ts';
 import { isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
@@ -56,15 +56,16 @@ export class FolderStore implements Store {
    */
   static async open(root: string, minFreeBytes = 0): Promise<FolderStore> {
     const store = new FolderStore(root, minFreeBytes);
-    for (const folder of [...KINDS, IDEMPOTENCY]) await mkdir(join(root, folder), { recursive: true });
+    for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS])
+      await mkdir(join(root, folder), { recursive: true });
     const scratch = await store.#scratchPath();
     await store.sweep();
     await indexOlderData(root, scratch);
     return store;
   }
 
-  /** The store of a directory that another process has open, for one that only reads: nothing is created, nothing swept. */
-  static toRead(root: string): FolderStore {
+  /** The store of a directory that another process has open, for its children: nothing is created, where it may have been moved away, and nothing swept. */
+  static ofParent(root: string): FolderStore {
     return new FolderStore(root, 0);
   }
 
@@ -140,7 +141,9 @@ export class FolderStore implements Store {
 
   async listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor = ''): Promise<Page<T>> {
     const entries = this.#indexes[kind].newestFirst(parseCursor(cursor) ?? undefined);
-    return readPage(entries, (id) => this.readText(kind, id, RECORD), limit);
+    const page = await readPage<T>(entries, (id) => this.readText(kind, id, RECORD), limit);
+    if (page.data.length === 0) await requireFolder(join(this.root, UPLOADS));
+    return page;
   }
 
   async readJson<T>(kind: Kind, id: string, name: string): Promise<T | null> {
@@ -149,11 +152,11 @@ export class FolderStore implements Store {
   }
 
   async readText(kind: Kind, id: string, name: string): Promise<string | null> {
-    return isId(id) ? readIfThere(this.#path(kind, id, name)) : null;
+    return isId(id) ? this.#orMissing(await readIfThere(this.#path(kind, id, name))) : null;
   }
 
   async openDocument(kind: Kind, id: string, name: string): Promise<ReadStream | null> {
-    return isId(id) ? openIfThere(this.#path(kind, id, name), READ_BYTES) : null;
+    return isId(id) ? this.#orMissing(await openIfThere(this.#path(kind, id, name), READ_BYTES)) : null;
   }
 
   async writeText(kind: Kind, id: string, name: string, text: string): Promise<void> {
@@ -229,10 +232,20 @@ export class FolderStore implements Store {
       : this.#path(question.kind, question.id, question.name);
   }
 
-  /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead. */
+  /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead; not the data directory, which may have been moved away. */
   async #scratchPath(): Promise<string> {
     const own = join(this.root, UPLOADS, this.#ownName);
-    await mkdir(own, { recursive: true });
+    await mkdir(own).catch(async (error) => {
+      if (isCode(error, 'EEXIST')) return;
+      await requireFolder(join(this.root, UPLOADS));
+      throw error;
+    });
     return join(own, randomBytes(8).toString('hex'));
+  }
+
+  /** What was looked for. Nothing is there of a directory that has been moved away, and that says nothing of the resource. @throws EmpError not_ready */
+  async #orMissing<T>(found: T | null): Promise<T | null> {
+    if (found === null) await requireFolder(join(this.root, UPLOADS));
+    return found;
   }
 }

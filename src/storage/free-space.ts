@@ -1,7 +1,7 @@
-import { rm, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { access, rm, statfs } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { writeDurably } from './durable-files.ts';
+import { isCode, writeDurably } from './durable-files.ts';
 
 /** Bytes between two looks at the disk. */
 const LOOK_EVERY_BYTES = 16 * 2 ** 20;
@@ -9,6 +9,19 @@ const LOOK_EVERY_BYTES = 16 * 2 ** 20;
 const MIN_WORKING_BYTES = 32 * 2 ** 20;
 /** More than what file systems keep inside an inode. */
 const PROBE = '\0'.repeat(4096);
+
+/** @throws EmpError not_ready where the data directory lacks a folder that it had when it was opened */
+export async function requireFolder(folder: string): Promise<void> {
+  try {
+    await access(folder);
+  } catch (error) {
+    if (!isCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+    throw new EmpError(
+      'not_ready',
+      `the data directory is gone, or has lost its folder ${basename(folder)}: put it back where it was`,
+    );
+  }
+}
 
 /** What this process may still write where a folder is, in bytes. */
 export async function freeBytes(directory: string): Promise<number> {

@@ -46,7 +46,10 @@ describe('the uploads of another host', () => {
   }
 
   test('when this process was taken for dead, it works on', async () => {
-    const sweep = () => rm(join(root, 'uploads'), { recursive: true });
+    const sweep = async () => {
+      const uploads = join(root, 'uploads');
+      for (const name of await readdir(uploads)) await rm(join(uploads, name), { recursive: true });
+    };
     await sweep();
     const { record } = await publish(store, 'jobs', recordOf('jobs'));
     await sweep();

@@ -1,11 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
+import { isCode } from '../../storage/durable-files.ts';
 import { unsupportedType } from '../body-types.ts';
 import { createProblem, PROBLEMS, type Problem, toEmpError } from '../problem.ts';
-import type { App } from '../services.ts';
+import type { App, Services } from '../services.ts';
 
 /** Every failed request ends as `application/problem+json`: thrown errors, unknown paths, wrong methods. */
-export function registerProblems(app: App): void {
+export function registerProblems(app: App, { store }: Pick<Services, 'store'>): void {
   const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
 
   app.addHook('onRoute', ({ url, method }) => {
@@ -13,15 +14,21 @@ export function registerProblems(app: App): void {
     routes.push({ pattern, methods: [method].flat() });
   });
 
-  app.setErrorHandler((error, request, reply) => {
+  app.setErrorHandler(async (error, request, reply) => {
     drain(request);
     // Fastify would close the connection of a refused body, and its reset may overtake the answer.
     reply.removeHeader('connection');
-    const known = isOfNoParser(error) ? unsupportedType(request) : toEmpError(error);
+    const known = isOfNoParser(error)
+      ? unsupportedType(request)
+      : (toEmpError(error) ?? (await ofStore(error)));
     if (!known) request.log.error({ err: error }, 'request failed');
     const unknown = `see the server's log for request ${request.id}`;
     return sendProblem(request, reply, known ?? new EmpError('internal_error', unknown));
   });
+
+  /** A file that is not there, because the data directory was moved away meanwhile, or loses its folders. */
+  const ofStore = async (error: unknown) =>
+    isCode(error, 'ENOENT') ? store.ping().then(() => null, toEmpError) : null;
 
   const refuseUnknown = ({ url, method }: FastifyRequest, reply: FastifyReply): never => {
     const [path = '/'] = url.split('?');

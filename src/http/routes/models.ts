@@ -60,7 +60,6 @@ export function registerModels(app: App, services: Services): void {
       'missing_file',
       'unsupported_model',
       'limit_exceeded',
-      'not_ready',
     ],
     partsOf: ({ files }) => ({ file: { directory: files } }),
     async prepare(upload, files, asker) {
