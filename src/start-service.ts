@@ -12,6 +12,7 @@ import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { type Jobs, openJobs } from './jobs/job-service.ts';
+import { Searches } from './jobs/search-service.ts';
 import { startWorkers } from './jobs/workers.ts';
 import { FolderStore } from './storage/folder-store.ts';
 import { freeBytes } from './storage/free-space.ts';
@@ -160,7 +161,10 @@ async function listen(
     maxJsonBytes,
     requestTimeoutMs: requestTimeoutSeconds * 1000,
   };
-  const services = { ...given, reader, analyses, openAnswers };
+  const searches = new Searches(given);
+  await opened.add(Promise.resolve(searches), (one) => one.close());
+  searches.keepConducting();
+  const services = { ...given, searches, reader, analyses, openAnswers };
   const app = await opened.add(createApp({ ...services, host, allowedHosts, ...limits }), (one) =>
     one.close(),
   );

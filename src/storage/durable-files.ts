@@ -1,4 +1,3 @@
-import type { ReadStream } from 'node:fs';
 import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -60,16 +59,6 @@ export async function syncTree(directory: string, areEmpty = false): Promise<voi
 export async function readIfThere(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
-  } catch (error) {
-    if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
-    throw error;
-  }
-}
-
-/** A file as a stream, so much at a time; null where there is none. */
-export async function openIfThere(path: string, highWaterMark: number): Promise<ReadStream | null> {
-  try {
-    return (await open(path, 'r')).createReadStream({ highWaterMark });
   } catch (error) {
     if (isCode(error, 'ENOENT', 'ENOTDIR')) return null;
     throw error;

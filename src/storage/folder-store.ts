@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, type ReadStream } from 'node:fs';
+import type { ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   createDurably,
   isCode,
-  openIfThere,
   readIfThere,
   renameUnless,
   replaceDurably,
@@ -18,13 +17,11 @@ import { freeBytes, probeDisk, requireFolder, roomChecker } from './free-space.t
 import { isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
+import { openIfThere, streamFile } from './paced-reads.ts';
 import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
 import { ownUploadsName, sweepUploads } from './uploads.ts';
-
-/** A gigabyte is 4,000 turns of the event loop, not 16,000; a reader that stands still holds two of them. */
-const READ_BYTES = 256 * 1024;
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
@@ -156,7 +153,7 @@ export class FolderStore implements Store {
   }
 
   async openDocument(kind: Kind, id: string, name: string): Promise<ReadStream | null> {
-    return isId(id) ? this.#orMissing(await openIfThere(this.#path(kind, id, name), READ_BYTES)) : null;
+    return isId(id) ? this.#orMissing(await openIfThere(this.#path(kind, id, name))) : null;
   }
 
   async writeText(kind: Kind, id: string, name: string, text: string): Promise<void> {
@@ -174,8 +171,7 @@ export class FolderStore implements Store {
   }
 
   readFile(kind: Kind, id: string, name: string, range?: FileRange): ReadStream {
-    const path = this.#path(kind, id, FILES[kind], name);
-    return createReadStream(path, { ...range, highWaterMark: READ_BYTES });
+    return streamFile(this.#path(kind, id, FILES[kind], name), range);
   }
 
   async checkOut(kind: Kind, id: string): Promise<Checkout> {
