@@ -137,21 +137,26 @@ test('says once where it listens, and ends on SIGTERM after finishing requests',
 });
 
 /** Ends it, and sees that it ends in order, with all that it started. */
-async function endInOrder(child: ChildProcessWithoutNullStreams, ending: ReturnType<typeof ended>) {
-  child.kill('SIGTERM');
+async function endInOrder(
+  child: ChildProcessWithoutNullStreams,
+  ending: ReturnType<typeof ended>,
+  signal: NodeJS.Signals = 'SIGTERM',
+) {
+  child.kill(signal);
   const { code, stderr } = await ending;
   assert.deepEqual([code, stderr], [0, '']);
   assert.throws(() => process.kill(-(child.pid ?? 0), 0), { code: 'ESRCH' });
 }
 
-test('ends in order at a SIGTERM that follows the line at once', { timeout: 60_000 }, async (t) => {
+test('ends in order at a signal that follows the line at once', { timeout: 60_000 }, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
-  for (let i = 0; i < 3; i++) {
+  // The last one is what a terminal that is closed sends.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const child = await start(t, ['api'], { REDIS_URL: redis.url });
     const ending = ended(child);
     await once(child.stdout, 'data');
-    await endInOrder(child, ending);
+    await endInOrder(child, ending, signal);
   }
 });
 

@@ -19,3 +19,13 @@ export const UPLOADS = 'uploads';
 export const INDEX = 'index';
 export const UNFINISHED = join(INDEX, 'unfinished');
 export const NEEDED = join(INDEX, 'needed');
+
+/** All folders that a data directory has from its opening on. */
+export const FOLDERS: readonly string[] = [
+  UPLOADS,
+  IDEMPOTENCY,
+  UNFINISHED,
+  NEEDED,
+  ...KINDS,
+  ...KINDS.map((kind) => join(INDEX, kind)),
+];

@@ -12,8 +12,18 @@ import {
   syncTree,
   writeDurably,
 } from './durable-files.ts';
-import { FILES, IDEMPOTENCY, INDEX, KINDS, NEEDED, RECORD, UNFINISHED, UPLOADS } from './folder-layout.ts';
-import { freeBytes, probeDisk, requireFolder, roomChecker } from './free-space.ts';
+import {
+  FILES,
+  FOLDERS,
+  IDEMPOTENCY,
+  INDEX,
+  KINDS,
+  NEEDED,
+  RECORD,
+  UNFINISHED,
+  UPLOADS,
+} from './folder-layout.ts';
+import { freeBytes, probeDisk, requireFolders, roomChecker } from './free-space.ts';
 import { isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
@@ -21,7 +31,7 @@ import { openIfThere, streamFile } from './paced-reads.ts';
 import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
-import { ownUploadsName, sweepUploads } from './uploads.ts';
+import { makeOwnFolder, ownUploadsName, sweepUploads } from './uploads.ts';
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
@@ -139,7 +149,7 @@ export class FolderStore implements Store {
   async listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor = ''): Promise<Page<T>> {
     const entries = this.#indexes[kind].newestFirst(parseCursor(cursor) ?? undefined);
     const page = await readPage<T>(entries, (id) => this.readText(kind, id, RECORD), limit);
-    if (page.data.length === 0) await requireFolder(join(this.root, UPLOADS));
+    if (page.data.length === 0) await requireFolders(this.root, [UPLOADS, join(INDEX, kind)]);
     return page;
   }
 
@@ -206,6 +216,7 @@ export class FolderStore implements Store {
 
   async ping(): Promise<void> {
     await probeDisk(await this.#scratchPath());
+    await requireFolders(this.root, FOLDERS);
   }
 
   /** Removes the uploads of processes that are gone, and what a crash left half-written. */
@@ -228,20 +239,14 @@ export class FolderStore implements Store {
       : this.#path(question.kind, question.id, question.name);
   }
 
-  /** A free path of this process's own. Its folder is made anew where another host, hearing nothing for a day, took this process for dead; not the data directory, which may have been moved away. */
+  /** A free path of this process's own. */
   async #scratchPath(): Promise<string> {
-    const own = join(this.root, UPLOADS, this.#ownName);
-    await mkdir(own).catch(async (error) => {
-      if (isCode(error, 'EEXIST')) return;
-      await requireFolder(join(this.root, UPLOADS));
-      throw error;
-    });
-    return join(own, randomBytes(8).toString('hex'));
+    return join(await makeOwnFolder(this.root, this.#ownName), randomBytes(8).toString('hex'));
   }
 
   /** What was looked for. Nothing is there of a directory that has been moved away, and that says nothing of the resource. @throws EmpError not_ready */
   async #orMissing<T>(found: T | null): Promise<T | null> {
-    if (found === null) await requireFolder(join(this.root, UPLOADS));
+    if (found === null) await requireFolders(this.root, [UPLOADS]);
     return found;
   }
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isCode } from './durable-files.ts';
+import { UPLOADS } from './folder-layout.ts';
+import { requireFolders } from './free-space.ts';
 
 /** Uploads of another host are given a day: its processes cannot be asked. */
 const FOREIGN_UPLOAD_AGE_MS = 24 * 3600 * 1000;
@@ -10,6 +12,22 @@ const FOREIGN_UPLOAD_AGE_MS = 24 * 3600 * 1000;
 /** A name for the folder of this process's uploads, that tells other processes whose it is. */
 export function ownUploadsName(): string {
   return `${hostname()}~${process.pid}~${randomBytes(4).toString('hex')}`;
+}
+
+/**
+ * Makes the folder of this process's uploads, anew where another host, hearing nothing for a day, took it for dead. The data directory
+ * is not made anew: it may have been moved away.
+ * @throws EmpError not_ready where it was
+ */
+export async function makeOwnFolder(root: string, ownName: string): Promise<string> {
+  const own = join(root, UPLOADS, ownName);
+  try {
+    await mkdir(own);
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) await requireFolders(root, [UPLOADS]);
+    if (!isCode(error, 'EEXIST')) throw error;
+  }
+  return own;
 }
 
 /** Removes the uploads of processes that are gone. */

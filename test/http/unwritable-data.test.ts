@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
@@ -115,10 +116,37 @@ describe('a data directory that is moved away', () => {
     await rmdir(place);
   });
 
+  test('no less where a folder of it is', async () => {
+    await rename(`${place}-away`, place);
+    for (const folder of ['jobs', 'models', 'idempotency', 'index/unfinished', 'index/jobs']) {
+      await rename(join(place, folder), `${place}-folder`);
+      const lost = new RegExp(`has lost its folder ${folder}: put it back where it was`);
+      await assertUnready(lost);
+      await assertRefused(folder, await WRITES['POST /v1/jobs with a model'](), lost);
+      await rename(`${place}-folder`, join(place, folder));
+    }
+    await rename(join(place, 'index', 'models'), `${place}-folder`);
+    await assertRefused('', await READS['GET /v1/models'](), /start the service anew/);
+    await rename(`${place}-folder`, join(place, 'index', 'models'));
+    await rename(place, `${place}-away`);
+  });
+
   test('once it is back, all is as it was', async () => {
     await rename(`${place}-away`, place);
     assert.equal((await send('GET', '/readyz')).status, 200);
     assert.equal((await READS['GET /v1/models/{id}/content']()).status, 200);
     assert.equal((await WRITES['POST /v1/jobs of a model']()).status, 202);
   });
+});
+
+test('a file that is gone is told so, and nobody keeps that answer', async (context) => {
+  service = await openTestService();
+  context.after(() => service.close());
+  model = await readJson(await WRITES['POST /v1/models']());
+  await rm(join(service.store.root, 'models', model.id, 'files'), { recursive: true });
+  const response = await READS['GET /v1/models/{id}/content']();
+  assert.deepEqual([response.status, (await readProblem(response)).code], [404, 'not_found']);
+  for (const name of ['etag', 'cache-control', 'content-disposition', 'accept-ranges'])
+    assert.equal(response.headers.get(name), null);
+  assert.equal((await send('GET', '/readyz')).status, 200);
 });

@@ -5,6 +5,9 @@ import { unsupportedType } from '../body-types.ts';
 import { createProblem, PROBLEMS, type Problem, toEmpError } from '../problem.ts';
 import type { App, Services } from '../services.ts';
 
+/** Headers of the content that a request asked for. */
+const OF_CONTENT = ['etag', 'cache-control', 'content-disposition', 'accept-ranges', 'content-length'];
+
 /** Every failed request ends as `application/problem+json`: thrown errors, unknown paths, wrong methods. */
 export function registerProblems(app: App, { store }: Pick<Services, 'store'>): void {
   const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
@@ -18,17 +21,24 @@ export function registerProblems(app: App, { store }: Pick<Services, 'store'>): 
     drain(request);
     // Fastify would close the connection of a refused body, and its reset may overtake the answer.
     reply.removeHeader('connection');
+    // What was to be sent is not what is: a problem is nobody's attachment, nor kept for a year.
+    for (const name of OF_CONTENT) reply.removeHeader(name);
     const known = isOfNoParser(error)
       ? unsupportedType(request)
-      : (toEmpError(error) ?? (await ofStore(error)));
+      : (toEmpError(error) ?? (await ofMissingFile(error, request)));
     if (!known) request.log.error({ err: error }, 'request failed');
     const unknown = `see the server's log for request ${request.id}`;
     return sendProblem(request, reply, known ?? new EmpError('internal_error', unknown));
   });
 
-  /** A file that is not there, because the data directory was moved away meanwhile, or loses its folders. */
-  const ofStore = async (error: unknown) =>
-    isCode(error, 'ENOENT') ? store.ping().then(() => null, toEmpError) : null;
+  /** A file that is not there, because the data directory was moved away meanwhile, or has lost it. */
+  const ofMissingFile = async (error: unknown, request: FastifyRequest) => {
+    if (!isCode(error, 'ENOENT')) return null;
+    const ofDirectory = await store.ping().then(() => null, toEmpError);
+    if (ofDirectory || !['GET', 'HEAD'].includes(request.method)) return ofDirectory;
+    request.log.warn({ err: error }, 'a file is gone');
+    return new EmpError('not_found', 'the file is gone from the data directory');
+  };
 
   const refuseUnknown = ({ url, method }: FastifyRequest, reply: FastifyReply): never => {
     const [path = '/'] = url.split('?');
