@@ -173,7 +173,7 @@ async function findShapes(
   const isTensor = (name: string) => (inferred.get(name)?.dtype ?? NO_TENSOR) !== NO_TENSOR;
   const unknown = wanted.filter((name) => !known.has(name) && isTensor(name));
   if (batch === null || unknown.length === 0) return known;
-  // Fused nodes are known by their parts. Numbers decide on sizes here that are not those of other samples.
+  // Fused nodes are known by their parts, and the proto is needed no more. Numbers decide on sizes here that are not those of other samples.
   const content = sizedByContent(takenApart(model).graph);
   const steady = unknown.filter((name) => !content.has(name));
   if (steady.length === 0) return known;
