@@ -1,6 +1,6 @@
 /**
  * `npm run reproduce [-- part ... --fixtures path]`: repeats what this machine can of the paper's experiments and writes `docs/reproduction.md`, and the table that the README has of it.
- * Parts are `paper` (weights), `structures`, `targets` and `methods`; without a name all of them run, else the others stay as they are.
+ * Parts are `paper` (weights), `structures`, `targets`, `methods` and `searches`; without a name all of them run, else the others stay as they are.
  * Without the fixtures only FC2 is there, from `examples/`: part `paper` of it is then printed, and the files are left as they are.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -20,6 +20,8 @@ import { formatOnePercent, formatOnePercentTable } from './reproduce/one-percent
 import { formatPart, joinParts, PARTS, type Part, splitParts } from './reproduce/parts.ts';
 import { placeTable } from './reproduce/readme-table.ts';
 import { rememberingRun } from './reproduce/run.ts';
+import { runSearches, SEARCHED } from './reproduce/searches.ts';
+import { formatSearches, formatSearchTable } from './reproduce/searches-section.ts';
 import { runStructures, STRUCTURED } from './reproduce/structures.ts';
 import { formatStructures } from './reproduce/structures-section.ts';
 import { mapTwoAtATime } from './reproduce/two-at-a-time.ts';
@@ -68,7 +70,13 @@ async function writeDocument(fixtures: string): Promise<void> {
     const findings = await runOnePercent(networks, run);
     await write('targets', formatOnePercent(findings));
     const readme = await readFile(README, 'utf8');
-    await writeFile(README, placeTable(readme, formatOnePercentTable(findings)));
+    await writeFile(README, placeTable(readme, 'targets', formatOnePercentTable(findings)));
+  }
+  if (asked.includes('searches')) {
+    const findings = await runSearches(await openAll(Object.keys(SEARCHED)), console.error);
+    await write('searches', formatSearches(findings));
+    const readme = await readFile(README, 'utf8');
+    await writeFile(README, placeTable(readme, 'searches', formatSearchTable(findings)));
   }
   if (asked.includes('methods')) await write('methods', await repeatMethods(fixtures));
 }

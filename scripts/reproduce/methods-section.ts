@@ -2,7 +2,7 @@ import type { Checked } from './methods.ts';
 import { formatTable, loss, NONE, percent } from './table.ts';
 import { titleOf } from './titles.ts';
 
-const INTRODUCTION = `METHODS are notes on what the paper does not have, each tried by Python code on PyTorch, on our networks and data, before it was built here. *Wanted* is what the product has to reach with the recipe on all evaluation data: a loss at most, or an accuracy in percent at least; a row without it is there to be compared with.
+const INTRODUCTION = `What the paper does not have was first tried by Python code on PyTorch, on our networks and data. *Wanted* is what the product has to reach with the recipe on all evaluation data: a loss at most, or an accuracy in percent at least; a row without it is there to be compared with.
 Scores are magnitudes, unless the recipe names others. Folded: BatchNormalization went into the convolutions, as most exporters write it, and criterion \`scores\` has the magnitudes from before.`;
 
 /** The section on methods beside the paper's. */

@@ -33,6 +33,9 @@ const CLAIMS: readonly Claim[] = [
   ...masks('cnn-fashion', NINE_TENTHS_OF_ROWS, 'accuracy', 0.845, ['batch_norm']),
   folded('cnn-fashion', 0.88),
   folded('resnet-fashion', 0.86),
+  removed('cnn-fashion', 0.5, 0.865, ['batch_norm']),
+  removed('cnn-fashion', 0.7, 0.75, ['batch_norm']),
+  removed('fc5-fashion', 0.7, 0.868),
 ];
 
 /** Masks chosen in the fit, beside those of the scores. */
@@ -54,6 +57,13 @@ function masks(
 function folded(network: string, wanted: number): Claim {
   const recipe = { ...UNFOLDED_SCORES, repair: ['channel_variance'] };
   return { network: `${network}${FOLDED}`, recipe, of: 'accuracy', wanted };
+}
+
+/** Channels, the same share of every family, by what their removal costs once the layers that read them are fitted. */
+function removed(network: string, sparsity: number, wanted: number, behind: readonly string[] = []): Claim {
+  const structures = { granularity: 'channel', criterion: 'obs', scope: 'layer', round_to: 1 };
+  const recipe = { ...structures, budget: { sparsity }, repair: ['least_squares', ...behind] };
+  return { network, recipe, of: 'accuracy', wanted };
 }
 
 /** The networks of the claims. */

@@ -3,7 +3,8 @@ const FIRST_LINES = {
   paper: '# Reproduction',
   structures: '## Structures',
   targets: '## What one percent of loss buys',
-  methods: "## METHODS' figures by the product",
+  methods: '## Methods beside the paper',
+  searches: '## Searches',
 } as const;
 
 export type Part = keyof typeof FIRST_LINES;
