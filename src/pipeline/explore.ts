@@ -10,16 +10,14 @@ import { CANDIDATES_FILE } from './artifact-names.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { type BetaPoint, Candidates, type Weight } from './candidates.ts';
 import { openTest } from './choose-amount.ts';
-import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
-import { Judges } from './judges.ts';
 import { searchLine } from './line-search.ts';
+import { lookAtData } from './look-at-data.ts';
 import { bytesOf, compressedSizeOf } from './model-size.ts';
 import type { PruneInput, PruneJob } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
+import { scoreJob } from './score-job.ts';
 import type { PrunedModel } from './scored.ts';
 import { excessWithMargin } from './search.ts';
-import { ScoredStructures } from './structures/scored.ts';
-import { ScoredWeights } from './weights/scored.ts';
 import { selectTensors } from './weights/select.ts';
 import { type Artifact, describeArtifact } from './write-report.ts';
 
@@ -68,13 +66,10 @@ export async function explore(
   const job = await beginJob(given, context);
   const { recipe, outputDirectory } = job.input;
   const { target } = recipe;
-  const ofModel = await doubtModel(job);
-  const { texts, ranges } = await doubtInputs(job);
-  await using judges = await Judges.open(job);
+  const { judges: opened, doubts } = await lookAtData(job);
+  await using judges = opened;
   if (!target || !judges) throw new TypeError('a line without a target, or evaluation data');
-  const doubts = [...ofModel, ...texts, ...(await doubtLabels(job, judges.all, ranges))];
-  await using scored =
-    recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
+  await using scored = await scoreJob(job);
   const { choosing } = judges;
   const denseWeighs = await denseWeight(job);
   const weigh = scales(job, aim, denseWeighs, choosing);

@@ -6,13 +6,11 @@ import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
 import { chooseBeta } from './choose-amount.ts';
 import { chooseSize } from './choose-size.ts';
-import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
 import { evaluate } from './evaluate.ts';
-import { Judges } from './judges.ts';
+import { lookAtData } from './look-at-data.ts';
 import type { PruneInput } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
-import { ScoredStructures } from './structures/scored.ts';
-import { ScoredWeights } from './weights/scored.ts';
+import { scoreJob } from './score-job.ts';
 import { type Artifact, writeReport } from './write-report.ts';
 
 export interface PruneOutcome {
@@ -30,14 +28,11 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const { recipe } = job.input;
 
   // Score: a criterion gives every weight, or every structure, an importance score s.
-  await using scored =
-    recipe.granularity === 'weight' ? await ScoredWeights.score(job) : await ScoredStructures.score(job);
+  await using scored = await scoreJob(job);
 
   // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target; of a target of size the largest.
-  const ofModel = await doubtModel(job);
-  const { texts, ranges, samples } = await doubtInputs(job);
-  await using judges = await Judges.open(job);
-  const doubts = [...ofModel, ...texts, ...(judges ? await doubtLabels(job, judges.all, ranges) : [])];
+  const { judges: opened, doubts, samples } = await lookAtData(job);
+  await using judges = opened;
   const repairs = new Repairs(job, judges);
   const reported =
     judges &&

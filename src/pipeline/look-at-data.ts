@@ -1,0 +1,24 @@
+import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
+import { Judges } from './judges.ts';
+import type { PruneJob } from './prune-job.ts';
+
+/** What a job knows of its data before anything is chosen by them. */
+interface SeenData {
+  /** The dense model on them; null without evaluation data. To be disposed of. */
+  readonly judges: Judges | null;
+  /** What is doubtful about them, and about the model. */
+  readonly doubts: readonly string[];
+  /** A text that is the same for the same evaluation samples. */
+  readonly samples: string;
+}
+
+/** Measures the dense model, and doubts what does not look like its data. @throws EmpError as `Judges.open` and the doubts of a job with a target */
+export async function lookAtData(job: PruneJob): Promise<SeenData> {
+  await using opened = new AsyncDisposableStack();
+  const ofModel = await doubtModel(job);
+  const { texts, ranges, samples } = await doubtInputs(job);
+  const judges = opened.use(await Judges.open(job));
+  const ofLabels = judges ? await doubtLabels(job, judges.all, ranges) : [];
+  opened.move(); // who asked disposes of the judges
+  return { judges, doubts: [...ofModel, ...texts, ...ofLabels], samples };
+}
