@@ -47,13 +47,8 @@ export class FolderStore implements Store {
   private constructor(root: string, minFreeBytes: number) {
     this.root = root;
     this.#minFreeBytes = minFreeBytes;
-    const indexOf = (kind: Kind) => new TimeIndex(join(root, INDEX, kind));
-    this.#indexes = {
-      models: indexOf('models'),
-      datasets: indexOf('datasets'),
-      jobs: indexOf('jobs'),
-      searches: indexOf('searches'),
-    };
+    const indexes = KINDS.map((kind) => [kind, new TimeIndex(join(root, INDEX, kind))]);
+    this.#indexes = Object.fromEntries(indexes) as Record<Kind, TimeIndex>;
     this.#needed = new NeededIndex(join(root, NEEDED));
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -157,6 +158,29 @@ describe('a search', () => {
     const modelOf = ({ artifacts }: JobView) => artifacts.find(({ name }) => name === 'mlp.onnx')?.sha256;
     assert.equal(modelOf(job), modelOf(best.job));
     assert.deepEqual([job.search_id, best.job.search_id], [null, id]);
+
+    const reportAs = async (accept: string) => {
+      const response = await fetch(`${service.url}/v1/searches/${id}/report`, { headers: { accept } });
+      assert.equal(response.headers.get('content-type'), `${accept}; charset=utf-8`);
+      return await response.text();
+    };
+    assert.deepEqual(JSON.parse(await reportAs('application/json')), search);
+    const markdown = await reportAs('text/markdown');
+    assert.match(markdown, /stays within an accuracy drop of 5 points on samples that no candidate saw/);
+    const page = await reportAs('text/html');
+    assert.match(page, /^<!DOCTYPE html>/);
+    // A row for each of the front, and the model itself; lines that were tried, and those that were not.
+    const rows = front.length + 1 + search.lines.length + left_out.length;
+    assert.equal(page.match(/<tr><td>/g)?.length, rows);
+    assert.equal(markdown.match(/^\| (?!recipe|line|---)/gm)?.length, rows);
+    const own = await fetch(`${service.url}/v1/searches/${id}/artifacts/mlp.onnx`);
+    assert.equal(
+      createHash('sha256')
+        .update(new Uint8Array(await own.arrayBuffer()))
+        .digest('hex'),
+      modelOf(best.job),
+    );
+    assert.equal((await fetch(`${service.url}/v1/searches/${id}/artifacts/none`)).status, 404);
 
     const { job_id } = search.lines.find(({ status }) => status === 'succeeded') ?? assert.fail();
     const report = await readProblem(await fetch(`${service.url}/v1/jobs/${job_id}/report`));

@@ -8,10 +8,10 @@ import { reportSchema } from '../../report/report.ts';
 import { isCode } from '../../storage/durable-files.ts';
 import type { FileRange } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
+import { registerArtifacts } from '../artifact-routes.ts';
 import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
-import { BINARY, describeOperation } from '../plugins/operations.ts';
+import { describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema } from '../resource-routes.ts';
-import { sendFile } from '../send-file.ts';
 import type { App, Services } from '../services.ts';
 import { withFields } from '../stored-json.ts';
 import { getJob } from './jobs.ts';
@@ -72,57 +72,12 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     },
   });
 
-  app.route({
-    method: ['GET', 'HEAD'],
-    url: '/v1/jobs/:id/artifacts/:name',
-    schema: {
-      tags: ['jobs'],
-      operationId: 'getArtifact',
-      summary: 'A file that a job made',
-      description:
-        'One of the names in `artifacts` of the job. `ETag`, `If-None-Match`, `Range`, `If-Range` and HEAD are supported.',
-      params: idParamsSchema.extend({ name: z.string() }),
-      ...describeOperation(
-        {
-          parameters: ['Range', 'If-Range', 'If-None-Match'].map((name) => ({
-            name,
-            in: 'header',
-            schema: { type: 'string' },
-          })),
-          responses: {
-            200: {
-              description: 'The file.',
-              headers: {
-                ETag: { schema: { type: 'string' }, description: "The content's SHA-256, quoted." },
-                'Accept-Ranges': { schema: { type: 'string', const: 'bytes' } },
-                'Content-Disposition': { schema: { type: 'string' } },
-              },
-              content: {
-                'application/octet-stream': BINARY,
-                'application/json': { schema: { type: 'object' } },
-                'text/html': { schema: { type: 'string' } },
-              },
-            },
-            206: {
-              description: 'The range that was asked for.',
-              headers: { 'Content-Range': { schema: { type: 'string' } } },
-              content: { 'application/octet-stream': BINARY },
-            },
-            304: { description: 'The file that `If-None-Match` names.' },
-          },
-        },
-        'not_found',
-        'range_not_satisfiable',
-      ),
-    },
-    handler: async (request, reply) => {
-      const { id, name } = request.params;
-      const { status, artifacts } = await getJob(jobs, id);
-      const artifact = artifacts.find((candidate) => candidate.name === name);
-      if (!artifact) throw new EmpError('not_found', `job ${id} (${status}) has no artifact ${name}`);
-      const read = (range: FileRange) => store.readFile('jobs', id, name, range);
-      return sendFile(request, reply, artifact, artifact.media_type, read);
-    },
+  registerArtifacts(app, store, {
+    kind: 'jobs',
+    operationId: 'getArtifact',
+    summary: 'A file that a job made',
+    description: 'One of the names in `artifacts` of the job.',
+    find: (id) => getJob(jobs, id),
   });
 
   /** As it was written: it has a line for each tensor, and an earlier version's lacks what the schema has gained. */

@@ -1,12 +1,19 @@
+import { EmpError } from '../../core/errors.ts';
 import { storedInputs } from '../../intake/job-inputs.ts';
 import type { Asker } from '../../intake/slots.ts';
 import type { SearchRequest } from '../../jobs/search-lines.ts';
 import { linesOf } from '../../recipe/lines.ts';
+import { renderSearchPage } from '../../report/html/search-page.ts';
+import { renderSearchMarkdown } from '../../report/search-markdown.ts';
 import type { ModelRecord } from '../../storage/records.ts';
+import { preferredMediaType } from '../accept.ts';
+import { registerArtifacts } from '../artifact-routes.ts';
+import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { registerEvents } from '../event-streams.ts';
 import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { namingFields } from '../problem.ts';
 import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
+import { factsOfSearch } from '../search-facts.ts';
 import {
   candidateParamsSchema,
   metricSchema,
@@ -136,6 +143,62 @@ export function registerSearches(app: App, services: Services): void {
       return viewOfSearch(found('searches', id, await searches.tell(id, candidate, value)));
     },
   );
+
+  app.get(
+    '/v1/searches/:id/report',
+    {
+      schema: {
+        tags: ['searches'],
+        operationId: 'getSearchReport',
+        summary: 'What a search has found so far, to be read',
+        description:
+          'As the search itself; by `Accept: text/markdown` or `text/html` as a text or a page without scripts.',
+        params: idParamsSchema,
+        response: { 200: searchSchema },
+        ...describeOperation(
+          {
+            responses: {
+              200: {
+                headers: { Vary: { schema: { type: 'string', const: 'Accept' } } },
+                content: {
+                  'text/markdown': { schema: { type: 'string' } },
+                  'text/html': { schema: { type: 'string' } },
+                },
+              },
+            },
+          },
+          'not_found',
+          'not_acceptable',
+        ),
+      },
+    },
+    async ({ params: { id }, headers }, reply) => {
+      reply.header('vary', 'Accept');
+      const search = found('searches', id, await searches.get(id));
+      const type = preferredMediaType(headers.accept, ['application/json', 'text/markdown', 'text/html']);
+      if (type === 'application/json') return viewOfSearch(search);
+      const facts = factsOfSearch(search);
+      if (type === 'text/html') reply.headers(REPORT_PAGE_CONTENT);
+      const text = type === 'text/html' ? renderSearchPage(facts) : renderSearchMarkdown(facts);
+      // As it is: the route's own serializer is that of the search.
+      return reply
+        .type(`${type}; charset=utf-8`)
+        .serializer(String)
+        .send(text as never);
+    },
+  );
+
+  registerArtifacts(app, store, {
+    kind: 'searches',
+    operationId: 'getSearchArtifact',
+    summary: 'A file of the best model of a search',
+    description: 'One of the names in `artifacts` of the job in `best`.',
+    async find(id) {
+      const { best } = found('searches', id, await searches.get(id));
+      if (best) return best;
+      throw new EmpError('not_found', `search ${id} has no best model, or none yet`);
+    },
+  });
 
   registerEvents(app, services, {
     kind: 'searches',

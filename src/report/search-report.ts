@@ -1,0 +1,142 @@
+import type { Target } from '../recipe/target.ts';
+import { describeTarget } from './cost.ts';
+import { accuracy, bytes, count, number, percent, times } from './wording.ts';
+
+type Recipe = Readonly<Record<string, unknown>>;
+
+/** What a search came to, as its report tells it. */
+export interface SearchFacts {
+  readonly id: string;
+  readonly status: string;
+  /** Null where the metric is the client's own. */
+  readonly target: Target | null;
+  readonly aim: string;
+  /** Why it failed; null where it did not. */
+  readonly error: string | null;
+  readonly dense: SearchPoint | null;
+  /** What no other candidate beats both in size and in cost, the smallest first. */
+  readonly front: readonly (SearchPoint & {
+    readonly recipe: Recipe;
+    readonly within: boolean;
+    readonly speedup: number | null;
+  })[];
+  readonly nCandidates: number;
+  readonly best: {
+    readonly recipe: Recipe;
+    readonly job: string;
+    readonly met: boolean | null;
+    readonly summary: MeasuredSizes | null;
+  } | null;
+  readonly lines: readonly {
+    readonly recipe: Recipe;
+    readonly status: string;
+    readonly error: string | null;
+  }[];
+  readonly leftOut: readonly { readonly recipe: Recipe; readonly reason: string }[];
+  readonly doubts: readonly string[];
+}
+
+/** Of a summary; one of an earlier version may lack some. */
+interface MeasuredSizes {
+  readonly dense_zstd_bytes?: number | undefined;
+  readonly pruned_zstd_bytes?: number | null | undefined;
+  readonly dense_loss?: number | null | undefined;
+  readonly loss?: number | null | undefined;
+}
+
+interface SearchPoint {
+  readonly parameters: number;
+  readonly compressed_bytes: number;
+  readonly macs: number | null;
+  readonly loss: number | null;
+  readonly accuracy: number | null;
+}
+
+/** A table of texts, under a title. */
+export interface TextTable {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+const NONE = '-';
+
+/** The answer, in a sentence or two. */
+export function searchVerdict({ status, target, error, best, nCandidates }: SearchFacts): string {
+  const promise = target === null ? 'the limit of your metric' : describeTarget(target);
+  if (status === 'failed') return `The search failed: ${error}`;
+  if (status === 'canceled') return 'The search was canceled.';
+  if (status !== 'succeeded') return `The search goes on; ${count(nCandidates)} models were tried so far.`;
+  if (best === null)
+    return `None of ${count(nCandidates)} models tried stays within ${promise}. Allow more, or give more samples.`;
+  const { pruned_zstd_bytes, dense_zstd_bytes, loss, dense_loss } = best.summary ?? {};
+  const size =
+    pruned_zstd_bytes != null && dense_zstd_bytes != null
+      ? `, compressed ${times(dense_zstd_bytes, pruned_zstd_bytes)} times smaller (${bytes(dense_zstd_bytes)} to ${bytes(pruned_zstd_bytes)})`
+      : '';
+  const cost = loss != null && dense_loss != null ? `; loss ${number(dense_loss)} to ${number(loss)}` : '';
+  const kept =
+    target === null
+      ? `is the sparsest within ${promise}`
+      : best.met
+        ? `stays within ${promise} on samples that no candidate saw`
+        : `stays within ${promise} where it was searched, and not on samples that no candidate saw`;
+  return `The best model, by ${describeLine(best.recipe)}, ${kept}${size}${cost}.`;
+}
+
+/** What was found, and what was tried. */
+export function searchTables({ dense, front, lines, leftOut }: SearchFacts): TextTable[] {
+  const left = [
+    ...lines.map(({ recipe, status, error }) => [describeLine(recipe), status, error ?? NONE]),
+    ...leftOut.map(({ recipe, reason }) => [describeLine(recipe), 'left out', reason]),
+  ];
+  return [
+    {
+      title: 'The front: nothing else tried is both smaller and better',
+      head: [
+        'recipe',
+        'beta',
+        'within',
+        'gone',
+        'compressed',
+        'parameters',
+        'MACs',
+        'speed',
+        'loss',
+        'accuracy',
+      ],
+      rows: [
+        ...front.map(({ recipe, within, speedup, ...point }) => [
+          describeLine(recipe),
+          typeof recipe.beta === 'number' ? number(recipe.beta) : NONE,
+          within ? 'yes' : 'no',
+          dense ? percent(1 - point.parameters / dense.parameters) : NONE,
+          ...figuresOf(point, speedup),
+        ]),
+        ...(dense ? [['the model itself', NONE, 'yes', percent(0), ...figuresOf(dense, null)]] : []),
+      ],
+    },
+    {
+      title: 'The lines that were tried, and those that were not',
+      head: ['line', 'job', 'why not'],
+      rows: left,
+    },
+  ];
+}
+
+/** A recipe without its amount. */
+function describeLine({ criterion, granularity, scope, repair }: Recipe): string {
+  const repairs = Array.isArray(repair) && repair.length > 0 ? `, ${repair.join(' + ')}` : '';
+  return `${criterion} of each ${granularity}, scope ${scope}${repairs}`;
+}
+
+function figuresOf(point: SearchPoint, speedup: number | null): string[] {
+  return [
+    bytes(point.compressed_bytes),
+    count(point.parameters),
+    point.macs === null ? NONE : count(point.macs),
+    speedup === null ? NONE : `${number(speedup)} times`,
+    point.loss === null ? NONE : number(point.loss),
+    point.accuracy === null ? NONE : accuracy(point.accuracy),
+  ];
+}
