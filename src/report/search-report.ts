@@ -57,6 +57,8 @@ export interface TextTable {
   readonly title: string;
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
+  /** Whether the last column holds sentences. */
+  readonly endsInWords: boolean;
 }
 
 const NONE = '-';
@@ -93,6 +95,7 @@ export function searchTables({ dense, front, lines, leftOut }: SearchFacts): Tex
   return [
     {
       title: 'The front: nothing else tried is both smaller and better',
+      endsInWords: false,
       head: [
         'recipe',
         'beta',
@@ -118,6 +121,7 @@ export function searchTables({ dense, front, lines, leftOut }: SearchFacts): Tex
     },
     {
       title: 'The lines that were tried, and those that were not',
+      endsInWords: true,
       head: ['line', 'job', 'why not'],
       rows: left,
     },

@@ -171,7 +171,7 @@ describe('a search', () => {
     assert.match(page, /^<!DOCTYPE html>/);
     // A row for each of the front, and the model itself; lines that were tried, and those that were not.
     const rows = front.length + 1 + search.lines.length + left_out.length;
-    assert.equal(page.match(/<tr><td>/g)?.length, rows);
+    assert.equal(page.match(/<tr><th scope="row">/g)?.length, rows);
     assert.equal(markdown.match(/^\| (?!recipe|line|---)/gm)?.length, rows);
     const own = await fetch(`${service.url}/v1/searches/${id}/artifacts/mlp.onnx`);
     assert.equal(

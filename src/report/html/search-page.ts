@@ -32,9 +32,9 @@ ${searchTables(facts).map((table, i) => section(`table-${i}`, table.title, table
 `.source;
 }
 
-function tableMarkup({ title, head, rows }: TextTable): Markup {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table>
+function tableMarkup({ title, head, rows, endsInWords }: TextTable): Markup {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table class="tried${endsInWords ? ' words' : ''}">
 <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
-<tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
+<tbody>${rows.map(([first, ...others]) => html`<tr><th scope="row">${first}</th>${others.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
 </table></div>`;
 }

@@ -56,13 +56,13 @@ caption{padding-bottom:.5rem;text-align:left}
 caption span{display:block;max-width:calc(100vw - 2rem)}
 th,td{padding:.4rem 1.25rem .4rem 0;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{font-weight:600}
-th:first-child,.tensors :is(th,td):nth-child(-n+3),.families :is(th,td):last-child,.frozen :is(th,td):nth-child(n+3){text-align:left}
+th:first-child,.tensors :is(th,td):nth-child(-n+3),:is(.families,.words) :is(th,td):last-child,.frozen :is(th,td):nth-child(n+3){text-align:left}
 :is(.families,.frozen) td>div{padding-left:.75rem;text-indent:-.75rem}
 .families thead th{white-space:normal;overflow-wrap:break-word}
-.families td:last-child,.frozen td:nth-child(n+3){min-width:13rem;max-width:24rem;white-space:normal}
+:is(.families,.words) td:last-child,.frozen td:nth-child(n+3){min-width:13rem;max-width:24rem;white-space:normal}
 td details{margin:0}
 th:last-child,td:last-child{padding-right:0}
-:is(.tensors,.families,.frozen) th[scope=row]{min-width:11rem;max-width:24rem;font-weight:400;white-space:normal}
+:is(.tensors,.families,.frozen,.tried) th[scope=row]{min-width:11rem;max-width:24rem;font-weight:400;white-space:normal}
 details{margin-top:1rem}
 summary{cursor:pointer;color:var(--muted)}
 details .scroll{margin-top:.75rem}
