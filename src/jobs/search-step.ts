@@ -6,7 +6,7 @@ import { inputFailure } from './result.ts';
 import { bestOf, type LineJob, type LineState } from './search-lines.ts';
 
 /** Lines tried at a time: the first alone, for they are cheap or win often, and all others are held against them. */
-const FIRST_ROUNDS = [1, 1, 1];
+const FIRST_ROUNDS = [1, 1, 1, 1];
 const ROUND = 3;
 /** Models that one line may take. */
 const MOST_OF_A_LINE = 10;

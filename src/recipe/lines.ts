@@ -155,15 +155,15 @@ interface Line {
 }
 
 /**
- * What is tried, in this order: the first needs no data and is there at once, the next two win most often on our networks; the others have to be better
+ * What is tried, in this order: the first needs no data and is there at once, the next three win most often on our networks; the others have to be better
  * than what is known by then.
  */
 const LINES: readonly Line[] = [
   { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'none' },
   { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'cheap' },
   { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'fit' },
-  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'masks' },
   { criterion: 'obs', granularity: 'channel', scope: 'layer', repairs: 'fit' },
+  { criterion: 'magnitude', granularity: 'weight', scope: 'global', repairs: 'masks' },
   { criterion: 'taylor_rms', granularity: 'channel', scope: 'global', repairs: 'fit' },
   { criterion: 'taylor_rms', granularity: 'weight', scope: 'global', repairs: 'masks' },
   { criterion: 'magnitude', granularity: 'weight', scope: 'layer', repairs: 'masks' },
