@@ -35,9 +35,11 @@ export async function climbLadders(network: Network, folder: string): Promise<Ru
       const input = { model, identity, ...data, recipe, outputDirectory, runtime: RUNTIME };
       const { summary } = await prune(input, { signal, onProgress() {} });
       const pruned = await readStoredModel(outputDirectory, [identity.name]);
-      const { accuracy, top1_agreement } = (await evaluator.compare(pruned)).risks;
-      if (!accuracy || !top1_agreement) throw new Error(`${network.name} gives no accuracy`);
-      rungs.push({ sparsity: summary.sparsity, accuracy, disagreement: top1_agreement });
+      const { accuracy: [accuracy] = [], top1_agreement: [disagreement] = [] } = (
+        await evaluator.compare(pruned)
+      ).risks;
+      if (!accuracy || !disagreement) throw new Error(`${network.name} gives no accuracy`);
+      rungs.push({ sparsity: summary.sparsity, accuracy, disagreement });
       await rm(outputDirectory, { recursive: true });
     }
     return rungs;

@@ -10,6 +10,8 @@ import { inlineFunctions } from './passes/inline-functions.ts';
 /** Operators that change neither the numbers nor their order. */
 const TRANSPARENT_OPS = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
 const FLOAT_OUTPUTS: readonly string[] = ['float16', 'float32', 'float64'];
+/** What a decoder is given back at its next step, by the names that exporters use. */
+const CACHE_NAME = /(^|[^a-z])(present|past|cache)/i;
 
 /**
  * The name of the output on which models are compared: `logits` where that is a float tensor, else the first float output.
@@ -26,6 +28,19 @@ export function chooseOutput(outputs: readonly { readonly name: string; readonly
   );
 }
 
+/**
+ * The names of all outputs on which models can be compared without labels: that of `chooseOutput` first, then the other float outputs but caches, of which the
+ * others are made.
+ * @throws EmpError as `chooseOutput`
+ */
+export function comparableOutputs(...given: Parameters<typeof chooseOutput>): string[] {
+  const chosen = chooseOutput(...given);
+  const others = given[0].filter(
+    ({ name, dtype }) => name !== chosen && FLOAT_OUTPUTS.includes(dtype) && !CACHE_NAME.test(name),
+  );
+  return [chosen, ...others.map(({ name }) => name)];
+}
+
 /** The standard operator that made an output's numbers: those that leave them as they are do not count. */
 export function finalNode(output: OnnxValue): OnnxNode | null {
   const isTransparent = ({ domain, op }: OnnxNode) => domain === '' && TRANSPARENT_OPS.has(op);
@@ -38,10 +53,18 @@ export function finalNode(output: OnnxValue): OnnxNode | null {
  * @throws EmpError unsupported_model for functions without end
  */
 export function findFinalNode(model: OnnxModel, output: string): OnnxNode | null {
-  if (model.functions.length === 0) return finalNode(model.graph.resolve(output));
+  return finalNode(withoutFunctions(model).graph.resolve(output));
+}
+
+/**
+ * The model with its own functions inlined; itself where it has none.
+ * @throws EmpError unsupported_model for functions without end
+ */
+export function withoutFunctions(model: OnnxModel): OnnxModel {
+  if (model.functions.length === 0) return model;
   const proto = clone(ModelProtoSchema, model.proto);
   inlineFunctions(proto);
-  return finalNode(new OnnxModel(proto).graph.resolve(output));
+  return new OnnxModel(proto);
 }
 
 /**

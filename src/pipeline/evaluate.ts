@@ -45,6 +45,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     loss_kind: reporting.lossKind,
     metric_names: metricNames(reporting),
     output: reporting.output,
+    ...(measured.byOutput && { outputs: measured.byOutput.map((output) => ({ ...output })) }),
     n_samples: reporting.nSamples,
     n_positions: reporting.nPositions,
     batch_size: latency?.batch_size ?? null,
@@ -83,7 +84,7 @@ function searchFigures(
 ) {
   const { choosing, reporting, seed } = judges;
   const { target } = test;
-  const { p_value, isShown } = test.judge(measured);
+  const { p_value, isShown, test: by } = test.judge(measured);
   const isEstimated = excessOver(target, reporting.dense, measured.measurement) <= 0;
   return {
     target,
@@ -96,11 +97,11 @@ function searchFigures(
     n_samples: choosing.nSamples,
     seed,
     promise: {
-      test: test.test.name,
+      test: by.name,
       p_value,
       certified: climbed && isShown ? (targetOf({ target })?.limit ?? null) : null,
       n_needed: Number.isFinite(test.nNeeded) ? test.nNeeded : null,
-      counted_up_to: test.countedUpTo,
+      counted_up_to: by.name === 'mixture_of_bets' ? by.ceiling : null,
       ladder: [...(climbed?.ladder ?? [])],
       uses,
     },
@@ -123,9 +124,9 @@ async function measureUniform({
   return createPoint(await candidates.evenly(pruned.sparsity, amount, evenly));
 }
 
-function metricNames({ dense, measuresDrift, prediction }: Evaluator): string[] {
+function metricNames({ dense, measuresDrift, compared }: Evaluator): string[] {
   return METRIC_NAMES.filter((name) => {
-    if (name === 'kl') return prediction?.divergence != null;
+    if (name === 'kl') return compared.some(({ look }) => look.prediction.divergence !== null);
     return METRICS[name].isLabelled ? dense[name] !== null : measuresDrift;
   });
 }

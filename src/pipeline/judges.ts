@@ -4,6 +4,7 @@ import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { comparesOutputs } from '../recipe/needs.ts';
 import { targetOf } from '../recipe/target.ts';
 import { fixedBatchSize } from '../runtime/batches.ts';
+import { hasPredictions } from '../runtime/drift.ts';
 import { Evaluator } from '../runtime/evaluation.ts';
 import { namingData, targetWithoutAccuracy, targetWithoutClasses, tooFewThatCount } from './data-errors.ts';
 import { REPORTED_SHARE, refuseTooFew } from './promise-test.ts';
@@ -88,11 +89,11 @@ async function openEvaluator(job: PruneJob, evaluation: SampleSet): Promise<Eval
   const evaluator = await namingData('evaluation', () => Evaluator.open(context));
   if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
-  const { prediction } = evaluator;
-  const isNumber = prediction?.entries === 1;
-  if (target?.name === 'max_disagreement' && isNumber && !prediction.isBySide)
+  const predictions = evaluator.compared.map(({ look }) => look.prediction);
+  if (target?.name === 'max_disagreement' && !predictions.some(hasPredictions))
     throw targetWithoutClasses(target.name, evaluator.output);
-  if (target?.name === 'max_kl' && isNumber) throw targetWithoutClasses(target.name, evaluator.output);
+  if (target?.name === 'max_kl' && !predictions.some(({ divergence }) => divergence !== null))
+    throw targetWithoutClasses(target.name, evaluator.output);
   return evaluator;
 }
 

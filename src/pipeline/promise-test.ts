@@ -1,17 +1,11 @@
-import {
-  flipsTest,
-  type PairedRisk,
-  type RiskTest,
-  riskOf,
-  riskPValue,
-  samplesNeeded,
-} from '../core/risk-test.ts';
+import { flipsTest, type RiskTest, riskOf, riskPValue, samplesNeeded } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
 import type { Target } from '../recipe/target.ts';
 import { targetOf } from '../recipe/target.ts';
 import { TARGETS, type TargetName } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import type { Comparison, Evaluator } from '../runtime/evaluation.ts';
+import type { OutputRisk } from '../runtime/farthest-outputs.ts';
 import { tooFewToPromise, tooFewToSplit } from './data-errors.ts';
 
 export type Promised = NonNullable<NonNullable<Evaluation['search']>['promise']>;
@@ -31,7 +25,6 @@ const DRIFT_CEILING = 10;
 interface ChoosingFacts {
   readonly lossKind: Evaluator['lossKind'];
   readonly positionsPerSample: number;
-  readonly predictionsPerSample: number;
   /** Of the risk, a sample. */
   readonly meanWeight: number;
 }
@@ -53,11 +46,24 @@ export function refuseTooFew(target: Target, nSamples: number, atATime: number):
   if (nReported < nNeeded) throw tooFewToPromise(asked.name, confidence, nReported, nNeeded);
 }
 
-/** A target as it is tested on the samples that no choice saw (`docs/promise.md`). */
+/** What figures say of a target, by the output that says least for it. */
+interface Judgement {
+  /** At most how often figures as good come of a model that just misses the target. */
+  readonly p_value: number;
+  /** Whether they show that it is kept and are within it themselves, where a bound hides nothing. */
+  readonly isShown: boolean;
+  readonly test: RiskTest;
+}
+
+/**
+ * A target as it is tested on the samples that no choice saw (`docs/promise.md`). It is kept where each output keeps it: each has a test, and the largest p-value
+ * is that of all (an intersection-union test; R. L. Berger, 1982).
+ */
 export class PromiseTest {
   readonly target: Target;
   readonly alpha: number;
-  readonly test: RiskTest;
+  /** One for each output. */
+  readonly tests: readonly RiskTest[];
   /** The fewest samples that could show it; infinite for a limit that no number of them can. */
   readonly nNeeded: number;
   readonly #name: TargetName;
@@ -70,25 +76,21 @@ export class PromiseTest {
   constructor(target: Target, choosing: Evaluator, seen: Comparison, nSamples: number) {
     const asked = targetOf({ target });
     if (asked === null) throw new TypeError('a promise without a limit');
-    const { lossKind, positionsPerSample, predictionsPerSample } = choosing;
-    const { weight } = riskIn(seen, asked.name);
-    const facts = {
+    const { lossKind } = choosing;
+    const facts = risksIn(seen, asked.name).map(({ weight, positionsPerSample }) => ({
       lossKind,
       positionsPerSample,
-      predictionsPerSample,
       meanWeight: sumOf(weight) / weight.length,
-    };
+    }));
     this.target = target;
     this.alpha = 1 - (target.confidence ?? 1 - USUAL_ALPHA);
     this.#name = asked.name;
     this.#limit = limitOfRisk(asked.name, asked.limit);
-    this.test = TESTS[asked.name](facts, this.#limit, nSamples);
-    this.nNeeded = samplesNeeded(this.test, this.#limit, this.alpha, facts.meanWeight);
-  }
-
-  /** What a sample counts up to at most, in the unit of the risk's cost; null where there is no such bound. */
-  get countedUpTo(): number | null {
-    return this.test.name === 'mixture_of_bets' ? this.test.ceiling : null;
+    this.tests = facts.map((of) => TESTS[asked.name](of, this.#limit, nSamples));
+    const needed = facts.map(({ meanWeight }, place) =>
+      samplesNeeded(this.tests[place], this.#limit, this.alpha, meanWeight),
+    );
+    this.nNeeded = Math.max(...needed);
   }
 
   /** Refuses a promise that these samples cannot show, whatever the model. Throws `invalid_request`. */
@@ -97,11 +99,15 @@ export class PromiseTest {
     throw tooFewToPromise(this.#name, this.target.confidence, nSamples, this.nNeeded);
   }
 
-  /** What figures say of the target: at most how often ones as good come of a model that just misses it, and whether they show that it is kept and are within it themselves, where a bound hides nothing. */
-  judge(seen: Comparison): { readonly p_value: number; readonly isShown: boolean } {
-    const risk = riskIn(seen, this.#name);
-    const p_value = riskPValue(risk, this.#limit, this.test, this.alpha);
-    return { p_value, isShown: p_value <= this.alpha && riskOf(risk) <= this.#limit + ROUNDING };
+  judge(seen: Comparison): Judgement {
+    const risks = risksIn(seen, this.#name);
+    const judged = risks.map((risk, place) => {
+      const test = this.tests[place];
+      const p_value = riskPValue(risk, this.#limit, test, this.alpha);
+      return { p_value, test, isWithin: riskOf(risk) <= this.#limit + ROUNDING };
+    });
+    const { p_value, test } = judged.reduce((worst, each) => (each.p_value > worst.p_value ? each : worst));
+    return { p_value, test, isShown: p_value <= this.alpha && judged.every(({ isWithin }) => isWithin) };
   }
 }
 
@@ -115,8 +121,8 @@ const TESTS: Readonly<Record<TargetName, ChooseTest>> = {
   }),
   max_accuracy_drop: ({ positionsPerSample }, limit, nSamples) =>
     positionsPerSample === 1 ? flipsTest(nSamples, limit) : betsOnPositions(positionsPerSample),
-  max_disagreement: ({ predictionsPerSample }) =>
-    predictionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(predictionsPerSample),
+  max_disagreement: ({ positionsPerSample }) =>
+    positionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(positionsPerSample),
   max_kl: upToLimits,
   max_relative_l2: upToLimits,
 };
@@ -132,10 +138,10 @@ function betsOnPositions(ceiling: number): RiskTest {
   return { name: 'mixture_of_bets', ceiling, isTwoSided: false };
 }
 
-function riskIn({ risks }: Comparison, name: TargetName): PairedRisk {
-  const risk = risks[TARGETS[name].metric];
-  if (risk === undefined) throw new TypeError(`${name} is not measured`);
-  return risk;
+function risksIn({ risks }: Comparison, name: TargetName): readonly OutputRisk[] {
+  const found = risks[TARGETS[name].metric] ?? [];
+  if (found.length === 0) throw new TypeError(`${name} is not measured`);
+  return found;
 }
 
 /** The risk of a relative L2 drift is its square. */

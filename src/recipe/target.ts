@@ -58,7 +58,7 @@ export const targetSchema = z
       refuse(`confidence goes with one of ${TARGET_NAMES.join(', ')}: a size is counted, not estimated`);
   })
   .describe(
-    'Of quality: the smallest beta whose evaluation stays within this of the dense model is searched, on one half of the evaluation samples; the report is of the other half. `seed` draws the halves. Of size: the largest beta whose model is no larger than this, which takes no data. With one of each the beta is that of quality, and `size_target` of the report says whether its model keeps the size too.',
+    'Of quality: the smallest beta whose evaluation stays within this of the dense model is searched, on one half of the evaluation samples; the report is of the other half. `seed` draws the halves. What needs no labels is kept in every float output that has the samples on an axis, but caches. Of size: the largest beta whose model is no larger than this, which takes no data. With one of each the beta is that of quality, and `size_target` of the report says whether its model keeps the size too.',
   );
 
 export type Target = z.output<typeof targetSchema>;

@@ -174,16 +174,19 @@ function changeDetails(
 /** From what to what the figures of the dense model go. */
 export function describeCost(evaluation: Evaluation, pruned: Measured = evaluation.pruned): string {
   const costs = costsOf(evaluation, pruned).map(({ text }) => text);
-  const parts = evaluation.metric_names.includes('relative_l2') ? driftParts(pruned) : [];
+  const nOutputs = evaluation.outputs?.length ?? 1;
+  const parts = evaluation.metric_names.includes('relative_l2') ? driftParts(pruned, nOutputs) : [];
   const all = [...costs, ...parts];
   return [all.slice(0, -1).join(', '), ...all.slice(-1)].filter((part) => part !== '').join(' and ');
 }
 
-function driftParts({ relative_l2, cosine: alike, top1_agreement, kl }: Metrics): string[] {
+function driftParts({ relative_l2, cosine: alike, top1_agreement, kl }: Metrics, nOutputs: number): string[] {
   const parts: string[] = [];
   if (relative_l2 !== null) {
     const direction = alike === null ? '' : `, cosine ${cosine(alike)}`;
-    parts.push(`the outputs move by ${percent(relative_l2)} (relative L2${direction})`);
+    parts.push(
+      `the outputs move by ${percent(relative_l2)} (relative L2${direction}${nOutputs > 1 ? `; of ${count(nOutputs)} outputs the worst` : ''})`,
+    );
   }
   if (kl !== null) parts.push(`the KL divergence is ${number(kl)} nats`);
   if (top1_agreement !== null) parts.push(`${percent(top1_agreement)} of the predictions stay the same`);

@@ -29,6 +29,15 @@ const errorsSchema = z.object({
   kl_standard_error: figure.describe('Of `kl`, over samples.'),
 });
 
+/** How far one output is from the dense model's. */
+const outputSchema = z.object({
+  name: z.string(),
+  relative_l2: metricsSchema.shape.relative_l2,
+  cosine: metricsSchema.shape.cosine,
+  top1_agreement: metricsSchema.shape.top1_agreement,
+  kl: metricsSchema.shape.kl,
+});
+
 const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape, ...errorsSchema.shape });
 const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
 
@@ -36,7 +45,9 @@ const promiseSchema = z
   .object({
     test: z
       .enum(['exact_paired', 'harmful_flips', 'binomial', 'mixture_of_bets'])
-      .describe('By which "the true cost is above the limit" is tested.'),
+      .describe(
+        'By which "the true cost is above the limit" is tested; of several outputs, in the one that shows least.',
+      ),
     p_value: share.describe(
       'An upper bound of the chance of figures as good as these, or better, were the true cost just above the limit; 1 where they show nothing.',
     ),
@@ -75,7 +86,17 @@ export const evaluationSchema = z
     metric_names: z
       .array(z.string())
       .describe('The metrics that are not null for the dense model, or drift without labels.'),
-    output: z.string().describe('The output of the model that is measured.'),
+    output: z
+      .string()
+      .describe(
+        'The output of the model that labels go with; of several that are compared without labels, the first.',
+      ),
+    outputs: z
+      .array(outputSchema)
+      .optional()
+      .describe(
+        'Where several outputs are compared with the dense model: those of the pruned model, `output` first. Everywhere else drift is each figure of the output that it is worst of.',
+      ),
     n_samples: count,
     n_positions: count.describe(
       'Of them, or of their positions (numbers, where labels have the shape of the output), those that count.',

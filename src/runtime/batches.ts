@@ -156,7 +156,7 @@ export async function planBatches(
 }
 
 /** Whether an output of two samples has two where one has one, or twice as many rows. */
-function followsSamples(one: Fetched | undefined, two: Fetched | undefined): boolean {
+export function followsSamples(one: Fetched | undefined, two: Fetched | undefined): boolean {
   if (one === undefined || two === undefined) return false;
   return findSampleAxis([one.shape, two.shape], [1, 2]) !== null || two.shape[0] === 2 * one.shape[0];
 }

@@ -75,8 +75,7 @@ export class Drift {
       this.#squaresOfPruned[sample] = squaresOfPruned;
       this.#products[sample] = products;
     }
-    const { entries, isBySide } = this.#prediction;
-    if (entries > 1 || isBySide) this.#comparePredictions(outputs, stride);
+    if (this.hasPredictions) this.#comparePredictions(outputs, stride);
   }
 
   /** Null for what is not finite, for the direction of outputs that are all 0, and for their drift unless they stay so. */
@@ -93,6 +92,16 @@ export class Drift {
       top1_agreement: finiteOrNull(sumOf(this.#agreements) / sumOf(this.#positions)),
       kl: this.#prediction.divergence && finiteOrNull(riskOf(this.klRisk)),
     };
+  }
+
+  /** Whether there is something to agree on. */
+  get hasPredictions(): boolean {
+    return hasPredictions(this.#prediction);
+  }
+
+  /** Whether its entries are compared as classes. */
+  get hasDivergence(): boolean {
+    return this.#prediction.divergence !== null;
   }
 
   /** The square of the relative L2 drift: squared distances against squared norms. */
@@ -142,6 +151,11 @@ export class Drift {
       if (agrees && allFinite(pruned, offset, entries)) this.#agreements[sample]++;
     }
   }
+}
+
+/** Whether there is something to agree on: a number alone predicts nothing unless it is by sides. */
+export function hasPredictions({ entries, isBySide }: Prediction): boolean {
+  return entries > 1 || isBySide;
 }
 
 /** Numbers of a sample; of the last there are fewer where rows do not divide evenly. */

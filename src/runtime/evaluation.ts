@@ -1,20 +1,27 @@
 import { EmpError } from '../core/errors.ts';
-import type { PairedRisk } from '../core/risk-test.ts';
 import { partOf, type SampleSet } from '../formats/sample-set.ts';
 import { mainPath, type StoredModel } from '../formats/stored-model.ts';
 import { readStoredGraph } from '../graph/interface.ts';
 import { findLabelAxis, type LabelLayout, type LossKind, shapeBySample } from '../graph/label-layout.ts';
-import { chooseOutput, findFinalNode } from '../graph/measured-output.ts';
+import { chooseOutput, comparableOutputs, finalNode, withoutFunctions } from '../graph/measured-output.ts';
 import { readFirstBatch } from './batches.ts';
-import type { Drift, DriftErrors, Prediction } from './drift.ts';
+import type { DriftErrors } from './drift.ts';
+import { farthestOf, type OutputFigures, type OutputRisk } from './farthest-outputs.ts';
 import { holdAgainstLabels, scoreLabels, scoreModel } from './label-runs.ts';
 import type { LabelErrors, LabelScores } from './label-scores.ts';
 import type { LabelledOutput } from './labelled-output.ts';
 import { type Latency, measureLatency } from './latency.ts';
 import { type Metrics, NOT_MEASURED } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
-import { type Look, lookAtOutput, measureDrift, notFinite, type Setup } from './output-drift.ts';
-import { planRuns } from './plan-runs.ts';
+import {
+  type ComparedOutput,
+  type Look,
+  lookAtOutputs,
+  measureDrift,
+  notFinite,
+  type Setup,
+} from './output-drift.ts';
+import { planRuns, type RunOutput } from './plan-runs.ts';
 import { type ModelSession, openSession, type SessionOptions } from './session.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels, or where it is asked for, the drift. */
@@ -23,7 +30,10 @@ export interface Measurement extends Metrics, LabelErrors, DriftErrors {}
 /** What was measured of a model, and sample by sample what a target bounds; of what was measured alone. */
 export interface Comparison {
   readonly measurement: Measurement;
-  readonly risks: { readonly [metric in keyof Metrics]?: PairedRisk };
+  /** Of drift by output, of labels of the one that they go with. */
+  readonly risks: { readonly [metric in keyof Metrics]?: readonly OutputRisk[] };
+  /** The drift by output; null where it is of one, or not measured. */
+  readonly byOutput: readonly OutputFigures[] | null;
   /** Whether the dense model predicts the same everywhere; false where predictions are not compared. */
   readonly isOneAnswer: boolean;
 }
@@ -38,6 +48,12 @@ interface EvaluatorContext extends ModelRun {
   readonly wantsDrift?: boolean;
   /** Whether the drift is to have the divergence of the output's entries as classes. */
   readonly wantsDivergence?: boolean;
+}
+
+/** An output on which models are compared, and what it is like. */
+interface LookedAt {
+  readonly output: ComparedOutput;
+  readonly look: Look;
 }
 
 /** What pruned models are compared with: the scores of every sample, the model itself, or both. */
@@ -57,35 +73,33 @@ export class Evaluator implements AsyncDisposable {
   readonly lossKind: LossKind | null;
   /** How labels and output go together; null without labels. */
   readonly labelLayout: LabelLayout | null;
-  /** Name of the output measured. */
+  /** Name of the output that labels go with, or else of the first that is compared. */
   readonly output: string;
   readonly nSamples: number;
   /** Labels that count: of samples, or of their positions, without those of label -100. */
   readonly nPositions: number;
   /** Positions of a sample, at most: labels, or without any those of the output. */
   readonly positionsPerSample: number;
-  /** Likewise of predictions that are compared with the dense model's; 0 where the drift is not measured. */
-  readonly predictionsPerSample: number;
   /** Samples of which something counts. */
   readonly nCounted: number;
-  /** Null where the drift is not measured. */
-  readonly prediction: Prediction | null;
+  /** The outputs on which models are compared with the dense one; none where the drift is not measured. */
+  readonly compared: readonly LookedAt[];
   readonly #setup: Setup;
   readonly #reference: Reference;
 
-  private constructor(setup: Setup, reference: Reference, look: Look) {
+  private constructor(setup: Setup, reference: Reference, compared: readonly LookedAt[]) {
     const { nSamples } = setup.samples;
     const scores = reference.scored?.scores;
+    const positionsPerSample = compared[0]?.look.positionsPerSample ?? 0;
     this.dense = scores?.metrics ?? NOT_MEASURED;
     this.labelLayout = reference.scored?.labelled.layout ?? null;
     this.lossKind = this.labelLayout?.loss ?? null;
     this.output = setup.output;
     this.nSamples = nSamples;
-    this.nPositions = scores?.nPositions ?? Math.round(look.positionsPerSample * nSamples);
-    this.positionsPerSample = scores?.mostPerSample ?? look.positionsPerSample;
-    this.predictionsPerSample = look.positionsPerSample;
+    this.nPositions = scores?.nPositions ?? Math.round(positionsPerSample * nSamples);
+    this.positionsPerSample = scores?.mostPerSample ?? positionsPerSample;
     this.nCounted = scores?.nCounted ?? nSamples;
-    this.prediction = look.prediction;
+    this.compared = compared;
     this.#setup = setup;
     this.#reference = reference;
   }
@@ -99,21 +113,19 @@ export class Evaluator implements AsyncDisposable {
     const { model: dense, samples } = context;
     await using opened = new AsyncDisposableStack();
     const session = opened.use(await openSession(mainPath(dense), context.runtime));
-    const output = chooseOutput(session.outputs);
-    const run = await planRuns(session, samples, output, context.signal);
-    const finalOp = findFinalNode(await readStoredGraph(dense), output)?.op;
-    const classesAs = !context.wantsDivergence ? null : finalOp === 'Softmax' ? 'probabilities' : 'logits';
-    const isBySide = finalOp === 'Sigmoid';
-    const setup: Setup = { ...context, output, ...run, isBySide, classesAs, labelLoss: null };
     const isCompared = samples.labels === null || context.wantsDrift === true;
-    const look = isCompared ? await lookAtOutput(session, setup) : NOT_LOOKED_AT;
+    const names = isCompared ? comparableOutputs(session.outputs) : [chooseOutput(session.outputs)];
+    const { batchSize, outputs } = await planRuns(session, samples, names, context.signal);
+    const [{ name: output, axis: outputAxis }] = outputs;
+    const setup: Setup = { ...context, output, batchSize, outputAxis };
+    const compared = isCompared ? await lookAt(session, outputs, setup, context) : [];
     const kept = isCompared ? session : null;
     if (samples.labels === null) {
-      const evaluator = new Evaluator(setup, { scored: null, session: kept }, look);
+      const evaluator = new Evaluator(setup, { scored: null, session: kept }, compared);
       opened.move(); // the evaluator keeps the session
       return evaluator;
     }
-    const axis = findLabelAxis(samples.labels, samples.nStored ?? samples.nSamples, run.outputAxis);
+    const axis = findLabelAxis(samples.labels, samples.nStored ?? samples.nSamples, outputAxis);
     const labels = { ...samples.labels, axis };
     const labelledSetup = { ...setup, samples: { ...samples, labels } };
     const shape = shapeBySample(labels.shape, axis);
@@ -127,8 +139,10 @@ export class Evaluator implements AsyncDisposable {
     if (scores.metrics.loss === null)
       throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
     const reference = { scored: { scores, labelled }, session: kept };
-    const comparing = { ...labelledSetup, labelLoss: labelled.layout.loss };
-    const evaluator = new Evaluator(comparing, reference, look);
+    const [first, ...others] = compared;
+    const labelLoss = labelled.layout.loss;
+    const marked = first ? [{ ...first, output: { ...first.output, labelLoss } }, ...others] : [];
+    const evaluator = new Evaluator(labelledSetup, reference, marked);
     if (kept) opened.move();
     return evaluator;
   }
@@ -141,10 +155,9 @@ export class Evaluator implements AsyncDisposable {
   /** The same of some of the samples alone, by their places among these. The dense model is not run again; it is open as long as this is. */
   part(places: Uint32Array): Evaluator {
     const { scored, session } = this.#reference;
-    const { predictionsPerSample: positionsPerSample, prediction } = this;
     const part = scored && { ...scored, scores: scored.scores.part(places) };
     const setup = { ...this.#setup, samples: partOf(this.#setup.samples, places) };
-    return new Evaluator(setup, { scored: part, session }, { positionsPerSample, prediction });
+    return new Evaluator(setup, { scored: part, session }, this.compared);
   }
 
   /** With the axis that counts their labels. */
@@ -170,20 +183,21 @@ export class Evaluator implements AsyncDisposable {
       ...(scored && labelled?.standardErrors(scored.scores)),
       ...drift?.standardErrors,
     };
+    const { positionsPerSample } = this;
+    const ofLabels = Object.entries((scored && labelled?.risksAgainst(scored.scores)) ?? {});
     const risks = {
-      ...(scored && labelled?.risksAgainst(scored.scores)),
-      ...(drift && {
-        relative_l2: drift.squaredL2Risk,
-        top1_agreement: drift.disagreementRisk,
-        kl: drift.klRisk,
-      }),
+      ...Object.fromEntries(ofLabels.map(([metric, risk]) => [metric, [{ ...risk, positionsPerSample }]])),
+      ...drift?.risks,
     };
-    return { measurement, risks, isOneAnswer: drift?.isOneAnswer ?? false };
+    const { isOneAnswer = false, byOutput = null } = drift ?? {};
+    return { measurement, risks, isOneAnswer, byOutput };
   }
 
-  async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<Drift> {
+  async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<ReturnType<typeof farthestOf>> {
     await using session = await openSession(mainPath(pruned), this.#setup.runtime);
-    return await measureDrift(dense, session, this.#setup); // awaited before the session goes
+    const outputs = this.compared.map(({ output }) => output);
+    const drifts = await measureDrift(dense, session, outputs, this.#setup); // awaited before the session goes
+    return farthestOf(this.compared.map((compared, place) => ({ ...compared, drift: drifts[place] })));
   }
 
   /** Of the first batch, both models at the same level of onnxruntime's optimizations. */
@@ -211,4 +225,20 @@ export const NO_ERRORS: LabelErrors & DriftErrors = {
   relative_l2_standard_error: null,
   kl_standard_error: null,
 };
-const NOT_LOOKED_AT: Look = { positionsPerSample: 0, prediction: null };
+
+/** Whether a Softmax or a Sigmoid makes each of the outputs, and what they are like. */
+async function lookAt(
+  session: ModelSession,
+  outputs: readonly RunOutput[],
+  setup: Setup,
+  { wantsDivergence }: EvaluatorContext,
+): Promise<LookedAt[]> {
+  const { graph } = withoutFunctions(await readStoredGraph(setup.model));
+  const compared = outputs.map((output): ComparedOutput => {
+    const finalOp = finalNode(graph.resolve(output.name))?.op;
+    const classesAs = !wantsDivergence ? null : finalOp === 'Softmax' ? 'probabilities' : 'logits';
+    return { ...output, isBySide: finalOp === 'Sigmoid', classesAs, labelLoss: null };
+  });
+  const looks = await lookAtOutputs(session, compared, setup);
+  return compared.map((output, place) => ({ output, look: looks[place] }));
+}

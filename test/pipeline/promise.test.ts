@@ -201,22 +201,22 @@ describe('a target on samples that no choice saw', () => {
   test('losses that are cut do not hide that the limit is exceeded', () => {
     const n = 1000;
     const cost = Float64Array.from({ length: n }, (_, i) => (i % 100 === 0 ? 20 : -0.05));
-    const seen = { risks: { loss: { cost, weight: new Float64Array(n).fill(1) } } } as unknown as Comparison;
-    const choosing = {
-      lossKind: 'cross_entropy',
-      positionsPerSample: 1,
-      predictionsPerSample: 0,
-    } as Evaluator;
+    const risk = { cost, weight: new Float64Array(n).fill(1), positionsPerSample: 1 };
+    const seen = { risks: { loss: [risk] } } as unknown as Comparison;
+    const choosing = { lossKind: 'cross_entropy' } as Evaluator;
     const promise = new PromiseTest({ max_loss_increase: 0.1, confidence: 0.95 }, choosing, seen, n);
     assert.ok(promise.judge(seen).p_value < 0.05, 'cut at one nat');
     assert.equal(promise.judge(seen).isShown, false);
   });
 
   test('a sample changes at as many positions as it has predictions, whatever its labels', () => {
-    const risk = { cost: new Float64Array(300), weight: new Float64Array(300).fill(80) };
-    const seen = { risks: { top1_agreement: risk } } as unknown as Comparison;
-    const choosing = { positionsPerSample: 2, predictionsPerSample: 80 } as Evaluator;
-    const { test: by } = new PromiseTest({ max_disagreement: 0.1, confidence: 0.95 }, choosing, seen, 300);
+    const weight = new Float64Array(300).fill(80);
+    const risk = { cost: new Float64Array(300), weight, positionsPerSample: 80 };
+    const seen = { risks: { top1_agreement: [risk] } } as unknown as Comparison;
+    const choosing = { positionsPerSample: 2 } as Evaluator;
+    const {
+      tests: [by],
+    } = new PromiseTest({ max_disagreement: 0.1, confidence: 0.95 }, choosing, seen, 300);
     assert.ok(by.name === 'mixture_of_bets' && by.ceiling === 80);
   });
 

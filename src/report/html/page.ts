@@ -6,7 +6,7 @@ import { scoreCharts } from './how-scores-spread.ts';
 import { type Content, entry, html, type Markup, section } from './markup.ts';
 import { STYLE } from './style.ts';
 import { headline, sizesTable, warningList } from './what-came-out.ts';
-import { comparisonTable, lossBoundTable, repairTable } from './what-it-cost.ts';
+import { comparisonTable, lossBoundTable, outputsTable, repairTable } from './what-it-cost.ts';
 import { costCurves } from './what-sparsity-costs.ts';
 import { askedList } from './what-was-asked.ts';
 import { frozenTable, groupTable, sparsityChart } from './where-it-went.ts';
@@ -36,7 +36,7 @@ export function renderReport(report: Report): string {
 ${section('warnings', 'Warnings', warningList(report))}
 ${section('figures', 'At a glance', headline(report))}
 ${section('asked', 'What was asked', askedList(report))}
-${section('evaluation', 'Dense against pruned', comparisonTable(report))}
+${section('evaluation', 'Dense against pruned', comparisonTable(report))}${section('outputs', 'Drift by output', outputsTable(report))}
 ${section('repair', 'Repair', repairTable(report))}
 ${section('curvature', 'What curvature says', lossBoundTable(report))}
 ${section('curve', 'What sparsity costs', costCurves(report))}

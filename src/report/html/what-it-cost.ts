@@ -1,3 +1,4 @@
+import { METRICS, type MetricName } from '../../recipe/terms.ts';
 import { compareSparsity, describePositions, isJudgedByDrift, type Metrics } from '../cost.ts';
 import { formatFigure, type Metric, measuredMetrics, metricOf } from '../metric-figures.ts';
 import type { Evaluation, Report } from '../report.ts';
@@ -17,12 +18,15 @@ import { type Content, folded, html, type Markup, table } from './markup.ts';
 
 type Repair = Report['repair'][number];
 
+/** Of which the page has a row each. */
+const MOST_OUTPUTS = 24;
+
 /** The dense model, the pruned one, and what it is compared with. */
 export function comparisonTable(report: Report): Markup {
   const { evaluation, total } = report;
   if (evaluation === null)
     return html`<p>Not measured: give the job an evaluation dataset, and the pruned model is measured beside the dense one.</p>`;
-  const { dense, pruned, uniform, beta_1, output, n_samples } = evaluation;
+  const { dense, pruned, uniform, beta_1, output, outputs = [], n_samples } = evaluation;
   const [metrics, speeds, beta] = [measuredMetrics(evaluation), speedsOf(evaluation), chosenBeta(report)];
   const figuresOf = (model: Metrics, errors: Partial<Metrics> = {}) =>
     metrics.map((metric) => besideDense(metric, model, dense, errors[metric.name] ?? null));
@@ -32,7 +36,7 @@ export function comparisonTable(report: Report): Markup {
   ].filter((model) => model !== null);
   return html`${table({
     label: 'Dense against pruned',
-    caption: html`Output <bdi><code>${output}</code></bdi> on ${count(n_samples)} samples${describePositions(evaluation)}`,
+    caption: html`Output <bdi><code>${output}</code></bdi>${outputs.length > 1 ? ` and ${count(outputs.length - 1)} more, each figure of drift of the one that it is worst of,` : null} on ${count(n_samples)} samples${describePositions(evaluation)}`,
     columns: [
       ...['Model', 'Sparsity', ...metrics.map(({ title }) => title)],
       ...speeds.map(({ level }) => (level === 'all' ? 'Latency' : `Latency, ${level}`)),
@@ -88,6 +92,27 @@ function comparisonNote({ dense, pruned, batch_size }: Evaluation, speeds: reado
       ? ', at onnxruntime’s default level of graph optimization and at level extended, which has no blocked layout of convolutions'
       : '';
   return `${differences} Latency is the median of one batch of ${count(batch_size)}, dense and pruned in turn${levels}.`;
+}
+
+/** The drift of the pruned model by output; null where it is of one. */
+export function outputsTable({ evaluation }: Report): Markup | null {
+  if (!evaluation?.outputs) return null;
+  const { outputs } = evaluation;
+  const metrics = measuredMetrics(evaluation).filter((metric) => !METRICS[metric.name].isLabelled);
+  const shown = outputs.slice(0, MOST_OUTPUTS);
+  return html`${table({
+    label: 'Drift by output',
+    caption: 'How far each output of the pruned model is from the dense one’s',
+    columns: ['Output', ...metrics.map(({ title }) => title)],
+    rows: shown.map((output) => [
+      html`<bdi><code>${output.name}</code></bdi>`,
+      ...metrics.map(({ name, format }) => ifKnown(driftIn(output, name), format)),
+    ]),
+  })}${shown.length < outputs.length ? html`<p class="note">And ${count(outputs.length - shown.length)} more, in the report’s JSON.</p>\n` : null}`;
+}
+
+function driftIn(output: NonNullable<Evaluation['outputs']>[number], name: MetricName): number | null {
+  return name in output ? output[name as keyof typeof output & MetricName] : null;
 }
 
 /** What each repair brought, and what it left out. */

@@ -1,0 +1,91 @@
+import type { PairedRisk } from '../core/risk-test.ts';
+import type { Drift, DriftErrors } from './drift.ts';
+import { type Metrics, NOT_MEASURED } from './model-metrics.ts';
+import type { ComparedOutput, Look } from './output-drift.ts';
+
+/** What a target bounds of one output, sample by sample. */
+export interface OutputRisk extends PairedRisk {
+  /** Of a sample, at most. */
+  readonly positionsPerSample: number;
+}
+
+/** How far one output of several is from the dense model's. */
+export interface OutputFigures extends Pick<Metrics, 'relative_l2' | 'cosine' | 'top1_agreement' | 'kl'> {
+  readonly name: string;
+}
+
+interface Farthest {
+  /** Each of the output that it is worst of: the largest distance and divergence, the smallest cosine and agreement. */
+  readonly metrics: Metrics;
+  /** Of the same outputs. */
+  readonly standardErrors: DriftErrors;
+  /** Of every output that has it. */
+  readonly risks: Readonly<Record<'relative_l2' | 'top1_agreement' | 'kl', readonly OutputRisk[]>>;
+  /** Whether no output with predictions has more than one. */
+  readonly isOneAnswer: boolean;
+  /** Null where there is one output. */
+  readonly byOutput: readonly OutputFigures[] | null;
+}
+
+/** An output, what it is like, and how far pruning moves it. */
+export interface DriftedOutput {
+  readonly output: Pick<ComparedOutput, 'name'>;
+  readonly look: Pick<Look, 'positionsPerSample'>;
+  readonly drift: Drift;
+}
+
+/** The drift of a model by its outputs: what is within a limit is so in all of them. A figure that is not finite is worse than any. */
+export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
+  const all = drifted.map(({ output, look, drift }) => ({
+    ...{ name: output.name, drift, positionsPerSample: look.positionsPerSample },
+    ...{ metrics: drift.metrics, errors: drift.standardErrors },
+  }));
+  const predicting = all.filter(({ drift }) => drift.hasPredictions);
+  const classes = all.filter(({ drift }) => drift.hasDivergence);
+  // Outputs that are 0 and stay so have no direction that could be lost.
+  const directed = all.filter(({ metrics }) => metrics.relative_l2 !== 0 || metrics.cosine !== null);
+  const distance = worstBy(all, ({ metrics }) => metrics.relative_l2);
+  const direction = worstBy(directed, ({ metrics }) => negative(metrics.cosine));
+  const agreement = worstBy(predicting, ({ metrics }) => negative(metrics.top1_agreement));
+  const divergence = worstBy(classes, ({ metrics }) => metrics.kl);
+  const riskOf = (of: typeof all, risk: (drift: Drift) => PairedRisk) =>
+    of.map(({ drift, positionsPerSample }) => ({ ...risk(drift), positionsPerSample }));
+  return {
+    metrics: {
+      ...NOT_MEASURED,
+      relative_l2: distance?.metrics.relative_l2 ?? null,
+      cosine: direction?.metrics.cosine ?? null,
+      top1_agreement: agreement?.metrics.top1_agreement ?? null,
+      kl: divergence?.metrics.kl ?? null,
+    },
+    standardErrors: {
+      relative_l2_standard_error: distance?.errors.relative_l2_standard_error ?? null,
+      disagreement_standard_error: agreement?.errors.disagreement_standard_error ?? null,
+      kl_standard_error: divergence?.errors.kl_standard_error ?? null,
+    },
+    risks: {
+      relative_l2: riskOf(all, (drift) => drift.squaredL2Risk),
+      top1_agreement: riskOf(predicting, (drift) => drift.disagreementRisk),
+      kl: riskOf(classes, (drift) => drift.klRisk),
+    },
+    isOneAnswer: predicting.length > 0 && predicting.every(({ drift }) => drift.isOneAnswer),
+    byOutput: all.length > 1 ? all.map(({ name, metrics }) => figuresOf(name, metrics)) : null,
+  };
+}
+
+/** The first of those whose value is largest; null is larger than any. */
+function worstBy<T>(all: readonly T[], amountOf: (each: T) => number | null): T | undefined {
+  const badness = (each: T) => amountOf(each) ?? Number.POSITIVE_INFINITY;
+  return all.reduce<T | undefined>(
+    (worst, each) => (worst === undefined || badness(each) > badness(worst) ? each : worst),
+    undefined,
+  );
+}
+
+function negative(value: number | null): number | null {
+  return value === null ? null : -value;
+}
+
+function figuresOf(name: string, { relative_l2, cosine, top1_agreement, kl }: Metrics): OutputFigures {
+  return { name, relative_l2, cosine, top1_agreement, kl };
+}
