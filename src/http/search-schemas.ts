@@ -60,6 +60,7 @@ const candidateSchema = z.object({
   accuracy: measured,
   top1_agreement: measured.describe(METRICS.top1_agreement.meaning),
   kl: measured,
+  cosine_distance: measured,
   relative_l2: measured,
   standard_error: measured.describe('Of what the promise bounds.'),
   within: z

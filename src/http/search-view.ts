@@ -112,13 +112,13 @@ function viewOfCandidate(
   candidate: Candidate,
 ): SearchView['candidates'][number] {
   const { beta, sparsity, parameters, bytes, compressed_bytes, macs, relative_latency } = candidate;
-  const { loss, accuracy, top1_agreement, kl, relative_l2, is_within } = candidate;
+  const { loss, accuracy, top1_agreement, kl, cosine_distance, relative_l2, is_within } = candidate;
   return {
     line,
     recipe: { ...recipe, beta },
     ...{ sparsity, parameters, bytes, compressed_bytes, macs },
     speedup: relative_latency === null ? null : 1 / relative_latency,
-    ...{ loss, accuracy, top1_agreement, kl, relative_l2 },
+    ...{ loss, accuracy, top1_agreement, kl, cosine_distance, relative_l2 },
     standard_error: recipe.target ? standardErrorOf(recipe.target, candidate) : null,
     within: is_within,
   };

@@ -83,12 +83,16 @@ export function tooFewToPromise(
   ]);
 }
 
-/** Why a search of predictions cannot be on an output of single numbers. */
-export function targetWithoutClasses(name: 'max_disagreement' | 'max_kl', output: string): EmpError {
+/** Why a search of predictions or directions cannot be on an output of single numbers. */
+export function targetWithoutClasses(
+  name: 'max_disagreement' | 'max_kl' | 'max_cosine_distance',
+  output: string,
+): EmpError {
   const needs = {
     max_disagreement:
       'predictions: an output of several entries, of which one is the largest, or one of a Sigmoid',
     max_kl: 'classes: an output of several entries, as a softmax has',
+    max_cosine_distance: 'vectors: an output of several entries, as an embedding has',
   };
   const reason = `needs ${needs[name]}. '${output}' has numbers that stand alone: give max_relative_l2`;
   return new EmpError('invalid_request', `${name} ${reason}`, [

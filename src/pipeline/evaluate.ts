@@ -126,6 +126,7 @@ async function measureUniform({
 
 function metricNames({ dense, measuresDrift, compared }: Evaluator): string[] {
   return METRIC_NAMES.filter((name) => {
+    if (name === 'cosine_distance') return compared.some(({ look }) => look.prediction.vector !== null);
     if (name === 'kl') return compared.some(({ look }) => look.prediction.divergence !== null);
     return METRICS[name].isLabelled ? dense[name] !== null : measuresDrift;
   });

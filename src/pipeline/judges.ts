@@ -84,8 +84,12 @@ export class Judges implements AsyncDisposable {
 async function openEvaluator(job: PruneJob, evaluation: SampleSet): Promise<Evaluator> {
   const { recipe } = job.input;
   const target = targetOf(recipe);
-  const wantsDivergence = target?.name === 'max_kl';
-  const context = { ...contextOf(job, evaluation), wantsDrift: comparesOutputs(recipe), wantsDivergence };
+  const wants = {
+    wantsDrift: comparesOutputs(recipe),
+    wantsDivergence: target?.name === 'max_kl',
+    wantsDirections: target?.name === 'max_cosine_distance',
+  };
+  const context = { ...contextOf(job, evaluation), ...wants };
   const evaluator = await namingData('evaluation', () => Evaluator.open(context));
   if (target?.name === 'max_accuracy_drop' && evaluator.lossKind === 'mean_squared_error')
     throw targetWithoutAccuracy();
@@ -93,6 +97,8 @@ async function openEvaluator(job: PruneJob, evaluation: SampleSet): Promise<Eval
   if (target?.name === 'max_disagreement' && !predictions.some(hasPredictions))
     throw targetWithoutClasses(target.name, evaluator.output);
   if (target?.name === 'max_kl' && !predictions.some(({ divergence }) => divergence !== null))
+    throw targetWithoutClasses(target.name, evaluator.output);
+  if (target?.name === 'max_cosine_distance' && !predictions.some(({ vector }) => vector !== null))
     throw targetWithoutClasses(target.name, evaluator.output);
   return evaluator;
 }

@@ -21,6 +21,9 @@ const LOSS_CEILING = 1;
 /** The same of a squared distance or a divergence, in limits. */
 const DRIFT_CEILING = 10;
 
+/** The cosine distance of opposite directions, which is the largest. */
+const OPPOSITE = 2;
+
 /** What a test is chosen by: of the samples that choices are made on, none of those that are tested. */
 interface ChoosingFacts {
   readonly lossKind: Evaluator['lossKind'];
@@ -125,6 +128,7 @@ const TESTS: Readonly<Record<TargetName, ChooseTest>> = {
     positionsPerSample === 1 ? { name: 'binomial' } : betsOnPositions(positionsPerSample),
   max_kl: upToLimits,
   max_relative_l2: upToLimits,
+  max_cosine_distance: () => ({ name: 'mixture_of_bets', ceiling: OPPOSITE, isTwoSided: false }),
 };
 
 /** Drift has no bound of its own, and is never below 0. */

@@ -21,6 +21,7 @@ const qualityShape = {
   max_disagreement: targetValue('max_disagreement'),
   max_kl: targetValue('max_kl'),
   max_relative_l2: targetValue('max_relative_l2'),
+  max_cosine_distance: targetValue('max_cosine_distance'),
 } satisfies Record<TargetName, z.ZodType>;
 
 const confidence = z

@@ -1,3 +1,5 @@
+/** The vocabulary of recipes and reports, a row each; over 250 lines, because it is tables. */
+
 /** What one and what several of something are called. */
 export interface Noun {
   readonly one: string;
@@ -137,7 +139,7 @@ interface TargetRow {
   readonly isMaxAllowed: boolean;
   readonly meaning: string;
   /** The metric that it bounds. */
-  readonly metric: 'loss' | 'accuracy' | 'top1_agreement' | 'relative_l2' | 'kl';
+  readonly metric: 'loss' | 'accuracy' | 'top1_agreement' | 'relative_l2' | 'kl' | 'cosine_distance';
 }
 
 /** Targets of quality: the smallest beta within one is searched. */
@@ -174,6 +176,13 @@ export const TARGETS = {
     meaning:
       "Distance of the outputs from the dense model's, relative to their norm: 0.05 allows 5 percent. Needs no labels.",
     metric: 'relative_l2',
+  },
+  max_cosine_distance: {
+    max: 2,
+    isMaxAllowed: false,
+    meaning:
+      "Mean over samples of 1 - cosine between the pruned model's vector and the dense model's: of embeddings, whose length often does not count. The vector is the output's last axis; of a sample with several the mean is taken. Needs no labels.",
+    metric: 'cosine_distance',
   },
 } as const satisfies Readonly<Record<string, TargetRow>>;
 export type TargetName = keyof typeof TARGETS;
@@ -231,6 +240,12 @@ export const METRICS = {
     title: 'KL divergence',
     meaning:
       "Mean over the positions that count of KL(dense || pruned) in nats, of the output's last axis as logits, or as probabilities where a Softmax makes it; null unless the target is `max_kl`.",
+    isLabelled: false,
+  },
+  cosine_distance: {
+    title: 'Cosine distance',
+    meaning:
+      'Mean over samples of 1 - cosine between the vectors of y and y_dense, which lie along the last axis; of a sample with several their mean. A vector that has become 0, or was, has a distance of 1, one that stays as it is of 0. Null unless the target is `max_cosine_distance`.',
     isLabelled: false,
   },
 } as const satisfies Readonly<Record<string, MetricRow>>;

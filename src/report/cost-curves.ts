@@ -85,6 +85,7 @@ const LEVELS: Readonly<Record<TargetName, (limit: number, dense: Metrics) => num
   max_disagreement: (limit) => 1 - limit,
   max_kl: (limit) => limit,
   max_relative_l2: (limit) => limit,
+  max_cosine_distance: (limit) => limit,
 };
 
 /**

@@ -63,11 +63,18 @@ export function describePromise({ target, promise }: Search): string {
       ? `were it missed by a hair, at most ${percent(p_value)} of such samples would look as good`
       : 'that is an estimate, which these samples do not show';
   }
-  const isCut = asked.name !== 'max_accuracy_drop' && asked.name !== 'max_disagreement';
+  const isCut = !UNCUT.has(asked.name);
   const cut =
     isCut && counted_up_to !== null ? ` (of no sample is more than ${number(counted_up_to)} counted)` : '';
   return `shown with confidence ${number(100 * (target.confidence ?? 0))} %: ${TARGET_WORDS[asked.name](certified)} at most${cut}${describeUses(target, promise)}`;
 }
+
+/** Of these no sample can cost more than its positions, or the distance of opposite directions. */
+const UNCUT: ReadonlySet<TargetName> = new Set([
+  'max_accuracy_drop',
+  'max_disagreement',
+  'max_cosine_distance',
+]);
 
 const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
   max_loss_increase: (limit) => `a loss increase of ${number(100 * limit)} %`,
@@ -76,6 +83,7 @@ const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
   max_disagreement: (limit) => `a change of ${number(100 * limit)} % of the predictions`,
   max_kl: (limit) => `a KL divergence of ${number(limit)} nats`,
   max_relative_l2: (limit) => `a relative L2 drift of ${number(100 * limit)} %`,
+  max_cosine_distance: (limit) => `a cosine distance of ${number(limit)}`,
 };
 
 /** Errors of several promises add up. */
@@ -180,7 +188,8 @@ export function describeCost(evaluation: Evaluation, pruned: Measured = evaluati
   return [all.slice(0, -1).join(', '), ...all.slice(-1)].filter((part) => part !== '').join(' and ');
 }
 
-function driftParts({ relative_l2, cosine: alike, top1_agreement, kl }: Metrics, nOutputs: number): string[] {
+function driftParts(measured: Metrics, nOutputs: number): string[] {
+  const { relative_l2, cosine: alike, top1_agreement, kl, cosine_distance } = measured;
   const parts: string[] = [];
   if (relative_l2 !== null) {
     const direction = alike === null ? '' : `, cosine ${cosine(alike)}`;
@@ -189,6 +198,7 @@ function driftParts({ relative_l2, cosine: alike, top1_agreement, kl }: Metrics,
     );
   }
   if (kl !== null) parts.push(`the KL divergence is ${number(kl)} nats`);
+  if (cosine_distance !== null) parts.push(`the cosine distance is ${number(cosine_distance)}`);
   if (top1_agreement !== null) parts.push(`${percent(top1_agreement)} of the predictions stay the same`);
   return parts.length > 0 ? parts : ['how far the outputs move has no finite figure'];
 }

@@ -27,6 +27,7 @@ const errorsSchema = z.object({
   disagreement_standard_error: figure.describe('Of `1 - top1_agreement`, over samples.'),
   relative_l2_standard_error: figure.describe('Of `relative_l2`, over samples.'),
   kl_standard_error: figure.describe('Of `kl`, over samples.'),
+  cosine_distance_standard_error: figure.describe('Of `cosine_distance`, over samples.'),
 });
 
 /** How far one output is from the dense model's. */
@@ -36,6 +37,7 @@ const outputSchema = z.object({
   cosine: metricsSchema.shape.cosine,
   top1_agreement: metricsSchema.shape.top1_agreement,
   kl: metricsSchema.shape.kl,
+  cosine_distance: metricsSchema.shape.cosine_distance,
 });
 
 const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape, ...errorsSchema.shape });

@@ -41,6 +41,7 @@ const FIGURES: Readonly<Record<MetricName, Pick<Metric, 'format' | 'compare'>>> 
   cosine: { format: cosine, compare: null },
   top1_agreement: { format: formatPercent, compare: null },
   kl: { format: (value) => formatNumber(value), compare: null },
+  cosine_distance: { format: (value) => formatNumber(value), compare: null },
 };
 
 /** Those that were measured, in an order that does not depend on the report's. */

@@ -24,6 +24,7 @@ const STANDARD_ERRORS = {
   max_disagreement: 'disagreement_standard_error',
   max_kl: 'kl_standard_error',
   max_relative_l2: 'relative_l2_standard_error',
+  max_cosine_distance: 'cosine_distance_standard_error',
 } as const satisfies Readonly<Record<TargetName, keyof Measured>>;
 
 /** Null where what a target bounds was not measured, or is not finite. */
@@ -38,4 +39,6 @@ const EXCESSES: Readonly<Record<TargetName, Excess>> = {
     top1_agreement === null ? null : 1 - top1_agreement - limit - ROUNDING,
   max_kl: (limit, _dense, { kl }) => (kl === null ? null : kl - limit),
   max_relative_l2: (limit, _dense, { relative_l2 }) => (relative_l2 === null ? null : relative_l2 - limit),
+  max_cosine_distance: (limit, _dense, { cosine_distance }) =>
+    cosine_distance === null ? null : cosine_distance - limit,
 };

@@ -1,6 +1,14 @@
 import { type PairedRisk, riskOf, riskStandardError } from '../core/risk-test.ts';
 import { sumOf } from '../core/statistics.ts';
-import { allFinite, argmax, type Floats, finiteOrNull, type Metrics, NOT_MEASURED } from './model-metrics.ts';
+import {
+  allFinite,
+  argmax,
+  cosineDistance,
+  type Floats,
+  finiteOrNull,
+  type Metrics,
+  NOT_MEASURED,
+} from './model-metrics.ts';
 
 /** Outputs of a batch, row-major, sample by sample. */
 export interface ComparedOutputs {
@@ -21,6 +29,8 @@ export interface Prediction {
   readonly isBySide: boolean;
   /** Of entries as classes, where it is asked for; null where it is not. */
   readonly divergence: ((dense: Floats, pruned: Floats, offset: number) => number) | null;
+  /** Numbers of a vector whose direction is compared, where that is asked for; null where it is not, or a number stands alone. */
+  readonly vector: number | null;
 }
 
 export interface DriftErrors {
@@ -28,6 +38,7 @@ export interface DriftErrors {
   readonly disagreement_standard_error: number | null;
   readonly relative_l2_standard_error: number | null;
   readonly kl_standard_error: number | null;
+  readonly cosine_distance_standard_error: number | null;
 }
 
 /** How far the pruned model's outputs are from the dense model's, summed by sample in float64. */
@@ -39,6 +50,8 @@ export class Drift {
   readonly #positions: Float64Array;
   readonly #agreements: Float64Array;
   readonly #divergences: Float64Array;
+  readonly #distances: Float64Array;
+  readonly #seen: Float64Array;
   readonly #prediction: Prediction;
   #isSame = true;
   #firstPrediction: number | null = null;
@@ -53,6 +66,8 @@ export class Drift {
     this.#positions = new Float64Array(nSamples);
     this.#agreements = new Float64Array(nSamples);
     this.#divergences = new Float64Array(nSamples);
+    this.#distances = new Float64Array(nSamples);
+    this.#seen = new Float64Array(nSamples);
   }
 
   add(outputs: ComparedOutputs): void {
@@ -76,6 +91,7 @@ export class Drift {
       this.#products[sample] = products;
     }
     if (this.hasPredictions) this.#comparePredictions(outputs, stride);
+    if (this.#prediction.vector !== null) this.#compareDirections(outputs, stride, this.#prediction.vector);
   }
 
   /** Null for what is not finite, for the direction of outputs that are all 0, and for their drift unless they stay so. */
@@ -91,6 +107,7 @@ export class Drift {
       cosine: finiteOrNull(cosine) && Math.max(-1, Math.min(1, cosine)),
       top1_agreement: finiteOrNull(sumOf(this.#agreements) / sumOf(this.#positions)),
       kl: this.#prediction.divergence && finiteOrNull(riskOf(this.klRisk)),
+      cosine_distance: this.hasDirections ? finiteOrNull(riskOf(this.cosineDistanceRisk)) : null,
     };
   }
 
@@ -102,6 +119,11 @@ export class Drift {
   /** Whether its entries are compared as classes. */
   get hasDivergence(): boolean {
     return this.#prediction.divergence !== null;
+  }
+
+  /** Whether the directions of its vectors are compared. */
+  get hasDirections(): boolean {
+    return this.#prediction.vector !== null;
   }
 
   /** The square of the relative L2 drift: squared distances against squared norms. */
@@ -124,15 +146,32 @@ export class Drift {
     return { cost: this.#divergences, weight: this.#positions };
   }
 
+  /** Of every sample the mean over its vectors, in [0, 2]. */
+  get cosineDistanceRisk(): PairedRisk {
+    return { cost: this.#distances, weight: this.#seen };
+  }
+
   /** Over samples; null where there are fewer than 2, or what it is of is not finite. */
   get standardErrors(): DriftErrors {
     const squared = riskStandardError(this.squaredL2Risk);
     const { relative_l2 } = this.metrics;
     return {
       kl_standard_error: this.#prediction.divergence && finiteOrNull(riskStandardError(this.klRisk)),
+      cosine_distance_standard_error: this.hasDirections
+        ? finiteOrNull(riskStandardError(this.cosineDistanceRisk))
+        : null,
       disagreement_standard_error: finiteOrNull(riskStandardError(this.disagreementRisk)),
       relative_l2_standard_error: relative_l2 === 0 ? 0 : finiteOrNull(squared / (2 * (relative_l2 ?? 0))),
     };
+  }
+
+  #compareDirections({ dense, pruned, start }: ComparedOutputs, stride: number, size: number): void {
+    const vectors = stride / size;
+    for (let offset = 0; offset < dense.length; offset += size) {
+      const sample = start + Math.floor(offset / stride);
+      this.#distances[sample] += cosineDistance(dense, pruned, offset, size) / vectors;
+      this.#seen[sample] = 1;
+    }
   }
 
   #comparePredictions({ dense, pruned, start, isCounted }: ComparedOutputs, stride: number): void {

@@ -48,6 +48,8 @@ interface EvaluatorContext extends ModelRun {
   readonly wantsDrift?: boolean;
   /** Whether the drift is to have the divergence of the output's entries as classes. */
   readonly wantsDivergence?: boolean;
+  /** Whether it is to have the cosine distance of the output's vectors. */
+  readonly wantsDirections?: boolean;
 }
 
 /** An output on which models are compared, and what it is like. */
@@ -224,6 +226,7 @@ export const NO_ERRORS: LabelErrors & DriftErrors = {
   disagreement_standard_error: null,
   relative_l2_standard_error: null,
   kl_standard_error: null,
+  cosine_distance_standard_error: null,
 };
 
 /** Whether a Softmax or a Sigmoid makes each of the outputs, and what they are like. */
@@ -231,13 +234,13 @@ async function lookAt(
   session: ModelSession,
   outputs: readonly RunOutput[],
   setup: Setup,
-  { wantsDivergence }: EvaluatorContext,
+  { wantsDivergence, wantsDirections = false }: EvaluatorContext,
 ): Promise<LookedAt[]> {
   const { graph } = withoutFunctions(await readStoredGraph(setup.model));
   const compared = outputs.map((output): ComparedOutput => {
     const finalOp = finalNode(graph.resolve(output.name))?.op;
     const classesAs = !wantsDivergence ? null : finalOp === 'Softmax' ? 'probabilities' : 'logits';
-    return { ...output, isBySide: finalOp === 'Sigmoid', classesAs, labelLoss: null };
+    return { ...output, isBySide: finalOp === 'Sigmoid', classesAs, wantsDirections, labelLoss: null };
   });
   const looks = await lookAtOutputs(session, compared, setup);
   return compared.map((output, place) => ({ output, look: looks[place] }));

@@ -10,7 +10,8 @@ export interface OutputRisk extends PairedRisk {
 }
 
 /** How far one output of several is from the dense model's. */
-export interface OutputFigures extends Pick<Metrics, 'relative_l2' | 'cosine' | 'top1_agreement' | 'kl'> {
+export interface OutputFigures
+  extends Pick<Metrics, 'relative_l2' | 'cosine' | 'top1_agreement' | 'kl' | 'cosine_distance'> {
   readonly name: string;
 }
 
@@ -20,7 +21,9 @@ interface Farthest {
   /** Of the same outputs. */
   readonly standardErrors: DriftErrors;
   /** Of every output that has it. */
-  readonly risks: Readonly<Record<'relative_l2' | 'top1_agreement' | 'kl', readonly OutputRisk[]>>;
+  readonly risks: Readonly<
+    Record<'relative_l2' | 'top1_agreement' | 'kl' | 'cosine_distance', readonly OutputRisk[]>
+  >;
   /** Whether no output with predictions has more than one. */
   readonly isOneAnswer: boolean;
   /** Null where there is one output. */
@@ -42,12 +45,14 @@ export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
   }));
   const predicting = all.filter(({ drift }) => drift.hasPredictions);
   const classes = all.filter(({ drift }) => drift.hasDivergence);
+  const vectors = all.filter(({ drift }) => drift.hasDirections);
   // Outputs that are 0 and stay so have no direction that could be lost.
   const directed = all.filter(({ metrics }) => metrics.relative_l2 !== 0 || metrics.cosine !== null);
   const distance = worstBy(all, ({ metrics }) => metrics.relative_l2);
   const direction = worstBy(directed, ({ metrics }) => negative(metrics.cosine));
   const agreement = worstBy(predicting, ({ metrics }) => negative(metrics.top1_agreement));
   const divergence = worstBy(classes, ({ metrics }) => metrics.kl);
+  const turn = worstBy(vectors, ({ metrics }) => metrics.cosine_distance);
   const riskOf = (of: typeof all, risk: (drift: Drift) => PairedRisk) =>
     of.map(({ drift, positionsPerSample }) => ({ ...risk(drift), positionsPerSample }));
   return {
@@ -57,16 +62,19 @@ export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
       cosine: direction?.metrics.cosine ?? null,
       top1_agreement: agreement?.metrics.top1_agreement ?? null,
       kl: divergence?.metrics.kl ?? null,
+      cosine_distance: turn?.metrics.cosine_distance ?? null,
     },
     standardErrors: {
       relative_l2_standard_error: distance?.errors.relative_l2_standard_error ?? null,
       disagreement_standard_error: agreement?.errors.disagreement_standard_error ?? null,
       kl_standard_error: divergence?.errors.kl_standard_error ?? null,
+      cosine_distance_standard_error: turn?.errors.cosine_distance_standard_error ?? null,
     },
     risks: {
       relative_l2: riskOf(all, (drift) => drift.squaredL2Risk),
       top1_agreement: riskOf(predicting, (drift) => drift.disagreementRisk),
       kl: riskOf(classes, (drift) => drift.klRisk),
+      cosine_distance: riskOf(vectors, (drift) => drift.cosineDistanceRisk),
     },
     isOneAnswer: predicting.length > 0 && predicting.every(({ drift }) => drift.isOneAnswer),
     byOutput: all.length > 1 ? all.map(({ name, metrics }) => figuresOf(name, metrics)) : null,
@@ -86,6 +94,7 @@ function negative(value: number | null): number | null {
   return value === null ? null : -value;
 }
 
-function figuresOf(name: string, { relative_l2, cosine, top1_agreement, kl }: Metrics): OutputFigures {
-  return { name, relative_l2, cosine, top1_agreement, kl };
+function figuresOf(name: string, measured: Metrics): OutputFigures {
+  const { relative_l2, cosine, top1_agreement, kl, cosine_distance } = measured;
+  return { name, relative_l2, cosine, top1_agreement, kl, cosine_distance };
 }

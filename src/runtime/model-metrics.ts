@@ -19,6 +19,8 @@ export interface Metrics {
   readonly top1_agreement: number | null;
   /** Mean KL(dense || pruned) in nats over those positions. */
   readonly kl: number | null;
+  /** Mean over samples of 1 - cosine of a position's vector, itself a mean over positions. */
+  readonly cosine_distance: number | null;
 }
 
 export const NOT_MEASURED: Metrics = {
@@ -29,6 +31,7 @@ export const NOT_MEASURED: Metrics = {
   cosine: null,
   top1_agreement: null,
   kl: null,
+  cosine_distance: null,
 };
 
 /** Outputs to compute with: float16 widened to float32. */
@@ -98,6 +101,26 @@ export function divergenceOfProbabilities(
   const log = (numbers: Floats) =>
     numbers.subarray(offset, offset + classes).map((p) => Math.log(Math.max(p, smallest)));
   return divergence(log(dense), log(pruned), 0, classes);
+}
+
+/**
+ * `1 - cosine` of the vectors of `size` numbers from `offset` on, in [0, 2]: 0 of equal ones, zeros too, 1 where one of them alone is zeros. NaN where it is not
+ * finite.
+ */
+export function cosineDistance(dense: Floats, pruned: Floats, offset: number, size: number): number {
+  let [product, squares, squaresOfPruned] = [0, 0, 0];
+  let isSame = true;
+  for (let i = offset; i < offset + size; i++) {
+    if (pruned[i] !== dense[i]) isSame = false;
+    product += dense[i] * pruned[i];
+    squares += dense[i] * dense[i];
+    squaresOfPruned += pruned[i] * pruned[i];
+  }
+  if (isSame) return 0;
+  if (squares === 0 || squaresOfPruned === 0)
+    return squares + squaresOfPruned < Number.POSITIVE_INFINITY ? 1 : Number.NaN;
+  const cosine = product / (Math.sqrt(squares) * Math.sqrt(squaresOfPruned));
+  return Number.isFinite(squares + squaresOfPruned) ? 1 - Math.max(-1, Math.min(1, cosine)) : Number.NaN;
 }
 
 /** `-t log p - (1 - t) log(1 - p)` in nats, `p = sigmoid(logit)`; no size of logit overflows. */

@@ -34,6 +34,8 @@ export interface ComparedOutput extends RunOutput {
   readonly isBySide: boolean;
   /** Whether the divergence of its entries as classes is wanted, and what they are; null where it is not. */
   readonly classesAs: 'logits' | 'probabilities' | null;
+  /** Whether the directions of its vectors are to be compared. */
+  readonly wantsDirections: boolean;
   /** What of the labels counts in it; null where no labels go with it, and where these are no predictions. */
   readonly labelLoss: LossKind | null;
 }
@@ -68,10 +70,10 @@ export async function measureDrift(
     }
     setup.onSamples(batch.count);
   }
-  return outputs.map(
-    (_, place) => drifts[place] ?? new Drift(0, { entries: 1, isBySide: false, divergence: null }),
-  );
+  return outputs.map((_, place) => drifts[place] ?? new Drift(0, NO_PREDICTION));
 }
+
+const NO_PREDICTION: Prediction = { entries: 1, isBySide: false, divergence: null, vector: null };
 
 /** What an output is like. */
 export interface Look {
@@ -117,10 +119,11 @@ async function runBySample(
 
 /** The entries of a sample's last axis are one position's; what has no such axis is a number, alone. */
 function predictionOf({ shape, dtype }: Fetched, { count }: Batch, output: ComparedOutput): Prediction {
-  const { axis, isBySide, classesAs } = output;
-  if (isBySide) return { entries: 1, isBySide, divergence: null };
+  const { axis, isBySide, classesAs, wantsDirections } = output;
   const ofSample = axis === null && count === 1 ? shape : shape.slice(1);
   const entries = Math.max(1, ofSample.at(-1) ?? 1);
+  const vector = wantsDirections && entries > 1 ? entries : null;
+  if (isBySide) return { entries: 1, isBySide, divergence: null, vector };
   const ofLogits: Prediction['divergence'] = (dense, pruned, offset) =>
     divergence(dense, pruned, offset, entries);
   const ofProbabilities: Prediction['divergence'] = (dense, pruned, offset) =>
@@ -130,6 +133,7 @@ function predictionOf({ shape, dtype }: Fetched, { count }: Batch, output: Compa
     entries,
     isBySide,
     divergence: isWanted ? (classesAs === 'logits' ? ofLogits : ofProbabilities) : null,
+    vector,
   };
 }
 

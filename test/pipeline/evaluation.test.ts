@@ -137,14 +137,22 @@ describe('evaluation', () => {
         [{ max_disagreement: 0.03 }, ({ top1_agreement }) => 1 - Number(top1_agreement)],
         [{ max_relative_l2: 0.1 }, ({ relative_l2 }) => Number(relative_l2)],
         [{ max_kl: 0.01 }, ({ kl }) => Number(kl ?? Number.POSITIVE_INFINITY)],
-      ] as [Target, (point: Pick<BetaPoint, 'top1_agreement' | 'relative_l2' | 'kl'>) => number][]) {
+        [
+          { max_cosine_distance: 0.01 },
+          ({ cosine_distance }) => Number(cosine_distance ?? Number.POSITIVE_INFINITY),
+        ],
+      ] as [
+        Target,
+        (point: Pick<BetaPoint, 'top1_agreement' | 'relative_l2' | 'kl' | 'cosine_distance'>) => number,
+      ][]) {
         await using found = await pruneMlp({ target }, { evaluation });
         const { search, pruned, dense, metric_names } = figures(found.report);
         const [limit = Number.NaN] = Object.values(target);
         assert.ok(search?.found && costOf(most) > limit);
         assert.equal(search.met, costOf(pruned) <= limit + 1e-9);
         assert.ok(found.report.total.sparsity > 0.05);
-        const drift = ['relative_l2', 'cosine', 'top1_agreement', ...('max_kl' in target ? ['kl'] : [])];
+        const own = 'max_kl' in target ? ['kl'] : 'max_cosine_distance' in target ? ['cosine_distance'] : [];
+        const drift = ['relative_l2', 'cosine', 'top1_agreement', ...own];
         assert.equal(pruned.kl !== null && pruned.kl_standard_error !== null, 'max_kl' in target);
         assert.deepEqual(metric_names, labels ? ['loss', 'accuracy', ...drift] : drift);
         assert.equal(dense.loss === null, labels === null);
@@ -162,6 +170,7 @@ describe('evaluation', () => {
         const words = {
           max_disagreement: /within a change of 3 % of the predictions/,
           max_relative_l2: /within a relative L2 drift of 10 %/,
+          max_cosine_distance: /within a cosine distance of 0\.01.*the cosine distance is 0\.\d+/,
           max_kl: /within a KL divergence of 0\.01 nats.*the KL divergence is 0\.\d+ nats/,
         };
         assert.match(found.report.verdict.text, words[Object.keys(target)[0] as keyof typeof words]);

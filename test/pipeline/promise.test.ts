@@ -46,6 +46,7 @@ describe('a target on samples that no choice saw', () => {
     { max_loss_increase: 0.2, confidence: 0.9 },
     { max_relative_l2: 0.2, confidence: 0.9 },
     { max_kl: 0.05, confidence: 0.9 },
+    { max_cosine_distance: 0.1, confidence: 0.9 },
   ]) {
     test(`${JSON.stringify(target)}: figures are those of the half that is reported`, async () => {
       await using pruned = await pruneMlp({ target, seed: 5 });

@@ -19,6 +19,7 @@ function metrics(loss: number | null, accuracy: number | null) {
     cosine: null,
     top1_agreement: null,
     kl: null,
+    cosine_distance: null,
   };
 }
 

@@ -10,8 +10,22 @@ const MLP = [
   createTensor('fc3.weight', [128, 128], 3),
   createTensor('head.weight', [10, 128], 4),
 ];
-const NO_DRIFT = { relative_l2: null, cosine: null, top1_agreement: null, kl: null, ...NO_ERRORS };
-const NO_LABELS = { loss: null, accuracy: null, perplexity: null, kl: null, ...NO_ERRORS };
+const NO_DRIFT = {
+  relative_l2: null,
+  cosine: null,
+  top1_agreement: null,
+  kl: null,
+  cosine_distance: null,
+  ...NO_ERRORS,
+};
+const NO_LABELS = {
+  loss: null,
+  accuracy: null,
+  perplexity: null,
+  kl: null,
+  cosine_distance: null,
+  ...NO_ERRORS,
+};
 
 /** A cost that grows slowly, then fast, and not quite monotonously. */
 function classifierAt(sparsity: number) {
@@ -59,6 +73,7 @@ function searchedReport(): Report {
         disagreement_standard_error: null,
         relative_l2_standard_error: null,
         kl_standard_error: null,
+        cosine_distance_standard_error: null,
       },
       beta_1: { sparsity: sparsityAt(1), ...classifierAt(sparsityAt(1)) },
       uniform: { sparsity, ...classifierAt(sparsity + 0.04) },
@@ -146,6 +161,7 @@ function driftReport(): Report {
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
       kl_standard_error: null,
+      cosine_distance_standard_error: null,
     },
     beta_1: null,
     uniform: null,
@@ -193,6 +209,7 @@ function regressionReport(): Report {
         disagreement_standard_error: null,
         relative_l2_standard_error: null,
         kl_standard_error: null,
+        cosine_distance_standard_error: null,
       },
       beta_1: { sparsity, ...errorAt(sparsity) },
       uniform: { sparsity, ...errorAt(sparsity + 0.02) },
@@ -241,6 +258,7 @@ function brokenReport(): Report {
         disagreement_standard_error: null,
         relative_l2_standard_error: null,
         kl_standard_error: null,
+        cosine_distance_standard_error: null,
       },
       beta_1: { sparsity: composeSparsity(MLP, 1), ...metricsAt(2.407) },
       uniform: { sparsity: report.total.sparsity, ...metricsAt(31.9) },

@@ -125,7 +125,14 @@ function judgedStructures(
   return judged(whole, { granularity: families[0].kind as Granularity, groups: families, raised, pooled });
 }
 
-const UNMEASURED = { perplexity: null, relative_l2: null, cosine: null, top1_agreement: null, kl: null };
+const UNMEASURED = {
+  perplexity: null,
+  relative_l2: null,
+  cosine: null,
+  top1_agreement: null,
+  kl: null,
+  cosine_distance: null,
+};
 
 /** A residual network: one family has many producers, 40 nodes freeze axes, a repair was undone; faster at level extended alone. */
 export function channelReport(): Report {
@@ -182,6 +189,7 @@ export function channelReport(): Report {
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
       kl_standard_error: null,
+      cosine_distance_standard_error: null,
     },
     beta_1: { ...NO_ERRORS, sparsity, ...metricsAt(sparsity) },
     uniform: { ...NO_ERRORS, ...metricsAt(sparsity - 0.05), sparsity: sparsity - 0.05 },
@@ -228,8 +236,16 @@ export function headReport(): Report {
     cosine: 0.977,
     top1_agreement: 0.94,
     kl: null,
+    cosine_distance: null,
   };
-  const none = { ...drift, relative_l2: null, cosine: null, top1_agreement: null, kl: null };
+  const none = {
+    ...drift,
+    relative_l2: null,
+    cosine: null,
+    top1_agreement: null,
+    kl: null,
+    cosine_distance: null,
+  };
   const evaluation: Evaluation = {
     loss_kind: null,
     metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
@@ -247,6 +263,7 @@ export function headReport(): Report {
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
       kl_standard_error: null,
+      cosine_distance_standard_error: null,
     },
     beta_1: null,
     uniform: { ...NO_ERRORS, sparsity: composed.report.total.sparsity, ...drift },

@@ -119,6 +119,7 @@ export function labeled(
       disagreement_standard_error: null,
       relative_l2_standard_error: null,
       kl_standard_error: null,
+      cosine_distance_standard_error: null,
       ...pruned,
     },
     beta_1: null,

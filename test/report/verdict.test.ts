@@ -307,7 +307,13 @@ describe('the sentence', () => {
     const figure = fc.option(fc.double({ min: 0, max: 1e6, noNaN: true }), { nil: null });
     const share = fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null });
     const metrics = { loss: figure, accuracy: share, perplexity: figure };
-    const drift = { relative_l2: figure, cosine: share, top1_agreement: share, kl: figure };
+    const drift = {
+      relative_l2: figure,
+      cosine: share,
+      top1_agreement: share,
+      kl: figure,
+      cosine_distance: figure,
+    };
     const errors = { loss_increase_standard_error: figure, accuracy_drop_standard_error: share };
     const evaluation = fc
       .record({

@@ -38,7 +38,8 @@ async function compare(
       scratchDirectory: directory,
       runtime: { providers: ['cpu'], threads: 1 },
     },
-    ...{ signal: new AbortController().signal, onSamples() {}, wantsDrift: true, wantsDivergence: true },
+    ...{ signal: new AbortController().signal, onSamples() {}, wantsDrift: true },
+    ...{ wantsDivergence: true, wantsDirections: true },
   });
   const compared = await evaluator.compare(pruned);
   return { ...compared, output: evaluator.output, n: evaluator.compared.length };
@@ -79,9 +80,9 @@ describe('the drift of a model with several outputs', () => {
         const all = await compare(...(await pairOf(heads, 'all')));
         const alone: Comparison[] = [];
         for (const head of heads) alone.push(await compare(...(await pairOf([head], 'alone'))));
-        const of = (metric: 'relative_l2' | 'cosine' | 'top1_agreement' | 'kl') =>
+        const of = (metric: 'relative_l2' | 'cosine' | 'top1_agreement' | 'kl' | 'cosine_distance') =>
           alone.map(({ measurement }) => measurement[metric]).filter((figure) => figure !== null);
-        const { relative_l2, cosine, top1_agreement, kl } = all.measurement;
+        const { relative_l2, cosine, top1_agreement, kl, cosine_distance } = all.measurement;
         // What has become 0 has no direction any more, which is worse than any.
         const isLost = alone.some(
           (each) => each.measurement.cosine === null && each.measurement.relative_l2 !== 0,
@@ -90,16 +91,22 @@ describe('the drift of a model with several outputs', () => {
         const most = (figures: number[]) => (figures.length > 0 ? Math.max(...figures) : null);
         const least = (figures: number[]) => (figures.length > 0 ? Math.min(...figures) : null);
         assert.deepEqual(
-          [relative_l2, cosine, top1_agreement, kl],
-          [most(of('relative_l2')), leastCosine, least(of('top1_agreement')), most(of('kl'))],
+          [relative_l2, cosine, top1_agreement, kl, cosine_distance],
+          [
+            most(of('relative_l2')),
+            leastCosine,
+            least(of('top1_agreement')),
+            most(of('kl')),
+            most(of('cosine_distance')),
+          ],
         );
         assert.deepEqual(
           all.byOutput?.map(({ name, ...figures }) => figures),
-          alone.map(({ measurement: { relative_l2, cosine, top1_agreement, kl } }) => ({
-            ...{ relative_l2, cosine, top1_agreement, kl },
+          alone.map(({ measurement: { relative_l2, cosine, top1_agreement, kl, cosine_distance } }) => ({
+            ...{ relative_l2, cosine, top1_agreement, kl, cosine_distance },
           })),
         );
-        for (const metric of ['relative_l2', 'top1_agreement', 'kl'] as const)
+        for (const metric of ['relative_l2', 'top1_agreement', 'kl', 'cosine_distance'] as const)
           assert.deepEqual(
             all.risks[metric],
             alone.flatMap(({ risks }) => risks[metric] ?? []),

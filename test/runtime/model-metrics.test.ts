@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   allFinite,
   argmax,
+  cosineDistance,
   crossEntropy,
   crossEntropyOfProbabilities,
 } from '../../src/runtime/model-metrics.ts';
@@ -80,6 +81,65 @@ describe('the cross-entropy', () => {
   test('of a probability that has become 0 is that of the least number above 0', () => {
     const loss = crossEntropyOfProbabilities(Float32Array.from([1, 0]), 0, 2, 1, 2 ** -149);
     assertClose(loss, 149 * Math.LN2);
+  });
+});
+
+describe('the cosine distance', () => {
+  const number = fc.double({ min: -1e3, max: 1e3, noNaN: true });
+  const pairs = fc.array(fc.tuple(number, number), { minLength: 1, maxLength: 12 });
+  const vectorsOf = (pairs: readonly (readonly [number, number])[]) =>
+    [0, 1].map((side) => Float64Array.from([9, ...pairs.map((pair) => pair[side]), 9]));
+
+  test('is half the squared distance of the directions, in [0, 2] and either way the same', () => {
+    fc.assert(
+      fc.property(pairs, (drawn) => {
+        const [a, b] = vectorsOf(drawn);
+        const norms = [a, b].map((vector) => Math.hypot(...vector.subarray(1, -1)));
+        fc.pre(norms.every((norm) => norm > 1e-100));
+        const found = cosineDistance(a, b, 1, drawn.length);
+        const squares = drawn.reduce((sum, [x, y]) => sum + (x / norms[0] - y / norms[1]) ** 2, 0);
+        assertClose(found, squares / 2, 1e-9);
+        assert.ok(found >= 0 && found <= 2);
+        assert.equal(cosineDistance(b, a, 1, drawn.length), found);
+      }),
+    );
+  });
+
+  test('is 0 of what stays as it is, 2 of what is turned round, and not that of a length', () => {
+    fc.assert(
+      fc.property(pairs, (drawn) => {
+        const [a] = vectorsOf(drawn);
+        assert.equal(cosineDistance(a, a, 1, drawn.length), 0);
+        fc.pre(Math.hypot(...a.subarray(1, -1)) > 1e-100);
+        assertClose(
+          cosineDistance(
+            a,
+            a.map((x) => 3 * x),
+            1,
+            drawn.length,
+          ),
+          0,
+        );
+        assertClose(
+          cosineDistance(
+            a,
+            a.map((x) => -2 * x),
+            1,
+            drawn.length,
+          ),
+          2,
+        );
+      }),
+    );
+  });
+
+  test('is 1 where one vector has no direction, and no number where one is not finite', () => {
+    const [zeros, ones] = [new Float64Array(3), new Float64Array(3).fill(1)];
+    assert.deepEqual([cosineDistance(zeros, ones, 0, 3), cosineDistance(ones, zeros, 0, 3)], [1, 1]);
+    assert.equal(cosineDistance(zeros, zeros, 0, 3), 0);
+    for (const broken of [Number.NaN, Number.POSITIVE_INFINITY])
+      for (const dense of [zeros, ones])
+        assert.ok(Number.isNaN(cosineDistance(dense, ones.with(1, broken), 0, 3)));
   });
 });
 
