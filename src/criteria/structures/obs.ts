@@ -1,10 +1,11 @@
 import { readStoredGraph } from '../../graph/interface.ts';
 import { inputsKey, toMatrix } from '../../repair/fittable-layers.ts';
+import { type InputGram, measureGrams, planStages } from '../../repair/input-grams.ts';
 import { readNumbers } from '../../repair/tensor-edits.ts';
 import { consumersOf } from '../../structure/families.ts';
-import type { CriterionContext, StructureScorer } from '../context.ts';
+import { type CriterionContext, type StructureScorer, samplesOf } from '../context.ts';
+import { dampedGram, MatrixInverter } from '../damped-gram.ts';
 import { type Reading, removalErrors } from '../greedy-removal.ts';
-import { dampedGram, type InputGram, MatrixInverter, measureGrams, planStages } from '../input-grams.ts';
 import { checkReaders, type MatrixReader, readersOf } from '../matrix-readers.ts';
 
 /**
@@ -27,7 +28,7 @@ export const score: StructureScorer<'obs'> = async (families, context) => {
   for await (const grams of measureGrams(
     { ...context.model, model },
     stages.map((stage) => stage.flatMap(layersOf)),
-    context,
+    { ...context, samples: samplesOf(context) },
   )) {
     for (const family of stages[next++]) {
       const readings: Reading[] = [];

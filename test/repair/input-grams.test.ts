@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { dampedGram, MatrixInverter, measureGrams, planStages } from '../../src/criteria/input-grams.ts';
+import { samplesOf } from '../../src/criteria/context.ts';
 import { readStoredGraph } from '../../src/graph/interface.ts';
 import { describeLayers, type FittableLayer, inputsKey } from '../../src/repair/fittable-layers.ts';
+import { measureGrams, planStages } from '../../src/repair/input-grams.ts';
+import { gramOf } from '../criteria/greedy-oracle.ts';
 import { node, tensor } from '../models/build-model.ts';
 import { gaussians, multiply, smallModelContext } from '../models/small-model.ts';
-import { gramOf } from './greedy-oracle.ts';
-import { RUNTIME } from './run-criterion.ts';
 
 const range = (length: number) => [...Array(length).keys()];
 const N = 50;
@@ -33,7 +33,7 @@ describe('Gram matrices of what comes into layers', () => {
     const found = [];
     for (const stages of [[[first, second, third]], [[second, third], [second], [first]]]) {
       const grams = new Map();
-      for await (const own of measureGrams(model, stages, context))
+      for await (const own of measureGrams(model, stages, { ...context, samples: samplesOf(context) }))
         for (const [key, gram] of own) grams.set(key, gram);
       found.push(grams);
     }
@@ -59,23 +59,5 @@ describe('Gram matrices of what comes into layers', () => {
     assert.deepEqual(planStages(families, 1768), [[0, 1], [3], [4], [5]]);
     assert.deepEqual(planStages(families, 4968), [[0, 1, 3, 4, 5]]);
     assert.deepEqual(planStages([[], []]), []);
-  });
-
-  test('are damped by a hundredth of the mean of the diagonal, and none where nothing varies', () => {
-    const gram = { products: Float64Array.of(5, 2, 2, 4), means: Float64Array.of(1, 2) };
-    assert.deepEqual(dampedGram(gram, 0, 2, false), Float64Array.of(5.045, 2, 2, 4.045));
-    assert.deepEqual(dampedGram(gram, 0, 2, true), Float64Array.of(4.02, 0, 0, 0.02));
-    const constant = { products: Float64Array.of(1, 2, 2, 4), means: Float64Array.of(1, 2) };
-    assert.equal(dampedGram(constant, 0, 2, true), null);
-  });
-
-  test('are inverted in float64', async () => {
-    const rows = range(30).map((row) => Array.from(gaussians(8, row + 1)));
-    const matrix = gramOf(rows, 1e-6);
-    await using inverter = await MatrixInverter.open(RUNTIME);
-    const inverse = await inverter.invert(Float64Array.from(matrix.flat()), 8);
-    const product = multiply(matrix.flat(), inverse, [8, 8, 8]);
-    for (const [at, value] of product.entries())
-      assert.ok(Math.abs(value - Number(at % 9 === 0)) < 1e-10, `${value}`);
   });
 });

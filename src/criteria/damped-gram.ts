@@ -1,0 +1,57 @@
+import { type Fetched, present } from '../formats/numbers.ts';
+import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
+import type { InputGram } from '../repair/input-grams.ts';
+import { SmallGraph } from '../repair/small-graph.ts';
+import type { ModelSession, RuntimeSettings } from '../runtime/session.ts';
+
+/** Of the mean of a Gram matrix's diagonal, as `least_squares` has it: what the data say nothing of stays where it is. */
+const DAMPING = 0.01;
+
+/**
+ * The damped Gram matrix of one group, `[features, features]`.
+ * @param isCentred whether it is that of what comes in less its mean
+ * @returns null where nothing, or nothing but a constant, comes in
+ */
+export function dampedGram(
+  { products, means }: InputGram,
+  group: number,
+  features: number,
+  isCentred: boolean,
+): Float64Array<ArrayBuffer> | null {
+  const size = features * features;
+  const matrix = products.slice(group * size, (group + 1) * size);
+  const own = means.subarray(group * features, (group + 1) * features);
+  for (let i = 0; isCentred && i < features; i++)
+    for (let j = 0; j < features; j++) matrix[i * features + j] -= own[i] * own[j];
+  let trace = 0;
+  for (let i = 0; i < size; i += features + 1) trace += Math.max(0, matrix[i]);
+  const damping = (DAMPING * trace) / features;
+  for (let i = 0; i < size; i += features + 1) matrix[i] = Math.max(0, matrix[i]) + damping;
+  return damping > 0 ? matrix : null;
+}
+
+/** Inverts matrices in onnxruntime, in float64. */
+export class MatrixInverter implements AsyncDisposable {
+  readonly #session: ModelSession;
+
+  private constructor(session: ModelSession) {
+    this.#session = session;
+  }
+
+  static async open(runtime: RuntimeSettings): Promise<MatrixInverter> {
+    const graph = new SmallGraph(['matrix'], TensorProto_DataType.DOUBLE);
+    const inverse = graph.builder.microsoft('Inverse', ['matrix'], {});
+    return new MatrixInverter(await graph.open({ inverse }, runtime));
+  }
+
+  /** Of `[size, size]`. */
+  async invert(matrix: Float64Array, size: number): Promise<Float64Array> {
+    const fed: Fetched = { dtype: 'float64', shape: [size, size], data: matrix };
+    const results = await this.#session.run(new Map([['matrix', fed]]), ['inverse']);
+    return present(results.get('inverse')).data as Float64Array;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]();
+  }
+}
