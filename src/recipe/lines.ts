@@ -178,14 +178,15 @@ const LINES: readonly Line[] = [
 
 /** Fits come before the statistics that they change. What one makes superfluous of another is measured, and undone. */
 const REPAIR_ORDER: readonly RepairName[] = [
+  'swaps',
   'least_squares_masks',
   'least_squares',
   'channel_variance',
   'batch_norm',
   'bias',
 ];
-/** It is dangerous on deep networks, and the others give more. */
-const UNUSUAL: readonly RepairName[] = ['bias'];
+/** Biases are dangerous on deep networks, swaps lose more than fits; only who names them gets them. */
+const UNUSUAL: readonly RepairName[] = ['bias', 'swaps'];
 const FITS: readonly RepairName[] = ['least_squares_masks', 'least_squares'];
 
 /**
@@ -207,7 +208,7 @@ export function linesOf(terms: SearchTerms, hasCalibration: boolean): Recipe[] {
     if (!granularities.includes(line.granularity) || !serves(line.granularity)) continue;
     if (allow.criteria && !allow.criteria.includes(line.criterion)) continue;
     const round_to = AIMS[aim].keepsBlocks || line.granularity === 'weight' ? undefined : 1;
-    const repair = repairsOf(repairs, allowed);
+    const repair = repairsOf(repairs, line.granularity, allowed);
     const isDrawn = target !== undefined || repair.length > 0 || line.criterion === 'random';
     const drawnBy = isDrawn ? seed : undefined;
     const recipe = recipeSchema.parse({ ...line, round_to, repair, target, seed: drawnBy });
@@ -228,11 +229,18 @@ function furtherLines(criteria: readonly Criterion[]): Line[] {
   );
 }
 
-function repairsOf(amount: Line['repairs'], allowed: readonly RepairName[]): RepairName[] {
+function repairsOf(
+  amount: Line['repairs'],
+  granularity: Granularity,
+  allowed: readonly RepairName[],
+): RepairName[] {
   if (amount === 'none') return [];
   const fit =
     amount === 'masks' && allowed.includes('least_squares_masks') ? 'least_squares_masks' : 'least_squares';
-  const isTaken = (name: RepairName) => !FITS.includes(name) || (amount !== 'cheap' && name === fit);
+  const isTaken = (name: RepairName) => {
+    if (name === 'swaps') return granularity === 'weight' && fit !== 'least_squares_masks';
+    return !FITS.includes(name) || (amount !== 'cheap' && name === fit);
+  };
   return REPAIR_ORDER.filter((name) => allowed.includes(name) && isTaken(name));
 }
 

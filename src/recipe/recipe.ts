@@ -9,6 +9,7 @@ import {
   kindOf,
   REPAIR_NAMES,
   REPAIRS,
+  type RepairName,
   type RepairRow,
   SCOPE_NAMES,
   SCOPES,
@@ -104,7 +105,7 @@ export const recipeSchema = z
       .refine((names) => new Set(names).size === names.length, 'must not name a repair twice')
       .default([])
       .describe(
-        `What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels). ${listMeanings(REPAIRS, ({ meaning, advice }) => `${meaning} (${advice})`)}. Removed weights stay zero; only \`least_squares_masks\` changes which they are. With evaluation data each is measured and undone where it does not help; one that finds nothing to repair is skipped, and the report says why. Every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.`,
+        `What puts right that pruning shifted, in the order given, by forward passes over the calibration data (no labels). ${listMeanings(REPAIRS, ({ meaning, advice }) => `${meaning} (${advice})`)}. Removed weights stay zero; only \`least_squares_masks\` and \`swaps\` change which they are. With evaluation data each is measured and undone where it does not help; one that finds nothing to repair is skipped, and the report says why. Every candidate of a search or sweep and the uniform baseline get the same. ONNX models only.`,
       ),
     seed: z
       .int()
@@ -154,6 +155,7 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
     }
   }
 
+  yield* repairContradictions(repair);
   if (seed !== 0 && criterion !== 'random' && targetOf(recipe) === null && repair.length === 0)
     yield [
       'seed',
@@ -191,4 +193,26 @@ export function criteriaOf(granularity: Granularity): Criterion[] {
 /** The multiple that kept counts of structures are rounded up to. */
 export function roundToOf({ round_to, granularity }: Pick<Recipe, 'round_to' | 'granularity'>): number {
   return round_to ?? GRANULARITIES[granularity].roundTo ?? 1;
+}
+
+/** Repairs that undo what others of the same recipe have done. */
+function* repairContradictions(names: Recipe['repair']): Generator<[name: 'repair', message: string], void> {
+  const rows = names.map((name): [RepairName, RepairRow] => [name, REPAIRS[name]]);
+  const choosing = rows.filter(([, { insteadForStructures }]) => insteadForStructures !== null);
+  if (choosing.length > 1) {
+    const all = choosing.map(([name]) => name).join(' and ');
+    yield [
+      'repair',
+      `${all} each choose which weights are kept, and only the last choice would stand: give one of them`,
+    ];
+    return;
+  }
+  for (const [at, [name, { keptValues }]] of rows.entries()) {
+    const fit = rows.slice(0, at).find(([, before]) => before.keptValues === 'fitted');
+    if (keptValues === 'dense' && fit)
+      yield [
+        'repair',
+        `${name} keeps the dense model's values, and would bring them back behind ${fit[0]}: give it before ${fit[0]}`,
+      ];
+  }
 }

@@ -1,5 +1,4 @@
-/** The vocabulary of recipes and reports, a row each; over 250 lines, because it is tables. */
-
+// Over 250 lines: the rows of one vocabulary.
 /** What one and what several of something are called. */
 export interface Noun {
   readonly one: string;
@@ -86,6 +85,8 @@ export interface RepairRow {
   readonly nothing: string;
   /** When to use it, or what it leaves out. */
   readonly advice: string;
+  /** What kept weights have behind it: others that were fitted, the dense model's own, or those that they had. */
+  readonly keptValues: 'fitted' | 'dense' | 'unchanged';
   /** What does for structures what it does for weights, where it is for weights alone; null where it is for both. */
   readonly insteadForStructures: string | null;
 }
@@ -98,12 +99,14 @@ export const REPAIRS = {
       'the model has no BatchNormalization; most exports fold it into the convolutions, for which there are channel_variance, bias and least_squares',
     advice:
       'upstream first; most exports fold BatchNormalization into the convolutions, and then there is none, but channel_variance does the same',
+    keptValues: 'unchanged',
     insteadForStructures: null,
   },
   bias: {
     meaning: 'the dense layer’s mean output given back by the bias of every pruned layer',
     nothing: 'no layer of the model was pruned',
     advice: 'where the layer has a bias of its own',
+    keptValues: 'unchanged',
     insteadForStructures: null,
   },
   channel_variance: {
@@ -112,6 +115,7 @@ export const REPAIRS = {
     nothing: 'no layer of the model was pruned',
     advice:
       'where a MatMul, Gemm or Conv has a bias of its own; it does for exports with BatchNormalization folded in what `batch_norm` does for others, and takes no linear algebra',
+    keptValues: 'fitted',
     insteadForStructures: null,
   },
   least_squares: {
@@ -119,6 +123,7 @@ export const REPAIRS = {
     nothing: 'no layer of the model was pruned',
     advice:
       'of each MatMul, Gemm and Conv, on the inputs that it gets now; give it before `batch_norm`, whose statistics it changes',
+    keptValues: 'fitted',
     insteadForStructures: null,
   },
   least_squares_masks: {
@@ -127,6 +132,16 @@ export const REPAIRS = {
     nothing: 'no layer of the model was pruned',
     advice:
       'in the place of `least_squares`, of the same layers, where so much goes that this leaves something to gain; weights only, and masks and report are of what it keeps',
+    keptValues: 'fitted',
+    insteadForStructures: 'least_squares',
+  },
+  swaps: {
+    meaning:
+      'which weights every row of a pruned layer keeps, as many as its scores say, exchanged one for one while that brings its output nearer to the dense layer’s, with the dense model’s values',
+    nothing: 'no layer of the model was pruned',
+    advice:
+      'where no value may change; else the fits bring more. Give it before `least_squares`, `bias` and `batch_norm`, which make up for what then goes; weights only, and masks and report are of what it keeps',
+    keptValues: 'dense',
     insteadForStructures: 'least_squares',
   },
 } as const satisfies Readonly<Record<string, RepairRow>>;

@@ -160,7 +160,8 @@ export async function fitRows(
   }
 }
 
-async function readModel(stored: StoredModel): Promise<ReadModel> {
+/** With its graph. */
+export async function readModel(stored: StoredModel): Promise<ReadModel> {
   return { ...stored, model: await readStoredGraph(stored) };
 }
 

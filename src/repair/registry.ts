@@ -10,6 +10,7 @@ import { planFits } from './layer-fit.ts';
 import { repairByLeastSquares } from './least-squares.ts';
 import { repairMasksByLeastSquares } from './least-squares-masks.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
+import { planSwaps, repairBySwaps } from './swaps.ts';
 import type { TensorEdits } from './tensor-edits.ts';
 import { isStatistic } from './writable-batch-norms.ts';
 
@@ -29,4 +30,5 @@ export const REPAIRS: Readonly<Record<RepairName, Repair>> = {
   bias: { writes: isBias, plan: planBiases, repair: repairBiases },
   least_squares: { writes: () => false, plan: planFits, repair: repairByLeastSquares },
   least_squares_masks: { writes: () => false, plan: planFits, repair: repairMasksByLeastSquares },
+  swaps: { writes: () => false, plan: planSwaps, repair: repairBySwaps },
 };

@@ -12,7 +12,7 @@ export interface RepairContext extends Omit<ModelRun, 'model'> {
    * order; null where all are.
    */
   readonly keptUnits: ReadonlyMap<string, readonly number[] | null>;
-  /** How many rows `least_squares` looks at for each feature of a layer's inputs, at least; 4 unless given. */
+  /** How many rows `least_squares` and `swaps` look at for each feature of a layer's inputs, at least; 4 unless given. */
   readonly rowsPerFeature?: number;
   /** What both models are run on. Labels are not looked at. */
   readonly samples: SampleSet;

@@ -107,7 +107,7 @@ const repairSchema = z.object({
     )
     .optional()
     .describe(
-      'Of `least_squares_masks`, every weight that it repaired; only where it was kept do masks have that.',
+      'Of `least_squares_masks` and `swaps`, every weight that it repaired; only where it was kept do masks have that.',
     ),
   loss_before: figure.describe('With the repairs before it that were kept; null without labels.'),
   loss_after: figure.describe('With it; null without labels, or where it changed nothing.'),

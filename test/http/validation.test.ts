@@ -23,11 +23,11 @@ const jobWith = (fields: object) => findingsOf('/v1/jobs', { model_id: 'mdl_1', 
 describe('what is wrong with a request is said in words that name what would be right', () => {
   const recipes: [recipe: unknown, path: string, message: RegExp][] = [
     [{ repair: 'bias' }, '/recipe/repair', /^must be an array, is "bias"$/],
-    [{ repair: Array(6).fill('bias') }, '/recipe/repair', /^must have at most 5 entries, has 6$/],
+    [{ repair: Array(7).fill('bias') }, '/recipe/repair', /^must have at most 6 entries, has 7$/],
     [
       { repair: ['prune'] },
       '/recipe/repair/0',
-      /^must be one of batch_norm, bias, channel_variance, least_squares, least_squares_masks, is "prune"$/,
+      /^must be one of batch_norm, bias, channel_variance, least_squares, least_squares_masks, swaps, is "prune"$/,
     ],
     [
       { granularity: 'head', criterion: 'l2_norm', repair: ['least_squares_masks'] },

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CRITERION_NAMES } from '../../src/recipe/criteria.ts';
 import { AIM_NAMES, linesOf, searchShape } from '../../src/recipe/lines.ts';
 import { criteriaOf } from '../../src/recipe/recipe.ts';
+import type { RepairName } from '../../src/recipe/terms.ts';
 
 const schema = z.strictObject(searchShape);
 const linesFor = (terms: object, hasCalibration = true) =>
@@ -40,6 +41,23 @@ describe('the lines of a search', () => {
     assert.deepEqual([first.criterion, first.repair], ['magnitude', []]);
     assert.ok(linesFor({}, false).every(({ repair }) => repair.length === 0));
     assert.ok(linesFor({}).some(({ repair }) => repair.includes('least_squares')));
+  });
+
+  test('swaps are tried where they are named, of weights, and never beside masks that are chosen in a fit', () => {
+    const repairsOf = (repairs?: RepairName[]) =>
+      linesFor({ allow: { repairs } }).map(({ granularity, repair }) => ({ granularity, repair }));
+    assert.ok(repairsOf().every(({ repair }) => !repair.includes('swaps')));
+    const named = repairsOf(['swaps', 'least_squares', 'least_squares_masks']);
+    for (const { granularity, repair } of named)
+      if (repair.includes('swaps')) assert.equal(granularity, 'weight');
+    const all = new Set(named.map(({ repair }) => repair.join()));
+    assert.deepEqual([...all].toSorted(), [
+      '',
+      'least_squares',
+      'least_squares_masks',
+      'swaps',
+      'swaps,least_squares',
+    ]);
   });
 
   test('what is allowed is what is tried: criteria without a line of their own get one in every granularity', () => {
