@@ -71,7 +71,7 @@ export function planSwaps(
 }
 
 /** Rows of a layer: dense weights, and 1 or 0 of each, `[groups, units, features]`; `X' X` of each group. */
-interface LayerRows {
+interface MaskedRows {
   readonly layer: FittableLayer;
   readonly matrix: Float64Array;
   readonly scored: Uint8Array;
@@ -80,7 +80,7 @@ interface LayerRows {
 
 /** What the rows keep after their exchanges, as `scored`. Throws the signal's reason when aborted. */
 async function swapRows(
-  { layer: { groups, units, features }, matrix, scored, gram }: LayerRows,
+  { layer: { groups, units, features }, matrix, scored, gram }: MaskedRows,
   product: ModelSession,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
