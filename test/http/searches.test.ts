@@ -23,6 +23,7 @@ interface SearchView {
     compressed_bytes: number;
     parameters: number;
     accuracy: number;
+    cosine_distance: number | null;
     within: boolean;
   }[];
   front: number[];
@@ -225,6 +226,15 @@ describe('a search', () => {
       allow: plain,
     }).then(ended);
     assert.ok(search.best?.met);
+    const byDirection = await begin({
+      evaluation_dataset_id,
+      calibration_dataset_id: null,
+      promise: { max_cosine_distance: 0.05 },
+      allow: plain,
+    }).then(ended);
+    assert.ok(byDirection.best?.met);
+    const within = byDirection.candidates.filter((candidate) => candidate.within);
+    assert.ok(within.length > 0 && within.every(({ cosine_distance }) => Number(cosine_distance) <= 0.05));
     const refused = await readProblem(
       await post({ evaluation_dataset_id, promise, allow: { granularities: ['weight'] } }),
     );

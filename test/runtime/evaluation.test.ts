@@ -329,7 +329,7 @@ describe('without labels', () => {
     const inputs = inputsOf(150);
     const samples = await samplesOf(inputs, null);
     await using evaluator = await open(await linearModel('dense', WEIGHTS), samples);
-    assert.deepEqual(Object.values(evaluator.dense), new Array(7).fill(null));
+    assert.ok(Object.values(evaluator.dense).every((figure) => figure === null));
     assert.equal(evaluator.nPositions, 150);
     const measured = await evaluator.measure(await linearModel('pruned', PRUNED));
     const [dense, pruned] = [logitsOf(inputs, WEIGHTS), logitsOf(inputs, PRUNED)];
