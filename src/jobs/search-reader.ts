@@ -127,8 +127,13 @@ export class SearchReader {
   /** With what the queue knows of a job that has not ended. */
   async #inQueue(job: LineJob | null): Promise<LineJob | null> {
     if (job === null || job.finished_at !== null) return job;
-    const { status = job.status, started_at = null } = (await this.#jobs.get(job.id)) ?? {};
-    return { ...job, status, started_at };
+    const {
+      status = job.status,
+      started_at = null,
+      finished_at = null,
+    } = (await this.#jobs.get(job.id)) ?? {};
+    // One that has ended meanwhile is told as ended with what it found, by the next look.
+    return { ...job, status: finished_at === null ? status : 'running', started_at };
   }
 }
 
