@@ -84,7 +84,7 @@ test('a child prunes a stored model into the artifacts its result names, and lea
     assert.equal((await jobs.wait(missing.job.id, 20_000))?.error?.code, 'not_found');
     // What one job's process writes there, the next one would run.
     assert.equal(existsSync(codeCache), false);
-    const kinds = ['datasets', 'idempotency', 'index', 'jobs', 'models', 'uploads'];
+    const kinds = ['datasets', 'idempotency', 'index', 'jobs', 'models', 'searches', 'uploads'];
     assert.deepEqual(
       (await readdir(store.root)).filter((name) => !kinds.includes(name)),
       [],
