@@ -20,7 +20,7 @@ import { formatOnePercent, formatOnePercentTable } from './reproduce/one-percent
 import { formatPart, joinParts, PARTS, type Part, splitParts } from './reproduce/parts.ts';
 import { placeTable } from './reproduce/readme-table.ts';
 import { rememberingRun } from './reproduce/run.ts';
-import { runSearches, SEARCHED } from './reproduce/searches.ts';
+import { runSearches, SEARCHED, type SearchFinding } from './reproduce/searches.ts';
 import { formatSearches, formatSearchTable } from './reproduce/searches-section.ts';
 import { runStructures, STRUCTURED } from './reproduce/structures.ts';
 import { formatStructures } from './reproduce/structures-section.ts';
@@ -73,10 +73,14 @@ async function writeDocument(fixtures: string): Promise<void> {
     await writeFile(README, placeTable(readme, 'targets', formatOnePercentTable(findings)));
   }
   if (asked.includes('searches')) {
-    const findings = await runSearches(await openAll(Object.keys(SEARCHED)), console.error);
-    await write('searches', formatSearches(findings));
-    const readme = await readFile(README, 'utf8');
-    await writeFile(README, placeTable(readme, 'searches', formatSearchTable(findings)));
+    const findings: SearchFinding[] = [];
+    for await (const finding of runSearches(await openAll(Object.keys(SEARCHED)))) {
+      findings.push(finding);
+      console.error(`${finding.network.name}: ${JSON.stringify(finding.seconds)}`);
+      await write('searches', formatSearches(findings));
+      const readme = await readFile(README, 'utf8');
+      await writeFile(README, placeTable(readme, 'searches', formatSearchTable(findings)));
+    }
   }
   if (asked.includes('methods')) await write('methods', await repeatMethods(fixtures));
 }

@@ -55,7 +55,7 @@ export function storeConformance(open: () => Promise<Store>): void {
     await store.close();
     await other.close();
   });
-  const kinds: readonly Kind[] = ['models', 'datasets', 'jobs'];
+  const kinds: readonly Kind[] = ['models', 'datasets', 'jobs', 'searches'];
 
   for (const kind of kinds) {
     describe(`of ${kind}`, () => {
