@@ -15,7 +15,8 @@ SEARCH=$BASE_URL/v1/searches/$(post searches -H 'Content-Type: application/json'
   "calibration_dataset_id": "$CALIBRATION",
   "evaluation_dataset_id": "$EVALUATION",
   "promise": {"max_accuracy_drop": 0.02},
-  "aim": "size"
+  "aim": "size",
+  "limits": {"max_candidates": 20}
 }
 END
 )

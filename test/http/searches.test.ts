@@ -116,7 +116,7 @@ describe('a search', () => {
   });
 
   const plain = { criteria: ['magnitude'], granularities: ['weight'], repairs: [] };
-  const allow = { criteria: ['magnitude', 'wanda', 'l2_norm'] };
+  const allow = { criteria: ['magnitude', 'l2_norm'], repairs: ['least_squares'] };
   const promise = { max_accuracy_drop: LIMIT };
 
   test('finds a model within the promise, and a job with its recipe gives the same bytes', async () => {
