@@ -1,11 +1,9 @@
 import { type Fetched, present } from '../formats/numbers.ts';
 import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { InputGram } from '../repair/input-grams.ts';
+import { DAMPING } from '../repair/layer-fit.ts';
 import { SmallGraph } from '../repair/small-graph.ts';
 import type { ModelSession, RuntimeSettings } from '../runtime/session.ts';
-
-/** Of the mean of a Gram matrix's diagonal, as `least_squares` has it: what the data say nothing of stays where it is. */
-const DAMPING = 0.01;
 
 /**
  * The damped Gram matrix of one group, `[features, features]`.

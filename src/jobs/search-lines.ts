@@ -60,7 +60,7 @@ export interface LineJob {
 }
 
 /** A candidate by the numbers of its line and of it within the line. */
-export interface Place {
+interface Place {
   readonly line: number;
   readonly candidate: number;
 }

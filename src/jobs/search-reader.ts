@@ -106,22 +106,36 @@ export class SearchReader {
   }
 
   async #toldCandidate(record: SearchRecord, number: number): Promise<ToldCandidate> {
-    const job = number === 0 ? null : await this.#jobOf(record, number);
-    const own = job && (await this.#store.readRecord<JobRecord>('jobs', job.id));
-    return { job, beta: own?.recipe.beta ?? null, metric: await readMetric(this.#store, record.id, number) };
+    const told = number === 0 ? null : await this.#recordedJob(record, number);
+    return {
+      job: told?.job ?? null,
+      beta: told?.recipe.beta ?? null,
+      metric: await readMetric(this.#store, record.id, number),
+    };
   }
 
-  async #jobOf({ id: searchId }: SearchRecord, part: number | 'best'): Promise<LineJob | null> {
+  async #jobOf(record: SearchRecord, part: number | 'best'): Promise<LineJob | null> {
+    return (await this.#recordedJob(record, part))?.job ?? null;
+  }
+
+  /** With the recipe of its record. */
+  async #recordedJob(
+    { id: searchId }: SearchRecord,
+    part: number | 'best',
+  ): Promise<{ job: LineJob; recipe: Recipe } | null> {
     const id = await this.#store.readAnswer(jobQuestion(searchId, part));
     if (id === null) return null;
     const result = await readResult(this.#store, id);
     // Of one that was deleted, the next is submitted under the same id.
-    if (!(await this.#store.readRecord<JobRecord>('jobs', id))) return null;
-    if (result) {
-      const { status, started_at, finished_at, error, summary } = result;
-      return { id, status, started_at, finished_at, error, summary };
+    const record = await this.#store.readRecord<JobRecord>('jobs', id);
+    if (!record) return null;
+    const { recipe } = record;
+    if (!result) {
+      const nothing = { started_at: null, finished_at: null, error: null, summary: null };
+      return { recipe, job: { id, status: 'queued', ...nothing } };
     }
-    return { id, status: 'queued', started_at: null, finished_at: null, error: null, summary: null };
+    const { status, started_at, finished_at, error, summary } = result;
+    return { recipe, job: { id, status, started_at, finished_at, error, summary } };
   }
 
   /** With what the queue knows of a job that has not ended. */

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { CRITERION_NAMES, type Criterion, scoringOf } from './criteria.ts';
+import { CRITERION_NAMES, type Criterion } from './criteria.ts';
 import { criteriaOf, type Recipe, recipeSchema } from './recipe.ts';
 import { promiseShape, type Target } from './target.ts';
 import {
   GRANULARITY_NAMES,
   type Granularity,
-  kindOf,
   REPAIR_NAMES,
   type RepairName,
   type Scope,
@@ -223,7 +222,6 @@ function furtherLines(criteria: readonly Criterion[]): Line[] {
     GRANULARITY_NAMES.filter(
       (granularity) =>
         criteriaOf(granularity).includes(criterion) &&
-        scoringOf(criterion, kindOf(granularity)) !== null &&
         !LINES.some((line) => line.criterion === criterion && line.granularity === granularity),
     ).map((granularity) => ({ criterion, granularity, scope: 'global' as const, repairs: 'fit' as const })),
   );

@@ -38,7 +38,7 @@ interface TakenRows {
 }
 
 /** Of the mean of the Gram matrix's diagonal: what holds weights where they are that the data say little of. */
-const DAMPING = 0.01;
+export const DAMPING = 0.01;
 /** What is added up in one stage. */
 const MAX_GRAM_BYTES = 2 ** 29;
 /** What the dense layers of the stages that follow give, which is in memory until they are fitted. */

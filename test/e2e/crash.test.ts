@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { openAsBlob } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SmallTensor, writeSmallModel } from '../models/small-safetensors.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
-import { ServiceProcess } from './service-process.ts';
+import { ServiceProcesses } from './service-process.ts';
 
 interface JobView {
   id: string;
@@ -65,19 +62,9 @@ describe('kill -9 in the middle of a job', () => {
   let model: Awaited<ReturnType<typeof writeSmallModel>>;
   let redis: Service;
   let undisturbed: JobView['artifacts'];
-  const started: ServiceProcess[] = [];
-  const directories: string[] = [];
-
-  const start = async (...args: Parameters<typeof ServiceProcess.start>) => {
-    const service = await ServiceProcess.start(...args);
-    started.push(service);
-    return service;
-  };
-  const dataDirectory = async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'emp-crash-'));
-    directories.push(directory);
-    return directory;
-  };
+  const processes = new ServiceProcesses();
+  const start = (...args: Parameters<ServiceProcesses['start']>) => processes.start(...args);
+  const dataDirectory = () => processes.dataDirectory();
 
   before(async () => {
     model = await writeSmallModel(Array.from({ length: LAYERS }, (_, i) => layer(i)));
@@ -89,12 +76,9 @@ describe('kill -9 in the middle of a job', () => {
   });
 
   after(async () => {
-    for (const service of started) await service.stop('SIGKILL');
+    await processes[Symbol.asyncDispose]();
     await redis?.stop();
     await model?.[Symbol.asyncDispose]();
-    // A killed service's child may still be writing.
-    for (const directory of directories)
-      await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   });
 
   /** Names and hashes: urls differ from job to job. */

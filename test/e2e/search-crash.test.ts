@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGaussian } from '../../bench/gaussian.ts';
@@ -10,7 +8,7 @@ import { fileOf } from '../http/test-app.ts';
 import { writeMlp } from '../models/small-mlp.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
-import { ServiceProcess } from './service-process.ts';
+import { ServiceProcesses } from './service-process.ts';
 
 const N = 800;
 const FEATURES = 20;
@@ -36,19 +34,9 @@ describe('kill -9 in the middle of a search', () => {
   let mlp: Awaited<ReturnType<typeof writeMlp>>;
   let redis: Service;
   let undisturbed: ReturnType<typeof tried>;
-  const started: ServiceProcess[] = [];
-  const directories: string[] = [];
-
-  const start = async (...args: Parameters<typeof ServiceProcess.start>) => {
-    const service = await ServiceProcess.start(...args);
-    started.push(service);
-    return service;
-  };
-  const dataDirectory = async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'emp-search-'));
-    directories.push(directory);
-    return directory;
-  };
+  const processes = new ServiceProcesses();
+  const start = (...args: Parameters<ServiceProcesses['start']>) => processes.start(...args);
+  const dataDirectory = () => processes.dataDirectory();
   const call = async <T>(url: string, init?: RequestInit): Promise<T> => {
     const response = await fetch(url, init);
     assert.ok(response.ok, `${url}: ${response.status} ${await response.clone().text()}`);
@@ -121,12 +109,9 @@ describe('kill -9 in the middle of a search', () => {
   });
 
   after(async () => {
-    for (const service of started) await service.stop('SIGKILL');
+    await processes[Symbol.asyncDispose]();
     await redis?.stop();
     await mlp?.[Symbol.asyncDispose]();
-    // A killed service's child may still be writing.
-    for (const directory of directories)
-      await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   });
 
   test('of the whole service between candidates of a client’s own metric: order and answers are kept', async () => {

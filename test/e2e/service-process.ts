@@ -1,6 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { readBaseUrl, SERVICE, spawnServer } from '../../scripts/start-server.ts';
 
 /** One role of the service in a process of its own, to be killed. */
@@ -39,5 +41,30 @@ export class ServiceProcess {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.kill(signal);
     await once(this.#child, 'exit');
+  }
+}
+
+/** Processes of the service and their data directories, which are gone when it is disposed of. */
+export class ServiceProcesses implements AsyncDisposable {
+  readonly #started: ServiceProcess[] = [];
+  readonly #directories: string[] = [];
+
+  async start(...args: Parameters<typeof ServiceProcess.start>): Promise<ServiceProcess> {
+    const service = await ServiceProcess.start(...args);
+    this.#started.push(service);
+    return service;
+  }
+
+  async dataDirectory(): Promise<string> {
+    const directory = await mkdtemp(join(tmpdir(), 'emp-killed-'));
+    this.#directories.push(directory);
+    return directory;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const service of this.#started) await service.stop('SIGKILL');
+    // A killed service's child may still be writing.
+    for (const directory of this.#directories)
+      await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }

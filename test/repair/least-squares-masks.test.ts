@@ -1,71 +1,21 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
-import { packMask, unpackMask } from '../../src/core/keep-mask.ts';
-import type { TensorProto } from '../../src/formats/onnx/onnx-schema.ts';
+import { describe, test } from 'node:test';
 import { repairBiases } from '../../src/repair/bias.ts';
 import { repairMasksByLeastSquares } from '../../src/repair/least-squares-masks.ts';
-import { integers, node, tensor } from '../models/build-model.ts';
-import { assertNear, type ModelPair, modelPair, repaired, withTensors } from '../models/model-pair.ts';
+import { node, tensor } from '../models/build-model.ts';
+import { assertNear, repaired } from '../models/model-pair.ts';
 import { gaussians, multiply, type SmallModel } from '../models/small-model.ts';
+import { correlated, relu, rowsOf, transposed } from './matrices.ts';
 import { chooseRow } from './normal-equations.ts';
+import { convolutionPair, foundOf, prunedPair, scoredMask, sharedPair } from './scored-pairs.ts';
 
 const N = 80;
 const TOLERANCE = 1e-4;
 
-const rowsOf = (values: ArrayLike<number>, columns: number) =>
-  Array.from({ length: values.length / columns }, (_, row) =>
-    Array.from({ length: columns }, (_, column) => values[row * columns + column]),
-  );
-const transposed = (values: ArrayLike<number>, [rows, columns]: [number, number]) =>
-  Array.from({ length: values.length }, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
-const relu = (values: readonly number[]) => values.map((value) => Math.max(0, value));
-
-/** Kept by "score": some two fifths, as many as chance gives each row. */
-const scoredMask = (n: number) => Uint8Array.from({ length: n }, (_, i) => Number((i * i * 7) % 5 < 2));
-const masked = (weights: Float32Array, mask: Uint8Array) =>
-  weights.map((value, i) => (mask[i] === 1 ? value : 0)) as Float32Array<ArrayBuffer>;
 const countsOf = (mask: readonly (readonly number[])[]) =>
   mask.map((row) => row.reduce((sum, keep) => sum + keep, 0));
-
-/** Features that go together. */
-function correlated(n: number, features: number, seed: number): Float32Array<ArrayBuffer> {
-  const [common, own] = [gaussians(n, seed), gaussians(n * features, seed + 1)];
-  return own.map((value, i) => 0.5 * value + common[Math.floor(i / features)] + 0.3);
-}
-
-/** The pair of a model some of whose weights were pruned by `scoredMask`. */
-function prunedPair(
-  t: TestContext,
-  dense: SmallModel,
-  weights: Readonly<Record<string, readonly [dims: number[], values: Float32Array]>>,
-): Promise<ModelPair> {
-  const entries = Object.entries(weights);
-  const pruned = entries.map(
-    ([name, [dims, values]]): TensorProto => tensor(name, dims, masked(values, scoredMask(values.length))),
-  );
-  const masks = entries.map(([name, [, values]]) => [name, packMask(scoredMask(values.length))]);
-  return modelPair(
-    t,
-    dense,
-    Object.fromEntries(entries.map(([name]) => [name, null])),
-    { initializers: withTensors(dense.initializers ?? [], ...pruned) },
-    Object.fromEntries(masks),
-  );
-}
-
-/** What a repair has left, and what the mask says of it. */
-async function foundOf(pair: ModelPair, name: string) {
-  const values = await repaired(pair, name);
-  const mask = unpackMask(await pair.edits.readMask(name), values.length);
-  assert.deepEqual(
-    [...mask],
-    [...values].map((value) => Number(value !== 0)),
-    'masks are of what is kept',
-  );
-  return values;
-}
 
 describe('least_squares_masks', () => {
   const x = correlated(N, 10, 1);
@@ -145,16 +95,7 @@ describe('least_squares_masks', () => {
 
   test('each group of a convolution by what it sees', async (t) => {
     const [groups, channels, filters] = [2, 3, 4];
-    const weights = gaussians(groups * filters * channels * 3, 8);
-    const cube = correlated(20 * groups * channels, 7, 9);
-    const convolution: SmallModel = {
-      xShape: [20, groups * channels, 7],
-      x: cube,
-      nodes: [node('Conv', ['x', 'w'], ['y'], { group: groups, kernel_shape: [3] })],
-      initializers: [tensor('w', [groups * filters, channels, 3], weights)],
-      outputs: [['y', [20, groups * filters, 5]]],
-    };
-    const pair = await prunedPair(t, convolution, { w: [[groups * filters, channels, 3], weights] });
+    const { pair, weights, cube } = await convolutionPair(t, groups, channels, filters);
     await repairMasksByLeastSquares(pair, pair.edits);
     const features = channels * 3;
     const counts = countsOf(rowsOf(scoredMask(weights.length), features));
@@ -172,29 +113,8 @@ describe('least_squares_masks', () => {
   });
 
   test('one choice for all the places of a shared weight; what is read otherwise keeps its mask', async (t) => {
-    const [shared, read] = [gaussians(10 * 6, 10), gaussians(10 * 6, 11)];
-    const small: SmallModel = {
-      xShape: [N, 10],
-      x,
-      nodes: [
-        node('MatMul', ['x', 'shared'], ['a']),
-        node('Neg', ['x'], ['minus']),
-        node('Relu', ['minus'], ['b']),
-        node('MatMul', ['b', 'shared'], ['c']),
-        node('MatMul', ['x', 'read'], ['d']),
-        node('Transpose', ['read'], ['turned'], { perm: [1, 0] }),
-        node('Gather', ['turned', 'zero'], ['e'], { axis: 1 }),
-        node('Sum', ['a', 'c', 'd', 'e'], ['y']),
-      ],
-      initializers: [
-        tensor('shared', [10, 6], shared),
-        tensor('read', [10, 6], read),
-        integers('zero', [0], []),
-      ],
-      outputs: [['y', [N, 6]]],
-    };
-    const pair = await prunedPair(t, small, { shared: [[10, 6], shared], read: [[10, 6], read] });
-    const before = await repaired(pair, 'read');
+    const { pair, shared } = await sharedPair(t, x);
+    const before = [...(await repaired(pair, 'read'))];
     const { nRepaired, leftOut, moved } = await repairMasksByLeastSquares(pair, pair.edits);
     assert.deepEqual([nRepaired, leftOut.map(({ name }) => name)], [1, ['read']]);
     assert.deepEqual(

@@ -8,6 +8,7 @@ import { repairByLeastSquares } from '../../src/repair/least-squares.ts';
 import { encode, floats, inventoryOf, model, node, tensor } from '../models/build-model.ts';
 import { assertNear, modelPair, repaired, withTensors } from '../models/model-pair.ts';
 import { gaussians, multiply, type SmallModel } from '../models/small-model.ts';
+import { correlated, relu, rowsOf, transposed } from './matrices.ts';
 import { solveRow } from './normal-equations.ts';
 
 const N = 80;
@@ -17,19 +18,6 @@ const TOLERANCE = 1e-5;
 /** The weights without every third. */
 function thinned<T extends Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>>(weights: T): T {
   return weights.map((value, i) => ((i * 7) % 3 === 1 ? 0 : value)) as T;
-}
-const rowsOf = (values: ArrayLike<number>, columns: number) =>
-  Array.from({ length: values.length / columns }, (_, row) =>
-    Array.from({ length: columns }, (_, column) => values[row * columns + column]),
-  );
-const transposed = (values: ArrayLike<number>, [rows, columns]: [number, number]) =>
-  Array.from({ length: values.length }, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
-const relu = (values: readonly number[]) => values.map((value) => Math.max(0, value));
-
-/** Features that go together, so that what is dropped of one can be had from another. */
-function correlated(n: number, features: number, seed: number): Float32Array<ArrayBuffer> {
-  const [common, own] = [gaussians(n, seed), gaussians(n * features, seed + 1)];
-  return own.map((value, i) => 0.5 * value + common[Math.floor(i / features)] + 0.3);
 }
 
 describe('least_squares', () => {

@@ -1,10 +1,9 @@
-import { PAGE_POLICY } from '../page-policy.ts';
 import type { Report } from '../report.ts';
 import { nounsOf } from '../reported-recipe.ts';
 import { capitalized, formatBytes } from '../wording.ts';
 import { scoreCharts } from './how-scores-spread.ts';
 import { type Content, entry, html, type Markup, section } from './markup.ts';
-import { STYLE } from './style.ts';
+import { renderPage } from './page-shell.ts';
 import { headline, sizesTable, warningList } from './what-came-out.ts';
 import { comparisonTable, lossBoundTable, outputsTable, repairTable } from './what-it-cost.ts';
 import { costCurves } from './what-sparsity-costs.ts';
@@ -15,25 +14,14 @@ import { frozenTable, groupTable, sparsityChart } from './where-it-went.ts';
 export function renderReport(report: Report): string {
   const { model, verdict, environment } = report;
   const { unit, group } = nounsOf(report);
-  return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${PAGE_POLICY}">
-<meta name="generator" content="effective-model-pruning ${environment.version}">
-<link rel="icon" href="data:,">
-<title>Pruning report: ${model.name}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<p class="kind">Effective Model Pruning report</p>
-<h1><bdi>${model.name}</bdi></h1>
-<p class="verdict">${verdict.text}</p>
-</header>
-<main>
-${section('warnings', 'Warnings', warningList(report))}
+  return renderPage({
+    title: `Pruning report: ${model.name}`,
+    kind: 'Effective Model Pruning report',
+    heading: html`<bdi>${model.name}</bdi>`,
+    verdict: verdict.text,
+    meta: html`<meta name="generator" content="effective-model-pruning ${environment.version}">
+`,
+    main: html`${section('warnings', 'Warnings', warningList(report))}
 ${section('figures', 'At a glance', headline(report))}
 ${section('asked', 'What was asked', askedList(report))}
 ${section('evaluation', 'Dense against pruned', comparisonTable(report))}${section('outputs', 'Drift by output', outputsTable(report))}
@@ -43,13 +31,11 @@ ${section('curve', 'What sparsity costs', costCurves(report))}
 ${section('sparsity', `Where the ${unit.many} go`, sparsityChart(report))}
 ${section('scores', 'The scores', scoreCharts(report))}
 ${section('sizes', 'Sizes', sizesTable(report))}
-${section(group.many, capitalized(group.many), groupTable(report))}${section('frozen', 'What is frozen', frozenTable(report))}
-</main>
-<footer>
+${section(group.many, capitalized(group.many), groupTable(report))}${section('frozen', 'What is frozen', frozenTable(report))}`,
+    footer: html`<footer>
 ${section('reading', 'How to read this', howToRead(report))}${section('provenance', 'Provenance', provenance(report))}</footer>
-</body>
-</html>
-`.source;
+`,
+  });
 }
 
 function howToRead(report: Report): Content {
