@@ -10,10 +10,15 @@ export class ServiceProcess {
   readonly #child: ChildProcess;
   /** `http://127.0.0.1:PORT`; empty for a worker. */
   readonly url: string;
+  #isStopped = false;
 
   private constructor(child: ChildProcess, url: string) {
     this.#child = child;
     this.url = url;
+    child.once('exit', (code, signal) => {
+      // Its clients would only hear that a connection was closed.
+      if (!this.#isStopped) throw new Error(`the service ended by itself: code ${code}, signal ${signal}`);
+    });
   }
 
   static async start(
@@ -38,6 +43,7 @@ export class ServiceProcess {
   }
 
   async stop(signal: NodeJS.Signals): Promise<void> {
+    this.#isStopped = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.kill(signal);
     await once(this.#child, 'exit');
