@@ -13,7 +13,13 @@ export function factsOfSearch(search: Search): SearchFacts {
     error: error?.detail ?? null,
     front: front.map((place) => candidates[place]),
     nCandidates: candidates.length + search.told.filter(({ metric }) => metric !== null).length,
-    best: best && { recipe: best.recipe, job: best.job.id, met: best.met, summary: best.job.summary },
+    best: best && {
+      recipe: best.recipe,
+      job: best.job.id,
+      met: best.met,
+      nMissed: best.missed.length,
+      summary: best.job.summary,
+    },
     leftOut: left_out,
   };
 }

@@ -117,6 +117,11 @@ const entryFields = {
       job: jobSchema.describe('The job that writes it; its report is of the half that no choice saw.'),
       met: z.boolean().nullable().describe('Whether that half keeps the promise; null until it is known.'),
       certified: measured.describe('The limit that was shown with its confidence.'),
+      missed: z
+        .array(z.string())
+        .describe(
+          'Jobs of better models that kept the promise where they were chosen and missed it on that half. Each look at it is another chance for `met`; at most three are taken, none with `confidence`.',
+        ),
     })
     .nullable()
     .describe(

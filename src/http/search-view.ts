@@ -11,7 +11,7 @@ import type { SearchEntryView, SearchView } from './search-schemas.ts';
 
 /** A search in a list. */
 export function entryOfSearch(search: Search): SearchEntryView {
-  const { record, result, lines, told, best } = search;
+  const { record, result, lines, told, written, best } = search;
   const { id, terms } = record;
   const path = `/v1/searches/${id}`;
   const error = result?.error ?? null;
@@ -36,6 +36,7 @@ export function entryOfSearch(search: Search): SearchEntryView {
       job: viewOfJob(best),
       met: best.summary?.met ?? null,
       certified: best.summary?.certified ?? null,
+      missed: written.slice(0, -1).map((job) => job.id),
     },
     metadata: { ...record.metadata },
   };

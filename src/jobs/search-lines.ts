@@ -1,6 +1,7 @@
 import type { InputFinding } from '../core/errors.ts';
 import type { Exploration } from '../pipeline/explore.ts';
-import { AIMS, type SearchTerms } from '../recipe/lines.ts';
+import { standardErrorsWithin } from '../pipeline/search.ts';
+import { AIMS, type SearchTerms, targetOfTerms } from '../recipe/lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredRecord } from '../storage/store.ts';
 import type { JobFailure, JobRequest, JobStatus, JobSummary } from './job.ts';
@@ -77,17 +78,35 @@ export function inTermsOfSearch(findings: readonly InputFinding[]): InputFinding
   }));
 }
 
-/** The candidate within the promise that serves the aim best; of several the first that was tried, of a line the densest. Null where none is within. */
+/** A candidate with what it has of what the aim lessens. */
+export interface FoundCandidate extends Place {
+  readonly amount: number;
+  readonly beta: number;
+}
+
+/**
+ * The candidate within the promise that serves the aim best; of several the first that was tried, of a line the densest. Null where none is within.
+ * @param margin in standard errors, which it must be within the promise by, beyond what every candidate must
+ */
 export function bestOf(
-  { aim }: Pick<SearchTerms, 'aim'>,
+  terms: Pick<SearchTerms, 'aim' | 'promise'>,
   lines: readonly Pick<LineState, 'exploration'>[],
-): (Place & { readonly amount: number; readonly beta: number }) | null {
-  const { lessens } = AIMS[aim];
-  let best: ReturnType<typeof bestOf> = null;
+  margin = 0,
+): FoundCandidate | null {
+  const { lessens } = AIMS[terms.aim];
+  const target = targetOfTerms(terms);
+  let best: FoundCandidate | null = null;
   for (const [line, { exploration }] of lines.entries()) {
     for (const [candidate, found] of (exploration?.candidates ?? []).entries()) {
       const amount = found[lessens];
       if (!found.is_within || amount === null) continue;
+      if (
+        margin > 0 &&
+        target &&
+        exploration &&
+        standardErrorsWithin(target, exploration.dense, found) < margin
+      )
+        continue;
       const isBetter =
         best === null ||
         amount < best.amount ||

@@ -12,19 +12,26 @@ import {
   type SearchRecord,
   type SearchResult,
 } from './search-lines.ts';
-import { jobQuestion, readExploration, readMetric, readSearchResult } from './search-records.ts';
+import {
+  BESTS,
+  jobQuestion,
+  readExploration,
+  readMetric,
+  readSearchResult,
+  type SearchPart,
+} from './search-records.ts';
 
 /** How the jobs of a search stand. */
 export interface SearchState {
   readonly lines: readonly LineState[];
   /** Where the metric is the client's own, by their numbers; else none. */
   readonly told: readonly ToldCandidate[];
-  /** The job of the best model; null until there is one. */
-  readonly best: LineJob | null;
+  /** The jobs of the best models: each but the last missed its promise on the samples that no choice saw. */
+  readonly written: readonly LineJob[];
 }
 
 /** A search as it stands. */
-export interface Search extends Omit<SearchState, 'best'> {
+export interface Search extends SearchState {
   readonly record: SearchRecord;
   /** Null while it goes on. */
   readonly result: SearchResult | null;
@@ -54,7 +61,7 @@ export class SearchReader {
   /** Of all that it has had done. */
   async jobIds({ id, terms, lines }: SearchRecord): Promise<string[]> {
     const numbers = terms.promise.external ? Array.from({ length: MAX_TOLD }, (_, i) => i) : lines.keys();
-    const parts = [...numbers, 'best' as const];
+    const parts = [...numbers, ...BESTS];
     const ids = await Promise.all(parts.map((part) => this.#store.readAnswer(jobQuestion(id, part))));
     return ids.filter((id) => id !== null);
   }
@@ -64,23 +71,27 @@ export class SearchReader {
     const isTold = record.terms.promise.external !== undefined;
     if (!isTold) {
       const lines = record.lines.map(({ recipe }, number) => this.#lineState(record, recipe, number));
-      return { lines: await Promise.all(lines), told: [], best: await this.#jobOf(record, 'best') };
+      const bests = await Promise.all(BESTS.map((part) => this.#recordedJob(record, part)));
+      const written = bests.flatMap((best) => best?.job ?? []);
+      return { lines: await Promise.all(lines), told: [], written };
     }
     const numbers = Array.from({ length: MAX_TOLD }, (_, i) => i);
     const told = await Promise.all(numbers.map((number) => this.#toldCandidate(record, number)));
     const { candidate = null } = (await readSearchResult(this.#store, record.id)) ?? {};
     const lines = record.lines.map(({ recipe }) => ({ recipe, job: null, exploration: null }));
-    return { lines, told, best: candidate === null ? null : told[candidate].job };
+    const best = candidate === null ? null : told[candidate].job;
+    return { lines, told, written: best === null ? [] : [best] };
   }
 
   async describe(record: SearchRecord): Promise<Search> {
     const result = await readSearchResult(this.#store, record.id);
-    const { lines, told, best } = await this.states(record);
-    const job = best && (await this.#jobs.get(best.id));
-    if (result) return { record, result, lines, told, best: job };
+    const { lines, told, written } = await this.states(record);
+    const last = written.at(-1);
+    const best = last ? await this.#jobs.get(last.id) : null;
+    if (result) return { record, result, lines, told, written, best };
     const seen = async <T extends { readonly job: LineJob | null }>(states: readonly T[]) =>
       Promise.all(states.map(async (state) => ({ ...state, job: await this.#inQueue(state.job) })));
-    return { record, result, best: job, lines: await seen(lines), told: await seen(told) };
+    return { record, result, written, best, lines: await seen(lines), told: await seen(told) };
   }
 
   /** As those who follow it see it; null where there is none. */
@@ -100,7 +111,7 @@ export class SearchReader {
   }
 
   async #lineState(record: SearchRecord, recipe: Recipe, number: number): Promise<LineState> {
-    const job = await this.#jobOf(record, number);
+    const { job = null } = (await this.#recordedJob(record, number)) ?? {};
     const exploration = job?.status === 'succeeded' ? await readExploration(this.#store, job.id) : null;
     return { recipe, job, exploration };
   }
@@ -114,14 +125,10 @@ export class SearchReader {
     };
   }
 
-  async #jobOf(record: SearchRecord, part: number | 'best'): Promise<LineJob | null> {
-    return (await this.#recordedJob(record, part))?.job ?? null;
-  }
-
   /** With the recipe of its record. */
   async #recordedJob(
     { id: searchId }: SearchRecord,
-    part: number | 'best',
+    part: SearchPart,
   ): Promise<{ job: LineJob; recipe: Recipe } | null> {
     const id = await this.#store.readAnswer(jobQuestion(searchId, part));
     if (id === null) return null;

@@ -33,13 +33,18 @@ export async function unfinishedSearch(store: Store, id: string): Promise<Search
   return null;
 }
 
-/** What the job of a line, or of a candidate, by its number, or that of the best model is submitted under: the same again is the same job. */
-export function jobKey(searchId: string, part: number | 'best'): string {
+/** The jobs that write the best model, by how many missed their promise before. */
+export const BESTS = ['best', 'best-2', 'best-3'] as const;
+/** A line, or a candidate, by its number, or the best model. */
+export type SearchPart = number | (typeof BESTS)[number];
+
+/** What the job of a part is submitted under: the same again is the same job. */
+export function jobKey(searchId: string, part: SearchPart): string {
   // No idempotency key of a client holds a line break.
   return `search\n${searchId}\n${part}`;
 }
 
-export function jobQuestion(searchId: string, part: number | 'best'): Question {
+export function jobQuestion(searchId: string, part: SearchPart): Question {
   return { kind: 'idempotency', id: sha256(jobKey(searchId, part)) };
 }
 

@@ -13,8 +13,10 @@ import { inputFailure } from './result.ts';
 import { isSearchId, type SearchRecord, type SearchRequest } from './search-lines.ts';
 import { type Search, SearchReader, type SearchState } from './search-reader.ts';
 import {
+  BESTS,
   jobKey,
   readSearchResult,
+  type SearchPart,
   unfinishedSearch,
   writeMetric,
   writeSearchResult,
@@ -190,17 +192,17 @@ export class Searches {
     if ((await readSearchResult(this.#store, id))?.status === 'canceled') await this.#endJobs(record);
   }
 
-  async #advanceLines(record: SearchRecord, { lines, best }: SearchState): Promise<void> {
+  async #advanceLines(record: SearchRecord, { lines, written }: SearchState): Promise<void> {
     const { max_seconds = Number.POSITIVE_INFINITY } = record.terms.limits;
     const isOverTime = Date.now() - Date.parse(record.created_at) > max_seconds * 1000;
-    const step = nextStep(record.terms, lines, best, isOverTime);
+    const step = nextStep(record.terms, lines, written, isOverTime);
     if (step.kind === 'wait') return;
     if (step.kind === 'explore') {
       for (const { index, terms } of step.lines)
         await this.#submitJob(record, index, { ...record.lines[index], line: terms });
     } else if (step.kind === 'write') {
       const { recipe, lane } = record.lines[step.line];
-      await this.#submitJob(record, 'best', { recipe: { ...recipe, beta: step.beta }, lane });
+      await this.#submitJob(record, BESTS[step.attempt], { recipe: { ...recipe, beta: step.beta }, lane });
     } else if (step.kind === 'stop') {
       for (const job of step.jobs) await this.#jobs.cancel(job);
     } else {
@@ -228,7 +230,7 @@ export class Searches {
 
   async #submitJob(
     record: SearchRecord,
-    part: number | 'best',
+    part: SearchPart,
     rest: Pick<JobRequest, 'recipe' | 'lane' | 'line'>,
   ): Promise<void> {
     const { id, model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata } = record;

@@ -3,13 +3,16 @@ import type { LineTerms } from '../pipeline/explore.ts';
 import type { SearchTerms } from '../recipe/lines.ts';
 import type { JobFailure } from './job.ts';
 import { inputFailure } from './result.ts';
-import { bestOf, type LineJob, type LineState } from './search-lines.ts';
+import { bestOf, type FoundCandidate, type LineJob, type LineState } from './search-lines.ts';
 
 /** Lines tried at a time: the first alone, for they are cheap or win often, and all others are held against them. */
 const FIRST_ROUNDS = [1, 1, 1, 1];
 const ROUND = 3;
 /** Models that one line may take. */
 const MOST_OF_A_LINE = 10;
+
+/** In standard errors on the samples that are chosen on: what a model must be within the promise by after others have missed it. */
+const MARGINS = [2, 3];
 
 /** What is to be done next for a search. */
 export type SearchStep =
@@ -20,22 +23,24 @@ export type SearchStep =
     }
   /** Time is up: what is being tried is given up. */
   | { readonly kind: 'stop'; readonly jobs: readonly string[] }
-  | { readonly kind: 'write'; readonly line: number; readonly beta: number }
+  /** The best model, or the best of those that are further within the promise, by how many were written before. */
+  | { readonly kind: 'write'; readonly attempt: number; readonly line: number; readonly beta: number }
   | { readonly kind: 'end'; readonly status: 'succeeded' | 'failed'; readonly error: JobFailure | null };
 
 /**
  * What follows from how the lines of a search stand. Lines are tried in rounds, whose sizes depend on nothing; those of a round are held against the best of the rounds before. So the
  * same search tries the same candidates, however many workers there are and whatever is killed.
- * @param best the job of the best model, once there is one
+ * @param written the jobs of the best models, each further within the promise than the one before, which missed it
  * @param isOverTime whether nothing new is to be tried
  */
 export function nextStep(
   terms: SearchTerms,
   lines: readonly LineState[],
-  best: LineJob | null,
+  written: readonly LineJob[],
   isOverTime: boolean,
 ): SearchStep {
-  if (best !== null) return afterBest(best);
+  const last = written.at(-1);
+  if (last) return afterWritten(terms, lines, written.length, last);
   let left = terms.limits.max_candidates;
   let known: LineState[] = [];
   for (const indices of rounds(lines.length)) {
@@ -60,7 +65,7 @@ export function nextStep(
     if (waiting.length > 0) break;
   }
   const found = bestOf(terms, known);
-  if (found) return { kind: 'write', line: found.line, beta: found.beta };
+  if (found) return { kind: 'write', attempt: 0, line: found.line, beta: found.beta };
   const failures = known.flatMap(({ job }) => job?.error ?? []);
   const isAnyTried = known.some(({ exploration }) => exploration !== null);
   if (isAnyTried || failures.length === 0) return { kind: 'end', status: 'succeeded', error: null };
@@ -77,11 +82,36 @@ function rounds(nLines: number): number[][] {
   return found;
 }
 
-function afterBest({ status, error, finished_at }: LineJob): SearchStep {
+/**
+ * The best of many candidates is a little lucky on the samples that it was chosen on. Where it misses its promise on the others, the best that is further within takes its place.
+ * With a confidence the job itself steps back, from rung to rung.
+ */
+function afterWritten(
+  terms: SearchTerms,
+  lines: readonly LineState[],
+  nWritten: number,
+  { status, error, finished_at, summary }: LineJob,
+): SearchStep {
   if (finished_at === null) return { kind: 'wait' };
-  if (status === 'succeeded') return { kind: 'end', status, error: null };
+  if (status === 'succeeded') {
+    const isMissed = summary?.met === false && terms.promise.confidence === undefined;
+    const next = isMissed ? milderThanBest(terms, lines)[nWritten] : undefined;
+    if (!next) return { kind: 'end', status, error: null };
+    return { kind: 'write', attempt: nWritten, line: next.line, beta: next.beta };
+  }
   const canceled = new EmpError('canceled', 'the job that wrote the best model was canceled');
   return { kind: 'end', status: 'failed', error: error ?? inputFailure(canceled) };
+}
+
+/** The best, and the best by each larger margin where that is another. */
+function milderThanBest(terms: SearchTerms, lines: readonly LineState[]): FoundCandidate[] {
+  const found: FoundCandidate[] = [];
+  for (const margin of [0, ...MARGINS]) {
+    const one = bestOf(terms, lines, margin);
+    const before = found.at(-1);
+    if (one && (one.line !== before?.line || one.candidate !== before.candidate)) found.push(one);
+  }
+  return found;
 }
 
 /** What is wrong with the evaluation data is wrong for every line. */

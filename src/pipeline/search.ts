@@ -103,6 +103,14 @@ export function excessWithMargin(target: Target, dense: Metrics, measured: Measu
   return excessOver(target, dense, measured) + marginOf(target, measured);
 }
 
+/** By how many of its standard errors a model is within a target; less than 0 beyond it. */
+export function standardErrorsWithin(target: Target, dense: Metrics, measured: Measurement): number {
+  const excess = excessOver(target, dense, measured);
+  const error = standardErrorOf(target, measured) ?? 0;
+  if (error > 0) return -excess / error;
+  return excess <= 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+}
+
 /** The beta of a sparsity, along the line between the measured points on either side, or through the two densest: sparsity falls with beta, not evenly. */
 export function betaFor(sparsity: number, measured: readonly Point[]): number {
   const points = [{ beta: 0, sparsity: 1 }, ...measured].sort((a, b) => a.beta - b.beta);

@@ -25,6 +25,8 @@ export interface SearchFacts {
     readonly recipe: Recipe;
     readonly job: string;
     readonly met: boolean | null;
+    /** Better models that missed the promise on the samples that no candidate saw. */
+    readonly nMissed: number;
     readonly summary: MeasuredSizes | null;
   } | null;
   readonly lines: readonly {
@@ -83,7 +85,11 @@ export function searchVerdict({ status, target, error, best, nCandidates }: Sear
       : best.met
         ? `stays within ${promise} on samples that no candidate saw`
         : `stays within ${promise} where it was searched, and not on samples that no candidate saw`;
-  return `The best model, by ${describeLine(best.recipe)}, ${kept}${size}${cost}.`;
+  const missed =
+    best.nMissed > 0
+      ? ` ${best.nMissed === 1 ? 'A better one' : `${count(best.nMissed)} better ones`} missed it there, so these samples were looked at ${count(best.nMissed + 1)} times.`
+      : '';
+  return `The best model, by ${describeLine(best.recipe)}, ${kept}${size}${cost}.${missed}`;
 }
 
 /** What was found, and what was tried. */

@@ -46,7 +46,7 @@ function runAll(sizes: readonly number[], order: readonly number[], terms = term
   const lines: LineState[] = sizes.map(waiting);
   const told: [line: number, bar: number | null, most: number][] = [];
   for (let turn = 0; turn < 1000; turn++) {
-    const step = nextStep(terms, lines, null, false);
+    const step = nextStep(terms, lines, [], false);
     if (step.kind === 'explore')
       for (const { index, terms: line } of step.lines) {
         told.push([index, line.bar, line.most]);
@@ -73,7 +73,7 @@ describe('what is to be done next for a search', () => {
         assert.deepEqual(one.step, other.step);
         assert.equal(one.told.length, given.length);
         const least = given.indexOf(Math.min(...given));
-        assert.deepEqual(one.step, { kind: 'write', line: least, beta: 1 });
+        assert.deepEqual(one.step, { kind: 'write', attempt: 0, line: least, beta: 1 });
       }),
     );
   });
@@ -97,32 +97,76 @@ describe('what is to be done next for a search', () => {
 
   test('when time is up what runs is given up, and the best that is known is written', () => {
     const lines = [done('a', [[9, true]]), running('b'), waiting()];
-    assert.deepEqual(nextStep(termsOf(), lines, null, true), { kind: 'stop', jobs: ['b'] });
+    assert.deepEqual(nextStep(termsOf(), lines, [], true), { kind: 'stop', jobs: ['b'] });
     const stopped = [lines[0], failed('b'), waiting()];
-    assert.deepEqual(nextStep(termsOf(), stopped, null, true), { kind: 'write', line: 0, beta: 1 });
+    assert.deepEqual(nextStep(termsOf(), stopped, [], true), { kind: 'write', attempt: 0, line: 0, beta: 1 });
   });
 
   test('data that are wrong for one line are wrong for all; a line that fails otherwise is passed over', () => {
     const data = failed('a', [{ path: 'evaluation', message: 'is one-hot', input: 'evaluation' }]);
-    const step = nextStep(termsOf(), [data, waiting()], null, false);
+    const step = nextStep(termsOf(), [data, waiting()], [], false);
     assert.deepEqual(step, { kind: 'end', status: 'failed', error: data.job?.error });
-    assert.equal(nextStep(termsOf(), [failed('a'), waiting()], null, false).kind, 'explore');
-    const all = nextStep(termsOf(), [failed('a'), failed('b')], null, false);
+    assert.equal(nextStep(termsOf(), [failed('a'), waiting()], [], false).kind, 'explore');
+    const all = nextStep(termsOf(), [failed('a'), failed('b')], [], false);
     assert.deepEqual(all, { kind: 'end', status: 'failed', error: failed('a').job?.error });
   });
 
   test('nothing within the promise is an answer, not a failure', () => {
-    const step = nextStep(termsOf(), [done('a', [[9, false]]), failed('b')], null, false);
+    const step = nextStep(termsOf(), [done('a', [[9, false]]), failed('b')], [], false);
     assert.deepEqual(step, { kind: 'end', status: 'succeeded', error: null });
   });
 
   test('the search ends with the job of its best model', () => {
     const lines = [done('a', [[9, true]])];
-    const after = (job: LineJob) => nextStep(termsOf(), lines, job, false);
+    const after = (job: LineJob) => nextStep(termsOf(), lines, [job], false);
     assert.equal(after(jobOf('best', { status: 'running', finished_at: null })).kind, 'wait');
     assert.deepEqual(after(jobOf('best')), { kind: 'end', status: 'succeeded', error: null });
     const canceled = after(jobOf('best', { status: 'canceled' }));
     assert.ok(canceled.kind === 'end' && canceled.status === 'failed' && canceled.error?.code === 'canceled');
+  });
+
+  test('where the best misses its promise on other samples, the best that is further within is written; thrice at most', () => {
+    const LIMIT = 0.01;
+    const ERROR = 0.001;
+    const measuredAt = (bytes: number, beta: number, margin: number) => ({
+      beta,
+      compressed_bytes: bytes,
+      is_within: margin >= 1,
+      loss: 1 + LIMIT - margin * ERROR,
+      loss_increase_standard_error: ERROR,
+    });
+    const lineOf = (candidates: readonly object[]): LineState => ({
+      recipe,
+      job: jobOf('line'),
+      exploration: { dense: { loss: 1 }, candidates } as never,
+    });
+    const lines = [
+      lineOf([measuredAt(5, 0.5, 0.5), measuredAt(6, 0.6, 1.5), measuredAt(9, 0.9, 4)]),
+      lineOf([measuredAt(7, 0.7, 1.9), measuredAt(8, 0.8, 2.1)]),
+    ];
+    const missed = jobOf('missed', { summary: { met: false } as never });
+    const after = (written: readonly LineJob[], terms = termsOf()) => nextStep(terms, lines, written, false);
+    assert.deepEqual(
+      [after([]), after([missed]), after([missed, missed])],
+      [
+        { kind: 'write', attempt: 0, line: 0, beta: 0.6 },
+        { kind: 'write', attempt: 1, line: 1, beta: 0.8 },
+        { kind: 'write', attempt: 2, line: 0, beta: 0.9 },
+      ],
+    );
+    const end = { kind: 'end', status: 'succeeded', error: null };
+    assert.deepEqual(after([missed, missed, missed]), end);
+    assert.deepEqual(after([missed, jobOf('kept', { summary: { met: true } as never })]), end);
+    const certain = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
+    assert.deepEqual(after([missed], certain), end);
+  });
+
+  test('one that is further within already is not written twice', () => {
+    const far = done('a', [[9, true]]);
+    const exploration = { dense: { loss: 1 }, candidates: [{ ...far.exploration?.candidates[0], loss: 1 }] };
+    const lines = [{ ...far, exploration: exploration as never }];
+    const missed = jobOf('missed', { summary: { met: false } as never });
+    assert.equal(nextStep(termsOf(), lines, [missed], false).kind, 'end');
   });
 
   test('of equal candidates the first line is taken, and of a line the densest', () => {
