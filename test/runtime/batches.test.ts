@@ -50,6 +50,30 @@ const DTYPES: Record<string, { numbers: TensorNumbers; onnx: Parameters<typeof v
 };
 
 describe('batches', () => {
+  test('have the samples that the order names, whatever lies between them', async () => {
+    const width = fc.constantFrom(3, 20_000);
+    const places = fc.uniqueArray(fc.integer({ min: 0, max: 11 }), { minLength: 1 });
+    const outer = fc.constantFrom(1, 2);
+    await fc.assert(
+      fc.asyncProperty(width, places, fc.boolean(), outer, async (inner, drawn, isSorted, blocks) => {
+        const order = Uint32Array.from(isSorted ? drawn.toSorted((a, b) => a - b) : drawn);
+        const shape = blocks === 1 ? [12, inner] : [blocks, 12, inner];
+        const numbers = Float32Array.from({ length: blocks * 12 * inner }, (_, i) => i);
+        const array = await writeArray(directory, 'ordered', 'float32', shape, numbers, 5);
+        const inputs = [{ ...array, axis: blocks - 1 }];
+        const [{ feeds }] = await collect({ nSamples: order.length, inputs, labels: null, order }, 12);
+        const expected = Array.from({ length: blocks }, (_, block) =>
+          Array.from(order, (place) => {
+            const from = (block * 12 + place) * inner;
+            return Array.from(numbers.subarray(from, from + inner));
+          }),
+        ).flat(2);
+        assert.deepEqual(Array.from(feeds.get('ordered')?.data as Float32Array), expected);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   for (const [dtype, { numbers, onnx }] of Object.entries(DTYPES)) {
     test(`of ${dtype} reach the model as they are in the file`, async () => {
       const path = await writeModel(directory, `cast-${dtype}`, {
