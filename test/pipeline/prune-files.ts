@@ -29,7 +29,7 @@ export async function pruneFiles(
   const directory = /\.(onnx|safetensors)$/.test(path) ? dirname(path) : path;
   const names = directory === path ? await readdir(path) : [basename(path)];
   const outputDirectory = await mkdtemp(join(tmpdir(), 'emp-prune-'));
-  const { inventory, signal = new AbortController().signal, onProgress, threads = 2, ...input } = options;
+  const { inventory, signal = new AbortController().signal, onProgress, threads = 1, ...input } = options;
   const outcome = await prune(
     {
       model: { directory, inventory: inventory ?? (await inventoryOf(directory, names)) },
