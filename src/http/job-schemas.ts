@@ -128,7 +128,7 @@ export const jobSchema = z
           .boolean()
           .nullable()
           .describe(
-            'Whether the target is met, of quality and of size where there are both; null without one.',
+            'Whether the target is met, of quality and of size or speed where there are both; null without one.',
           ),
         certified: measured.describe('The smallest limit of the target that was shown with its confidence.'),
       })

@@ -1,7 +1,5 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { sizeTargetOf } from '../recipe/target.ts';
-import { amountOf } from './amount.ts';
+import { measureOnce } from './measure-once.ts';
 import { sizeOfModel } from './model-size.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
@@ -29,13 +27,9 @@ export async function chooseSize(
   scored: Scored,
   repairs: Repairs,
 ): Promise<ChosenSize> {
-  const { input, scratchDirectory, signal } = job;
-  const { model: dense, recipe, evaluation, calibration, runtime } = input;
-  const directory = join(scratchDirectory, 'sized');
-  const known = new Map<string, Omit<SizePoint, 'beta'>>();
-  const context = { samples: evaluation ?? calibration, runtime, signal };
-
-  const measure = async ({ count, write }: Decided): Promise<Omit<SizePoint, 'beta'>> => {
+  const { model: dense, evaluation, calibration, runtime } = job.input;
+  const context = { samples: evaluation ?? calibration, runtime, signal: job.signal };
+  const measure = async ({ count, write }: Decided, directory: string): Promise<Omit<SizePoint, 'beta'>> => {
     if (count && target.name === 'max_parameters') {
       const { n, nKeep } = await count(directory);
       return { sparsity: 1 - nKeep / n, size: dense.inventory.nParameters - (n - nKeep) };
@@ -44,23 +38,10 @@ export async function chooseSize(
     if (target.name === 'max_compressed_bytes') await repairs.apply(pruned);
     return { sparsity: pruned.sparsity, size: await sizeOfModel(target.name, pruned.model, context) };
   };
-  const at = async (beta: number): Promise<SizePoint & { readonly isNew: boolean }> => {
-    signal.throwIfAborted();
-    const decided = await scored.decide(amountOf(recipe, beta), recipe.scope);
-    const { choice } = decided;
-    const same = choice === null ? undefined : known.get(choice);
-    if (same) return { beta, ...same, isNew: false };
-    try {
-      const measured = await measure(decided);
-      if (choice !== null) known.set(choice, measured);
-      return { beta, ...measured, isNew: true };
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  };
+  const at = measureOnce(job, scored, measure);
   return {
     target,
     found: await searchSize(target.limit, at),
-    at: async (beta) => (await at(beta)).size,
+    at: async (beta) => (await at(beta)).point.size,
   };
 }

@@ -3,9 +3,11 @@ import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
 import { excessOver } from '../report/target-excess.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
+import { type Latency, PATIENT } from '../runtime/latency.ts';
 import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
 import type { Chosen } from './choose-amount.ts';
+import { type ChosenSpeed, speedTargetFigures, timingOf } from './choose-speed.ts';
 import type { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Decided, PrunedModel } from './scored.ts';
@@ -20,13 +22,15 @@ interface EvaluateInput {
   readonly decided: Decided;
   readonly pruned: PrunedModel;
   readonly chosen: Chosen | null;
+  /** Null without a target of speed. */
+  readonly timed: ChosenSpeed | null;
   /** A text that is the same for the same evaluation samples. */
   readonly samples: string;
 }
 
 /** All that the report says of the evaluation data: the pruned model beside the dense one, the uniform baseline, the sweep. */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { job, judges, candidates, amount, decided, pruned, chosen } = input;
+  const { job, judges, candidates, amount, decided, pruned, chosen, timed } = input;
   const { recipe } = job.input;
   const { reporting } = judges;
   const measured = await measureOwn(input);
@@ -36,11 +40,12 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   for (const beta of recipe.sweep_betas ?? []) sweep.push(await candidates.at(beta));
   const own = candidates.known(1) ?? (chosen && (await candidates.comparedAt(1)));
   const uniform = await measureUniform(input);
-  const latency = recipe.dry_run ? null : await reporting.latency(pruned.model);
+  const timing = timed ? timingOf(job.input, PATIENT) : {};
+  const latency = recipe.dry_run ? null : await reporting.latency(pruned.model, timing);
   const extended =
     recipe.dry_run || recipe.granularity === 'weight'
       ? null
-      : await reporting.latency(pruned.model, 'extended');
+      : await reporting.latency(pruned.model, { ...timing, level: 'extended' });
   return {
     loss_kind: reporting.lossKind,
     metric_names: metricNames(reporting),
@@ -63,6 +68,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     uniform,
     sweep,
     search: chosen && searchFigures(chosen, judges, measured, uses, recipe.beta !== undefined),
+    speed_target: timed && (await speedFigures(timed, input, latency)),
   };
 }
 
@@ -73,6 +79,16 @@ async function measureOwn(input: EvaluateInput): Promise<Measured> {
   if (known) return known;
   if (job.input.recipe.dry_run) return await candidates.measure(amount, job.input.recipe.scope);
   return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity, weight: null };
+}
+
+/** Of a dry run, which has written no model, what it would be is timed. */
+async function speedFigures(
+  timed: ChosenSpeed,
+  { job, amount: { beta } }: EvaluateInput,
+  own: Latency | null,
+) {
+  if (beta === null) return null;
+  return speedTargetFigures(timed, beta, own ?? (await timed.timeAt(beta)), job.input.runtime);
 }
 
 function searchFigures(

@@ -1,3 +1,4 @@
+import { refuseBatch } from './choose-speed.ts';
 import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
 import { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
@@ -12,12 +13,13 @@ interface SeenData {
   readonly samples: string;
 }
 
-/** Measures the dense model, and doubts what does not look like its data. @throws EmpError as `Judges.open` and the doubts of a job with a target */
+/** Measures the dense model, and doubts what does not look like its data. @throws EmpError as `Judges.open`, `refuseBatch` and the doubts of a job with a target */
 export async function lookAtData(job: PruneJob): Promise<SeenData> {
   await using opened = new AsyncDisposableStack();
   const ofModel = await doubtModel(job);
   const { texts, ranges, samples } = await doubtInputs(job);
   const judges = opened.use(await Judges.open(job));
+  if (judges) await refuseBatch(job, judges.reporting.samples);
   const ofLabels = judges ? await doubtLabels(job, judges.all, ranges) : [];
   opened.move(); // who asked disposes of the judges
   return { judges, doubts: [...ofModel, ...texts, ...ofLabels], samples };

@@ -1,5 +1,6 @@
 import { comparesOutputs } from '../recipe/needs.ts';
-import { sizeTargetOf, targetOf } from '../recipe/target.ts';
+import { sizeTargetOf, speedTargetOf, targetOf } from '../recipe/target.ts';
+import { MAX_TIMED } from './choose-speed.ts';
 import { MAX_RUNGS } from './promised-beta.ts';
 import type { UsedInput } from './prune-job.ts';
 import { sampleWork } from './sample-work.ts';
@@ -19,7 +20,8 @@ export function plannedWork(
 ): number {
   const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
   const calibrated = pass * Math.max(1, recipe.hessian_probes);
-  const sized = sizeTargetOf(recipe) ? MAX_SIZES * READINGS * sizeBytes : 0;
+  const nSized = sizeTargetOf(recipe) ? MAX_SIZES : speedTargetOf(recipe) ? MAX_TIMED : 0;
+  const sized = nSized * READINGS * sizeBytes;
   if (!evaluation) return READINGS * sizeBytes + sized + calibrated + pass * repairPasses;
   const searched = targetOf(recipe) ? MAX_EVALUATIONS : 0;
   const promised = recipe.target?.confidence === undefined ? 0 : MAX_RUNGS;

@@ -1,11 +1,12 @@
 import { rm } from 'node:fs/promises';
-import { sizeTargetOf, targetOf } from '../recipe/target.ts';
+import { sizeTargetOf, speedTargetOf, targetOf } from '../recipe/target.ts';
 import type { Summary } from '../report/summary.ts';
 import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
 import { chooseBeta } from './choose-amount.ts';
 import { chooseSize } from './choose-size.ts';
+import { chooseSpeed } from './choose-speed.ts';
 import { evaluate } from './evaluate.ts';
 import { lookAtData } from './look-at-data.ts';
 import type { PruneInput } from './prune-job.ts';
@@ -20,7 +21,7 @@ export interface PruneOutcome {
 }
 
 /**
- * Effective Model Pruning of one model. The same input gives the same masks and model, whatever the number of threads and the size of chunks.
+ * Effective Model Pruning of one model. The same input gives the same masks and model, whatever the number of threads and the size of chunks, unless a target of speed is measured.
  * @throws EmpError for what is wrong with the model, the data, the scores or the recipe; the signal's reason when aborted
  */
 export async function prune(given: PruneInput, context: PruneContext): Promise<PruneOutcome> {
@@ -30,7 +31,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   // Score: a criterion gives every weight, or every structure, an importance score s.
   await using scored = await scoreJob(job);
 
-  // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target; of a target of size the largest.
+  // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target; of a target of size or speed the largest.
   const { judges: opened, doubts, samples } = await lookAtData(job);
   await using judges = opened;
   const repairs = new Repairs(job, judges);
@@ -42,9 +43,12 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
       ? await chooseBeta(recipe.target, { job, scored, repairs, judges, reported })
       : null;
   const size = sizeTargetOf(recipe);
-  if (size) job.clock.enter('decide');
+  const speed = speedTargetOf(recipe);
+  if (size || speed) job.clock.enter('decide');
   const sized = size && (await chooseSize(size, job, scored, repairs));
-  const amount = amountOf(recipe, chosen?.climbed?.beta ?? chosen?.found.beta ?? sized?.found.point.beta);
+  const timed = speed && judges && (await chooseSpeed(speed, job, scored, judges.reporting));
+  const { beta } = chosen?.climbed ?? chosen?.found ?? (sized ?? timed)?.found.point ?? {};
+  const amount = amountOf(recipe, beta);
 
   // Decide: of each group of N scores the floor(beta * N_eff) highest stay, N_eff = (sum |s|)^2 / sum s^2.
   job.clock.enter('decide');
@@ -61,7 +65,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   if (judges) job.clock.enter('evaluate');
   const evaluation =
     reported &&
-    (await evaluate({ job, judges, candidates: reported, amount, decided, pruned, chosen, samples }));
+    (await evaluate({ job, judges, candidates: reported, amount, decided, pruned, chosen, timed, samples }));
 
   // Report.
   job.clock.enter('report');

@@ -7,23 +7,29 @@ export interface SizePoint {
 }
 
 /** What a search by size has found. */
-export interface FoundSize {
+export interface FoundSize<P extends SizePoint = SizePoint> {
   /** The largest within the limit, or else the smallest that there is. */
-  readonly point: SizePoint;
+  readonly point: P;
   readonly isWithin: boolean;
   /** In order. */
-  readonly evaluations: readonly SizePoint[];
+  readonly evaluations: readonly P[];
+}
+
+/** A model at a beta, and whether it was not measured before. */
+export interface Visit<P> {
+  readonly point: P;
+  readonly isNew: boolean;
 }
 
 /** Different models that are written and measured, at most. */
 export const MAX_SIZES = 14;
 /** Betas that are looked at: many may keep the same structures, which are measured once. */
 const MAX_STEPS = 64;
-/** As near below the limit is near enough. */
+/** As near below the limit is near enough, of what is counted. */
 const CLOSE = 0.002;
 /** At the first nearly everything goes, at the second nothing, whatever the scores. */
 const [LEAST_BETA, MOST_BETA] = [1e-6, 1e6];
-/** Of an interval, the least that a step takes away. */
+/** Of an interval, the least that a step takes away, where sizes are exact. */
 const MARGIN = 0.02;
 /** Every so many steps the interval is halved, for a line through its ends may miss for long. */
 const HALVING = 3;
@@ -33,17 +39,18 @@ const HALVING = 3;
  * one beyond it is narrowed along the line between them.
  * @param measure decides at a beta, and measures what was not measured before
  */
-export async function searchSize(
+export async function searchSize<P extends SizePoint>(
   limit: number,
-  measure: (beta: number) => Promise<SizePoint & { readonly isNew: boolean }>,
-): Promise<FoundSize> {
-  const evaluations: SizePoint[] = [];
-  const visit = async (beta: number): Promise<SizePoint> => {
-    const { isNew, ...point } = await measure(beta);
+  measure: (beta: number) => Promise<Visit<P>>,
+  { most, close, margin } = { most: MAX_SIZES, close: CLOSE, margin: MARGIN },
+): Promise<FoundSize<P>> {
+  const evaluations: P[] = [];
+  const visit = async (beta: number): Promise<P> => {
+    const { point, isNew } = await measure(beta);
     if (isNew) evaluations.push(point);
     return point;
   };
-  const found = (point: SizePoint) => ({ point, isWithin: point.size <= limit, evaluations });
+  const found = (point: P) => ({ point, isWithin: point.size <= limit, evaluations });
   const own = await visit(1);
   let within = own.size <= limit ? own : await visit(LEAST_BETA);
   if (within.size > limit || within.sparsity === 0) return found(within);
@@ -52,9 +59,11 @@ export async function searchSize(
     if (beyond.size <= limit && beyond.sparsity > 0) beyond = await visit(beta);
   }
   if (beyond.size <= limit) return found(beyond);
-  for (let step = 1; step <= MAX_STEPS && evaluations.length < MAX_SIZES; step++) {
-    if (limit - within.size <= CLOSE * limit) break;
-    const beta = between(within, beyond, step % HALVING === 0 ? null : limit * (1 - CLOSE / 2));
+  for (let step = 1; step <= MAX_STEPS && evaluations.length < most; step++) {
+    if (limit - within.size <= close * limit) break;
+    const share = step % HALVING === 0 ? 0.5 : shareAlong(within, beyond, limit * (1 - close / 2));
+    const narrowing = Math.min(1 - margin, Math.max(margin, share));
+    const beta = within.beta + narrowing * (beyond.beta - within.beta);
     if (beta <= within.beta || beta >= beyond.beta) break;
     const point = await visit(beta);
     if (point.size <= limit) within = point;
@@ -63,9 +72,7 @@ export async function searchSize(
   return found(within);
 }
 
-/** Where the line between two points has a size; half way where none is given. */
-function between(within: SizePoint, beyond: SizePoint, size: number | null): number {
-  const along = size === null ? 0.5 : (size - within.size) / (beyond.size - within.size);
-  const share = Math.min(1 - MARGIN, Math.max(MARGIN, along));
-  return within.beta + share * (beyond.beta - within.beta);
+/** How far along the line between two points a size is. */
+function shareAlong(within: SizePoint, beyond: SizePoint, size: number): number {
+  return (size - within.size) / (beyond.size - within.size);
 }

@@ -1,7 +1,7 @@
 import { EmpError, type InputFinding, type JobInput, ofInput } from '../core/errors.ts';
 import { type Need, scoringOf } from './criteria.ts';
 import type { Recipe } from './recipe.ts';
-import { sizeTargetOf, targetOf } from './target.ts';
+import { sizeTargetOf, speedTargetOf, targetOf } from './target.ts';
 import { GRANULARITIES, kindOf, needsLabels } from './terms.ts';
 
 /** What comes with a recipe, as far as its needs go: null where it did not come. */
@@ -94,7 +94,7 @@ export function refuseUnmetNeeds(recipe: Recipe, given: GivenInputs): void {
 function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation }: GivenInputs): void {
   if (format === 'onnx') return;
   const { criterion, granularity, sweep_betas = [], hessian_probes, repair } = recipe;
-  const isOfGraph = targetOf(recipe) !== null || sizeTargetOf(recipe)?.name === 'max_macs';
+  const isOfGraph = measuresForTarget(recipe) || sizeTargetOf(recipe)?.name === 'max_macs';
   const isInGraph = needsOf(recipe).some((need) => need === 'calibration' || need === 'graph');
   const found: InputFinding[] = [];
   const because = (applies: boolean, field: keyof Recipe, says: string) => {
@@ -135,13 +135,18 @@ function unmet(taker: Taker, needs: string, input: JobInput, lacks: string, says
   ]);
 }
 
+/** Whether models are run for a target of quality or of speed. */
+function measuresForTarget(recipe: Recipe): boolean {
+  return targetOf(recipe) !== null || speedTargetOf(recipe) !== null;
+}
+
 /** A search and a sweep measure; a search may measure what labels are needed for. */
 function refuseUnevaluated(recipe: Recipe, { evaluation }: GivenInputs): void {
   const { sweep_betas = [] } = recipe;
-  const target = targetOf(recipe) !== null;
+  const target = measuresForTarget(recipe);
   const asked = [target ? 'target' : [], sweep_betas.length > 0 ? 'sweep_betas' : []].flat();
   if (asked.length === 0) return;
-  const isLabelled = target && !comparesOutputs(recipe);
+  const isLabelled = targetOf(recipe) !== null && !comparesOutputs(recipe);
   const lacks = !evaluation ? 'is missing' : isLabelled && !evaluation.labels ? 'has no labels' : null;
   if (lacks === null) return;
   const who = evaluation ? ['target'] : asked;

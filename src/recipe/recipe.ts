@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { CRITERIA, CRITERION_NAMES, type Criterion, type CriterionRow, scoringOf } from './criteria.ts';
 import { SIZE_TARGETS } from './size-targets.ts';
-import { sizeTargetOf, targetOf, targetSchema } from './target.ts';
+import { SPEED_TARGETS } from './speed-targets.ts';
+import { sizeTargetOf, speedTargetOf, targetOf, targetSchema } from './target.ts';
 import {
   GRANULARITIES,
   GRANULARITY_NAMES,
@@ -164,11 +165,12 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
   if (repair.length > 0 && dry_run)
     yield ['repair', 'changes the model that is written, and dry_run writes none'];
 
-  const size = sizeTargetOf(recipe);
-  const zerosStay = granularity === 'weight' && size && SIZE_TARGETS[size.name].zerosStay;
-  if (zerosStay) yield ['target', `${size.name} ${zerosStay}`];
-  if (size && targetOf(recipe) === null && recipe.beta !== undefined)
-    yield ['beta', `is what is searched for ${size.name}: give none with it`];
+  const other = sizeTargetOf(recipe) ?? speedTargetOf(recipe);
+  const zerosStay =
+    granularity === 'weight' && other && { ...SIZE_TARGETS, ...SPEED_TARGETS }[other.name].zerosStay;
+  if (zerosStay) yield ['target', `${other.name} ${zerosStay}`];
+  if (other && targetOf(recipe) === null && recipe.beta !== undefined)
+    yield ['beta', `is what is searched for ${other.name}: give none with it`];
 
   if (recipe.budget === undefined) return;
   const others = (['beta', 'target'] as const).filter((name) => recipe[name] !== undefined);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LOSSES, METRIC_NAMES, METRICS, type MetricName } from '../recipe/terms.ts';
 import { count, figure, share } from './figures.ts';
+import { speedTargetSchema } from './speed-figures.ts';
 import { targetFigures } from './target-figures.ts';
 
 /** What is measured of one model. */
@@ -144,5 +145,6 @@ export const evaluationSchema = z
         promise: promiseSchema,
       })
       .nullable(),
+    speed_target: speedTargetSchema.nullable().describe('Null without a target of speed.'),
   })
   .describe('Measured on the evaluation data.');

@@ -15,6 +15,7 @@ import type { Evaluation } from './report.ts';
 import { describeMissedSize } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, isFaster, type Speed, speedsOf } from './speed.ts';
+import { describeMissedSpeed } from './speed-words.ts';
 import { excessOver, standardErrorOf } from './target-excess.ts';
 import type { WarningTexts } from './verdict-facts.ts';
 import type { WarningCode } from './warning-codes.ts';
@@ -67,7 +68,12 @@ export const MEASURED_WARNINGS = {
   },
 
   target_not_met({ evaluation, size_target }) {
-    const missed = [missedQuality(evaluation), size_target && describeMissedSize(size_target)];
+    const speed = evaluation?.speed_target ?? null;
+    const missed = [
+      missedQuality(evaluation),
+      size_target && describeMissedSize(size_target),
+      speed && describeMissedSpeed(speed),
+    ];
     return missed.filter((text) => text !== null);
   },
 

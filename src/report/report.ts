@@ -133,7 +133,7 @@ const lossBoundSchema = z
     'An estimate of the loss change, second-order and asymptotic (arXiv 2306.05857, Lemma 3.1): not a guarantee. The measured change is in `evaluation`.',
   );
 
-/** `report.json`, version 1. Of two runs of the same job only latencies, and the texts that quote them, differ. */
+/** `report.json`, version 1. Of two runs of the same job only latencies, and the texts that quote them, differ; with a target of speed what these decide too. */
 export const reportSchema = z.object({
   schema_version: z.literal(1),
   model: z.object({

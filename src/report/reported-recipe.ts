@@ -37,7 +37,9 @@ export function otherFields(recipe: ReportedRecipe): [name: string, value: unkno
 /** The beta that the model was pruned at; null for a fixed budget. */
 export function chosenBeta(report: Report): number | null {
   const { beta, budget } = recipeOf(report);
-  return budget ? null : (report.evaluation?.search?.beta ?? report.size_target?.beta ?? beta ?? 1);
+  const { evaluation, size_target } = report;
+  const chosen = evaluation?.search ?? size_target ?? evaluation?.speed_target;
+  return budget ? null : (chosen?.beta ?? beta ?? 1);
 }
 
 /** What a report calls what is kept or removed, and what has a sparsity of its own. */

@@ -21,7 +21,7 @@ export interface Summary
   readonly top1_agreement: number | null;
   /** Latency of the dense model by that of the pruned one, at onnxruntime's default level. */
   readonly speedup: number | null;
-  /** Whether the target is, of quality and of size; null without one. */
+  /** Whether the target is, of quality and of size or speed; null without one. */
   readonly met: boolean | null;
   /** The smallest limit of the target that was shown with its confidence. */
   readonly certified: number | null;
@@ -48,6 +48,8 @@ export function summaryOf({ total, sizes, macs, evaluation, size_target }: Repor
 }
 
 function metOf(evaluation: Report['evaluation'], size_target: Report['size_target']): boolean | null {
-  const asked = [evaluation?.search?.met, size_target?.met].filter((met) => met !== undefined);
+  const asked = [evaluation?.search?.met, size_target?.met, evaluation?.speed_target?.met].filter(
+    (met) => met !== undefined,
+  );
   return asked.length === 0 ? null : asked.every(Boolean);
 }

@@ -12,6 +12,7 @@ import type { Evaluation, Report } from './report.ts';
 import { describeReached, describeSizeRule } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, type Speed, speedsOf } from './speed.ts';
+import { describeSpeedReached, describeSpeedRule } from './speed-words.ts';
 import type { VerdictFacts } from './verdict-facts.ts';
 import { isPartlyReached, warningsOf } from './warnings.ts';
 import { bytes, count, counted, guarantee, number, percent, times } from './wording.ts';
@@ -31,8 +32,11 @@ export function createVerdict(facts: VerdictFacts): Report['verdict'] {
           costClause(evaluation),
         ];
   const size = structures === null ? sizeClause(sizes) : smallerClause(facts, structures);
-  const target = facts.size_target ? [`it takes ${describeReached(facts.size_target)}`] : [];
-  const text = `${reachClause(facts)}${[...clauses, size, ...target].join('; ')}.`;
+  const targets = [
+    ...(facts.size_target ? [`it takes ${describeReached(facts.size_target)}`] : []),
+    ...(evaluation?.speed_target ? [`it is measured ${describeSpeedReached(evaluation.speed_target)}`] : []),
+  ];
+  const text = `${reachClause(facts)}${[...clauses, size, ...targets].join('; ')}.`;
   return { text, warnings: warningsOf(facts) };
 }
 
@@ -50,6 +54,8 @@ function reachClause({ untouched }: VerdictFacts): string {
 function ruleClause({ beta, evaluation, size_target }: VerdictFacts): string {
   if (beta === null) return 'The fixed budget';
   if (!evaluation?.search && size_target) return describeSizeRule(size_target);
+  if (evaluation && !evaluation.search && evaluation.speed_target)
+    return describeSpeedRule(evaluation.speed_target);
   if (!evaluation?.search) return beta === 1 ? 'EMP' : `EMP at beta ${number(beta)}`;
   const { target, met, found, given: isGiven } = evaluation.search;
   const tried = betasTried(evaluation.search);

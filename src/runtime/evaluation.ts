@@ -10,7 +10,7 @@ import { farthestOf, type OutputFigures, type OutputRisk } from './farthest-outp
 import { holdAgainstLabels, scoreLabels, scoreModel } from './label-runs.ts';
 import type { LabelErrors, LabelScores } from './label-scores.ts';
 import type { LabelledOutput } from './labelled-output.ts';
-import { type Latency, measureLatency } from './latency.ts';
+import { type Latency, type LatencyOptions, measureLatency } from './latency.ts';
 import { type Metrics, NOT_MEASURED } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
 import {
@@ -22,7 +22,7 @@ import {
   type Setup,
 } from './output-drift.ts';
 import { planRuns, type RunOutput } from './plan-runs.ts';
-import { type ModelSession, openSession, type SessionOptions } from './session.ts';
+import { type ModelSession, openSession } from './session.ts';
 
 /** With labels the loss, an accuracy unless the loss is of squared errors, and their standard errors; without labels, or where it is asked for, the drift. */
 export interface Measurement extends Metrics, LabelErrors, DriftErrors {}
@@ -37,9 +37,6 @@ export interface Comparison {
   /** Whether the dense model predicts the same everywhere; false where predictions are not compared. */
   readonly isOneAnswer: boolean;
 }
-
-/** Of onnxruntime's optimizations, those that models are served with. */
-type LatencyLevel = Exclude<SessionOptions['graphOptimizationLevel'], 'disabled' | undefined>;
 
 /** The dense model, and what every model is measured on. */
 interface EvaluatorContext extends ModelRun {
@@ -202,9 +199,10 @@ export class Evaluator implements AsyncDisposable {
     return farthestOf(this.compared.map((compared, place) => ({ ...compared, drift: drifts[place] })));
   }
 
-  /** Of the first batch, both models at the same level of onnxruntime's optimizations. */
-  async latency(model: StoredModel, graphOptimizationLevel: LatencyLevel = 'all'): Promise<Latency> {
-    const { samples, runtime, output, batchSize, signal } = this.#setup;
+  /** Of the first samples, both models at the same level of onnxruntime's optimizations. */
+  async latency(model: StoredModel, options: LatencyOptions = {}): Promise<Latency> {
+    const { samples, runtime, output, signal } = this.#setup;
+    const { level: graphOptimizationLevel = 'all', batchSize = this.#setup.batchSize, patience } = options;
     await using opened = new AsyncDisposableStack();
     const open = async (stored: StoredModel) =>
       opened.use(await openSession(mainPath(stored), runtime, { graphOptimizationLevel }));
@@ -212,7 +210,7 @@ export class Evaluator implements AsyncDisposable {
     const dense = kept ?? (await open(this.#setup.model));
     const pruned = await open(model);
     const batch = await readFirstBatch(samples, batchSize, signal);
-    return await measureLatency(dense, pruned, batch, output, signal); // awaited before the sessions go
+    return await measureLatency({ dense, pruned }, batch, output, signal, patience); // awaited before the sessions go
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

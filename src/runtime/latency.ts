@@ -1,28 +1,59 @@
+import { medianOf } from '../core/median.ts';
 import { type Batch, runBatch } from './batches.ts';
-import type { ModelSession } from './session.ts';
+import { watchOthers } from './other-cores.ts';
+import type { ModelSession, SessionOptions } from './session.ts';
 
 const WARM_UP_ROUNDS = 2;
-/** A median of fewer says nothing; more of a large model would take longer than its evaluation. */
-const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 201;
 const ENOUGH_MS = 1000;
 
-/** Median milliseconds of two models on one batch. */
+/** How long is measured at least. */
+export interface Patience {
+  readonly rounds: number;
+  readonly ms: number;
+}
+
+/** A median of fewer says nothing; more of a large model would take longer than its evaluation. */
+const SHORT: Patience = { rounds: 5, ms: 0 };
+/** For what is held against a limit: the interval of fewer is wide. */
+export const STEADY: Patience = { rounds: 15, ms: 0 };
+/** For what is reported of it: the system counts in ticks what others compute. */
+export const PATIENT: Patience = { ...STEADY, ms: 250 };
+
+/** Of what, and how long. */
+export interface LatencyOptions {
+  /** Of onnxruntime's optimizations, one that models are served with. */
+  readonly level?: Exclude<SessionOptions['graphOptimizationLevel'], 'disabled' | undefined>;
+  /** Samples of the batch; as many as figures are measured with unless given. */
+  readonly batchSize?: number | undefined;
+  readonly patience?: Patience | undefined;
+}
+
+/** Median milliseconds of two models on one batch, and what they are of. */
 export interface Latency {
   readonly dense_ms: number;
   readonly pruned_ms: number;
   readonly batch_size: number;
+  readonly rounds: Rounds;
+  /** CPU cores that anything else on the machine took meanwhile, on average; null where the system does not tell. */
+  readonly other_cores: number | null;
+}
+
+/** Milliseconds of the runs of two models in turn, one of each a round. */
+export interface Rounds {
+  readonly dense: readonly number[];
+  readonly pruned: readonly number[];
 }
 
 /** Runs both sessions in turn on one batch, so that whatever else the machine does meets both. */
 export async function measureLatency(
-  dense: ModelSession,
-  pruned: ModelSession,
+  models: { readonly dense: ModelSession; readonly pruned: ModelSession },
   batch: Batch,
   output: string,
   signal: AbortSignal,
+  patience: Patience = SHORT,
 ): Promise<Latency> {
-  const times: { dense: number[]; pruned: number[] } = { dense: [], pruned: [] };
+  const rounds: { dense: number[]; pruned: number[] } = { dense: [], pruned: [] };
   const time = async (session: ModelSession) => {
     signal.throwIfAborted();
     const start = performance.now();
@@ -30,20 +61,23 @@ export async function measureLatency(
     return performance.now() - start;
   };
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-    await time(dense);
-    await time(pruned);
+    await time(models.dense);
+    await time(models.pruned);
   }
+  const othersSince = watchOthers();
   const start = performance.now();
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    if (round >= MIN_ROUNDS && performance.now() - start > ENOUGH_MS) break;
-    times.dense.push(await time(dense));
-    times.pruned.push(await time(pruned));
+  for (let round = 0; ; round++) {
+    const elapsedMs = performance.now() - start;
+    const isEnough = elapsedMs > ENOUGH_MS || round >= MAX_ROUNDS;
+    if (isEnough && round >= patience.rounds && elapsedMs >= patience.ms) break;
+    rounds.dense.push(await time(models.dense));
+    rounds.pruned.push(await time(models.pruned));
   }
-  return { dense_ms: median(times.dense), pruned_ms: median(times.pruned), batch_size: batch.count };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return {
+    dense_ms: medianOf(rounds.dense),
+    pruned_ms: medianOf(rounds.pruned),
+    batch_size: batch.count,
+    rounds,
+    other_cores: othersSince(),
+  };
 }

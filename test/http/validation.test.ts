@@ -54,7 +54,7 @@ describe('what is wrong with a request is said in words that name what would be 
     [
       { target: 0.01 },
       '/recipe/target',
-      /^must be an object with some of max_loss_increase, max_accuracy_drop, max_disagreement, max_kl, max_relative_l2, max_cosine_distance, confidence, max_parameters, max_bytes, max_compressed_bytes, max_macs, is 0.01$/,
+      /^must be an object with some of max_loss_increase, max_accuracy_drop, max_disagreement, max_kl, max_relative_l2, max_cosine_distance, confidence, max_parameters, max_bytes, max_compressed_bytes, max_macs, min_speedup, max_latency_ms, batch_size, is 0.01$/,
     ],
     [{ sparsity: 0.5 }, '/recipe/sparsity', /^is not known here: expected criterion, scope, .*dry_run$/],
     ['global', '/recipe', /^must be an object with some of criterion, .*, is "global"$/],

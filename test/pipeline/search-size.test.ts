@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { MAX_SIZES, type SizePoint, searchSize } from '../../src/pipeline/search-size.ts';
+import { MAX_SIZES, searchSize } from '../../src/pipeline/search-size.ts';
 
 /** A model whose size grows with beta, in steps of a given height, up to `most` at beta `whole`. */
 function steps({ least, most, whole, height, power }: Model) {
@@ -11,7 +11,7 @@ function steps({ least, most, whole, height, power }: Model) {
     const size = least + height * Math.floor((kept * (most - least)) / height);
     const isNew = !seen.has(size);
     seen.add(size);
-    return { beta, sparsity: kept >= 1 ? 0 : 1 - kept, size, isNew };
+    return { point: { beta, sparsity: kept >= 1 ? 0 : 1 - kept, size }, isNew };
   };
   return { seen, measure };
 }
@@ -64,14 +64,10 @@ describe('a search by size', () => {
 
   test('finds a model within the limit where size does not grow evenly', async () => {
     // Rounding and compression make a larger beta smaller here and there.
-    const measure = async (beta: number): Promise<SizePoint & { isNew: boolean }> => {
+    const measure = async (beta: number) => {
       const kept = Math.min(1, beta / 3);
-      return {
-        beta,
-        sparsity: 1 - kept,
-        size: Math.round(10_000 * kept + 60 * Math.sin(90 * beta)),
-        isNew: true,
-      };
+      const size = Math.round(10_000 * kept + 60 * Math.sin(90 * beta));
+      return { point: { beta, sparsity: 1 - kept, size }, isNew: true };
     };
     const { point, isWithin } = await searchSize(6000, measure);
     assert.ok(isWithin && point.size <= 6000 && point.size >= 0.98 * 6000, String(point.size));

@@ -21,10 +21,10 @@ const WEIGHTS = 20 * 64 + 64 * 48 + 48 * 5;
 const PARAMETERS = WEIGHTS + 64 + 48;
 
 /** A perceptron. */
-async function write(t: TestContext): Promise<string> {
+async function write(t: TestContext, batch: number | string = 'batch'): Promise<string> {
   const path = join(await testFolder(t), 'model.onnx');
   const model = build({
-    inputs: [['x', ['batch', WIDTHS[0]]]],
+    inputs: [['x', [batch, WIDTHS[0]]]],
     nodes: [
       node('Gemm', ['x', 'w1', 'b1'], ['h1']),
       node('Relu', ['h1'], ['r1']),
@@ -171,6 +171,63 @@ describe('a job with a target of size', () => {
       code: 'invalid_request',
       message:
         'max_macs needs multiply-accumulates that can be counted: axis 1 of input "x" has no fixed size, and there are no data in use to give it one: evaluation data do',
+    });
+  });
+});
+
+describe('a job with a target of speed', () => {
+  async function timed(t: TestContext, target: object, own: object = {}) {
+    const evaluation = await samples(t);
+    await using done = await pruneFiles(await write(t), { ...CHANNELS, ...own, target }, { evaluation });
+    assert.ok(reportSchema.safeParse(done.report).success);
+    const { speed_target: speed } = done.report.evaluation ?? {};
+    assert.ok(speed);
+    for (const { low, reached, high } of [speed, ...speed.evaluations])
+      assert.ok(0 < low && low <= reached && reached <= high);
+    assert.ok(speed.rounds >= 15 && (speed.other_cores ?? 0) >= 0);
+    assert.deepEqual([speed.threads, speed.execution_provider], [2, 'cpu']);
+    return { ...done, speed };
+  }
+
+  test('that the dense model keeps is met, with everything kept', async (t) => {
+    const { report, speed, summary } = await timed(t, { max_latency_ms: 1e9, batch_size: 3 });
+    assert.deepEqual([speed.met, summary.met, report.total.sparsity], [true, true, 0]);
+    assert.deepEqual([speed.batch_size, speed.beta, speed.largest], [3, speed.largest, speed.beta]);
+    const { latency_ms } = report.evaluation?.pruned ?? {};
+    assert.deepEqual([speed.reached, report.evaluation?.batch_size], [latency_ms, 3]);
+    assert.match(
+      report.verdict.text,
+      /the search measured to take .* ms or less for a batch of 3, removes none .*; it is measured .* \(95 % interval .* runs, 2 threads, cpu; /,
+    );
+  });
+
+  test('that nothing reaches ends with the smallest model, and says so, beside a target of quality too', async (t) => {
+    const { speed, summary, report } = await timed(t, { min_speedup: 1e9 }, { dry_run: true });
+    assert.deepEqual([speed.met, speed.largest, summary.met], [false, null, false]);
+    assert.equal(speed.beta, Math.min(...speed.evaluations.map(({ beta }) => beta)));
+    assert.equal(speed.batch_size, 40);
+    const { text } = report.verdict.warnings.find(({ code }) => code === 'target_not_met') ?? {};
+    assert.match(
+      text ?? '',
+      /^The model was asked to be 1000000000 x as fast .*, and measured .*, and no beta that was tried is fast enough/,
+    );
+    const both = await timed(t, { min_speedup: 1e9, max_relative_l2: 10 });
+    const { search } = both.report.evaluation ?? {};
+    assert.deepEqual([search?.met, both.speed.met, both.summary.met], [true, false, false]);
+    assert.equal(both.speed.beta, search?.beta);
+  });
+
+  test('refuses a batch that the data or the model do not have', async (t) => {
+    await assert.rejects(timed(t, { max_latency_ms: 5, batch_size: 41 }), {
+      code: 'invalid_request',
+      message:
+        'target.batch_size is 41, and there are 40 evaluation samples to time it on: give more samples, or a smaller batch',
+    });
+    const [path, evaluation] = [await write(t, 8), await samples(t)];
+    const recipe = { ...CHANNELS, target: { max_latency_ms: 5, batch_size: 4 } };
+    await assert.rejects(pruneFiles(path, recipe, { evaluation }), {
+      code: 'invalid_request',
+      message: 'target.batch_size is 4, and the model takes 8 at a time: give 8, or none',
     });
   });
 });

@@ -4,7 +4,8 @@ import { EmpError } from '../../src/core/errors.ts';
 import { refuseUnmetNeeds } from '../../src/recipe/needs.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { SIZE_TARGET_NAMES } from '../../src/recipe/size-targets.ts';
-import { sizeTargetOf, targetOf } from '../../src/recipe/target.ts';
+import { SPEED_TARGET_NAMES } from '../../src/recipe/speed-targets.ts';
+import { sizeTargetOf, speedTargetOf, targetOf } from '../../src/recipe/target.ts';
 
 const CHANNELS = { granularity: 'channel', criterion: 'l2_norm' };
 
@@ -75,6 +76,52 @@ describe('a target of size', () => {
     assert.throws(() => refuseUnmetNeeds(recipeOf({ max_macs: 5 }, nodes), safetensors), {
       code: 'invalid_request',
       message: 'a safetensors file holds no graph to run: send the ONNX export',
+    });
+  });
+});
+
+describe('a target of speed', () => {
+  test('stands alone, or beside one of quality, with or without a batch', () => {
+    for (const name of SPEED_TARGET_NAMES) {
+      const alone = recipeSchema.parse({ ...CHANNELS, target: { [name]: 1.5, batch_size: 1 } });
+      assert.deepEqual([targetOf(alone), speedTargetOf(alone)], [null, { name, limit: 1.5 }]);
+      const both = recipeSchema.parse({
+        ...CHANNELS,
+        target: { [name]: 1.5, max_kl: 0.01, confidence: 0.95 },
+      });
+      assert.deepEqual([targetOf(both)?.name, speedTargetOf(both)?.name], ['max_kl', name]);
+      assert.match(
+        refusalOf({ ...CHANNELS, target: { [name]: 1.5, max_macs: 5 } })[0] ?? '',
+        /^target: give one of .*, or one of .*max_macs, min_speedup, max_latency_ms, or one of each$/,
+      );
+    }
+    for (const target of [{ min_speedup: 1 }, { max_latency_ms: 0 }, { max_latency_ms: 5, batch_size: 0 }])
+      assert.equal(refusalOf({ ...CHANNELS, target }).length, 1, JSON.stringify(target));
+  });
+
+  test('is refused where it means nothing, with what does', () => {
+    assert.deepEqual(refusalOf({ target: { min_speedup: 2 } }), [
+      'target: min_speedup bounds the time of a run, and zeros in place save none: use granularity channel or head',
+    ]);
+    assert.deepEqual(refusalOf({ ...CHANNELS, target: { max_kl: 1, batch_size: 2 } }), [
+      'target: batch_size goes with one of min_speedup, max_latency_ms: nothing else is timed',
+    ]);
+    assert.match(
+      refusalOf({ ...CHANNELS, target: { min_speedup: 2, confidence: 0.95 } })[0] ?? '',
+      /^target: confidence goes with .*: a speed is met by the whole of its 95 % interval$/,
+    );
+    assert.deepEqual(refusalOf({ ...CHANNELS, beta: 1, target: { max_latency_ms: 5 } }), [
+      'beta: is what is searched for max_latency_ms: give none with it',
+    ]);
+  });
+
+  test('needs evaluation data, without labels where there is no target that needs them', () => {
+    const given = { scores: null, calibration: null, inventory: { format: 'onnx' as const } };
+    const recipe = recipeSchema.parse({ ...CHANNELS, target: { min_speedup: 2 } });
+    refuseUnmetNeeds(recipe, { ...given, evaluation: { labels: null } });
+    assert.throws(() => refuseUnmetNeeds(recipe, { ...given, evaluation: null }), {
+      code: 'invalid_request',
+      message: 'target needs evaluation data: evaluation is missing',
     });
   });
 });

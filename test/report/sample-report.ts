@@ -78,6 +78,7 @@ function searchedReport(): Report {
       beta_1: { sparsity: sparsityAt(1), ...classifierAt(sparsityAt(1)) },
       uniform: { sparsity, ...classifierAt(sparsity + 0.04) },
       sweep: [],
+      speed_target: null,
       search: {
         ...{ target, met: true, found: true, beta, evaluations },
         ...{ dense, n_samples: 2000, seed: 0 },
@@ -171,6 +172,7 @@ function driftReport(): Report {
       return { beta: each, sparsity, ...figures };
     }),
     search: null,
+    speed_target: null,
   };
   return { ...report, evaluation };
 }
@@ -218,6 +220,7 @@ function regressionReport(): Report {
         return { beta, sparsity: at, ...errorAt(at) };
       }),
       search: null,
+      speed_target: null,
     },
   };
 }
@@ -267,6 +270,7 @@ function brokenReport(): Report {
         return { beta, sparsity, ...metricsAt(beta === 1 ? 2.407 : 9.731) };
       }),
       search: null,
+      speed_target: null,
     },
   };
 }

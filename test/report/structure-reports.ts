@@ -198,6 +198,7 @@ export function channelReport(): Report {
       return { beta, sparsity: at, ...NO_ERRORS, ...metricsAt(at) };
     }),
     search: null,
+    speed_target: null,
   };
   const repair = [
     repairStep({ name: 'batch_norm', n_repaired: 25, loss_before: 1.65, loss_after: 0.33 }),
@@ -269,6 +270,7 @@ export function headReport(): Report {
     uniform: { ...NO_ERRORS, sparsity: composed.report.total.sparsity, ...drift },
     sweep: [],
     search: null,
+    speed_target: null,
   };
   return judgedStructures(composed, { evaluation });
 }

@@ -126,6 +126,7 @@ export function labeled(
     uniform: null,
     sweep: [],
     search: null,
+    speed_target: null,
     ...changed,
   };
 }

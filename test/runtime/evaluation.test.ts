@@ -393,7 +393,7 @@ describe('latency', () => {
       );
       const pruned = await linearModel('pruned', PRUNED);
       for (const level of ['all', 'extended'] as const) {
-        const { dense_ms, pruned_ms, batch_size } = await evaluator.latency(pruned, level);
+        const { dense_ms, pruned_ms, batch_size } = await evaluator.latency(pruned, { level });
         assert.ok(dense_ms > 0 && pruned_ms > 0, level);
         assert.equal(batch_size, 64);
       }

@@ -6,6 +6,8 @@ import type { Report } from '../report.ts';
 import { nounsOf, otherFields, type ReportedRecipe, recipeOf } from '../reported-recipe.ts';
 import type { SizeTargetFigures } from '../size-figures.ts';
 import { describeLimit, describeReached } from '../size-words.ts';
+import type { SpeedTargetFigures } from '../speed-figures.ts';
+import { describeSpeedAsked, describeSpeedReached } from '../speed-words.ts';
 import { capitalized, counted, formatNumber, formatPercent, number } from '../wording.ts';
 import { type Content, entry, html, type Markup } from './markup.ts';
 
@@ -50,7 +52,9 @@ function amount({ beta = 1, budget, target }: ReportedRecipe, report: Report): s
   if (!target) return `EMP’s count, floor(beta × N_eff), at beta ${beta}`;
   const quality =
     targetOf({ target }) === null ? [] : [qualityAsked(target, beta, evaluation?.search ?? null)];
-  return [...quality, ...(size_target ? [sizeAsked(size_target, quality.length > 0)] : [])].join('; ');
+  const [isBeside, speed] = [quality.length > 0, evaluation?.speed_target ?? null];
+  const size = size_target ? [sizeAsked(size_target, isBeside)] : [];
+  return [...quality, ...size, ...(speed ? [speedAsked(speed, isBeside)] : [])].join('; ');
 }
 
 function qualityAsked(target: Search['target'], beta: number, search: Search | null): string {
@@ -73,6 +77,13 @@ function sizeAsked(size: SizeTargetFigures, isBeside: boolean): string {
   if (isBeside) return `and a model of ${describeLimit(size)} at most: ${reached}`;
   const tried = `beta ${number(size.beta)}, of ${size.evaluations.length} tried`;
   return `the largest beta whose model is within ${describeLimit(size)}: ${tried}; ${reached}`;
+}
+
+function speedAsked(speed: SpeedTargetFigures, isBeside: boolean): string {
+  const reached = `it is measured ${describeSpeedReached(speed)}, which is ${speed.met ? 'within' : 'beyond'} the limit`;
+  if (isBeside) return `and the model ${describeSpeedAsked(speed)}: ${reached}`;
+  const tried = `beta ${number(speed.beta)}, of ${speed.evaluations.length} tried`;
+  return `the largest beta whose model the search measured ${describeSpeedAsked(speed)}: ${tried}; ${reached}`;
 }
 
 function found(search: Search | null): string {
