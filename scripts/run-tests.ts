@@ -7,6 +7,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Every test file is a process of its own, and half of what it takes to start is reading the same modules. */
 const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
 const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.url));
+/** Files at a time. Many wait, for locks that expire and processes that end, so that two cores are busy with more files than that. */
+const TOGETHER = 4;
 /** By the first argument; what follows is for Node's test runner. */
 const CHOICES: Readonly<Partial<Record<string, (file: TestFile) => boolean>>> = {
   unit: isUnit,
@@ -48,7 +50,7 @@ const alone = run(
 );
 const together = run(
   chosen.filter(({ isAlone }) => !isAlone),
-  3,
+  TOGETHER,
 );
 process.exitCode = alone || together;
 
