@@ -33,6 +33,7 @@ export async function benchEvaluation(): Promise<string> {
       identity,
       scores: null,
       calibration: null,
+      selection: null,
       evaluation: data,
       recipe: recipeSchema.parse(recipe),
       outputDirectory,

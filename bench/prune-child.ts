@@ -16,6 +16,7 @@ const { timings_ms } = await prune(
     identity: { name, sha256: '0'.repeat(64), sizeBytes: source.byteLength },
     scores: null,
     calibration: null,
+    selection: null,
     evaluation: null,
     recipe: recipeSchema.parse({}),
     outputDirectory,

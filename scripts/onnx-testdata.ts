@@ -62,6 +62,7 @@ async function pruneAndLoad(path: string, inventory: ModelInventory): Promise<vo
       identity: { name: basename(path), sha256: '', sizeBytes: 1 },
       scores: null,
       calibration: null,
+      selection: null,
       evaluation: null,
       recipe: recipeSchema.parse({ scope: 'layer' }),
       outputDirectory,

@@ -30,7 +30,7 @@ export async function climbLadders(network: Network, folder: string): Promise<Ru
     const rungs: Rung[] = [];
     for (const beta of BETAS) {
       const outputDirectory = await mkdtemp(join(scratchDirectory, 'rung-'));
-      const data = { scores: null, calibration: null, evaluation: null };
+      const data = { scores: null, calibration: null, selection: null, evaluation: null };
       const recipe = recipeSchema.parse({ scope: 'global', beta });
       const input = { model, identity, ...data, recipe, outputDirectory, runtime: RUNTIME };
       const { summary } = await prune(input, { signal, onProgress() {} });

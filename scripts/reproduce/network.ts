@@ -107,6 +107,7 @@ export async function pruneInto(outputDirectory: string, network: Network, given
     identity,
     scores,
     calibration,
+    selection: null,
     evaluation,
     recipe: include ? { ...recipe, include } : recipe,
     outputDirectory,

@@ -1,7 +1,9 @@
 import { clip } from './clip.ts';
 
 /** What a job works on, beside its recipe. */
-export type JobInput = 'model' | 'scores' | 'calibration' | 'evaluation';
+export type JobInput = 'model' | 'scores' | SampleInput;
+/** Those of them that are samples. */
+export type SampleInput = 'calibration' | 'selection' | 'evaluation';
 
 /** One finding about bad input: where it is (a JSON pointer, a tensor's name, a file's name) and what would be right. */
 export interface InputFinding {

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { EmpError } from '../core/errors.ts';
+import { EmpError, type SampleInput } from '../core/errors.ts';
 import type { AnalysisTasks } from '../intake/analysis-tasks.ts';
 import { type PlacedInputs, storedInputs, unusable } from '../intake/job-inputs.ts';
 import { prepareModel } from '../intake/prepare-model.ts';
@@ -25,12 +25,13 @@ export interface PreparedJob {
   readonly publish: () => Promise<void>;
 }
 
-const partsOf = (data: 'calibration' | 'evaluation') => ({
+const partsOf = (data: SampleInput) => ({
   inputs: data,
   constants: `${data}_constants`,
   labels: `${data}_labels`,
 });
 const CALIBRATION = partsOf('calibration');
+const SELECTION = partsOf('selection');
 const EVALUATION = partsOf('evaluation');
 
 /**
@@ -65,6 +66,7 @@ export async function receiveJob(
     model: await createUpload(),
     scores: await createUpload(),
     calibration: await createUpload(),
+    selection: await createUpload(),
     evaluation: await createUpload(),
   };
   const { files, texts } = await receiveParts(request, {
@@ -72,6 +74,7 @@ export async function receiveJob(
       model: { directory: uploads.model.files },
       scores: scoreFile(uploads.scores),
       ...sampleFiles(uploads.calibration, CALIBRATION),
+      ...sampleFiles(uploads.selection, SELECTION),
       ...sampleFiles(uploads.evaluation, EVALUATION),
     },
     texts: ['recipe', 'priority', 'metadata'],
@@ -93,6 +96,7 @@ export async function receiveJob(
       ? await prepareScores(uploads.scores, scoreFiles, maxBytes, (ask) => reader.scores(ask, asker), signal)
       : null,
     calibration: await prepareSamples(uploads.calibration, CALIBRATION, files, readSamples),
+    selection: await prepareSamples(uploads.selection, SELECTION, files, readSamples),
     evaluation: await prepareSamples(uploads.evaluation, EVALUATION, files, readSamples),
   };
   const placed = (part: keyof typeof uploads, id: string) => {
@@ -104,6 +108,7 @@ export async function receiveJob(
     model: placed('model', model.id),
     scores: placedDataset('scores'),
     calibration: placedDataset('calibration'),
+    selection: placedDataset('selection'),
     evaluation: placedDataset('evaluation'),
   };
   const planned = await plan(recipe, inputs, services, asker);
@@ -112,7 +117,7 @@ export async function receiveJob(
     request: { ...planned, priority, metadata },
     async publish() {
       await store.publish('models', uploads.model, model);
-      for (const part of ['scores', 'calibration', 'evaluation'] as const) {
+      for (const part of ['scores', 'calibration', 'selection', 'evaluation'] as const) {
         const dataset = datasets[part];
         if (dataset) await store.publish('datasets', uploads[part], dataset);
       }

@@ -32,6 +32,9 @@ export const jobRequestSchema = z
     calibration_dataset_id: datasetId.describe(
       'The samples that data-driven criteria run the model on. `taylor`, `saliency` and their `_rms` variants need labels, others do not use them.',
     ),
+    selection_dataset_id: datasetId.describe(
+      'The samples that a `target` is searched on, and repairs judged, so that all evaluation samples are reported and tested; with labels where the target needs them. Without it the evaluation samples are halved.',
+    ),
     evaluation_dataset_id: datasetId.describe(
       'The samples that the dense and the pruned model are compared on; for a `target` of loss or accuracy with labels, for `max_accuracy_drop` with ones that give an accuracy: not floats for squared errors.',
     ),
@@ -68,6 +71,7 @@ export const jobSchema = z
     model_id: z.string(),
     scores_dataset_id: z.string().nullable(),
     calibration_dataset_id: z.string().nullable(),
+    selection_dataset_id: z.string().nullable(),
     evaluation_dataset_id: z.string().nullable(),
     recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
     priority: z.int(),

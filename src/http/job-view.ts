@@ -16,6 +16,7 @@ export function viewOfJob(job: Job): JobView {
     scores_dataset_id: job.scores_dataset_id,
     // Records of jobs made before there were such data lack them.
     calibration_dataset_id: job.calibration_dataset_id ?? null,
+    selection_dataset_id: job.selection_dataset_id ?? null,
     evaluation_dataset_id: job.evaluation_dataset_id ?? null,
     recipe: job.recipe,
     priority: priorityOf(job),

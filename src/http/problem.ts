@@ -113,6 +113,7 @@ const FIELDS: Readonly<Record<JobInput, string>> = {
   model: '/model_id',
   scores: '/scores_dataset_id',
   calibration: '/calibration_dataset_id',
+  selection: '/selection_dataset_id',
   evaluation: '/evaluation_dataset_id',
 };
 

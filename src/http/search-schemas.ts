@@ -7,13 +7,16 @@ import { jobRequestSchema, jobSchema } from './job-schemas.ts';
 import { problemSchema } from './problem.ts';
 import { time } from './schemas.ts';
 
-const { model_id, calibration_dataset_id, priority, metadata } = jobRequestSchema.shape;
+const { model_id, calibration_dataset_id, selection_dataset_id, priority, metadata } = jobRequestSchema.shape;
 
 export const searchRequestSchema = z
   .strictObject({
     model_id,
+    selection_dataset_id: selection_dataset_id.describe(
+      'The samples that candidates are measured and chosen on, so that the best is reported, and its promise tested, on all evaluation samples. Without it these are halved.',
+    ),
     evaluation_dataset_id: jobRequestSchema.shape.evaluation_dataset_id.describe(
-      'The samples that candidates and the best model are measured on, in two halves; with labels for a promise of loss or accuracy. Needed unless the promise is `external`.',
+      'The samples that the best model is reported on; without selection data on one half of them, and candidates are chosen on the other. With labels for a promise of loss or accuracy. Needed unless the promise is `external`.',
     ),
     calibration_dataset_id: calibration_dataset_id.describe(
       'The samples that data-driven criteria run the model on, and that repairs are fitted to. Without it fewer lines are tried, and nothing is repaired.',
@@ -45,7 +48,7 @@ const recipe = z.looseObject({}).describe('As in a job: what makes this model.')
 const candidateSchema = z.object({
   line: z.int().describe('Its place in `lines`.'),
   recipe: recipe.describe(
-    'A job with this recipe, the same model and the same datasets gives this model, byte for byte, and reports it on the other half of the samples.',
+    'A job with this recipe, the same model and the same datasets gives this model, byte for byte, and reports it on the samples that no choice saw.',
   ),
   sparsity: z.number(),
   parameters: z.int().describe('Those that pruning has left.'),
@@ -66,7 +69,7 @@ const candidateSchema = z.object({
   within: z
     .boolean()
     .describe(
-      'Whether it stays within the promise on the half that is chosen on, by one standard error unless there is a confidence.',
+      'Whether it stays within the promise on the samples that are chosen on, by one standard error unless there is a confidence.',
     ),
 });
 
@@ -105,6 +108,7 @@ const entryFields = {
   }),
   model_id: z.string(),
   calibration_dataset_id: z.string().nullable(),
+  selection_dataset_id: z.string().nullable(),
   evaluation_dataset_id: z.string().nullable(),
   promise: z.looseObject({}),
   aim: searchShape.aim,
@@ -114,8 +118,8 @@ const entryFields = {
   best: z
     .object({
       recipe,
-      job: jobSchema.describe('The job that writes it; its report is of the half that no choice saw.'),
-      met: z.boolean().nullable().describe('Whether that half keeps the promise; null until it is known.'),
+      job: jobSchema.describe('The job that writes it; its report is of the samples that no choice saw.'),
+      met: z.boolean().nullable().describe('Whether these keep the promise; null until it is known.'),
       certified: measured.describe('The limit that was shown with its confidence.'),
       missed: z
         .array(z.string())
@@ -149,7 +153,7 @@ export const searchSchema = z
         accuracy: measured,
       })
       .nullable()
-      .describe('The model itself, on the half that is chosen on; null until a line has ended.'),
+      .describe('The model itself, on the samples that are chosen on; null until a line has ended.'),
     candidates: z.array(candidateSchema).describe('All that were pruned and measured, line by line.'),
     front: z
       .array(z.int())

@@ -25,6 +25,7 @@ export function entryOfSearch(search: Search): SearchEntryView {
     progress: { stage, percent: percentOf(search) },
     model_id: record.model_id,
     calibration_dataset_id: record.calibration_dataset_id,
+    selection_dataset_id: record.selection_dataset_id ?? null,
     evaluation_dataset_id: record.evaluation_dataset_id,
     promise: { ...terms.promise },
     aim: terms.aim,

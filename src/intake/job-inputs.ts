@@ -25,14 +25,20 @@ interface DatasetContent {
 }
 const CONTENT_FILES = { scores: 'arrays.json', samples: 'samples.json' };
 
+/** As a client names them; a job without selection data has no field of them. */
+type RequestedIds = Pick<JobRequest, 'model_id' | `${Exclude<Dataset, 'selection'>}_dataset_id`> & {
+  readonly selection_dataset_id?: string | null;
+};
+
 /** What the ids of a request name. */
-export function storedInputs(request: Pick<JobRequest, 'model_id' | `${Dataset}_dataset_id`>): PlacedInputs {
+export function storedInputs(request: RequestedIds): PlacedInputs {
   const stored = (id: string) => ({ id, upload: null });
   const dataset = (id: string | null) => (id === null ? null : stored(id));
   return {
     model: stored(request.model_id),
     scores: dataset(request.scores_dataset_id),
     calibration: dataset(request.calibration_dataset_id),
+    selection: dataset(request.selection_dataset_id ?? null),
     evaluation: dataset(request.evaluation_dataset_id),
   };
 }
@@ -43,7 +49,7 @@ export function storedInputs(request: Pick<JobRequest, 'model_id' | `${Dataset}_
  */
 export async function readJobInputs(
   store: Store,
-  { model, scores, calibration, evaluation }: PlacedInputs,
+  { model, scores, calibration, selection, evaluation }: PlacedInputs,
 ): Promise<JobInputs & AsyncDisposable> {
   const { id, upload } = model;
   const inventory = await readPlaced<ModelInventory>(store, 'models', model, 'inventory.json');
@@ -51,6 +57,7 @@ export async function readJobInputs(
   const datasets = {
     scores: await readDataset(store, scores, 'scores', 'scores'),
     calibration: await readDataset(store, calibration, 'samples', 'calibration'),
+    selection: await readDataset(store, selection, 'samples', 'selection'),
     evaluation: await readDataset(store, evaluation, 'samples', 'evaluation'),
   };
   const checkout = upload ? null : await store.checkOut('models', id);

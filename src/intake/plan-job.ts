@@ -35,6 +35,7 @@ export interface JobInputs {
   readonly model: StoredModel & { readonly id: string };
   readonly scores: { readonly id: string; readonly content: readonly ScoreArray[] } | null;
   readonly calibration: { readonly id: string; readonly content: GivenSamples } | null;
+  readonly selection: { readonly id: string; readonly content: GivenSamples } | null;
   readonly evaluation: { readonly id: string; readonly content: GivenSamples } | null;
 }
 
@@ -49,12 +50,13 @@ export async function planJob(
   inputs: JobInputs,
   structures: StructureOverview | null,
 ): Promise<Omit<JobRequest, 'metadata' | 'priority'>> {
-  const { model, scores, calibration, evaluation } = inputs;
+  const { model, scores, calibration, selection, evaluation } = inputs;
   const { inventory } = model;
   refuseUnmetNeeds(recipe, {
     inventory,
     scores,
     calibration: calibration?.content ?? null,
+    selection: selection?.content ?? null,
     evaluation: evaluation?.content ?? null,
   });
   refuseReservedNames(inventory);
@@ -73,6 +75,7 @@ export async function planJob(
     model_id: model.id,
     scores_dataset_id: scores?.id ?? null,
     calibration_dataset_id: calibration?.id ?? null,
+    ...(selection && { selection_dataset_id: selection.id }),
     evaluation_dataset_id: evaluation?.id ?? null,
     recipe,
     lane: chooseLane(recipe, inventory, evaluation),
@@ -87,13 +90,14 @@ function structuresOf(inventory: ModelInventory): StructureOverview {
 /** The data must fit the model's inputs, and the model show what the criterion scores by: of structures as far as their analysis was asked for. */
 async function refuseMisfits(
   recipe: Recipe,
-  { model, calibration, evaluation }: JobInputs,
+  { model, calibration, selection, evaluation }: JobInputs,
   weights: readonly ModelTensor[],
   families: StructureOverview['families'],
 ): Promise<void> {
   const { criterion, granularity, repair, target } = recipe;
   const needs = needsOf(recipe);
   const used = isUsed(recipe, 'calibration') ? calibration : null;
+  const chosenOn = isUsed(recipe, 'selection') ? selection : null;
   const isInGraph = needs.includes('graph') || (families.length > 0 && model.inventory.format === 'onnx');
   if (!used && !evaluation && !isInGraph) return;
   const graph = await readStoredGraph(model);
@@ -102,17 +106,18 @@ async function refuseMisfits(
   const expected = modelInputs(graph);
   for (const [data, set] of [
     ['calibration', used],
+    ['selection', chosenOn],
     ['evaluation', evaluation],
   ] as const) {
     if (!set) continue;
     const samples = checkSamples(set.content, expected, data);
     refuseUncountedLabels(samples, expected, modelOutputs(graph), data);
     if (target && targetOf(recipe) && data === 'evaluation')
-      refuseTooFew(target, samples.nSamples, fixedBatchSize(expected, samples) ?? 1);
+      refuseTooFew(target, samples.nSamples, fixedBatchSize(expected, samples) ?? 1, chosenOn === null);
+    const { labels } = set.content;
+    const isAsked = target?.max_accuracy_drop !== undefined && data !== 'calibration';
+    if (isAsked && labels && declaresSquaredErrors(graph, labels)) throw targetWithoutAccuracy(data);
   }
-  const labels = evaluation?.content.labels;
-  if (target?.max_accuracy_drop !== undefined && labels && declaresSquaredErrors(graph, labels))
-    throw targetWithoutAccuracy();
   if (used && (scoresByForwardPasses || repair.some((kind) => kind !== 'batch_norm'))) checkAppendable(graph);
   if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, graph);
   if (granularity !== 'weight') {

@@ -18,11 +18,13 @@ export async function withInputs<T>(
   work: (input: PruneInput) => Promise<T>,
 ): Promise<T> {
   const { recipe, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = record;
+  const { selection_dataset_id } = record;
   await using resources = new Resources(store);
   const input = {
     ...(await resources.model(record.model_id)),
     scores: scores_dataset_id ? await resources.scores(scores_dataset_id) : null,
     calibration: calibration_dataset_id ? await resources.samples(calibration_dataset_id) : null,
+    selection: selection_dataset_id ? await resources.samples(selection_dataset_id) : null,
     evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
     recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
     countPromise: (samples: string) => countPromise(store, samples, record.id),

@@ -15,6 +15,8 @@ export interface JobRequest extends Turn {
   readonly scores_dataset_id: string | null;
   readonly calibration_dataset_id: string | null;
   readonly evaluation_dataset_id: string | null;
+  /** Absent without one, so that requests of versions that had none stay the same. */
+  readonly selection_dataset_id?: string;
   readonly recipe: Recipe;
   readonly metadata: Readonly<Record<string, string>>;
   /** The search that has it done; absent without one. */
@@ -24,12 +26,13 @@ export interface JobRequest extends Turn {
 }
 
 type ResourceIds = Pick<JobRequest, 'model_id' | 'calibration_dataset_id' | 'evaluation_dataset_id'> &
-  Partial<Pick<JobRequest, 'scores_dataset_id'>>;
+  Partial<Pick<JobRequest, 'scores_dataset_id' | 'selection_dataset_id'>>;
 
 /** The model and datasets that a job, or a search, reads. */
 export function resourcesOf(request: ResourceIds): string[] {
   const { model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = request;
-  const ids = [model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id];
+  const data = [scores_dataset_id, calibration_dataset_id, request.selection_dataset_id];
+  const ids = [model_id, ...data, evaluation_dataset_id];
   // Records of jobs made before there were such data lack them.
   return [...new Set(ids.filter((id) => id !== null && id !== undefined))];
 }

@@ -234,7 +234,11 @@ export class Searches {
     rest: Pick<JobRequest, 'recipe' | 'lane' | 'line'>,
   ): Promise<void> {
     const { id, model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata } = record;
-    const ids = { model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id };
+    const { selection_dataset_id } = record;
+    const ids = {
+      ...{ model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id },
+      ...(selection_dataset_id && { selection_dataset_id }),
+    };
     await this.#jobs.submit({ ...ids, ...rest, priority, metadata, search_id: id }, jobKey(id, part));
   }
 

@@ -58,7 +58,7 @@ export function nextStep(
       };
     }
     if (running.length > 0) return { kind: 'wait' };
-    const refusal = round.map(({ job }) => job?.error ?? null).find(isOfEvaluation);
+    const refusal = round.map(({ job }) => job?.error ?? null).find(isOfMeasuredData);
     if (refusal) return { kind: 'end', status: 'failed', error: refusal };
     known = [...known, ...round];
     left -= round.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
@@ -114,7 +114,7 @@ function milderThanBest(terms: SearchTerms, lines: readonly LineState[]): FoundC
   return found;
 }
 
-/** What is wrong with the evaluation data is wrong for every line. */
-function isOfEvaluation(error: JobFailure | null): error is JobFailure {
-  return error?.errors.some(({ input }) => input === 'evaluation') === true;
+/** What is wrong with the data that models are measured on is wrong for every line. */
+function isOfMeasuredData(error: JobFailure | null): error is JobFailure {
+  return error?.errors.some(({ input }) => input === 'evaluation' || input === 'selection') === true;
 }

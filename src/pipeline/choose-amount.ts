@@ -67,11 +67,12 @@ export async function chooseBeta(
  */
 export function openTest(
   target: NonNullable<Recipe['target']>,
-  { choosing, reporting }: Judges,
+  { choosing, reporting, isHalved }: Judges,
   own: Comparison,
 ): PromiseTest {
-  if (target.max_disagreement !== undefined && own.isOneAnswer) throw oneAnswer();
+  if (target.max_disagreement !== undefined && own.isOneAnswer)
+    throw oneAnswer(isHalved ? 'evaluation' : 'selection');
   const test = new PromiseTest(target, choosing, own, reporting.nCounted);
-  test.refuseTooFew(reporting.nCounted);
+  test.refuseTooFew(reporting.nCounted, isHalved);
   return test;
 }

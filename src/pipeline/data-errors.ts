@@ -1,4 +1,4 @@
-import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
+import { EmpError, type ErrorCode, ofInput, type SampleInput } from '../core/errors.ts';
 import type { TargetName } from '../recipe/terms.ts';
 
 /** What can be wrong with data only once the model runs on them. */
@@ -11,7 +11,7 @@ const DATA_ERRORS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /** Does `work`; where it fails on the data it ran on, the error says which of the job's data they are. */
-export async function namingData<T>(data: 'calibration' | 'evaluation', work: () => Promise<T>): Promise<T> {
+export async function namingData<T>(data: SampleInput, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -21,13 +21,13 @@ export async function namingData<T>(data: 'calibration' | 'evaluation', work: ()
   }
 }
 
-/** Why a search within `max_accuracy_drop` cannot be on evaluation data whose loss is of squared errors. */
-export function targetWithoutAccuracy(): EmpError {
+/** Why a search within `max_accuracy_drop` cannot be on data whose loss is of squared errors. */
+export function targetWithoutAccuracy(data: SampleInput): EmpError {
   const reason =
     "needs an accuracy, and labels that are floats of the output's shape give squared errors alone: give max_loss_increase";
   return new EmpError('invalid_request', `max_accuracy_drop ${reason}`, [
     { path: '/recipe/target/max_accuracy_drop', message: reason },
-    ofInput('evaluation', 'has labels that give no accuracy, and the recipe has max_accuracy_drop'),
+    ofInput(data, 'has labels that give no accuracy, and the recipe has max_accuracy_drop'),
   ]);
 }
 
@@ -45,11 +45,11 @@ export function tooFewToSplit(nSamples: number, atATime: number): EmpError {
 }
 
 /** Why predictions that are all the same cannot be kept to. */
-export function oneAnswer(): EmpError {
+export function oneAnswer(data: SampleInput): EmpError {
   const message =
     'the dense model predicts the same for every sample that is searched on, which any model may: give samples of several answers, scaled as in training, or max_relative_l2';
-  return new EmpError('samples_mismatch', `evaluation data: ${message}`, [
-    ofInput('evaluation', message),
+  return new EmpError('samples_mismatch', `${data} data: ${message}`, [
+    ofInput(data, message),
     { path: '/recipe/target/max_disagreement', message: `needs predictions that differ: ${message}` },
   ]);
 }
@@ -66,20 +66,34 @@ export function tooFewThatCount(nCounted: number): EmpError {
   ]);
 }
 
-/** Why a promise cannot be kept with so few samples, whatever the model. */
+/**
+ * Why a promise cannot be kept with so few samples, whatever the model.
+ * @param isHalved whether they are one half of the evaluation data
+ */
 export function tooFewToPromise(
   name: TargetName,
   confidence: number,
   nSamples: number,
   nNeeded: number,
+  isHalved: boolean,
 ): EmpError {
-  const half = `${nSamples} that no choice saw, half of the evaluation data`;
+  const tested = `${nSamples} that no choice saw, ${isHalved ? 'half of' : 'all of'} the evaluation data`;
+  const wanted = isHalved ? 2 * nNeeded : nNeeded;
   const message = Number.isFinite(nNeeded)
-    ? `needs at least ${nNeeded} samples for confidence ${confidence} of this limit, and there are ${half}: give ${2 * nNeeded}, a larger limit, or less confidence`
+    ? `needs at least ${nNeeded} samples for confidence ${confidence} of this limit, and there are ${tested}: give ${wanted}, a larger limit, or less confidence`
     : `of this limit cannot be shown with confidence ${confidence} by any number of samples: give a larger limit, or no confidence`;
   return new EmpError('invalid_request', `${name} ${message}`, [
     { path: `/recipe/target/${name}`, message },
     ofInput('evaluation', `has too few samples for the promise: ${name} ${message}`),
+  ]);
+}
+
+/** Why no target can be searched on samples of one kind and reported on others: limits and tests are of one measure. */
+export function unlikeSelection(code: 'samples_mismatch' | 'invalid_labels', differs: string): EmpError {
+  const message = `${differs}: a target is searched and reported by one measure, so give samples and labels of the same shapes and kind`;
+  return new EmpError(code, `selection data: ${message}`, [
+    ofInput('selection', message),
+    { path: '/recipe/target', message: 'needs selection data like the evaluation data' },
   ]);
 }
 

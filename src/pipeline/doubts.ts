@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { binomialAtMost } from '../core/binomial.ts';
-import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
+import { EmpError, type ErrorCode, ofInput, type SampleInput } from '../core/errors.ts';
 import { clearedInputs } from '../graph/cleared-inputs.ts';
 import { readStoredGraph, readWholeGraph } from '../graph/interface.ts';
 import { targetOf } from '../recipe/target.ts';
@@ -16,7 +16,7 @@ import {
 } from '../runtime/look-at-samples.ts';
 import type { PruneJob } from './prune-job.ts';
 
-/** What makes figures of the evaluation data doubtful, and what to do about it. */
+/** What makes figures of the data doubtful, and what to do about it. */
 interface Doubt {
   readonly text: string;
   /** What a job with a target is refused with; null for what only weakens what its report says. */
@@ -34,10 +34,13 @@ const COPIES = { promise: 0.05, target: 0.5 };
 /** Inputs up to this are as likely scaled as not. */
 const SCALED = 32;
 
+/** What models are measured on. */
+type MeasuredData = Exclude<SampleInput, 'calibration'>;
+
 /** What was seen of the data, sentence by sentence. */
 export interface Doubts {
   readonly texts: readonly string[];
-  readonly ranges: SamplesLook['ranges'];
+  readonly ranges: Readonly<Record<MeasuredData, SamplesLook['ranges']>>;
   /** The same for the same evaluation samples, in whatever order. */
   readonly samples: string;
 }
@@ -67,46 +70,58 @@ export async function doubtModel({ input }: PruneJob): Promise<string[]> {
  * @throws EmpError `samples_mismatch` for a job with a target
  */
 export async function doubtInputs(job: PruneJob): Promise<Doubts> {
-  const { evaluation, calibration } = job.input;
-  if (evaluation === null) return { texts: [], ranges: new Map(), samples: '' };
+  const { evaluation, selection, calibration } = job.input;
+  if (evaluation === null)
+    return { texts: [], ranges: { evaluation: new Map(), selection: new Map() }, samples: '' };
   const look = await lookAtSamples(evaluation, job.signal);
-  const other = calibration && (await lookAtSamples(calibration, job.signal));
-  const doubts = [
+  const fitted = calibration && (await lookAtSamples(calibration, job.signal));
+  const chosenOn = selection && (await lookAtSamples(selection, job.signal));
+  const isPromise = job.input.recipe.target?.confidence !== undefined;
+  const texts = textsOf(job, 'evaluation', [
     ...(await doubtNumbers(job, look)),
-    ...doubtVariety(job, look),
-    ...(other ? doubtCalibration(job, look, other) : []),
-  ];
+    ...doubtVariety(look, isPromise),
+    ...(fitted ? doubtShared(look, fitted, 'calibration', isPromise) : []),
+    ...(chosenOn ? doubtShared(look, chosenOn, 'selection', isPromise) : []),
+  ]);
+  // Copies among these make choices worse, and no promise false: it is tested on others.
+  const ofChoices = textsOf(job, 'selection', [
+    ...(chosenOn ? await doubtNumbers(job, chosenOn) : []),
+    ...(chosenOn ? doubtVariety(chosenOn, false) : []),
+    ...(chosenOn && fitted ? doubtShared(chosenOn, fitted, 'calibration', false) : []),
+  ]);
   const samples = createHash('sha256')
     .update([...look.digests].sort().join('\n'))
     .digest('hex');
-  return { texts: textsOf(job, doubts), ranges: look.ranges, samples };
+  const ranges = { evaluation: look.ranges, selection: chosenOn?.ranges ?? new Map() };
+  return { texts: [...texts, ...ofChoices], ranges, samples };
 }
 
 /**
  * The same of the labels, by what the dense model makes of them.
- * @param all the dense model on all evaluation samples
+ * @param all the dense model on all samples of these data
  * @throws EmpError `invalid_labels` for a job with a target that needs labels
  */
 export async function doubtLabels(
   job: PruneJob,
+  data: MeasuredData,
   all: Evaluator,
   ranges: SamplesLook['ranges'],
 ): Promise<readonly string[]> {
   const layout = all.labelLayout;
   if (layout === null) return [];
   const look = await lookAtLabels(all.samples, layout, job.signal);
-  return textsOf(job, doubtsOfLabels(job, all, look, ranges));
+  return textsOf(job, data, doubtsOfLabels(job, all, look, ranges));
 }
 
-function textsOf({ input }: PruneJob, doubts: readonly Doubt[]): string[] {
+function textsOf({ input }: PruneJob, data: MeasuredData, doubts: readonly Doubt[]): string[] {
   const refused = targetOf(input.recipe) && doubts.find(({ code }) => code !== null);
   if (refused?.code) {
-    throw new EmpError(refused.code, `evaluation data: ${refused.text}`, [
-      ofInput('evaluation', refused.text),
-      { path: '/recipe/target', message: 'needs evaluation data like those that the model was made for' },
+    throw new EmpError(refused.code, `${data} data: ${refused.text}`, [
+      ofInput(data, refused.text),
+      { path: '/recipe/target', message: `needs ${data} data like those that the model was made for` },
     ]);
   }
-  return doubts.map(({ text }) => `Evaluation data: ${text}.`);
+  return doubts.map(({ text }) => `${data === 'evaluation' ? 'Evaluation' : 'Selection'} data: ${text}.`);
 }
 
 async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Promise<Doubt[]> {
@@ -117,14 +132,13 @@ async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Pr
   return [{ text, code: 'samples_mismatch' }];
 }
 
-function doubtVariety({ input }: PruneJob, { nSamples, digests }: SamplesLook): Doubt[] {
+function doubtVariety({ nSamples, digests }: SamplesLook, isPromise: boolean): Doubt[] {
   if (digests.size === nSamples) return [];
   if (digests.size === 1) {
     const text = `all ${nSamples} samples are the same: they cannot tell what pruning costs; give samples that differ`;
     return [{ text, code: 'samples_mismatch' }];
   }
   const again = nSamples - digests.size;
-  const isPromise = input.recipe.target?.confidence !== undefined;
   const isTooMany = again > nSamples * (isPromise ? COPIES.promise : COPIES.target);
   const remedy = isTooMany ? '; leave copies out' : '';
   const text = `${again} of ${nSamples} samples are copies of others: they make figures look surer than they are${remedy}`;
@@ -175,17 +189,24 @@ function isChance(accuracy: number, guessed: number, n: number): boolean {
   return guessed >= 1 || binomialAtMost(misses, n, 1 - guessed) > CHANCE;
 }
 
-function doubtCalibration({ input }: PruneJob, look: SamplesLook, other: SamplesLook): Doubt[] {
+/** @param isPromise whether the figures are tested */
+function doubtShared(
+  look: SamplesLook,
+  other: SamplesLook,
+  data: 'calibration' | 'selection',
+  isPromise: boolean,
+): Doubt[] {
   const doubts: Doubt[] = [];
   const shared = [...look.digests].filter((digest) => other.digests.has(digest)).length;
   if (shared > 0) {
-    const text = `${shared} of ${look.digests.size} samples are calibration samples too: what was fitted to them looks better on them than on others; give other samples`;
-    doubts.push({ text, code: input.recipe.target?.confidence === undefined ? null : 'samples_mismatch' });
+    const done = data === 'calibration' ? 'fitted to' : 'chosen on';
+    const text = `${shared} of ${look.digests.size} samples are ${data} samples too: what was ${done} them looks better on them than on others; give other samples`;
+    doubts.push({ text, code: isPromise ? 'samples_mismatch' : null });
   }
   for (const [name, range] of look.ranges) {
-    const calibrated = other.ranges.get(name);
-    if (!calibrated || areAlike(range, calibrated)) continue;
-    const text = `input '${name}' is ${describeRange(range)}, and ${describeRange(calibrated)} in the calibration data; scale both as in training`;
+    const there = other.ranges.get(name);
+    if (!there || areAlike(range, there)) continue;
+    const text = `input '${name}' is ${describeRange(range)}, and ${describeRange(there)} in the ${data} data; scale both as in training`;
     doubts.push({ text, code: 'samples_mismatch' });
   }
   return doubts;

@@ -20,7 +20,9 @@ export async function lookAtData(job: PruneJob): Promise<SeenData> {
   const { texts, ranges, samples } = await doubtInputs(job);
   const judges = opened.use(await Judges.open(job));
   if (judges) await refuseBatch(job, judges.reporting.samples);
-  const ofLabels = judges ? await doubtLabels(job, judges.all, ranges) : [];
+  const ofLabels: string[] = [];
+  for (const { data, evaluator } of judges?.sets ?? [])
+    ofLabels.push(...(await doubtLabels(job, data, evaluator, ranges[data])));
   opened.move(); // who asked disposes of the judges
   return { judges, doubts: [...ofModel, ...texts, ...ofLabels], samples };
 }

@@ -1,3 +1,4 @@
+import type { SampleSet } from '../formats/sample-set.ts';
 import { comparesOutputs } from '../recipe/needs.ts';
 import { sizeTargetOf, speedTargetOf, targetOf } from '../recipe/target.ts';
 import { MAX_TIMED } from './choose-speed.ts';
@@ -15,7 +16,7 @@ const READINGS = 4;
  * @param repairPasses over the calibration data, that the repairs of one model take
  */
 export function plannedWork(
-  { identity: { sizeBytes }, recipe, calibration, evaluation }: UsedInput,
+  { identity: { sizeBytes }, recipe, calibration, selection, evaluation }: UsedInput,
   repairPasses: number,
 ): number {
   const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
@@ -26,9 +27,11 @@ export function plannedWork(
   const searched = targetOf(recipe) ? MAX_EVALUATIONS : 0;
   const promised = recipe.target?.confidence === undefined ? 0 : MAX_RUNGS;
   // The job's own model and the uniform baseline, whatever the recipe.
-  const models = 2 + (recipe.sweep_betas?.length ?? 0) + searched + promised;
+  const models = 2 + (recipe.sweep_betas?.length ?? 0) + promised;
   const runs = evaluation.labels && comparesOutputs(recipe) ? 2 : 1;
-  const evaluated = runs * sampleWork(evaluation) * evaluation.nSamples;
-  const measured = evaluated * (1 + recipe.repair.length) + pass * repairPasses;
-  return models * (READINGS * sizeBytes + measured) + sized + evaluated + calibrated;
+  const workOf = (samples: SampleSet) => runs * sampleWork(samples) * samples.nSamples;
+  const [evaluated, chosen] = [workOf(evaluation), workOf(selection ?? evaluation)];
+  const fixed = READINGS * sizeBytes + pass * repairPasses + chosen * recipe.repair.length;
+  const measured = models * (fixed + evaluated) + searched * (fixed + chosen);
+  return measured + sized + evaluated + (selection ? chosen : 0) + calibrated;
 }

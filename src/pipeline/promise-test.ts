@@ -33,20 +33,21 @@ interface ChoosingFacts {
 }
 
 /**
- * Refuses a target that evaluation data are too few for, as far as their number tells: they are halved, and no model could pass on half of them.
+ * Refuses a target that evaluation data are too few for, as far as their number tells: no model could pass on them, or on half of them.
  * @param atATime samples that stay together
+ * @param isHalved whether there are no others to search on
  * @throws EmpError `invalid_request`
  */
-export function refuseTooFew(target: Target, nSamples: number, atATime: number): void {
+export function refuseTooFew(target: Target, nSamples: number, atATime: number, isHalved: boolean): void {
   const units = nSamples / atATime;
-  if (units < 2) throw tooFewToSplit(nSamples, atATime);
+  if (isHalved && units < 2) throw tooFewToSplit(nSamples, atATime);
   const asked = targetOf({ target });
   const { confidence } = target;
   if (asked === null || confidence === undefined) return;
   if (asked.name !== 'max_accuracy_drop' && asked.name !== 'max_disagreement') return;
-  const nReported = Math.ceil(units * REPORTED_SHARE) * atATime;
+  const nReported = isHalved ? Math.ceil(units * REPORTED_SHARE) * atATime : nSamples;
   const nNeeded = samplesNeeded({ name: 'binomial' }, asked.limit, 1 - confidence, 1);
-  if (nReported < nNeeded) throw tooFewToPromise(asked.name, confidence, nReported, nNeeded);
+  if (nReported < nNeeded) throw tooFewToPromise(asked.name, confidence, nReported, nNeeded, isHalved);
 }
 
 /** What figures say of a target, by the output that says least for it. */
@@ -97,9 +98,9 @@ export class PromiseTest {
   }
 
   /** Refuses a promise that these samples cannot show, whatever the model. Throws `invalid_request`. */
-  refuseTooFew(nSamples: number): void {
+  refuseTooFew(nSamples: number, isHalved: boolean): void {
     if (this.target.confidence === undefined || nSamples >= this.nNeeded) return;
-    throw tooFewToPromise(this.#name, this.target.confidence, nSamples, this.nNeeded);
+    throw tooFewToPromise(this.#name, this.target.confidence, nSamples, this.nNeeded, isHalved);
   }
 
   judge(seen: Comparison): Judgement {

@@ -14,6 +14,8 @@ export interface PruneInput {
   readonly scores: readonly ScoreArray[] | null;
   /** What data-driven criteria run the model on. */
   readonly calibration: GivenSamples | null;
+  /** What a target is searched on, in the place of one half of the evaluation data. */
+  readonly selection: GivenSamples | null;
   /** What dense and pruned model are measured on. */
   readonly evaluation: GivenSamples | null;
   readonly recipe: Recipe;
@@ -30,6 +32,7 @@ export interface PruneInput {
 /** What a job works on: without what the recipe has no use for, and samples as the model takes them. */
 export interface UsedInput extends PruneInput {
   readonly calibration: SampleSet | null;
+  readonly selection: SampleSet | null;
   readonly evaluation: SampleSet | null;
 }
 

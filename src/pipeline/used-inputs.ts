@@ -13,15 +13,17 @@ export async function usedInputs(
   const { model, recipe, scores, evaluation } = given;
   refuseUnmetNeeds(recipe, { ...given, inventory: model.inventory });
   const calibration = isUsed(recipe, 'calibration') ? given.calibration : null;
+  const selection = isUsed(recipe, 'selection') ? given.selection : null;
   const input = { ...given, scores: isUsed(recipe, 'scores') ? scores : null };
   const unused = unusedInputs(recipe, given);
   if (!calibration && !evaluation)
-    return { input: { ...input, calibration: null, evaluation: null }, unused };
+    return { input: { ...input, calibration: null, selection: null, evaluation: null }, unused };
   const expected = modelInputs(await readStoredGraph(model));
   return {
     input: {
       ...input,
       calibration: calibration && checkSamples(calibration, expected, 'calibration'),
+      selection: selection && checkSamples(selection, expected, 'selection'),
       evaluation: evaluation && checkSamples(evaluation, expected, 'evaluation'),
     },
     unused,

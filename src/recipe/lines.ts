@@ -87,7 +87,7 @@ const promiseSchema = z
     path: ['confidence'],
   })
   .describe(
-    'What the model may cost: a target as in a recipe, and its `confidence`. Candidates are chosen on one half of the evaluation samples; the best is reported, and its promise tested, on the other, which no choice saw. Or `external`, a metric of your own.',
+    'What the model may cost: a target as in a recipe, and its `confidence`. Candidates are chosen on one half of the evaluation samples, or on the selection data; the best is reported, and its promise tested, on the other half, or on all, which no choice saw. Or `external`, a metric of your own.',
   );
 
 /** What a client says of a search, beside the model and the data. */
@@ -129,7 +129,7 @@ export const searchShape = {
     .prefault({})
     .describe('What may be tried.'),
   seed: recipeSchema.shape.seed.describe(
-    'By which the evaluation samples are halved; the same seed gives the same candidates.',
+    'By which the evaluation samples are halved where there are no selection data; the same seed gives the same candidates.',
   ),
 };
 

@@ -9,12 +9,13 @@ export interface GivenInputs {
   readonly inventory: { readonly format: 'onnx' | 'safetensors' };
   readonly scores: object | null;
   readonly calibration: { readonly labels: object | null } | null;
+  readonly selection: { readonly labels: object | null } | null;
   readonly evaluation: { readonly labels: object | null } | null;
 }
 
 /** Data that came with a recipe that has no use for them. */
 export interface UnusedInput {
-  readonly input: 'scores' | 'calibration';
+  readonly input: 'scores' | 'calibration' | 'selection';
   /** In a sentence of its own. */
   readonly reason: string;
 }
@@ -48,6 +49,7 @@ function nameOf({ field, value }: Taker): string {
 
 /** Whether anything of a recipe is computed on such data. */
 export function isUsed(recipe: Recipe, input: UnusedInput['input']): boolean {
+  if (input === 'selection') return targetOf(recipe) !== null;
   return takersOf(recipe).some(({ needs }) => needs.includes(input));
 }
 
@@ -63,21 +65,22 @@ export function takesGradients(recipe: Recipe): boolean {
 }
 
 /** The data that a recipe has no use for. They are no reason to refuse a job: it runs without them, and says so. */
-export function unusedInputs(
-  recipe: Recipe,
-  given: Pick<GivenInputs, 'scores' | 'calibration'>,
-): UnusedInput[] {
+export function unusedInputs(recipe: Recipe, given: Pick<GivenInputs, UnusedInput['input']>): UnusedInput[] {
   const takers = takersOf(recipe).map(nameOf);
   const who = `${takers.join(' and ')} ${takers.length > 1 ? 'take' : 'takes'}`;
-  return (['scores', 'calibration'] as const).flatMap((input) =>
-    given[input] === null || isUsed(recipe, input)
-      ? []
-      : { input, reason: `${who} no ${INPUT_WORDS[input]}` },
-  );
+  return (['scores', 'calibration', 'selection'] as const).flatMap((input) => {
+    if (given[input] === null || isUsed(recipe, input)) return [];
+    const isTarget = input === 'selection';
+    return { input, reason: isTarget ? 'there is no target to search' : `${who} no ${INPUT_WORDS[input]}` };
+  });
 }
 
 /** In a sentence. */
-export const INPUT_WORDS = { scores: 'scores', calibration: 'calibration data' } as const;
+export const INPUT_WORDS = {
+  scores: 'scores',
+  calibration: 'calibration data',
+  selection: 'selection data',
+} as const;
 
 /**
  * Refuses a recipe without what it needs: a graph to run, scores, data, labels.
@@ -141,23 +144,27 @@ function measuresForTarget(recipe: Recipe): boolean {
 }
 
 /** A search and a sweep measure; a search may measure what labels are needed for. */
-function refuseUnevaluated(recipe: Recipe, { evaluation }: GivenInputs): void {
+function refuseUnevaluated(recipe: Recipe, { selection, evaluation }: GivenInputs): void {
   const { sweep_betas = [] } = recipe;
   const target = measuresForTarget(recipe);
   const asked = [target ? 'target' : [], sweep_betas.length > 0 ? 'sweep_betas' : []].flat();
   if (asked.length === 0) return;
   const isLabelled = targetOf(recipe) !== null && !comparesOutputs(recipe);
-  const lacks = !evaluation ? 'is missing' : isLabelled && !evaluation.labels ? 'has no labels' : null;
+  const unlabelled = (['evaluation', 'selection'] as const).find(
+    (input) => isLabelled && { evaluation, selection }[input]?.labels === null,
+  );
+  const input = evaluation && unlabelled ? unlabelled : 'evaluation';
+  const lacks = !evaluation ? 'is missing' : unlabelled ? 'has no labels' : null;
   if (lacks === null) return;
   const who = evaluation ? ['target'] : asked;
-  const needs = evaluation ? 'evaluation data with labels' : 'evaluation data';
+  const needs = evaluation ? `${input} data with labels` : 'evaluation data';
   const names = who.join(' and ');
   throw new EmpError(
     'invalid_request',
-    `${names} ${who.length > 1 ? 'need' : 'needs'} ${needs}: evaluation ${lacks}`,
+    `${names} ${who.length > 1 ? 'need' : 'needs'} ${needs}: ${input} ${lacks}`,
     [
-      ...who.map((name) => ({ path: `/recipe/${name}`, message: `needs ${needs}, and evaluation ${lacks}` })),
-      ofInput('evaluation', `${lacks}, and the recipe has ${names}`),
+      ...who.map((name) => ({ path: `/recipe/${name}`, message: `needs ${needs}, and ${input} ${lacks}` })),
+      ofInput(input, `${lacks}, and the recipe has ${names}`),
     ],
   );
 }

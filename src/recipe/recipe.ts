@@ -114,7 +114,7 @@ export const recipeSchema = z
       .max(2 ** 32 - 1)
       .default(0)
       .describe(
-        'Of the scores of criterion `random`, and of what samples are drawn by: the half of the evaluation data that a target is searched on, the calibration samples that repairs are judged by.',
+        'Of the scores of criterion `random`, and of what samples are drawn by: the half of the evaluation data that a target is searched on without selection data, the calibration samples that repairs are judged by.',
       ),
     dry_run: z.boolean().default(false).describe('Score and decide; report without writing a model.'),
   })

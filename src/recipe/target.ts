@@ -73,7 +73,7 @@ export const targetSchema = z
       refuse(`batch_size goes with one of ${SPEED_TARGET_NAMES.join(', ')}: nothing else is timed`);
   })
   .describe(
-    'Of quality: the smallest beta whose evaluation stays within this of the dense model is searched, on one half of the evaluation samples; the report is of the other half. `seed` draws the halves. What needs no labels is kept in every float output that has the samples on an axis, but caches. Of size: the largest beta whose model is no larger than this, which takes no data. Of speed: the largest beta whose model is measured to be as fast, beyond the noise. With one of quality and one of size or speed the beta is that of quality, and `size_target` of the report, or `speed_target` of its evaluation, says whether its model keeps the other too.',
+    'Of quality: the smallest beta whose evaluation stays within this of the dense model is searched, on the selection data, or without them on one half of the evaluation samples, which `seed` draws; the report is of the other half, or of all evaluation samples. What needs no labels is kept in every float output that has the samples on an axis, but caches. Of size: the largest beta whose model is no larger than this, which takes no data. Of speed: the largest beta whose model is measured to be as fast, beyond the noise. With one of quality and one of size or speed the beta is that of quality, and `size_target` of the report, or `speed_target` of its evaluation, says whether its model keeps the other too.',
   );
 
 export type Target = z.output<typeof targetSchema>;

@@ -138,10 +138,14 @@ export const evaluationSchema = z
         beta: z.number().describe('The one that the model was pruned at.'),
         evaluations: z
           .array(betaPointSchema)
-          .describe('All that was measured on the way, in order, on the half that was searched on.'),
-        dense: z.object(metricsSchema.shape).describe('The dense model on that half.'),
-        n_samples: count.describe('Samples of that half; `n_samples` of the evaluation are the others.'),
-        seed: count.describe('By which the halves were drawn.'),
+          .describe('All that was measured on the way, in order, on the samples that were searched on.'),
+        dense: z.object(metricsSchema.shape).describe('The dense model on those samples.'),
+        n_samples: count.describe(
+          'Of those that were searched on: the selection data, or half of the evaluation data. `n_samples` of the evaluation are others.',
+        ),
+        seed: count
+          .nullable()
+          .describe('By which the evaluation data were halved; null where selection data were searched on.'),
         promise: promiseSchema,
       })
       .nullable(),

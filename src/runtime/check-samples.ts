@@ -1,4 +1,4 @@
-import { EmpError, type ErrorCode, ofInput } from '../core/errors.ts';
+import { EmpError, type ErrorCode, ofInput, type SampleInput } from '../core/errors.ts';
 import { descrOf, isNumberType } from '../formats/numbers.ts';
 import type { ArrayFile, GivenSamples, SampleSet } from '../formats/sample-set.ts';
 import type { OnnxInput } from '../graph/interface.ts';
@@ -18,7 +18,7 @@ const MAX_FINDINGS = 20;
 export function checkSamples(
   given: GivenSamples,
   inputs: readonly OnnxInput[],
-  data: 'calibration' | 'evaluation',
+  data: SampleInput,
 ): SampleSet {
   const named = nameByInputs(given, inputs);
   const { sampled, constants } = pairInputs(named, inputs);
@@ -64,7 +64,7 @@ export function refuseUncountedLabels(
   { labels, nSamples }: SampleSet,
   inputs: readonly OnnxInput[],
   outputs: readonly OnnxInput[],
-  data: 'calibration' | 'evaluation',
+  data: SampleInput,
 ): void {
   if (!labels || labels.shape[0] === nSamples) return;
   const axes = outputs.map((output) => declaredSampleAxis(output, inputs));
@@ -82,7 +82,7 @@ function placeLabels(labels: ArrayFile, nSamples: number): NonNullable<SampleSet
   return axis > 0 ? { ...labels, axis } : labels;
 }
 
-function refusal(code: ErrorCode, data: 'calibration' | 'evaluation', messages: readonly string[]): EmpError {
+function refusal(code: ErrorCode, data: SampleInput, messages: readonly string[]): EmpError {
   const findings = messages.slice(0, MAX_FINDINGS).map((message) => ofInput(data, message));
   const more = messages.length > 1 ? ` (and ${messages.length - 1} more)` : '';
   return new EmpError(code, `${data} does not fit the model: ${messages[0]}${more}`, findings);

@@ -36,7 +36,7 @@ import { renderReport } from './src/report/html/page.ts';
 const recipe = recipeSchema.parse({ criterion: 'toy_sign' });
 const tensor = { name: 'w', shape: [2], dtype: 'float32', role: 'weight', prunable: true, rows: null, data: { encoding: 'dense', runs: [] } };
 const inventory = { format: 'onnx', files: ['m.onnx'], tensors: [tensor], nParameters: 2 };
-const inputs = { model: { id: 'm', inventory, directory: '' }, scores: null, calibration: null, evaluation: null };
+const inputs = { model: { id: 'm', inventory, directory: '' }, scores: null, calibration: null, selection: null, evaluation: null };
 const plan = (calibration) => planJob(recipe, { ...inputs, calibration }, null).then(() => null, ({ message, findings }) => ({ message, findings }));
 const answers = {
   structures: recipeSchema.safeParse({ criterion: 'toy_sign', granularity: 'channel' }).error?.issues[0]?.message,

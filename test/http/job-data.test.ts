@@ -53,6 +53,10 @@ const DATASETS = {
     ['inputs', 'any.npy', float(8, 1, 28, 28)],
     ['labels', 'y.npy', int64(8)],
   ],
+  chosen: [
+    ['inputs', 'any.npy', float(6, 1, 28, 28)],
+    ['labels', 'y.npy', int64(6)],
+  ],
   flat: [['inputs', 'any.npy', float(8, 784)]],
   doubles: [['inputs', 'any.npy', double(8, 1, 28, 28)]],
   pair: [
@@ -105,6 +109,7 @@ interface Request {
   readonly recipe?: object;
   readonly scores?: Dataset;
   readonly calibration?: Dataset;
+  readonly selection?: Dataset;
   readonly evaluation?: Dataset;
 }
 
@@ -372,7 +377,7 @@ describe('a job that could only fail is refused, and nothing stays', () => {
       assert.equal(errors[0]?.path, path);
       assert.ok(errors[0].message.endsWith(`holds ${message}`), errors[0].message);
     }
-    for (const kind of ['calibration', 'evaluation']) {
+    for (const kind of ['calibration', 'selection', 'evaluation']) {
       const response = await fetch(`${service.url}/v1/jobs`, {
         method: 'POST',
         body: JSON.stringify({ model_id: models.get('one'), [`${kind}_dataset_id`]: 'dat_0123456789' }),
@@ -393,6 +398,12 @@ describe('a job that could only fail is refused, and nothing stays', () => {
         'invalid_request',
         'evaluation_labels',
         /without evaluation$/,
+      ],
+      [
+        [['selection_labels', 'y.npy', int64(8)]],
+        'invalid_request',
+        'selection_labels',
+        /without selection$/,
       ],
       [
         [['calibration_labels', 'y.npy', int64(8)]],
@@ -427,6 +438,7 @@ describe('a job with data', () => {
     model: 'one',
     recipe: { ...WANDA, ...TARGET, ...SWEEP },
     calibration: 'images',
+    selection: 'chosen',
     evaluation: 'labelled',
   };
 
@@ -439,11 +451,13 @@ describe('a job with data', () => {
 
   test('needs its data until it has ended', async () => {
     const job = await accepted(await submit(REQUEST));
+    assert.deepEqual([job.scores_dataset_id, job.calibration_dataset_id], [null, datasets.get('images')]);
     assert.deepEqual(
-      [job.scores_dataset_id, job.calibration_dataset_id, job.evaluation_dataset_id],
-      [null, datasets.get('images'), datasets.get('labelled')],
+      [job.selection_dataset_id, job.evaluation_dataset_id],
+      [datasets.get('chosen'), datasets.get('labelled')],
     );
-    for (const id of [job.calibration_dataset_id, job.evaluation_dataset_id]) {
+    for (const name of ['images', 'chosen', 'labelled'] as const) {
+      const id = datasets.get(name);
       const response = await send('DELETE', `/v1/datasets/${id}`);
       assert.deepEqual([response.status, (await readProblem(response)).code], [409, 'conflict']);
     }
@@ -455,12 +469,13 @@ describe('a job with data', () => {
   test('may come in one call, its data published with it', async () => {
     const uploaded = await accepted(await submit(REQUEST));
     await send('POST', `/v1/jobs/${uploaded.id}/cancel`);
-    for (const name of ['images', 'labelled'] as const)
+    const names = ['images', 'chosen', 'labelled'] as const;
+    for (const name of names)
       assert.equal((await send('DELETE', `/v1/datasets/${datasets.get(name)}`)).status, 204);
     const job = await accepted(await submitAtOnce(REQUEST));
-    for (const name of ['model_id', 'calibration_dataset_id', 'evaluation_dataset_id', 'recipe'])
-      assert.deepEqual(job[name], uploaded[name], name);
-    for (const name of ['images', 'labelled'] as const) {
+    const data = ['calibration_dataset_id', 'selection_dataset_id', 'evaluation_dataset_id'];
+    for (const name of ['model_id', ...data, 'recipe']) assert.deepEqual(job[name], uploaded[name], name);
+    for (const name of names) {
       const again = await post('/v1/datasets', DATASETS[name]);
       assert.equal(again.status, 200);
       assert.equal((await readJson(again)).id, datasets.get(name));

@@ -24,6 +24,7 @@ interface SearchView {
     parameters: number;
     accuracy: number;
     cosine_distance: number | null;
+    relative_l2: number | null;
     within: boolean;
   }[];
   front: number[];
@@ -36,6 +37,7 @@ interface SearchView {
     job_id: string | null;
   }[];
   finished_at: string | null;
+  selection_dataset_id: string | null;
   left_out: { reason: string; recipe: { granularity: string } }[];
   best: { recipe: { beta: number }; met: boolean; certified: number | null; job: JobView } | null;
   dense: { accuracy: number; compressed_bytes: number };
@@ -44,6 +46,7 @@ interface JobView {
   id: string;
   status: string;
   search_id: string | null;
+  selection_dataset_id: string | null;
   summary: { pruned_zstd_bytes: number; accuracy: number; dense_accuracy: number };
   artifacts: { name: string; sha256: string }[];
 }
@@ -115,6 +118,7 @@ describe('a search', () => {
     await mlp?.[Symbol.asyncDispose]();
   });
 
+  const modelOf = ({ artifacts }: JobView) => artifacts.find(({ name }) => name === 'mlp.onnx')?.sha256;
   const plain = { criteria: ['magnitude'], granularities: ['weight'], repairs: [] };
   const allow = { criteria: ['magnitude', 'l2_norm'], repairs: ['least_squares'] };
   const promise = { max_accuracy_drop: LIMIT };
@@ -156,7 +160,6 @@ describe('a search', () => {
       body: JSON.stringify({ ...ids, recipe: best.recipe }),
     });
     const job: JobView = await readJson(again);
-    const modelOf = ({ artifacts }: JobView) => artifacts.find(({ name }) => name === 'mlp.onnx')?.sha256;
     assert.equal(modelOf(job), modelOf(best.job));
     assert.deepEqual([job.search_id, best.job.search_id], [null, id]);
 
@@ -215,6 +218,36 @@ describe('a search', () => {
     }).then(ended);
     assert.ok(search.best?.met);
     assert.equal(search.best.certified, LIMIT);
+  });
+
+  test('chooses on selection data, and reports all evaluation data', async () => {
+    const numbers = new Float32Array(40 * FEATURES);
+    createGaussian(8)(numbers);
+    const inputs: [Uint8Array, string] = [createNpyOf('<f4', numbers, [40, FEATURES]), 'input.npy'];
+    const selection_dataset_id = await upload('datasets', { inputs });
+    const terms = { selection_dataset_id, promise: { max_relative_l2: 0.3 }, allow: plain };
+    const search = await begin({ ...terms, limits: { max_candidates: 4 } }).then(ended);
+    assert.equal(search.selection_dataset_id, selection_dataset_id);
+    const { best } = search;
+    assert.ok(best?.job.selection_dataset_id === selection_dataset_id);
+    const reportOf = async ({ id }: { id: string }) =>
+      readJson(await fetch(`${service.url}/v1/jobs/${id}/report`));
+    const { evaluation } = await reportOf(best.job);
+    assert.deepEqual(
+      [evaluation.n_samples, evaluation.search.n_samples, evaluation.search.seed],
+      [N, 40, null],
+    );
+    const measured = search.candidates.find(({ recipe }) => recipe.beta === best.recipe.beta);
+    assert.equal(evaluation.search.evaluations[0].relative_l2, measured?.relative_l2);
+
+    const again = await fetch(`${service.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'wait=60' },
+      body: JSON.stringify({ ...ids, selection_dataset_id, recipe: best.recipe }),
+    });
+    const job: JobView = await readJson(again);
+    assert.equal(modelOf(job), modelOf(best.job));
+    assert.ok(modelOf(job));
   });
 
   test('without labels goes by the dense model', async () => {

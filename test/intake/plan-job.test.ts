@@ -10,7 +10,7 @@ import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { encode, floats, model, node } from '../models/build-model.ts';
 import { inventoryOf } from '../pipeline/prune-files.ts';
 
-const NOTHING = { scores: null, calibration: null, evaluation: null };
+const NOTHING = { scores: null, calibration: null, selection: null, evaluation: null };
 
 let directory = '';
 let inputs: JobInputs;
@@ -65,11 +65,10 @@ describe('a plan', () => {
 
   test('names data that the recipe has no use for, and does not look at them', async () => {
     const scores = { id: 'sco', content: [] };
-    const { calibration_dataset_id, scores_dataset_id } = await plan(
-      {},
-      { scores, calibration: samples([4, 9, 9]) },
-    );
-    assert.deepEqual([scores_dataset_id, calibration_dataset_id], ['sco', 'dat']);
+    const misfits = samples([4, 9, 9]);
+    const planned = await plan({}, { scores, calibration: misfits, selection: misfits });
+    assert.deepEqual([planned.scores_dataset_id, planned.calibration_dataset_id], ['sco', 'dat']);
+    assert.equal(planned.selection_dataset_id, 'dat');
   });
 
   test('takes a repair that will find nothing', async () => {
@@ -79,9 +78,11 @@ describe('a plan', () => {
 
 describe('no plan is made, in words of the job,', () => {
   test('of data that do not fit the model', async () => {
-    for (const input of ['calibration', 'evaluation'] as const) {
+    for (const input of ['calibration', 'selection', 'evaluation'] as const) {
+      const fitting = { calibration: samples([4, 4]), evaluation: samples([4, 4]) };
+      const recipe = { criterion: 'wanda', target: { max_relative_l2: 0.1 } };
       const [{ path, message, input: about }] = await findingsOf(
-        plan({ criterion: 'wanda' }, { calibration: samples([4, 4]), [input]: samples([4, 5]) }),
+        plan(recipe, { ...fitting, [input]: samples([4, 5]) }),
       );
       assert.deepEqual([path, about], [input, input]);
       assert.match(message, /^input "x" has shape \[4, 5\]: expected 4 on axis 1/);

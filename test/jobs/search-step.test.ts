@@ -103,9 +103,11 @@ describe('what is to be done next for a search', () => {
   });
 
   test('data that are wrong for one line are wrong for all; a line that fails otherwise is passed over', () => {
-    const data = failed('a', [{ path: 'evaluation', message: 'is one-hot', input: 'evaluation' }]);
-    const step = nextStep(termsOf(), [data, waiting()], [], false);
-    assert.deepEqual(step, { kind: 'end', status: 'failed', error: data.job?.error });
+    for (const input of ['evaluation', 'selection'] as const) {
+      const data = failed('a', [{ path: input, message: 'is one-hot', input }]);
+      const step = nextStep(termsOf(), [data, waiting()], [], false);
+      assert.deepEqual(step, { kind: 'end', status: 'failed', error: data.job?.error });
+    }
     assert.equal(nextStep(termsOf(), [failed('a'), waiting()], [], false).kind, 'explore');
     const all = nextStep(termsOf(), [failed('a'), failed('b')], [], false);
     assert.deepEqual(all, { kind: 'end', status: 'failed', error: failed('a').job?.error });

@@ -36,6 +36,7 @@ export async function pruneFiles(
       identity: { name: basename(path), sha256: 'not used here', sizeBytes: 1 },
       scores: null,
       calibration: null,
+      selection: null,
       evaluation: null,
       recipe: recipeSchema.parse(recipe),
       outputDirectory,

@@ -10,6 +10,7 @@ const NOTHING: GivenInputs = {
   inventory: { format: 'onnx' },
   scores: null,
   calibration: null,
+  selection: null,
   evaluation: null,
 };
 const UNLABELLED = { labels: null };
@@ -109,6 +110,18 @@ describe('what the rest of a recipe needs', () => {
       ['/recipe/target', 'evaluation'],
     ],
     [{ target: { max_accuracy_drop: 0 } }, { ...NOTHING, evaluation: LABELLED }, null],
+    [
+      { target: { max_accuracy_drop: 0 } },
+      { ...NOTHING, selection: UNLABELLED, evaluation: LABELLED },
+      ['/recipe/target', 'selection'],
+    ],
+    [
+      { target: { max_accuracy_drop: 0 } },
+      { ...NOTHING, selection: LABELLED },
+      ['/recipe/target', 'evaluation'],
+    ],
+    [{ target: { max_kl: 0.1 } }, { ...NOTHING, selection: UNLABELLED, evaluation: LABELLED }, null],
+    [{}, { ...NOTHING, selection: UNLABELLED }, null],
     [{ target: { max_disagreement: 0.1 } }, NOTHING, ['/recipe/target', 'evaluation']],
     [{ target: { max_disagreement: 0.1 } }, { ...NOTHING, evaluation: UNLABELLED }, null],
     [{ target: { max_relative_l2: 0.1 } }, { ...NOTHING, evaluation: LABELLED }, null],
@@ -123,7 +136,7 @@ describe('what the rest of a recipe needs', () => {
 });
 
 describe('data that a recipe has no use for', () => {
-  for (const [recipe, unused] of [
+  for (const [recipe, unused, selection = null] of [
     [
       {},
       [
@@ -134,6 +147,8 @@ describe('data that a recipe has no use for', () => {
     [{ criterion: 'wanda' }, [['scores', 'criterion wanda takes no scores']]],
     [{ criterion: 'scores' }, [['calibration', 'criterion scores takes no calibration data']]],
     [{ criterion: 'scores', repair: ['bias'] }, []],
+    [{ criterion: 'scores', repair: ['bias'] }, [['selection', 'there is no target to search']], LABELLED],
+    [{ criterion: 'scores', repair: ['bias'], target: { max_kl: 0.1 } }, [], LABELLED],
     [{ hessian_probes: 1 }, [['scores', 'criterion magnitude and hessian_probes take no scores']]],
     [
       { hessian_trace: 1 },
@@ -142,9 +157,9 @@ describe('data that a recipe has no use for', () => {
         ['calibration', /./],
       ],
     ],
-  ] as [object, [string, string | RegExp][]][]) {
-    test(JSON.stringify(recipe), () => {
-      const found = unusedInputs(recipeSchema.parse(recipe), ALL);
+  ] as [object, [string, string | RegExp][], GivenInputs['selection']?][]) {
+    test(`${JSON.stringify(recipe)}${selection ? ' with selection data' : ''}`, () => {
+      const found = unusedInputs(recipeSchema.parse(recipe), { ...ALL, selection });
       assert.deepEqual(
         found.map(({ input }) => input),
         unused.map(([input]) => input),

@@ -62,7 +62,7 @@ describe('a target of size', () => {
   });
 
   test('needs no data, and a graph where it counts what that multiplies', () => {
-    const given = { scores: null, calibration: null, evaluation: null };
+    const given = { scores: null, calibration: null, selection: null, evaluation: null };
     const [onnx, safetensors] = (['onnx', 'safetensors'] as const).map((format) => ({
       ...given,
       inventory: { format },
@@ -118,8 +118,8 @@ describe('a target of speed', () => {
   test('needs evaluation data, without labels where there is no target that needs them', () => {
     const given = { scores: null, calibration: null, inventory: { format: 'onnx' as const } };
     const recipe = recipeSchema.parse({ ...CHANNELS, target: { min_speedup: 2 } });
-    refuseUnmetNeeds(recipe, { ...given, evaluation: { labels: null } });
-    assert.throws(() => refuseUnmetNeeds(recipe, { ...given, evaluation: null }), {
+    refuseUnmetNeeds(recipe, { ...given, selection: null, evaluation: { labels: null } });
+    assert.throws(() => refuseUnmetNeeds(recipe, { ...given, selection: null, evaluation: null }), {
       code: 'invalid_request',
       message: 'target needs evaluation data: evaluation is missing',
     });

@@ -103,7 +103,13 @@ function plan(inventory: Awaited<ReturnType<typeof inventoryOf>>, recipe: object
   const array = { name: 'x', dtype: 'float32', shape: [3, 4], path: 'inputs/0', offset: 128 };
   const content: SampleSet = { nSamples: 3, inputs: [array], labels: null };
   const model = { id: 'mdl', inventory, directory };
-  const inputs = { model, scores: null, calibration: { id: 'dat', content }, evaluation: null };
+  const inputs = {
+    model,
+    scores: null,
+    calibration: { id: 'dat', content },
+    selection: null,
+    evaluation: null,
+  };
   return planJob(recipeSchema.parse(recipe), inputs, null);
 }
 

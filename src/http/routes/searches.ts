@@ -210,9 +210,10 @@ export function registerSearches(app: App, services: Services): void {
 
   /** @throws EmpError naming fields */
   async function prepare(body: unknown, asker: Asker): Promise<SearchRequest> {
-    const { model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata, ...terms } =
-      parseBody(searchRequestSchema, body ?? {});
-    const ids = { model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id };
+    const { priority, metadata, ...asked } = parseBody(searchRequestSchema, body ?? {});
+    const { model_id, calibration_dataset_id, selection_dataset_id, evaluation_dataset_id, ...terms } = asked;
+    const data = { calibration_dataset_id, selection_dataset_id, evaluation_dataset_id };
+    const ids = { model_id, scores_dataset_id: null, ...data };
     try {
       const recipes = linesOf(terms, calibration_dataset_id !== null);
       await findStructures(model_id, asker);
@@ -224,6 +225,7 @@ export function registerSearches(app: App, services: Services): void {
       const lines = terms.promise.external ? planned.lines.slice(0, 1) : planned.lines;
       return {
         ...{ model_id, calibration_dataset_id, evaluation_dataset_id, terms },
+        ...(selection_dataset_id !== null && { selection_dataset_id }),
         ...{ ...planned, lines, priority, metadata },
       };
     } catch (error) {

@@ -19,7 +19,7 @@ export function costCurves(report: Report): Markup {
   const { search, n_samples } = evaluation;
   const isSearched = search !== null && search.promise.ladder.length === 0;
   const samples = isSearched
-    ? html`<p class="note">Measured on the ${count(search.n_samples)} samples that were searched on; the figures above are of the ${count(n_samples)} others.</p>`
+    ? html`<p class="note">Measured on the ${count(search.n_samples)} samples that were searched on; the figures above are of ${count(n_samples)} others.</p>`
     : null;
   return html`<div class="pair">${curves.map(curveChart)}</div>${samples}${pointsTable(curves[0], evaluation)}${isSearched ? sweepTable(evaluation) : null}`;
 }

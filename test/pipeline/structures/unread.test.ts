@@ -124,6 +124,7 @@ describe('structures that nothing reads', () => {
       model: { id: 'mdl', ...model },
       scores: null,
       calibration: { id: 'dat', content },
+      selection: null,
       evaluation: null,
     };
     for (const criterion of CRITERIA) {
