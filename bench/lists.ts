@@ -23,9 +23,12 @@ const INTERVAL_MS = 60_000;
 const FIRST = Date.UTC(2026, 0, 1);
 const LIST_ROUNDS = 400;
 const DELETE_ROUNDS = 100;
+/** Each looks at a thousand jobs. */
+const UNFIT_ROUNDS = 40;
 const OPEN_ROUNDS = 200;
 const PROCESS_ROUNDS = 30;
 const WARM_UP = 2;
+const SORTED = { order: 'sparsity' } as const;
 const log = pino({ level: 'silent' });
 
 /** A data directory with a queue of its own. */
@@ -51,11 +54,12 @@ export async function benchLists(): Promise<string> {
     await openServices(few, (jobs) => jobs.recover());
     const pages = await measureRequests(few, many);
     const starts = await measureStarts(few, many);
+    const firstSorted = await openServices(many, (jobs) => time(() => jobs.list(20, undefined, SORTED)));
     const count = (n: number) => n.toLocaleString('en-US');
     return [
       `${count(MANY.finished)} finished jobs, one a minute, ${count(MANY.waiting)} waiting ones after them, and ${MANY.models} models; against ${FEW.finished} of each; queue on Redis. Requests over one connection to localhost, pages of 20, medians of ${LIST_ROUNDS}`,
       `rounds (deletions: ${DELETE_ROUNDS}); starts without a process are all that \`main.ts\` opens, to listening, medians of ${OPEN_ROUNDS} rounds; of processes, whose time varies with all else on the machine, the fastest of ${PROCESS_ROUNDS}. Rounds are interleaved.`,
-      `The first start on such data from a version without an index takes ${formatMilliseconds(indexing)} ms once. To queue again ${count(MANY.waiting)} jobs that the queue has lost takes ${formatMilliseconds(recovery.value)} ms, beside everything else.`,
+      `The first start on such data from a version without an index takes ${formatMilliseconds(indexing)} ms once. To queue again ${count(MANY.waiting)} jobs that the queue has lost takes ${formatMilliseconds(recovery.value)} ms, beside everything else. The first sorted list that a process is asked for takes ${formatMilliseconds(firstSorted.value)} ms.`,
       '',
       formatTable(['', 'little, ms', 'much, ms', 'ratio'], [...pages, ...starts]),
     ].join('\n');
@@ -138,6 +142,13 @@ async function measureRequests(few: Site, many: Site): Promise<string[][]> {
   await add('first page of `/v1/jobs`, of waiting ones', timePage('jobs'), LIST_ROUNDS);
   const cursor = Buffer.from(`${timeOf(FEW.finished)} ${idOf('job', FEW.finished)}`).toString('base64url');
   await add('a page of finished ones', timePage(`jobs?cursor=${cursor}`), LIST_ROUNDS);
+  await add('a page sorted by a figure', timePage(`jobs?sort=${SORTED.order}`), LIST_ROUNDS);
+  await add(
+    'a page of those of a model',
+    timePage(`jobs?status=succeeded&model_id=${idOf('mdl', 0)}`),
+    LIST_ROUNDS,
+  );
+  await add('a page of a filter that no job fits', timePage('jobs?status=failed'), UNFIT_ROUNDS);
   await add('first page of `/v1/models`', timePage('models'), LIST_ROUNDS);
   await add('a waiting job', timePage(`jobs/${idOf('job', FEW.finished)}`), LIST_ROUNDS);
   let uploads = 0;

@@ -1,10 +1,14 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from '../jobs/job.ts';
 import { LANES, PRIORITY } from '../jobs/job-lanes.ts';
+import { JOB_FIGURES, ordersOf } from '../jobs/job-query.ts';
+import { parseRankedCursor } from '../jobs/ranked-jobs.ts';
 import { STAGES } from '../pipeline/progress.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
+import { parseCursor } from '../storage/ids.ts';
 import { problemSchema } from './problem.ts';
-import { sha256, time } from './schemas.ts';
+import { pageShape } from './resource-routes.ts';
+import { sha256, time, trueOrFalse } from './schemas.ts';
 
 /** The fields of a job that may hold strings chosen by the client. */
 export const metadataSchema = z
@@ -43,6 +47,28 @@ export const jobRequestSchema = z
   })
   .meta({
     example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
+  });
+
+/** How a list of jobs is asked for. */
+export const jobQuerySchema = z
+  .strictObject({
+    ...pageShape,
+    status: z.enum(JOB_STATUSES).optional(),
+    model_id: z.string().max(64).optional(),
+    search_id: z.string().max(64).optional().describe('Jobs that this search had done.'),
+    met: trueOrFalse.optional().describe('Jobs whose target is met, or is not.'),
+    sort: z
+      .enum(ordersOf(JOB_FIGURES))
+      .optional()
+      .describe(
+        'A figure of the summary, least first; with `-` in front largest first. Without it the newest come first, as they do among equal figures.',
+      ),
+  })
+  .superRefine(({ cursor, sort }, context) => {
+    if (cursor === undefined) return;
+    if ((sort ? parseRankedCursor(cursor, sort) : parseCursor(cursor)) !== null) return;
+    const message = `must be the next_cursor of a page${sort ? ` that is sorted by ${sort}` : ''}`;
+    context.addIssue({ code: 'custom', path: ['cursor'], message });
   });
 
 /** Null where it was not measured. */

@@ -12,17 +12,23 @@ export type View<S extends z.ZodType> = Immutable<z.output<S>>;
 
 type Immutable<T> = T extends object ? { readonly [K in keyof T]: Immutable<T[K]> } : T;
 
-/** What its routes have to know of a resource. `Entry` describes it in a list, `Whole` by itself; fields that neither has stay behind. */
-export interface Resource<Entry extends z.ZodType, Whole extends z.ZodType> {
+/** What its routes have to know of a resource. `Entry` describes it in a list, `Whole` by itself; fields that neither has stay behind. `Query` is what a list is asked for by. */
+export interface Resource<
+  Entry extends z.ZodType,
+  Whole extends z.ZodType,
+  Query extends z.ZodType = typeof pageQuerySchema,
+> {
   readonly kind: Kind;
   readonly entrySchema: Entry;
   readonly schema: Whole;
+  readonly querySchema: Query;
   /** What the documentation says of the routes. */
   readonly texts: {
+    readonly list?: { readonly description: string };
     readonly get: { readonly summary: string };
     readonly delete: { readonly summary: string; readonly description?: string };
   };
-  list(limit: number, cursor?: string): Promise<Page<View<Entry>>>;
+  list(query: z.output<Query>): Promise<Page<View<Entry>>>;
   /** What is there of this id, or its JSON where that may be large; null where there is none. */
   get(id: string): Promise<View<Whole> | Readable | null>;
   /**
@@ -32,7 +38,8 @@ export interface Resource<Entry extends z.ZodType, Whole extends z.ZodType> {
   remove(id: string): Promise<boolean>;
 }
 
-const pageQuerySchema = z.strictObject({
+/** How a list is asked for, page by page. */
+export const pageShape = {
   limit: z.coerce
     .number()
     .int()
@@ -40,22 +47,26 @@ const pageQuerySchema = z.strictObject({
     .max(100)
     .default(20)
     .describe('Most entries of a page; large ones make it end earlier.'),
-  cursor: z
-    .string()
-    .max(200)
-    .refine((text) => parseCursor(text) !== null, 'must be the next_cursor of a page')
-    .optional()
-    .describe('`next_cursor` of the page before.'),
+  cursor: z.string().max(200).optional().describe('`next_cursor` of the page before.'),
+};
+
+export const pageQuerySchema = z.strictObject({
+  ...pageShape,
+  cursor: pageShape.cursor.refine(
+    (text) => text === undefined || parseCursor(text) !== null,
+    'must be the next_cursor of a page',
+  ),
 });
 
 export const idParamsSchema = z.object({ id: z.string().max(64) });
 
 /** `GET /v1/<kind>`, `GET /v1/<kind>/:id` and `DELETE /v1/<kind>/:id`. */
-export function registerResource<Entry extends z.ZodType, Whole extends z.ZodType>(
-  app: App,
-  resource: Resource<Entry, Whole>,
-): void {
-  const { kind, texts, entrySchema, schema }: Resource<z.ZodType, z.ZodType> = resource;
+export function registerResource<
+  Entry extends z.ZodType,
+  Whole extends z.ZodType,
+  Query extends z.ZodType = typeof pageQuerySchema,
+>(app: App, resource: Resource<Entry, Whole, Query>): void {
+  const { kind, texts, entrySchema, schema, querySchema }: Resource<z.ZodType, z.ZodType, Query> = resource;
   const tags = [kind];
   const name = nameOf(kind);
 
@@ -66,17 +77,18 @@ export function registerResource<Entry extends z.ZodType, Whole extends z.ZodTyp
         tags,
         operationId: `list${name}${kind === 'searches' ? 'es' : 's'}`,
         summary: `List ${kind}`,
-        querystring: pageQuerySchema,
+        ...texts.list,
+        querystring: querySchema,
         response: {
           200: z.object({
-            data: z.array(entrySchema).describe('Newest first.'),
+            data: z.array(entrySchema).describe('Newest first, but for a sorted list.'),
             next_cursor: z.string().nullable().describe('`cursor` of the next page; null on the last.'),
           }),
         },
         ...describeOperation({}, 'invalid_request'),
       },
     },
-    async ({ query: { limit, cursor } }) => resource.list(limit, cursor),
+    async ({ query }) => resource.list(query as z.output<Query>),
   );
 
   app.get(

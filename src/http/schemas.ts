@@ -207,3 +207,6 @@ export const datasetSchema = z.discriminatedUnion('kind', [scoresDatasetSchema, 
     },
   },
 });
+
+/** A parameter of a query. */
+export const trueOrFalse = z.enum(['true', 'false']);

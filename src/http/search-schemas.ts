@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { MAX_TOLD } from '../jobs/external-step.ts';
 import { JOB_STATUSES } from '../jobs/job.ts';
+import { ordersOf } from '../jobs/job-query.ts';
 import { searchShape } from '../recipe/lines.ts';
 import { METRICS } from '../recipe/terms.ts';
 import { jobRequestSchema, jobSchema } from './job-schemas.ts';
 import { problemSchema } from './problem.ts';
-import { time } from './schemas.ts';
+import { time, trueOrFalse } from './schemas.ts';
 
 const { model_id, calibration_dataset_id, selection_dataset_id, priority, metadata } = jobRequestSchema.shape;
 
@@ -72,6 +73,49 @@ const candidateSchema = z.object({
       'Whether it stays within the promise on the samples that are chosen on, by one standard error unless there is a confidence.',
     ),
 });
+
+/** Figures of a candidate that lists are sorted by. */
+const CANDIDATE_FIGURES = [
+  'sparsity',
+  'parameters',
+  'bytes',
+  'compressed_bytes',
+  'macs',
+  'speedup',
+  'loss',
+  'accuracy',
+  'top1_agreement',
+  'kl',
+  'cosine_distance',
+  'relative_l2',
+] as const;
+export type CandidateFigure = (typeof CANDIDATE_FIGURES)[number];
+
+/** How the candidates of a search are asked for. */
+export const candidateQuerySchema = z.strictObject({
+  within: trueOrFalse.optional().describe('Candidates that stay within the promise, or do not.'),
+  line: z.coerce.number().int().min(0).optional().describe('Candidates of this one of `lines`.'),
+  sort: z
+    .enum(ordersOf(CANDIDATE_FIGURES))
+    .optional()
+    .describe(
+      'A figure of the candidates, least first; with `-` in front largest first. Those without it are left out. Without `sort`, and among equal figures, they come as they were tried.',
+    ),
+});
+export type CandidateQuery = z.output<typeof candidateQuerySchema>;
+
+export const candidatesSchema = z.object({
+  data: z.array(
+    candidateSchema.extend({
+      number: z
+        .int()
+        .describe(
+          'Its place in `candidates` of the search, which `front` names it by. It may change while the search goes on.',
+        ),
+    }),
+  ),
+});
+export type CandidatesView = z.output<typeof candidatesSchema>;
 
 /** A candidate that a client measures. */
 const askedSchema = z.object({

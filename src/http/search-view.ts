@@ -1,4 +1,5 @@
 import { dropOf, isWithin, type ToldCandidate } from '../jobs/external-step.ts';
+import { figureOf } from '../jobs/job-query.ts';
 import { inTermsOfSearch, type SearchRecord } from '../jobs/search-lines.ts';
 import { percentOf, type Search } from '../jobs/search-reader.ts';
 import type { Candidate } from '../pipeline/explore.ts';
@@ -7,7 +8,13 @@ import type { Recipe } from '../recipe/recipe.ts';
 import { excessOver, standardErrorOf } from '../report/target-excess.ts';
 import { viewOfJob } from './job-view.ts';
 import { createProblem, inFields } from './problem.ts';
-import type { SearchEntryView, SearchView } from './search-schemas.ts';
+import type {
+  CandidateFigure,
+  CandidateQuery,
+  CandidatesView,
+  SearchEntryView,
+  SearchView,
+} from './search-schemas.ts';
 
 /** A search in a list. */
 export function entryOfSearch(search: Search): SearchEntryView {
@@ -82,6 +89,22 @@ export function viewOfSearch(search: Search): SearchView {
     left_out: left_out.map(({ recipe, reason }) => ({ recipe: { ...recipe }, reason })),
     doubts: [...new Set(lines.flatMap(({ exploration }) => exploration?.doubts ?? []))],
   };
+}
+
+/** Some of its candidates, in an order. */
+export function candidatesOf(search: Search, { within, line, sort }: CandidateQuery): CandidatesView {
+  const asked = viewOfSearch(search)
+    .candidates.map((candidate, number) => ({ number, ...candidate }))
+    .filter((candidate) => within === undefined || String(candidate.within) === within)
+    .filter((candidate) => line === undefined || candidate.line === line);
+  if (sort === undefined) return { data: asked };
+  const { figure, isDescending } = figureOf<CandidateFigure>(sort);
+  const valued = asked.flatMap((candidate) => {
+    const value = candidate[figure];
+    return value === null ? [] : [{ candidate, value }];
+  });
+  valued.sort((a, b) => (isDescending ? b.value - a.value : a.value - b.value));
+  return { data: valued.map(({ candidate }) => candidate) };
 }
 
 function viewOfTold(

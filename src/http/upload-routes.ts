@@ -9,6 +9,7 @@ import {
   found,
   nameOf,
   nounOf,
+  pageQuerySchema,
   type Resource,
   registerResource,
   sendWhole,
@@ -19,7 +20,7 @@ import { whenGone } from './when-gone.ts';
 
 /** What a client uploads: named by content, never changed, and used by jobs. */
 export interface UploadedResource<Entry extends z.ZodType, Whole extends z.ZodType, R extends StoredRecord>
-  extends Omit<Resource<Entry, Whole>, 'list' | 'remove'> {
+  extends Omit<Resource<Entry, Whole>, 'querySchema' | 'list' | 'remove'> {
   readonly texts: Resource<Entry, Whole>['texts'] & {
     readonly upload: { readonly summary: string; readonly description: string };
   };
@@ -98,7 +99,8 @@ export function registerUploadedResource<
 
   registerResource<Entry, Whole>(app, {
     ...resource,
-    list: (limit, cursor) => store.listRecords<R>(kind, limit, cursor),
+    querySchema: pageQuerySchema,
+    list: ({ limit, cursor }) => store.listRecords<R>(kind, limit, cursor),
     async remove(id) {
       if (!(await store.readRecord(kind, id))) return false;
       if (await jobs.isNeeded(id)) {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Page, Store } from '../storage/store.ts';
+import type { Store } from '../storage/store.ts';
 import type { JobLook } from './follow-job.ts';
 import type { Job, JobRecord, JobResult } from './job.ts';
 import type { QueuedJob } from './job-line.ts';
@@ -28,13 +28,8 @@ export class JobReader {
     return record && this.describe(record);
   }
 
-  async list(limit: number, cursor?: string): Promise<Page<Job>> {
-    const page = await this.#store.listRecords<JobRecord>('jobs', limit, cursor);
-    return { ...page, data: await this.#describeAll(page.data) };
-  }
-
   async describe(record: JobRecord): Promise<Job> {
-    return (await this.#describeAll([record]))[0] as Job;
+    return (await this.describeAll([record]))[0] as Job;
   }
 
   /** As those who follow it see it; null where there is none. */
@@ -51,7 +46,7 @@ export class JobReader {
     return { events: progressOf(queued.get(id)), end: null };
   }
 
-  async #describeAll(records: readonly JobRecord[]): Promise<Job[]> {
+  async describeAll(records: readonly JobRecord[]): Promise<Job[]> {
     const results = await this.#results(records);
     const unfinished = records.filter(({ id }) => !results.has(id));
     const { queued, late } = await this.#lookInLine(unfinished);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import { freshId } from '../storage/ids.ts';
-import type { Page, Store } from '../storage/store.ts';
+import type { Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { Backend } from './backends/backend.ts';
 import { askToCancel } from './cancel-request.ts';
@@ -10,6 +10,7 @@ import { followJob, type JobNews } from './follow-job.ts';
 import { type Job, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
 import { type Lane, laneOf } from './job-lanes.ts';
 import type { JobCounts, Retry } from './job-line.ts';
+import { JobLists } from './job-lists.ts';
 import { JobReader } from './job-reader.ts';
 import { JobWatches } from './job-watches.ts';
 import { type LaneQueues, openLaneQueues } from './lane-queues.ts';
@@ -52,6 +53,7 @@ export async function openJobs(options: JobsOptions): Promise<Jobs> {
  * when, and is rebuilt from the store by `recover`. So nothing acknowledged is lost, and a finished job needs no queue.
  */
 export class Jobs {
+  readonly list: JobLists['page'];
   readonly #store: Store;
   readonly #backend: Backend;
   readonly #log: Logger;
@@ -70,6 +72,8 @@ export class Jobs {
     this.#log = options.log;
     this.#queues = queues;
     this.#reader = new JobReader(this.#store, queues.lines, this.#log);
+    const lists = new JobLists(this.#store, this.#reader);
+    this.list = (...asked) => lists.page(...asked);
     this.#maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED;
     this.#watches = new JobWatches({
       look: (id) => this.#reader.look(id),
@@ -122,10 +126,6 @@ export class Jobs {
 
   get(id: string): Promise<Job | null> {
     return this.#reader.get(id);
-  }
-
-  list(limit: number, cursor?: string): Promise<Page<Job>> {
-    return this.#reader.list(limit, cursor);
   }
 
   /** Ends a job: a waiting one at once, a running one within two seconds. A finished one stays as it is; null when there is none. */

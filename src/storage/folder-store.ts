@@ -148,6 +148,10 @@ export class FolderStore implements Store {
     return page;
   }
 
+  listEntries(kind: Kind, cursor = ''): AsyncIterable<StoredRecord> {
+    return this.#indexes[kind].newestFirst(parseCursor(cursor) ?? undefined);
+  }
+
   async readJson<T>(kind: Kind, id: string, name: string): Promise<T | null> {
     const text = await this.readText(kind, id, name);
     return text === null ? null : JSON.parse(text);
@@ -214,7 +218,6 @@ export class FolderStore implements Store {
     await requireFolders(this.root, FOLDERS);
   }
 
-  /** Removes the uploads of processes that are gone, and what a crash left half-written. */
   sweep(): Promise<void> {
     return sweepUploads(join(this.root, UPLOADS), this.#ownName);
   }

@@ -78,6 +78,8 @@ export interface Store {
   readRecord<T extends StoredRecord>(kind: Kind, id: string): Promise<T | null>;
   /** Records, newest first: at most `limit`, fewer where they are large. `cursor` is the `next_cursor` of the page before. */
   listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor?: string): Promise<Page<T>>;
+  /** Ids and times in the same order, without the records: it costs their names, and a crash may have left one of nothing, or of another time than the record's. */
+  listEntries(kind: Kind, cursor?: string): AsyncIterable<StoredRecord>;
 
   /** The text of a document; null when it is not there. */
   readText(kind: Kind, id: string, name: string): Promise<string | null>;

@@ -240,6 +240,19 @@ describe('a search', () => {
     const measured = search.candidates.find(({ recipe }) => recipe.beta === best.recipe.beta);
     assert.equal(evaluation.search.evaluations[0].relative_l2, measured?.relative_l2);
 
+    const listed = (query: string) => fetch(`${service.url}/v1/searches/${search.id}/candidates?${query}`);
+    const numbered = search.candidates.map((candidate, number) => ({ ...candidate, number }));
+    assert.deepEqual(await readJson(await listed('')), { data: numbered });
+    const within = numbered.filter((candidate) => candidate.within);
+    assert.ok(within.length > 0 && within.length < numbered.length);
+    const drift = ({ relative_l2 }: { relative_l2: number | null }) => Number(relative_l2);
+    assert.deepEqual(await readJson(await listed('within=true&sort=-relative_l2&line=0')), {
+      data: within.toSorted((a, b) => drift(b) - drift(a)),
+    });
+    assert.deepEqual(await readJson(await listed('sort=accuracy')), { data: [] });
+    const { code, errors } = await readProblem(await listed('sort=size'));
+    assert.deepEqual([code, errors[0]?.path], ['invalid_request', '?sort']);
+
     const again = await fetch(`${service.url}/v1/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', prefer: 'wait=60' },

@@ -106,7 +106,7 @@ describe('what is wrong with a request is said in words that name what would be 
   });
 
   test('parameters of a query', async () => {
-    assert.deepEqual(await findingsOf('/v1/jobs?status=running'), {
+    assert.deepEqual(await findingsOf('/v1/models?status=running'), {
       '?status': 'is not known here: expected limit, cursor',
     });
     assert.deepEqual(await findingsOf('/v1/models?limit=101'), { '?limit': 'must be at most 100, is 101' });

@@ -231,6 +231,18 @@ export function storeConformance(open: () => Promise<Store>): void {
           older.data.map(({ id }) => id).filter((id) => id !== records[4]!.id),
         );
         assert.deepEqual((await store.listRecords(kind, 0)).data, []);
+
+        // Beside what others left: entries of nothing, or of another time than the record's.
+        const { data: all } = await store.listRecords(kind, 100);
+        const timeOf = new Map(all.map(({ id, created_at }) => [id, created_at]));
+        const entries = async (cursor?: string) =>
+          (await Array.fromAsync(other.listEntries(kind, cursor))).filter(
+            ({ id, created_at }) => timeOf.get(id) === created_at,
+          );
+        const expected = all.map(({ id, created_at }) => ({ created_at, id }));
+        assert.deepEqual(await entries(), expected);
+        const { next_cursor } = await store.listRecords(kind, 3);
+        assert.deepEqual(await entries(next_cursor ?? assert.fail()), expected.slice(3));
       });
 
       test('a page of large records ends early, and the next goes on', async () => {

@@ -56,4 +56,4 @@ scores are worth: \`floor(beta * N_eff)\`, with \`N_eff = (sum |s|)^2 / sum s^2\
 - \`POST /v1/jobs\` prunes a model: upload it (\`POST /v1/models\`), create the job, follow \`GET /v1/jobs/{id}/events\`, fetch the artifacts.
 
 Every error is \`application/problem+json\` (RFC 9457) with a stable \`code\`. \`X-Request-Id\` is taken from the request or made, and given back.
-Lists are \`{"data": [...], "next_cursor": ...}\`, newest first.`;
+Lists are \`{"data": [...], "next_cursor": ...}\`, newest first. Those of jobs are narrowed (\`?status=succeeded&met=true\`) and sorted by a figure of the summary (\`?sort=-accuracy\`).`;

@@ -2,10 +2,12 @@ import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
 import type { Asker } from '../../intake/slots.ts';
 import type { Job } from '../../jobs/job.ts';
+import { MAX_LOOKED_AT } from '../../jobs/job-lists.ts';
 import type { Jobs } from '../../jobs/job-service.ts';
+import { MAX_RANKED } from '../../jobs/ranked-jobs.ts';
 import { registerEvents } from '../event-streams.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
-import { jobRequestSchema, jobSchema } from '../job-schemas.ts';
+import { jobQuerySchema, jobRequestSchema, jobSchema } from '../job-schemas.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation, filePart, filesPart, inputSchema } from '../plugins/operations.ts';
 import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';
@@ -132,11 +134,16 @@ export function registerJobs(app: App, services: Services): void {
     entrySchema: jobSchema,
     schema: jobSchema,
     texts: {
+      list: {
+        description: `A page of a filtered list looks at ${MAX_LOOKED_AT} jobs at most: it may be short, or empty, while its \`next_cursor\` goes on. A sorted list has the jobs that have the figure, of the newest ${MAX_RANKED}, as of a second ago; the first one that a process is asked for takes seconds where there are as many.`,
+      },
       get: { summary: 'A job as it stands' },
       delete: { summary: 'Delete a finished job and its artifacts' },
     },
-    async list(limit, cursor) {
-      const { data, next_cursor } = await jobs.list(limit, cursor);
+    querySchema: jobQuerySchema,
+    async list({ limit, cursor, sort, met, ...filter }) {
+      const asked = { ...filter, order: sort, met: met === undefined ? met : met === 'true' };
+      const { data, next_cursor } = await jobs.list(limit, cursor, asked);
       return { data: data.map(viewOfJob), next_cursor };
     },
     get: async (id) => viewOfJob(await getJob(jobs, id)),

@@ -12,19 +12,14 @@ import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { registerEvents } from '../event-streams.ts';
 import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { namingFields } from '../problem.ts';
-import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
+import { found, idParamsSchema, pageQuerySchema, registerResource } from '../resource-routes.ts';
 import { factsOfSearch } from '../search-facts.ts';
-import {
-  candidateParamsSchema,
-  metricSchema,
-  searchEntrySchema,
-  searchRequestSchema,
-  searchSchema,
-} from '../search-schemas.ts';
+import { searchEntrySchema, searchRequestSchema, searchSchema } from '../search-schemas.ts';
 import { entryOfSearch, viewOfSearch } from '../search-view.ts';
 import type { App, Services } from '../services.ts';
 import { parseBody } from '../validation.ts';
 import { whenGone } from '../when-gone.ts';
+import { registerCandidates } from './search-candidates.ts';
 
 /** A model whose structures are not known by then is searched without knowing which it lacks. */
 const ANALYSIS_MS = 5000;
@@ -87,7 +82,8 @@ export function registerSearches(app: App, services: Services): void {
       get: { summary: 'A search as it stands, with its candidates' },
       delete: { summary: 'Delete a finished search', description: 'Its jobs stay.' },
     },
-    async list(limit, cursor) {
+    querySchema: pageQuerySchema,
+    async list({ limit, cursor }) {
       const { data, next_cursor } = await searches.list(limit, cursor);
       return { data: data.map(entryOfSearch), next_cursor };
     },
@@ -111,38 +107,7 @@ export function registerSearches(app: App, services: Services): void {
     async ({ params: { id } }) => viewOfSearch(found('searches', id, await searches.cancel(id))),
   );
 
-  app.post(
-    '/v1/searches/:id/candidates/:candidate/metric',
-    {
-      schema: {
-        tags: ['searches'],
-        operationId: 'tellMetric',
-        summary: 'Say what a metric of your own makes of a candidate',
-        description:
-          'Of a search whose promise is `external`: of candidate 0, the dense model, and of every other when its job has succeeded. The first value stands; the same again is no error.',
-        params: candidateParamsSchema,
-        response: { 200: searchSchema },
-        ...describeOperation(
-          {
-            requestBody: {
-              required: true,
-              content: { 'application/json': { schema: inputSchema(metricSchema) } },
-            },
-          },
-          'malformed_body',
-          'unsupported_media_type',
-          'invalid_request',
-          'not_found',
-          'conflict',
-          'not_ready',
-        ),
-      },
-    },
-    async ({ params: { id, candidate }, body }) => {
-      const { value } = parseBody(metricSchema, body ?? {});
-      return viewOfSearch(found('searches', id, await searches.tell(id, candidate, value)));
-    },
-  );
+  registerCandidates(app, searches);
 
   app.get(
     '/v1/searches/:id/report',
