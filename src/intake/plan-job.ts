@@ -94,7 +94,7 @@ async function refuseMisfits(
   weights: readonly ModelTensor[],
   families: StructureOverview['families'],
 ): Promise<void> {
-  const { criterion, granularity, repair, target } = recipe;
+  const { criterion, granularity, allocation, repair, target } = recipe;
   const needs = needsOf(recipe);
   const used = isUsed(recipe, 'calibration') ? calibration : null;
   const chosenOn = isUsed(recipe, 'selection') ? selection : null;
@@ -102,7 +102,8 @@ async function refuseMisfits(
   if (!used && !evaluation && !isInGraph) return;
   const graph = await readStoredGraph(model);
   const scoresByForwardPasses = needs.includes('calibration') && !needs.includes('labels');
-  if (evaluation || (used && (scoresByForwardPasses || repair.length > 0))) refuseBfloat16(graph);
+  const isRun = scoresByForwardPasses || repair.length > 0 || allocation === 'auto';
+  if (evaluation || (used && isRun)) refuseBfloat16(graph);
   const expected = modelInputs(graph);
   for (const [data, set] of [
     ['calibration', used],

@@ -66,8 +66,7 @@ export class Candidates {
   async comparedAt(beta: number): Promise<Measured> {
     const known = this.known(beta);
     if (known) return known;
-    const { recipe } = this.#options.job.input;
-    const measured = await this.measure(this.#amountAt(beta), recipe.scope);
+    const measured = await this.measure(await this.#options.scored.decide(this.#amountAt(beta)));
     if (this.#noSmaller.has(measured)) this.#noSmaller.add(beta);
     this.#byBeta.set(beta, measured);
     return measured;
@@ -75,9 +74,9 @@ export class Candidates {
 
   /** What EMP's model at `beta` takes before it is repaired, which is as much, about. */
   async weighAt(beta: number): Promise<{ readonly sparsity: number; readonly weight: Weight }> {
-    const { scored, job, weigh } = this.#options;
+    const { scored, weigh } = this.#options;
     if (weigh === undefined) throw new TypeError('candidates that are not weighed');
-    const decided = await scored.decide(this.#amountAt(beta), job.input.recipe.scope);
+    const decided = await scored.decide(this.#amountAt(beta));
     try {
       const pruned = await decided.write(this.#directory);
       return { sparsity: pruned.sparsity, weight: await weigh(pruned, false) };
@@ -104,15 +103,13 @@ export class Candidates {
 
   /** The model at the sparsity of the job's own, spread evenly by `scope`. */
   async evenly(sparsity: number, { minDensity }: Amount, scope: Recipe['scope']): Promise<Measured> {
-    const budget = this.#options.scored.budgetFor(sparsity);
-    return await this.measure({ beta: null, sparsity: budget, minDensity }, scope);
+    return await this.measure(await this.#options.scored.decideEvenly(sparsity, minDensity, scope));
   }
 
   /** Rounded counts of structures are often the same ones: what is kept is measured once. */
-  async measure(amount: Amount, scope: Recipe['scope']): Promise<Measured> {
-    const { scored, repairs, job, evaluator, choosing, weigh } = this.#options;
+  async measure(decided: Decided): Promise<Measured> {
+    const { repairs, job, evaluator, choosing, weigh } = this.#options;
     const directory = this.#directory;
-    const decided = await scored.decide(amount, scope);
     const { choice } = decided;
     const known = choice === null ? undefined : this.#byChoice.get(choice);
     if (known) return known;

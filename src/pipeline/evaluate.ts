@@ -74,10 +74,10 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
 
 /** A rung of a ladder has been measured; a dry run has written no model. */
 async function measureOwn(input: EvaluateInput): Promise<Measured> {
-  const { job, judges, candidates, amount, pruned } = input;
+  const { job, judges, candidates, amount, decided, pruned } = input;
   const known = amount.beta === null ? null : candidates.known(amount.beta);
   if (known) return known;
-  if (job.input.recipe.dry_run) return await candidates.measure(amount, job.input.recipe.scope);
+  if (job.input.recipe.dry_run) return await candidates.measure(decided);
   return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity, weight: null };
 }
 

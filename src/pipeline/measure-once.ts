@@ -18,7 +18,7 @@ export function measureOnce<M extends object>(
   const known = new Map<string, M>();
   return async (beta) => {
     signal.throwIfAborted();
-    const decided = await scored.decide(amountOf(recipe, beta), recipe.scope);
+    const decided = await scored.decide(amountOf(recipe, beta));
     const { choice } = decided;
     const same = choice === null ? undefined : known.get(choice);
     if (same) return { point: { ...same, beta }, isNew: false };

@@ -1,4 +1,5 @@
 import type { SampleSet } from '../formats/sample-set.ts';
+import { SHARING_RULE_NAMES } from '../recipe/allocations.ts';
 import { comparesOutputs } from '../recipe/needs.ts';
 import { sizeTargetOf, speedTargetOf, targetOf } from '../recipe/target.ts';
 import { MAX_TIMED } from './choose-speed.ts';
@@ -22,8 +23,10 @@ export function plannedWork(
   const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
   const calibrated = pass * Math.max(1, recipe.hessian_probes);
   const nSized = sizeTargetOf(recipe) ? MAX_SIZES : speedTargetOf(recipe) ? MAX_TIMED : 0;
+  const rules = recipe.allocation === 'auto' ? SHARING_RULE_NAMES.length : 0;
+  const shared = rules * (READINGS * sizeBytes + pass * (1 + repairPasses));
   const sized = nSized * READINGS * sizeBytes;
-  if (!evaluation) return READINGS * sizeBytes + sized + calibrated + pass * repairPasses;
+  if (!evaluation) return READINGS * sizeBytes + shared + sized + calibrated + pass * repairPasses;
   const searched = targetOf(recipe) ? MAX_EVALUATIONS : 0;
   const promised = recipe.target?.confidence === undefined ? 0 : MAX_RUNGS;
   // The job's own model and the uniform baseline, whatever the recipe.
@@ -31,7 +34,7 @@ export function plannedWork(
   const runs = evaluation.labels && comparesOutputs(recipe) ? 2 : 1;
   const workOf = (samples: SampleSet) => runs * sampleWork(samples) * samples.nSamples;
   const [evaluated, chosen] = [workOf(evaluation), workOf(selection ?? evaluation)];
-  const fixed = READINGS * sizeBytes + pass * repairPasses + chosen * recipe.repair.length;
+  const fixed = READINGS * sizeBytes + shared + pass * repairPasses + chosen * recipe.repair.length;
   const measured = models * (fixed + evaluated) + searched * (fixed + chosen);
   return measured + sized + evaluated + (selection ? chosen : 0) + calibrated;
 }

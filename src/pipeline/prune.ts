@@ -4,6 +4,7 @@ import type { Summary } from '../report/summary.ts';
 import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
+import { withAllocation } from './choose-allocation.ts';
 import { chooseBeta } from './choose-amount.ts';
 import { chooseSize } from './choose-size.ts';
 import { chooseSpeed } from './choose-speed.ts';
@@ -29,12 +30,13 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const { recipe } = job.input;
 
   // Score: a criterion gives every weight, or every structure, an importance score s.
-  await using scored = await scoreJob(job);
+  await using scores = await scoreJob(job);
 
   // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target; of a target of size or speed the largest.
   const { judges: opened, doubts, samples } = await lookAtData(job);
   await using judges = opened;
   const repairs = new Repairs(job, judges);
+  await using scored = await withAllocation(job, scores, repairs, judges);
   const reported =
     judges &&
     new Candidates({ job, scored, repairs, evaluator: judges.reporting, choosing: judges.choosing });
@@ -50,9 +52,9 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const { beta } = chosen?.climbed ?? chosen?.found ?? (sized ?? timed)?.found.point ?? {};
   const amount = amountOf(recipe, beta);
 
-  // Decide: of each group of N scores the floor(beta * N_eff) highest stay, N_eff = (sum |s|)^2 / sum s^2.
+  // Decide: of each group of N scores the floor(beta * N_eff) highest stay, N_eff = (sum |s|)^2 / sum s^2; or as many in all, shared among the tensors as calibration data say.
   job.clock.enter('decide');
-  const decided = await scored.decide(amount, recipe.scope);
+  const decided = await scored.decide(amount);
 
   // Write: the other weights become zeros in place, the other structures are removed; of a dry run keep masks alone.
   job.clock.enter('apply');

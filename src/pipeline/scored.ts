@@ -7,10 +7,10 @@ import type { Amount } from './amount.ts';
 
 /** What is kept or removed of a model, its weights or its structures: scored, and ready to be decided on any number of times. */
 export interface Scored extends AsyncDisposable {
-  /** What to keep by `amount` in every group of `scope`. */
-  decide(amount: Amount, scope: Recipe['scope']): Promise<Decided>;
-  /** The fixed budget of each group that leaves about `sparsity` in all where it is spread by scope `layer`, counts being what they can be. */
-  budgetFor(sparsity: number): number;
+  /** What to keep by `amount` in every group of the recipe's scope. */
+  decide(amount: Amount): Promise<Decided>;
+  /** What to keep by the fixed budget of each group of `scope` that leaves about `sparsity` in all, counts being what they can be. */
+  decideEvenly(sparsity: number, minDensity: number, scope: Recipe['scope']): Promise<Decided>;
 }
 
 /** What is to be kept. */
@@ -44,5 +44,8 @@ export interface PrunedForGood extends PrunedModel {
 
 /** What a report says of scores, decision and pruned model. */
 export interface ReportContent
-  extends Pick<Report, 'total' | 'untouched' | 'tensors' | 'scores' | 'structures' | 'loss_bound'>,
+  extends Pick<
+      Report,
+      'total' | 'untouched' | 'tensors' | 'scores' | 'structures' | 'loss_bound' | 'allocation'
+    >,
     Pick<VerdictFacts, 'groups' | 'zeroRows' | 'raised' | 'pooled' | 'uneven'> {}

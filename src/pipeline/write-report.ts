@@ -51,7 +51,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
   for (const file of [...prunedFiles, MASKS_FILE]) artifacts.push(await describeArtifact(job, file));
 
-  const { total, untouched, tensors, scores, structures, loss_bound, ...figures } = content;
+  const { total, untouched, tensors, scores, structures, loss_bound, allocation, ...figures } = content;
   const sizes = await measureSizes(input);
   const macs = await macFigures(input);
   const size_target = await sizeTargetFigures(input, sizes, macs);
@@ -70,6 +70,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     tensors,
     scores,
     evaluation,
+    allocation,
     repair: [...repair],
     structures,
     verdict: createVerdict({
@@ -82,6 +83,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       granularity: recipe.granularity,
       evaluation,
       repair,
+      allocation,
       beta: amount.beta,
       unused: job.unused,
       unreached: job.unreached,

@@ -22,7 +22,7 @@ export interface UnusedInput {
 
 /** What of a recipe needs something. */
 interface Taker {
-  readonly field: 'criterion' | 'hessian_probes' | 'repair';
+  readonly field: 'criterion' | 'allocation' | 'hessian_probes' | 'repair';
   readonly value: string;
   readonly needs: readonly Need[];
 }
@@ -34,8 +34,9 @@ export function needsOf({ criterion, granularity }: Recipe): readonly Need[] {
 
 /** In the order in which a finding names the first that needs something. */
 function takersOf(recipe: Recipe): Taker[] {
-  const { criterion, hessian_probes, repair } = recipe;
+  const { criterion, allocation, hessian_probes, repair } = recipe;
   const takers: Taker[] = [{ field: 'criterion', value: criterion, needs: needsOf(recipe) }];
+  if (allocation === 'auto') takers.push({ field: 'allocation', value: allocation, needs: ['calibration'] });
   if (hessian_probes > 0)
     takers.push({ field: 'hessian_probes', value: String(hessian_probes), needs: ['calibration', 'labels'] });
   if (repair.length > 0) takers.push({ field: 'repair', value: repair.join(', '), needs: ['calibration'] });
@@ -96,7 +97,7 @@ export function refuseUnmetNeeds(recipe: Recipe, given: GivenInputs): void {
 
 function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation }: GivenInputs): void {
   if (format === 'onnx') return;
-  const { criterion, granularity, sweep_betas = [], hessian_probes, repair } = recipe;
+  const { criterion, granularity, allocation, sweep_betas = [], hessian_probes, repair } = recipe;
   const isOfGraph = measuresForTarget(recipe) || sizeTargetOf(recipe)?.name === 'max_macs';
   const isInGraph = needsOf(recipe).some((need) => need === 'calibration' || need === 'graph');
   const found: InputFinding[] = [];
@@ -105,6 +106,7 @@ function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation 
   };
   because(GRANULARITIES[granularity].needsGraph, 'granularity', `is ${granularity}`);
   because(isInGraph, 'criterion', `is ${criterion}`);
+  because(allocation === 'auto', 'allocation', 'is auto');
   because(hessian_probes > 0, 'hessian_probes', `is ${hessian_probes}`);
   because(repair.length > 0, 'repair', 'is given');
   because(isOfGraph, 'target', 'is given');

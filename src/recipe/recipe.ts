@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ALLOCATION_NAMES, ALLOCATIONS } from './allocations.ts';
 import { CRITERIA, CRITERION_NAMES, type Criterion, type CriterionRow, scoringOf } from './criteria.ts';
 import { SIZE_TARGETS } from './size-targets.ts';
 import { SPEED_TARGETS } from './speed-targets.ts';
@@ -41,6 +42,12 @@ export const recipeSchema = z
       .default('global')
       .describe(
         `What shares one N_eff. Of weights: ${listMeanings(SCOPES, ({ weights }) => weights)}. Of structures: ${listMeanings(SCOPES, ({ structures }) => structures)}.`,
+      ),
+    allocation: z
+      .enum(ALLOCATION_NAMES)
+      .default('scope')
+      .describe(
+        `By what the weights that scope and amount keep in all are shared among the tensors. ${listMeanings(ALLOCATIONS, ({ meaning }) => meaning)}. With \`auto\` every tensor keeps its highest scores, one at least, and the total stays exactly what scope and amount say; each rule is tried on the calibration data, repaired as the job's model is. Weights of ONNX models only.`,
       ),
     granularity: z
       .enum(GRANULARITY_NAMES)
@@ -156,6 +163,7 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
     }
   }
 
+  if (recipe.allocation === 'auto') yield* sharingContradictions(recipe);
   yield* repairContradictions(repair);
   if (seed !== 0 && criterion !== 'random' && targetOf(recipe) === null && repair.length === 0)
     yield [
@@ -175,6 +183,26 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
   if (recipe.budget === undefined) return;
   const others = (['beta', 'target'] as const).filter((name) => recipe[name] !== undefined);
   if (others.length > 0) yield ['budget', `replaces EMP's count: give no ${others.join(' and no ')} with it`];
+}
+
+/** Why there is no total that tensors could share. */
+function* sharingContradictions({
+  granularity,
+  scope,
+  budget,
+}: Recipe): Generator<[name: 'allocation', message: string], void> {
+  if (granularity !== 'weight')
+    yield ['allocation', `auto shares weights among tensors, and the granularity is ${granularity}`];
+  if (scope === 'row')
+    yield [
+      'allocation',
+      'auto shares a total among tensors, and scope row decides in every row: give layer or global',
+    ];
+  if (scope === 'layer' && budget !== undefined)
+    yield [
+      'allocation',
+      'auto shares a total, and a budget of scope layer is a share of every tensor: give scope global',
+    ];
 }
 
 /** A recipe may have the default without having named it. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { REPAIR_NAMES } from '../recipe/terms.ts';
+import { allocationSchema } from './allocation-figures.ts';
 import { evaluationSchema } from './evaluation-figures.ts';
 import { count, figure, share } from './figures.ts';
 import { macsSchema } from './mac-figures.ts';
@@ -148,7 +149,7 @@ export const reportSchema = z.object({
     n_keep: count,
     sparsity: share,
     n_eff: figure.describe('Null unless the scope is global: there is one per tensor or row.'),
-    threshold: figure.describe('Null unless the scope is global.'),
+    threshold: figure.describe('Null unless the scope is global, and where `allocation` shares the total.'),
     preserved_mass: share,
     preserved_mass_bound: share.describe(
       'What n, n_eff and n_keep guarantee of it; 0 where a repair chose masks, of which nothing is guaranteed.',
@@ -169,6 +170,7 @@ export const reportSchema = z.object({
   tensors: z.array(tensorSchema).describe('Empty where structures were removed.'),
   scores: scoresSchema,
   evaluation: evaluationSchema.nullable().describe('Null without evaluation data.'),
+  allocation: allocationSchema.nullable().describe('Null unless `allocation` of the recipe is auto.'),
   repair: z.array(repairSchema).describe('The repairs of the recipe, in its order.'),
   structures: structuresSchema.nullable().describe('Null where the granularity is weight.'),
   verdict: z.object({

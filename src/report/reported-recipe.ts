@@ -7,6 +7,7 @@ import { targetFigures } from './target-figures.ts';
 const reportedRecipeSchema = z.looseObject({
   criterion: z.string(),
   scope: z.string(),
+  allocation: z.string().default('scope'),
   granularity: z.enum(GRANULARITY_NAMES),
   beta: z.number().optional(),
   budget: z.object({ sparsity: z.number() }).optional(),

@@ -8,7 +8,7 @@ export type ScoredGroup = Pick<TensorReport, 'name' | 'n' | 'n_keep' | 'n_eff'>;
 /** What a verdict and its warnings are made from. */
 export type VerdictFacts = Pick<
   Report,
-  'total' | 'untouched' | 'sizes' | 'size_target' | 'evaluation' | 'repair' | 'structures'
+  'total' | 'untouched' | 'sizes' | 'size_target' | 'evaluation' | 'repair' | 'structures' | 'allocation'
 > & {
   readonly granularity: Granularity;
   /** What has an N_eff of its own: tensors, or families of structures. */

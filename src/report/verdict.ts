@@ -28,6 +28,7 @@ export function createVerdict(facts: VerdictFacts): Report['verdict'] {
       : [
           `${ruleClause(facts)} ${removes} ${count(total.n - total.n_keep)} of ${all} (${percent(total.sparsity)})`,
           `what stays holds ${percent(total.preserved_mass)} of the importance mass${guaranteeClause(facts)}`,
+          ...allocationClauses(facts),
           ...repairClauses(facts),
           costClause(evaluation),
         ];
@@ -68,6 +69,14 @@ function ruleClause({ beta, evaluation, size_target }: VerdictFacts): string {
   if (found)
     return `EMP at beta ${number(beta)}, within ${within} on the samples that it was searched on and not on others,`;
   return `No beta of ${tried} tried stays within ${within}; EMP at beta ${number(beta)}, the nearest,`;
+}
+
+function allocationClauses({ allocation }: VerdictFacts): string[] {
+  if (allocation === null) return [];
+  const { rule, candidates } = allocation;
+  return [
+    `shared among the tensors by ${rule}, of ${candidates.length} rules the nearest to the dense model`,
+  ];
 }
 
 function repairClauses({ repair, evaluation }: VerdictFacts): string[] {

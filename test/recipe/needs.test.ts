@@ -101,6 +101,13 @@ describe('what the rest of a recipe needs', () => {
     ],
     [{ repair: ['bias'] }, NOTHING, ['/recipe/repair', 'calibration']],
     [{ repair: ['bias'] }, { ...NOTHING, calibration: UNLABELLED }, null],
+    [{ allocation: 'auto' }, NOTHING, ['/recipe/allocation', 'calibration']],
+    [{ allocation: 'auto' }, { ...NOTHING, calibration: UNLABELLED }, null],
+    [
+      { allocation: 'auto' },
+      { ...NOTHING, calibration: UNLABELLED, inventory: { format: 'safetensors' } },
+      ['/recipe/allocation', 'model'],
+    ],
     [{ sweep_betas: [1] }, NOTHING, ['/recipe/sweep_betas', 'evaluation']],
     [{ sweep_betas: [1] }, { ...NOTHING, evaluation: UNLABELLED }, null],
     [{ sweep_betas: [] }, NOTHING, null],

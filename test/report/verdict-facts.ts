@@ -46,6 +46,7 @@ export const facts: VerdictFacts = {
   groups: [tensor],
   granularity: 'weight',
   structures: null,
+  allocation: null,
   evaluation: null,
   repair: [],
   beta: 1,

@@ -44,6 +44,7 @@ export function structureContent(
       parameters,
     },
     loss_bound: null,
+    allocation: null,
     groups: reports,
     zeroRows: new Map(),
     raised: families.filter(({ isRaised }) => isRaised).map(({ family }) => family.name),

@@ -59,8 +59,13 @@ export class ScoredStructures implements Scored {
     return new ScoredStructures(job, model, families, scores);
   }
 
-  budgetFor(sparsity: number): number {
-    const { min_density: minDensity } = this.#job.input.recipe;
+  async decideEvenly(sparsity: number, minDensity: number, scope: Recipe['scope']): Promise<Decided> {
+    const budget = this.#budgetFor(sparsity, minDensity);
+    return this.#decidedAs(this.#decide({ beta: null, sparsity: budget, minDensity }, scope));
+  }
+
+  /** Spread by scope `layer`. */
+  #budgetFor(sparsity: number, minDensity: number): number {
     const missOf = (budget: number) => {
       const amount = { beta: null, sparsity: budget, minDensity };
       return Math.abs(this.#decide(amount, 'layer').sparsity - sparsity);
@@ -73,8 +78,11 @@ export class ScoredStructures implements Scored {
     return best;
   }
 
-  async decide(amount: Amount, scope: Recipe['scope']): Promise<Decided> {
-    const decision = this.#decide(amount, scope);
+  async decide(amount: Amount): Promise<Decided> {
+    return this.#decidedAs(this.#decide(amount, this.#job.input.recipe.scope));
+  }
+
+  #decidedAs(decision: StructureDecision): Decided {
     return {
       choice: Buffer.concat(decision.families.map(({ kept }) => packMask(kept))).toString('base64'),
       count: null,

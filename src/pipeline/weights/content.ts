@@ -41,6 +41,7 @@ export async function weightContent(given: WeightContentInput): Promise<ReportCo
     tensors,
     scores: createScoreDistribution({ histogram, statistics, ...keyDigits(scores.ranges) }),
     structures: null,
+    allocation: null,
     loss_bound: recipe.criterion === 'magnitude' ? lossBound(decision.statistics, written, hessian) : null,
     groups: tensors,
     zeroRows: decision.zeroRows,

@@ -1,16 +1,11 @@
 import { preservedMassBound } from '../../core/bounds.ts';
-import { distributeTies, type Selection, selectThreshold } from '../../core/selection.ts';
-import {
-  commonScale,
-  effectiveSampleSize,
-  rescale,
-  type ScoreStatistics,
-  sumOf,
-} from '../../core/statistics.ts';
+import { distributeTies, type KeepRule, type Selection, selectThreshold } from '../../core/selection.ts';
+import type { ScoreStatistics } from '../../core/statistics.ts';
 import type { ScoreRange } from '../../criteria/context.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import { type Amount, countOf, countWithin, minimumKept } from '../amount.ts';
+import { guaranteedShare, shareOf } from './guaranteed-mass.ts';
 import type { ExponentCounts } from './passes/exponents.ts';
 import {
   chunksOf,
@@ -30,8 +25,8 @@ export interface Decision {
   readonly statistics: readonly ScoreStatistics[];
   /** Per tensor. */
   readonly exponents: readonly ExponentCounts[];
-  /** The one threshold and N_eff of scope `global`. */
-  readonly global: { readonly nEff: number; readonly threshold: number } | null;
+  /** The one N_eff of scope `global`, and its one threshold, unless the total was shared otherwise. */
+  readonly global: { readonly nEff: number; readonly threshold: number | null } | null;
   /** Guaranteed share of the whole mass that is kept. */
   readonly preservedMassBound: number;
   /** Tensors that `min_density` kept denser than the global threshold would. */
@@ -49,7 +44,7 @@ export interface TensorScores {
   readonly summary: Summary;
 }
 
-const ALL_TIES = Number.MAX_SAFE_INTEGER;
+export const ALL_TIES = Number.MAX_SAFE_INTEGER;
 
 /** What to keep by `amount` in every group of `scope`. */
 export function decideWeights(
@@ -122,21 +117,12 @@ async function raiseSparseTensors(
 /** One score vector per tensor. */
 async function decideByLayer({ runner, ranges }: TensorScores, amount: Amount): Promise<Decision> {
   const { thresholds, tiesKept, statistics, exponents } = await decideEach(runner, ranges, amount);
-  const scale = commonScale(statistics);
-  const mass = Float64Array.from(statistics, ({ sum, scaleExponent }) => rescale(sum, scale - scaleExponent));
-  const guaranteed = mass.map((sum, i) => {
-    const { n, max } = statistics[i];
-    if (max === 0) return 0;
-    return (
-      sum * preservedMassBound(n, effectiveSampleSize(statistics[i]), countWithin(amount, statistics[i]))
-    );
-  });
   return {
     decisions: { by: 'tensor', thresholds, tiesKept },
     statistics,
     exponents,
     global: null,
-    preservedMassBound: share(guaranteed, mass),
+    preservedMassBound: guaranteedShare(statistics, (i) => countWithin(amount, statistics[i])),
     raised: [],
     zeroRows: new Map(),
   };
@@ -160,19 +146,26 @@ async function decideEach(runner: PassRunner, ranges: readonly ScoreRange[], amo
       exponents.push(small.exponents[taken++]);
       continue;
     }
-    const summary = await runner.summarize([range]);
-    const selection = await selectGroup(runner, [range], summary, (whole) => countWithin(amount, whole));
-    const chunks = chunksOf([range], runner.chunkElements).length;
-    thresholds[i] = selection?.threshold ?? KEEP_ALL;
-    if (selection && selection.tiesKept < selection.tied) {
-      const { tied } = await runner.rank([range], selection.threshold);
-      tiesKept.set(distributeTies(tied, selection.tiesKept), chunk);
-    }
-    statistics.push(summary.statistics);
-    for (const exponent of summary.exponents) exponents.push(exponent);
-    chunk += chunks;
+    const alone = await decideAlone(runner, range, (whole) => countWithin(amount, whole));
+    thresholds[i] = alone.threshold;
+    tiesKept.set(alone.tiesKept, chunk);
+    statistics.push(alone.summary.statistics);
+    for (const exponent of alone.summary.exponents) exponents.push(exponent);
+    chunk += alone.tiesKept.length;
   }
   return { thresholds, tiesKept, statistics, exponents };
+}
+
+/** A tensor of any length as a group of its own; one of zeros is left as it is. */
+export async function decideAlone(runner: PassRunner, range: ScoreRange, keep: KeepRule) {
+  const summary = await runner.summarize([range]);
+  const selection = await selectGroup(runner, [range], summary, keep);
+  const tiesKept = new Float64Array(chunksOf([range], runner.chunkElements).length).fill(ALL_TIES);
+  if (selection && selection.tiesKept < selection.tied) {
+    const { tied } = await runner.rank([range], selection.threshold);
+    tiesKept.set(distributeTies(tied, selection.tiesKept));
+  }
+  return { summary, threshold: selection?.threshold ?? KEEP_ALL, tiesKept };
 }
 
 /** One score vector per row: per output unit. */
@@ -211,17 +204,18 @@ async function decideByRow(
     statistics: bySource,
     exponents,
     global: null,
-    preservedMassBound: share(guaranteed, mass),
+    preservedMassBound: shareOf(guaranteed, mass),
     raised: [],
     zeroRows,
   };
 }
 
-function selectGroup(
+/** Which scores of a group are kept; null where all are zero. */
+export function selectGroup(
   runner: PassRunner,
   group: readonly ScoreRange[],
   summary: Summary,
-  keep: (statistics: ScoreStatistics) => number,
+  keep: KeepRule,
 ): Promise<Selection | null> {
   return selectThreshold(
     {
@@ -231,10 +225,4 @@ function selectGroup(
     },
     keep,
   );
-}
-
-/** The guaranteed part of a mass given in pieces; 1 where there is no mass. */
-function share(guaranteed: Float64Array, mass: Float64Array): number {
-  const total = sumOf(mass);
-  return total > 0 ? sumOf(guaranteed) / total : 1;
 }

@@ -1,4 +1,7 @@
+import type { ScoreRange } from '../../criteria/context.ts';
 import { weightScorer } from '../../criteria/registry.ts';
+import { makeScratchFolder } from '../../formats/scratch-folder.ts';
+import type { SharingRule } from '../../recipe/allocations.ts';
 import type { WeightCriterion } from '../../recipe/criteria.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { Amount } from '../amount.ts';
@@ -9,10 +12,12 @@ import type { Decided, PrunedForGood, PrunedModel, Scored } from '../scored.ts';
 import { untouchedOf } from '../untouched.ts';
 import { weightContent } from './content.ts';
 import { type Decision, decideWeights, type TensorScores } from './decide.ts';
+import { writeLampScores } from './lamp-scores.ts';
 import { type HessianTrace, hessianTrace } from './loss-change.ts';
 import { PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
 import { isReached, selectTensors } from './select.ts';
+import { decideCounts, shareTotal } from './share-total.ts';
 import { type WrittenTensor, writeWeights } from './write.ts';
 
 /** Below this many weights starting threads costs more than they bring. */
@@ -20,12 +25,22 @@ const THREADS_FROM = 1_000_000;
 /** A megabyte of float32: what a kernel takes at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
 
+/** A total as a rule shares it. */
+export interface Shared {
+  readonly rule: SharingRule;
+  /** What each tensor keeps. */
+  readonly counts: readonly number[];
+  decide(): Promise<Decided>;
+}
+
 /** The selected weights of a model, each with a score. */
 export class ScoredWeights implements Scored {
   readonly #job: PruneJob;
   readonly #scores: TensorScores;
   readonly #threads: PassThreads;
   readonly #hessian: HessianTrace | null;
+  /** LAMP scores; null until they are asked for. */
+  #lamp: readonly ScoreRange[] | null = null;
 
   private constructor(
     job: PruneJob,
@@ -63,12 +78,32 @@ export class ScoredWeights implements Scored {
     return new ScoredWeights(job, { runner, tensors, ranges, summary }, threads, hessian);
   }
 
-  budgetFor(sparsity: number): number {
-    return sparsity;
+  async decide(amount: Amount): Promise<Decided> {
+    return this.#decidedAs(await decideWeights(this.#scores, amount, this.#job.input.recipe.scope));
   }
 
-  async decide(amount: Amount, scope: Recipe['scope']): Promise<Decided> {
+  async decideEvenly(sparsity: number, minDensity: number, scope: Recipe['scope']): Promise<Decided> {
+    return this.#decidedAs(await decideWeights(this.#scores, { beta: null, sparsity, minDensity }, scope));
+  }
+
+  /** As many in all as `decide` keeps, shared among the tensors by a rule. */
+  async share(amount: Amount, rules: readonly SharingRule[]): Promise<Shared[]> {
+    const { scope } = this.#job.input.recipe;
     const decision = await decideWeights(this.#scores, amount, scope);
+    await using folder = await makeScratchFolder(this.#job.scratchDirectory, 'own-');
+    const written = await this.#write(decision, folder.path, true);
+    const own = { decision, counts: written.map(({ nKeep }) => nKeep) };
+    this.#lamp ??= await writeLampScores(this.#scores.ranges, this.#job);
+    const shared: Shared[] = [];
+    for (const rule of rules) {
+      const counts = await shareTotal(rule, own, this.#scores, this.#lamp, amount);
+      const decide = async () => this.#decidedAs(await decideCounts(counts, own, this.#scores));
+      shared.push({ rule, counts, decide });
+    }
+    return shared;
+  }
+
+  #decidedAs(decision: Decision): Decided {
     return {
       choice: null,
       count: async (directory) => this.#countOf(await this.#write(decision, directory, true)),

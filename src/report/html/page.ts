@@ -1,6 +1,7 @@
 import type { Report } from '../report.ts';
 import { nounsOf } from '../reported-recipe.ts';
 import { capitalized, formatBytes } from '../wording.ts';
+import { allocationTable } from './how-it-was-shared.ts';
 import { scoreCharts } from './how-scores-spread.ts';
 import { type Content, entry, html, type Markup, section } from './markup.ts';
 import { renderPage } from './page-shell.ts';
@@ -25,6 +26,7 @@ export function renderReport(report: Report): string {
 ${section('figures', 'At a glance', headline(report))}
 ${section('asked', 'What was asked', askedList(report))}
 ${section('evaluation', 'Dense against pruned', comparisonTable(report))}${section('outputs', 'Drift by output', outputsTable(report))}
+${section('allocation', 'How the total was shared', allocationTable(report))}
 ${section('repair', 'Repair', repairTable(report))}
 ${section('curvature', 'What curvature says', lossBoundTable(report))}
 ${section('curve', 'What sparsity costs', costCurves(report))}

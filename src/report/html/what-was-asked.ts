@@ -1,3 +1,4 @@
+import { ALLOCATIONS } from '../../recipe/allocations.ts';
 import { targetOf } from '../../recipe/target.ts';
 import { GRANULARITIES, REPAIRS, SCOPES } from '../../recipe/terms.ts';
 import { meaningsOf, scoreMeanings } from '../../recipe/words.ts';
@@ -16,7 +17,8 @@ type Search = NonNullable<NonNullable<Report['evaluation']>['search']>;
 /** The recipe in words. */
 export function askedList(report: Report): Markup {
   const recipe = recipeOf(report);
-  const { criterion, scope, granularity, min_density, round_to, hessian_probes, hessian_trace } = recipe;
+  const { criterion, scope, allocation, granularity, min_density } = recipe;
+  const { round_to, hessian_probes, hessian_trace } = recipe;
   const { unit, group } = nounsOf(report);
   const kind = report.structures === null ? 'weights' : 'structures';
   const scopes = meaningsOf(SCOPES, (row) => row[kind]);
@@ -24,6 +26,15 @@ export function askedList(report: Report): Markup {
   return html`<dl class="asked">
 ${entry('Criterion', named(criterion, scoreMeanings(kind, unit.one)))}
 ${entry('Scope', named(scope, scopes))}
+${entry(
+  'Allocation',
+  allocation === 'scope'
+    ? null
+    : named(
+        allocation,
+        meaningsOf(ALLOCATIONS, ({ meaning }) => meaning),
+      ),
+)}
 ${entry('Granularity', html`<strong>${granularity}</strong>: ${GRANULARITIES[granularity].meaning}`)}
 ${entry('Amount', amount(recipe, report))}
 ${entry('Rounding', round_to === undefined ? null : rounding(round_to))}

@@ -1,0 +1,138 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SampleSet } from '../formats/sample-set.ts';
+import { SHARING_RULE_NAMES } from '../recipe/allocations.ts';
+import type { AllocationFigures } from '../report/allocation-figures.ts';
+import { Evaluator } from '../runtime/evaluation.ts';
+import type { Amount } from './amount.ts';
+import { namingData } from './data-errors.ts';
+import type { Judges } from './judges.ts';
+import type { PruneJob } from './prune-job.ts';
+import type { Repairs } from './repairs.ts';
+import type { Decided, Scored } from './scored.ts';
+import { ScoredWeights, type Shared } from './weights/scored.ts';
+
+/** What an amount keeps, shared among the tensors by one of the rules. */
+interface Chosen {
+  readonly decided: Decided;
+  readonly figures: AllocationFigures;
+}
+
+/**
+ * Weights of which scope and amount say how many stay in all, and the calibration data by which rule they are shared among the tensors: for each amount anew that by which the model, pruned
+ * and repaired, is nearest to the dense one.
+ */
+export class SharedWeights implements Scored {
+  readonly #job: PruneJob;
+  readonly #scored: ScoredWeights;
+  readonly #repairs: Repairs;
+  readonly #judge: Evaluator;
+  readonly #isOfClasses: boolean;
+  readonly #chosen = new Map<string, Promise<Chosen>>();
+
+  private constructor(
+    job: PruneJob,
+    scored: ScoredWeights,
+    repairs: Repairs,
+    judge: Evaluator,
+    isOfClasses: boolean,
+  ) {
+    this.#job = job;
+    this.#scored = scored;
+    this.#repairs = repairs;
+    this.#judge = judge;
+    this.#isOfClasses = isOfClasses;
+  }
+
+  /** Opens the dense model. @throws EmpError as `Evaluator.open` */
+  static async open(
+    job: PruneJob,
+    scored: ScoredWeights,
+    repairs: Repairs,
+    judges: Judges | null,
+  ): Promise<SharedWeights> {
+    const { model, calibration, runtime } = job.input;
+    if (calibration === null) throw new TypeError('a total to be shared without calibration data');
+    const { scratchDirectory, signal, onCalibration: onSamples } = job;
+    const samples: SampleSet = { ...calibration, labels: null };
+    const context = { model, samples, scratchDirectory, runtime, signal, onSamples, wantsDivergence: true };
+    const judge = await namingData('calibration', () => Evaluator.open(context));
+    // Of numbers that are no classes, as boxes or embeddings, the divergence would see the largest alone.
+    const isSoftmax = judge.compared.some(({ output }) => output.classesAs === 'probabilities');
+    const isOfClasses = isSoftmax || judges?.reporting.lossKind === 'cross_entropy';
+    return new SharedWeights(job, scored, repairs, judge, isOfClasses);
+  }
+
+  /** What it counts is the total, whichever rule shares it. */
+  async decide(amount: Amount): Promise<Decided> {
+    const { count } = await this.#scored.decide(amount);
+    const choose = () => this.#choose(amount);
+    return {
+      choice: null,
+      count,
+      write: async (directory) => await (await choose()).decided.write(directory),
+      writeForGood: async () => {
+        const { decided, figures: allocation } = await choose();
+        const pruned = await decided.writeForGood();
+        return { ...pruned, content: async (repair) => ({ ...(await pruned.content(repair)), allocation }) };
+      },
+    };
+  }
+
+  decideEvenly(...args: Parameters<Scored['decideEvenly']>): Promise<Decided> {
+    return this.#scored.decideEvenly(...args);
+  }
+
+  #choose(amount: Amount): Promise<Chosen> {
+    const key = JSON.stringify(amount);
+    const known = this.#chosen.get(key) ?? this.#measureAll(amount);
+    this.#chosen.set(key, known);
+    return known;
+  }
+
+  async #measureAll(amount: Amount): Promise<Chosen> {
+    const shared = await this.#scored.share(amount, SHARING_RULE_NAMES);
+    const candidates: AllocationFigures['candidates'] = [];
+    for (const each of shared) {
+      const { rule, counts } = each;
+      const same = candidates.find(({ n_keep }) => n_keep.every((count, i) => count === counts[i]));
+      const { kl, relative_l2 } = same ?? (await this.#measure(each));
+      candidates.push({ rule, kl, relative_l2, n_keep: [...counts] });
+    }
+    const by = this.#isOfClasses && candidates.some(({ kl }) => kl !== null) ? 'kl' : 'relative_l2';
+    const costs = candidates.map((candidate) => candidate[by] ?? Number.POSITIVE_INFINITY);
+    const best = costs.indexOf(Math.min(...costs));
+    return {
+      decided: await shared[best].decide(),
+      figures: { rule: shared[best].rule, by, candidates },
+    };
+  }
+
+  async #measure({ decide }: Shared) {
+    const directory = join(this.#job.scratchDirectory, 'shared');
+    try {
+      const pruned = await (await decide()).write(directory);
+      await this.#repairs.apply(pruned);
+      return await namingData('calibration', () => this.#judge.measure(pruned.model));
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#judge[Symbol.asyncDispose]();
+    await this.#scored[Symbol.asyncDispose]();
+  }
+}
+
+/** What is scored, with what it keeps shared among the tensors as the recipe asks. */
+export async function withAllocation(
+  job: PruneJob,
+  scored: Scored,
+  repairs: Repairs,
+  judges: Judges | null,
+): Promise<Scored> {
+  if (job.input.recipe.allocation !== 'auto') return scored;
+  if (!(scored instanceof ScoredWeights)) throw new TypeError('a total of structures to be shared');
+  return await SharedWeights.open(job, scored, repairs, judges);
+}
