@@ -3,7 +3,7 @@ import { formatTable, loss, NONE, percent } from './table.ts';
 import { titleOf } from './titles.ts';
 
 const INTRODUCTION = `What the paper does not have was first tried by Python code on PyTorch, on our networks and data. *Wanted* is what the product has to reach with the recipe on all evaluation data: a loss at most, or an accuracy in percent at least; a row without it is there to be compared with.
-Scores are magnitudes, unless the recipe names others. Folded: BatchNormalization went into the convolutions, as most exporters write it, and criterion \`scores\` has the magnitudes from before.`;
+Scores are magnitudes, unless the recipe names others. Folded: BatchNormalization went into the convolutions, as most exporters write it, and criterion \`scores\` has the magnitudes from before. FC12 is of our own training, twelve layers of 128 units, and *wanted* of it is what was found on another.`;
 
 /** The section on methods beside the paper's. */
 export function formatMethods(checked: readonly Checked[]): string {

@@ -39,6 +39,9 @@ const CLAIMS: readonly Claim[] = [
   removed('cnn-fashion', 0.5, 0.865, ['batch_norm']),
   removed('cnn-fashion', 0.7, 0.75, ['batch_norm']),
   removed('fc5-fashion', 0.7, 0.868),
+  ...shared('fc12-fashion', 0.5, 'accuracy', 0.825),
+  ...shared('fc5-fashion', 0.65, 'loss', 0.368),
+  ...shared('llama-tiny', 0.65, 'loss', 1.901),
 ];
 
 /** Masks chosen in the fit, beside those of the scores. */
@@ -72,6 +75,17 @@ function removed(network: string, sparsity: number, wanted: number, behind: read
   const structures = { granularity: 'channel', criterion: 'obs', scope: 'layer', round_to: 1 };
   const recipe = { ...structures, budget: { sparsity }, repair: ['least_squares', ...behind] };
   return { network, recipe, of: 'accuracy', wanted };
+}
+
+/** A total shared among the tensors as calibration data say, beside the same share of each and one threshold for all. */
+function shared(network: string, sparsity: number, of: Claim['of'], wanted: number): Claim[] {
+  const budget = { sparsity };
+  const row = (recipe: object, wanted: number | null) => ({ network, recipe, of, wanted });
+  return [
+    row({ scope: 'layer', budget }, null),
+    row({ budget }, null),
+    row({ budget, allocation: 'auto' }, wanted),
+  ];
 }
 
 /** The networks of the claims. */

@@ -1,6 +1,7 @@
 const TITLES: Readonly<Record<string, string>> = {
   'fc2-mnist': 'FC2, MNIST',
   'fc5-fashion': 'FC5, Fashion-MNIST',
+  'fc12-fashion': 'FC12, Fashion-MNIST',
   'cnn-fashion': 'CNN, Fashion-MNIST',
   'cnn-fashion-folded': 'CNN folded, Fashion-MNIST',
   'kan-mnist': 'KAN, MNIST',

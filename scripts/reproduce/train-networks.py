@@ -73,6 +73,21 @@ class ResNet(nn.Module):
         return self.classifier(self.blocks(F.relu(self.stem(image))).mean((2, 3)))
 
 
+class Perceptron(nn.Module):
+    """Twelve fully connected layers, as the paper's FC12: pruned alike they lose most of what they know."""
+
+    def __init__(self, width=128, layers=12):
+        super().__init__()
+        sizes = [28 * 28, *[width] * (layers - 1), 10]
+        self.layers = nn.ModuleList([nn.Linear(*pair) for pair in zip(sizes, sizes[1:])])
+
+    def forward(self, image):
+        x = image.flatten(1)
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
 class FusedProjection(nn.Module):
     """GPT-2's Conv1D: a matrix stored [in, out]."""
 
@@ -175,10 +190,10 @@ def train(model, batches, steps, learning_rate):
             print(f"step {step} of {steps}: loss {average:.3f}, {time.time() - start:.0f} s", flush=True)
 
 
-def train_on_images(model, data, epochs, size=128):
+def train_on_images(model, data, epochs, learning_rate=6e-3, size=128):
     images, labels = data
     steps = epochs * math.ceil(len(images) / size)
-    train(model, image_batches(images, labels, size, epochs), steps, 6e-3)
+    train(model, image_batches(images, labels, size, epochs), steps, learning_rate)
 
 
 def train_on_text(model, text, steps, size=8):
@@ -220,9 +235,13 @@ def make(name, fixtures, text, directory):
         model, data, measured, argument = Gpt(), read_text(text, fixtures), load(fixtures, "llama-tiny"), "input_ids"
         train_on_text(model, data, steps=2000)
     else:
-        model = Vgg() if name == "vgg-fashion" else ResNet()
         data, measured, argument = read_fashion(), load(fixtures, "cnn-fashion"), "input"
-        train_on_images(model, data, epochs=2)
+        if name == "fc12-fashion":
+            model = Perceptron()
+            train_on_images(model, data, epochs=10, learning_rate=1e-3)
+        else:
+            model = Vgg() if name == "vgg-fashion" else ResNet()
+            train_on_images(model, data, epochs=2)
     model.eval()
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{name}: {count} parameters, on the evaluation data {measure(model, *measured)}")
@@ -232,5 +251,5 @@ def make(name, fixtures, text, directory):
 if __name__ == "__main__":
     fixtures, text, directory, *names = sys.argv[1:]
     Path(directory).mkdir(parents=True, exist_ok=True)
-    for name in names or ["vgg-fashion", "resnet-fashion", "gpt-text"]:
+    for name in names or ["vgg-fashion", "resnet-fashion", "fc12-fashion", "gpt-text"]:
         make(name, fixtures, text, directory)
