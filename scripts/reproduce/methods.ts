@@ -85,6 +85,7 @@ function shared(network: string, sparsity: number, of: Claim['of'], wanted: numb
     row({ scope: 'layer', budget }, null),
     row({ budget }, null),
     row({ budget, allocation: 'auto' }, wanted),
+    row({ budget, allocation: 'auto', allocation_moves: 30 }, wanted),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RandomWords } from '../core/random-words.ts';
 import type { SampleSet } from '../formats/sample-set.ts';
-import { SHARING_RULE_NAMES } from '../recipe/allocations.ts';
 import type { AllocationFigures } from '../report/allocation-figures.ts';
 import { Evaluator } from '../runtime/evaluation.ts';
 import type { Amount } from './amount.ts';
@@ -10,7 +10,8 @@ import type { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
 import type { Decided, Scored } from './scored.ts';
-import { ScoredWeights, type Shared } from './weights/scored.ts';
+import { drawMove } from './weights/draw-move.ts';
+import { ScoredWeights, type SharedTotal } from './weights/scored.ts';
 
 /** What an amount keeps, shared among the tensors by one of the rules. */
 interface Chosen {
@@ -91,29 +92,50 @@ export class SharedWeights implements Scored {
   }
 
   async #measureAll(amount: Amount): Promise<Chosen> {
-    const shared = await this.#scored.share(amount, SHARING_RULE_NAMES);
+    const shared = await this.#scored.share(amount);
     const candidates: AllocationFigures['candidates'] = [];
-    for (const each of shared) {
-      const { rule, counts } = each;
+    for (const { rule, counts } of shared.shares) {
       const same = candidates.find(({ n_keep }) => n_keep.every((count, i) => count === counts[i]));
-      const { kl, relative_l2 } = same ?? (await this.#measure(each));
+      const { kl, relative_l2 } = same ?? (await this.#measure(shared, counts));
       candidates.push({ rule, kl, relative_l2, n_keep: [...counts] });
     }
     const by = this.#isOfClasses && candidates.some(({ kl }) => kl !== null) ? 'kl' : 'relative_l2';
     const costs = candidates.map((candidate) => candidate[by] ?? Number.POSITIVE_INFINITY);
     const best = costs.indexOf(Math.min(...costs));
-    return {
-      decided: await shared[best].decide(),
-      figures: { rule: shared[best].rule, by, candidates },
-    };
+    const { rule } = candidates[best];
+    const moves = await this.#move(shared, candidates[best], by);
+    const { n_keep } = moves ?? candidates[best];
+    return { decided: await shared.decide(n_keep), figures: { rule, by, candidates, moves } };
   }
 
-  async #measure({ decide }: Shared) {
+  /** Moves weights between tensors, again and again, and keeps every move that brings the model nearer to the dense one. */
+  async #move(
+    shared: SharedTotal,
+    { kl, relative_l2, n_keep }: AllocationFigures['candidates'][number],
+    by: AllocationFigures['by'],
+  ): Promise<AllocationFigures['moves']> {
+    const { allocation_moves: n_tried, seed } = this.#job.input.recipe;
+    if (n_tried === 0) return null;
+    const words = new RandomWords(seed);
+    let best = { kl, relative_l2, n_keep, n_kept: 0 };
+    for (let move = 0; move < n_tried; move++) {
+      const moved = drawMove(best.n_keep, shared.limits, words);
+      if (moved === null) continue;
+      const measured = await this.#measure(shared, moved);
+      const cost = measured[by] ?? Number.POSITIVE_INFINITY;
+      if (cost < (best[by] ?? Number.POSITIVE_INFINITY))
+        best = { ...measured, n_keep: moved, n_kept: best.n_kept + 1 };
+    }
+    return { ...best, n_tried };
+  }
+
+  async #measure({ decide }: SharedTotal, counts: readonly number[]) {
     const directory = join(this.#job.scratchDirectory, 'shared');
     try {
-      const pruned = await (await decide()).write(directory);
+      const pruned = await (await decide(counts)).write(directory);
       await this.#repairs.apply(pruned);
-      return await namingData('calibration', () => this.#judge.measure(pruned.model));
+      const { kl, relative_l2 } = await namingData('calibration', () => this.#judge.measure(pruned.model));
+      return { kl, relative_l2 };
     } finally {
       await rm(directory, { recursive: true, force: true });
     }

@@ -22,9 +22,10 @@ export function plannedWork(
 ): number {
   const pass = calibration ? sampleWork(calibration) * calibration.nSamples : 0;
   const calibrated = pass * Math.max(1, recipe.hessian_probes);
+  const { allocation, allocation_moves } = recipe;
+  const ways = allocation === 'auto' ? SHARING_RULE_NAMES.length + allocation_moves : 0;
+  const shared = ways * (READINGS * sizeBytes + pass * (1 + repairPasses));
   const nSized = sizeTargetOf(recipe) ? MAX_SIZES : speedTargetOf(recipe) ? MAX_TIMED : 0;
-  const rules = recipe.allocation === 'auto' ? SHARING_RULE_NAMES.length : 0;
-  const shared = rules * (READINGS * sizeBytes + pass * (1 + repairPasses));
   const sized = nSized * READINGS * sizeBytes;
   if (!evaluation) return READINGS * sizeBytes + shared + sized + calibrated + pass * repairPasses;
   const searched = targetOf(recipe) ? MAX_EVALUATIONS : 0;

@@ -1,3 +1,5 @@
+import type { Granularity, Scope } from './terms.ts';
+
 /** What shares among the tensors what scope and amount keep in all. */
 export const ALLOCATIONS = {
   scope: { meaning: 'the scope itself' },
@@ -20,3 +22,39 @@ export const SHARING_RULES = {
 } as const satisfies Readonly<Record<string, { readonly meaning: string }>>;
 export type SharingRule = keyof typeof SHARING_RULES;
 export const SHARING_RULE_NAMES = Object.keys(SHARING_RULES) as [SharingRule, ...SharingRule[]];
+
+/** What of a recipe is said of how a total is shared. */
+interface Sharing {
+  readonly allocation: Allocation;
+  readonly allocation_moves: number;
+  readonly granularity: Granularity;
+  readonly scope: Scope;
+  readonly budget?: object | undefined;
+}
+
+/** Why there is no total that tensors could share, or nothing to be moved. */
+export function* sharingContradictions({
+  allocation,
+  allocation_moves,
+  granularity,
+  scope,
+  budget,
+}: Sharing): Generator<[name: 'allocation' | 'allocation_moves', message: string], void> {
+  if (allocation === 'scope') {
+    if (allocation_moves > 0)
+      yield ['allocation_moves', 'goes with allocation auto, of whose best rule it moves weights'];
+    return;
+  }
+  if (granularity !== 'weight')
+    yield ['allocation', `auto shares weights among tensors, and the granularity is ${granularity}`];
+  if (scope === 'row')
+    yield [
+      'allocation',
+      'auto shares a total among tensors, and scope row decides in every row: give layer or global',
+    ];
+  if (scope === 'layer' && budget !== undefined)
+    yield [
+      'allocation',
+      'auto shares a total, and a budget of scope layer is a share of every tensor: give scope global',
+    ];
+}

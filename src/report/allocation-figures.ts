@@ -4,11 +4,12 @@ import { listMeanings } from '../recipe/words.ts';
 import { count, figure } from './figures.ts';
 
 const rule = z.enum(SHARING_RULE_NAMES);
+const ofTensors = z.array(count).describe('Weights that each tensor keeps, in the order of `tensors`.');
 
 /** How a total was shared among the tensors. */
 export const allocationSchema = z
   .object({
-    rule: rule.describe('The one that the model was pruned by.'),
+    rule: rule.describe('The one that the model was pruned by, but for moves.'),
     by: z
       .enum(['kl', 'relative_l2'])
       .describe(
@@ -19,9 +20,13 @@ export const allocationSchema = z
         rule,
         kl: figure.describe('Of the model, repaired as the job asks, on the calibration samples.'),
         relative_l2: figure,
-        n_keep: z.array(count).describe('Weights that each tensor keeps, in the order of `tensors`.'),
+        n_keep: ofTensors,
       }),
     ),
+    moves: z
+      .object({ n_tried: count, n_kept: count, kl: figure, relative_l2: figure, n_keep: ofTensors })
+      .nullable()
+      .describe('What `allocation_moves` made of what that rule gave; null without any.'),
   })
   .describe(
     `How \`allocation\` \`auto\` shared among the tensors what scope and amount keep in all. ${listMeanings(SHARING_RULES, ({ meaning }) => meaning)}.`,

@@ -8,6 +8,7 @@ const reportedRecipeSchema = z.looseObject({
   criterion: z.string(),
   scope: z.string(),
   allocation: z.string().default('scope'),
+  allocation_moves: z.number().default(0),
   granularity: z.enum(GRANULARITY_NAMES),
   beta: z.number().optional(),
   budget: z.object({ sparsity: z.number() }).optional(),

@@ -73,9 +73,10 @@ function ruleClause({ beta, evaluation, size_target }: VerdictFacts): string {
 
 function allocationClauses({ allocation }: VerdictFacts): string[] {
   if (allocation === null) return [];
-  const { rule, candidates } = allocation;
+  const { rule, candidates, moves } = allocation;
+  const moved = moves === null ? '' : `, and by ${moves.n_kept} of ${moves.n_tried} moves`;
   return [
-    `shared among the tensors by ${rule}, of ${candidates.length} rules the nearest to the dense model`,
+    `shared among the tensors by ${rule}, of ${candidates.length} rules the nearest to the dense model${moved}`,
   ];
 }
 

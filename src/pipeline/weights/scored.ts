@@ -1,7 +1,7 @@
 import type { ScoreRange } from '../../criteria/context.ts';
 import { weightScorer } from '../../criteria/registry.ts';
 import { makeScratchFolder } from '../../formats/scratch-folder.ts';
-import type { SharingRule } from '../../recipe/allocations.ts';
+import { SHARING_RULE_NAMES, type SharingRule } from '../../recipe/allocations.ts';
 import type { WeightCriterion } from '../../recipe/criteria.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { Amount } from '../amount.ts';
@@ -17,7 +17,7 @@ import { type HessianTrace, hessianTrace } from './loss-change.ts';
 import { PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
 import { isReached, selectTensors } from './select.ts';
-import { decideCounts, shareTotal } from './share-total.ts';
+import { decideCounts, type Limits, limitsOf, shareTotal } from './share-total.ts';
 import { type WrittenTensor, writeWeights } from './write.ts';
 
 /** Below this many weights starting threads costs more than they bring. */
@@ -25,12 +25,14 @@ const THREADS_FROM = 1_000_000;
 /** A megabyte of float32: what a kernel takes at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
 
-/** A total as a rule shares it. */
-export interface Shared {
-  readonly rule: SharingRule;
-  /** What each tensor keeps. */
-  readonly counts: readonly number[];
-  decide(): Promise<Decided>;
+/** A total to be shared among the tensors. */
+export interface SharedTotal {
+  /** What each tensor keeps by each rule. */
+  readonly shares: readonly { readonly rule: SharingRule; readonly counts: readonly number[] }[];
+  /** Of each tensor. */
+  readonly limits: readonly Limits[];
+  /** Each tensor keeps so many. */
+  decide(counts: readonly number[]): Promise<Decided>;
 }
 
 /** The selected weights of a model, each with a score. */
@@ -86,21 +88,21 @@ export class ScoredWeights implements Scored {
     return this.#decidedAs(await decideWeights(this.#scores, { beta: null, sparsity, minDensity }, scope));
   }
 
-  /** As many in all as `decide` keeps, shared among the tensors by a rule. */
-  async share(amount: Amount, rules: readonly SharingRule[]): Promise<Shared[]> {
+  /** As many in all as `decide` keeps, shared among the tensors by each rule. */
+  async share(amount: Amount): Promise<SharedTotal> {
     const { scope } = this.#job.input.recipe;
     const decision = await decideWeights(this.#scores, amount, scope);
     await using folder = await makeScratchFolder(this.#job.scratchDirectory, 'own-');
     const written = await this.#write(decision, folder.path, true);
     const own = { decision, counts: written.map(({ nKeep }) => nKeep) };
     this.#lamp ??= await writeLampScores(this.#scores.ranges, this.#job);
-    const shared: Shared[] = [];
-    for (const rule of rules) {
-      const counts = await shareTotal(rule, own, this.#scores, this.#lamp, amount);
-      const decide = async () => this.#decidedAs(await decideCounts(counts, own, this.#scores));
-      shared.push({ rule, counts, decide });
-    }
-    return shared;
+    const limits = limitsOf(own, this.#scores, amount);
+    const shares: SharedTotal['shares'][number][] = [];
+    for (const rule of SHARING_RULE_NAMES)
+      shares.push({ rule, counts: await shareTotal(rule, own, this.#scores, this.#lamp, limits) });
+    const decide = async (counts: readonly number[]) =>
+      this.#decidedAs(await decideCounts(counts, own, this.#scores));
+    return { shares, limits, decide };
   }
 
   #decidedAs(decision: Decision): Decided {

@@ -18,9 +18,27 @@ export interface OwnCounts {
   readonly counts: readonly number[];
 }
 
+/** How many weights a tensor may keep: not fewer than one, or than `minDensity` leaves it. One of zeros, which has no N_eff, keeps what the recipe's own scope does. */
+export interface Limits {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Of each tensor. */
+export function limitsOf(
+  { counts }: OwnCounts,
+  { ranges, summary }: TensorScores,
+  { minDensity }: Amount,
+): Limits[] {
+  return ranges.map(({ n }, i) =>
+    summary.bySource[i].max > 0
+      ? { least: Math.max(1, minimumKept(n, minDensity)), most: n }
+      : { least: counts[i], most: counts[i] },
+  );
+}
+
 /**
- * How many weights each tensor keeps by a rule, of as many in all as the recipe's own scope does. None keeps less than one weight, or than `minDensity` leaves it; where the own scope keeps
- * fewer weights than that takes, the total is what it takes. A tensor of zeros, which has no N_eff, keeps what it did.
+ * How many weights each tensor keeps by a rule, within its limits: as many in all as the recipe's own scope does, or what the limits take where that is more.
  * @param lamp LAMP scores of each tensor, in any order
  */
 export async function shareTotal(
@@ -28,11 +46,10 @@ export async function shareTotal(
   { counts: own }: OwnCounts,
   { runner, ranges, summary }: TensorScores,
   lamp: readonly ScoreRange[],
-  { minDensity }: Amount,
+  limits: readonly Limits[],
 ): Promise<number[]> {
-  const counts = [...own];
+  const counts = limits.map(({ least }) => least);
   const scored = [...ranges.keys()].filter((i) => summary.bySource[i].max > 0);
-  for (const i of scored) counts[i] = Math.max(1, minimumKept(ranges[i].n, minDensity));
   const spread = spreadBy(rule, runner, ranges, summary.bySource, lamp);
   const total = (tensors: readonly number[], of: readonly number[]) =>
     tensors.reduce((sum, i) => sum + of[i], 0);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { RandomWords } from '../../../src/core/random-words.ts';
+import { drawMove } from '../../../src/pipeline/weights/draw-move.ts';
 import { shareByNEff } from '../../../src/pipeline/weights/share-total.ts';
 
 interface Tensor {
@@ -60,4 +62,28 @@ describe('a total shared at one beta', () => {
       ),
     );
   });
+});
+
+test('a move takes weights from one tensor for another, within the limits of both', () => {
+  const limits = [
+    { least: 10, most: 100 },
+    { least: 1, most: 1000 },
+    { least: 50, most: 50 },
+  ];
+  const words = new RandomWords(7);
+  const pairs = new Set<string>();
+  for (let i = 0; i < 200; i++) {
+    const counts = [10 + (i % 91), 1 + ((i * 37) % 1000), 50];
+    const moved = drawMove(counts, limits, words);
+    if (moved === null) continue;
+    const changes = moved.map((count, tensor) => count - counts[tensor]);
+    assert.equal(changes[0] + changes[1] + changes[2], 0);
+    const [from, to] = [changes.findIndex((change) => change < 0), changes.findIndex((change) => change > 0)];
+    const could = Math.min(0.9 * counts[from], limits[to].most - counts[to]);
+    assert.ok(changes[to] >= 1 && changes[to] <= 0.25 * could);
+    assert.ok(moved.every((count, tensor) => count >= limits[tensor].least && count <= limits[tensor].most));
+    pairs.add(`${from} to ${to}`);
+  }
+  assert.deepEqual([...pairs].sort(), ['0 to 1', '1 to 0']);
+  assert.equal(drawMove([5], [{ least: 1, most: 9 }], words), null);
 });
