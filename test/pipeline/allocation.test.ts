@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { countKept } from '../../src/core/keep-mask.ts';
+import { countKept, unpackMask } from '../../src/core/keep-mask.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { readNumbers } from '../../src/repair/tensor-edits.ts';
@@ -198,6 +198,32 @@ describe('a total shared among the tensors', () => {
       await using own = await pruneFiles(path, { scope });
       assert.equal(shared.report.total.n_keep, own.report.total.n_keep);
       for (const { n_keep } of allocationOf(shared).candidates) assert.equal(n_keep[0], kept);
+    }
+  });
+
+  test('equal weights are kept by their place, in tensors of several chunks too', async (t) => {
+    const directory = await testFolder(t);
+    const coarse = [96 * 20, 96 * 96].map((n, seed) => [...gaussians(n, seed + 1)].map(Math.round));
+    const path = await writeModel(directory, 'mlp', {
+      inputs: [value('input', ['batch', 20])],
+      outputs: [value('y', ['batch', 96])],
+      nodes: [node('MatMul', ['input', 'a'], ['hidden']), node('MatMul', ['hidden', 'b'], ['y'])],
+      initializers: [weights('a', [20, 96], coarse[0]), weights('b', [96, 96], coarse[1])],
+    });
+    const recipe = { budget: { sparsity: 0.8 }, ...AUTO };
+    await using shared = await pruneFiles(path, recipe, { calibration: unlabelled(), chunkElements: 4096 });
+    await using whole = await pruneFiles(path, recipe, { calibration: unlabelled() });
+    assert.deepEqual(allocationOf(shared), allocationOf(whole));
+    assert.equal(shared.report.total.n_keep, Math.ceil(0.2 * (96 * 116)));
+    const masks = await readTensors(join(shared.directory, 'masks.safetensors'));
+    for (const [i, name] of ['a', 'b'].entries()) {
+      const ranked = [...coarse[i].keys()].sort((x, y) => Math.abs(coarse[i][y]) - Math.abs(coarse[i][x]));
+      const kept = unpackMask(masks.get(name) ?? assert.fail(), coarse[i].length);
+      const highest = ranked.slice(0, shared.report.tensors[i].n_keep).sort((x, y) => x - y);
+      assert.deepEqual(
+        [...kept.keys()].filter((at) => kept[at] === 1),
+        highest,
+      );
     }
   });
 
