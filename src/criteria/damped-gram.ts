@@ -1,9 +1,5 @@
-import { type Fetched, present } from '../formats/numbers.ts';
-import { TensorProto_DataType } from '../formats/onnx/onnx-schema.ts';
 import type { InputGram } from '../repair/input-grams.ts';
 import { DAMPING } from '../repair/layer-fit.ts';
-import { SmallGraph } from '../repair/small-graph.ts';
-import type { ModelSession, RuntimeSettings } from '../runtime/session.ts';
 
 /**
  * The damped Gram matrix of one group, `[features, features]`.
@@ -26,30 +22,4 @@ export function dampedGram(
   const damping = (DAMPING * trace) / features;
   for (let i = 0; i < size; i += features + 1) matrix[i] = Math.max(0, matrix[i]) + damping;
   return damping > 0 ? matrix : null;
-}
-
-/** Inverts matrices in onnxruntime, in float64. */
-export class MatrixInverter implements AsyncDisposable {
-  readonly #session: ModelSession;
-
-  private constructor(session: ModelSession) {
-    this.#session = session;
-  }
-
-  static async open(runtime: RuntimeSettings): Promise<MatrixInverter> {
-    const graph = new SmallGraph(['matrix'], TensorProto_DataType.DOUBLE);
-    const inverse = graph.builder.microsoft('Inverse', ['matrix'], {});
-    return new MatrixInverter(await graph.open({ inverse }, runtime));
-  }
-
-  /** Of `[size, size]`. */
-  async invert(matrix: Float64Array, size: number): Promise<Float64Array> {
-    const fed: Fetched = { dtype: 'float64', shape: [size, size], data: matrix };
-    const results = await this.#session.run(new Map([['matrix', fed]]), ['inverse']);
-    return present(results.get('inverse')).data as Float64Array;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#session[Symbol.asyncDispose]();
-  }
 }

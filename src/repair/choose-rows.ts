@@ -1,5 +1,7 @@
+import { SKETCH, WHOLE } from './conjugate-gradients.ts';
 import type { PerElement } from './fittable-layers.ts';
-import { type RowSolver, type RowSystem, SKETCH, WHOLE } from './row-solver.ts';
+import type { RowSolver } from './row-solver.ts';
+import type { RowSystem } from './row-system.ts';
 
 /** Rows come down to what they keep in so many steps: fewer cost accuracy where most goes, more gain little. */
 const STEPS = 6;

@@ -221,6 +221,6 @@ export function eachPosition(
     const [rows, places] = [0, 1].map(() => new Float64Array(Math.min(CHUNK_ELEMENTS, n - start)));
     addValues(positions.units ?? [], rowStarts, start, rows);
     addValues(positions.features ?? [], columns, start, places);
-    for (const [i, row] of rows.entries()) visit(start + i, row + places[i]);
+    for (let i = 0; i < rows.length; i++) visit(start + i, rows[i] + places[i]);
   }
 }

@@ -12,7 +12,8 @@ import { outputValues } from './layer-rows.ts';
 import type { RepairContext, RepairPlan, RepairWork } from './repair-context.ts';
 import { nodesOfPlaces, repairOrder } from './repair-order.ts';
 import { survey } from './row-draw.ts';
-import { RowSolver, type RowSystem } from './row-solver.ts';
+import { RowSolver } from './row-solver.ts';
+import type { RowSystem } from './row-system.ts';
 import { SharedInputs } from './shared-inputs.ts';
 import { readNumbers, type TensorEdits } from './tensor-edits.ts';
 

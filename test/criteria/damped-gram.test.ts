@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { dampedGram, MatrixInverter } from '../../src/criteria/damped-gram.ts';
+import { dampedGram } from '../../src/criteria/damped-gram.ts';
+import { MatrixInverter } from '../../src/repair/matrix-inverter.ts';
 import { gaussians, multiply } from '../models/small-model.ts';
 import { gramOf, range } from './greedy-oracle.ts';
 import { RUNTIME } from './run-criterion.ts';

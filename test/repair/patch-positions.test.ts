@@ -27,7 +27,7 @@ describe('least_squares on few of many positions', () => {
   const nodes = [
     node('Conv', ['x', 'k1'], ['a'], { pads: [1, 1, 1, 1] }),
     node('Relu', ['a'], ['b']),
-    node('Conv', ['b', 'k2'], ['y'], { pads: [1, 1, 1, 1], strides: [2, 2] }),
+    node('Conv', ['b', 'k2'], ['y'], { pads: [1, 1, 1, 1], strides: [2, 1] }),
   ];
   const dense: SmallModel = {
     xShape: [n, channels, size, size],

@@ -1,10 +1,11 @@
 import { readStoredGraph } from '../../graph/interface.ts';
 import { inputsKey, toMatrix } from '../../repair/fittable-layers.ts';
 import { type InputGram, measureGrams, planStages } from '../../repair/input-grams.ts';
+import { MatrixInverter } from '../../repair/matrix-inverter.ts';
 import { readNumbers } from '../../repair/tensor-edits.ts';
 import { consumersOf } from '../../structure/families.ts';
 import { type CriterionContext, type StructureScorer, samplesOf } from '../context.ts';
-import { dampedGram, MatrixInverter } from '../damped-gram.ts';
+import { dampedGram } from '../damped-gram.ts';
 import { type Reading, removalErrors } from '../greedy-removal.ts';
 import { checkReaders, type MatrixReader, readersOf } from '../matrix-readers.ts';
 
