@@ -23,9 +23,10 @@ export async function writeLargeSafetensors(path: string): Promise<void> {
   for (let i = 0; i < LAYERS; i++) await writeWeights(file, i);
 }
 
-/** The same weights as initializers of a chain of MatMul, as one ONNX file. */
-export async function writeLargeOnnx(path: string): Promise<void> {
-  const heads = names.map((name) => {
+/** The same weights, or those of the first layers, as initializers of a chain of MatMul, as one ONNX file. */
+export async function writeLargeOnnx(path: string, layers = LAYERS): Promise<void> {
+  const chain = names.slice(0, layers);
+  const heads = chain.map((name) => {
     const tensor = new BinaryWriter();
     for (const dim of [WIDTH, WIDTH]) tensor.tag(1, WireType.Varint).int64(dim);
     tensor.tag(2, WireType.Varint).int32(1); // data_type: FLOAT
@@ -34,7 +35,7 @@ export async function writeLargeOnnx(path: string): Promise<void> {
     const head = tensor.finish();
     return prefixed(5, head.byteLength + TENSOR_BYTES, head); // GraphProto.initializer
   });
-  const rest = graphAroundInitializers();
+  const rest = graphAroundInitializers(chain);
   const graphBytes = heads.reduce((sum, head) => sum + head.byteLength + TENSOR_BYTES, rest.byteLength);
   const model = new BinaryWriter();
   model.tag(1, WireType.Varint).int64(8); // ir_version
@@ -60,13 +61,13 @@ function prefixed(
 }
 
 /** GraphProto's nodes, name, input and output. */
-function graphAroundInitializers(): Uint8Array {
+function graphAroundInitializers(chain: readonly string[]): Uint8Array {
   const graph = new BinaryWriter();
-  for (const [i, name] of names.entries()) {
+  for (const [i, name] of chain.entries()) {
     const node = new BinaryWriter();
     for (const input of [i === 0 ? 'input' : `value${i}`, name])
       node.tag(1, WireType.LengthDelimited).string(input);
-    node.tag(2, WireType.LengthDelimited).string(i === LAYERS - 1 ? 'output' : `value${i + 1}`);
+    node.tag(2, WireType.LengthDelimited).string(i === chain.length - 1 ? 'output' : `value${i + 1}`);
     node.tag(4, WireType.LengthDelimited).string('MatMul');
     graph.tag(1, WireType.LengthDelimited).bytes(node.finish());
   }

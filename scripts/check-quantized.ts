@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { sharedFixtures } from '../test/shared.ts';
-import { ensurePython, run } from './check-exports/python.ts';
+import { ensurePython } from './check-exports/python.ts';
+import { run } from './python-environment.ts';
 import {
   type Measured,
   type Network,

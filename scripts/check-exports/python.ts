@@ -1,11 +1,9 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { ensureEnvironment } from '../python-environment.ts';
 
 const EXPORTER = fileURLToPath(new URL('../exports/export.py', import.meta.url));
 const PACKAGES = [
@@ -33,18 +31,9 @@ export interface Exported {
   readonly folder: string;
 }
 
-/** Makes a virtual environment of these packages in `cache` unless it is there. Resolves to its Python. */
+/** The Python that exports, in `cache`; throws as `ensureEnvironment`. */
 export async function ensurePython(cache: string): Promise<string> {
-  const environment = join(cache, `venv-${sha256(PACKAGES.join('\n')).slice(0, 8)}`);
-  const python = join(environment, 'bin', 'python');
-  if (existsSync(python)) return python;
-  // A name of its own until it is whole: packages that were not installed to the end would be taken for good.
-  const begun = `${environment}-begun`;
-  await rm(begun, { recursive: true, force: true });
-  await run('python3', ['-m', 'venv', begun]);
-  await run(join(begun, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', ...PACKAGES]);
-  await rename(begun, environment);
-  return python;
+  return await ensureEnvironment(cache, PACKAGES);
 }
 
 /** The models of the catalogue, of which all are made or those named; those that are in `cache` as their source has them are not made again. */
@@ -64,16 +53,5 @@ export async function* exportModels(
   if (code !== 0) throw new Error(`${EXPORTER} ended with ${code}: run it by hand to see why`);
 }
 
-/** Runs a program to its end. @throws Error where it fails */
-export async function run(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  const [code] = await once(child, 'exit');
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}`);
-}
-
 /** `torch 2.13.0, transformers 5.24.0, ...` as they are installed. */
 export const VERSIONS = PACKAGES.map((name) => name.replace('==', ' ')).join(', ');
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}

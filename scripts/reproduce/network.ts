@@ -134,7 +134,8 @@ export async function openModel(path: string, name: string): Promise<Pick<PruneI
   };
 }
 
-async function openSamples(inputs: string, labels: string | null, input: string): Promise<SampleSet> {
+/** Arrays of one input, and of labels where there are any. */
+export async function openSamples(inputs: string, labels: string | null, input: string): Promise<SampleSet> {
   const array = await openArray(inputs, input);
   return {
     nSamples: array.shape[0],
