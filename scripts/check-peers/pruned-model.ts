@@ -40,10 +40,11 @@ export async function measureQuality(
     await using evaluator = await Evaluator.open(context);
     const { accuracy, loss } = (await evaluator.compare(pruned)).measurement;
     if (accuracy === null || loss === null) throw new TypeError('a model without accuracy');
-    await using before = await openSession(pathOf(model), RUNTIME);
-    await using after = await openSession(pathOf(pruned), RUNTIME);
+    await using dense = await openSession(pathOf(model), RUNTIME);
+    await using small = await openSession(pathOf(pruned), RUNTIME);
     const batch = await readFirstBatch({ ...evaluation, labels: null }, BATCH, signal);
-    const { pruned_ms } = await measureLatency(before, after, batch, evaluator.output, signal);
+    const models = { dense, pruned: small };
+    const { pruned_ms } = await measureLatency(models, batch, evaluator.output, signal);
     return { accuracy, loss, ms: pruned_ms };
   } finally {
     await rm(scratchDirectory, { recursive: true });
