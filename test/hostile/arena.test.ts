@@ -9,7 +9,7 @@ const CARELESS = new URL('careless-server.ts', import.meta.url);
 describe('the arena sees a request that', () => {
   let arena: Arena;
   before(async () => {
-    const bounds = { ...BOUNDS, healthMs: 500, cpuSeconds: 0.2, answerMs: 3000, settleMs: 2000 };
+    const bounds = { ...BOUNDS, healthMs: 500, cpuSeconds: 0.5, answerMs: 3000, settleMs: 2000 };
     arena = await Arena.open(bounds, () => startServer(CARELESS, {}));
   });
   after(() => arena[Symbol.asyncDispose]());

@@ -14,7 +14,7 @@ import { HEALTH_MS } from './open-arena.ts';
 const IDLE = new URL('../../scripts/fuzz/idle-server.ts', import.meta.url);
 const PATIENCE_MS = 120_000;
 /** Requests at the same time. */
-const MANY = 20;
+const MANY = 12;
 /** Readers, a worker's child and the service itself. */
 const PEAK_MEBIBYTES = 2500;
 const MEBIBYTE = 2 ** 20;
