@@ -7,8 +7,6 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Every test file is a process of its own, and half of what it takes to start is reading the same modules. */
 const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
 const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.url));
-/** Files at a time. Many wait, for locks that expire and processes that end, so that two cores are busy with more files than that. */
-const TOGETHER = 4;
 /** By the first argument; what follows is for Node's test runner. */
 const CHOICES: Readonly<Partial<Record<string, (file: TestFile) => boolean>>> = {
   unit: isUnit,
@@ -44,15 +42,13 @@ function run(tests: readonly TestFile[], concurrency: number): number {
   return status ?? 1;
 }
 
-const alone = run(
-  chosen.filter(({ isAlone }) => isAlone),
-  1,
-);
-const together = run(
-  chosen.filter(({ isAlone }) => !isAlone),
-  TOGETHER,
-);
-process.exitCode = alone || together;
+/** Files at a time. Jobs of a service compute at a lower priority, and starve beside tests that compute themselves: those have their turn after them. */
+const TURNS: readonly { readonly files: number; has(file: TestFile): boolean }[] = [
+  { files: 1, has: ({ isAlone }) => isAlone },
+  { files: 3, has: ({ isAlone, usesProcesses }) => !isAlone && usesProcesses },
+  { files: 3, has: ({ isAlone, usesProcesses }) => !isAlone && !usesProcesses },
+];
+for (const turn of TURNS) process.exitCode = run(chosen.filter(turn.has), turn.files) || process.exitCode;
 
 if (missing.length > 0) {
   const what = mayLeaveOut
