@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { type Backend, KEPT_NEWS, type NewsSender } from './backends/backend.ts';
+import { closeConnection } from './close-connection.ts';
 import type { Lane } from './job-lanes.ts';
 
 /** Beside what BullMQ tells by itself: `progress`, `completed` and `failed`. */
@@ -56,6 +57,6 @@ export async function openJobNews(
   return {
     tellEnded: (id) => tell(ENDED, id),
     tellCancelAsked: (id) => tell(CANCEL_ASKED, id),
-    close: () => events.close(),
+    close: () => closeConnection(events, log),
   };
 }

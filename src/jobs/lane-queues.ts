@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Store } from '../storage/store.ts';
 import type { Backend } from './backends/backend.ts';
+import { closeConnection } from './close-connection.ts';
 import { LANES, type Lane } from './job-lanes.ts';
 import { JobLine, type Retry } from './job-line.ts';
 import { JobLines } from './job-lines.ts';
@@ -43,7 +44,9 @@ export async function openLaneQueues(
     news: { short: short.news, long: long.news },
     wakeups,
     async close() {
-      await Promise.all(LANES.flatMap((lane) => [lanes[lane].queue.close(), lanes[lane].news.close()]));
+      await Promise.all(
+        LANES.flatMap((lane) => [closeConnection(lanes[lane].queue, log), lanes[lane].news.close()]),
+      );
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Store } from '../storage/store.ts';
 import type { Backend, QueuedData } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { ChildPool } from './child-pool.ts';
+import { closeConnection } from './close-connection.ts';
 import { computeInChildren, type JobPool } from './compute-in-children.ts';
 import type { Lane } from './job-lanes.ts';
 import type { JobLimits } from './job-limits.ts';
@@ -110,7 +111,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
         timers.push(setTimeout(() => worker.cancelAllJobs('shutdown' satisfies StopReason), graceMs));
         timers.push(setTimeout(resolve, graceMs + ABORT_MS));
       });
-      await Promise.race([worker.close().then(() => news.close()), abandoned]);
+      await Promise.race([closeConnection(worker, log).then(() => news.close()), abandoned]);
       for (const timer of timers) clearTimeout(timer);
       await pool.close();
       // What could not be written by now, recovery writes.

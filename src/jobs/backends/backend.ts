@@ -50,20 +50,21 @@ export interface JobQueue
       | 'getRanges'
       | 'remove'
       | 'close'
+      | 'disconnect'
       | 'waitUntilReady'
     > {
   /** A message of an id that is in the queue changes nothing. */
   addBulk(messages: BulkMessage[]): Promise<unknown>;
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
-export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'waitUntilReady'> {
+export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'disconnect' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
   /** Any other name is that of news. */
   on(event: string, listener: (news: { jobId: string }) => void): unknown;
 }
 export interface QueueWorker
   extends NewsSender,
-    Pick<Worker<QueuedData>, 'close' | 'cancelJob' | 'cancelAllJobs' | 'waitUntilReady'> {
+    Pick<Worker<QueuedData>, 'close' | 'disconnect' | 'cancelJob' | 'cancelAllJobs' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'active' | 'completed', listener: (job: Job<QueuedData>) => void): unknown;
   on(event: 'failed', listener: (job: Job<QueuedData> | undefined, error: Error) => void): unknown;
