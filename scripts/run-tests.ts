@@ -1,5 +1,7 @@
 /** `npm test`, `npm run test:unit` and `npm run check:goldens`: chooses the test files, runs them, and says at the end which it had to leave out. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isUnit, readTestFiles, type TestFile } from './test-files.ts';
 
@@ -7,6 +9,11 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Every test file is a process of its own, and half of what it takes to start is reading the same modules. */
 const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
 const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.url));
+/**
+ * Of tests that compute, beside those of services, which mostly wait. The jobs of a service have a priority of 10 so that they give way to what answers: beside tests of 0 they would
+ * wait for minutes.
+ */
+const ASIDE = 15;
 /** By the first argument; what follows is for Node's test runner. */
 const CHOICES: Readonly<Partial<Record<string, (file: TestFile) => boolean>>> = {
   unit: isUnit,
@@ -31,24 +38,43 @@ const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => m
 const chosen = files.filter((file) => !leftOut.includes(file));
 
 /** The exit status of Node's test runner. */
-function run(tests: readonly TestFile[], concurrency: number): number {
+async function run(
+  tests: readonly TestFile[],
+  concurrency: number,
+  { isAside = false } = {},
+): Promise<number> {
   if (tests.length === 0) return 0;
   const own = ['--test', `--test-concurrency=${concurrency}`, '--test-timeout=120000'];
-  const { status } = spawnSync(process.execPath, [...own, ...options, ...tests.map(({ path }) => path)], {
+  const child = spawn(process.execPath, [...own, ...options, ...tests.map(({ path }) => path)], {
     cwd: ROOT,
-    stdio: 'inherit',
+    stdio: isAside ? ['ignore', 'pipe', 'pipe'] : 'inherit',
     env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env },
   });
+  if (isAside && child.pid !== undefined) setPriority(child.pid, ASIDE);
+  const said: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => said.push(chunk));
+  const [status] = await once(child, 'close');
+  process.stdout.write(Buffer.concat(said));
   return status ?? 1;
 }
 
-/** Files at a time. Jobs of a service compute at a lower priority, and starve beside tests that compute themselves: those have their turn after them. */
-const TURNS: readonly { readonly files: number; has(file: TestFile): boolean }[] = [
-  { files: 1, has: ({ isAlone }) => isAlone },
-  { files: 3, has: ({ isAlone, usesProcesses }) => !isAlone && usesProcesses },
-  { files: 3, has: ({ isAlone, usesProcesses }) => !isAlone && !usesProcesses },
-];
-for (const turn of TURNS) process.exitCode = run(chosen.filter(turn.has), turn.files) || process.exitCode;
+const alone = await run(
+  chosen.filter(({ isAlone }) => isAlone),
+  1,
+);
+const others = chosen.filter(({ isAlone }) => !isAlone);
+const together = await Promise.all([
+  run(
+    others.filter(({ usesProcesses }) => usesProcesses),
+    3,
+  ),
+  run(
+    others.filter(({ usesProcesses }) => !usesProcesses),
+    2,
+    { isAside: true },
+  ),
+]);
+process.exitCode = alone || together.find((status) => status !== 0) || 0;
 
 if (missing.length > 0) {
   const what = mayLeaveOut

@@ -178,7 +178,8 @@ describe('a job with a target of size', () => {
 describe('a job with a target of speed', () => {
   async function timed(t: TestContext, target: object, own: object = {}) {
     const evaluation = await samples(t);
-    await using done = await pruneFiles(await write(t), { ...CHANNELS, ...own, target }, { evaluation });
+    const given = { evaluation, threads: 2 };
+    await using done = await pruneFiles(await write(t), { ...CHANNELS, ...own, target }, given);
     assert.ok(reportSchema.safeParse(done.report).success);
     const { speed_target: speed } = done.report.evaluation ?? {};
     assert.ok(speed);
