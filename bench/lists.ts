@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { readBaseUrl, SERVICE, type Server, spawnServer, startServer } from '../scripts/start-server.ts';
+import { medianOf } from '../src/core/median.ts';
 import { createApp } from '../src/http/app.ts';
 import { OpenAnswers } from '../src/http/open-answers.ts';
 import { ModelReader } from '../src/intake/model-reader.ts';
@@ -14,7 +15,7 @@ import { recipeSchema } from '../src/recipe/recipe.ts';
 import { FolderStore } from '../src/storage/folder-store.ts';
 import { createSafetensors } from '../test/models/safetensors-bytes.ts';
 import { startRedis } from '../test/services/redis.ts';
-import { formatMilliseconds, formatRatio, formatTable, measureInterleaved, median, time } from './measure.ts';
+import { formatMilliseconds, formatRatio, formatTable, measureInterleaved, time } from './measure.ts';
 
 const FEW = { finished: 20, waiting: 20, models: 20 };
 const MANY = { finished: 20_000, waiting: 5000, models: 500 };
@@ -199,10 +200,10 @@ async function measureStarts(few: Site, many: Site): Promise<string[][]> {
     for (const [name, fastest] of processes)
       processes.set(name, Math.min(fastest, await startProcess(name === 'little' ? few : many)));
   }
-  const medianOf = (site: Site) => median((recoveries.get(site) ?? []).slice(2 * WARM_UP));
+  const recoveryOf = (site: Site) => medianOf((recoveries.get(site) ?? []).slice(2 * WARM_UP));
   const recovery = new Map([
-    ['little', medianOf(few)],
-    ['much', medianOf(many)],
+    ['little', recoveryOf(few)],
+    ['much', recoveryOf(many)],
   ]);
   return [
     rowOf('start of the process, to listening', processes),

@@ -1,4 +1,5 @@
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { medianOf } from '../src/core/median.ts';
 
 /** One way of doing the work. `run` gives what is needed to check that all ways agree, or the milliseconds it measured itself. */
 export interface Candidate {
@@ -12,12 +13,6 @@ export async function time(work: () => unknown): Promise<number> {
   const start = performance.now();
   await work();
   return performance.now() - start;
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** The value that the given share of all values does not exceed; NaN of none. */
@@ -42,7 +37,7 @@ export async function measureInterleaved(
       if (round >= 0) times.get(candidate.name)?.push(elapsed);
     }
   }
-  return new Map([...times].map(([name, values]) => [name, median(values)]));
+  return new Map([...times].map(([name, values]) => [name, medianOf(values)]));
 }
 
 export function formatMilliseconds(ms: number): string {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SERVICE, type Server, startServer } from '../scripts/start-server.ts';
+import { medianOf } from '../src/core/median.ts';
 import { writeLargeOnnx, writeLargeSafetensors } from './large-models.ts';
-import { formatMilliseconds, formatTable, median, time } from './measure.ts';
+import { formatMilliseconds, formatTable, time } from './measure.ts';
 
 interface Job {
   readonly id: string;
@@ -64,7 +65,7 @@ async function runJob({ baseUrl, pid }: Server, modelId: string, scope: string):
     if (job.status !== 'succeeded') throw new Error(JSON.stringify(job.error));
   });
   const peak = `${(peakBytes / 2 ** 20).toFixed(0)} MiB`;
-  return [formatMilliseconds(elapsed / 1000), peak, formatMilliseconds(median(latencies))];
+  return [formatMilliseconds(elapsed / 1000), peak, formatMilliseconds(medianOf(latencies))];
 }
 
 async function post<T>(url: string, init: RequestInit): Promise<T> {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { medianOf } from '../src/core/median.ts';
 import { writeGpt } from './gpt.ts';
-import { formatMilliseconds, formatRatio, formatTable, median, time } from './measure.ts';
+import { formatMilliseconds, formatRatio, formatTable, time } from './measure.ts';
 
 const CHILD = fileURLToPath(new URL('structures-child.ts', import.meta.url));
 const ROUNDS = 3;
@@ -41,8 +42,8 @@ export async function benchStructures(): Promise<string> {
       copies.push(await time(() => run('cp', ['-r', dense, pruned])));
       await rm(pruned, { recursive: true });
     }
-    const of = (figure: keyof Measured) => median(rounds.map((measured) => measured[figure] ?? Number.NaN));
-    const copy = median(copies);
+    const of = (figure: keyof Measured) => medianOf(rounds.map((measured) => measured[figure] ?? Number.NaN));
+    const copy = medianOf(copies);
     const row = (name: string, ms: number, peak: number | null) => [
       name,
       formatMilliseconds(ms / 1000),

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { describeMachine, formatMilliseconds, median, percentile } from '../bench/measure.ts';
+import { describeMachine, formatMilliseconds, percentile } from '../bench/measure.ts';
+import { medianOf } from '../src/core/median.ts';
 import { readTreeUsage } from './process-tree.ts';
 import { Answers } from './soak/answers.ts';
 import { sendLargeVectors } from './soak/large-vectors.ts';
@@ -92,7 +93,7 @@ try {
   );
   // The first quarter warms up; a median is not moved by a job that just runs.
   const quarter = Math.floor(memory.length / 4);
-  const [early, late] = [median(memory.slice(quarter, 2 * quarter)), median(memory.slice(3 * quarter))];
+  const [early, late] = [medianOf(memory.slice(quarter, 2 * quarter)), medianOf(memory.slice(3 * quarter))];
   report(
     `memory ${early.toFixed(0)} MiB after the warm-up, ${late.toFixed(0)} MiB at the end`,
     late < early * (1 + MOST_GROWTH),

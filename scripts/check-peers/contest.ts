@@ -3,7 +3,7 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { median } from '../../bench/measure.ts';
+import { medianOf } from '../../src/core/median.ts';
 import type { StoredModel } from '../../src/formats/stored-model.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
 import type { Network } from '../reproduce/network.ts';
@@ -97,7 +97,7 @@ export async function contest(
   const results: Result[] = [];
   for (const [{ tool, output }, measured] of runs) {
     const model = await readStoredModel(dirname(output), [basename(output)]);
-    const of = (figure: (each: Measured) => number) => median(measured.map(figure));
+    const of = (figure: (each: Measured) => number) => medianOf(measured.map(figure));
     const [{ printed }] = measured;
     results.push({
       tool,
