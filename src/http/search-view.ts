@@ -44,7 +44,7 @@ export function entryOfSearch(search: Search): SearchEntryView {
       job: viewOfJob(best),
       met: best.summary?.met ?? null,
       certified: best.summary?.certified ?? null,
-      missed: written.slice(0, -1).map((job) => job.id),
+      missed: written.slice(0, -1).flatMap((job) => job?.id ?? []),
     },
     metadata: { ...record.metadata },
   };

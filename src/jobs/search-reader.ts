@@ -26,8 +26,8 @@ export interface SearchState {
   readonly lines: readonly LineState[];
   /** Where the metric is the client's own, by their numbers; else none. */
   readonly told: readonly ToldCandidate[];
-  /** The jobs of the best models: each but the last missed its promise on the samples that no choice saw. */
-  readonly written: readonly LineJob[];
+  /** The jobs of the best models: each but the last, which is there, missed its promise on the samples that no choice saw. Null of one that was deleted. */
+  readonly written: readonly (LineJob | null)[];
 }
 
 /** A search as it stands. */
@@ -72,8 +72,8 @@ export class SearchReader {
     if (!isTold) {
       const lines = record.lines.map(({ recipe }, number) => this.#lineState(record, recipe, number));
       const bests = await Promise.all(BESTS.map((part) => this.#recordedJob(record, part)));
-      const written = bests.flatMap((best) => best?.job ?? []);
-      return { lines: await Promise.all(lines), told: [], written };
+      const written = bests.slice(0, bests.findLastIndex((best) => best !== null) + 1);
+      return { lines: await Promise.all(lines), told: [], written: written.map((best) => best?.job ?? null) };
     }
     const numbers = Array.from({ length: MAX_TOLD }, (_, i) => i);
     const told = await Promise.all(numbers.map((number) => this.#toldCandidate(record, number)));

@@ -30,13 +30,13 @@ export type SearchStep =
 /**
  * What follows from how the lines of a search stand. Lines are tried in rounds, whose sizes depend on nothing; those of a round are held against the best of the rounds before. So the
  * same search tries the same candidates, however many workers there are and whatever is killed.
- * @param written the jobs of the best models, each further within the promise than the one before, which missed it
+ * @param written the jobs of the best models, each further within the promise than the one before, which missed it; null of one that was deleted
  * @param isOverTime whether nothing new is to be tried
  */
 export function nextStep(
   terms: SearchTerms,
   lines: readonly LineState[],
-  written: readonly LineJob[],
+  written: readonly (LineJob | null)[],
   isOverTime: boolean,
 ): SearchStep {
   const last = written.at(-1);

@@ -147,7 +147,8 @@ describe('what is to be done next for a search', () => {
       lineOf([measuredAt(7, 0.7, 1.9), measuredAt(8, 0.8, 2.1)]),
     ];
     const missed = jobOf('missed', { summary: { met: false } as never });
-    const after = (written: readonly LineJob[], terms = termsOf()) => nextStep(terms, lines, written, false);
+    const after = (written: readonly (LineJob | null)[], terms = termsOf()) =>
+      nextStep(terms, lines, written, false);
     assert.deepEqual(
       [after([]), after([missed]), after([missed, missed])],
       [
@@ -158,6 +159,7 @@ describe('what is to be done next for a search', () => {
     );
     const end = { kind: 'end', status: 'succeeded', error: null };
     assert.deepEqual(after([missed, missed, missed]), end);
+    assert.deepEqual(after([null, missed]), after([missed, missed]), 'one that missed may be deleted');
     assert.deepEqual(after([missed, jobOf('kept', { summary: { met: true } as never })]), end);
     const certain = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
     assert.deepEqual(after([missed], certain), end);
