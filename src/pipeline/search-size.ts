@@ -31,12 +31,11 @@ const CLOSE = 0.002;
 const [LEAST_BETA, MOST_BETA] = [1e-6, 1e6];
 /** Of an interval, the least that a step takes away, where sizes are exact. */
 const MARGIN = 0.02;
-/** Every so many steps the interval is halved, for a line through its ends may miss for long. */
-const HALVING = 3;
 
 /**
- * The largest beta whose model is no larger than `limit`. Size grows with beta, but for what rounding and compression make of it, so the interval between a model within the limit and
- * one beyond it is narrowed along the line between them.
+ * The largest beta whose model is no larger than `limit`. Size grows with beta, but for what rounding and compression make
+ * of it, so the interval between a model within the limit and one beyond it is narrowed along the line between them. By
+ * Illinois' method (Dowell and Jarratt 1971) an end that stays counts half as far from the limit each time.
  * @param measure decides at a beta, and measures what was not measured before
  */
 export async function searchSize<P extends SizePoint>(
@@ -59,20 +58,19 @@ export async function searchSize<P extends SizePoint>(
     if (beyond.size <= limit && beyond.sparsity > 0) beyond = await visit(beta);
   }
   if (beyond.size <= limit) return found(beyond);
+  const aim = limit * (1 - close / 2);
+  let [short, over] = [aim - within.size, beyond.size - aim];
+  let wasWithin: boolean | undefined;
   for (let step = 1; step <= MAX_STEPS && evaluations.length < most; step++) {
     if (limit - within.size <= close * limit) break;
-    const share = step % HALVING === 0 ? 0.5 : shareAlong(within, beyond, limit * (1 - close / 2));
-    const narrowing = Math.min(1 - margin, Math.max(margin, share));
+    const narrowing = Math.min(1 - margin, Math.max(margin, short / (short + over)));
     const beta = within.beta + narrowing * (beyond.beta - within.beta);
     if (beta <= within.beta || beta >= beyond.beta) break;
     const point = await visit(beta);
-    if (point.size <= limit) within = point;
-    else beyond = point;
+    const isWithin = point.size <= limit;
+    if (isWithin) [within, short, over] = [point, aim - point.size, wasWithin === true ? over / 2 : over];
+    else [beyond, over, short] = [point, point.size - aim, wasWithin === false ? short / 2 : short];
+    wasWithin = isWithin;
   }
   return found(within);
-}
-
-/** How far along the line between two points a size is. */
-function shareAlong(within: SizePoint, beyond: SizePoint, size: number): number {
-  return (size - within.size) / (beyond.size - within.size);
 }

@@ -30,7 +30,7 @@ const anyModel = fc
     more: fc.integer({ min: 1, max: 1_000_000 }),
     whole: fc.double({ min: 1.001, max: 50, noNaN: true }),
     height: fc.integer({ min: 1, max: 50_000 }),
-    power: fc.double({ min: 0.5, max: 2, noNaN: true }),
+    power: fc.double({ min: 0.25, max: 4, noNaN: true }),
   })
   .map(({ least, more, ...rest }) => ({ least, most: least + more, ...rest }));
 
@@ -50,8 +50,14 @@ describe('a search by size', () => {
         const isNear = limit - point.size <= Math.max(0.02 * limit, model.height);
         assert.ok(isNear || point.sparsity === 0, `${point.size} of ${limit}`);
       }),
-      { numRuns: 500 },
+      { numRuns: 2000 },
     );
+  });
+
+  test('comes as near where size grows with a power of what is kept', async () => {
+    const model = { least: 0, most: 61_250, whole: 1.001, height: 10, power: 1.9172867452534246 };
+    const { point } = await searchSize(613, steps(model).measure);
+    assert.equal(point.size, 610);
   });
 
   test('takes the smallest model where none is within the limit, and the dense one where that is', async () => {
