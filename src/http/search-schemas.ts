@@ -70,7 +70,7 @@ const candidateSchema = z.object({
   within: z
     .boolean()
     .describe(
-      'Whether it stays within the promise on the samples that are chosen on, by one standard error unless there is a confidence.',
+      'Whether it stays within the promise on the samples that are chosen on. Whether the best does is seen on others.',
     ),
 });
 
@@ -208,7 +208,11 @@ export const searchSchema = z
       .array(askedSchema)
       .nullable()
       .describe('Candidates by their numbers where the promise is `external`; else null.'),
-    lines: z.array(lineSchema).describe('The recipes, amounts aside, in the order in which they are tried.'),
+    lines: z
+      .array(lineSchema)
+      .describe(
+        'The recipes, amounts aside, in the order in which they are tried. Last comes the best once more, as it went on.',
+      ),
     left_out: z
       .array(z.object({ recipe, reason: z.string() }))
       .describe('Lines that the model or the data do not allow.'),

@@ -87,12 +87,12 @@ export interface FoundCandidate extends Place {
 
 /**
  * The candidate within the promise that serves the aim best; of several the first that was tried, of a line the densest. Null where none is within.
- * @param margin in standard errors, which it must be within the promise by, beyond what every candidate must
+ * @param margin in standard errors, which it must be within the promise by
  */
 export function bestOf(
   terms: Pick<SearchTerms, 'aim' | 'promise'>,
   lines: readonly Pick<LineState, 'exploration'>[],
-  margin = 0,
+  margin: number,
 ): FoundCandidate | null {
   const { lessens } = AIMS[terms.aim];
   const target = targetOfTerms(terms);

@@ -23,6 +23,7 @@ import {
 
 /** How the jobs of a search stand. */
 export interface SearchState {
+  /** Those of the record, by their numbers, and behind them, once there is one, the best of them anew, followed further. */
   readonly lines: readonly LineState[];
   /** Where the metric is the client's own, by their numbers; else none. */
   readonly told: readonly ToldCandidate[];
@@ -61,7 +62,7 @@ export class SearchReader {
   /** Of all that it has had done. */
   async jobIds({ id, terms, lines }: SearchRecord): Promise<string[]> {
     const numbers = terms.promise.external ? Array.from({ length: MAX_TOLD }, (_, i) => i) : lines.keys();
-    const parts = [...numbers, ...BESTS];
+    const parts: SearchPart[] = [...numbers, 'further', ...BESTS];
     const ids = await Promise.all(parts.map((part) => this.#store.readAnswer(jobQuestion(id, part))));
     return ids.filter((id) => id !== null);
   }
@@ -71,6 +72,8 @@ export class SearchReader {
     const isTold = record.terms.promise.external !== undefined;
     if (!isTold) {
       const lines = record.lines.map(({ recipe }, number) => this.#lineState(record, recipe, number));
+      const further = await this.#recordedJob(record, 'further');
+      if (further) lines.push(this.#lineState(record, further.recipe, 'further'));
       const bests = await Promise.all(BESTS.map((part) => this.#recordedJob(record, part)));
       const written = bests.slice(0, bests.findLastIndex((best) => best !== null) + 1);
       return { lines: await Promise.all(lines), told: [], written: written.map((best) => best?.job ?? null) };
@@ -110,8 +113,8 @@ export class SearchReader {
     return { events, end: result && { event: result.status, data: search } };
   }
 
-  async #lineState(record: SearchRecord, recipe: Recipe, number: number): Promise<LineState> {
-    const { job = null } = (await this.#recordedJob(record, number)) ?? {};
+  async #lineState(record: SearchRecord, recipe: Recipe, part: SearchPart): Promise<LineState> {
+    const { job = null } = (await this.#recordedJob(record, part)) ?? {};
     const exploration = job?.status === 'succeeded' ? await readExploration(this.#store, job.id) : null;
     return { recipe, job, exploration };
   }

@@ -17,7 +17,7 @@ import type { PruneInput, PruneJob } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
 import { scoreJob } from './score-job.ts';
 import type { PrunedModel } from './scored.ts';
-import { excessWithMargin } from './search.ts';
+import { standardErrorsWithin } from './search.ts';
 import { selectTensors } from './weights/select.ts';
 import { type Artifact, describeArtifact } from './write-report.ts';
 
@@ -28,13 +28,15 @@ export interface LineTerms {
   readonly bar: number | null;
   /** Models measured at most. */
   readonly most: number;
+  /** In standard errors, by which a model is to be within the promise for a sparser one to be looked at; none with a confidence. 1 unless given. */
+  readonly margin?: number;
 }
 
 /** A model of a line as it was measured, on the samples that choices are made on. */
 export interface Candidate extends BetaPoint, Weight {
   /** Of its batch by the dense model's; null where it was not measured. */
   readonly relative_latency: number | null;
-  /** By one standard error, unless the promise has a confidence. */
+  /** Whether the promise holds by these figures. */
   readonly is_within: boolean;
 }
 
@@ -60,7 +62,7 @@ interface ExploreOutcome {
  */
 export async function explore(
   given: PruneInput,
-  { aim, bar, most }: LineTerms,
+  { aim, bar, most, margin = 1 }: LineTerms,
   context: PruneContext,
 ): Promise<ExploreOutcome> {
   const job = await beginJob(given, context);
@@ -90,7 +92,8 @@ export async function explore(
       const { weight } = measured;
       if (weight === null) throw new TypeError('a candidate that was not weighed');
       const { measurement, sparsity } = measured;
-      const isWithin = excessWithMargin(target, choosing.dense, measurement) <= 0;
+      const within = standardErrorsWithin(target, choosing.dense, measurement);
+      const isWithin = within >= (target.confidence === undefined ? margin : 0);
       return { beta, sparsity, amount: lessenedIn(weight, aim), isWithin, measurement, weight };
     },
   });
@@ -98,13 +101,13 @@ export async function explore(
   const exploration: Exploration = {
     dense: { ...choosing.dense, ...denseWeighs },
     n_samples: choosing.nSamples,
-    candidates: tried.map(({ beta, sparsity, isWithin, measurement, weight }) => ({
+    candidates: tried.map(({ beta, sparsity, measurement, weight }) => ({
       beta,
       sparsity,
       ...measurement,
       ...weight,
       relative_latency: relativeLatency(weight),
-      is_within: isWithin && sparsity > 0,
+      is_within: sparsity > 0 && standardErrorsWithin(target, choosing.dense, measurement) >= 0,
     })),
     doubts,
   };
