@@ -2,7 +2,7 @@ import type { SearchFinding } from './searches.ts';
 import { change, formatTable, NONE } from './table.ts';
 import { titleOf } from './titles.ts';
 
-const INTRODUCTION = `One request each to \`POST /v1/searches\`, with the promise \`{"max_loss_increase": 0.01}\`, aim \`size\`, and no recipe; the service runs as \`npm start\` runs it. *Smaller*: how many times the files are, compressed by zstd. *By hand*: the best of 17 attempts, measured on the samples that they were chosen by; the residual network of these was another one than ours.
+const INTRODUCTION = `One request each to \`POST /v1/searches\`, with the promise \`{"max_loss_increase": 0.01}\`, aim \`size\`, and no recipe; the service runs as \`npm start\` runs it. *Smaller*: how many times the files are, compressed by zstd. *By hand*: the best of 17 attempts, measured on the samples that they were chosen by; the residual network and FC12 of these were others than ours.
 The change of the loss, and whether it is within, are of the half of the evaluation samples that no candidate saw. Seconds are to the first model within the promise, to one within 5 % of the best, and to the end; *alone* is a job with the winning recipe and the promise as its target, which searches its beta by itself.`;
 
 /** The section on searches. */
