@@ -66,7 +66,9 @@ const candidateSchema = z.object({
   kl: measured,
   cosine_distance: measured,
   relative_l2: measured,
-  standard_error: measured.describe('Of what the promise bounds.'),
+  standard_error: measured.describe(
+    'Of what the promise bounds; of `max_loss_increase` in the unit of the loss.',
+  ),
   within: z
     .boolean()
     .describe(

@@ -70,30 +70,35 @@ export async function doubtModel({ input }: PruneJob): Promise<string[]> {
  * @throws EmpError `samples_mismatch` for a job with a target
  */
 export async function doubtInputs(job: PruneJob): Promise<Doubts> {
-  const { evaluation, selection, calibration } = job.input;
+  const { evaluation, selection, calibration, unusedCalibration } = job.input;
   if (evaluation === null)
     return { texts: [], ranges: { evaluation: new Map(), selection: new Map() }, samples: '' };
   const look = await lookAtSamples(evaluation, job.signal);
   const fitted = calibration && (await lookAtSamples(calibration, job.signal));
+  const scaled = fitted ?? (unusedCalibration && (await lookAtSamples(unusedCalibration, job.signal)));
   const chosenOn = selection && (await lookAtSamples(selection, job.signal));
   const isPromise = job.input.recipe.target?.confidence !== undefined;
   const texts = textsOf(job, 'evaluation', [
     ...(await doubtNumbers(job, look)),
     ...doubtVariety(look, isPromise),
     ...(fitted ? doubtShared(look, fitted, 'calibration', isPromise) : []),
+    ...(scaled ? doubtScale(look, scaled, 'calibration') : []),
     ...(chosenOn ? doubtShared(look, chosenOn, 'selection', isPromise) : []),
+    ...(chosenOn ? doubtScale(look, chosenOn, 'selection') : []),
   ]);
   // Copies among these make choices worse, and no promise false: it is tested on others.
   const ofChoices = textsOf(job, 'selection', [
     ...(chosenOn ? await doubtNumbers(job, chosenOn) : []),
     ...(chosenOn ? doubtVariety(chosenOn, false) : []),
     ...(chosenOn && fitted ? doubtShared(chosenOn, fitted, 'calibration', false) : []),
+    ...(chosenOn && scaled ? doubtScale(chosenOn, scaled, 'calibration') : []),
   ]);
+  const ofFit = textsOf(job, 'calibration', fitted ? await doubtNumbers(job, fitted) : []);
   const samples = createHash('sha256')
     .update([...look.digests].sort().join('\n'))
     .digest('hex');
   const ranges = { evaluation: look.ranges, selection: chosenOn?.ranges ?? new Map() };
-  return { texts: [...texts, ...ofChoices], ranges, samples };
+  return { texts: [...texts, ...ofChoices, ...ofFit], ranges, samples };
 }
 
 /**
@@ -113,7 +118,7 @@ export async function doubtLabels(
   return textsOf(job, data, doubtsOfLabels(job, all, look, ranges));
 }
 
-function textsOf({ input }: PruneJob, data: MeasuredData, doubts: readonly Doubt[]): string[] {
+function textsOf({ input }: PruneJob, data: SampleInput, doubts: readonly Doubt[]): string[] {
   const refused = targetOf(input.recipe) && doubts.find(({ code }) => code !== null);
   if (refused?.code) {
     throw new EmpError(refused.code, `${data} data: ${refused.text}`, [
@@ -121,7 +126,7 @@ function textsOf({ input }: PruneJob, data: MeasuredData, doubts: readonly Doubt
       { path: '/recipe/target', message: `needs ${data} data like those that the model was made for` },
     ]);
   }
-  return doubts.map(({ text }) => `${data === 'evaluation' ? 'Evaluation' : 'Selection'} data: ${text}.`);
+  return doubts.map(({ text }) => `${data[0].toUpperCase()}${data.slice(1)} data: ${text}.`);
 }
 
 async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Promise<Doubt[]> {
@@ -167,8 +172,8 @@ function doubtsOfLabels(
   const doubts: Doubt[] = [];
   if (loss >= guess.loss) {
     const text = `the dense model is no better than guessing: its ${name} is ${number(loss)}, and ${number(guess.loss)} is that of the same answer for every sample; ${advice}`;
-    // Of a model that is sure of itself the loss says nothing, and the accuracy does.
-    const isRefused = isAsked && (!isOfAccuracy || [...ranges.values()].some(isLarge));
+    // Of a model that is sure of itself the loss says nothing, and the accuracy does. Inputs that are not scaled are wrong for any target, labels for those that ask for them.
+    const isRefused = (isAsked && !isOfAccuracy) || [...ranges.values()].some(isLarge);
     doubts.push({ text, code: isRefused ? 'invalid_labels' : null });
   }
   if (
@@ -196,13 +201,15 @@ function doubtShared(
   data: 'calibration' | 'selection',
   isPromise: boolean,
 ): Doubt[] {
-  const doubts: Doubt[] = [];
   const shared = [...look.digests].filter((digest) => other.digests.has(digest)).length;
-  if (shared > 0) {
-    const done = data === 'calibration' ? 'fitted to' : 'chosen on';
-    const text = `${shared} of ${look.digests.size} samples are ${data} samples too: what was ${done} them looks better on them than on others; give other samples`;
-    doubts.push({ text, code: isPromise ? 'samples_mismatch' : null });
-  }
+  if (shared === 0) return [];
+  const done = data === 'calibration' ? 'fitted to' : 'chosen on';
+  const text = `${shared} of ${look.digests.size} samples are ${data} samples too: what was ${done} them looks better on them than on others; give other samples`;
+  return [{ text, code: isPromise ? 'samples_mismatch' : null }];
+}
+
+function doubtScale(look: SamplesLook, other: SamplesLook, data: 'calibration' | 'selection'): Doubt[] {
+  const doubts: Doubt[] = [];
   for (const [name, range] of look.ranges) {
     const there = other.ranges.get(name);
     if (!there || areAlike(range, there)) continue;

@@ -32,6 +32,8 @@ export interface PruneInput {
 /** What a job works on: without what the recipe has no use for, and samples as the model takes them. */
 export interface UsedInput extends PruneInput {
   readonly calibration: SampleSet | null;
+  /** Calibration data that the recipe has no use for: what measures the model may be held against them. */
+  readonly unusedCalibration: SampleSet | null;
   readonly selection: SampleSet | null;
   readonly evaluation: SampleSet | null;
 }

@@ -1,3 +1,5 @@
+import { EmpError } from '../core/errors.ts';
+import type { GivenSamples, SampleSet } from '../formats/sample-set.ts';
 import { modelInputs, readStoredGraph } from '../graph/interface.ts';
 import { isUsed, refuseUnmetNeeds, type UnusedInput, unusedInputs } from '../recipe/needs.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
@@ -17,15 +19,32 @@ export async function usedInputs(
   const input = { ...given, scores: isUsed(recipe, 'scores') ? scores : null };
   const unused = unusedInputs(recipe, given);
   if (!calibration && !evaluation)
-    return { input: { ...input, calibration: null, selection: null, evaluation: null }, unused };
+    return {
+      input: { ...input, calibration: null, unusedCalibration: null, selection: null, evaluation: null },
+      unused,
+    };
   const expected = modelInputs(await readStoredGraph(model));
   return {
     input: {
       ...input,
       calibration: calibration && checkSamples(calibration, expected, 'calibration'),
+      unusedCalibration: calibration ? null : fittingSamples(given.calibration, expected),
       selection: selection && checkSamples(selection, expected, 'selection'),
       evaluation: evaluation && checkSamples(evaluation, expected, 'evaluation'),
     },
     unused,
   };
+}
+
+/** Data without a use are refused for nothing: null where they do not fit the model. */
+function fittingSamples(
+  given: GivenSamples | null,
+  expected: ReturnType<typeof modelInputs>,
+): SampleSet | null {
+  try {
+    return given && checkSamples(given, expected, 'calibration');
+  } catch (error) {
+    if (error instanceof EmpError) return null;
+    throw error;
+  }
 }

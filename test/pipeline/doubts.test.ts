@@ -55,7 +55,7 @@ describe('data that do not look like the data of the model', () => {
       () => withInputs('pixels', (value) => Math.round(Math.abs(value) * 255)),
       'invalid_labels',
       /no better than guessing.*'input' is from 0 to \d+, where models of images mostly want 0 to 1: divide by 255/,
-      [{ max_loss_increase: 5 }, { max_accuracy_drop: 0.3 }],
+      [{ max_loss_increase: 5 }, { max_accuracy_drop: 0.3 }, { max_disagreement: 0.9 }],
     ],
     [
       'one-hot labels',
@@ -121,6 +121,38 @@ describe('data that do not look like the data of the model', () => {
       { evaluation: await shuffled() },
     );
     assert.ok(pruned.report.verdict.warnings.some(({ code }) => code === 'doubtful_data'));
+  });
+
+  test('data scaled otherwise than calibration data that nothing else uses are refused', async () => {
+    const scaled = { ...(await withInputs('large', (value) => value * 255)), labels: null };
+    const data = { calibration: mlp.samples, evaluation: scaled };
+    const recipe = { target: { max_disagreement: 0.9 } };
+    await assert.rejects(
+      pruneFiles(mlp.path, recipe, data),
+      (error: EmpError) =>
+        error.findings[0].input === 'evaluation' && /in the calibration data; scale both/.test(error.message),
+    );
+    const misfit = await writeArray(
+      mlp.directory,
+      'misfit',
+      'float32',
+      [N, 2],
+      new Float32Array(2 * N).fill(1),
+    );
+    const unfit = { inputs: [{ ...misfit, name: 'input' }], labels: null, nSamples: N };
+    await using pruned = await pruneFiles(mlp.path, recipe, { ...data, calibration: unfit });
+    assert.ok(pruned.report.verdict.warnings.every(({ code }) => code !== 'doubtful_data'));
+  });
+
+  test('a NaN in the calibration data is named, and refused for a target', async () => {
+    const calibration = await withInputs('hole', (value, i) => (i === 9 * FEATURES ? Number.NaN : value));
+    const recipe = { repair: ['least_squares'], target: { max_disagreement: 0.5 } };
+    await assert.rejects(
+      pruneFiles(mlp.path, recipe, { calibration, evaluation: mlp.samples }),
+      (error: EmpError) =>
+        error.findings[0].input === 'calibration' &&
+        /^calibration data: input 'input' has a NaN or infinite number at sample 9;/.test(error.message),
+    );
   });
 
   test('good data raise no doubt', async () => {
