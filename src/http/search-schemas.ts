@@ -170,7 +170,7 @@ const entryFields = {
       missed: z
         .array(z.string())
         .describe(
-          'Jobs of better models that kept the promise where they were chosen and missed it on these samples. Each look at them is another chance for `met`; at most three are taken, none with `confidence`.',
+          'Jobs of better models that kept the promise where they were chosen and missed it on these samples. Each look at them is another chance for `met`; four are taken at most, and one with `confidence`.',
         ),
     })
     .nullable()

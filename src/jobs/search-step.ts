@@ -58,10 +58,11 @@ export function nextStep(
     if (isOverTime && running.length > 0) return { kind: 'stop', jobs: running };
     const waiting = indices.filter((index) => lines[index].job === null);
     if (waiting.length > 0 && most > 0 && !isOverTime) {
-      const bar = bestOf(terms, known, lineMargin(terms))?.amount ?? null;
+      const margin = lineMargin(terms);
+      const bar = bestOf(terms, known, margin)?.amount ?? null;
       return {
         kind: 'explore',
-        lines: waiting.map((index) => ({ index, terms: { aim: terms.aim, bar, most } })),
+        lines: waiting.map((index) => ({ index, terms: { aim: terms.aim, bar, most, margin } })),
       };
     }
     if (running.length > 0) return { kind: 'wait' };

@@ -28,8 +28,8 @@ export interface LineTerms {
   readonly bar: number | null;
   /** Models measured at most. */
   readonly most: number;
-  /** In standard errors, by which a model is to be within the promise for a sparser one to be looked at; none with a confidence. 1 unless given. */
-  readonly margin?: number;
+  /** In standard errors, by which a model is to be within the promise for a sparser one to be looked at. */
+  readonly margin: number;
 }
 
 /** A model of a line as it was measured, on the samples that choices are made on. */
@@ -62,7 +62,7 @@ interface ExploreOutcome {
  */
 export async function explore(
   given: PruneInput,
-  { aim, bar, most, margin = 1 }: LineTerms,
+  { aim, bar, most, margin }: LineTerms,
   context: PruneContext,
 ): Promise<ExploreOutcome> {
   const job = await beginJob(given, context);
@@ -92,22 +92,22 @@ export async function explore(
       const { weight } = measured;
       if (weight === null) throw new TypeError('a candidate that was not weighed');
       const { measurement, sparsity } = measured;
-      const within = standardErrorsWithin(target, choosing.dense, measurement);
-      const isWithin = within >= (target.confidence === undefined ? margin : 0);
-      return { beta, sparsity, amount: lessenedIn(weight, aim), isWithin, measurement, weight };
+      const errorsWithin = standardErrorsWithin(target, choosing.dense, measurement);
+      const isWithin = errorsWithin >= margin;
+      return { beta, sparsity, amount: lessenedIn(weight, aim), isWithin, errorsWithin, measurement, weight };
     },
   });
   job.clock.enter('report');
   const exploration: Exploration = {
     dense: { ...choosing.dense, ...denseWeighs },
     n_samples: choosing.nSamples,
-    candidates: tried.map(({ beta, sparsity, measurement, weight }) => ({
+    candidates: tried.map(({ beta, sparsity, errorsWithin, measurement, weight }) => ({
       beta,
       sparsity,
       ...measurement,
       ...weight,
       relative_latency: relativeLatency(weight),
-      is_within: sparsity > 0 && standardErrorsWithin(target, choosing.dense, measurement) >= 0,
+      is_within: sparsity > 0 && errorsWithin >= 0,
     })),
     doubts,
   };

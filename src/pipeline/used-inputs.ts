@@ -1,6 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import type { GivenSamples, SampleSet } from '../formats/sample-set.ts';
-import { modelInputs, readStoredGraph } from '../graph/interface.ts';
+import { modelInputs, type OnnxInput, readStoredGraph } from '../graph/interface.ts';
 import { isUsed, refuseUnmetNeeds, type UnusedInput, unusedInputs } from '../recipe/needs.ts';
 import { checkSamples } from '../runtime/check-samples.ts';
 import type { PruneInput, UsedInput } from './prune-job.ts';
@@ -37,10 +37,7 @@ export async function usedInputs(
 }
 
 /** Data without a use are refused for nothing: null where they do not fit the model. */
-function fittingSamples(
-  given: GivenSamples | null,
-  expected: ReturnType<typeof modelInputs>,
-): SampleSet | null {
+function fittingSamples(given: GivenSamples | null, expected: readonly OnnxInput[]): SampleSet | null {
   try {
     return given && checkSamples(given, expected, 'calibration');
   } catch (error) {

@@ -179,6 +179,9 @@ describe('what is to be done next for a search', () => {
     });
     const terms = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
     assert.deepEqual(nextStep(terms, lines, [], false), write);
+    const marginOf = (step: SearchStep) => step.kind === 'explore' && step.lines[0].terms.margin;
+    assert.equal(marginOf(nextStep(termsOf(), [waiting()], [], false)), 1);
+    assert.equal(marginOf(nextStep(terms, [waiting()], [], false)), 0);
   });
 
   test('where the best misses its promise on other samples, the best that is further within is written; four times at most', () => {
