@@ -42,7 +42,8 @@ export function entryOfSearch(search: Search): SearchEntryView {
     best: best && {
       recipe: { ...best.recipe },
       job: viewOfJob(best),
-      met: best.summary?.met ?? null,
+      // By a metric of the client's own only one that is within becomes the best.
+      met: terms.promise.external ? true : (best.summary?.met ?? null),
       certified: best.summary?.certified ?? null,
       missed: written.slice(0, -1).flatMap((job) => job?.id ?? []),
     },

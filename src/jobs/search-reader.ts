@@ -23,7 +23,7 @@ import {
 
 /** How the jobs of a search stand. */
 export interface SearchState {
-  /** Those of the record, by their numbers, and behind them, once there is one, the best of them anew, followed further. */
+  /** By their numbers. */
   readonly lines: readonly LineState[];
   /** Where the metric is the client's own, by their numbers; else none. */
   readonly told: readonly ToldCandidate[];
@@ -62,7 +62,7 @@ export class SearchReader {
   /** Of all that it has had done. */
   async jobIds({ id, terms, lines }: SearchRecord): Promise<string[]> {
     const numbers = terms.promise.external ? Array.from({ length: MAX_TOLD }, (_, i) => i) : lines.keys();
-    const parts: SearchPart[] = [...numbers, 'further', ...BESTS];
+    const parts: SearchPart[] = [...numbers, ...BESTS];
     const ids = await Promise.all(parts.map((part) => this.#store.readAnswer(jobQuestion(id, part))));
     return ids.filter((id) => id !== null);
   }
@@ -72,8 +72,6 @@ export class SearchReader {
     const isTold = record.terms.promise.external !== undefined;
     if (!isTold) {
       const lines = record.lines.map(({ recipe }, number) => this.#lineState(record, recipe, number));
-      const further = await this.#recordedJob(record, 'further');
-      if (further) lines.push(this.#lineState(record, further.recipe, 'further'));
       const bests = await Promise.all(BESTS.map((part) => this.#recordedJob(record, part)));
       const written = bests.slice(0, bests.findLastIndex((best) => best !== null) + 1);
       return { lines: await Promise.all(lines), told: [], written: written.map((best) => best?.job ?? null) };

@@ -35,8 +35,8 @@ export async function unfinishedSearch(store: Store, id: string): Promise<Search
 
 /** The jobs that write the best model, by how many missed their promise before. */
 export const BESTS = ['best', 'best-2', 'best-3', 'best-4'] as const;
-/** A line, or a candidate, by its number, the best line going on, or the best model. */
-export type SearchPart = number | 'further' | (typeof BESTS)[number];
+/** A line, or a candidate, by its number, or the best model. */
+export type SearchPart = number | (typeof BESTS)[number];
 
 /** What the job of a part is submitted under: the same again is the same job. */
 export function jobKey(searchId: string, part: SearchPart): string {

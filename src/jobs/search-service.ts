@@ -195,13 +195,11 @@ export class Searches {
   async #advanceLines(record: SearchRecord, { lines, written }: SearchState): Promise<void> {
     const { max_seconds = Number.POSITIVE_INFINITY } = record.terms.limits;
     const isOverTime = Date.now() - Date.parse(record.created_at) > max_seconds * 1000;
-    const step = nextStep(record.terms, record.lines.length, lines, written, isOverTime);
+    const step = nextStep(record.terms, lines, written, isOverTime);
     if (step.kind === 'wait') return;
     if (step.kind === 'explore') {
       for (const { index, terms } of step.lines)
         await this.#submitJob(record, index, { ...record.lines[index], line: terms });
-    } else if (step.kind === 'go_on') {
-      await this.#submitJob(record, 'further', { ...record.lines[step.line], line: step.terms });
     } else if (step.kind === 'write') {
       const { recipe, lane } = record.lines[step.line];
       await this.#submitJob(record, BESTS[step.attempt], { recipe: { ...recipe, beta: step.beta }, lane });

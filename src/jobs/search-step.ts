@@ -9,11 +9,11 @@ import { bestOf, type FoundCandidate, type LineJob, type LineState } from './sea
 const FIRST_ROUNDS = [1, 1, 1, 1];
 const ROUND = 3;
 /** Models that one line may take. */
-const MOST_OF_A_LINE = 10;
+const MOST_OF_A_LINE = 12;
 
 /** In standard errors on the samples that are chosen on: what the first model must be within the promise by, and those after one that missed it. */
 const MARGINS = [0, 1, 2, 3];
-/** What a line is held to, so that luck on these samples does not rule others out. */
+/** What a line is held to by others, so that luck on these samples does not rule these out. */
 const LINE_MARGIN = 1;
 
 /** What is to be done next for a search. */
@@ -23,8 +23,6 @@ export type SearchStep =
       readonly kind: 'explore';
       readonly lines: readonly { readonly index: number; readonly terms: LineTerms }[];
     }
-  /** The best line is followed as far as the promise holds at all. */
-  | { readonly kind: 'go_on'; readonly line: number; readonly terms: LineTerms }
   /** Time is up: what is being tried is given up. */
   | { readonly kind: 'stop'; readonly jobs: readonly string[] }
   /** The best model, or the best of those that are further within the promise, by how many were written before. */
@@ -34,21 +32,17 @@ export type SearchStep =
 /**
  * What follows from how the lines of a search stand. Lines are tried in rounds, whose sizes depend on nothing; those of a round are held against the best of the rounds before. So the
  * same search tries the same candidates, however many workers there are and whatever is killed.
- * @param nLines of those, without the one that goes on with the best
  * @param written the jobs of the best models, each further within the promise than the one before, which missed it; null of one that was deleted
  * @param isOverTime whether nothing new is to be tried
  */
 export function nextStep(
   terms: SearchTerms,
-  nLines: number,
-  states: readonly LineState[],
+  lines: readonly LineState[],
   written: readonly (LineJob | null)[],
   isOverTime: boolean,
 ): SearchStep {
-  const lines = states.slice(0, nLines);
-  const further = states.at(nLines);
   const last = written.at(-1);
-  if (last) return afterWritten(terms, lines, further, written.length, last);
+  if (last) return afterWritten(terms, lines, written.length, last);
   let left = terms.limits.max_candidates;
   let known: LineState[] = [];
   for (const indices of rounds(lines.length)) {
@@ -72,9 +66,7 @@ export function nextStep(
     left -= round.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
     if (waiting.length > 0) break;
   }
-  const step = goOn(terms, known, further, isOverTime ? 0 : left);
-  if (step) return step;
-  const [found] = bestsOf(terms, lines, further);
+  const [found] = bestsOf(terms, lines);
   if (found) return { kind: 'write', attempt: 0, line: found.line, beta: found.beta };
   const failures = known.flatMap(({ job }) => job?.error ?? []);
   const isAnyTried = known.some(({ exploration }) => exploration !== null);
@@ -90,25 +82,6 @@ function lineMargin({ promise }: SearchTerms): number {
 /** The jobs of lines that are being tried. */
 function runningOf(lines: readonly LineState[]): string[] {
   return lines.flatMap(({ job }) => (job !== null && job.finished_at === null ? job.id : []));
-}
-
-/** The best line, which stopped a margin before the promise, goes on from the best that is known; null once it has. A confidence knows no margin. */
-function goOn(
-  terms: SearchTerms,
-  lines: readonly LineState[],
-  further: LineState | undefined,
-  left: number,
-): SearchStep | null {
-  if (further) {
-    const running = runningOf([further]);
-    if (running.length === 0) return null;
-    return left > 0 ? { kind: 'wait' } : { kind: 'stop', jobs: running };
-  }
-  const most = Math.min(MOST_OF_A_LINE, left);
-  const best = bestOf(terms, lines, LINE_MARGIN);
-  const known = bestOf(terms, lines, 0);
-  if (!best || !known || most === 0 || terms.promise.confidence !== undefined) return null;
-  return { kind: 'go_on', line: best.line, terms: { aim: terms.aim, bar: known.amount, most, margin: 0 } };
 }
 
 /** The numbers of the lines of each round. */
@@ -128,14 +101,13 @@ function rounds(nLines: number): number[][] {
 function afterWritten(
   terms: SearchTerms,
   lines: readonly LineState[],
-  further: LineState | undefined,
   nWritten: number,
   { status, error, finished_at, summary }: LineJob,
 ): SearchStep {
   if (finished_at === null) return { kind: 'wait' };
   if (status === 'succeeded') {
     const isMissed = summary?.met === false && terms.promise.confidence === undefined;
-    const next = isMissed ? bestsOf(terms, lines, further)[nWritten] : undefined;
+    const next = isMissed ? bestsOf(terms, lines)[nWritten] : undefined;
     if (!next) return { kind: 'end', status, error: null };
     return { kind: 'write', attempt: nWritten, line: next.line, beta: next.beta };
   }
@@ -143,20 +115,15 @@ function afterWritten(
   return { kind: 'end', status: 'failed', error: error ?? inputFailure(canceled) };
 }
 
-/** The best, and the best by each larger margin where that is another; of what went on with a line, by the number of that. */
-function bestsOf(
-  terms: SearchTerms,
-  lines: readonly LineState[],
-  further: LineState | undefined,
-): FoundCandidate[] {
-  const origin = bestOf(terms, lines, LINE_MARGIN)?.line ?? 0;
+/** The best, and the best by each larger margin where that is another. */
+function bestsOf(terms: SearchTerms, lines: readonly LineState[]): FoundCandidate[] {
   const found: FoundCandidate[] = [];
   for (const margin of MARGINS) {
-    const one = bestOf(terms, further ? [...lines, further] : lines, margin);
+    const one = bestOf(terms, lines, margin);
     const before = found.at(-1);
     if (one && (one.line !== before?.line || one.candidate !== before.candidate)) found.push(one);
   }
-  return found.map((one) => (one.line === lines.length ? { ...one, line: origin } : one));
+  return found;
 }
 
 /** What is wrong with the data that models are measured on is wrong for every line. */

@@ -28,7 +28,7 @@ export interface LineTerms {
   readonly bar: number | null;
   /** Models measured at most. */
   readonly most: number;
-  /** In standard errors, by which a model is to be within the promise for a sparser one to be looked at. */
+  /** In standard errors, by which a model is to be within the promise at first. */
   readonly margin: number;
 }
 
@@ -81,6 +81,7 @@ export async function explore(
   const tried = await searchLine({
     bar,
     most,
+    margin,
     async weigh(beta) {
       const { sparsity, weight } = await candidates.weighAt(beta);
       return { beta, sparsity, amount: lessenedIn(weight, aim) };
@@ -93,8 +94,7 @@ export async function explore(
       if (weight === null) throw new TypeError('a candidate that was not weighed');
       const { measurement, sparsity } = measured;
       const errorsWithin = standardErrorsWithin(target, choosing.dense, measurement);
-      const isWithin = errorsWithin >= margin;
-      return { beta, sparsity, amount: lessenedIn(weight, aim), isWithin, errorsWithin, measurement, weight };
+      return { beta, sparsity, amount: lessenedIn(weight, aim), errorsWithin, measurement, weight };
     },
   });
   job.clock.enter('report');

@@ -9,7 +9,8 @@ export interface Weighed {
 
 /** One that was measured too. */
 export interface Tried extends Weighed {
-  readonly isWithin: boolean;
+  /** By how many of its standard errors it is within the limit; less than 0 beyond it. */
+  readonly errorsWithin: number;
 }
 
 export interface LineSearch<T extends Tried> {
@@ -21,6 +22,8 @@ export interface LineSearch<T extends Tried> {
   readonly bar: number | null;
   /** Models measured at most. */
   readonly most: number;
+  /** In standard errors, by which a model is to be within the limit for a sparser one to be looked at. */
+  readonly margin: number;
 }
 
 /** A line that does not beat what is known by this share is left. */
@@ -30,6 +33,8 @@ const GOAL_WIDTH = 0.03;
 const MOST_WEIGHED = 12;
 /** Of what is kept, from one step to the next towards sparser models. */
 const STRIDE = 0.75;
+/** The same, once the margin is given up: it is not worth much. */
+const SHORT_STRIDE = 0.9;
 /** Of what goes, from one step to the next towards denser ones. */
 const RETREAT = 0.6;
 /** Less is not worth a model. */
@@ -37,15 +42,21 @@ const LEAST_SPARSITY = 0.02;
 /** Densities of which one is within and the other is not are told apart to this share. */
 const RESOLUTION = 0.03;
 
+/** The dense model, and one of which nothing is left: within every limit, and beyond it. */
+const ALL: Weighed = { beta: Number.POSITIVE_INFINITY, sparsity: 0, amount: Number.POSITIVE_INFINITY };
+const NOTHING: Weighed = { beta: 0, sparsity: 1, amount: 0 };
+
 /**
  * The models of one line that are worth a look, each sparser than what is known, up to the first that is beyond the limit, and those between. A line is left after one model where that is
- * as large as what is known allows and not within. Loss is not monotone in beta: what is found is within, and a sparser one may be too.
+ * as large as what is known allows and not within by the margin. One that is followed goes on without the margin, as far as it is within at all.
+ * Loss is not monotone in beta: what is found is within, and a sparser one may be too.
  */
 export async function searchLine<T extends Tried>({
   weigh,
   attempt,
   bar,
   most,
+  margin,
 }: LineSearch<T>): Promise<readonly T[]> {
   const tried: T[] = [];
   const visit = async (beta: number) => {
@@ -55,36 +66,53 @@ export async function searchLine<T extends Tried>({
   };
   const first = bar === null ? 1 : await belowBar(weigh, bar * (1 - LEAST_GAIN));
   if (first === null) return tried;
-  let within: Weighed = { beta: Number.POSITIVE_INFINITY, sparsity: 0, amount: Number.POSITIVE_INFINITY };
-  let beyond: Weighed = { beta: 0, sparsity: 1, amount: 0 };
+  let needed = margin;
+  let within: Weighed = ALL;
+  let beyond: Weighed = NOTHING;
   const isLeft = () => tried.length < most;
   /** Returns whether it lies between what was within and what was beyond. */
   const narrow = async (beta: number) => {
     const found = await visit(beta);
     if (found.sparsity <= within.sparsity || found.sparsity >= beyond.sparsity) return false;
-    if (found.isWithin) within = found;
+    if (found.errorsWithin >= needed) within = found;
     else beyond = found;
     return true;
   };
+  /** To a sparser model that is beyond the limit, then between. */
+  const closeIn = async (stride: number) => {
+    while (isLeft() && beyond.sparsity === 1) {
+      const sparsity = 1 - (1 - within.sparsity) * stride;
+      if (!(await narrow(betaFor(sparsity, tried)))) return; // nothing sparser can be had
+    }
+    while (isLeft()) {
+      const [dense, sparse] = [1 - within.sparsity, 1 - beyond.sparsity];
+      if (dense / sparse < 1 + RESOLUTION) return;
+      if (!(await narrow(betaFor(1 - Math.sqrt(dense * sparse), tried)))) return;
+    }
+  };
   const start = await visit(first);
-  if (start.isWithin) within = start;
+  if (start.errorsWithin >= needed) within = start;
   else if (bar !== null) return tried;
   else beyond = start;
-
-  while (isLeft() && !start.isWithin && within.sparsity === 0) {
+  while (isLeft() && start.errorsWithin < needed && within.sparsity === 0) {
     const sparsity = beyond.sparsity * RETREAT;
     if (sparsity < LEAST_SPARSITY || !(await narrow(betaFor(sparsity, tried)))) return tried;
   }
-  while (isLeft() && beyond.sparsity === 1) {
-    const sparsity = 1 - (1 - within.sparsity) * STRIDE;
-    if (!(await narrow(betaFor(sparsity, tried)))) break; // nothing sparser can be had
-  }
-  while (isLeft() && beyond.sparsity < 1) {
-    const [dense, sparse] = [1 - within.sparsity, 1 - beyond.sparsity];
-    if (dense / sparse < 1 + RESOLUTION) break;
-    if (!(await narrow(betaFor(1 - Math.sqrt(dense * sparse), tried)))) break;
-  }
+  await closeIn(STRIDE);
+  if (margin === 0 || within.sparsity === 0) return tried;
+  needed = 0;
+  within = sparsest(tried.filter(({ errorsWithin }) => errorsWithin >= 0));
+  beyond = densest(tried.filter((one) => one.errorsWithin < 0 && one.sparsity > within.sparsity));
+  await closeIn(SHORT_STRIDE);
   return tried;
+}
+
+function sparsest(models: readonly Weighed[]): Weighed {
+  return models.reduce((best, one) => (one.sparsity > best.sparsity ? one : best), ALL);
+}
+
+function densest(models: readonly Weighed[]): Weighed {
+  return models.reduce((best, one) => (one.sparsity < best.sparsity ? one : best), NOTHING);
 }
 
 /** The largest beta, about, of which the model's amount is `goal` at most; null where no model's is. */

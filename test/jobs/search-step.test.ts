@@ -4,24 +4,11 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import type { JobFailure } from '../../src/jobs/job.ts';
 import { bestOf, type LineJob, type LineState } from '../../src/jobs/search-lines.ts';
-import { type SearchStep, nextStep as stepOf } from '../../src/jobs/search-step.ts';
+import { nextStep } from '../../src/jobs/search-step.ts';
 import { linesOf, type SearchTerms, searchShape } from '../../src/recipe/lines.ts';
 
 const schema = z.strictObject(searchShape);
 const termsOf = (terms: object = {}) => schema.parse({ promise: { max_loss_increase: 0.01 }, ...terms });
-/** While no line has gone on with the best. */
-const nextStep = (
-  terms: SearchTerms,
-  lines: readonly LineState[],
-  written: readonly (LineJob | null)[],
-  isOverTime: boolean,
-): SearchStep => stepOf(terms, lines.length, lines, written, isOverTime);
-/** Once the last one has, which went on with the best. */
-const stepAfter = (
-  lines: readonly LineState[],
-  written: readonly (LineJob | null)[] = [],
-  { terms = termsOf(), isOverTime = false } = {},
-): SearchStep => stepOf(terms, lines.length - 1, lines, written, isOverTime);
 const recipe = linesOf(termsOf(), true)[0];
 
 const jobOf = (id: string, rest: Partial<LineJob> = {}): LineJob => ({
@@ -68,13 +55,9 @@ function done(id: string, candidates: readonly [bytes: number, isWithin: boolean
 function runAll(sizes: readonly number[], order: readonly number[], terms = termsOf()) {
   const lines: LineState[] = sizes.map(waiting);
   const told: [line: number, bar: number | null, most: number][] = [];
-  const wentOn: typeof told = [];
   for (let turn = 0; turn < 1000; turn++) {
-    const step = stepOf(terms, sizes.length, lines, [], false);
-    if (step.kind === 'go_on') {
-      wentOn.push([step.line, step.terms.bar, step.terms.most]);
-      lines.push(done('further', []));
-    } else if (step.kind === 'explore')
+    const step = nextStep(terms, lines, [], false);
+    if (step.kind === 'explore')
       for (const { index, terms: line } of step.lines) {
         told.push([index, line.bar, line.most]);
         lines[index] = running(`job ${index}`);
@@ -83,7 +66,7 @@ function runAll(sizes: readonly number[], order: readonly number[], terms = term
       const atWork = lines.flatMap(({ job }, i) => (job?.finished_at === null ? i : []));
       const next = atWork.sort((a, b) => order[a] - order[b])[0];
       lines[next] = done(`job ${next}`, [[sizes[next], true]]);
-    } else return { step, told, wentOn, lines };
+    } else return { step, told, lines };
   }
   return assert.fail('no end');
 }
@@ -97,15 +80,10 @@ describe('what is to be done next for a search', () => {
         const order = given.map(() => random.next().value as number);
         const [one, other] = [runAll(given, order), runAll(given, [...given.keys()])];
         assert.deepEqual(one.told, other.told);
-        assert.deepEqual(one.wentOn, other.wentOn);
         assert.deepEqual(one.step, other.step);
         assert.equal(one.told.length, given.length);
         const least = given.indexOf(Math.min(...given));
         assert.deepEqual(one.step, { kind: 'write', attempt: 0, line: least, beta: 1 });
-        assert.deepEqual(
-          one.wentOn.map(([line, bar]) => [line, bar]),
-          [[least, given[least]]],
-        );
       }),
     );
   });
@@ -120,11 +98,10 @@ describe('what is to be done next for a search', () => {
   test('no more is tried than may be', () => {
     for (const max_candidates of [1, 4, 12]) {
       const terms = termsOf({ limits: { max_candidates } });
-      const { told, wentOn, lines } = runAll([9, 8, 7, 6, 5, 4, 3], [...Array(7).keys()], terms);
+      const { told, lines } = runAll([9, 8, 7, 6, 5, 4, 3], [...Array(7).keys()], terms);
       const tried = lines.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
       assert.ok(tried <= max_candidates);
       assert.ok(told.every(([, , most]) => most >= 1 && most <= max_candidates));
-      assert.ok(wentOn.every(([, , most]) => most <= max_candidates - tried));
     }
   });
 
@@ -160,42 +137,28 @@ describe('what is to be done next for a search', () => {
     assert.ok(canceled.kind === 'end' && canceled.status === 'failed' && canceled.error?.code === 'canceled');
   });
 
-  test('the best line goes on without a margin, from the best that is known, unless there is a confidence', () => {
-    const lines = [
-      lineOf('a', [measuredAt(9, 0.9, 4), measuredAt(7, 0.7, 0.5)]),
-      lineOf('b', [measuredAt(8, 0.8, 1.5), measuredAt(6, 0.6, -1)]),
-    ];
-    const goOn = { kind: 'go_on', line: 1, terms: { aim: 'size', bar: 7, most: 10, margin: 0 } };
-    assert.deepEqual(nextStep(termsOf(), lines, [], false), goOn);
-    assert.equal(stepAfter([...lines, running('c')]).kind, 'wait');
-    const further = [...lines, lineOf('c', [measuredAt(5, 0.5, 0)])];
-    assert.deepEqual(stepAfter(further), { kind: 'write', attempt: 0, line: 1, beta: 0.5 });
-    const write = { kind: 'write', attempt: 0, line: 0, beta: 0.7 };
-    assert.deepEqual(stepAfter([...lines, failed('c')]), write);
-    assert.deepEqual(nextStep(termsOf(), lines, [], true), write);
-    assert.deepEqual(stepAfter([...lines, running('c')], [], { isOverTime: true }), {
-      kind: 'stop',
-      jobs: ['c'],
-    });
-    const terms = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
-    assert.deepEqual(nextStep(terms, lines, [], false), write);
-    const marginOf = (step: SearchStep) => step.kind === 'explore' && step.lines[0].terms.margin;
-    assert.equal(marginOf(nextStep(termsOf(), [waiting()], [], false)), 1);
-    assert.equal(marginOf(nextStep(terms, [waiting()], [], false)), 0);
+  test('lines are held to a margin, and against what keeps it, unless there is a confidence', () => {
+    const lines = [lineOf('a', [measuredAt(9, 0.9, 1.5), measuredAt(7, 0.7, 0.5)]), waiting()];
+    const told = (terms: SearchTerms) => {
+      const step = nextStep(terms, lines, [], false);
+      return step.kind === 'explore' && [step.lines[0].terms.bar, step.lines[0].terms.margin];
+    };
+    assert.deepEqual(told(termsOf()), [9, 1]);
+    assert.deepEqual(told(termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } })), [7, 0]);
   });
 
   test('where the best misses its promise on other samples, the best that is further within is written; four times at most', () => {
     const lines = [
       lineOf('a', [measuredAt(5, 0.5, 0.5), measuredAt(6, 0.6, 1.5), measuredAt(9, 0.9, 4)]),
       lineOf('b', [measuredAt(7, 0.7, 1.9), measuredAt(8, 0.8, 2.1)]),
-      lineOf('further', [measuredAt(4, 0.4, 0.2), measuredAt(3, 0.3, -1)]),
+      lineOf('c', [measuredAt(4, 0.4, 0.2), measuredAt(3, 0.3, -1)]),
     ];
     const missed = jobOf('missed', { summary: { met: false } as never });
-    const after = (...written: (LineJob | null)[]) => stepAfter(lines, written);
+    const after = (...written: (LineJob | null)[]) => nextStep(termsOf(), lines, written, false);
     assert.deepEqual(
       [after(), after(missed), after(missed, missed), after(missed, missed, missed)],
       [
-        { kind: 'write', attempt: 0, line: 0, beta: 0.4 },
+        { kind: 'write', attempt: 0, line: 2, beta: 0.4 },
         { kind: 'write', attempt: 1, line: 0, beta: 0.6 },
         { kind: 'write', attempt: 2, line: 1, beta: 0.8 },
         { kind: 'write', attempt: 3, line: 0, beta: 0.9 },
@@ -206,7 +169,7 @@ describe('what is to be done next for a search', () => {
     assert.deepEqual(after(null, missed), after(missed, missed), 'one that missed may be deleted');
     assert.deepEqual(after(missed, jobOf('kept', { summary: { met: true } as never })), end);
     const terms = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
-    assert.deepEqual(stepAfter(lines, [missed], { terms }), end);
+    assert.deepEqual(nextStep(terms, lines, [missed], false), end);
   });
 
   test('one that is further within already is not written twice', () => {

@@ -5,6 +5,9 @@ import { searchLine, type Tried } from '../../src/pipeline/line-search.ts';
 
 const MOST = 10;
 
+/** Of sparsity, one standard error of what it costs. */
+const ERROR = 0.02;
+
 /** A line whose density is `beta * densityAtOne`, whose amount is a function of what is left, and that is within up to a sparsity. */
 function createLine(densityAtOne: number, cliff: number, amountOf: (density: number) => number) {
   const weighings: number[] = [];
@@ -23,7 +26,7 @@ function createLine(densityAtOne: number, cliff: number, amountOf: (density: num
     async attempt(beta: number): Promise<Tried> {
       attempts.push(beta);
       const found = weighed(beta);
-      return { ...found, isWithin: found.sparsity <= cliff };
+      return { ...found, errorsWithin: (cliff - found.sparsity) / ERROR };
     },
   };
 }
@@ -34,16 +37,18 @@ describe('a line of a search', () => {
   /** Bytes of zeros and what goes with them: never proportional to what is left. */
   const amountOf = (density: number) => 100 + 900 * density ** 1.3;
   const smallest = (tried: readonly Tried[]) =>
-    Math.min(...tried.flatMap(({ isWithin, amount }) => (isWithin ? amount : [])));
+    Math.min(...tried.flatMap(({ errorsWithin, amount }) => (errorsWithin >= 0 ? amount : [])));
 
   test('without anything known it comes within a few percent of the best, in few models', async () => {
     await fc.assert(
       fc.asyncProperty(shares, shares, async (cliff, density) => {
         const line = createLine(density, cliff, amountOf);
-        const tried = await searchLine({ ...line, bar: null, most: MOST });
+        const tried = await searchLine({ ...line, bar: null, most: MOST, margin: 0 });
         assert.ok(tried.length <= MOST);
         assert.equal(tried.length, line.attempts.length);
-        const kept = Math.min(...tried.flatMap(({ isWithin, sparsity }) => (isWithin ? 1 - sparsity : [])));
+        const kept = Math.min(
+          ...tried.flatMap(({ errorsWithin, sparsity }) => (errorsWithin >= 0 ? 1 - sparsity : [])),
+        );
         // What is nowhere near beta 1 may take more models than there are.
         if (tried.length < MOST) assert.ok(kept <= (1 - cliff) * 1.031 + 1e-9, `${kept} of ${1 - cliff}`);
       }),
@@ -55,10 +60,10 @@ describe('a line of a search', () => {
       fc.asyncProperty(shares, shares, async (cliff, density) => {
         const bar = amountOf(1 - cliff);
         const line = createLine(density, cliff, amountOf);
-        const tried = await searchLine({ ...line, bar, most: MOST });
+        const tried = await searchLine({ ...line, bar, most: MOST, margin: 0 });
         assert.ok(tried.length <= 1);
-        for (const { amount, isWithin } of tried) {
-          assert.equal(isWithin, false);
+        for (const { amount, errorsWithin } of tried) {
+          assert.ok(errorsWithin < 0);
           assert.ok(amount <= bar * 0.99 && amount >= bar * 0.9, `${amount} for ${bar}`);
         }
       }),
@@ -75,7 +80,7 @@ describe('a line of a search', () => {
           const bar = Math.min(amountOf(1 - cliff) * over, amountOf(1));
           fc.pre(amountOf(1 - cliff) < 0.95 * bar);
           const line = createLine(density, cliff, amountOf);
-          const tried = await searchLine({ ...line, bar, most: MOST });
+          const tried = await searchLine({ ...line, bar, most: MOST, margin: 0 });
           assert.ok(tried.every(({ amount }) => amount < bar));
           assert.ok(tried.length > 1 || bar < 130, `${tried.length} for ${bar}`);
           assert.ok(smallest(tried) < bar);
@@ -84,19 +89,47 @@ describe('a line of a search', () => {
     );
   });
 
+  test('with a margin it is found as without one, and what is within by the margin too', async () => {
+    await fc.assert(
+      fc.asyncProperty(shares, shares, async (cliff, density) => {
+        fc.pre(cliff > 3 * ERROR);
+        const tried = await searchLine({
+          ...createLine(density, cliff, amountOf),
+          ...{ bar: null, most: 2 * MOST, margin: 1 },
+        });
+        fc.pre(tried.length < 2 * MOST);
+        for (const [margin, limit] of [
+          [0, cliff],
+          [1, cliff - ERROR],
+        ]) {
+          const kept = tried.flatMap((one) => (one.errorsWithin >= margin ? 1 - one.sparsity : []));
+          assert.ok(Math.min(...kept) <= (1 - limit) * 1.031 + 1e-9, `${Math.min(...kept)} of ${1 - limit}`);
+        }
+      }),
+    );
+  });
+
+  test('one that is within what is known, but not by the margin, is left after one model', async () => {
+    const cliff = 0.6;
+    const line = createLine(0.5, cliff, amountOf);
+    const bar = amountOf(1 - cliff + ERROR / 2) / 0.99;
+    const tried = await searchLine({ ...line, bar, most: MOST, margin: 1 });
+    assert.equal(tried.length, 1);
+  });
+
   test('one that gets no smaller at all costs no model', async () => {
     const line = createLine(0.5, 0.9, () => 1000);
-    assert.deepEqual(await searchLine({ ...line, bar: 500, most: MOST }), []);
+    assert.deepEqual(await searchLine({ ...line, bar: 500, most: MOST, margin: 1 }), []);
     assert.ok(line.weighings.length <= 12);
   });
 
   test('counts that are rounded to the same are not measured again and again', async () => {
     const rounded = createLine(0.5, 0.4, (density) => 100 * Math.round(density * 4));
     const attempt = async (beta: number) => {
-      const { amount, isWithin } = await rounded.attempt(beta);
-      return { beta, amount, sparsity: 1 - amount / 400, isWithin: isWithin && amount > 200 };
+      const { amount, errorsWithin } = await rounded.attempt(beta);
+      return { beta, amount, sparsity: 1 - amount / 400, errorsWithin: amount > 200 ? errorsWithin : -1 };
     };
-    const tried = await searchLine({ ...rounded, attempt, bar: null, most: MOST });
+    const tried = await searchLine({ ...rounded, attempt, bar: null, most: MOST, margin: 0 });
     const amounts = tried.map(({ amount }) => amount);
     assert.ok(amounts.length - new Set(amounts).size <= 1, String(amounts));
   });
@@ -104,7 +137,7 @@ describe('a line of a search', () => {
   test('no more models are measured than may be', async () => {
     for (const most of [1, 2, 5]) {
       const line = createLine(0.6, 0.3, amountOf);
-      assert.equal((await searchLine({ ...line, bar: null, most })).length, most);
+      assert.equal((await searchLine({ ...line, bar: null, most, margin: 1 })).length, most);
     }
   });
 });
