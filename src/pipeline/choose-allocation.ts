@@ -1,11 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RandomWords } from '../core/random-words.ts';
-import type { SampleSet } from '../formats/sample-set.ts';
 import type { AllocationFigures } from '../report/allocation-figures.ts';
-import { Evaluator } from '../runtime/evaluation.ts';
 import type { Amount } from './amount.ts';
-import { namingData } from './data-errors.ts';
+import { CalibrationJudge } from './calibration-judge.ts';
 import type { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
 import type { Repairs } from './repairs.ts';
@@ -27,41 +25,24 @@ export class SharedWeights implements Scored {
   readonly #job: PruneJob;
   readonly #scored: ScoredWeights;
   readonly #repairs: Repairs;
-  readonly #judge: Evaluator;
-  readonly #isOfClasses: boolean;
+  readonly #judge: CalibrationJudge;
   readonly #chosen = new Map<string, Promise<Chosen>>();
 
-  private constructor(
-    job: PruneJob,
-    scored: ScoredWeights,
-    repairs: Repairs,
-    judge: Evaluator,
-    isOfClasses: boolean,
-  ) {
+  private constructor(job: PruneJob, scored: ScoredWeights, repairs: Repairs, judge: CalibrationJudge) {
     this.#job = job;
     this.#scored = scored;
     this.#repairs = repairs;
     this.#judge = judge;
-    this.#isOfClasses = isOfClasses;
   }
 
-  /** Opens the dense model. @throws EmpError as `Evaluator.open` */
+  /** @throws EmpError as `CalibrationJudge.open` */
   static async open(
     job: PruneJob,
     scored: ScoredWeights,
     repairs: Repairs,
     judges: Judges | null,
   ): Promise<SharedWeights> {
-    const { model, calibration, runtime } = job.input;
-    if (calibration === null) throw new TypeError('a total to be shared without calibration data');
-    const { scratchDirectory, signal, onCalibration: onSamples } = job;
-    const samples: SampleSet = { ...calibration, labels: null };
-    const context = { model, samples, scratchDirectory, runtime, signal, onSamples, wantsDivergence: true };
-    const judge = await namingData('calibration', () => Evaluator.open(context));
-    // Of numbers that are no classes, as boxes or embeddings, the divergence would see the largest alone.
-    const isSoftmax = judge.compared.some(({ output }) => output.classesAs === 'probabilities');
-    const isOfClasses = isSoftmax || judges?.reporting.lossKind === 'cross_entropy';
-    return new SharedWeights(job, scored, repairs, judge, isOfClasses);
+    return new SharedWeights(job, scored, repairs, await CalibrationJudge.open(job, judges));
   }
 
   /** What it counts is the total, whichever rule shares it. */
@@ -99,7 +80,7 @@ export class SharedWeights implements Scored {
       const { kl, relative_l2 } = same ?? (await this.#measure(shared, counts));
       candidates.push({ rule, kl, relative_l2, n_keep: [...counts] });
     }
-    const by = this.#isOfClasses && candidates.some(({ kl }) => kl !== null) ? 'kl' : 'relative_l2';
+    const by = this.#judge.metricFor(candidates);
     const costs = candidates.map((candidate) => candidate[by] ?? Number.POSITIVE_INFINITY);
     const best = costs.indexOf(Math.min(...costs));
     const { rule } = candidates[best];
@@ -134,8 +115,7 @@ export class SharedWeights implements Scored {
     try {
       const pruned = await (await decide(counts)).write(directory);
       await this.#repairs.apply(pruned);
-      const { kl, relative_l2 } = await namingData('calibration', () => this.#judge.measure(pruned.model));
-      return { kl, relative_l2 };
+      return await this.#judge.measure(pruned.model);
     } finally {
       await rm(directory, { recursive: true, force: true });
     }

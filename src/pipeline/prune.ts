@@ -13,6 +13,7 @@ import { lookAtData } from './look-at-data.ts';
 import type { PruneInput } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
 import { scoreJob } from './score-job.ts';
+import { measureSensitivity } from './sensitivity.ts';
 import { type Artifact, writeReport } from './write-report.ts';
 
 export interface PruneOutcome {
@@ -36,6 +37,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const { judges: opened, doubts, samples } = await lookAtData(job);
   await using judges = opened;
   const repairs = new Repairs(job, judges);
+  const sensitivity = await measureSensitivity(job, scores, judges);
   await using scored = await withAllocation(job, scores, repairs, judges);
   const reported =
     judges &&
@@ -74,7 +76,10 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   const content = await pruned.content(repair);
   // Its memory is not to stand beside what the report's charts take.
   await scored[Symbol.asyncDispose]();
-  const report = await writeReport({ job, amount, pruned, content, evaluation, sized, repair, doubts });
+  const report = await writeReport({
+    ...{ job, amount, pruned, content, evaluation, sized, repair, doubts },
+    sensitivity,
+  });
   await rm(job.scratchDirectory, { recursive: true });
   return { ...report, timings_ms: job.clock.stop() };
 }

@@ -39,13 +39,14 @@ interface ReportInput {
   /** Null without a target of size. */
   readonly sized: ChosenSize | null;
   readonly repair: Report['repair'];
+  readonly sensitivity: Report['sensitivity'];
   /** What is doubtful about the evaluation data. */
   readonly doubts: readonly string[];
 }
 
 /** Hashes what was written, measures sizes, and writes `report.json` and `report.html`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { job, amount, pruned, content, evaluation, repair, doubts } = input;
+  const { job, amount, pruned, content, evaluation, repair, sensitivity, doubts } = input;
   const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
   const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
@@ -71,6 +72,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
     scores,
     evaluation,
     allocation,
+    sensitivity,
     repair: [...repair],
     structures,
     verdict: createVerdict({

@@ -22,7 +22,7 @@ export interface UnusedInput {
 
 /** What of a recipe needs something. */
 interface Taker {
-  readonly field: 'criterion' | 'allocation' | 'hessian_probes' | 'repair';
+  readonly field: 'criterion' | 'allocation' | 'sensitivity' | 'hessian_probes' | 'repair';
   readonly value: string;
   readonly needs: readonly Need[];
 }
@@ -34,9 +34,10 @@ export function needsOf({ criterion, granularity }: Recipe): readonly Need[] {
 
 /** In the order in which a finding names the first that needs something. */
 function takersOf(recipe: Recipe): Taker[] {
-  const { criterion, allocation, hessian_probes, repair } = recipe;
+  const { criterion, allocation, sensitivity, hessian_probes, repair } = recipe;
   const takers: Taker[] = [{ field: 'criterion', value: criterion, needs: needsOf(recipe) }];
   if (allocation === 'auto') takers.push({ field: 'allocation', value: allocation, needs: ['calibration'] });
+  if (sensitivity) takers.push({ field: 'sensitivity', value: 'true', needs: ['calibration'] });
   if (hessian_probes > 0)
     takers.push({ field: 'hessian_probes', value: String(hessian_probes), needs: ['calibration', 'labels'] });
   if (repair.length > 0) takers.push({ field: 'repair', value: repair.join(', '), needs: ['calibration'] });
@@ -107,6 +108,7 @@ function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation 
   because(GRANULARITIES[granularity].needsGraph, 'granularity', `is ${granularity}`);
   because(isInGraph, 'criterion', `is ${criterion}`);
   because(allocation === 'auto', 'allocation', 'is auto');
+  because(recipe.sensitivity, 'sensitivity', 'is true');
   because(hessian_probes > 0, 'hessian_probes', `is ${hessian_probes}`);
   because(repair.length > 0, 'repair', 'is given');
   because(isOfGraph, 'target', 'is given');

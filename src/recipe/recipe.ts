@@ -59,6 +59,12 @@ export const recipeSchema = z
       .describe(
         'With `allocation` `auto`: so often 8 to 25 % of what one tensor keeps is given to another, both drawn by `seed`, and stays there where that brings the model nearer to the dense one. 30 are worth trying; each takes as long as a rule.',
       ),
+    sensitivity: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether each tensor is pruned alone, to three sparsities, and the report says how far that moves the model on the calibration data; nothing else depends on it. Weights of ONNX models only; three runs of the calibration data a tensor.',
+      ),
     granularity: z
       .enum(GRANULARITY_NAMES)
       .default('weight')
@@ -174,6 +180,8 @@ function* contradictions(recipe: Recipe): Generator<[name: keyof Recipe, message
   }
 
   yield* sharingContradictions(recipe);
+  if (recipe.sensitivity && granularity !== 'weight')
+    yield ['sensitivity', `prunes tensors one by one, and the granularity is ${granularity}`];
   yield* repairContradictions(repair);
   const isDrawn = targetOf(recipe) !== null || repair.length > 0 || recipe.allocation_moves > 0;
   if (seed !== 0 && criterion !== 'random' && !isDrawn)

@@ -4,6 +4,7 @@ import { allocationSchema } from './allocation-figures.ts';
 import { evaluationSchema } from './evaluation-figures.ts';
 import { count, figure, share } from './figures.ts';
 import { macsSchema } from './mac-figures.ts';
+import { sensitivitySchema } from './sensitivity-figures.ts';
 import { sizeTargetSchema } from './size-figures.ts';
 import { warningCodeSchema } from './warning-codes.ts';
 
@@ -171,6 +172,7 @@ export const reportSchema = z.object({
   scores: scoresSchema,
   evaluation: evaluationSchema.nullable().describe('Null without evaluation data.'),
   allocation: allocationSchema.nullable().describe('Null unless `allocation` of the recipe is auto.'),
+  sensitivity: sensitivitySchema.nullable().describe('Null unless the recipe asks for it.'),
   repair: z.array(repairSchema).describe('The repairs of the recipe, in its order.'),
   structures: structuresSchema.nullable().describe('Null where the granularity is weight.'),
   verdict: z.object({

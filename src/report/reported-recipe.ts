@@ -9,6 +9,7 @@ const reportedRecipeSchema = z.looseObject({
   scope: z.string(),
   allocation: z.string().default('scope'),
   allocation_moves: z.number().default(0),
+  sensitivity: z.boolean().default(false),
   granularity: z.enum(GRANULARITY_NAMES),
   beta: z.number().optional(),
   budget: z.object({ sparsity: z.number() }).optional(),

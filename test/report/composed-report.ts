@@ -138,6 +138,7 @@ export function composeReport(settings: Settings): Report {
     evaluation: null,
     repair: [],
     structures: null,
+    sensitivity: null,
     allocation: null,
     verdict: { text: '', warnings: [] },
     loss_bound: null,

@@ -17,7 +17,7 @@ import { type HessianTrace, hessianTrace } from './loss-change.ts';
 import { PassRunner } from './passes/runner.ts';
 import { PassThreads } from './passes/threads.ts';
 import { isReached, selectTensors } from './select.ts';
-import { decideCounts, type Limits, limitsOf, shareTotal } from './share-total.ts';
+import { decideCounts, type Limits, limitsOf, type OwnCounts, shareTotal } from './share-total.ts';
 import { type WrittenTensor, writeWeights } from './write.ts';
 
 /** Below this many weights starting threads costs more than they bring. */
@@ -25,14 +25,18 @@ const THREADS_FROM = 1_000_000;
 /** A megabyte of float32: what a kernel takes at a time. */
 const CHUNK_ELEMENTS = 2 ** 18;
 
-/** A total to be shared among the tensors. */
-export interface SharedTotal {
-  /** What each tensor keeps by each rule. */
-  readonly shares: readonly { readonly rule: SharingRule; readonly counts: readonly number[] }[];
+/** Weights of which each tensor keeps as many as it is told. */
+interface CountedWeights {
   /** Of each tensor. */
   readonly limits: readonly Limits[];
   /** Each tensor keeps so many. */
   decide(counts: readonly number[]): Promise<Decided>;
+}
+
+/** A total to be shared among the tensors. */
+export interface SharedTotal extends CountedWeights {
+  /** What each tensor keeps by each rule. */
+  readonly shares: readonly { readonly rule: SharingRule; readonly counts: readonly number[] }[];
 }
 
 /** The selected weights of a model, each with a score. */
@@ -88,21 +92,34 @@ export class ScoredWeights implements Scored {
     return this.#decidedAs(await decideWeights(this.#scores, { beta: null, sparsity, minDensity }, scope));
   }
 
+  get names(): readonly string[] {
+    return this.#scores.tensors.map(({ name }) => name);
+  }
+
+  /** For decisions by counts alone. */
+  async counted(): Promise<CountedWeights> {
+    return await this.#countedBeside({ beta: 1, sparsity: null, minDensity: 0 }, 'layer');
+  }
+
   /** As many in all as `decide` keeps, shared among the tensors by each rule. */
   async share(amount: Amount): Promise<SharedTotal> {
-    const { scope } = this.#job.input.recipe;
+    const { own, limits, decide } = await this.#countedBeside(amount, this.#job.input.recipe.scope);
+    this.#lamp ??= await writeLampScores(this.#scores.ranges, this.#job);
+    const shares: SharedTotal['shares'][number][] = [];
+    for (const rule of SHARING_RULE_NAMES)
+      shares.push({ rule, counts: await shareTotal(rule, own, this.#scores, this.#lamp, limits) });
+    return { shares, limits, decide };
+  }
+
+  /** Beside what an amount and a scope keep, which tensors of zeros keep always. */
+  async #countedBeside(amount: Amount, scope: Recipe['scope']): Promise<CountedWeights & { own: OwnCounts }> {
     const decision = await decideWeights(this.#scores, amount, scope);
     await using folder = await makeScratchFolder(this.#job.scratchDirectory, 'own-');
     const written = await this.#write(decision, folder.path, true);
     const own = { decision, counts: written.map(({ nKeep }) => nKeep) };
-    this.#lamp ??= await writeLampScores(this.#scores.ranges, this.#job);
-    const limits = limitsOf(own, this.#scores, amount);
-    const shares: SharedTotal['shares'][number][] = [];
-    for (const rule of SHARING_RULE_NAMES)
-      shares.push({ rule, counts: await shareTotal(rule, own, this.#scores, this.#lamp, limits) });
     const decide = async (counts: readonly number[]) =>
       this.#decidedAs(await decideCounts(counts, own, this.#scores));
-    return { shares, limits, decide };
+    return { own, limits: limitsOf(own, this.#scores, amount), decide };
   }
 
   #decidedAs(decision: Decision): Decided {

@@ -6,6 +6,7 @@ import { scoreCharts } from './how-scores-spread.ts';
 import { type Content, entry, html, type Markup, section } from './markup.ts';
 import { renderPage } from './page-shell.ts';
 import { headline, sizesTable, warningList } from './what-came-out.ts';
+import { sensitivityChart } from './what-each-costs.ts';
 import { comparisonTable, lossBoundTable, outputsTable, repairTable } from './what-it-cost.ts';
 import { costCurves } from './what-sparsity-costs.ts';
 import { askedList } from './what-was-asked.ts';
@@ -27,6 +28,7 @@ ${section('figures', 'At a glance', headline(report))}
 ${section('asked', 'What was asked', askedList(report))}
 ${section('evaluation', 'Dense against pruned', comparisonTable(report))}${section('outputs', 'Drift by output', outputsTable(report))}
 ${section('allocation', 'How the total was shared', allocationTable(report))}
+${section('sensitivity', 'What each tensor costs alone', sensitivityChart(report))}
 ${section('repair', 'Repair', repairTable(report))}
 ${section('curvature', 'What curvature says', lossBoundTable(report))}
 ${section('curve', 'What sparsity costs', costCurves(report))}
