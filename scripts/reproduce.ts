@@ -1,5 +1,5 @@
 /**
- * `npm run reproduce [-- part ... --fixtures path]`: repeats what this machine can of the paper's experiments and writes `docs/reproduction.md`, and the table that the README has of it.
+ * `npm run reproduce [-- part ... --fixtures path]`: repeats what this machine can of the paper's experiments and writes `docs/reproduction.md`, and the tables that the README and the guide have of it.
  * Parts are `paper` (weights), `structures`, `targets`, `methods` and `searches`; without a name all of them run, else the others stay as they are.
  * Without the fixtures only FC2 is there, from `examples/`: part `paper` of it is then printed, and the files are left as they are.
  */
@@ -18,7 +18,7 @@ import { type Network, openExample, openNetwork } from './reproduce/network.ts';
 import { runOnePercent } from './reproduce/one-percent.ts';
 import { formatOnePercent, formatOnePercentTable } from './reproduce/one-percent-section.ts';
 import { formatPart, joinParts, PARTS, type Part, splitParts } from './reproduce/parts.ts';
-import { placeTable } from './reproduce/readme-table.ts';
+import { placeTable } from './reproduce/place-table.ts';
 import { rememberingRun } from './reproduce/run.ts';
 import { runSearches, SEARCHED, type SearchFinding } from './reproduce/searches.ts';
 import { formatSearches, formatSearchTable } from './reproduce/searches-section.ts';
@@ -28,6 +28,7 @@ import { mapTwoAtATime } from './reproduce/two-at-a-time.ts';
 
 const DOCUMENT = new URL('../docs/reproduction.md', import.meta.url);
 const README = new URL('../README.md', import.meta.url);
+const GUIDE = new URL('../docs/guide/choose-the-amount.md', import.meta.url);
 const NETWORKS = ['fc2-mnist', 'fc5-fashion', 'cnn-fashion', 'kan-mnist', 'llama-tiny'];
 
 const { values, positionals } = parseArgs({
@@ -69,8 +70,8 @@ async function writeDocument(fixtures: string): Promise<void> {
   if (asked.includes('targets')) {
     const findings = await runOnePercent(networks, run);
     await write('targets', formatOnePercent(findings));
-    const readme = await readFile(README, 'utf8');
-    await writeFile(README, placeTable(readme, 'targets', formatOnePercentTable(findings)));
+    const guide = await readFile(GUIDE, 'utf8');
+    await writeFile(GUIDE, placeTable(guide, 'targets', formatOnePercentTable(findings)));
   }
   if (asked.includes('searches')) {
     const findings: SearchFinding[] = [];

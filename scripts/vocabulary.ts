@@ -1,4 +1,4 @@
-// npm run vocabulary: writes the tables of criteria and repairs into the README, which test/gates/documents.test.ts holds against the rows.
+// npm run vocabulary: writes the tables of criteria and repairs into docs/reference.md, which test/gates/documents.test.ts holds against the rows.
 import { readFile, writeFile } from 'node:fs/promises';
 import {
   CRITERIA,
@@ -10,7 +10,7 @@ import {
 import { REPAIRS } from '../src/recipe/terms.ts';
 import { needWords, scoreWords } from '../src/recipe/words.ts';
 
-const README = new URL('../README.md', import.meta.url);
+const REFERENCE = new URL('../docs/reference.md', import.meta.url);
 
 /** By the name in the marks around each. */
 const TABLES = {
@@ -22,14 +22,14 @@ const TABLES = {
   ),
 };
 
-/** The README with its tables as the rows have them. */
-export async function renderReadme(): Promise<string> {
-  let text = await readFile(README, 'utf8');
+/** The reference with its tables as the rows have them. */
+export async function renderReference(): Promise<string> {
+  let text = await readFile(REFERENCE, 'utf8');
   for (const [name, table] of Object.entries(TABLES)) {
     const [start, end] = [`<!-- ${name}, written by npm run vocabulary -->\n`, '\n<!-- end -->'];
     const from = text.indexOf(start);
     const to = text.indexOf(end, from);
-    if (from < 0 || to < 0) throw new Error(`README.md has no place for the table of ${name}`);
+    if (from < 0 || to < 0) throw new Error(`docs/reference.md has no place for the table of ${name}`);
     text = text.slice(0, from + start.length) + table + text.slice(to);
   }
   return text;
@@ -54,4 +54,4 @@ function markdownTable(head: readonly string[], rows: readonly (readonly string[
   return [line(head), `|${' --- |'.repeat(head.length)}`, ...rows.map(line)].join('\n');
 }
 
-if (import.meta.main) await writeFile(README, await renderReadme());
+if (import.meta.main) await writeFile(REFERENCE, await renderReference());

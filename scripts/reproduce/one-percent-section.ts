@@ -14,7 +14,7 @@ export function formatOnePercent(findings: readonly OnePercent[]): string {
   ].join('\n\n');
 }
 
-/** Also in the README. */
+/** Also in the guide. */
 export function formatOnePercentTable(findings: readonly OnePercent[]): string {
   const rows = findings.map(({ network, repair, searched, half, random }) => [
     titleOf(network),

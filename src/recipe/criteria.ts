@@ -39,7 +39,7 @@ const OF_MATRICES: readonly Need[] = ['calibration', 'layer_matrices'];
 const OF_GRADIENTS: readonly Need[] = ['calibration', 'labels', 'gradients'];
 
 /**
- * The criteria by their names in a recipe. Request schema, job check, OpenAPI, README tables and the report's words are made of these rows; the code of one is the file of its
+ * The criteria by their names in a recipe. Request schema, job check, OpenAPI, the tables of docs/reference.md and the report's words are made of these rows; the code of one is the file of its
  * name in `criteria/weights/` or `criteria/structures/`.
  */
 export const CRITERIA = {

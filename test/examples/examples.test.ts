@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, glob, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -9,10 +9,13 @@ import { promisify } from 'node:util';
 import { SERVICE, type Server, startServer } from '../../scripts/start-server.ts';
 import { findPython } from '../services/clients.ts';
 
-const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const EXAMPLES = join(ROOT, 'examples');
 const MODEL = 'fc2-mnist.onnx';
 const DATA = 'mnist';
 const WEIGHTS = 784 * 100 + 100 * 10;
+/** What installs, tests or starts everything is run by CI and by other tests. */
+const RUN_ELSEWHERE = /^(npm|docker) /;
 /**
  * What NumPy finds in float64 on the data of examples/mnist: the dense network, and the sparsest one, of 251 between beta 1.3 and 1.8, whose
  * loss is within 2 % of it.
@@ -25,8 +28,10 @@ describe('the examples', () => {
   let server: Server;
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'emp-examples-'));
-    for (const name of [MODEL, DATA])
+    for (const name of [MODEL, DATA]) {
       await cp(join(EXAMPLES, name), join(directory, name), { recursive: true });
+      await cp(join(EXAMPLES, name), join(directory, 'examples', name), { recursive: true });
+    }
     server = await startServer(SERVICE, { DATA_DIR: join(directory, 'data') });
   });
   after(async () => {
@@ -34,10 +39,9 @@ describe('the examples', () => {
     await rm(directory, { recursive: true, maxRetries: 5 });
   });
 
-  const runExample = async (program: string, name: string, ...args: string[]) => {
-    const options = { cwd: directory, env: { ...process.env, BASE_URL: server.baseUrl } };
-    return (await run(program, [join(EXAMPLES, name), ...args], options)).stdout;
-  };
+  const inFolder = () => ({ cwd: directory, env: { ...process.env, BASE_URL: server.baseUrl } });
+  const runExample = async (program: string, name: string, ...args: string[]) =>
+    (await run(program, [join(EXAMPLES, name), ...args], inFolder())).stdout;
 
   test('thresholds.sh', async () => {
     const decision = JSON.parse(await runExample('bash', 'thresholds.sh'));
@@ -113,15 +117,24 @@ describe('the examples', () => {
     assert.equal(byteLength, sizes.pruned_bytes);
     assert.ok(byteLength < sizes.dense_bytes);
   });
-});
 
-test("the README's code is the examples' own", async () => {
-  const readme = await readFile(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8');
-  const names = (await readdir(EXAMPLES)).filter((name) => /\.(sh|py)$/.test(name));
-  assert.ok(names.length > 0);
-  for (const name of names) {
-    const language = name.endsWith('.py') ? 'python' : 'sh';
-    const code = await readFile(join(EXAMPLES, name), 'utf8');
-    assert.ok(readme.includes(`\`\`\`${language}\n${code}\`\`\``), `${name} is not in the README as it is`);
-  }
+  test('the code of README and guide is the examples’ own, or runs as it stands', async () => {
+    const names = (await readdir(EXAMPLES)).filter((name) => /\.(sh|py)$/.test(name));
+    const examples = new Map<string, string>();
+    for (const name of names) examples.set(await readFile(join(EXAMPLES, name), 'utf8'), name);
+    const documents = ['README.md', ...(await Array.fromAsync(glob('docs/guide/*.md', { cwd: ROOT })))];
+    for (const document of documents) {
+      const text = await readFile(join(ROOT, document), 'utf8');
+      for (const [, language, code = ''] of text.matchAll(/^```(sh|python)\n(.*?)^```/gms)) {
+        if (
+          examples.delete(code) ||
+          code.split('\n').every((line) => line === '' || RUN_ELSEWHERE.test(line))
+        )
+          continue;
+        assert.equal(language, 'sh', `${document}: ${code}`);
+        await run('bash', ['-euo', 'pipefail', '-c', code], inFolder());
+      }
+    }
+    assert.deepEqual([...examples.values()], [], 'no document shows these');
+  });
 });

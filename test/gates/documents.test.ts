@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { glob, readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
+import GithubSlugger from 'github-slugger';
 import { parse } from 'yaml';
-import { renderReadme } from '../../scripts/vocabulary.ts';
+import { renderReference } from '../../scripts/vocabulary.ts';
 import { RULES } from '../../src/autodiff/rules/registry.ts';
 import { SETTINGS } from '../../src/config.ts';
 import { STRUCTURE_RULES } from '../../src/structure/rules/registry.ts';
@@ -23,16 +24,27 @@ function lacksTest(row: string): boolean {
   });
 }
 
+/** A link to a file of the repository, or to a title: of another document, or of the same. */
+const LINK = /\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g;
+
+/** What links to a Markdown text may end with. */
+function anchorsOf(text: string): Set<string> {
+  const slugger = new GithubSlugger();
+  const titles = text.replaceAll(/^```.*?^```/gms, '').matchAll(/^#+ (.*)$/gm);
+  return new Set([...titles].map(([, title = '']) => slugger.slug(title.replaceAll(/[`*]/g, ''))));
+}
+
 describe('what is written beside the code', () => {
-  test('the README and .env.example list every setting, and no other', async () => {
+  test('the guide and .env.example list every setting, and no other', async () => {
     const listed = (await read('.env.example')).matchAll(/^([A-Z_]+)=/gm);
     assert.deepEqual([...listed].map(([, name]) => name).sort(), [...SETTINGS].sort());
-    const rows = (await read('README.md')).matchAll(/^\| `([A-Z_]+)`/gm);
+    const rows = (await read('docs/guide/operate.md')).matchAll(/^\| `([A-Z_]+)`/gm);
     assert.deepEqual([...rows].map(([, name]) => name).sort(), [...SETTINGS].sort());
   });
 
-  test('the README has the tables of criteria and repairs as the vocabulary has them (npm run vocabulary)', async () => {
-    assert.ok((await renderReadme()) === (await read('README.md')), 'README.md is stale: npm run vocabulary');
+  test('the reference has the tables of criteria and repairs as the vocabulary has them (npm run vocabulary)', async () => {
+    const text = await read('docs/reference.md');
+    assert.ok((await renderReference()) === text, 'docs/reference.md is stale: npm run vocabulary');
   });
 
   test('docs/gradients.md lists every operator with a gradient rule once, and no other', async () => {
@@ -85,22 +97,20 @@ describe('what is written beside the code', () => {
   });
 
   test('links within the documents lead somewhere', async () => {
-    for (const [document, folder] of [
-      ['README.md', ''],
-      ['CONTRIBUTING.md', ''],
-      ['SECURITY.md', ''],
-      ['docs/architecture.md', 'docs/'],
-      ['docs/gradients.md', 'docs/'],
-      ['docs/operations.md', 'docs/'],
-      ['docs/structures.md', 'docs/'],
-      ['docs/threat-model.md', 'docs/'],
-      ['examples/README.md', 'examples/'],
-    ]) {
-      for (const [, target = ''] of (await read(document ?? '')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-        const url = new URL(`../../${folder}${target}`, import.meta.url);
-        assert.ok(existsSync(url), `${document}: ${target}`);
+    const root = new URL('../../', import.meta.url);
+    const documents = await Array.fromAsync(glob('{*,docs/**/*,examples/*}.md', { cwd: root }));
+    assert.ok(documents.length > 20, String(documents));
+    for (const document of documents)
+      for (const [, target = '', anchor] of (await read(document)).matchAll(LINK)) {
+        const url = new URL(
+          target === '' ? document : target,
+          target === '' ? root : new URL(document, root),
+        );
+        if (target !== '') assert.ok(existsSync(url), `${document}: ${target}`);
+        const path = target === '' ? document : url.href.slice(root.href.length);
+        if (anchor !== undefined && path.endsWith('.md'))
+          assert.ok(anchorsOf(await read(path)).has(anchor), `${document}: ${target}#${anchor}`);
       }
-    }
   });
 
   test('the image copies files that exist, and does not run as root', async () => {

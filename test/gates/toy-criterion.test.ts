@@ -80,7 +80,7 @@ async function typeErrors(): Promise<string> {
 }
 
 describe('a criterion is a file and a row', () => {
-  test('known to schema, job check, OpenAPI, README tables and reports once both are there', async () => {
+  test('known to schema, job check, OpenAPI, the reference and reports once both are there', async () => {
     assert.equal(await typeErrors(), '');
     await writeFile(
       join(copy, 'test/report/toy-report.ts'),
