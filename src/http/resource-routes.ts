@@ -1,11 +1,16 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import PQueue from 'p-queue';
 import { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import { parseCursor } from '../storage/ids.ts';
 import type { Kind, Page } from '../storage/store.ts';
 import { describeOperation } from './plugins/operations.ts';
 import type { App } from './services.ts';
+import { whenGone } from './when-gone.ts';
+
+/** A list is some hundreds of small files and a hundred entries: more at a time would be written out in one turn of the loop. */
+const LISTS_AT_ONCE = 2;
 
 /** What a schema describes, as it may be answered with: never to be changed. */
 export type View<S extends z.ZodType> = Immutable<z.output<S>>;
@@ -68,6 +73,7 @@ export function registerResource<
 >(app: App, resource: Resource<Entry, Whole, Query>): void {
   const { kind, texts, entrySchema, schema, querySchema }: Resource<z.ZodType, z.ZodType, Query> = resource;
   const tags = [kind];
+  const lists = new PQueue({ concurrency: LISTS_AT_ONCE });
   const name = nameOf(kind);
 
   app.get(
@@ -88,7 +94,10 @@ export function registerResource<
         ...describeOperation({}, 'invalid_request'),
       },
     },
-    async ({ query }) => resource.list(query as z.output<Query>),
+    async ({ query }, reply) => {
+      const signal = whenGone(reply);
+      return await lists.add(() => resource.list(query as z.output<Query>), { signal });
+    },
   );
 
   app.get(
