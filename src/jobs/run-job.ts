@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { EmpError } from '../core/errors.ts';
 import { OUTCOME_FILE } from '../pipeline/artifact-names.ts';
-import { mayPass } from '../storage/disk-faults.ts';
+import { diskFault, mayPass } from '../storage/disk-faults.ts';
 import { isCode, writeDurably } from '../storage/durable-files.ts';
 import type { Store, Upload } from '../storage/store.ts';
 import { isCancelAsked } from './cancel-request.ts';
@@ -74,6 +74,7 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       const published = await retryWrite(() => publish(store, id, output, outcome), mayPass, signal);
       return await end({ status: 'succeeded', ...published });
     } catch (thrown) {
+      if (diskFault(thrown)) await roomAgain(output, store, signal);
       if (signal.reason === 'canceled') return await end(CANCELED);
       if (signal.aborted) return 'returned';
       const error = namingMemory(thrown, workshop);
@@ -83,6 +84,14 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       await output.discard();
     }
   };
+}
+
+/** What others have filled, an attempt waits for, so that those that it has are not over before there is room. What it has filled itself is free at once. */
+async function roomAgain(output: Upload, store: Store, signal: AbortSignal): Promise<void> {
+  await output.discard();
+  await retryWrite(() => store.ping(), mayPass, signal).catch((error) => {
+    if (!signal.aborted) throw error;
+  });
 }
 
 /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -16,6 +16,8 @@ import { LIMITS, log, openSite, RETRY, readTrace, request, type Site } from './s
 /** Of all attempts that a job is given, with their pauses, and more. */
 const ATTEMPTS_MS = 2500;
 const LONG_MS = 60_000;
+/** Of an attempt, whatever the disk is like. */
+const FAILS = { behaviour: 'throw', trouble: '9' };
 
 describe('a disk without a byte left', { skip: cannotMount }, () => {
   let redis: Service;
@@ -79,19 +81,49 @@ describe('a disk without a byte left', { skip: cannotMount }, () => {
     assert.match((await site.jobs.wait(id, LONG_MS))?.status ?? '', /canceled|succeeded/);
   });
 
+  test('an attempt that finds no room waits for it, and the next is made with it', async () => {
+    const id = await submit('attempt', { fillOnce: filler() });
+    await until(isFull);
+    await sleep(ATTEMPTS_MS);
+    assert.equal((await readTrace(trace('attempt'))).length, 1);
+    await disk.free();
+    assert.equal((await site.jobs.wait(id, LONG_MS))?.status, 'succeeded');
+    assert.equal((await readTrace(trace('attempt'))).length, 2);
+  });
+
+  test('one that waits so is canceled', async () => {
+    const id = await submit('impatient', { fillOnce: filler() });
+    await until(isFull);
+    // Room for the wish, and too little to begin a job.
+    await truncate(filler(), 40 * 2 ** 20);
+    await until(async () => {
+      const job = await site.jobs.cancel(id).catch(() => null);
+      return job?.status === 'canceled';
+    });
+    await disk.free();
+    assert.equal((await readTrace(trace('impatient'))).length, 1);
+  });
+
+  test('a job that takes more room than there is fails', async () => {
+    const id = await submit('large', { fillOwn: 'yes' });
+    const job = await site.jobs.wait(id, LONG_MS);
+    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'insufficient_storage']);
+    assert.equal((await readTrace(trace('large'))).length, RETRY.attempts);
+  });
+
   test('a failure waits for room, and is told', async () => {
-    const id = await submit('failure', { fillFirst: filler() });
+    const id = await submit('failure', { fillFirst: filler(), ...FAILS });
     await untilGivenUp(id);
     assert.equal((await site.jobs.get(id))?.status, 'running');
     await disk.free();
     const job = await site.jobs.wait(id, LONG_MS);
-    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'insufficient_storage']);
+    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'internal_error']);
     assert.equal((await readTrace(trace('failure'))).length, RETRY.attempts);
     assert.deepEqual(await site.store.listUnfinished(), []);
   });
 
   test('a failure that its worker could not write before it ended is written by another process', async () => {
-    const id = await submit('left', { fillFirst: filler() });
+    const id = await submit('left', { fillFirst: filler(), ...FAILS });
     await untilGivenUp(id);
     await site.close();
     await disk.free();
@@ -103,7 +135,7 @@ describe('a disk without a byte left', { skip: cannotMount }, () => {
       await queues.close();
     }
     const job = await site.jobs.get(id);
-    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'insufficient_storage']);
+    assert.deepEqual([job?.status, job?.error?.code], ['failed', 'internal_error']);
     assert.equal((await readTrace(trace('left'))).length, RETRY.attempts);
   });
 

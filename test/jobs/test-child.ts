@@ -11,14 +11,16 @@ import { fillDisk } from '../services/small-disk.ts';
 /**
  * A worker's child whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line
  * `<milliseconds> <pid>` an attempt; and for the first `trouble` attempts a `behaviour`: `throw`, `refuse` (an EmpError), `block` (goes on without end and hears nothing), `objects` and `bytes` (takes all memory), `SIGKILL` and other signals.
- * `fillFirst` and `fillLast` name a file that fills its disk, before the work and after it.
+ * `fillFirst` and `fillLast` name a file that fills its disk, before the work and after it, `fillOnce` before that of the first attempt; `fillOwn` fills it with what is the attempt's own.
  */
 const work: Work = async ({ metadata }, { outputDirectory, signal, onProgress }) => {
   const { trace = '', behaviour, trouble = '1', steps = '1', stepMs = '1', seed = '' } = metadata;
-  const { fillFirst, fillLast } = metadata;
+  const { fillFirst, fillLast, fillOnce, fillOwn } = metadata;
   appendFileSync(trace, `${Date.now()} ${process.pid}\n`);
   const attempts = readFileSync(trace, 'utf8').split('\n').length - 1;
   if (fillFirst) await fillDisk(fillFirst);
+  if (fillOnce && attempts === 1) await fillDisk(fillOnce);
+  if (fillOwn) await fillDisk(join(outputDirectory, 'filler'));
   if (behaviour && attempts <= Number(trouble)) {
     await sleep(20);
     if (behaviour === 'throw') throw new Error(`trouble in ${outputDirectory}`);
