@@ -210,11 +210,7 @@ export const searchSchema = z
       .array(askedSchema)
       .nullable()
       .describe('Candidates by their numbers where the promise is `external`; else null.'),
-    lines: z
-      .array(lineSchema)
-      .describe(
-        'The recipes, amounts aside, in the order in which they are tried. Last comes the best once more, as it went on.',
-      ),
+    lines: z.array(lineSchema).describe('The recipes, amounts aside, in the order in which they are tried.'),
     left_out: z
       .array(z.object({ recipe, reason: z.string() }))
       .describe('Lines that the model or the data do not allow.'),
@@ -222,8 +218,15 @@ export const searchSchema = z
   })
   .meta({ id: 'Search' });
 
+/** Differences of metrics are to be finite. */
+const MAX_METRIC = 1e300;
+
 export const metricSchema = z.strictObject({
-  value: z.number().describe('What the metric says of the candidate, as often as asked the same.'),
+  value: z
+    .number()
+    .min(-MAX_METRIC)
+    .max(MAX_METRIC)
+    .describe('What the metric says of the candidate, as often as asked the same.'),
 });
 
 export const candidateParamsSchema = z.object({

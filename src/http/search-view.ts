@@ -1,6 +1,6 @@
 import { dropOf, isWithin, type ToldCandidate } from '../jobs/external-step.ts';
 import { figureOf } from '../jobs/job-query.ts';
-import { inTermsOfSearch, type SearchRecord } from '../jobs/search-lines.ts';
+import { inTermsOfSearch, type LineJob, type SearchRecord } from '../jobs/search-lines.ts';
 import { percentOf, type Search } from '../jobs/search-reader.ts';
 import type { Candidate } from '../pipeline/explore.ts';
 import { AIMS, type ExternalMetric, targetOfTerms } from '../recipe/lines.ts';
@@ -45,7 +45,7 @@ export function entryOfSearch(search: Search): SearchEntryView {
       // By a metric of the client's own only one that is within becomes the best.
       met: terms.promise.external ? true : (best.summary?.met ?? null),
       certified: best.summary?.certified ?? null,
-      missed: written.slice(0, -1).flatMap((job) => job?.id ?? []),
+      missed: written.slice(0, -1).map((job) => job.id),
     },
     metadata: { ...record.metadata },
   };
@@ -53,7 +53,7 @@ export function entryOfSearch(search: Search): SearchEntryView {
 
 /** A search with all that it has tried. */
 export function viewOfSearch(search: Search): SearchView {
-  const { record, lines, told } = search;
+  const { record, result, lines, told } = search;
   const { terms, left_out } = record;
   const target = targetOfTerms(terms);
   const dense = lines.find(({ exploration }) => exploration !== null)?.exploration?.dense ?? null;
@@ -85,7 +85,7 @@ export function viewOfSearch(search: Search): SearchView {
       recipe: { ...recipe },
       job_id: job?.id ?? null,
       status: job?.status ?? 'waiting',
-      error: job?.error?.detail ?? null,
+      error: job && whyLeft(job, result?.status ?? null),
     })),
     left_out: left_out.map(({ recipe, reason }) => ({ recipe: { ...recipe }, reason })),
     doubts: [...new Set(lines.flatMap(({ exploration }) => exploration?.doubts ?? []))],
@@ -108,6 +108,12 @@ export function candidatesOf(search: Search, { within, line, sort }: CandidateQu
   return { data: valued.map(({ candidate }) => candidate) };
 }
 
+/** Why a line came to nothing; null where it did not. */
+function whyLeft({ status, error }: LineJob, end: SearchEntryView['status'] | null): string | null {
+  const isOverTime = status === 'canceled' && end !== 'canceled';
+  return isOverTime ? 'The time of the search was over.' : (error?.detail ?? null);
+}
+
 function viewOfTold(
   { lines: [{ recipe }] }: SearchRecord,
   external: ExternalMetric,
@@ -123,7 +129,8 @@ function viewOfTold(
         job_id: job?.id ?? null,
         status: job?.status ?? 'succeeded',
         metric,
-        drop,
+        // Of values that an earlier version took, it may be more than a number holds.
+        drop: drop === null || !Number.isFinite(drop) ? null : drop,
         within: drop === null ? null : isWithin(external, drop),
         sparsity: job === null ? 0 : (job.summary?.sparsity ?? null),
         bytes: job?.summary?.pruned_bytes ?? null,

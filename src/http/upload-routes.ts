@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
 import type { FileRule, ReceivedFiles } from '../intake/received-files.ts';
 import type { Asker } from '../intake/slots.ts';
+import { isSearchId } from '../jobs/search-lines.ts';
 import type { StoredRecord, Upload } from '../storage/store.ts';
 import { receiveParts } from './multipart.ts';
 import { describeOperation, type OperationDetails } from './plugins/operations.ts';
@@ -103,9 +104,13 @@ export function registerUploadedResource<
     list: ({ limit, cursor }) => store.listRecords<R>(kind, limit, cursor),
     async remove(id) {
       if (!(await store.readRecord(kind, id))) return false;
-      if (await jobs.isNeeded(id)) {
-        const inUse = `a queued or running job uses ${nounOf(kind)} ${id}: cancel it or wait`;
-        throw new EmpError('conflict', inUse);
+      const user = await jobs.neededBy(id);
+      if (user !== null) {
+        const noun = nounOf(isSearchId(user) ? 'searches' : 'jobs');
+        throw new EmpError(
+          'conflict',
+          `${noun} ${user} uses ${nounOf(kind)} ${id}: cancel it or wait for its end`,
+        );
       }
       const removed = await store.remove(kind, id);
       if (removed && kind === 'models') analyses.end(id);

@@ -82,6 +82,13 @@ export async function planJob(
   };
 }
 
+function chosenOnReported(): EmpError {
+  const advice = 'give other samples to choose on, or none: then the evaluation data are halved';
+  return new EmpError('invalid_request', `selection and evaluation data are the same: ${advice}`, [
+    ofInput('selection', `is the evaluation data; ${advice}`),
+  ]);
+}
+
 /** Of a checkpoint, whose tensors' names tell. */
 function structuresOf(inventory: ModelInventory): StructureOverview {
   return describeStructures(kanStructures(inventory), inventory);
@@ -119,6 +126,7 @@ async function refuseMisfits(
     const isAsked = target?.max_accuracy_drop !== undefined && data !== 'calibration';
     if (isAsked && labels && declaresSquaredErrors(graph, labels)) throw targetWithoutAccuracy(data);
   }
+  if (chosenOn && chosenOn.id === evaluation?.id) throw chosenOnReported();
   if (used && (scoresByForwardPasses || repair.some((kind) => kind !== 'batch_norm'))) checkAppendable(graph);
   if (needs.includes('batch_norm')) refuseWithoutBatchNorm(recipe, graph);
   if (granularity !== 'weight') {

@@ -15,8 +15,8 @@ import { JobReader } from './job-reader.ts';
 import { JobWatches } from './job-watches.ts';
 import { type LaneQueues, openLaneQueues } from './lane-queues.ts';
 import { progressOf } from './progress-events.ts';
-import { isNeeded, recoverJobs } from './recovery.ts';
-import { requestHash, sha256 } from './request-hash.ts';
+import { neededBy, recoverJobs } from './recovery.ts';
+import { keyReused, requestHash, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 
 /** A running job has ended by then: one that does not hear of its cancellation is killed after a second. */
@@ -105,12 +105,7 @@ export class Jobs {
     const { record, created } = existing
       ? { record: existing, created: false }
       : await this.#publish({ id, created_at: new Date().toISOString(), ...request, request_sha256 }, !key);
-    if (record.request_sha256 !== request_sha256) {
-      throw new EmpError(
-        'idempotency_key_reused',
-        `this Idempotency-Key was used for job ${id}, whose request differs: use a new key for a new request`,
-      );
-    }
+    if (record.request_sha256 !== request_sha256) throw keyReused(id);
     try {
       if (created || !(await readResult(this.#store, id))) await this.#queues.lines.add([record]);
     } catch (error) {
@@ -149,12 +144,14 @@ export class Jobs {
     return this.wait(id, CANCEL_WAIT_MS);
   }
 
-  /** @throws EmpError conflict while the job is queued or running. False when there is none. */
+  /** @throws EmpError conflict while the job is queued or running, or a search shows what it found. False when there is none. */
   async delete(id: string): Promise<boolean> {
     const record = await this.#store.readRecord<JobRecord>('jobs', id);
     if (!record) return false;
     if (!(await readResult(this.#store, id)))
       throw new EmpError('conflict', `job ${id} has not finished: cancel it first`);
+    if (record.search_id && (await this.#store.readRecord('searches', record.search_id)))
+      throw new EmpError('conflict', `job ${id} is part of search ${record.search_id}: delete that first`);
     await this.#store.removeUnfinished(id, resourcesOf(record));
     return this.#store.remove('jobs', id);
   }
@@ -175,9 +172,9 @@ export class Jobs {
     return followJob(this.#watches.looks(id, signal), lastEventId);
   }
 
-  /** Whether a queued or running job needs this model or dataset. */
-  isNeeded(resourceId: string): Promise<boolean> {
-    return isNeeded(this.#store, resourceId);
+  /** The id of a job or search that has not ended and needs this model or dataset; null where none does. */
+  neededBy(resourceId: string): Promise<string | null> {
+    return neededBy(this.#store, resourceId);
   }
 
   /** Rejects when the queue does not take writes. */

@@ -38,13 +38,13 @@ export async function recoverJobs(
   }
 }
 
-/** Whether a queued or running job, or a search that goes on, needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
-export async function isNeeded(store: Store, resourceId: string): Promise<boolean> {
+/** The id of a queued or running job, or of a search that goes on, that needs this model or dataset. The store is asked: the queue may be away or have forgotten. */
+export async function neededBy(store: Store, resourceId: string): Promise<string | null> {
   for await (const id of store.listNeeding(resourceId)) {
     const record = isSearchId(id) ? await unfinishedSearch(store, id) : await unfinishedRecord(store, id);
-    if (record && resourcesOf(record).includes(resourceId)) return true;
+    if (record && resourcesOf(record).includes(resourceId)) return id;
   }
-  return false;
+  return null;
 }
 
 /** Null for a job that has ended, whose note a crash has left, and for one without a record: another process may be about to publish it. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { EmpError } from '../core/errors.ts';
 
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
@@ -12,5 +13,13 @@ export function requestHash(request: unknown): string {
         ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
         : part,
     ),
+  );
+}
+
+/** What a client is told that sends another request under a key. */
+export function keyReused(jobId: string): EmpError {
+  return new EmpError(
+    'idempotency_key_reused',
+    `this Idempotency-Key was used for job ${jobId}, whose request differs: use a new key for a new request`,
   );
 }

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+import type { Exploration } from '../pipeline/explore.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { Store } from '../storage/store.ts';
 import { MAX_TOLD, type ToldCandidate } from './external-step.ts';
@@ -21,14 +23,19 @@ import {
   type SearchPart,
 } from './search-records.ts';
 
+/** Explorations that are kept, which never change: about ten kilobytes each. */
+const KEPT_EXPLORATIONS = 500;
+/** What a told candidate is before its turn. */
+const NOT_THERE: ToldCandidate = { job: null, beta: null, metric: null };
+
 /** How the jobs of a search stand. */
 export interface SearchState {
   /** By their numbers. */
   readonly lines: readonly LineState[];
   /** Where the metric is the client's own, by their numbers; else none. */
   readonly told: readonly ToldCandidate[];
-  /** The jobs of the best models: each but the last, which is there, missed its promise on the samples that no choice saw. Null of one that was deleted. */
-  readonly written: readonly (LineJob | null)[];
+  /** The jobs of the best models: each but the last missed its promise on the samples that no choice saw. */
+  readonly written: readonly LineJob[];
 }
 
 /** A search as it stands. */
@@ -44,6 +51,8 @@ export interface Search extends SearchState {
 export class SearchReader {
   readonly #store: Store;
   readonly #jobs: Jobs;
+  /** By job and end: one that was deleted may come again. */
+  readonly #explorations = new LRUCache<string, Exploration>({ max: KEPT_EXPLORATIONS });
 
   constructor(store: Store, jobs: Jobs) {
     this.#store = store;
@@ -73,11 +82,15 @@ export class SearchReader {
     if (!isTold) {
       const lines = record.lines.map(({ recipe }, number) => this.#lineState(record, recipe, number));
       const bests = await Promise.all(BESTS.map((part) => this.#recordedJob(record, part)));
-      const written = bests.slice(0, bests.findLastIndex((best) => best !== null) + 1);
-      return { lines: await Promise.all(lines), told: [], written: written.map((best) => best?.job ?? null) };
+      const written = bests.flatMap((best) => best?.job ?? []);
+      return { lines: await Promise.all(lines), told: [], written };
     }
-    const numbers = Array.from({ length: MAX_TOLD }, (_, i) => i);
-    const told = await Promise.all(numbers.map((number) => this.#toldCandidate(record, number)));
+    const told: ToldCandidate[] = [];
+    // Each is published once the one before it is told of.
+    for (let number = 0, isThere = true; number < MAX_TOLD; number++) {
+      told.push(isThere ? await this.#toldCandidate(record, number) : NOT_THERE);
+      isThere &&= number === 0 || told[number].job !== null;
+    }
     const { candidate = null } = (await readSearchResult(this.#store, record.id)) ?? {};
     const lines = record.lines.map(({ recipe }) => ({ recipe, job: null, exploration: null }));
     const best = candidate === null ? null : told[candidate].job;
@@ -113,8 +126,14 @@ export class SearchReader {
 
   async #lineState(record: SearchRecord, recipe: Recipe, part: SearchPart): Promise<LineState> {
     const { job = null } = (await this.#recordedJob(record, part)) ?? {};
-    const exploration = job?.status === 'succeeded' ? await readExploration(this.#store, job.id) : null;
-    return { recipe, job, exploration };
+    return { recipe, job, exploration: job?.status === 'succeeded' ? await this.#exploration(job) : null };
+  }
+
+  async #exploration({ id, finished_at }: LineJob): Promise<Exploration | null> {
+    const key = `${id} ${finished_at}`;
+    const found = this.#explorations.get(key) ?? (await readExploration(this.#store, id));
+    if (found) this.#explorations.set(key, found);
+    return found;
   }
 
   async #toldCandidate(record: SearchRecord, number: number): Promise<ToldCandidate> {

@@ -32,13 +32,13 @@ export type SearchStep =
 /**
  * What follows from how the lines of a search stand. Lines are tried in rounds, whose sizes depend on nothing; those of a round are held against the best of the rounds before. So the
  * same search tries the same candidates, however many workers there are and whatever is killed.
- * @param written the jobs of the best models, each further within the promise than the one before, which missed it; null of one that was deleted
+ * @param written the jobs of the best models, each further within the promise than the one before, which missed it
  * @param isOverTime whether nothing new is to be tried
  */
 export function nextStep(
   terms: SearchTerms,
   lines: readonly LineState[],
-  written: readonly (LineJob | null)[],
+  written: readonly LineJob[],
   isOverTime: boolean,
 ): SearchStep {
   const last = written.at(-1);
@@ -60,7 +60,10 @@ export function nextStep(
       };
     }
     if (running.length > 0) return { kind: 'wait' };
-    const refusal = round.map(({ job }) => job?.error ?? null).find(isOfMeasuredData);
+    const isAnyKnown = [...known, ...round].some(({ exploration }) => exploration !== null);
+    const refusal = round
+      .map(({ job }) => job?.error ?? null)
+      .find((error) => isOfMeasuredData(error) || (!isAnyKnown && isBeyondLimits(error)));
     if (refusal) return { kind: 'end', status: 'failed', error: refusal };
     known = [...known, ...round];
     left -= round.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
@@ -124,6 +127,11 @@ function bestsOf(terms: SearchTerms, lines: readonly LineState[]): FoundCandidat
     if (one && (one.line !== before?.line || one.candidate !== before.candidate)) found.push(one);
   }
   return found;
+}
+
+/** What not even the first line could do within the limits of a job, to run the dense model, no other can. */
+function isBeyondLimits(error: JobFailure | null): error is JobFailure {
+  return error?.code === 'limit_exceeded';
 }
 
 /** What is wrong with the data that models are measured on is wrong for every line. */

@@ -31,6 +31,8 @@ const CHANCE = 0.05;
 const ALIKE = 8;
 /** Shares of samples that may be copies of others: of a promise, whose tests count on samples that are drawn independently, and of any target. */
 const COPIES = { promise: 0.05, target: 0.5 };
+/** Of samples that a target is reported of, the share that may be among those that it was searched on. */
+const SEEN = 0.01;
 /** Inputs up to this are as likely scaled as not. */
 const SCALED = 32;
 
@@ -182,7 +184,8 @@ function doubtsOfLabels(
     guess.accuracy !== null &&
     isChance(accuracy, guess.accuracy, all.nPositions)
   ) {
-    const text = `the dense model cannot be told from guessing: its accuracy is ${percent(accuracy)}, and ${percent(guess.accuracy)} is that of the most frequent label, of ${all.nPositions}; ${advice}`;
+    const remedy = accuracy > guess.accuracy ? 'give more samples, of every class' : advice;
+    const text = `the dense model cannot be told from guessing: its accuracy is ${percent(accuracy)}, and ${percent(guess.accuracy)} is that of the most frequent label, of ${all.nPositions}; ${remedy}`;
     doubts.push({ text, code: 'invalid_labels' });
   }
   return doubts;
@@ -203,9 +206,10 @@ function doubtShared(
 ): Doubt[] {
   const shared = [...look.digests].filter((digest) => other.digests.has(digest)).length;
   if (shared === 0) return [];
+  const isSeen = data === 'selection' && shared > SEEN * look.digests.size;
   const done = data === 'calibration' ? 'fitted to' : 'chosen on';
   const text = `${shared} of ${look.digests.size} samples are ${data} samples too: what was ${done} them looks better on them than on others; give other samples`;
-  return [{ text, code: isPromise ? 'samples_mismatch' : null }];
+  return [{ text, code: isPromise || isSeen ? 'samples_mismatch' : null }];
 }
 
 function doubtScale(look: SamplesLook, other: SamplesLook, data: 'calibration' | 'selection'): Doubt[] {

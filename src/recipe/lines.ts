@@ -51,9 +51,9 @@ const MAX_CANDIDATES = 1000;
 const DEFAULT_CANDIDATES = 120;
 const MAX_SECONDS = 7 * 24 * 3600;
 
-function some<T extends string>(names: readonly [T, ...T[]], what: string) {
+function some<T extends z.ZodEnum>(names: T, what: string) {
   return z
-    .array(z.enum(names))
+    .array(names)
     .min(1)
     .refine((given) => new Set(given).size === given.length, 'must not name anything twice')
     .optional()
@@ -118,8 +118,9 @@ export const searchShape = {
     .describe('How much may be tried.'),
   allow: z
     .strictObject({
-      criteria: some(CRITERION_NAMES, 'Default: those that are known to be worth it.'),
-      granularities: some(GRANULARITY_NAMES, 'Default: all that serve the aim.'),
+      // Nobody uploads scores for a search.
+      criteria: some(z.enum(CRITERION_NAMES).exclude(['scores']), 'Default: those known to be worth it.'),
+      granularities: some(z.enum(GRANULARITY_NAMES), 'Default: all that serve the aim.'),
       repairs: z
         .array(z.enum(REPAIR_NAMES))
         .refine((given) => new Set(given).size === given.length, 'must not name anything twice')
@@ -205,7 +206,7 @@ export function linesOf(terms: SearchTerms, hasCalibration: boolean): Recipe[] {
   if (target === undefined) lines.sort((a, b) => Number(isFitted(b)) - Number(isFitted(a)));
   for (const { repairs, ...line } of lines) {
     if (!granularities.includes(line.granularity) || !serves(line.granularity)) continue;
-    if (allow.criteria && !allow.criteria.includes(line.criterion)) continue;
+    if (allow.criteria && !allow.criteria.some((name) => name === line.criterion)) continue;
     const round_to = AIMS[aim].keepsBlocks || line.granularity === 'weight' ? undefined : 1;
     const repair = repairsOf(repairs, line.granularity, allowed);
     const isDrawn = target !== undefined || repair.length > 0 || line.criterion === 'random';

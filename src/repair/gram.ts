@@ -135,7 +135,7 @@ export class GramSum {
     const [{ span }] = blocks;
     const last = blocks[blocks.length - 1].span;
     const { weight } = this.#shape;
-    const message = `the products of its layer's inputs are NaN, infinite or too large for ${nameSamples({ ...span, count: last.start + last.count - span.start })}`;
+    const message = `the products of its layer's inputs are NaN, infinite or too large for ${nameSamples({ ...span, count: last.start + last.count - span.start })}: look for such numbers in the data, and in the weights up to this layer`;
     throw new EmpError('non_finite_activation', `${weight}: ${message}`, [{ path: weight, message }]);
   }
 }

@@ -198,7 +198,12 @@ export function fixedBatchSize(
       'samples_mismatch',
       `the model takes ${size} samples at a time of input '${name}' and ${other.size} of '${other.name}'; all inputs must count the same`,
     );
-  if (size === 0 || samples.nSamples % size !== 0)
+  if (size === 0)
+    throw new EmpError(
+      'samples_mismatch',
+      `input '${name}' of the model takes no samples at a time (shape [${dims}]): export it with a dynamic axis ${axes.get(name)}`,
+    );
+  if (samples.nSamples % size !== 0)
     throw new EmpError(
       'samples_mismatch',
       `input '${name}' is fixed to ${size} samples at a time (shape [${dims}]), and ${samples.nSamples} samples do not make up whole batches; give a multiple of ${size}, or export the model with a dynamic axis ${axes.get(name)}`,

@@ -131,7 +131,11 @@ function shapeMisfits({ input: { name, dims }, axis, array: { shape } }: FedInpu
       : [`${isShape} ${size} on axis ${place}, ${describeDims(dims)}${where}`],
   );
   const batch = dims[counted];
-  if (typeof batch === 'number' && shape[counted] % batch !== 0) {
+  if (batch === 0)
+    found.push(
+      `input ${JSON.stringify(name)} of the model takes no samples at a time: export it with a dynamic axis ${counted}`,
+    );
+  else if (typeof batch === 'number' && shape[counted] % batch !== 0) {
     found.push(`${isShape} a multiple of ${batch} samples, as the model takes ${batch} at a time`);
   }
   return found;

@@ -34,6 +34,7 @@ interface SearchView {
   external: {
     status: string;
     metric: number | null;
+    drop: number | null;
     within: boolean | null;
     sparsity: number;
     job_id: string | null;
@@ -333,15 +334,26 @@ describe('a search', () => {
     const conflict = await fetch(`${service.url}/v1/searches/${id}`, { method: 'DELETE' });
     assert.equal(conflict.status, 409);
     const held = await fetch(`${service.url}/v1/models/${ids.model_id}`, { method: 'DELETE' });
-    assert.equal(held.status, 409);
+    const { code, detail } = await readProblem(held);
+    assert.equal(code, 'conflict');
+    assert.match(detail, new RegExp(`^search ${id} uses model |^job job_`));
     const canceled: SearchView = await readJson(
       await fetch(`${service.url}/v1/searches/${id}/cancel`, { method: 'POST' }),
     );
     assert.equal(canceled.status, 'canceled');
     const { lines } = await get(id);
     assert.ok(lines.every(({ status }) => ['canceled', 'succeeded', 'waiting'].includes(status)));
+    const jobs = lines.flatMap(({ job_id }) => job_id ?? []);
+    assert.ok(jobs.length > 0);
+    const remove = (job: string) => fetch(`${service.url}/v1/jobs/${job}`, { method: 'DELETE' });
+    for (const job of jobs)
+      assert.match(
+        (await readProblem(await remove(job))).detail,
+        /is part of search sea_.*: delete that first/,
+      );
     assert.equal((await fetch(`${service.url}/v1/searches/${id}`, { method: 'DELETE' })).status, 204);
     assert.equal((await fetch(`${service.url}/v1/searches/${id}`)).status, 404);
+    for (const job of jobs) assert.equal((await remove(job)).status, 204);
   });
 
   describe('by a metric of the client’s own', () => {
@@ -397,11 +409,32 @@ describe('a search', () => {
         [14, 1, 'invalid_request'],
         ['x', 1, 'invalid_request'],
         [1, 'good', 'invalid_request'],
+        [0, 2e300, 'invalid_request'],
+        [0, -1e301, 'invalid_request'],
       ] as const)
         assert.equal((await readProblem(await tell(id, candidate, value))).code, code);
       await fetch(`${service.url}/v1/searches/${id}/cancel`, { method: 'POST' });
       const late = await readProblem(await tell(id, 1, 0.5));
       assert.ok(['conflict', 'not_found'].includes(late.code));
+    });
+
+    test('tells of values whose difference is more than a number holds', async () => {
+      const { id } = await begin({ promise: { external } });
+      await asked(id);
+      // As an earlier version took them.
+      await service.store.decideOnce(
+        { kind: 'searches', id, name: 'metric-0.json' },
+        JSON.stringify({ value: 1e308 }),
+      );
+      const next = await asked(id);
+      assert.equal(next?.candidate, 1);
+      await service.store.decideOnce(
+        { kind: 'searches', id, name: 'metric-1.json' },
+        JSON.stringify({ value: -1e308 }),
+      );
+      const search = await get(id);
+      assert.deepEqual([search.external[1].drop, search.external[1].within], [null, false]);
+      await fetch(`${service.url}/v1/searches/${id}/cancel`, { method: 'POST' });
     });
 
     test('goes without a confidence, and with one metric alone', async () => {
@@ -434,6 +467,14 @@ describe('a search', () => {
     };
     assert.deepEqual(await codeOf({}), ['invalid_request', ['/promise']]);
     assert.deepEqual(await codeOf({ promise: {} }), ['invalid_request', ['/promise']]);
+    assert.deepEqual(await codeOf({ promise, allow: { criteria: ['scores'] } }), [
+      'invalid_request',
+      ['/allow/criteria/0'],
+    ]);
+    assert.deepEqual(await codeOf({ promise, selection_dataset_id: ids.evaluation_dataset_id }), [
+      'invalid_request',
+      ['/selection_dataset_id'],
+    ]);
     assert.deepEqual(await codeOf({ promise, model_id: 'mdl_0000000000000000000000000a' }), [
       'invalid_request',
       ['/model_id'],

@@ -495,9 +495,9 @@ export function contract(kind: string, place: Place): void {
     const trace = newTrace();
     const { job } = await site.jobs.submit(request({ trace, ...ENDLESS }, model));
     await assert.rejects(site.jobs.delete(job.id), { code: 'conflict' });
-    assert.equal(await site.jobs.isNeeded(model), true);
+    assert.notEqual(await site.jobs.neededBy(model), null);
     await site.jobs.cancel(job.id);
-    await until(async () => !(await site.jobs.isNeeded(model)));
+    await until(async () => (await site.jobs.neededBy(model)) === null);
     assert.equal(await site.jobs.delete(job.id), true);
     assert.equal(await site.jobs.delete(job.id), false);
     assert.equal(await site.jobs.get(job.id), null);

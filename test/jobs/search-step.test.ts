@@ -123,6 +123,21 @@ describe('what is to be done next for a search', () => {
     assert.deepEqual(all, { kind: 'end', status: 'failed', error: failed('a').job?.error });
   });
 
+  test('what the first line could not do within the limits of a job, no other is tried for', () => {
+    const beyond = (id: string): LineState => ({
+      recipe,
+      job: jobOf(id, {
+        status: 'failed',
+        error: { code: 'limit_exceeded', detail: 'more than 3600 s', errors: [] },
+      }),
+      exploration: null,
+    });
+    const step = nextStep(termsOf(), [beyond('a'), waiting()], [], false);
+    assert.deepEqual(step, { kind: 'end', status: 'failed', error: beyond('a').job?.error });
+    const later = nextStep(termsOf(), [done('a', [[9, true]]), beyond('b'), waiting()], [], false);
+    assert.equal(later.kind, 'explore');
+  });
+
   test('nothing within the promise is an answer, not a failure', () => {
     const step = nextStep(termsOf(), [done('a', [[9, false]]), failed('b')], [], false);
     assert.deepEqual(step, { kind: 'end', status: 'succeeded', error: null });
@@ -154,7 +169,7 @@ describe('what is to be done next for a search', () => {
       lineOf('c', [measuredAt(4, 0.4, 0.2), measuredAt(3, 0.3, -1)]),
     ];
     const missed = jobOf('missed', { summary: { met: false } as never });
-    const after = (...written: (LineJob | null)[]) => nextStep(termsOf(), lines, written, false);
+    const after = (...written: LineJob[]) => nextStep(termsOf(), lines, written, false);
     assert.deepEqual(
       [after(), after(missed), after(missed, missed), after(missed, missed, missed)],
       [
@@ -166,7 +181,6 @@ describe('what is to be done next for a search', () => {
     );
     const end = { kind: 'end', status: 'succeeded', error: null };
     assert.deepEqual(after(missed, missed, missed, missed), end);
-    assert.deepEqual(after(null, missed), after(missed, missed), 'one that missed may be deleted');
     assert.deepEqual(after(missed, jobOf('kept', { summary: { met: true } as never })), end);
     const terms = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
     assert.deepEqual(nextStep(terms, lines, [missed], false), end);

@@ -70,22 +70,28 @@ describe('selection data', () => {
     );
   });
 
-  test('that evaluation data hold too are told, and refused for a promise', async () => {
+  test('that evaluation data hold too are told where they are few, and refused otherwise and for a promise', async () => {
     const selection = await writePart(mlp.samples, range(0, 150));
-    const evaluation = await writePart(mlp.samples, range(140, 300));
     const target = { max_accuracy_drop: 0.1 };
+    const refused = async (nShared: number, asked: object) => {
+      const evaluation = await writePart(mlp.samples, range(150 - nShared, 300 - nShared));
+      await assert.rejects(
+        pruneMlp({ target: asked }, { selection, evaluation }),
+        (error: EmpError) =>
+          error.code === 'samples_mismatch' &&
+          error.message.includes(`${nShared} of 150 samples are selection samples too`) &&
+          error.findings[0].input === 'evaluation',
+      );
+    };
+    const evaluation = await writePart(mlp.samples, range(149, 299));
     await using pruned = await pruneMlp({ target }, { selection, evaluation });
     assert.match(
       doubtsOf(pruned.report).join(' '),
-      /^Evaluation data: 10 of 160 samples are selection samples too: what was chosen on them/,
+      /^Evaluation data: 1 of 150 samples are selection samples too: what was chosen on them/,
     );
-    await assert.rejects(
-      pruneMlp({ target: { ...target, confidence: 0.9 } }, { selection, evaluation }),
-      (error: EmpError) =>
-        error.code === 'samples_mismatch' &&
-        /10 of 160 samples are selection samples too/.test(error.message) &&
-        error.findings[0].input === 'evaluation',
-    );
+    await refused(1, { ...target, confidence: 0.9 });
+    await refused(2, target);
+    await refused(150, target);
   });
 
   test('are doubted as evaluation data are', async () => {

@@ -51,7 +51,7 @@ export function registerDatasets(app: App, services: Services): void {
       get: { summary: 'A dataset and its arrays' },
       delete: {
         summary: 'Delete a dataset',
-        description: 'Refused while a queued or running job uses it.',
+        description: 'Refused while a job or search that has not ended uses it.',
       },
     },
     form: FORM,

@@ -138,7 +138,10 @@ export function registerJobs(app: App, services: Services): void {
         description: `A page of a filtered list looks at ${MAX_LOOKED_AT} jobs at most: it may be short, or empty, while its \`next_cursor\` goes on. A sorted list has the jobs that have the figure, of the newest ${MAX_RANKED}, as of a second ago; the first one that a process is asked for takes seconds where there are as many.`,
       },
       get: { summary: 'A job as it stands' },
-      delete: { summary: 'Delete a finished job and its artifacts' },
+      delete: {
+        summary: 'Delete a finished job and its artifacts',
+        description: 'Refused while the search that it was part of is there.',
+      },
     },
     querySchema: jobQuerySchema,
     async list({ limit, cursor, sort, met, ...filter }) {

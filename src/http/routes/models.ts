@@ -45,7 +45,8 @@ export function registerModels(app: App, services: Services): void {
       get: { summary: 'A model and its tensors' },
       delete: {
         summary: 'Delete a model',
-        description: 'Refused while a queued or running job uses it. Finished jobs keep their artifacts.',
+        description:
+          'Refused while a job or search that has not ended uses it. Finished jobs keep their artifacts.',
       },
     },
     form: FORM,
