@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, glob, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, glob, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SERVICE, type Server, startServer } from '../../scripts/start-server.ts';
+import { writeSmallModel } from '../models/small-safetensors.ts';
 import { findPython } from '../services/clients.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -23,6 +24,22 @@ const RUN_ELSEWHERE = /^(npm|docker) /;
 const ORACLE = { loss: 0.1993079269218485, accuracy: 0.938, sparsity: 0.3527 };
 const run = promisify(execFile);
 
+/** Two shards and their index, as the guide has them. */
+async function writeCheckpoint(folder: string): Promise<void> {
+  await mkdir(folder);
+  const weight_map: Record<string, string> = {};
+  for (const layer of [0, 1]) {
+    const shard = `model-0000${layer + 1}-of-00002.safetensors`;
+    const name = `model.layers.${layer}.mlp.up_proj.weight`;
+    await using model = await writeSmallModel([
+      { name, dtype: 'bfloat16', shape: [8, 16], values: Array.from({ length: 128 }, (_, i) => i - 60) },
+    ]);
+    await cp(model.path, join(folder, shard));
+    weight_map[name] = shard;
+  }
+  await writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+}
+
 describe('the examples', () => {
   let directory: string;
   let server: Server;
@@ -32,6 +49,7 @@ describe('the examples', () => {
       await cp(join(EXAMPLES, name), join(directory, name), { recursive: true });
       await cp(join(EXAMPLES, name), join(directory, 'examples', name), { recursive: true });
     }
+    await writeCheckpoint(join(directory, 'checkpoint'));
     server = await startServer(SERVICE, { DATA_DIR: join(directory, 'data') });
   });
   after(async () => {
