@@ -6,8 +6,8 @@ import { readBaseUrl, SERVICE, type Server, spawnServer, startServer } from '../
 import { medianOf } from '../src/core/median.ts';
 import { createApp } from '../src/http/app.ts';
 import { OpenAnswers } from '../src/http/open-answers.ts';
+import { ModelAnalyses } from '../src/intake/model-analyses.ts';
 import { ModelReader } from '../src/intake/model-reader.ts';
-import { StructureAnalyses } from '../src/intake/structure-analyses.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
 import { type Jobs, openJobs } from '../src/jobs/job-service.ts';
 import { Searches } from '../src/jobs/search-service.ts';
@@ -219,7 +219,7 @@ async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jo
   const store = opened.adopt(await FolderStore.open(dataDirectory), (it) => it.close());
   const backend = opened.adopt(await connectBackend({ redisUrl, dataDirectory }), (it) => it.close());
   const jobs = opened.adopt(await openJobs({ store, backend, log }), (it) => it.close());
-  const analyses = opened.adopt(new StructureAnalyses({ store, log }), (it) => it.close());
+  const analyses = opened.adopt(new ModelAnalyses({ store, log }), (it) => it.close());
   const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
   reader.warm();
   const searches = opened.adopt(new Searches({ store, jobs, log }), (it) => it.close());

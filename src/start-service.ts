@@ -6,8 +6,8 @@ import { type Config, ConfigError } from './config.ts';
 import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
 import { OpenAnswers } from './http/open-answers.ts';
+import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
-import { StructureAnalyses } from './intake/structure-analyses.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
@@ -147,7 +147,7 @@ async function listen(
   opened: Opened,
 ): Promise<string> {
   const { store, log } = given;
-  const analyses = new StructureAnalyses({ store, log });
+  const analyses = new ModelAnalyses({ store, log });
   await opened.add(Promise.resolve(analyses), (one) => one.close());
   const reader = new ModelReader(store.root);
   await opened.add(Promise.resolve(reader), (one) => one.close());

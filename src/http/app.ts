@@ -19,6 +19,7 @@ import { registerDatasets } from './routes/datasets.ts';
 import { HEALTH_PATH, registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
 import { registerJobs } from './routes/jobs.ts';
+import { registerNEff } from './routes/model-n-eff.ts';
 import { registerModels } from './routes/models.ts';
 import { registerPages } from './routes/pages.ts';
 import { registerSearches } from './routes/searches.ts';
@@ -149,6 +150,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(async (scope: App) => registerThresholds(scope, services));
   registerModels(app, services);
   registerStructures(app, services);
+  registerNEff(app, services);
   registerDatasets(app, services);
   registerJobs(app, services);
   registerJobArtifacts(app, services);

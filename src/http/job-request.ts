@@ -127,7 +127,7 @@ export async function receiveJob(
 
 /** In a child, which reads the inputs itself. */
 async function plan(recipe: Recipe, inputs: PlacedInputs, { reader, analyses }: Services, asker: Asker) {
-  return reader.plan({ recipe, inputs, finder: await analyses.finder() }, asker);
+  return reader.plan({ recipe, inputs, finder: await analyses.finder('structures') }, asker);
 }
 
 function parsePart<T extends z.ZodType>(

@@ -1,6 +1,6 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
+import type { ModelAnalyses } from '../intake/model-analyses.ts';
 import type { ModelReader } from '../intake/model-reader.ts';
-import type { StructureAnalyses } from '../intake/structure-analyses.ts';
 import type { Jobs } from '../jobs/job-service.ts';
 import type { Searches } from '../jobs/search-service.ts';
 import type { Store } from '../storage/store.ts';
@@ -12,7 +12,7 @@ export interface Services {
   readonly jobs: Jobs;
   readonly searches: Searches;
   readonly reader: ModelReader;
-  readonly analyses: StructureAnalyses;
+  readonly analyses: ModelAnalyses;
   /** Of one upload's files together. */
   readonly maxUploadBytes: number;
   /** Of scores as JSON. */

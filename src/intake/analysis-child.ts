@@ -1,5 +1,6 @@
 import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
+import type { StoredModel } from '../formats/stored-model.ts';
 import { serveParent } from '../jobs/child-program.ts';
 import { readChildSettings } from '../jobs/child-settings.ts';
 import { FolderStore } from '../storage/folder-store.ts';
@@ -30,7 +31,7 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
       case 'plan': {
         const { planJob } = await import('./plan-job.ts');
         const { readJobInputs } = await import('./job-inputs.ts');
-        const { readStructures } = await import('./stored-structures.ts');
+        const { readStructures } = await import('./stored-analyses.ts');
         const { recipe, inputs, finder } = request.ask;
         const isOfWeights = recipe.granularity === 'weight';
         const structures = isOfWeights ? null : await readStructures(store, inputs.model.id, finder);
@@ -40,7 +41,7 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
       case 'lines': {
         const { planLines } = await import('./plan-lines.ts');
         const { readJobInputs } = await import('./job-inputs.ts');
-        const { readStructures } = await import('./stored-structures.ts');
+        const { readStructures } = await import('./stored-analyses.ts');
         const { recipes, inputs, finder } = request.ask;
         const structures = await readStructures(store, inputs.model.id, finder);
         await using read = await readJobInputs(store, inputs);
@@ -48,13 +49,24 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
       }
       case 'structures': {
         const { findStructures } = await import('./find-structures.ts');
-        const { id, outputBytes } = request.ask;
-        const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
-        if (!inventory) throw new EmpError('not_found', `there is no model ${id}`);
-        await using files = await store.checkOut('models', id);
-        return await findStructures({ directory: files.directory, inventory }, outputBytes, context);
+        await using files = await checkOutModel(request.ask.id);
+        return await findStructures(files.model, request.ask.outputBytes, context);
+      }
+      case 'n-eff': {
+        const { findNEff } = await import('./find-n-eff.ts');
+        await using files = await checkOutModel(request.ask.id);
+        return await findNEff(files.model, request.ask, context);
       }
     }
   },
   ({ task, about }) => `${task} ${about}`,
 );
+
+/** @throws EmpError not_found */
+async function checkOutModel(id: string): Promise<AsyncDisposable & { readonly model: StoredModel }> {
+  const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
+  if (!inventory) throw new EmpError('not_found', `there is no model ${id}`);
+  const files = await store.checkOut('models', id);
+  const { directory } = files;
+  return { model: { directory, inventory }, [Symbol.asyncDispose]: () => files[Symbol.asyncDispose]() };
+}

@@ -62,10 +62,22 @@ export interface AnalysisTasks {
     readonly answer: Pick<SearchRequest, 'lines' | 'left_out'>;
   };
   /** What can be removed from a model: a `StructureOverview` as JSON. */
-  readonly structures: {
-    readonly ask: { readonly id: string; readonly outputBytes: number };
+  readonly structures: { readonly ask: AnalysisAsk; readonly answer: string };
+  /** What EMP by magnitude would keep of it: a `ModelNEff` as JSON. */
+  readonly 'n-eff': {
+    readonly ask: AnalysisAsk & {
+      /** For files that exist only while it is looked into. */
+      readonly scratchDirectory: string;
+    };
     readonly answer: string;
   };
+}
+
+/** What is to be found of a stored model. */
+interface AnalysisAsk {
+  readonly id: string;
+  /** Of the answer. */
+  readonly outputBytes: number;
 }
 
 export type AnalysisRequest = {

@@ -11,6 +11,7 @@ import type {
   SamplesOutline,
 } from './analysis-tasks.ts';
 import { type Asker, Slots } from './slots.ts';
+import type { AnalysisKind } from './stored-analyses.ts';
 import type { UploadFolders } from './upload-documents.ts';
 
 /** The program of the children that look into models. */
@@ -104,7 +105,7 @@ export class ModelReader {
     return this.#pool.close();
   }
 
-  async #run<T extends Exclude<keyof AnalysisTasks, 'structures'>>(
+  async #run<T extends Exclude<keyof AnalysisTasks, AnalysisKind>>(
     task: T,
     about: string,
     ask: AnalysisTasks[T]['ask'],

@@ -79,8 +79,8 @@ describe('what containers may do', () => {
     const MEMORY = /^ *(?:const LIMITS.*)?\bmemoryMebibytes: (\d+),/m;
     const mebibytes = 2 ** 20;
     const analyses =
-      (await constant('src/intake/structure-analyses.ts', /^const ANALYSES_AT_ONCE = (\d+);$/m)) *
-      (await constant('src/intake/structure-analyses.ts', MEMORY));
+      (await constant('src/intake/model-analyses.ts', /^const ANALYSES_AT_ONCE = (\d+);$/m)) *
+      (await constant('src/intake/model-analyses.ts', MEMORY));
     const readers =
       (await constant('src/intake/model-reader.ts', /^const READERS = (\d+);$/m)) *
       (await constant('src/intake/model-reader.ts', MEMORY));

@@ -8,8 +8,8 @@ import type { FastifyInstance, InjectOptions } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { type AppOptions, createApp } from '../../src/http/app.ts';
 import { OpenAnswers, type OpenAnswersLimits } from '../../src/http/open-answers.ts';
+import { type AnalysisLimits, ModelAnalyses } from '../../src/intake/model-analyses.ts';
 import { ModelReader } from '../../src/intake/model-reader.ts';
-import { type AnalysisLimits, StructureAnalyses } from '../../src/intake/structure-analyses.ts';
 import { JobLines } from '../../src/jobs/job-lines.ts';
 import { Jobs } from '../../src/jobs/job-service.ts';
 import { Searches } from '../../src/jobs/search-service.ts';
@@ -66,7 +66,7 @@ export async function openTestApp(
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
   const store = await FolderStore.open(dataDirectory, minFreeBytes);
   const opened = await openJobs({ dataDirectory, store, log });
-  const analyses = new StructureAnalyses({ store, log, limits: analysisLimits });
+  const analyses = new ModelAnalyses({ store, log, limits: analysisLimits });
   const reader = new ModelReader(store.root);
   const openAnswers = new OpenAnswers(eventStreams);
   const searches = new Searches({ store, jobs: opened.jobs, log });

@@ -8,8 +8,16 @@ import { isQuantized } from '../../formats/quantized-weights.ts';
 import type { CriterionContext, ScoreRange, WeightScorer } from '../context.ts';
 import { writeMagnitudes } from '../score-writer.ts';
 
+/** All that they are made of: no data. */
+export type MagnitudeContext = Pick<CriterionContext, 'model' | 'scratchDirectory' | 'signal'>;
+
+export const score: WeightScorer<'magnitude'> = magnitudes;
+
 /** `s_ij = |W_ij|`: the scores are the weights' own bytes, read where they lie; of quantized weights what these stand for. */
-export const score: WeightScorer<'magnitude'> = async (tensors, context) => {
+export async function magnitudes(
+  tensors: readonly ModelTensor[],
+  context: MagnitudeContext,
+): Promise<ScoreRange[]> {
   const ranges: ScoreRange[] = [];
   for (const [index, tensor] of tensors.entries()) {
     context.signal.throwIfAborted();
@@ -18,9 +26,9 @@ export const score: WeightScorer<'magnitude'> = async (tensors, context) => {
     );
   }
   return ranges;
-};
+}
 
-async function weightRange(tensor: ModelTensor, context: CriterionContext): Promise<ScoreRange> {
+async function weightRange(tensor: ModelTensor, context: MagnitudeContext): Promise<ScoreRange> {
   const { data, dtype, name, shape } = tensor;
   if (data === null || !isFloatDtype(dtype)) {
     throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights have magnitudes`);

@@ -183,7 +183,7 @@ export function registerSearches(app: App, services: Services): void {
       const recipes = linesOf(terms, calibration_dataset_id !== null);
       await findStructures(model_id, asker);
       const planned = await reader.lines(
-        { recipes, inputs: storedInputs(ids), finder: await analyses.finder() },
+        { recipes, inputs: storedInputs(ids), finder: await analyses.finder('structures') },
         asker,
       );
       // With a metric of the client's own one line is followed.
@@ -203,6 +203,6 @@ export function registerSearches(app: App, services: Services): void {
     const model = await store.readRecord<ModelRecord>('models', modelId);
     if (model?.format !== 'onnx') return;
     const patience = AbortSignal.any([signal, AbortSignal.timeout(ANALYSIS_MS)]);
-    await analyses.of(model, { client, signal: patience }).catch(() => {});
+    await analyses.of('structures', model, { client, signal: patience }).catch(() => {});
   }
 }

@@ -1,9 +1,9 @@
-import type { FastifyReply } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import { structureOverviewSchema } from '../../structure/overview.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import { found, idParamsSchema } from '../resource-routes.ts';
+import { sendJson } from '../send-json.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
@@ -38,12 +38,7 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
         throw new EmpError('unsupported_model', message, [{ path: model.name, message }]);
       }
       const signal = AbortSignal.any([closing, whenGone(reply)]);
-      return sendJson(reply, await analyses.of(model, { client: ip, signal }));
+      return sendJson(reply, await analyses.of('structures', model, { client: ip, signal }));
     },
   );
-}
-
-/** As it is: parsing and checking it would hold others up. */
-function sendJson(reply: FastifyReply, json: string): FastifyReply {
-  return reply.type('application/json; charset=utf-8').send(json);
 }
