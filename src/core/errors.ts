@@ -1,7 +1,7 @@
 import { clip } from './clip.ts';
 
 /** What a job works on, beside its recipe. */
-export type JobInput = 'model' | 'scores' | SampleInput;
+export type JobInput = 'model' | 'pruned' | 'scores' | SampleInput;
 /** Those of them that are samples. */
 export type SampleInput = 'calibration' | 'selection' | 'evaluation';
 

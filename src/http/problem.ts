@@ -111,6 +111,7 @@ export function createProblem(
 /** What a JSON body calls a job's inputs; a multipart request calls its parts as the job does. */
 const FIELDS: Readonly<Record<JobInput, string>> = {
   model: '/model_id',
+  pruned: '/pruned_model_id',
   scores: '/scores_dataset_id',
   calibration: '/calibration_dataset_id',
   selection: '/selection_dataset_id',

@@ -6,6 +6,8 @@ export const REPORT_FILE = 'report.json';
 export const REPORT_PAGE = 'report.html';
 /** What a job that explores a line of a search has tried. */
 export const CANDIDATES_FILE = 'candidates.json';
+/** What a job that compares two models has found. */
+export const COMPARISON_FILE = 'compare.json';
 /** What the job found, beside its artifacts. */
 export const OUTCOME_FILE = '.outcome.json';
 /** Files that exist only while the job runs. */

@@ -14,7 +14,7 @@ import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
 import type { ChosenSize } from './choose-size.ts';
 import { hashRange } from './hash-range.ts';
 import { bytesOf, compressedSizeOf } from './model-size.ts';
-import type { PruneJob } from './prune-job.ts';
+import type { PruneInput, PruneJob } from './prune-job.ts';
 import type { PrunedModel, ReportContent } from './scored.ts';
 
 const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
@@ -174,9 +174,14 @@ async function sizeTargetFigures(
   };
 }
 
+/** What writes files for a client. */
+type ArtifactMaker = Pick<PruneJob, 'progress' | 'signal'> & {
+  readonly input: Pick<PruneInput, 'outputDirectory'>;
+};
+
 /** With its hash. */
 export async function describeArtifact(
-  { input, progress, signal }: PruneJob,
+  { input, progress, signal }: ArtifactMaker,
   name: string,
 ): Promise<Artifact> {
   await using handle = await open(join(input.outputDirectory, name));

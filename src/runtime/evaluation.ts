@@ -151,6 +151,11 @@ export class Evaluator implements AsyncDisposable {
     return this.#reference.session !== null;
   }
 
+  /** Of every sample, how many labels of it count; null without labels. */
+  get countedLabels(): Float64Array | null {
+    return this.#reference.scored?.scores.counted ?? null;
+  }
+
   /** The same of some of the samples alone, by their places among these. The dense model is not run again; it is open as long as this is. */
   part(places: Uint32Array): Evaluator {
     const { scored, session } = this.#reference;

@@ -74,6 +74,11 @@ export class LabelScores {
     return this.#firstNonFinite;
   }
 
+  /** Labels of each sample that count. */
+  get counted(): Float64Array {
+    return this.#counts;
+  }
+
   /** Labels that count. */
   get nPositions(): number {
     return sumOf(this.#counts);

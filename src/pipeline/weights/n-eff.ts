@@ -3,12 +3,9 @@ import { effectiveSampleSize, type ScoreStatistics } from '../../core/statistics
 import { type MagnitudeContext, magnitudes } from '../../criteria/weights/magnitude.ts';
 import { type Amount, countOf } from '../amount.ts';
 import { Progress } from '../progress.ts';
-import { PassRunner } from './passes/runner.ts';
-import { PassThreads } from './passes/threads.ts';
+import { openRunner } from './passes/open-runner.ts';
 import { selectTensors } from './select.ts';
 
-/** Elements read at a time: a megabyte of float32. Figures do not depend on it. */
-const CHUNK_ELEMENTS = 2 ** 18;
 const AT_BETA_1: Amount = { beta: 1, sparsity: null, minDensity: 0 };
 
 const figures = {
@@ -49,11 +46,10 @@ export type ModelNEff = z.output<typeof modelNEffSchema>;
 export async function nEffOfModel(context: MagnitudeContext): Promise<ModelNEff> {
   const tensors = selectTensors(context.model.inventory, { scope: 'layer' });
   const ranges = await magnitudes(tensors, context);
-  await using threads = new PassThreads(0);
+  const n = ranges.reduce((sum, range) => sum + range.n, 0);
   const progress = new Progress(0, () => {});
-  const { signal } = context;
-  const runner = new PassRunner({ threads, signal, progress, chunkElements: CHUNK_ELEMENTS });
-  const { statistics, bySource } = await runner.summarize(ranges);
+  await using running = openRunner({ n, threads: 0, signal: context.signal, progress });
+  const { statistics, bySource } = await running.runner.summarize(ranges);
   return {
     data: tensors.map(({ name }, i) => ({ name, ...figuresOf(bySource[i]) })),
     total: figuresOf(statistics),

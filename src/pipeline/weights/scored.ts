@@ -14,16 +14,10 @@ import { weightContent } from './content.ts';
 import { type Decision, decideWeights, type TensorScores } from './decide.ts';
 import { writeLampScores } from './lamp-scores.ts';
 import { type HessianTrace, hessianTrace } from './loss-change.ts';
-import { PassRunner } from './passes/runner.ts';
-import { PassThreads } from './passes/threads.ts';
+import { openRunner } from './passes/open-runner.ts';
 import { isReached, selectTensors } from './select.ts';
 import { decideCounts, type Limits, limitsOf, type OwnCounts, shareTotal } from './share-total.ts';
 import { type WrittenTensor, writeWeights } from './write.ts';
-
-/** Below this many weights starting threads costs more than they bring. */
-const THREADS_FROM = 1_000_000;
-/** A megabyte of float32: what a kernel takes at a time. */
-const CHUNK_ELEMENTS = 2 ** 18;
 
 /** Weights of which each tensor keeps as many as it is told. */
 interface CountedWeights {
@@ -43,7 +37,7 @@ export interface SharedTotal extends CountedWeights {
 export class ScoredWeights implements Scored {
   readonly #job: PruneJob;
   readonly #scores: TensorScores;
-  readonly #threads: PassThreads;
+  readonly #threads: AsyncDisposable;
   readonly #hessian: HessianTrace | null;
   /** LAMP scores; null until they are asked for. */
   #lamp: readonly ScoreRange[] | null = null;
@@ -51,7 +45,7 @@ export class ScoredWeights implements Scored {
   private constructor(
     job: PruneJob,
     scores: TensorScores,
-    threads: PassThreads,
+    threads: AsyncDisposable,
     hessian: HessianTrace | null,
   ) {
     this.#job = job;
@@ -76,12 +70,14 @@ export class ScoredWeights implements Scored {
     clock.enter('decide');
     await using opened = new AsyncDisposableStack();
     const n = ranges.reduce((sum, range) => sum + range.n, 0);
-    const threads = opened.use(new PassThreads(n < THREADS_FROM ? 0 : runtime.threads));
-    const chunkElements = input.chunkElements ?? CHUNK_ELEMENTS;
-    const runner = new PassRunner({ threads, signal, progress, chunkElements });
+    const { threads } = runtime;
+    const running = opened.use(
+      openRunner({ n, threads, signal, progress, chunkElements: input.chunkElements }),
+    );
+    const { runner } = running;
     const summary = await runner.summarize(ranges);
     opened.move(); // what is scored keeps the threads
-    return new ScoredWeights(job, { runner, tensors, ranges, summary }, threads, hessian);
+    return new ScoredWeights(job, { runner, tensors, ranges, summary }, running, hessian);
   }
 
   async decide(amount: Amount): Promise<Decided> {

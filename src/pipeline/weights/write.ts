@@ -15,7 +15,7 @@ import { blocksOf, type CopyPiece, chunksOf, sharedFloats, type WeightTarget } f
 interface WriteInput {
   readonly model: StoredModel;
   readonly scores: TensorScores;
-  readonly decision: Decision;
+  readonly decision: Pick<Decision, 'decisions' | 'statistics'>;
   readonly dryRun: boolean;
   readonly directory: string;
   /** Whether `droppedSquares` is wanted. */

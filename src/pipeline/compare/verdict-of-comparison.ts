@@ -1,0 +1,90 @@
+import { count, counted, ifKnown, listNames, number, percent } from '../../report/wording.ts';
+import type { ComparedEvaluation, Comparison } from './comparison.ts';
+
+type Facts = Omit<Comparison, 'schema_version' | 'original' | 'pruned' | 'verdict'>;
+
+const TENSORS = { one: 'tensor', many: 'tensors' };
+const WEIGHTS = { one: 'weight', many: 'weights' };
+const CHOICES = {
+  global: 'the largest magnitudes of all tensors together',
+  layer: 'the largest magnitudes of each tensor',
+};
+
+/** What a comparison has found, in sentences, what changed first. */
+export function verdictOf(facts: Facts): string[] {
+  return [
+    changeSentence(facts),
+    ...removalSentences(facts),
+    ...restSentences(facts),
+    ...maskSentences(facts),
+  ].concat(facts.evaluation ? evaluationSentences(facts.evaluation) : []);
+}
+
+function changeSentence({ total, tensors }: Facts): string {
+  const { n, n_keep, sparsity, zeros_added, values_changed } = total;
+  if (tensors.every(({ change }) => change === 'unchanged'))
+    return 'No weight differs between the two models.';
+  const kept = `The pruned model keeps ${count(n_keep)} of ${counted(n, WEIGHTS)}, a sparsity of ${percent(sparsity)}; ${count(zeros_added)} became zero.`;
+  if (total.is_mask) return `${kept} What it keeps is unchanged: it is a mask.`;
+  if (values_changed > 0)
+    return `${kept} Of what it keeps ${counted(values_changed, WEIGHTS)} have other values: they were fitted anew.`;
+  return kept;
+}
+
+function removalSentences({ tensors }: Facts): string[] {
+  const shrunk = tensors.filter(({ removed }) => removed !== null);
+  if (shrunk.length === 0) return [];
+  const shown = shrunk.map(
+    ({ name, removed }) =>
+      `${name} (${removed?.map(({ axis, from, to }) => `axis ${axis} from ${from} to ${to}`).join(', ')})`,
+  );
+  return [`Structures were removed from ${counted(shrunk.length, TENSORS)}: ${listNames(shown)}.`];
+}
+
+function restSentences({ tensors, only_in_original, only_in_pruned }: Facts): string[] {
+  const unlike = tensors.filter(({ change }) => change === 'not_compared');
+  const lists = [
+    [only_in_original, 'only in the original'],
+    [only_in_pruned, 'only in the pruned model'],
+  ] as const;
+  return [
+    ...lists.flatMap(([names, where]) =>
+      names.length > 0
+        ? [
+            `${counted(names.length, TENSORS)} ${names.length === 1 ? 'is' : 'are'} ${where}: ${listNames(names)}.`,
+          ]
+        : [],
+    ),
+    ...(unlike.length > 0
+      ? [`${counted(unlike.length, TENSORS)} could not be compared: ${unlike[0].name} ${unlike[0].reason}.`]
+      : []),
+  ];
+}
+
+function maskSentences({ total: { masks } }: Facts): string[] {
+  if (masks === null || masks.n_keep === masks.n) return [];
+  const { preserved_mass, global, layer } = masks;
+  const masses = ifKnown(preserved_mass, (mass) => {
+    const own = ifKnown(global.preserved_mass, percent);
+    return ` It preserves ${percent(mass)} of the magnitude, and that choice ${own}.`;
+  });
+  const shared = (share: number | null) => ifKnown(share, percent) ?? 'none';
+  return [
+    `Of what it keeps, ${CHOICES.global}, as many, have ${shared(global.shared)}, and ${CHOICES.layer} ${shared(layer.shared)}.${masses ?? ''}`,
+  ];
+}
+
+function evaluationSentences({ better, pruned_mask }: ComparedEvaluation): string[] {
+  const metric = better.metric === 'loss' ? 'loss' : 'squared distance to the original';
+  const against = pruned_mask ? 'its mask on the values of the original' : 'the pruned model';
+  if (better.by === null)
+    return [
+      `No better choice of that size was found: neither by magnitude has a lower ${metric} than ${against}.`,
+    ];
+  const { difference, standard_error } = better[better.by];
+  const lead = `${ifKnown(difference, number)} (standard error ${ifKnown(standard_error, number) ?? 'unknown'})`;
+  const sure = better.beyond_error ? 'beyond its error' : 'within its error, so it may be chance';
+  return [
+    `A better choice of that size was found: ${CHOICES[better.by]}. Its ${metric} is lower than that of ${against} by ${lead}, ${sure}.`,
+  ];
+}
