@@ -15,6 +15,7 @@ import { registerProblems, sendProblem } from './plugins/problems.ts';
 import { toEmpError } from './problem.ts';
 import { refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
+import { registerCompare } from './routes/compare.ts';
 import { registerDatasets } from './routes/datasets.ts';
 import { HEALTH_PATH, registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
@@ -154,6 +155,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerDatasets(app, services);
   registerJobs(app, services);
   registerJobArtifacts(app, services);
+  registerCompare(app, services);
   registerSearches(app, services);
   registerHealth(app, services);
   registerPages(app);

@@ -95,11 +95,21 @@ export const jobSchema = z
         'The search that has it done: it tries a line of it, and has `candidates.json` and no report, or writes the best model. Null without one.',
       ),
     model_id: z.string(),
+    pruned_model_id: z
+      .string()
+      .nullable()
+      .describe(
+        'The model that is compared with `model_id`: such a job has `compare.json` and no report or summary. Null of any other.',
+      ),
     scores_dataset_id: z.string().nullable(),
     calibration_dataset_id: z.string().nullable(),
     selection_dataset_id: z.string().nullable(),
     evaluation_dataset_id: z.string().nullable(),
-    recipe: z.looseObject({}).describe('The recipe with its defaults filled in.'),
+    recipe: z
+      .looseObject({})
+      .describe(
+        'The recipe with its defaults filled in; of a comparison what its choice is scored by, whose size is that of the pruned model.',
+      ),
     priority: z.int(),
     lane: z
       .enum(LANES)

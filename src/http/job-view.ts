@@ -13,6 +13,7 @@ export function viewOfJob(job: Job): JobView {
     progress: job.progress,
     search_id: job.search_id ?? null,
     model_id: job.model_id,
+    pruned_model_id: job.pruned_model_id ?? null,
     scores_dataset_id: job.scores_dataset_id,
     // Records of jobs made before there were such data lack them.
     calibration_dataset_id: job.calibration_dataset_id ?? null,

@@ -47,6 +47,10 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
         await using read = await readJobInputs(store, inputs);
         return await planLines(recipes, read, structures);
       }
+      case 'comparison': {
+        const { planComparison } = await import('./plan-comparison.ts');
+        return await planComparison(store, request.ask);
+      }
       case 'structures': {
         const { findStructures } = await import('./find-structures.ts');
         await using files = await checkOutModel(request.ask.id);

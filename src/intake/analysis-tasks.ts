@@ -5,6 +5,7 @@ import type { SearchRequest } from '../jobs/search-lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { SamplesRecord } from '../storage/records.ts';
 import type { PlacedInputs } from './job-inputs.ts';
+import type { ComparisonIds } from './plan-comparison.ts';
 import type { SampleParts } from './sample-files.ts';
 import type { UploadFolders } from './upload-documents.ts';
 
@@ -60,6 +61,11 @@ export interface AnalysisTasks {
   readonly lines: {
     readonly ask: { readonly recipes: readonly Recipe[] } & Omit<AnalysisTasks['plan']['ask'], 'recipe'>;
     readonly answer: Pick<SearchRequest, 'lines' | 'left_out'>;
+  };
+  /** Whether two models can be compared, before the job is accepted. */
+  readonly comparison: {
+    readonly ask: ComparisonIds;
+    readonly answer: AnalysisTasks['plan']['answer'];
   };
   /** What can be removed from a model: a `StructureOverview` as JSON. */
   readonly structures: { readonly ask: AnalysisAsk; readonly answer: string };

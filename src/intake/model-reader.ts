@@ -100,6 +100,14 @@ export class ModelReader {
     return this.#run('lines', ask.inputs.model.id, ask, asker);
   }
 
+  /** As `planComparison`, whose errors it throws. @throws EmpError limit_exceeded, not_ready */
+  comparison(
+    ask: AnalysisTasks['comparison']['ask'],
+    asker: Asker,
+  ): Promise<AnalysisTasks['comparison']['answer']> {
+    return this.#run('comparison', ask.pruned, ask, asker);
+  }
+
   /** Ends what goes on, and resolves when it has ended. */
   close(): Promise<void> {
     return this.#pool.close();

@@ -144,13 +144,14 @@ export class JobLine {
   }
 
   #messageOf(record: JobRecord): BulkMessage {
-    const { id, model_id, line } = record;
+    const { id, model_id, pruned_model_id, line } = record;
     const { attempts, backoffMs } = this.#retry;
     const backoff = { type: 'exponential', delay: backoffMs };
     // A failed job stays until its result is written: the queue knows why it failed, and nobody queues it again.
     const priority = messagePriority(record);
     const opts = { jobId: id, priority, attempts, backoff, removeOnComplete: true, removeOnFail: false };
-    return { name: line ? 'explore' : 'prune', data: { model_id }, opts };
+    const name = line ? 'explore' : pruned_model_id ? 'compare' : 'prune';
+    return { name, data: { model_id }, opts };
   }
 
   #ask<T>(answer: Promise<T>, timeoutMs?: number): Promise<T> {

@@ -3,6 +3,7 @@ import { EmpError } from '../core/errors.ts';
 import type { ModelInventory } from '../formats/model.ts';
 import type { ArrayFile, GivenSamples } from '../formats/sample-set.ts';
 import type { ScoreArray } from '../formats/score-file.ts';
+import type { CompareInput } from '../pipeline/compare/compare-input.ts';
 import type { PruneInput } from '../pipeline/prune-job.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
 import type { ModelRecord } from '../storage/records.ts';
@@ -28,6 +29,24 @@ export async function withInputs<T>(
     evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
     recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
     countPromise: (samples: string) => countPromise(store, samples, record.id),
+    outputDirectory,
+    runtime: { providers, threads },
+  };
+  return await work(input); // awaited before the files go
+}
+
+/** Likewise of a job that compares two models. @throws EmpError not_found for what was deleted */
+export async function withComparedModels<T>(
+  { id, model_id, pruned_model_id, evaluation_dataset_id }: JobRecord,
+  { store, outputDirectory, threads, providers }: WorkContext,
+  work: (input: CompareInput) => Promise<T>,
+): Promise<T> {
+  if (pruned_model_id === undefined) throw new TypeError(`job ${id} compares no models`);
+  await using resources = new Resources(store);
+  const input = {
+    original: await resources.model(model_id),
+    pruned: await resources.model(pruned_model_id),
+    evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
     outputDirectory,
     runtime: { providers, threads },
   };

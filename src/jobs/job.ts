@@ -19,6 +19,8 @@ export interface JobRequest extends Turn {
   readonly selection_dataset_id?: string;
   readonly recipe: Recipe;
   readonly metadata: Readonly<Record<string, string>>;
+  /** The model that is compared with `model_id`, of a job that does so; absent of any other. */
+  readonly pruned_model_id?: string;
   /** The search that has it done; absent without one. */
   readonly search_id?: string;
   /** Of a job that tries a line of a search; absent of one that prunes. */
@@ -26,13 +28,13 @@ export interface JobRequest extends Turn {
 }
 
 type ResourceIds = Pick<JobRequest, 'model_id' | 'calibration_dataset_id' | 'evaluation_dataset_id'> &
-  Partial<Pick<JobRequest, 'scores_dataset_id' | 'selection_dataset_id'>>;
+  Partial<Pick<JobRequest, 'scores_dataset_id' | 'selection_dataset_id' | 'pruned_model_id'>>;
 
-/** The model and datasets that a job, or a search, reads. */
+/** The models and datasets that a job, or a search, reads. */
 export function resourcesOf(request: ResourceIds): string[] {
   const { model_id, scores_dataset_id, calibration_dataset_id, evaluation_dataset_id } = request;
   const data = [scores_dataset_id, calibration_dataset_id, request.selection_dataset_id];
-  const ids = [model_id, ...data, evaluation_dataset_id];
+  const ids = [model_id, request.pruned_model_id, ...data, evaluation_dataset_id];
   // Records of jobs made before there were such data lack them.
   return [...new Set(ids.filter((id) => id !== null && id !== undefined))];
 }

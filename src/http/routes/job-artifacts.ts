@@ -64,6 +64,11 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
           'conflict',
           `job ${job.id} tries a line of search ${job.search_id}: it has candidates.json, and no report`,
         );
+      if (job.pruned_model_id !== undefined)
+        throw new EmpError(
+          'conflict',
+          `job ${job.id} compares two models: what it found is under /v1/jobs/${job.id}/comparison`,
+        );
       // Jobs made before there were pages lack one.
       const page = job.artifacts.find(({ name }) => name === REPORT_PAGE);
       const type = preferredMediaType(request.headers.accept, page ? [JSON_TYPE, PAGE_TYPE] : [JSON_TYPE]);

@@ -1,16 +1,15 @@
 import type { FastifyRequest } from 'fastify';
-import { EmpError } from '../../core/errors.ts';
 import type { Asker } from '../../intake/slots.ts';
 import type { Job } from '../../jobs/job.ts';
 import { MAX_LOOKED_AT } from '../../jobs/job-lists.ts';
 import type { Jobs } from '../../jobs/job-service.ts';
 import { MAX_RANKED } from '../../jobs/ranked-jobs.ts';
+import { answerWithJob, JOB_HEADERS, JOB_RESPONSES, readIdempotencyKey } from '../answer-job.ts';
 import { registerEvents } from '../event-streams.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
 import { jobQuerySchema, jobRequestSchema, jobSchema } from '../job-schemas.ts';
 import { viewOfJob } from '../job-view.ts';
 import { describeOperation, filePart, filesPart, inputSchema } from '../plugins/operations.ts';
-import { MAX_WAIT_SECONDS, parsePreferWait } from '../prefer.ts';
 import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
@@ -44,26 +43,9 @@ const REQUEST_CONTENT = {
   },
 };
 
-const HEADERS = [
-  {
-    name: 'Idempotency-Key',
-    in: 'header',
-    schema: { type: 'string', minLength: 1, maxLength: 255 },
-    description: 'The same key again returns the first job, and is refused where the request differs.',
-  },
-  {
-    name: 'Prefer',
-    in: 'header',
-    schema: { type: 'string', example: 'wait=30' },
-    description: `\`wait=N\`: answer when the job has finished, or after N seconds (at most ${MAX_WAIT_SECONDS}). Where too many wait it is passed over: the answer is at once, without \`Preference-Applied\`.`,
-  },
-];
-
-const LOCATION = { Location: { schema: { type: 'string' }, description: 'The path of the job.' } };
-
 /** Jobs: a model and a recipe, computed in the background. */
 export function registerJobs(app: App, services: Services): void {
-  const { jobs, openAnswers, closing } = services;
+  const { jobs } = services;
 
   app.post(
     '/v1/jobs',
@@ -78,14 +60,8 @@ export function registerJobs(app: App, services: Services): void {
         ...describeOperation(
           {
             requestBody: { required: true, content: REQUEST_CONTENT },
-            parameters: HEADERS,
-            responses: {
-              200: { description: 'With `Prefer: wait`: the finished job.', headers: LOCATION },
-              202: {
-                description: 'The job was accepted; it survives a restart from here on.',
-                headers: LOCATION,
-              },
-            },
+            parameters: JOB_HEADERS,
+            responses: JOB_RESPONSES,
           },
           'malformed_body',
           'payload_too_large',
@@ -113,19 +89,9 @@ export function registerJobs(app: App, services: Services): void {
     async (request, reply) => {
       const key = readIdempotencyKey(request);
       const gone = whenGone(reply);
-      const { job, created } = await submit(request, key, { client: request.ip, signal: gone });
-      if (!created) reply.header('idempotency-replayed', 'true');
-      reply.header('location', `/v1/jobs/${job.id}`);
-      const seconds = parsePreferWait(request.headers.prefer);
-      if (seconds === null) return reply.code(202).send(viewOfJob(job));
-      using place = openAnswers.open(request.ip);
-      // A preference need not be honored (RFC 7240).
-      if (!place) return reply.code(202).send(viewOfJob(job));
-      reply.header('preference-applied', `wait=${seconds}`);
-      const signal = AbortSignal.any([closing, gone]);
-      const latest = (await jobs.wait(job.id, seconds * 1000, signal)) ?? job;
-      await openAnswers.turns.next();
-      return reply.code(latest.finished_at === null ? 202 : 200).send(viewOfJob(latest));
+      const submitted = await submit(request, key, { client: request.ip, signal: gone });
+      const { code, view } = await answerWithJob(request, reply, services, submitted, gone);
+      return reply.code(code).send(view);
     },
   );
 
@@ -191,12 +157,4 @@ export function registerJobs(app: App, services: Services): void {
 /** @throws EmpError `not_found` */
 export async function getJob(jobs: Jobs, id: string): Promise<Job> {
   return found('jobs', id, await jobs.get(id));
-}
-
-function readIdempotencyKey(request: FastifyRequest): string | undefined {
-  const key = request.headers['idempotency-key'];
-  if (key === undefined) return undefined;
-  if (typeof key === 'string' && /^[\x20-\x7e]{1,255}$/.test(key)) return key;
-  const message = 'must be 1 to 255 printable ASCII characters';
-  throw new EmpError('invalid_request', `Idempotency-Key ${message}`, [{ path: 'Idempotency-Key', message }]);
 }

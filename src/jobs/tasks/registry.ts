@@ -7,6 +7,7 @@ import type { Task } from './task.ts';
 export const TASKS = {
   prune: () => import('./prune-task.ts'),
   explore: () => import('./explore-task.ts'),
+  compare: () => import('./compare-task.ts'),
 } satisfies Record<string, () => Promise<Task<never>>>;
 
 export type TaskName = keyof typeof TASKS;
