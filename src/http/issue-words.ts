@@ -70,7 +70,8 @@ function bounded(input: unknown, bound: string, limit: number | bigint): string 
   return `be ${bound} ${limit}, is ${shown(input)}`;
 }
 
-function shown(value: unknown): string {
+/** A value as it is told back. */
+export function shown(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'string') return JSON.stringify(clip(value, MAX_SHOWN));
   return typeof value === 'object' && value !== null ? 'an object' : String(value);

@@ -49,13 +49,15 @@ export const jobRequestSchema = z
     example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },
   });
 
+const askedId = z.string().max(64).regex(/\S/, 'must not be blank');
+
 /** How a list of jobs is asked for. */
 export const jobQuerySchema = z
   .strictObject({
     ...pageShape,
     status: z.enum(JOB_STATUSES).optional(),
-    model_id: z.string().max(64).optional(),
-    search_id: z.string().max(64).optional().describe('Jobs that this search had done.'),
+    model_id: askedId.optional(),
+    search_id: askedId.optional().describe('Jobs that this search had done.'),
     met: trueOrFalse.optional().describe('Jobs whose target is met, or is not.'),
     sort: z
       .enum(ordersOf(JOB_FIGURES))

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import { parseCursor } from '../storage/ids.ts';
 import type { Kind, Page } from '../storage/store.ts';
+import { wholeParameter } from './parameters.ts';
 import { describeOperation } from './plugins/operations.ts';
 import type { App } from './services.ts';
 import { whenGone } from './when-gone.ts';
@@ -45,13 +46,9 @@ export interface Resource<
 
 /** How a list is asked for, page by page. */
 export const pageShape = {
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(100)
-    .default(20)
-    .describe('Most entries of a page; large ones make it end earlier.'),
+  limit: wholeParameter(z.int().min(1).max(100).default(20)).describe(
+    'Most entries of a page; large ones make it end earlier.',
+  ),
   cursor: z.string().max(200).optional().describe('`next_cursor` of the page before.'),
 };
 
@@ -63,7 +60,7 @@ export const pageQuerySchema = z.strictObject({
   ),
 });
 
-export const idParamsSchema = z.object({ id: z.string().max(64) });
+export const idParamsSchema = z.object({ id: z.string().min(1).max(64) });
 
 /** `GET /v1/<kind>`, `GET /v1/<kind>/:id` and `DELETE /v1/<kind>/:id`. */
 export function registerResource<

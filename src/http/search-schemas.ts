@@ -5,7 +5,9 @@ import { ordersOf } from '../jobs/job-query.ts';
 import { searchShape } from '../recipe/lines.ts';
 import { METRICS } from '../recipe/terms.ts';
 import { jobRequestSchema, jobSchema } from './job-schemas.ts';
+import { wholeParameter } from './parameters.ts';
 import { problemSchema } from './problem.ts';
+import { idParamsSchema } from './resource-routes.ts';
 import { time, trueOrFalse } from './schemas.ts';
 
 const { model_id, calibration_dataset_id, selection_dataset_id, priority, metadata } = jobRequestSchema.shape;
@@ -96,7 +98,7 @@ export type CandidateFigure = (typeof CANDIDATE_FIGURES)[number];
 /** How the candidates of a search are asked for. */
 export const candidateQuerySchema = z.strictObject({
   within: trueOrFalse.optional().describe('Candidates that stay within the promise, or do not.'),
-  line: z.coerce.number().int().min(0).optional().describe('Candidates of this one of `lines`.'),
+  line: wholeParameter(z.int().min(0)).optional().describe('Candidates of this one of `lines`.'),
   sort: z
     .enum(ordersOf(CANDIDATE_FIGURES))
     .optional()
@@ -229,14 +231,13 @@ export const metricSchema = z.strictObject({
     .describe('What the metric says of the candidate, as often as asked the same.'),
 });
 
-export const candidateParamsSchema = z.object({
-  id: z.string().max(64),
-  candidate: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(MAX_TOLD - 1)
-    .describe('0: the dense model.'),
+export const candidateParamsSchema = idParamsSchema.extend({
+  candidate: wholeParameter(
+    z
+      .int()
+      .min(0)
+      .max(MAX_TOLD - 1),
+  ).describe('0: the dense model.'),
 });
 
 export type SearchEntryView = z.output<typeof searchEntrySchema>;

@@ -13,16 +13,22 @@ export function parseBody<T extends z.ZodType>(schema: T, value: unknown, prefix
   throw invalid(error, (path) => `${prefix}${path.map(pointerToken).join('')}` || '/');
 }
 
-/** Checks the parameters of a path or query as Fastify asks for it. They are named as a client wrote them: `?limit`, not as pointers. */
+/** Checks the parameters of a path or query as Fastify asks for it. They are named as a client wrote them: `?limit`, not as pointers. At a path that does not fit there is nothing. */
 export function checkParameters(
   schema: z.ZodType,
   input: unknown,
   httpPart: string | undefined,
 ): { error: EmpError } | { value: unknown } {
-  const { success, data, error } = schema.safeParse(input, { error: wordIssue });
+  const { success, data, error } = schema.safeParse(input, { error: wordParameter });
   if (success) return { value: data };
-  const prefix = httpPart === 'querystring' ? '?' : '';
-  return { error: invalid(error, (path) => prefix + path.join('/')) };
+  if (httpPart === 'querystring') return { error: invalid(error, (path) => `?${path.join('/')}`) };
+  const { message, findings } = invalid(error, (path) => path.join('/'));
+  return { error: new EmpError('not_found', `there is nothing at this path: ${message}`, findings) };
+}
+
+/** A parameter that is given twice is read as an array of both. */
+function wordParameter(issue: z.core.$ZodRawIssue): string | undefined {
+  return Array.isArray(issue.input) ? 'is given twice' : wordIssue(issue);
 }
 
 /** More of them help nobody; their number is in the message. */

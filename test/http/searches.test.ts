@@ -400,14 +400,19 @@ describe('a search', () => {
     test('takes the first answer for good, and none that it does not ask for', async () => {
       const { id } = await begin({ promise: { external } });
       assert.equal((await asked(id))?.candidate, 0);
+      for (const spelling of ['', '%20', '0x0', '00', '0e0', '0.0', '-0', '+0']) {
+        const response = await tell(id, spelling, 0.1);
+        assert.deepEqual([response.status, (await readProblem(response)).code], [404, 'not_found'], spelling);
+      }
+      assert.equal((await get(id)).external[0].metric, null);
       assert.equal((await tell(id, 0, 0.9)).status, 200);
       assert.equal((await tell(id, 0, 0.9)).status, 200, 'the same again');
       const other = await readProblem(await tell(id, 0, 0.8));
       assert.deepEqual([other.code, /0\.9, which stands/.test(other.detail)], ['conflict', true]);
       for (const [candidate, value, code] of [
         [5, 1, 'not_found'],
-        [14, 1, 'invalid_request'],
-        ['x', 1, 'invalid_request'],
+        [14, 1, 'not_found'],
+        ['x', 1, 'not_found'],
         [1, 'good', 'invalid_request'],
         [0, 2e300, 'invalid_request'],
         [0, -1e301, 'invalid_request'],

@@ -111,9 +111,11 @@ describe('what is wrong with a request is said in words that name what would be 
     });
     assert.deepEqual(await findingsOf('/v1/models?limit=101'), { '?limit': 'must be at most 100, is 101' });
     assert.deepEqual(await findingsOf('/v1/models?limit=1.5'), {
-      '?limit': 'must be a whole number, is 1.5',
+      '?limit': 'must be a whole number written as 0, 1, 2 and so on, is "1.5"',
     });
-    assert.deepEqual(await findingsOf('/v1/datasets?limit=all'), { '?limit': 'must be a number' });
+    assert.deepEqual(await findingsOf('/v1/datasets?limit=all'), {
+      '?limit': 'must be a whole number written as 0, 1, 2 and so on, is "all"',
+    });
     assert.deepEqual(await findingsOf('/v1/datasets?cursor=zzz'), {
       '?cursor': 'must be the next_cursor of a page',
     });

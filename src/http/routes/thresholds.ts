@@ -7,6 +7,7 @@ import { preferredMediaType } from '../accept.ts';
 import { type BodyRules, readBody } from '../body.ts';
 import { BodyMemory, type Hold } from '../body-memory.ts';
 import { unsupportedType } from '../body-types.ts';
+import { numberParameter } from '../parameters.ts';
 import { BINARY, describeOperation, inputSchema, reference } from '../plugins/operations.ts';
 import { thresholdOptionsSchema, thresholdRequestSchema } from '../schemas.ts';
 import type { App, Services } from '../services.ts';
@@ -29,7 +30,7 @@ const { sign, include } = thresholdOptionsSchema.shape;
 
 /** Of the binary forms; a JSON body holds its options itself. */
 const querySchema = z.strictObject({
-  beta: z.coerce.number().positive().optional().describe('Deployment knob. Default 1.'),
+  beta: numberParameter(z.number().positive()).optional().describe('Deployment knob. Default 1.'),
   sign: sign.unwrap().optional().describe('Default `abs`.'),
   include: z
     .preprocess((value) => (Array.isArray(value) ? value : String(value).split(',')), include.unwrap())
