@@ -5,7 +5,7 @@ import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-
 import type { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import { limitArrival } from './arrival.ts';
-import { registerOtherBodies } from './body-types.ts';
+import { registerBodyTypes } from './body-types.ts';
 import { Connections } from './connections.ts';
 import { ANY_CONTENT } from './content-headers.ts';
 import { registerJsonBodies } from './json-body.ts';
@@ -139,7 +139,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const services: Services = { ...given, closing: closing.signal };
   registerProblems(app, services);
   registerJsonBodies(app);
-  registerOtherBodies(app);
+  registerBodyTypes(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {
     // Not before everything that refuses a request by its head.
     if (raw.headers.expect !== undefined) reply.raw.writeContinue();

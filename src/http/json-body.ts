@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { EmpError } from '../core/errors.ts';
-import { bodyTypesOf, unsupportedType } from './body-types.ts';
+import { bodyTypesOf } from './body-types.ts';
 import { type JsonBounds, parseBoundedJson } from './json-bounds.ts';
 import type { App } from './services.ts';
 
@@ -23,9 +23,7 @@ export function registerJsonBodies(app: App): void {
     'application/json',
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
-      const types = bodyTypesOf(request);
-      if (types.length === 0) return undefined;
-      if (!types.includes('application/json')) throw unsupportedType(request);
+      if (bodyTypesOf(request).length === 0) return undefined;
       if (body.byteLength === 0) throw new EmpError('malformed_body', 'the request has no body');
       return parseBoundedJson(body, REQUEST_BOUNDS, 'the body');
     },

@@ -9,7 +9,6 @@ import { storeFile } from '../intake/store-file.ts';
 import type { StoredFile } from '../storage/records.ts';
 import type { Upload } from '../storage/store.ts';
 import { closedEarly } from './body.ts';
-import { unsupportedType } from './body-types.ts';
 import { checkArrayFileName, checkFileName } from './file-name.ts';
 
 /** A recipe and its metadata are some kilobytes; parts that are not files are held in memory. */
@@ -38,11 +37,10 @@ export interface ReceivedParts {
 /**
  * Streams the parts of a multipart request: files to their folders, hashed on the way and synced to disk, texts to memory. Rejects when the
  * client goes away in the middle; what was written until then is the caller's to discard.
- * @throws EmpError `unsupported_media_type`, `malformed_body`, `payload_too_large`, `insufficient_storage` (as announced or as it comes),
+ * @throws EmpError `malformed_body`, `payload_too_large`, `insufficient_storage` (as announced or as it comes),
  *   `invalid_request` (unknown, repeated or unnamed parts)
  */
 export async function receiveParts(request: FastifyRequest, rules: MultipartRules): Promise<ReceivedParts> {
-  if (!request.isMultipart()) throw unsupportedType(request);
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > rules.maxBytes + OVERHEAD_BYTES) throw tooLarge(rules.maxBytes);
   await rules.upload.ensureRoom(announced);

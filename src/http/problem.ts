@@ -133,23 +133,18 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(PROBLEMS, code);
 }
 
-/** Where plugins and the file system mean one of our codes, and no status of theirs says so. */
-const FOREIGN_CODES: Readonly<Record<string, ErrorCode>> = {
-  FST_INVALID_MULTIPART_CONTENT_TYPE: 'unsupported_media_type',
-};
-
 /** Turns whatever was thrown into an `EmpError`; null for what no client caused, whose text must stay in the log. */
 export function toEmpError(error: unknown): EmpError | null {
   if (error instanceof EmpError) return error;
   if (!(error instanceof Error)) return null;
-  const { code = '', statusCode = 500 } = error as Error & { code?: string; statusCode?: number };
+  const { statusCode = 500 } = error as Error & { statusCode?: number };
   const fault = diskFault(error);
   if (fault) return fault;
   if (statusCode >= 500) return null;
   const ofStatus = Object.keys(PROBLEMS)
     .filter(isErrorCode)
     .find((one) => PROBLEMS[one].status === statusCode);
-  return new EmpError(FOREIGN_CODES[code] ?? ofStatus ?? 'malformed_body', error.message);
+  return new EmpError(ofStatus ?? 'malformed_body', error.message);
 }
 
 /** One reference token of a JSON pointer (RFC 6901), with its slash. */

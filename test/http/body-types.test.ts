@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { parse } from 'yaml';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
+
+interface Operation {
+  requestBody?: { content: Record<string, object> };
+}
+
+const document = parse(await readFile(new URL('../../openapi.yaml', import.meta.url), 'utf8'));
 
 let service: TestApp;
 before(async () => {
@@ -51,6 +59,40 @@ describe('a body of another type is refused with the types that its route takes'
       assert.deepEqual(errors, [{ path: 'Content-Type', message }]);
     });
   }
+});
+
+describe('every operation of openapi.yaml', () => {
+  const tried = [JSON_TYPE, 'multipart/form-data', OCTETS, 'application/x-npy', FORM, 'text/plain'];
+  const near = ['application/json+x', 'multipart/mixed', 'application/jsons', 'text/json'];
+  for (const [path, operations] of Object.entries(
+    document.paths as Record<string, Record<string, Operation>>,
+  ))
+    for (const [method, { requestBody }] of Object.entries(operations)) {
+      if (method === 'get') continue;
+      const taken = Object.keys(requestBody?.content ?? {});
+      test(`${method} ${path} takes ${taken.join(', ') || 'no body'}`, async () => {
+        for (const type of [...tried, ...near]) {
+          const parameters = type.startsWith('multipart/') ? '; boundary=b' : '';
+          const body = type.startsWith('multipart/')
+            ? '--b\r\nContent-Disposition: form-data; name="value"\r\n\r\n1\r\n--b--\r\n'
+            : '{"value":1}';
+          const upperCase = type.toUpperCase();
+          for (const written of [type, upperCase]) {
+            const url = path.replaceAll(/\{\w+\}/g, '0');
+            const response = await send(method.toUpperCase(), url, written + parameters, body);
+            const { code, detail } = await readProblem(response);
+            const isRefused = taken.length > 0 && !taken.includes(type);
+            assert.equal(response.status === 415, isRefused, `${written}: ${response.status} ${detail}`);
+            if (isRefused)
+              assert.equal(
+                detail,
+                `Content-Type is ${written}${parameters}; it must be ${taken.join(' or ')}`,
+              );
+            else if (taken.length === 0) assert.equal(code, 'not_found');
+          }
+        }
+      });
+    }
 });
 
 describe('a route that takes no body passes over what comes', () => {

@@ -6,7 +6,6 @@ import { EmpError } from '../../core/errors.ts';
 import { preferredMediaType } from '../accept.ts';
 import { type BodyRules, readBody } from '../body.ts';
 import { BodyMemory, type Hold } from '../body-memory.ts';
-import { unsupportedType } from '../body-types.ts';
 import { numberParameter } from '../parameters.ts';
 import { BINARY, describeOperation, inputSchema, reference } from '../plugins/operations.ts';
 import { thresholdOptionsSchema, thresholdRequestSchema } from '../schemas.ts';
@@ -129,7 +128,7 @@ export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
       const type = preferredMediaType(request.headers.accept, [JSON_TYPE, RAW_TYPE]);
       const task = {
         form: readForm(request, request.query),
-        body: readBytes(request),
+        body: request.body as Buffer<ArrayBuffer>,
         answer: type === JSON_TYPE ? ('json' as const) : ('keep-mask' as const),
       };
       const { body, summary } = await threads.answer(task, whenGone(reply));
@@ -146,12 +145,6 @@ export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
     if (!hold) throw new Error('a request without its hold');
     return hold;
   }
-}
-
-function readBytes(request: FastifyRequest): Buffer<ArrayBuffer> {
-  const { body, mediaType } = request;
-  if (body instanceof Uint8Array) return body as Buffer<ArrayBuffer>;
-  throw mediaType ? new EmpError('malformed_body', 'the request has no body') : unsupportedType(request);
 }
 
 function readForm({ mediaType }: FastifyRequest, query: Query): ScoreForm {
