@@ -51,8 +51,6 @@ const HEADERS_MS = 20_000;
 const CONNECTIONS_CHECK_MS = 5000;
 /** With what a worker in the same process takes, less than docker-compose.yml gives between SIGTERM and SIGKILL. */
 const CLOSE_GRACE_MS = 10_000;
-/** JSON bodies other than scores: a recipe with all the globs it may have. */
-const JSON_BODY_BYTES = 1024 * 1024;
 /** An artifact may be named like a file of a model, folders and escapes included. */
 const MAX_PARAM_LENGTH = 4096;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
@@ -72,7 +70,6 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const app: App = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: JSON_BODY_BYTES,
     connectionTimeout: IDLE_CONNECTION_MS,
     http: {
       headersTimeout: HEADERS_MS,

@@ -16,6 +16,14 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
   zstd: () => zlib.createZstdDecompress(DECODED),
 };
 
+/** Codings that a body may come in; `x-gzip` is an old name of one. */
+export const CONTENT_CODINGS = ['gzip', 'zstd', 'br', 'identity'] as const;
+
+/** The Content-Encoding of a request. */
+export function codingOf(headers: IncomingHttpHeaders): string {
+  return headers['content-encoding']?.trim().toLowerCase() || 'identity';
+}
+
 /** What a body may take. */
 export interface BodyRules {
   /** Of decoded bytes: no more than that is ever held, however far the encoded form would unfold. */
@@ -37,7 +45,7 @@ export async function readBody(
   headers: IncomingHttpHeaders,
   rules: BodyRules,
 ): Promise<Buffer<ArrayBuffer>> {
-  const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  const encoding = codingOf(headers);
   const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   if (encoding === 'identity') {
     if (length !== undefined && length > rules.limit) throw tooLarge(rules);
@@ -47,8 +55,8 @@ export async function readBody(
   if (!createDecoder) {
     throw new EmpError(
       'unsupported_media_type',
-      `Content-Encoding ${encoding} is not one of gzip, zstd, br, identity`,
-      [{ path: 'Content-Encoding', message: 'must be gzip, zstd, br or identity' }],
+      `Content-Encoding ${encoding} is not one of ${CONTENT_CODINGS.join(', ')}`,
+      [{ path: 'Content-Encoding', message: `must be one of ${CONTENT_CODINGS.join(', ')}` }],
     );
   }
   return decode(payload, createDecoder(), rules);

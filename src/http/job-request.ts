@@ -131,18 +131,18 @@ async function plan(recipe: Recipe, inputs: PlacedInputs, { reader, analyses }: 
 }
 
 function parsePart<T extends z.ZodType>(
-  texts: ReadonlyMap<string, string>,
+  texts: ReadonlyMap<string, Buffer>,
   part: string,
   schema: T,
 ): z.output<T> {
-  const text = texts.get(part);
-  const value = text === undefined ? undefined : parsePartJson(text, part);
+  const bytes = texts.get(part);
+  const value = bytes === undefined ? undefined : parsePartJson(bytes, part);
   return parseBody(schema, value, `/${part}`);
 }
 
-function parsePartJson(text: string, part: string): unknown {
+function parsePartJson(bytes: Buffer, part: string): unknown {
   try {
-    return parseBoundedJson(Buffer.from(text), REQUEST_BOUNDS, `part ${part}`);
+    return parseBoundedJson(bytes, REQUEST_BOUNDS, `part ${part}`);
   } catch (error) {
     if (!(error instanceof EmpError)) throw error;
     const { message, findings } = error;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { EmpError } from '../core/errors.ts';
 import { pointerToken } from './problem.ts';
 
@@ -23,6 +24,8 @@ export interface JsonBounds {
  * @throws EmpError `malformed_body`, and `invalid_request` for what is beyond a bound or a key that is given twice, with the place
  */
 export function parseBoundedJson(bytes: Uint8Array, bounds: JsonBounds, what: string): unknown {
+  if (!isUtf8(bytes))
+    throw new EmpError('malformed_body', `${what} is not in UTF-8, as JSON is (RFC 8259, 8.1)`);
   new Scan(bytes, bounds, what).run();
   const text = new TextDecoder().decode(bytes);
   try {

@@ -31,7 +31,7 @@ export interface MultipartRules {
 
 export interface ReceivedParts {
   readonly files: ReceivedFiles;
-  readonly texts: ReadonlyMap<string, string>;
+  readonly texts: ReadonlyMap<string, Buffer>;
 }
 
 /**
@@ -47,34 +47,31 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
   // The parser would wait for ever: it has yet to listen for the end that has come already.
   if (request.raw.destroyed) throw closedEarly();
   const files = new Map<string, StoredFile[]>();
-  const texts = new Map<string, string>();
+  const texts = new Map<string, Buffer>();
   const place = createPlaces();
   let received = 0;
   let count = 0;
   const parts = request.parts({
     preservePath: true,
-    // The plugin parses what says it is JSON and comes without a filename, however deep or wide that is.
-    isPartAFile: (_name, type, fileName) =>
-      fileName !== undefined || type === 'application/octet-stream' || isJson(type),
+    // Of others the plugin decodes bytes that are no text, and parses what says it is JSON, however deep or wide that is.
+    isPartAFile: () => true,
     limits: {
       // One more, so that the bytes and files counted here pass their limits as they come: the parser tells of it at a part's end.
       fileSize: rules.maxBytes + 1,
-      fieldSize: MAX_TEXT_BYTES,
-      files: MAX_FILES + 1,
-      fields: rules.texts.length + 1,
+      files: MAX_FILES + rules.texts.length + 1,
       parts: MAX_FILES + rules.texts.length + 2,
     },
   });
-  for await (const part of readable(parts)) {
+  for await (const part of readable(parts as AsyncIterable<MultipartFile>)) {
     const { fieldname } = part;
     if (rules.texts.includes(fieldname)) {
       if (texts.has(fieldname)) throw badPart(fieldname, 'is given twice');
-      texts.set(fieldname, part.type === 'file' ? await readText(part) : textOf(part));
+      texts.set(fieldname, await readText(part));
       continue;
     }
     const rule = Object.hasOwn(rules.files, fieldname) ? rules.files[fieldname] : undefined;
     if (rule === undefined) throw unknownPart(fieldname, rules);
-    if (part.type !== 'file') throw badPart(fieldname, 'must be a file: its filename is missing');
+    if (part.filename === undefined) throw badPart(fieldname, 'must be a file: its filename is missing');
     if (++count > MAX_FILES) throw tooMany();
     const taken = files.get(fieldname) ?? [];
     files.set(fieldname, taken);
@@ -132,8 +129,8 @@ async function* limitBytes(part: MultipartFile, left: number, maxBytes: number):
   }
 }
 
-/** A small part sent as a file, as `curl -F recipe=@recipe.json` does. */
-async function readText(part: MultipartFile): Promise<string> {
+/** A small part, also where it is sent as a file, as `curl -F recipe=@recipe.json` does. */
+async function readText(part: MultipartFile): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of readable<Buffer>(part.file)) {
@@ -141,16 +138,7 @@ async function readText(part: MultipartFile): Promise<string> {
     if (size > MAX_TEXT_BYTES) throw textTooLarge(part.fieldname);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function textOf(part: { fieldname: string; value: unknown; valueTruncated: boolean }): string {
-  if (part.valueTruncated) throw textTooLarge(part.fieldname);
-  return String(part.value);
-}
-
-function isJson(type: string | undefined): boolean {
-  return type?.toLowerCase().startsWith('application/json') === true;
+  return Buffer.concat(chunks);
 }
 
 function textTooLarge(part: string): EmpError {

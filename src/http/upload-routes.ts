@@ -5,7 +5,7 @@ import type { Asker } from '../intake/slots.ts';
 import { isSearchId } from '../jobs/search-lines.ts';
 import type { StoredRecord, Upload } from '../storage/store.ts';
 import { receiveParts } from './multipart.ts';
-import { describeOperation, type OperationDetails } from './plugins/operations.ts';
+import { describeOperation, FORM_TYPE, type OperationDetails } from './plugins/operations.ts';
 import {
   found,
   nameOf,
@@ -61,7 +61,7 @@ export function registerUploadedResource<
           {
             requestBody: {
               required: true,
-              content: { 'multipart/form-data': { schema: { type: 'object', ...form } } },
+              content: { [FORM_TYPE]: { schema: { type: 'object', ...form } } },
             },
             responses: { ...responses },
           },

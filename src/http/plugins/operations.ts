@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import type { ErrorCode } from '../../core/errors.ts';
+import { CONTENT_CODINGS } from '../body.ts';
 import { PROBLEMS } from '../problem.ts';
 
 /** The part of an OpenAPI operation that zod schemas of a route cannot say: several body types, binary bodies, headers. */
@@ -51,6 +52,16 @@ export function reference(schema: string): { $ref: string } {
   return { $ref: `#/components/schemas/${schema}` };
 }
 
+export const FORM_TYPE = 'multipart/form-data';
+
+/** Of every operation that takes a body other than a form. */
+const CONTENT_ENCODING = {
+  name: 'Content-Encoding',
+  in: 'header',
+  schema: { type: 'string', enum: CONTENT_CODINGS },
+  description: 'Of a body that is no form. The limits on a body count its decoded bytes.',
+};
+
 /** A body of bytes, in OpenAPI 3.1's way of saying so: no schema, or one that says nothing. */
 export const BINARY = { schema: { type: 'string', format: 'binary' } };
 
@@ -77,6 +88,9 @@ export function completeDocument<T extends object>(document: T): T {
     const details = operation[DETAILS_KEY];
     delete operation[DETAILS_KEY];
     if (details) merge(operation as Record<string, unknown>, details as Record<string, unknown>);
+    const types = Object.keys(operation.requestBody?.content ?? {});
+    if (types.some((type) => type !== FORM_TYPE))
+      operation.parameters = [...(operation.parameters ?? []), CONTENT_ENCODING];
     for (const [status, response] of Object.entries(operation.responses ?? {})) {
       if (response.description === 'Default Response') response.description = `${STATUS_CODES[status]}.`;
     }

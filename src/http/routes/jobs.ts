@@ -9,7 +9,7 @@ import { registerEvents } from '../event-streams.ts';
 import { prepareJob, receiveJob } from '../job-request.ts';
 import { jobQuerySchema, jobRequestSchema, jobSchema } from '../job-schemas.ts';
 import { viewOfJob } from '../job-view.ts';
-import { describeOperation, filePart, filesPart, inputSchema } from '../plugins/operations.ts';
+import { describeOperation, FORM_TYPE, filePart, filesPart, inputSchema } from '../plugins/operations.ts';
 import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
@@ -18,7 +18,7 @@ const { recipe, priority, metadata } = jobRequestSchema.shape;
 
 const REQUEST_CONTENT = {
   'application/json': { schema: inputSchema(jobRequestSchema) },
-  'multipart/form-data': {
+  [FORM_TYPE]: {
     schema: {
       type: 'object',
       required: ['model'],

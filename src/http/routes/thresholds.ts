@@ -85,14 +85,6 @@ export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
                 [NPY_TYPE]: BINARY,
               },
             },
-            parameters: [
-              {
-                name: 'Content-Encoding',
-                in: 'header',
-                schema: { type: 'string', enum: ['gzip', 'zstd', 'br', 'identity'] },
-                description: 'The limits on a body count its decoded bytes.',
-              },
-            ],
             responses: {
               200: {
                 headers: {
