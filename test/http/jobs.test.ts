@@ -247,7 +247,7 @@ describe('POST /v1/jobs', () => {
       'invalid_request',
       '/recipe/include/0',
     ],
-    ['nothing left', { recipe: { exclude: ['*'] } }, 'no_prunable_tensors', '/recipe'],
+    ['nothing left', { recipe: { exclude: ['*'] } }, 'no_prunable_tensors', '/recipe/exclude'],
     ['metadata that is no string', { metadata: { a: 1 } }, 'invalid_request', '/metadata/a'],
   ];
   for (const [what, body, code, ...paths] of refused) {

@@ -126,9 +126,10 @@ describe('GET /v1/models/{id}/n-eff', () => {
   test('a model without a prunable tensor', async () => {
     const id = await upload(service, 'norms.safetensors', createSafetensors({ 'norm.bias': [4] }));
     const response = await ask(id);
-    const { code, errors } = await readProblem(response);
+    const { code, detail, errors } = await readProblem(response);
     assert.deepEqual([response.status, code], [422, 'no_prunable_tensors']);
-    assert.match(errors[0]?.message ?? '', /1 tensor/);
+    assert.match(detail, /none of its 1 float tensors has two dimensions: norm\.bias/);
+    assert.equal(errors[0]?.path, 'norms.safetensors');
   });
 
   test('weights that are not finite: which, and where', async () => {

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { EmpError } from '../../core/errors.ts';
 import { effectiveSampleSize, type ScoreStatistics } from '../../core/statistics.ts';
 import { type MagnitudeContext, magnitudes } from '../../criteria/weights/magnitude.ts';
+import type { ModelInventory, ModelTensor } from '../../formats/model.ts';
 import { type Amount, countOf } from '../amount.ts';
 import { Progress } from '../progress.ts';
 import { openRunner } from './passes/open-runner.ts';
@@ -44,7 +46,7 @@ export type ModelNEff = z.output<typeof modelNEffSchema>;
  * @throws EmpError no_prunable_tensors, and non_finite_score for weights that are NaN or infinite
  */
 export async function nEffOfModel(context: MagnitudeContext): Promise<ModelNEff> {
-  const tensors = selectTensors(context.model.inventory, { scope: 'layer' });
+  const tensors = prunableTensors(context.model.inventory);
   const ranges = await magnitudes(tensors, context);
   const n = ranges.reduce((sum, range) => sum + range.n, 0);
   const progress = new Progress(0, () => {});
@@ -54,6 +56,21 @@ export async function nEffOfModel(context: MagnitudeContext): Promise<ModelNEff>
     data: tensors.map(({ name }, i) => ({ name, ...figuresOf(bySource[i]) })),
     total: figuresOf(statistics),
   };
+}
+
+/** No recipe says which: where there are none the finding is about the model's file. */
+function prunableTensors(inventory: ModelInventory): ModelTensor[] {
+  try {
+    return selectTensors(inventory, { scope: 'layer' });
+  } catch (error) {
+    if (!(error instanceof EmpError)) throw error;
+    const [path] = inventory.files;
+    throw new EmpError(
+      error.code,
+      error.message,
+      error.findings.map(({ message }) => ({ path, message })),
+    );
+  }
 }
 
 function figuresOf(statistics: ScoreStatistics): ModelNEff['total'] {

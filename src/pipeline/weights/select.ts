@@ -2,6 +2,7 @@ import { EmpError } from '../../core/errors.ts';
 import { isEditable, type ModelInventory, type ModelTensor } from '../../formats/model.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import { NameMatcher } from '../name-pattern.ts';
+import { nothingSelected } from './nothing-selected.ts';
 import { MAX_ROW_ELEMENTS, rowLength } from './passes/rows.ts';
 
 /**
@@ -30,14 +31,7 @@ export function selectTensors(
   const selected = editable.filter(
     ({ name, prunable }) => (included ? included.names.has(name) : prunable) && !excluded.has(name),
   );
-  if (selected.length === 0) {
-    throw new EmpError('no_prunable_tensors', 'no tensor of this model is selected for pruning', [
-      {
-        path: '/recipe',
-        message: `the model has ${inventory.tensors.length} tensors, ${editable.length} of them floats or quantized weights`,
-      },
-    ]);
-  }
+  if (selected.length === 0) throw nothingSelected(inventory, recipe);
   refuseShared(selected);
   if (recipe.scope === 'row') refuseRowless(selected);
   return selected;
