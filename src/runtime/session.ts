@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EmpError, type ErrorCode, isOutOfMemory } from '../core/errors.ts';
 import type { Fetched, TensorNumbers } from '../formats/numbers.ts';
+import { plainReason } from './plain-reason.ts';
 
 export type ExecutionProvider = 'cpu' | 'cuda';
 
@@ -193,16 +194,13 @@ function failure(code: ErrorCode, context: string, reason: string): EmpError {
 
 const MAX_REASON_LENGTH = 600;
 
-/** What onnxruntime says on one line, without the places of its own source and of the model's file. */
+/** What onnxruntime says on one line, without its own C++ and the place of the model's file. */
 function reasonOf(error: unknown, folders: readonly string[]): string {
   const text = error instanceof Error ? error.message : String(error);
-  return folders
+  const placeless = folders
     .reduce((stripped, folder) => stripped.replaceAll(`${folder}/`, '').replaceAll(folder, ''), text)
-    .replace(/\/onnxruntime_src\/\S+:\d+ /g, '')
-    .replace(/ resolved path: "[^"]*" allowed directory: "[^"]*"/g, '')
-    .replace(/\s+/g, ' ')
-    .trim()
-    .slice(0, MAX_REASON_LENGTH);
+    .replace(/ resolved path: "[^"]*" allowed directory: "[^"]*"/g, '');
+  return plainReason(placeless).slice(0, MAX_REASON_LENGTH);
 }
 
 /** `y = Identity(x)`, x float32 [1], as an ONNX file (ir_version 8, opset 13). */
