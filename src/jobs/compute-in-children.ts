@@ -4,12 +4,12 @@ import type { Logger } from 'pino';
 import type { EmpError } from '../core/errors.ts';
 import { mayPass } from '../storage/disk-faults.ts';
 import type { Store } from '../storage/store.ts';
-import type { QueuedData, QueueProcessor } from './backends/backend.ts';
+import type { QueuedData } from './backends/backend.ts';
 import { ChildFailure, type ChildPool } from './child-pool.ts';
 import { type JobRecord, type JobResult, type ProgressEvent, startOf } from './job.ts';
 import { type JobLimits, outOfMemory, outOfTime } from './job-limits.ts';
 import { progressOf } from './progress-events.ts';
-import { crashFailure, inputFailure, writeResult } from './result.ts';
+import { crashFailure, type FailedJob, inputFailure, writeResult } from './result.ts';
 import { retryWrite } from './retry-write.ts';
 import { CANCELED } from './run-job.ts';
 import type { Message, TaskEnd } from './tasks/task.ts';
@@ -23,13 +23,20 @@ const RETURN_MS = 1000;
 /** Native code that meets one of these meets it again with the same model. */
 const FAULTS: readonly (string | null)[] = ['SIGFPE', 'SIGSEGV', 'SIGILL', 'SIGBUS', 'SIGABRT'];
 
+/** What is used of a message of the queue. */
+export interface ComputedJob extends FailedJob, Pick<Job<QueuedData>, 'name' | 'data'> {
+  updateProgress(progress: ProgressEvent[]): Promise<void>;
+  /** Gives it back, for the next who takes one. */
+  moveToWait(token?: string): Promise<unknown>;
+}
+
 /** What a worker does about a message: a child does it, and what the child cannot say any more is said for it. */
 export function computeInChildren(
   pool: JobPool,
   store: Store,
   limits: JobLimits,
   log: Logger,
-): QueueProcessor {
+): (job: ComputedJob, token?: string, signal?: AbortSignal) => Promise<void> {
   // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
   return async (job, token, given) => {
     const signal = given ?? new AbortController().signal;
@@ -70,12 +77,7 @@ function outcomeOf(failure: ChildFailure, signal: AbortSignal, limits: JobLimits
   return null;
 }
 
-async function endJob(
-  store: Store,
-  job: Job<QueuedData>,
-  outcome: Outcome,
-  signal: AbortSignal,
-): Promise<void> {
+async function endJob(store: Store, job: ComputedJob, outcome: Outcome, signal: AbortSignal): Promise<void> {
   const { id = '', processedOn } = job;
   const record = await store.readRecord<JobRecord>('jobs', id);
   if (!record) return;
@@ -85,7 +87,7 @@ async function endJob(
 }
 
 /** Tells a job's progress in the order in which it was made, and lets it be lost: to BullMQ, one that cannot be told is a failure of the job. */
-function tellInTurn(job: Job<QueuedData>): (progress: readonly ProgressEvent[]) => void {
+function tellInTurn(job: ComputedJob): (progress: readonly ProgressEvent[]) => void {
   let told = Promise.resolve();
   return (progress) => {
     told = told.then(() => job.updateProgress([...progress])).catch(() => {});

@@ -1,6 +1,7 @@
+import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { answerInTime } from './answer-in-time.ts';
-import type { BulkMessage, JobQueue } from './backends/backend.ts';
+import type { BulkMessage, JobQueue, QueuedData } from './backends/backend.ts';
 import { type JobRecord, startOf } from './job.ts';
 import { messagePriority, NO_PROSPECT, type Prospect } from './job-lanes.ts';
 import type { LaneOutlook } from './lane-outlook.ts';
@@ -39,6 +40,9 @@ export interface JobCounts {
   readonly running: number;
   readonly retrying: number;
 }
+
+/** What is asked of a lane's jobs that wait or run. */
+export type Line = Pick<JobLine, keyof JobLine>;
 
 /** The queue of a lane as a line of jobs. Whatever is asked, one question serves any number of jobs. */
 export class JobLine {
@@ -92,7 +96,7 @@ export class JobLine {
   }
 
   /** The jobs that have failed for good and whose worker did not come to say so. @throws EmpError not_ready */
-  async failedJobs() {
+  async failedJobs(): Promise<Job<QueuedData>[]> {
     const ids = await this.#ask(this.#queue.getRanges(['failed'], 0, -1));
     return (await this.#ask(Promise.all(ids.map((id) => this.#queue.getJob(id))))).filter(
       (job) => job !== undefined,

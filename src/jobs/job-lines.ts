@@ -2,13 +2,13 @@ import type { Job } from 'bullmq';
 import type { QueuedData } from './backends/backend.ts';
 import type { JobRecord } from './job.ts';
 import { LANES, type Lane, laneOf } from './job-lanes.ts';
-import type { JobCounts, JobLine, QueuedJob, Removal } from './job-line.ts';
+import type { JobCounts, Line, QueuedJob, Removal } from './job-line.ts';
 
 /** The lines of all lanes. A job is in that of its record. */
 export class JobLines {
-  readonly #lines: Readonly<Record<Lane, JobLine>>;
+  readonly #lines: Readonly<Record<Lane, Line>>;
 
-  constructor(lines: Readonly<Record<Lane, JobLine>>) {
+  constructor(lines: Readonly<Record<Lane, Line>>) {
     this.#lines = lines;
   }
 
@@ -56,7 +56,7 @@ export class JobLines {
 
   async #eachLane(
     records: readonly JobRecord[],
-    act: (line: JobLine, ofLane: readonly JobRecord[]) => Promise<void>,
+    act: (line: Line, ofLane: readonly JobRecord[]) => Promise<void>,
   ): Promise<void> {
     const acts = LANES.map((lane) => {
       const ofLane = records.filter((record) => laneOf(record) === lane);
@@ -65,7 +65,7 @@ export class JobLines {
     await Promise.all(acts);
   }
 
-  async #ofAll<T>(ask: (line: JobLine) => Promise<T>): Promise<Record<Lane, T>> {
+  async #ofAll<T>(ask: (line: Line) => Promise<T>): Promise<Record<Lane, T>> {
     const [short, long] = await Promise.all([ask(this.#lines.short), ask(this.#lines.long)]);
     return { short, long };
   }

@@ -4,7 +4,7 @@ import { EmpError } from '../core/errors.ts';
 import { freshId } from '../storage/ids.ts';
 import type { Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
-import type { Backend } from './backends/backend.ts';
+import type { Backend, Pinged } from './backends/backend.ts';
 import { askToCancel } from './cancel-request.ts';
 import { followJob, type JobNews } from './follow-job.ts';
 import { type Job, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
@@ -19,7 +19,7 @@ import { neededBy, recoverJobs } from './recovery.ts';
 import { keyReused, requestHash, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 
-/** A running job has ended by then: one that does not hear of its cancellation is killed after a second. */
+/** A running job has ended by then: one that does not hear is killed after a second. */
 const CANCEL_WAIT_MS = 2000;
 /** How long a look at the queue and the disk holds, but for the jobs submitted since. */
 const ROOM_MS = 1000;
@@ -55,7 +55,7 @@ export async function openJobs(options: JobsOptions): Promise<Jobs> {
 export class Jobs {
   readonly list: JobLists['page'];
   readonly #store: Store;
-  readonly #backend: Backend;
+  readonly #backend: Pinged;
   readonly #log: Logger;
   readonly #queues: LaneQueues;
   readonly #reader: JobReader;
@@ -66,7 +66,7 @@ export class Jobs {
   /** How many more jobs may wait, as of the last look less those submitted since. */
   #room = { until: 0, left: 0 };
 
-  constructor(options: Omit<JobsOptions, 'retry'>, queues: LaneQueues) {
+  constructor(options: Omit<JobsOptions, 'retry' | 'backend'> & { backend: Pinged }, queues: LaneQueues) {
     this.#store = options.store;
     this.#backend = options.backend;
     this.#log = options.log;

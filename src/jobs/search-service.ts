@@ -146,7 +146,7 @@ export class Searches {
   }
 
   /** Goes on with all searches, those of processes that are gone too, until this is closed. */
-  keepConducting(recoveryMs: number = RECOVERY_MS): void {
+  keepConducting(recoveryMs: number = RECOVERY_MS, lookMs: number = LOOK_MS): void {
     const { signal } = this.#closing;
     const conduct = async () => {
       let lookedAt = Number.NEGATIVE_INFINITY;
@@ -158,7 +158,7 @@ export class Searches {
         }
         for (const id of this.#known)
           await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
-        await sleep(LOOK_MS + MS_A_SEARCH * this.#known.size, undefined, { signal }).catch(() => {});
+        await sleep(lookMs + MS_A_SEARCH * this.#known.size, undefined, { signal }).catch(() => {});
       }
     };
     this.#conducting = conduct();

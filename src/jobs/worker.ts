@@ -3,12 +3,12 @@ import type { Logger } from 'pino';
 import type { Store } from '../storage/store.ts';
 import type { Backend, QueuedData } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
-import { ChildPool } from './child-pool.ts';
 import { closeConnection } from './close-connection.ts';
-import { computeInChildren, type JobPool } from './compute-in-children.ts';
+import { computeInChildren } from './compute-in-children.ts';
 import type { Lane } from './job-lanes.ts';
 import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
+import { createJobPool } from './job-pool.ts';
 import { settleFailure } from './result.ts';
 import { retryWrite } from './retry-write.ts';
 import type { StopReason } from './tasks/task.ts';
@@ -25,8 +25,6 @@ const GRACE_MS = 10_000;
 const RETRY_MS = 1000;
 /** Longer than a child that hears nothing is waited for, and the queue's server asked to take its job back. */
 const ABORT_MS = 5000;
-/** JavaScript's objects may take this share of a job's memory; tensors live outside of them. */
-const HEAP_SHARE = 0.5;
 
 export interface WorkerSettings {
   readonly store: Store;
@@ -60,12 +58,7 @@ export interface JobWorker {
 /** Starts taking jobs from the queue of a lane. */
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
   const { store, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
-  const { memoryMebibytes } = limits;
-  const pool: JobPool = new ChildPool(settings.program ?? new URL('./job-child.ts', import.meta.url), env, {
-    heapMebibytes: Math.ceil(HEAP_SHARE * memoryMebibytes),
-    memoryMebibytes,
-    threads,
-  });
+  const pool = createJobPool({ env, limits, threads, program: settings.program });
   const worker = backend.createWorker(lane, computeInChildren(pool, store, limits, log), {
     concurrency,
     lockDuration: settings.lockMs ?? LOCK_MS,

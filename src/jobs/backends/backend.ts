@@ -97,6 +97,9 @@ export interface Backend {
   close(): Promise<void>;
 }
 
+/** What can say whether a queue takes writes. */
+export type Pinged = Pick<Backend, 'ping'>;
+
 /** The constructors of a backend, from its BullMQ factory and what each side connects with. */
 export function bindConstructors<B extends IQueueBackend, C>(
   factory: BackendFactory<B, C>,

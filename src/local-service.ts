@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { pino } from 'pino';
+import type { Config } from './config.ts';
+import type { EmpError } from './core/errors.ts';
+import { createApp } from './http/app.ts';
+import { OpenAnswers } from './http/open-answers.ts';
+import { ModelReader } from './intake/model-reader.ts';
+import { StructureAnalyses } from './intake/structure-analyses.ts';
+import { openLocalJobs } from './jobs/local-jobs.ts';
+import { Searches } from './jobs/search-service.ts';
+import { FolderStore } from './storage/folder-store.ts';
+
+/** How soon the end of a search's jobs is seen: nobody else asks this process for anything. */
+const LOOK_MS = 20;
+/** Answers without a body. */
+const EMPTY = [204, 205, 304];
+
+/** The API in this process, over a folder that is removed with it. */
+export interface LocalService extends AsyncDisposable {
+  /** As the global `fetch`, of a path. Nothing listens: the request is handed to the route. */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** A folder for what the caller needs meanwhile. */
+  readonly scratch: string;
+}
+
+/**
+ * Opens what answers requests in this process: the routes of the service over a temporary folder, its jobs in children, and no queue. So what is told, and what is
+ * computed, is the service's own. Disposing of it ends the children and removes the folder.
+ * @param onFault hears that the temporary folder takes no writes
+ * @throws errors with a `code` where the temporary folder cannot be made
+ */
+export async function openLocalService(
+  config: Config,
+  onFault: (error: EmpError) => void,
+): Promise<LocalService> {
+  await using opened = new AsyncDisposableStack();
+  const root = await mkdtemp(join(tmpdir(), 'emp-'));
+  opened.defer(() => rm(root, { recursive: true, force: true, maxRetries: 5 }));
+  const log = pino({ level: 'silent' });
+  const store = opened.adopt(await FolderStore.open(join(root, 'data')), (one) => one.close());
+  const { jobLimits: limits, workerThreads: threads, executionProviders: providers } = config;
+  const { jobs } = opened.use(await openLocalJobs({ store, log, limits, threads, providers, onFault }));
+  const searches = opened.adopt(new Searches({ store, jobs, log }), (one) => one.close());
+  searches.keepConducting(undefined, LOOK_MS);
+  const analyses = opened.adopt(new StructureAnalyses({ store, log }), (one) => one.close());
+  const reader = opened.adopt(new ModelReader(store.root), (one) => one.close());
+  const openAnswers = new OpenAnswers(config.eventStreams);
+  const { maxUploadBytes, maxJsonBytes } = config;
+  const services = { store, jobs, searches, reader, analyses, openAnswers, log };
+  const app = opened.adopt(await createApp({ ...services, maxUploadBytes, maxJsonBytes }), (one) =>
+    one.close(),
+  );
+  const kept = opened.move();
+  return {
+    scratch: root,
+    fetch: (path, init) => inject(app, path, init),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** Hands a request to the app, body and answer as streams. */
+async function inject(app: FastifyInstance, path: string, init: RequestInit = {}): Promise<Response> {
+  const request = new Request(new URL(path, 'http://localhost'), init);
+  const answer = await app.inject({
+    method: request.method as NonNullable<InjectOptions['method']>,
+    url: path,
+    headers: Object.fromEntries(request.headers),
+    payloadAsStream: true,
+    ...(request.body && { payload: Readable.fromWeb(request.body) }),
+    ...(init.signal && { signal: init.signal }),
+  });
+  const pairs = Object.entries(answer.headers).flatMap(([name, value]) =>
+    [value ?? []].flat().map((one): [string, string] => [name, String(one)]),
+  );
+  const body = EMPTY.includes(answer.statusCode) ? null : (Readable.toWeb(answer.stream()) as ReadableStream);
+  return new Response(body, { status: answer.statusCode, headers: pairs });
+}
