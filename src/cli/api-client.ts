@@ -1,0 +1,153 @@
+import { createWriteStream, openAsBlob } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { flagOfField } from './flags.ts';
+import { EXIT, type ExitCode, fileRefusal, type Place, Refusal } from './refusal.ts';
+
+/** What answers the API's requests: a server, or this process. */
+export interface Service {
+  /** As the global `fetch`, of a path. */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** A folder for what is needed meanwhile; removed with the service. */
+  readonly scratch: string;
+}
+
+/** What a request may bring in a part of its form. */
+export interface PartFile {
+  readonly part: string;
+  readonly path: string;
+  /** Another than that of the file. */
+  readonly name?: string;
+}
+
+interface Problem {
+  readonly status: number;
+  readonly detail: string;
+  readonly errors?: readonly Place[];
+}
+
+/** What a job or a search says of itself. */
+interface Followed {
+  readonly status: string;
+  readonly error: Problem | null;
+}
+
+const ENDS = ['succeeded', 'failed', 'canceled'];
+/** Of the client's making, but no fault of what it gave. */
+const NOT_BAD_INPUT = [408, 409, 429];
+/** Before a stream of events that broke off is asked for again. */
+const AGAIN_MS = 1000;
+
+/** Calls the API; a problem becomes a `Refusal` in the words of the command line. */
+export class ApiClient {
+  readonly #service: Service;
+  readonly #signal: AbortSignal;
+
+  constructor(service: Service, signal: AbortSignal) {
+    this.#service = service;
+    this.#signal = signal;
+  }
+
+  get scratch(): string {
+    return this.#service.scratch;
+  }
+
+  /** @param about what the request is of, for what is wrong with it */
+  async call(path: string, init: RequestInit = {}, about = ''): Promise<Response> {
+    const response = await this.#service.fetch(path, { ...init, signal: this.#signal });
+    if (response.ok) return response;
+    const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+    throw refusalOf(
+      { detail: `${response.status} from ${path}`, ...problem, status: response.status },
+      about,
+    );
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await this.call(path, { headers: { accept: 'application/json' } })).json() as Promise<T>;
+  }
+
+  async post<T>(path: string, body: object): Promise<T> {
+    const headers = { 'content-type': 'application/json' };
+    return (
+      await this.call(path, { method: 'POST', headers, body: JSON.stringify(body) })
+    ).json() as Promise<T>;
+  }
+
+  /** Uploads files as parts of a form, read as they are sent. */
+  async upload<T>(path: string, files: readonly PartFile[], about: string): Promise<T> {
+    const form = new FormData();
+    for (const { part, path, name = basename(path) } of files) form.append(part, await openFile(path), name);
+    return (await this.call(path, { method: 'POST', body: form }, about)).json() as Promise<T>;
+  }
+
+  /**
+   * Follows a job or a search to its end.
+   * @throws Refusal where it failed
+   */
+  async follow<T extends Followed>(path: string, show: (stage: string, percent: number) => void): Promise<T> {
+    for (;;) {
+      const events = await this.call(`${path}/events`);
+      for await (const { event, data } of readEvents(events)) {
+        if (event !== 'progress') break;
+        const { stage, percent } = JSON.parse(data);
+        show(stage, percent);
+      }
+      const found = await this.get<T>(path);
+      if (found.error) throw refusalOf(found.error, '');
+      if (found.status === 'canceled') throw new Refusal(EXIT.fault, 'it was canceled');
+      if (ENDS.includes(found.status)) return found;
+      await sleep(AGAIN_MS, undefined, { signal: this.#signal });
+    }
+  }
+
+  async download(url: string, path: string): Promise<void> {
+    const { body } = await this.call(url);
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await pipeline(body ? Readable.fromWeb(body as ReadableStream) : [], createWriteStream(path));
+    } catch (error) {
+      throw fileRefusal(error, `cannot write ${path}`);
+    }
+  }
+}
+
+async function openFile(path: string): Promise<Blob> {
+  try {
+    return await openAsBlob(path);
+  } catch (error) {
+    throw fileRefusal(error, `cannot read ${path}`);
+  }
+}
+
+function refusalOf({ status, detail, errors = [] }: Problem, about: string): Refusal {
+  const isInput = status >= 400 && status < 500 && !NOT_BAD_INPUT.includes(status);
+  const code: ExitCode = isInput ? EXIT.badInput : EXIT.fault;
+  const places = errors.map(({ path, message }) => ({ path: flagOfField(path), message }));
+  return new Refusal(code, `${about}${about && ': '}${inFlags(detail)}`, places);
+}
+
+/** A sentence of the API that names fields. */
+function inFlags(text: string): string {
+  return text.replace(/(?<![\w.])\/[a-z_]+(?:\/[a-z_0-9]+)*/g, flagOfField);
+}
+
+/** Server-sent events: blocks of `field: value` lines, divided by empty lines. */
+async function* readEvents({ body }: Response): AsyncGenerator<{ event: string; data: string }> {
+  if (!body) return;
+  let event = 'message';
+  let data: string[] = [];
+  for await (const line of createInterface({ input: Readable.fromWeb(body as ReadableStream) })) {
+    if (line === '') {
+      if (data.length > 0) yield { event, data: data.join('\n') };
+      event = 'message';
+      data = [];
+    } else if (line.startsWith('event:')) event = line.slice(6).trim();
+    else if (line.startsWith('data:')) data.push(line.slice(5).trim());
+  }
+}

@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { appendSummary, fetchJob, SUMMARIES } from './finish-job.ts';
+import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
+import type { ReportView, SearchView } from './job-views.ts';
+import { openOutputFolder } from './output-folder.ts';
+import { createProgress } from './progress-line.ts';
+import { EXIT, type ExitCode } from './refusal.ts';
+import { costWords, frontTable, labelled, promiseWords, sizeWords } from './result-words.ts';
+import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
+
+/** What a search is asked for, beside the model and the data. */
+export interface FindFlags extends CommonFlags, DataFlags {
+  /** The request's fields that flags gave. */
+  readonly terms: Readonly<Record<string, unknown>>;
+  /** Whether all that is better than the rest is listed. */
+  readonly front?: boolean;
+}
+
+/** Where results go that nobody asked for elsewhere. */
+const PARENT = 'emp-output';
+
+/**
+ * Searches for the best model within a promise, and writes it.
+ * @returns 3 where nothing keeps the promise
+ */
+export async function find(run: Run, models: readonly string[], flags: FindFlags): Promise<ExitCode> {
+  const { client, terminal, resources } = run;
+  const samples = samplesOf(flags);
+  await requireFiles([
+    ...models,
+    ...Object.values(samples).flatMap(({ files, labels = [] }) => [...files, labels].flat()),
+  ]);
+  const output = resources.use(await openOutputFolder(flags.output, models[0], PARENT));
+  const data = {
+    evaluation_dataset_id: await uploadSamples(client, samples.evaluation),
+    calibration_dataset_id: await uploadSamples(client, samples.calibration),
+    selection_dataset_id: await uploadSamples(client, samples.selection),
+  };
+  const model_id = await uploadModel(client, models);
+  const { id } = await client.post<SearchView>('/v1/searches', {
+    model_id,
+    ...data,
+    promise: {},
+    ...flags.terms,
+  });
+  const progress = createProgress(terminal.stderr);
+  const search = await client
+    .follow<SearchView>(`/v1/searches/${id}`, progress.show)
+    .finally(() => progress.end());
+  const { best } = search;
+  const report = best && (await fetchJob(client, best.job, output));
+  if (report) {
+    await output.write('search.json', `${JSON.stringify(search, null, 2)}\n`);
+    output.keep();
+  }
+  await appendSummary(flags.summary, () => SUMMARIES.ofSearch(client, search));
+  const isKept = best !== null && best.met !== false;
+  if (flags.json) terminal.stdout.write(`${JSON.stringify(search, null, 2)}\n`);
+  else {
+    if (flags.front) terminal.stdout.write(`${frontTable(search)}\n`);
+    terminal.stdout.write(
+      best && report
+        ? foundWords(search, report, join(output.path, best.job.artifacts[0]?.name ?? ''), models)
+        : nothingWords(search),
+    );
+  }
+  return isKept ? EXIT.kept : EXIT.notKept;
+}
+
+function foundWords(search: SearchView, report: ReportView, file: string, models: readonly string[]): string {
+  const { best, candidates, calibration_dataset_id } = search;
+  const { evaluation } = report;
+  const folder = join(file, '..');
+  const next =
+    calibration_dataset_id === null
+      ? 'give --calibration, samples without labels: with repairs fitted to them more can go'
+      : `emp verify ${folder} ${models.join(' ')} makes it again from its recipe, and compares`;
+  return labelled([
+    ['smaller', sizeWords(report, best?.job.recipe ?? { granularity: 'weight' })],
+    ['cost', costWords(evaluation)],
+    ['promise', promiseWords(evaluation, best?.met) ?? 'none'],
+    [
+      'files',
+      `${file}; report.html beside it says why, search.json what else was tried (${candidates.length})`,
+    ],
+    ['next', next],
+  ]);
+}
+
+function nothingWords({ candidates, calibration_dataset_id }: SearchView): string {
+  const more = calibration_dataset_id === null ? ', or --calibration, with which repairs are tried' : '';
+  return labelled([
+    ['promise', `not kept: none of ${candidates.length} models tried stays within it, and none is written`],
+    ['next', `allow more, or give more samples${more}`],
+  ]);
+}

@@ -1,0 +1,39 @@
+import { appendFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ApiClient } from './api-client.ts';
+import type { JobView, ReportView, SearchView } from './job-views.ts';
+import type { OutputFolder } from './output-folder.ts';
+import { fileRefusal } from './refusal.ts';
+
+/** What the command line adds to a job's artifacts: the job itself, which `emp verify` reads. */
+export const JOB_FILE = 'job.json';
+
+/** Fetches the files of a job. Resolves to its report. */
+export async function fetchJob(client: ApiClient, job: JobView, output: OutputFolder): Promise<ReportView> {
+  for (const { name, url } of job.artifacts) await client.download(url, join(output.path, name));
+  await output.write(JOB_FILE, `${JSON.stringify(job, null, 2)}\n`);
+  return JSON.parse(await readFile(join(output.path, 'report.json'), 'utf8'));
+}
+
+/** Where the Markdown of `--summary` comes from. */
+export const SUMMARIES = {
+  async ofSearch(client: ApiClient, { id }: Pick<SearchView, 'id'>): Promise<string> {
+    const headers = { accept: 'text/markdown' };
+    return (await client.call(`/v1/searches/${id}/report`, { headers })).text();
+  },
+  ofReport({ verdict }: ReportView, name: string): string {
+    const notes = verdict.warnings.map(({ text }) => `> ${text}`);
+    return `${[`# ${name}`, verdict.text, ...notes].join('\n\n')}\n`;
+  },
+};
+
+/** Appends, as the summary of a CI step is written by several. @throws Refusal */
+export async function appendSummary(
+  path: string | undefined,
+  text: () => Promise<string> | string,
+): Promise<void> {
+  if (path === undefined) return;
+  await appendFile(path, await text()).catch((error) => {
+    throw fileRefusal(error, `cannot write ${path}`);
+  });
+}

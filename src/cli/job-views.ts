@@ -1,0 +1,45 @@
+import type { Evaluation, Report } from '../report/report.ts';
+
+/** What is read of a job, as the API tells it. */
+export interface JobView {
+  readonly id: string;
+  readonly status: string;
+  readonly error: null;
+  readonly recipe: Readonly<Record<string, unknown>> & { readonly granularity: string };
+  readonly summary: { readonly met?: boolean | null } | null;
+  readonly artifacts: readonly ArtifactView[];
+}
+
+export interface ArtifactView {
+  readonly name: string;
+  readonly sha256: string;
+  readonly url: string;
+}
+
+export interface CandidateView {
+  readonly recipe: Readonly<Record<string, unknown>>;
+  readonly sparsity: number;
+  readonly compressed_bytes: number;
+  readonly loss: number | null;
+  readonly accuracy: number | null;
+  readonly speedup: number | null;
+  readonly within: boolean;
+}
+
+/** What is read of a search. */
+export interface SearchView {
+  readonly id: string;
+  readonly status: string;
+  readonly error: null;
+  readonly best: { readonly met: boolean | null; readonly job: JobView } | null;
+  readonly dense: Pick<CandidateView, 'compressed_bytes' | 'loss' | 'accuracy'> | null;
+  readonly candidates: readonly CandidateView[];
+  /** Places of those that no other beats in both size and cost, the smallest first. */
+  readonly front: readonly number[];
+  readonly calibration_dataset_id: string | null;
+}
+
+/** A job's `report.json`, as far as it is told here. */
+export type ReportView = Pick<Report, 'sizes' | 'total' | 'verdict'> & {
+  readonly evaluation: Evaluation | null;
+};

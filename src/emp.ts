@@ -1,0 +1,95 @@
+#!/usr/bin/env node
+/** The command line's process: signals, broken pipes and exit codes. What follows is loaded where it is needed, and only by a Node that can run it. */
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import type { Service } from './cli/api-client.ts';
+import type { EmpError } from './core/errors.ts';
+
+const OLDEST_NODE = 24;
+
+if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  // The package `node`, a dependency, has one.
+  const node = createRequire(import.meta.url).resolve('node/bin/node');
+  const { status, signal } = spawnSync(node, process.argv.slice(1), { stdio: 'inherit' });
+  if (signal) process.kill(process.pid, signal);
+  process.exit(status ?? 1);
+}
+
+/** A signal may come while what follows is loaded: it ends the process in order from its first line on. */
+const ending = new AbortController();
+let code: number | null = null;
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    // A second signal means: now.
+    if (ending.signal.aborted) process.exit(1);
+    code = 128 + constants.signals[signal];
+    ending.abort();
+  });
+}
+// Who reads has gone, as `head` does: nothing more is said, and what is done goes on to its end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+const { parseConfig } = await import('./config.ts');
+const { runProgram } = await import('./cli/program.ts');
+const { EXIT, Refusal } = await import('./cli/refusal.ts');
+const { default: packageJson } = await import('../package.json', { with: { type: 'json' } });
+
+const resources = new AsyncDisposableStack();
+
+async function openService(
+  server: string | undefined,
+  onFault: (error: EmpError) => void,
+): Promise<Service & AsyncDisposable> {
+  if (server !== undefined) {
+    const { openRemoteService } = await import('./cli/remote-service.ts');
+    return openRemoteService(server, process.env.EMP_API_KEY);
+  }
+  const { openLocalService } = await import('./local-service.ts');
+  return openLocalService(parseConfig(process.env), onFault);
+}
+
+/** Resolves to the exit code. */
+async function run(): Promise<number> {
+  const fault = Promise.withResolvers<never>();
+  const aborted = new Promise<never>((_, reject) => {
+    ending.signal.addEventListener('abort', () => reject(ending.signal.reason));
+  });
+  const running = runProgram(process.argv.slice(2), {
+    version: packageJson.version,
+    terminal: process,
+    signal: ending.signal,
+    resources,
+    openService: (server) => openService(server, fault.reject),
+    async serve(role) {
+      const { serve } = await import('./serve.ts');
+      return serve(role, ending.signal);
+    },
+  });
+  return Promise.race([running, aborted, fault.promise]);
+}
+
+try {
+  code = await run();
+} catch (error) {
+  code ??= tell(error);
+}
+await resources.disposeAsync().catch((error) => {
+  process.stderr.write(`emp: ${error.message}\n`);
+});
+process.exit(code);
+
+/** Says why it ends, and gives the exit code of that. */
+function tell(error: unknown): number {
+  const { stderr } = process;
+  if (error instanceof Refusal) {
+    stderr.write(`emp: ${error.message}\n`);
+    for (const { path, message } of error.places)
+      if (!error.message.includes(message)) stderr.write(`  ${path}: ${message}\n`);
+    return error.exitCode;
+  }
+  // What the system or a setting refuses is one line, what is our fault all of it.
+  const isMendable = error instanceof Error && ('code' in error || error.name === 'ConfigError');
+  stderr.write(`emp: ${isMendable ? error.message : error instanceof Error ? error.stack : error}\n`);
+  return error instanceof Error && error.name === 'ConfigError' ? EXIT.badInput : EXIT.fault;
+}
