@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { flagOfField } from './flags.ts';
+import { flagOfField, inFlags } from './flags.ts';
 import { EXIT, type ExitCode, fileRefusal, type Place, Refusal } from './refusal.ts';
 
 /** What answers the API's requests: a server, or this process. */
@@ -128,13 +128,8 @@ async function openFile(path: string): Promise<Blob> {
 function refusalOf({ status, detail, errors = [] }: Problem, about: string): Refusal {
   const isInput = status >= 400 && status < 500 && !NOT_BAD_INPUT.includes(status);
   const code: ExitCode = isInput ? EXIT.badInput : EXIT.fault;
-  const places = errors.map(({ path, message }) => ({ path: flagOfField(path), message }));
+  const places = errors.map(({ path, message }) => ({ path: flagOfField(path), message: inFlags(message) }));
   return new Refusal(code, `${about}${about && ': '}${inFlags(detail)}`, places);
-}
-
-/** A sentence of the API that names fields. */
-function inFlags(text: string): string {
-  return text.replace(/(?<![\w.])\/[a-z_]+(?:\/[a-z_0-9]+)*/g, flagOfField);
 }
 
 /** Server-sent events: blocks of `field: value` lines, divided by empty lines. */

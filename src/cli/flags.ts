@@ -19,7 +19,7 @@ interface Field {
   readonly default?: unknown;
 }
 
-/** What a terminal shows of a flag, beyond which a description is cut at its colon. */
+/** What a terminal shows of a flag, beyond which a sentence is cut where it pauses. */
 const MAX_TEXT = 200;
 
 /** Objects whose fields have flags under their own names: `--max-kl`, not `--promise-max-kl`. */
@@ -58,18 +58,30 @@ export function flagOfField(path: string): string {
   if (path === '/model_id') return 'MODEL';
   const data = /^\/(\w+)_dataset_id$/.exec(path)?.[1];
   if (data) return data === 'evaluation' ? '--data' : `--${data}`;
+  const parameter = /^\?(\w+)$/.exec(path)?.[1];
+  if (parameter) return `--${parameter}`;
   if (!path.startsWith('/')) return path;
   const names = path
     .split('/')
     .filter((name) => name !== '' && !/^\d+$/.test(name) && !UNNAMED.includes(name));
-  return names.length === 0 ? 'the request' : `--${names.join('-').replaceAll('_', '-')}`;
+  return names.length === 0 ? (path.split('/').at(-1) ?? path) : `--${names.join('-').replaceAll('_', '-')}`;
+}
+
+/** A sentence of the API in the words of the command line: fields that it names are flags. */
+export function inFlags(text: string): string {
+  return text
+    .replace(/(?<![\w.])\/[a-z]+(?:_[a-z]+)*(?:\/[a-z_0-9]+)*/g, flagOfField)
+    .replace(/(?<![\w/.])\?[a-z]+\b/g, flagOfField)
+    .replace(/\b(?:max|min)_[a-z_0-9]+\b/g, (name) => flagOfField(`/${name}`));
 }
 
 function flagsIn(schema: Field, path: readonly string[], left: readonly string[]): Flag[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     if (left.includes(name)) return [];
     const at = [...path, name];
-    return field.properties ? flagsIn(field, at, left) : [{ path: at, option: optionOf(at, field) }];
+    if (field.properties) return flagsIn(field, at, left);
+    const described = { description: schema.description ?? '', ...field };
+    return [{ path: at, option: optionOf(at, described) }];
   });
 }
 
@@ -107,12 +119,12 @@ function numeric(value: string): number {
 }
 
 function isEmpty(value: unknown): boolean {
-  return value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+  return value === null || value === false || (typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 /** Descriptions are written for a page: a terminal gets how they begin. */
 function firstSentence(text: string): string {
-  const [sentence] = text.split(/[.;] /);
-  const short = sentence.length > MAX_TEXT ? sentence.split(': ')[0] : sentence;
+  const [sentence] = text.split('. ');
+  const short = sentence.length > MAX_TEXT ? sentence.split(/[:;] /)[0] : sentence;
   return short.replace(/\.$/, '');
 }

@@ -10,7 +10,7 @@ import { find } from './find-verb.ts';
 import { type Flag, fieldsOf, flagsOf } from './flags.ts';
 import { inspect } from './inspect-verb.ts';
 import { prune } from './prune-verb.ts';
-import { EXIT } from './refusal.ts';
+import { EXIT, Refusal } from './refusal.ts';
 import type { Run, Terminal } from './run.ts';
 import { threshold } from './threshold-verb.ts';
 import { verify } from './verify-verb.ts';
@@ -130,7 +130,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .option('--summary <file>', 'append a report in Markdown, for the summary of a CI step')
     .addHelpText('after', '\nExample:\n  emp find model.onnx --data test.npz --max-accuracy-drop 0.01')
     .action((models, given) =>
-      withRun(given, (run) => find(run, models, { ...dataOf(given), terms: fieldsOf(FIND_FLAGS, given) })),
+      withRun(given, (run) => find(run, models, { ...dataOf(given), terms: termsOf(given) })),
     );
 
   withFlags(withData(written(command('prune', 'prune a model by one recipe'))), PRUNE_FLAGS)
@@ -193,6 +193,17 @@ const ROLES = [
 function withFlags(command: Command, flags: readonly Flag[]): Command {
   for (const { option } of flags) command.addOption(option);
   return command;
+}
+
+/** @throws Refusal where nothing is promised */
+function termsOf(given: OptionValues): Record<string, unknown> {
+  const terms = fieldsOf(FIND_FLAGS, given);
+  if (terms.promise) return terms;
+  const promises = FIND_FLAGS.filter(
+    ({ path: [field, name] }) => field === 'promise' && name !== 'confidence',
+  );
+  const names = promises.map(({ option }) => option.long).join(', ');
+  throw new Refusal(EXIT.badInput, `say what the model may cost: give one of ${names}`);
 }
 
 /** Flags that name the same in two ways, in one. */

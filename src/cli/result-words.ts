@@ -23,7 +23,10 @@ export function labelled(lines: readonly (readonly [label: string, text: string]
 }
 
 /** `2.42 times, compressed (295 kB to 122 kB); 66.0 % of the weights are gone`. */
-export function sizeWords({ sizes, total }: ReportView, { granularity }: JobView['recipe']): string {
+export function sizeWords(
+  { sizes, total, evaluation }: ReportView,
+  { granularity }: JobView['recipe'],
+): string {
   const { dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes } = sizes;
   const unit = GRANULARITIES[granularity as keyof typeof GRANULARITIES].unit.many;
   const gone = `${percent(total.sparsity)} of ${count(total.n)} ${unit} are gone`;
@@ -33,7 +36,11 @@ export function sizeWords({ sizes, total }: ReportView, { granularity }: JobView
     pruned_bytes < dense_bytes
       ? `${times(dense_bytes, pruned_bytes)} times (${bytes(dense_bytes)} to ${bytes(pruned_bytes)}), `
       : '';
-  return `${plain}${compressed}; ${gone}`;
+  // Zeros in place are multiplied like any other number.
+  const { dense, pruned } = granularity === 'weight' ? {} : (evaluation ?? {});
+  const isTimed = dense && pruned && pruned.latency_ms !== null;
+  const speed = isTimed ? `; ${times(dense.latency_ms, pruned.latency_ms)} times as fast` : '';
+  return `${plain}${compressed}; ${gone}${speed}`;
 }
 
 /** What it costs, with standard errors, on what samples. */
