@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /** The command line's process: signals, broken pipes and exit codes. What follows is loaded where it is needed, and only by a Node that can run it. */
 import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { constants } from 'node:os';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Service } from './cli/api-client.ts';
-import type { EmpError } from './core/errors.ts';
 
 const OLDEST_NODE = 24;
 
@@ -32,21 +33,34 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 const { parseConfig } = await import('./config.ts');
 const { runProgram } = await import('./cli/program.ts');
-const { EXIT, Refusal } = await import('./cli/refusal.ts');
+const { EXIT, fileRefusal, NO_ROOM, Refusal, temporaryRefusal } = await import('./cli/refusal.ts');
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } });
 
 const resources = new AsyncDisposableStack();
 
 async function openService(
   server: string | undefined,
-  onFault: (error: EmpError) => void,
+  onFault: (error: Error) => void,
 ): Promise<Service & AsyncDisposable> {
   if (server !== undefined) {
     const { openRemoteService } = await import('./cli/remote-service.ts');
     return openRemoteService(server, process.env.EMP_API_KEY);
   }
+  const config = parseConfig(process.env);
+  const folder = tmpdir();
   const { openLocalService } = await import('./local-service.ts');
-  return openLocalService(parseConfig(process.env), onFault);
+  const fault = (code: string, message: string) =>
+    temporaryRefusal(folder, code === 'insufficient_storage' ? NO_ROOM : `fails (${message})`);
+  try {
+    const scratch = resources.adopt(await mkdtemp(join(folder, 'emp-')), (path) =>
+      rm(path, { recursive: true, force: true, maxRetries: 5 }),
+    );
+    // Of the children: onnxruntime leaves logs of its own there.
+    process.env.TMPDIR = scratch;
+    return await openLocalService(config, scratch, ({ code, message }) => onFault(fault(code, message)));
+  } catch (error) {
+    throw fileRefusal(error, `cannot write to ${folder}`, ': TMPDIR names another folder');
+  }
 }
 
 /** Resolves to the exit code. */

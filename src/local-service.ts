@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, InjectOptions } from 'fastify';
@@ -19,29 +17,30 @@ const LOOK_MS = 20;
 /** Answers without a body. */
 const EMPTY = [204, 205, 304];
 
-/** The API in this process, over a folder that is removed with it. */
+/** The API in this process. */
 export interface LocalService extends AsyncDisposable {
   /** As the global `fetch`, of a path. Nothing listens: the request is handed to the route. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** A folder for what the caller needs meanwhile. */
   readonly scratch: string;
+  readonly isLocal: true;
 }
 
 /**
- * Opens what answers requests in this process: the routes of the service over a temporary folder, its jobs in children, and no queue. So what is told, and what is
- * computed, is the service's own. Disposing of it ends the children and removes the folder.
- * @param onFault hears that the temporary folder takes no writes
- * @throws errors with a `code` where the temporary folder cannot be made
+ * Opens what answers requests in this process: the routes of the service over a folder, its jobs in children, and no queue. So what is told, and what is
+ * computed, is the service's own. Disposing of it ends the children.
+ * @param scratch an empty folder, which the caller removes afterwards
+ * @param onFault hears that the folder takes no writes
+ * @throws errors with a `code` where it cannot be written to
  */
 export async function openLocalService(
   config: Config,
+  scratch: string,
   onFault: (error: EmpError) => void,
 ): Promise<LocalService> {
   await using opened = new AsyncDisposableStack();
-  const root = await mkdtemp(join(tmpdir(), 'emp-'));
-  opened.defer(() => rm(root, { recursive: true, force: true, maxRetries: 5 }));
   const log = pino({ level: 'silent' });
-  const store = opened.adopt(await FolderStore.open(join(root, 'data')), (one) => one.close());
+  const store = opened.adopt(await FolderStore.open(join(scratch, 'data')), (one) => one.close());
   const { jobLimits: limits, workerThreads: threads, executionProviders: providers } = config;
   const { jobs } = opened.use(await openLocalJobs({ store, log, limits, threads, providers, onFault }));
   const searches = opened.adopt(new Searches({ store, jobs, log }), (one) => one.close());
@@ -56,7 +55,8 @@ export async function openLocalService(
   );
   const kept = opened.move();
   return {
-    scratch: root,
+    scratch,
+    isLocal: true,
     fetch: (path, init) => inject(app, path, init),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { flagOfField, inFlags } from './flags.ts';
-import { EXIT, type ExitCode, fileRefusal, type Place, Refusal } from './refusal.ts';
+import { EXIT, fileRefusal, NO_ROOM, type Place, Refusal, temporaryRefusal } from './refusal.ts';
 
 /** What answers the API's requests: a server, or this process. */
 export interface Service {
@@ -15,6 +15,8 @@ export interface Service {
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** A folder for what is needed meanwhile; removed with the service. */
   readonly scratch: string;
+  /** Whether its data lie in that folder too. */
+  readonly isLocal: boolean;
 }
 
 /** What a request may bring in a part of its form. */
@@ -27,6 +29,7 @@ export interface PartFile {
 
 interface Problem {
   readonly status: number;
+  readonly code?: string;
   readonly detail: string;
   readonly errors?: readonly Place[];
 }
@@ -62,10 +65,8 @@ export class ApiClient {
     const response = await this.#service.fetch(path, { ...init, signal: this.#signal });
     if (response.ok) return response;
     const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
-    throw refusalOf(
-      { detail: `${response.status} from ${path}`, ...problem, status: response.status },
-      about,
-    );
+    const { status } = response;
+    throw this.#refusalOf({ detail: `${status} from ${path}`, ...problem, status }, about);
   }
 
   async get<T>(path: string): Promise<T> {
@@ -99,11 +100,23 @@ export class ApiClient {
         show(stage, percent);
       }
       const found = await this.get<T>(path);
-      if (found.error) throw refusalOf(found.error, '');
+      if (found.error) throw this.#refusalOf(found.error, '');
       if (found.status === 'canceled') throw new Refusal(EXIT.fault, 'it was canceled');
       if (ENDS.includes(found.status)) return found;
       await sleep(AGAIN_MS, undefined, { signal: this.#signal });
     }
+  }
+
+  #refusalOf({ status, code, detail, errors = [] }: Problem, about: string): Refusal {
+    const { isLocal, scratch } = this.#service;
+    if (isLocal && code === 'insufficient_storage') return temporaryRefusal(dirname(scratch), NO_ROOM);
+    const isInput = status >= 400 && status < 500 && !NOT_BAD_INPUT.includes(status);
+    const places = errors.map(({ path, message }) => ({
+      path: flagOfField(path),
+      message: inFlags(message),
+    }));
+    const exitCode = isInput ? EXIT.badInput : EXIT.fault;
+    return new Refusal(exitCode, `${about}${about && ': '}${inFlags(detail)}`, places);
   }
 
   async download(url: string, path: string): Promise<void> {
@@ -123,13 +136,6 @@ async function openFile(path: string): Promise<Blob> {
   } catch (error) {
     throw fileRefusal(error, `cannot read ${path}`);
   }
-}
-
-function refusalOf({ status, detail, errors = [] }: Problem, about: string): Refusal {
-  const isInput = status >= 400 && status < 500 && !NOT_BAD_INPUT.includes(status);
-  const code: ExitCode = isInput ? EXIT.badInput : EXIT.fault;
-  const places = errors.map(({ path, message }) => ({ path: flagOfField(path), message: inFlags(message) }));
-  return new Refusal(code, `${about}${about && ': '}${inFlags(detail)}`, places);
 }
 
 /** Server-sent events: blocks of `field: value` lines, divided by empty lines. */

@@ -24,11 +24,11 @@ export async function openOutputFolder(
   let made: string | undefined;
   try {
     if (asked === undefined) {
-      made = await mkdir(dirname(wanted), { recursive: true });
+      made = await makeFolders(dirname(wanted));
       path = await createNewFolder(wanted);
       made ??= path;
     } else {
-      made = await mkdir(wanted, { recursive: true });
+      made = await makeFolders(wanted);
       await refuseFullFolder(wanted);
       await probe(wanted);
     }
@@ -56,9 +56,26 @@ export async function openOutputFolder(
   };
 }
 
+/**
+ * Makes a folder and those above it. Node's own `recursive` calls a read-only disk a missing folder, and of some paths never ends.
+ * @returns the topmost that was made; undefined where all were there
+ */
+async function makeFolders(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return undefined;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+  }
+  const made = await makeFolders(dirname(path));
+  await mkdir(path);
+  return made ?? path;
+}
+
 /** Makes a folder that was not there: `path`, or where that is taken `path-2`, `path-3` and so on. Resolves to its path. */
 export async function createNewFolder(path: string): Promise<string> {
-  await mkdir(dirname(path), { recursive: true });
   for (let number = 1; ; number++) {
     const candidate = number === 1 ? path : `${path}-${number}`;
     try {

@@ -28,6 +28,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission is denied',
   EPERM: 'permission is denied',
   ENOENT: 'it is not there',
+  EEXIST: 'a file of this name is there',
   ENOTDIR: 'a part of its path is no folder',
   EISDIR: 'it is a folder',
   ENAMETOOLONG: 'its name is too long',
@@ -45,4 +46,11 @@ export function fileRefusal(error: unknown, what: string, advice = ''): unknown 
   const code = String(error.code);
   const reason = REASONS[code] ?? error.message;
   return new Refusal(OF_THE_DISK.includes(code) ? EXIT.fault : EXIT.badInput, `${what}: ${reason}${advice}`);
+}
+
+export const NO_ROOM = 'has no room left';
+
+/** What is said where the folder for temporary files has no room, or takes no writes. */
+export function temporaryRefusal(folder: string, reason: string): Refusal {
+  return new Refusal(EXIT.fault, `${folder}, for temporary files, ${reason}: TMPDIR names another folder`);
 }

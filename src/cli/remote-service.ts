@@ -19,6 +19,7 @@ export async function openRemoteService(
   const scratch = await mkdtemp(join(tmpdir(), 'emp-cli-'));
   return {
     scratch,
+    isLocal: false,
     async fetch(path, init = {}) {
       const headers = new Headers(init.headers);
       if (apiKey) headers.set('authorization', `Bearer ${apiKey}`);

@@ -38,8 +38,8 @@ export function sizeWords(
       : '';
   // Zeros in place are multiplied like any other number.
   const { dense, pruned } = granularity === 'weight' ? {} : (evaluation ?? {});
-  const isTimed = dense && pruned && pruned.latency_ms !== null;
-  const speed = isTimed ? `; ${times(dense.latency_ms, pruned.latency_ms)} times as fast` : '';
+  const [before, after] = [dense?.latency_ms ?? null, pruned?.latency_ms ?? null];
+  const speed = before !== null && after !== null ? `; ${times(before, after)} times as fast` : '';
   return `${plain}${compressed}; ${gone}${speed}`;
 }
 
