@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line's process: signals, broken pipes and exit codes. What follows is loaded where it is needed, and only by a Node that can run it. */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
@@ -12,8 +13,11 @@ const OLDEST_NODE = 24;
 if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
   // The package `node`, a dependency, has one.
   const node = createRequire(import.meta.url).resolve('node/bin/node');
-  const { status, signal } = spawnSync(node, process.argv.slice(1), { stdio: 'inherit' });
-  if (signal) process.kill(process.pid, signal);
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
+  // What a terminal tells, it tells the child too.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  const [status] = await once(child, 'exit');
   process.exit(status ?? 1);
 }
 

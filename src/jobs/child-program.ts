@@ -26,7 +26,7 @@ export function serveParent<Request, Answer, News = never>(
     process.send?.(message, undefined, undefined, () => {});
   };
   const tell = (news: News) => say({ kind: 'news', news });
-  const program = `emp ${basename(process.argv[1] ?? '', '.ts')}`;
+  const program = `emp ${basename(process.argv[1] ?? '').replace(/\.[jt]s$/, '')}`;
   const bytesAtStart = process.memoryUsage.rss();
   let stop = new AbortController();
   process.on('message', async (message: ToChild<Request>) => {

@@ -24,7 +24,7 @@ import type { Move, Shape } from './element-moves.ts';
 import type { Picks } from './picks.ts';
 
 /** How an operator makes constants of constants. */
-interface ConstantRule {
+export interface ConstantRule {
   /** Shape of an output; null where it cannot be told. */
   readonly shape: (at: ConstantNode, output: number) => Shape;
   /**

@@ -1,0 +1,31 @@
+/** Makes `dist/` of `src/`: Node strips no types inside `node_modules`, so a package holds JavaScript. */
+import { execFileSync } from 'node:child_process';
+import { chmod, copyFile, glob, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const DIST = join(ROOT, 'dist');
+/** Where the compiler writes: `src` beside the `package.json` that it imports. */
+const EMITTED = join(DIST, '.emitted');
+const COMPILER = join(ROOT, 'node_modules/.bin/tsc');
+/** Programs of children and threads are named by address, which the compiler leaves as it is. */
+const STARTED = /(new URL\('\.\/[\w/-]+)\.ts('\s*,\s*import\.meta\.url\))/g;
+/** What is read beside the code. */
+const READ = ['core/kernel/kernel.wasm'];
+
+await rm(DIST, { recursive: true, force: true });
+execFileSync(COMPILER, ['-p', join(ROOT, 'tsconfig.build.json')], { stdio: 'inherit' });
+const built = join(ROOT, '.dist-built');
+await rm(built, { recursive: true, force: true });
+await rename(join(EMITTED, 'src'), built);
+await rm(DIST, { recursive: true });
+await rename(built, DIST);
+for await (const file of glob('**/*.js', { cwd: DIST })) {
+  const path = join(DIST, file);
+  const text = await readFile(path, 'utf8');
+  const started = text.replace(STARTED, '$1.js$2');
+  if (started !== text) await writeFile(path, started);
+}
+for (const file of READ) await copyFile(join(ROOT, 'src', file), join(DIST, file));
+await chmod(join(DIST, 'emp.js'), 0o755);
