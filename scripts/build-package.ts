@@ -1,6 +1,6 @@
 /** Makes `dist/` of `src/`: Node strips no types inside `node_modules`, so a package holds JavaScript. */
 import { execFileSync } from 'node:child_process';
-import { chmod, copyFile, glob, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, glob, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -16,11 +16,9 @@ const READ = ['core/kernel/kernel.wasm'];
 
 await rm(DIST, { recursive: true, force: true });
 execFileSync(COMPILER, ['-p', join(ROOT, 'tsconfig.build.json')], { stdio: 'inherit' });
-const built = join(ROOT, '.dist-built');
-await rm(built, { recursive: true, force: true });
-await rename(join(EMITTED, 'src'), built);
-await rm(DIST, { recursive: true });
-await rename(built, DIST);
+for (const name of await readdir(join(EMITTED, 'src')))
+  await rename(join(EMITTED, 'src', name), join(DIST, name));
+await rm(EMITTED, { recursive: true });
 for await (const file of glob('**/*.js', { cwd: DIST })) {
   const path = join(DIST, file);
   const text = await readFile(path, 'utf8');

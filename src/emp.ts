@@ -36,7 +36,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 const { parseConfig } = await import('./config.ts');
-const { runProgram } = await import('./cli/program.ts');
+const { runProgram } = await import('./cli/command-line.ts');
 const { EXIT, fileRefusal, NO_ROOM, Refusal, temporaryRefusal } = await import('./cli/refusal.ts');
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } });
 

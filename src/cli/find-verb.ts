@@ -74,7 +74,7 @@ function foundWords(search: SearchView, report: ReportView, file: string, models
   const next =
     calibration_dataset_id === null
       ? 'give --calibration, samples without labels: with repairs fitted to them more can go'
-      : `emp verify ${folder} ${models.join(' ')} makes it again from its recipe, and compares`;
+      : `emp verify ${folder} ${models.join(' ')}, with the same data, makes it again and compares`;
   return labelled([
     ['smaller', sizeWords(report, best?.job.recipe ?? { granularity: 'weight' })],
     ['cost', costWords(evaluation)],

@@ -50,6 +50,9 @@ describe('the examples', () => {
       await cp(join(EXAMPLES, name), join(directory, 'examples', name), { recursive: true });
     }
     await writeCheckpoint(join(directory, 'checkpoint'));
+    await mkdir(join(directory, 'bin'));
+    const program = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/emp.ts')}' "$@"\n`;
+    await writeFile(join(directory, 'bin/emp'), program, { mode: 0o755 });
     server = await startServer(SERVICE, { DATA_DIR: join(directory, 'data') });
   });
   after(async () => {
@@ -57,7 +60,10 @@ describe('the examples', () => {
     await rm(directory, { recursive: true, maxRetries: 5 });
   });
 
-  const inFolder = () => ({ cwd: directory, env: { ...process.env, BASE_URL: server.baseUrl } });
+  const inFolder = () => ({
+    cwd: directory,
+    env: { ...process.env, BASE_URL: server.baseUrl, PATH: `${join(directory, 'bin')}:${process.env.PATH}` },
+  });
   const runExample = async (program: string, name: string, ...args: string[]) =>
     (await run(program, [join(EXAMPLES, name), ...args], inFolder())).stdout;
 

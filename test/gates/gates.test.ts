@@ -103,7 +103,7 @@ describe('the gate', () => {
     'console and process.env': {
       files: {
         'src/jobs/one.ts': 'console.log(process.env.HOME);\n',
-        'src/main.ts': 'console.log(process.env.HOME);\n',
+        'src/serve.ts': 'console.log(process.env.HOME);\n',
       },
       findings: ['noConsole src/jobs/one.ts', 'noProcessEnv src/jobs/one.ts'],
     },

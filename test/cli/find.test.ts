@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { createZip } from '../formats/archive-bytes.ts';
+import { readJson } from '../http/test-app.ts';
+import { openTestService } from '../http/test-service.ts';
+import { CALIBRATION, EXAMPLE, ended, INPUTS, LABELS, MODEL, openPlace } from './run-emp.ts';
+
+describe('emp find', () => {
+  test('writes a model that keeps its promise, and says so in five lines', async (t) => {
+    const place = await openPlace(t);
+    const summary = join(place.path, 'summary.md');
+    await writeFile(summary, 'A step before.\n');
+    const { code, stdout, stderr } = await place.emp(
+      ...['find', ...EXAMPLE, '--max-accuracy-drop', '0.5', '--max-candidates', '4'],
+      ...['--output', 'found', '--summary', summary],
+    );
+    assert.equal(code, 0, stderr);
+    const labels = stdout.trimEnd().split('\n');
+    assert.deepEqual(
+      labels.map((line) => line.split(' ')[0]),
+      ['smaller', 'cost', 'promise', 'files', 'next'],
+    );
+    assert.match(stdout, /^promise +kept: an accuracy drop of 50 points/m);
+    assert.match(stderr, /trying recipes\n[\s\S]*writing the best/);
+    assert.deepEqual((await readdir(join(place.path, 'found'))).sort(), [
+      ...['fc2-mnist.onnx', 'job.json', 'masks.safetensors'],
+      ...['report.html', 'report.json', 'search.json'],
+    ]);
+    assert.match(await readFile(summary, 'utf8'), /^A step before\.\n# Search sea_/);
+    assert.deepEqual(await readdir(place.temporary), []);
+
+    const verified = await place.emp('verify', 'found', ...EXAMPLE);
+    assert.equal(verified.code, 0, verified.stderr);
+    assert.match(verified.stdout, /made from the recipe the same bytes/);
+    await writeFile(join(place.path, 'found/masks.safetensors'), 'other');
+    const changed = await place.emp('verify', 'found');
+    assert.equal(changed.code, 3);
+    assert.match(changed.stdout, /changed or gone: masks\.safetensors/);
+  });
+
+  test('ends with 3 where nothing keeps the promise, and leaves nothing', async (t) => {
+    const place = await openPlace(t);
+    const { code, stdout } = await place.emp(
+      ...['find', MODEL, '--data', INPUTS, '--max-relative-l2', '0', '--allow-granularities', 'weight'],
+      ...['--max-candidates', '4'],
+    );
+    assert.equal(code, 3);
+    assert.match(stdout, /^promise +not kept: none of 4 models/);
+    assert.deepEqual(await place.files(), []);
+  });
+
+  test('gives the bytes that a server gives, by a .npz too', async (t) => {
+    const place = await openPlace(t);
+    const service = await openTestService({ worker: true });
+    t.after(() => service.close());
+    const npz = createZip([
+      { name: 'pixels.npy', content: await readFile(INPUTS) },
+      { name: 'labels.npy', content: await readFile(LABELS) },
+    ]);
+    await writeFile(join(place.path, 'test.npz'), npz);
+    const promise = ['--max-loss-increase', '0.3', '--max-candidates', '8', '--calibration', CALIBRATION];
+    const here = await place.emp('find', ...EXAMPLE, ...promise, '--output', 'here');
+    assert.equal(here.code, 0, here.stderr);
+    const there = await place.emp(
+      ...['find', MODEL, '--data', 'test.npz', ...promise, '--output', 'there'],
+      ...['--server', `${service.url}/`, '--json'],
+    );
+    assert.equal(there.code, 0, there.stderr);
+    for (const name of ['fc2-mnist.onnx', 'masks.safetensors']) {
+      const [one, other] = await Promise.all(
+        ['here', 'there'].map((folder) => readFile(join(place.path, folder, name))),
+      );
+      assert.ok(one.equals(other), `${name} differs`);
+    }
+    const told = JSON.parse(there.stdout);
+    const asked = await readJson(await fetch(`${service.url}/v1/searches/${told.id}`));
+    assert.deepEqual(told, asked);
+    const known = JSON.parse(await readFile(join(place.path, 'here/search.json'), 'utf8'));
+    const betas = (search: { candidates: { recipe: { beta: number } }[] }) =>
+      search.candidates.map(({ recipe }) => recipe.beta);
+    assert.deepEqual(betas(known), betas(asked));
+  });
+});
+
+describe('bad input', () => {
+  const cases: Record<string, { args: string[]; said: RegExp }> = {
+    'no promise': {
+      args: ['find', ...EXAMPLE],
+      said: /^emp: say what the model may cost: give one of --max-loss-increase, /,
+    },
+    'no labels': {
+      args: ['find', MODEL, '--data', INPUTS, '--max-accuracy-drop', '0.1'],
+      said: /needs evaluation data with labels/,
+    },
+    'a promise out of range': {
+      args: ['find', ...EXAMPLE, '--max-accuracy-drop', '2'],
+      said: /^emp: --max-accuracy-drop must be less than 1/,
+    },
+    'two promises': {
+      args: ['find', ...EXAMPLE, '--max-accuracy-drop', '0.1', '--max-kl', '1'],
+      said: /give one of --max-loss-increase/,
+    },
+    'no file': { args: ['find', 'nope.onnx', '--max-kl', '1'], said: /^emp: there is no file nope\.onnx\n$/ },
+    'no model': { args: ['inspect', LABELS], said: /^emp: no \.onnx or \.safetensors file/ },
+    'an unknown flag': {
+      args: ['prune', MODEL, '--bets', '1'],
+      said: /unknown option '--bets'\n\(Did you mean --beta\?\)/,
+    },
+    'what is no number': {
+      args: ['prune', MODEL, '--beta', 'x'],
+      said: /'--beta <number>' argument 'x' is invalid/,
+    },
+    'no verb': { args: ['purge'], said: /unknown command 'purge'/ },
+    'an address that is none': {
+      args: ['inspect', MODEL, '--server', 'localhost:3000'],
+      said: /^emp: --server localhost:3000 must be a URL/,
+    },
+  };
+  for (const [what, { args, said }] of Object.entries(cases))
+    test(`ends with 2 and its reason: ${what}`, async (t) => {
+      const place = await openPlace(t);
+      const { code, stdout, stderr } = await place.emp(...args);
+      assert.equal(code, 2);
+      assert.match(stderr, said);
+      assert.doesNotMatch(stderr, /\n {4}at /);
+      assert.equal(stdout, '');
+      assert.deepEqual(await place.files(), []);
+    });
+
+  test('help ends with 0 and tells the exit codes', async (t) => {
+    const place = await openPlace(t);
+    for (const args of [['--help'], ['find', '--help']]) {
+      const { code, stdout } = await ended(place.start(args));
+      assert.equal(code, 0);
+      assert.match(stdout, /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 /);
+    }
+  });
+});

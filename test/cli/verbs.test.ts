@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { createFloatNpy } from '../formats/npy-bytes.ts';
+import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace } from './run-emp.ts';
+
+describe('emp prune', () => {
+  for (const [what, flags, unit] of [
+    ['weights', [], 'weight'],
+    [
+      'channels',
+      ['--granularity', 'channel', '--criterion', 'variance', '--calibration', CALIBRATION],
+      'channel',
+    ],
+  ] as const)
+    test(`writes what emp apply makes of its masks: ${what}`, async (t) => {
+      const place = await openPlace(t);
+      const pruned = await place.emp('prune', MODEL, ...flags, '--output', 'pruned');
+      assert.equal(pruned.code, 0, pruned.stderr);
+      assert.match(pruned.stdout, new RegExp(`% of [\\d,]+ ${unit}s are gone`));
+      const applied = await place.emp(
+        ...['apply', 'pruned/masks.safetensors', MODEL, '--granularity', unit, '--output', 'applied'],
+      );
+      assert.equal(applied.code, 0, applied.stderr);
+      const [one, other] = await Promise.all(
+        ['pruned', 'applied'].map((folder) => readFile(join(place.path, folder, 'fc2-mnist.onnx'))),
+      );
+      assert.ok(one.equals(other));
+      assert.ok(!one.equals(await readFile(MODEL)));
+    });
+
+  test('takes the recipe of an earlier job, and flags before it; a target that is missed is 3', async (t) => {
+    const place = await openPlace(t);
+    const first = await place.emp('prune', MODEL, '--scope', 'layer', '--beta', '0.5', '--output', 'first');
+    assert.equal(first.code, 0, first.stderr);
+    const { code, stdout } = await place.emp(
+      ...['prune', ...EXAMPLE, '--recipe', 'first/job.json', '--beta', '0.1', '--max-accuracy-drop', '0.001'],
+      '--json',
+    );
+    assert.equal(code, 3);
+    const { recipe } = JSON.parse(stdout);
+    assert.deepEqual([recipe.scope, recipe.beta], ['layer', 0.1]);
+  });
+
+  test('refuses masks of another model', async (t) => {
+    const place = await openPlace(t);
+    await writeFile(join(place.path, 'masks.safetensors'), 'no masks');
+    const { code, stderr } = await place.emp('apply', 'masks.safetensors', MODEL, '--output', 'applied');
+    assert.equal(code, 2);
+    assert.match(stderr, /^emp: masks\.safetensors: /);
+    assert.deepEqual(await place.files(), ['masks.safetensors']);
+  });
+});
+
+describe('emp inspect', () => {
+  test('shows tensors, structures, and what is frozen and why', async (t) => {
+    const place = await openPlace(t);
+    const { code, stdout } = await place.emp('inspect', MODEL);
+    assert.equal(code, 0);
+    for (const row of [
+      /1\.weight +100 x 784 +float32/,
+      /channel +100 +1\.weight +3\.weight/,
+      /3\.weight +0 +is an axis of an output/,
+    ])
+      assert.match(stdout, row);
+    const json = JSON.parse((await place.emp('inspect', MODEL, '--json')).stdout);
+    assert.deepEqual([json.tensors.length, json.structures.families.length], [4, 1]);
+  });
+
+  test('asks a server, with the key of the environment; what it refuses is told', async (t) => {
+    const place = await openPlace(t);
+    const keys: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      keys.push(request.headers.authorization);
+      request
+        .resume()
+        .on('end', () => response.writeHead(401).end(JSON.stringify({ detail: 'who are you?' })));
+    }).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const child = place.start(['inspect', MODEL, '--server', url], { env: { EMP_API_KEY: 'secret' } });
+    const { code, stderr } = await ended(child);
+    assert.deepEqual([code, stderr, keys], [2, 'emp: who are you?\n', ['Bearer secret']]);
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+    const gone = await place.emp('inspect', MODEL, '--server', url);
+    assert.equal(gone.code, 1);
+    assert.match(gone.stderr, /does not answer: .*ECONNREFUSED/);
+  });
+});
+
+describe('emp threshold', () => {
+  test('decides on a vector', async (t) => {
+    const place = await openPlace(t);
+    await writeFile(join(place.path, 'scores.npy'), createFloatNpy([3, -1, 0, 0]));
+    const { code, stdout } = await place.emp(
+      'threshold',
+      'scores.npy',
+      '--json',
+      '--include',
+      'kept_indices',
+    );
+    assert.equal(code, 0);
+    const { n, n_eff, n_keep, kept_indices } = JSON.parse(stdout);
+    // (3 + 1)^2 / (9 + 1)
+    assert.deepEqual([n, n_eff, n_keep, kept_indices], [4, 1.6, 1, [0]]);
+    assert.match(
+      (await place.emp('threshold', 'scores.npy', '--beta', '2')).stdout,
+      /^keep +3, so 25\.0 % go$/m,
+    );
+  });
+});
