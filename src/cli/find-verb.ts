@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { appendSummary, fetchJob, SUMMARIES } from './finish-job.ts';
+import { followSearch } from './follow-search.ts';
 import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
 import type { ReportView, SearchView } from './job-views.ts';
 import { openOutputFolder } from './output-folder.ts';
@@ -43,10 +44,7 @@ export async function find(run: Run, models: readonly string[], flags: FindFlags
     promise: {},
     ...flags.terms,
   });
-  const progress = createProgress(terminal.stderr);
-  const search = await client
-    .follow<SearchView>(`/v1/searches/${id}`, progress.show)
-    .finally(() => progress.end());
+  const search = await followSearch(client, id, createProgress(terminal.stderr));
   const { best } = search;
   const report = best && (await fetchJob(client, best.job, output));
   if (report) {

@@ -31,6 +31,8 @@ export interface SearchView {
   readonly id: string;
   readonly status: string;
   readonly error: null;
+  readonly progress: { readonly stage: string };
+  readonly lines: readonly { readonly status: string; readonly job_id: string | null }[];
   readonly best: { readonly met: boolean | null; readonly job: JobView } | null;
   readonly dense: Pick<CandidateView, 'compressed_bytes' | 'loss' | 'accuracy'> | null;
   readonly candidates: readonly CandidateView[];

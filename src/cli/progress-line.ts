@@ -18,8 +18,12 @@ export interface ProgressLine {
 export function createProgress(stream: Pick<WriteStream, 'write' | 'isTTY'>): ProgressLine {
   const startedAt = performance.now();
   let last = '';
+  let most = 0;
   return {
-    show(stage, percent) {
+    show(stage, given) {
+      // What is told of lines and of jobs comes in no order.
+      const percent = Math.max(given, most);
+      most = percent;
       const word = WORDS[stage] ?? stage;
       const line = stream.isTTY
         ? `\r\x1b[K  ${bar(percent)} ${percent.toFixed(0).padStart(3)} %  ${word}${timeLeft(percent, performance.now() - startedAt)}`
