@@ -6,8 +6,8 @@ import type { Config } from './config.ts';
 import type { EmpError } from './core/errors.ts';
 import { createApp } from './http/app.ts';
 import { OpenAnswers } from './http/open-answers.ts';
+import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
-import { StructureAnalyses } from './intake/structure-analyses.ts';
 import { openLocalJobs } from './jobs/local-jobs.ts';
 import { Searches } from './jobs/search-service.ts';
 import { FolderStore } from './storage/folder-store.ts';
@@ -45,7 +45,7 @@ export async function openLocalService(
   const { jobs } = opened.use(await openLocalJobs({ store, log, limits, threads, providers, onFault }));
   const searches = opened.adopt(new Searches({ store, jobs, log }), (one) => one.close());
   searches.keepConducting(undefined, LOOK_MS);
-  const analyses = opened.adopt(new StructureAnalyses({ store, log }), (one) => one.close());
+  const analyses = opened.adopt(new ModelAnalyses({ store, log }), (one) => one.close());
   const reader = opened.adopt(new ModelReader(store.root), (one) => one.close());
   const openAnswers = new OpenAnswers(config.eventStreams);
   const { maxUploadBytes, maxJsonBytes } = config;
