@@ -71,7 +71,7 @@ export async function setUpGradients(context: GradientContext, directory: string
   if (outputAxis === null && fixedBatch !== 1)
     throw new EmpError(
       'samples_mismatch',
-      `output '${output}' has shape [${facts.runsOf(output)?.[0] ?? ''}] for ${fixedBatch} samples: an axis must count them`,
+      `output '${output}' has shape [${facts.runsOf(output)?.[0] ?? ''}] for ${fixedBatch} samples: an axis must count them, so export the model with a dynamic one`,
     );
   const axis = findLabelAxis(samples.labels, samples.nSamples, outputAxis);
   const labels = { dtype: samples.labels.dtype, shape: shapeBySample(samples.labels.shape, axis) };
@@ -152,5 +152,8 @@ function inputFeeds({ feeds }: Batch, { widenedInputs }: PreparedModel): Feeds {
 
 /** The error for samples of which no label counts. */
 export function noneCounts(): EmpError {
-  return new EmpError('invalid_labels', 'every label is -100: none counts');
+  return new EmpError(
+    'invalid_labels',
+    'every label is -100, so none counts: give labels of which some are class ids',
+  );
 }

@@ -1,6 +1,7 @@
 import { clip } from '../core/clip.ts';
 import { EmpError } from '../core/errors.ts';
 import type { ByteSource } from './byte-source.ts';
+import { recognizeFile } from './foreign-file.ts';
 import { malformedNpy, parseDescription } from './npy-literal.ts';
 import { byteWidth, DTYPE_BY_DESCR } from './numbers.ts';
 
@@ -50,15 +51,23 @@ export function parseNpyHeader(bytes: Uint8Array, fileByteLength: number = bytes
 /** Reads and parses the header alone. */
 export async function readNpyHeader(source: ByteSource): Promise<NpyHeader> {
   const prefix = await source.read(0, Math.min(PREFIX_BYTES, source.byteLength));
+  if (!hasMagic(prefix)) {
+    const found = await recognizeFile(source);
+    if (found?.how === 'accident' && source.byteLength > 0)
+      throw malformedNpy(`it is ${found.what}: ${found.advice}`);
+  }
   const { end } = parsePrefix(prefix);
   const header = await source.read(0, Math.min(end, source.byteLength));
   return parseNpyHeader(header, source.byteLength);
 }
 
+function hasMagic(bytes: Uint8Array): boolean {
+  return MAGIC.every((byte, i) => bytes[i] === byte);
+}
+
 /** Where the description lies, and its encoding, which versions 1 and 2 (latin1) and 3 (UTF-8) differ in. */
 function parsePrefix(bytes: Uint8Array): { start: number; end: number; encoding: 'latin1' | 'utf-8' } {
-  if (!MAGIC.every((byte, i) => bytes[i] === byte))
-    throw malformedNpy('it does not begin with \\x93NUMPY; np.save writes such files');
+  if (!hasMagic(bytes)) throw malformedNpy('it does not begin with \\x93NUMPY; np.save writes such files');
   const version = bytes[6];
   if (version === undefined || version < 1 || version > 3)
     throw malformedNpy(`version ${version} is none of 1, 2 and 3`);

@@ -67,7 +67,10 @@ export function findLabelAxis(
 ): number {
   if (outputAxis !== null && shape[outputAxis] === nSamples) return outputAxis;
   if (shape[0] === nSamples) return 0;
-  throw new EmpError('samples_mismatch', `there are ${nSamples} samples and labels [${shape}]`);
+  throw new EmpError(
+    'samples_mismatch',
+    `there are ${nSamples} samples and labels [${shape}]: expected ${nSamples} along the first axis, or along that of the output`,
+  );
 }
 
 /**

@@ -115,7 +115,8 @@ function refuseWithoutGraph(recipe: Recipe, { inventory: { format }, evaluation 
   because(sweep_betas.length > 0, 'sweep_betas', 'is given');
   if (evaluation !== null) found.push(ofInput('evaluation', 'is given, and needs a model that runs'));
   if (found.length === 0) return;
-  const advice = `a ${format} file holds no graph to run: send the ONNX export`;
+  const other = GRANULARITIES[granularity].needsGraph ? ', or give granularity weight' : '';
+  const advice = `a ${format} file holds no graph to run: send the ONNX export${other}`;
   throw new EmpError('invalid_request', advice, [...found, ofInput('model', advice)]);
 }
 

@@ -65,7 +65,7 @@ export async function readFirstBatch(
   signal: AbortSignal,
 ): Promise<Batch> {
   for await (const batch of readBatches(samples, batchSize, signal)) return batch;
-  throw new EmpError('samples_mismatch', 'there are no samples');
+  throw new EmpError('samples_mismatch', 'there are no samples: give arrays that have one at least');
 }
 
 /** A batch of `count` copies of a batch of one sample. */

@@ -17,7 +17,9 @@ import {
   type ComparedOutput,
   type Look,
   lookAtOutputs,
+  lossTooLarge,
   measureDrift,
+  NO_ERRORS,
   notFinite,
   type Setup,
 } from './output-drift.ts';
@@ -133,10 +135,13 @@ export class Evaluator implements AsyncDisposable {
       labelled.appendix === null
         ? await scoreLabels(session, labelled, labelledSetup)
         : await scoreModel(dense, labelled, labelledSetup);
-    if (scores.nPositions === 0) throw new EmpError('invalid_labels', 'every label is -100: none counts');
+    if (scores.nPositions === 0)
+      throw new EmpError(
+        'invalid_labels',
+        'every label is -100, so none counts: give labels of which some are class ids',
+      );
     if (scores.firstNonFinite !== null) throw notFinite(labelled.title, scores.firstNonFinite);
-    if (scores.metrics.loss === null)
-      throw new EmpError('non_finite_activation', 'the loss of the dense model is too large for a float64');
+    if (scores.metrics.loss === null) throw lossTooLarge();
     const reference = { scored: { scores, labelled }, session: kept };
     const [first, ...others] = compared;
     const labelLoss = labelled.layout.loss;
@@ -222,15 +227,6 @@ export class Evaluator implements AsyncDisposable {
     await this.#reference.session?.[Symbol.asyncDispose]();
   }
 }
-
-export const NO_ERRORS: LabelErrors & DriftErrors = {
-  loss_increase_standard_error: null,
-  accuracy_drop_standard_error: null,
-  disagreement_standard_error: null,
-  relative_l2_standard_error: null,
-  kl_standard_error: null,
-  cosine_distance_standard_error: null,
-};
 
 /** Whether a Softmax or a Sigmoid makes each of the outputs, and what they are like. */
 async function lookAt(

@@ -21,7 +21,7 @@ export async function holdAgainstLabels(
   if (outputAxis === null ? batch.count !== 1 : shape[outputAxis] !== batch.count) {
     throw new EmpError(
       'samples_mismatch',
-      `output '${output}' of ${batch.count} samples has shape [${shape}]: an axis must count the samples`,
+      `output '${output}' of ${batch.count} samples has shape [${shape}]: an axis must count the samples, so export the model with a dynamic one`,
     );
   }
   return findLabelledOutput(model, output, shape, outputAxis, labels);

@@ -4,8 +4,9 @@ import { placeOf, type SampleSet } from '../formats/sample-set.ts';
 import type { LossKind } from '../graph/label-layout.ts';
 import { axisToFront } from './along-axis.ts';
 import { type Batch, readBatches, readFirstBatch, runBatch } from './batches.ts';
-import { type ComparedOutputs, Drift, type Prediction } from './drift.ts';
+import { type ComparedOutputs, Drift, type DriftErrors, type Prediction } from './drift.ts';
 import { counts } from './label-checks.ts';
+import type { LabelErrors } from './label-scores.ts';
 import {
   allFinite,
   divergence,
@@ -155,5 +156,25 @@ function refuseNonFinite(numbers: Floats, batch: Batch, { name }: RunOutput): vo
 }
 
 export function notFinite(title: string, place: string): EmpError {
-  return new EmpError('non_finite_activation', `${title} of the dense model is NaN or infinite at ${place}`);
+  return new EmpError(
+    'non_finite_activation',
+    `${title} of the dense model is NaN or infinite at ${place}: check how the data are scaled, or leave that sample out`,
+  );
 }
+
+export function lossTooLarge(): EmpError {
+  return new EmpError(
+    'non_finite_activation',
+    'the loss of the dense model is too large for a float64: are the data and labels scaled as the model expects?',
+  );
+}
+
+/** Of a model of which nothing was measured. */
+export const NO_ERRORS: LabelErrors & DriftErrors = {
+  loss_increase_standard_error: null,
+  accuracy_drop_standard_error: null,
+  disagreement_standard_error: null,
+  relative_l2_standard_error: null,
+  kl_standard_error: null,
+  cosine_distance_standard_error: null,
+};

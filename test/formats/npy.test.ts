@@ -77,6 +77,16 @@ describe('refused', () => {
     await refused(Buffer.from('PK\x03\x04'), /NUMPY/);
     await refused(new Uint8Array(), /NUMPY/);
   });
+  test('what came in its place', async () => {
+    for (const [text, message] of [
+      [
+        'version https://git-lfs.github.com/spec/v1\noid sha256:00\n',
+        /it is a Git LFS pointer.*git lfs pull/,
+      ],
+      ['<!doctype html><html>', /it is an HTML page/],
+    ] as const)
+      await assert.rejects(readNpyHeader(bytesSource(Buffer.from(text))), { code: 'malformed_npy', message });
+  });
   test('an unknown version', async () => {
     await refused(Buffer.from('\x93NUMPY\x04\0\x01\0\0\0', 'latin1'), /version 4/);
     await refused(Buffer.from('\x93NUMPY', 'latin1'), /version/);

@@ -172,7 +172,10 @@ const REFUSED: [what: string, Request, code: string, [path: string, message: Reg
     [
       ['/recipe/granularity', /^is channel, and needs a model that runs$/],
       ['/recipe/criterion', /^is variance, and needs a model that runs$/],
-      ['model', NO_GRAPH],
+      [
+        'model',
+        /^a safetensors file holds no graph to run: send the ONNX export, or give granularity weight$/,
+      ],
     ],
   ],
   [

@@ -65,7 +65,10 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     'invalid_request',
     [
       ['/recipe/granularity', /^is head, and needs a model that runs$/],
-      ['model', /^a safetensors file holds no graph to run: send the ONNX export$/],
+      [
+        'model',
+        /^a safetensors file holds no graph to run: send the ONNX export, or give granularity weight$/,
+      ],
     ],
   ],
   [
@@ -86,7 +89,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     [
       [
         '/recipe/granularity',
-        /^this model has no kan_node that can be removed; it has no others either \(KAN nodes are known by tensors named like layers\.0\.spline_weight\)$/,
+        /^this model has no kan_node that can be removed; it has no other structures either, so give granularity weight \(KAN nodes are known by tensors named like layers\.0\.spline_weight\)$/,
       ],
     ],
   ],
@@ -157,7 +160,10 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
     { ...CHANNELS, granularity: 'head' },
     'no_prunable_tensors',
     [
-      ['/recipe/granularity', /^this model has no head that can be removed; it has channel$/],
+      [
+        '/recipe/granularity',
+        /^this model has no head that can be removed; it has channel \(1 family\), or give granularity weight$/,
+      ],
       ['1.weight', /^axis 1 ties it to an axis that cannot shrink \(Gemm /],
       ['3.weight', /^axis 0 is an axis of an output of the model \(logits\)$/],
     ],
@@ -202,7 +208,7 @@ describe('a job on structures that could only fail is refused, and nothing stays
     assert.equal(status, 'failed');
     assert.match(
       error.detail,
-      /^this model has no kan_node that can be removed; it has channel, head \(KAN nodes are known by tensors named like layers\.0\.spline_weight\)$/,
+      /^this model has no kan_node that can be removed; it has channel \(1 family\) and head \(1 family\), or give granularity weight \(KAN nodes are known by tensors named like layers\.0\.spline_weight\)$/,
     );
     await analyse(attention);
     const problem = await readProblem(await post([attention], recipe));

@@ -79,7 +79,10 @@ describe('what cannot be pruned together is refused', () => {
       { include: ['a.*', 'b.*'] },
     );
     assert.equal(error.code, 'invalid_request');
-    assert.equal(error.message, 'a.weight and b.weight share bytes of model.safetensors');
+    assert.equal(
+      error.message,
+      'a.weight and b.weight share bytes of model.safetensors: exclude one of them',
+    );
   });
 
   test('rows longer than a kernel holds', async () => {

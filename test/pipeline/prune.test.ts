@@ -265,7 +265,8 @@ describe('edge cases', () => {
     for (const scope of ['global', 'layer', 'row']) {
       await assert.rejects(pruneFiles(model.path, { scope }), {
         code: 'non_finite_score',
-        message: 'a score of b.weight is NaN or infinite, at flat index 41',
+        message:
+          'a score of b.weight is NaN or infinite, at flat index 41: mend the weight, or what it is scored by, or leave the tensor out with exclude',
       });
     }
   });

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { BetaPoint } from '../../src/pipeline/candidates.ts';
 import { excessWithMargin, searchBeta } from '../../src/pipeline/search.ts';
 import type { Target } from '../../src/recipe/target.ts';
-import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
+import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 
 const DENSE = metrics(1, 0.9);
 const MOST = 14;

@@ -1,5 +1,5 @@
 import type { Evaluation, Report } from '../../src/report/report.ts';
-import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
+import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 import { composeReport, createTensor, decide, joined, judged, type ScoredTensor } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { channelReport, headReport, kanReport } from './structure-reports.ts';

@@ -1,6 +1,6 @@
 import type { Granularity } from '../../src/recipe/terms.ts';
 import type { Evaluation, FamilyReport, Report } from '../../src/report/report.ts';
-import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
+import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 import { composeReport, createTensor, decide, hash, joined, judged, total } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { repairStep, undoneStep } from './repair-step.ts';

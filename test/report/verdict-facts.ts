@@ -1,8 +1,8 @@
 import type { Measured, Metrics } from '../../src/report/cost.ts';
 import type { Evaluation, FamilyReport, TensorReport } from '../../src/report/report.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
-import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
+import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 
 const total: VerdictFacts['total'] = {
   n: 12_000,

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { createVerdict } from '../../src/report/verdict.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES } from '../../src/report/warning-codes.ts';
-import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
+import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 import { channelFacts, facts, labeled, regressed, search, timed, unlabeled } from './verdict-facts.ts';
 
 const textOf = (changed: Partial<VerdictFacts>) => createVerdict({ ...facts, ...changed }).text;

@@ -3,8 +3,8 @@ import { after, describe, test } from 'node:test';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { WARNING_CODES, type WarningCode } from '../../src/report/warning-codes.ts';
 import { warningsOf } from '../../src/report/warnings.ts';
-import { NO_ERRORS } from '../../src/runtime/evaluation.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
+import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
 import {
   channelFacts,

@@ -222,7 +222,7 @@ describe('the batch size', () => {
     });
     await assert.rejects(sizeFor({ x: ['n', 2] }, { x: [0, 2] }), {
       code: 'samples_mismatch',
-      message: 'there are no samples',
+      message: 'there are no samples: give arrays that have one at least',
     });
   });
 });

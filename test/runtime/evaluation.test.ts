@@ -514,13 +514,14 @@ describe('refused', () => {
       for (const labels of [labelsOf(70), null]) {
         await assert.rejects(evaluating(inputs, labels), {
           code: 'non_finite_activation',
-          message: "output 'out' of the dense model is NaN or infinite at sample 67",
+          message:
+            "output 'out' of the dense model is NaN or infinite at sample 67: check how the data are scaled, or leave that sample out",
         });
       }
     }
     await assert.rejects(evaluating(inputs, labelsOf(70), { positions: 7 }), {
       code: 'non_finite_activation',
-      message: /at sample 9, position 4$/,
+      message: /at sample 9, position 4: check how/,
     });
   });
 
@@ -548,7 +549,10 @@ describe('refused', () => {
   });
 
   test('no samples', async () => {
-    await assert.rejects(evaluating([], []), { code: 'samples_mismatch', message: 'there are no samples' });
+    await assert.rejects(evaluating([], []), {
+      code: 'samples_mismatch',
+      message: 'there are no samples: give arrays that have one at least',
+    });
   });
 
   test('all work once aborted, between batches and between rounds', async () => {

@@ -480,7 +480,10 @@ describe('evaluation and gradients', () => {
     const samples = await samplesOf(
       await floatsOf(new Array(SAMPLES * OUTPUTS).fill(-100), [SAMPLES, OUTPUTS]),
     );
-    const refusal = { code: 'invalid_labels', message: 'every label is -100: none counts' };
+    const refusal = {
+      code: 'invalid_labels',
+      message: 'every label is -100, so none counts: give labels of which some are class ids',
+    };
     await assert.rejects(open(model, samples), refusal);
     await assert.rejects(gradientOf(samples), refusal);
   });
@@ -506,7 +509,8 @@ describe('evaluation and gradients', () => {
     const huge = INPUT.map((number) => number * 1e160);
     await assert.rejects(open(await write({ dtype: 'DOUBLE' }), await samplesOf(labels, huge, 'float64')), {
       code: 'non_finite_activation',
-      message: 'the loss of the dense model is too large for a float64',
+      message:
+        'the loss of the dense model is too large for a float64: are the data and labels scaled as the model expects?',
     });
   });
 });

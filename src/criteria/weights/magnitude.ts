@@ -31,7 +31,10 @@ export async function magnitudes(
 async function weightRange(tensor: ModelTensor, context: MagnitudeContext): Promise<ScoreRange> {
   const { data, dtype, name, shape } = tensor;
   if (data === null || !isFloatDtype(dtype)) {
-    throw new EmpError('unsupported_dtype', `${name} is ${dtype}: only float weights have magnitudes`);
+    throw new EmpError(
+      'unsupported_dtype',
+      `${name} is ${dtype}: only float weights have magnitudes, so exclude it`,
+    );
   }
   const n = elementCount(shape);
   const range = denseRange(data);

@@ -45,9 +45,11 @@ export function externalRange(
   const file = resolveLocation(entries.get('location') ?? '', name, home.file);
   const source = home.files.get(file);
   if (source === undefined) {
-    throw new EmpError('missing_file', `tensor ${name} is kept in ${file}, which was not given`, [
-      { path: file, message: `needed by tensor ${name}` },
-    ]);
+    throw new EmpError(
+      'missing_file',
+      `tensor ${name} is kept in ${file}, which was not given: send it in the same upload`,
+      [{ path: file, message: `needed by tensor ${name}` }],
+    );
   }
   const offset = parseCount(entries.get('offset') ?? '0', 'offset', name);
   const length = parseCount(entries.get('length') ?? String(byteLength), 'length', name);
@@ -57,7 +59,7 @@ export function externalRange(
   if (offset + length > source.byteLength) {
     throw malformedTensor(
       name,
-      `expected external data within the ${source.byteLength} bytes of ${file}, found ${offset} to ${offset + length}`,
+      `expected external data within the ${source.byteLength} bytes of ${file}, found ${offset} to ${offset + length}: was the file cut short, or is it of another model?`,
     );
   }
   home.used.add(file);

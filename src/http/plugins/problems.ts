@@ -44,7 +44,7 @@ export function registerProblems(app: App, { store }: Pick<Services, 'store'>): 
     const [path = '/'] = url.split('?');
     const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => route.methods);
     if (methods.length === 0 || methods.includes(method))
-      throw new EmpError('not_found', `there is nothing at ${path}`);
+      throw new EmpError('not_found', `there is nothing at ${path}: /docs lists what there is`);
     const allowed = [...new Set(methods)].sort().join(', ');
     reply.header('allow', allowed);
     throw new EmpError('method_not_allowed', `${path} takes ${allowed}, not ${method}`);

@@ -35,8 +35,14 @@ export function selectFamilies<F extends Selectable>(
 ): F[] {
   const candidates = families.filter(({ kind }) => kind === granularity);
   if (candidates.length === 0) {
-    const others = GRANULARITY_NAMES.filter((other) => families.some(({ kind }) => kind === other));
-    const found = others.length > 0 ? `it has ${others.join(', ')}` : 'it has no others either';
+    const others = GRANULARITY_NAMES.flatMap((other) => {
+      const count = families.filter(({ kind }) => kind === other).length;
+      return count > 0 ? [`${other} (${count} ${count === 1 ? 'family' : 'families'})`] : [];
+    });
+    const found =
+      others.length > 0
+        ? `it has ${others.join(' and ')}, or give granularity weight`
+        : 'it has no other structures either, so give granularity weight';
     const hint =
       granularity === 'kan_node' ? ' (KAN nodes are known by tensors named like layers.0.spline_weight)' : '';
     throw nothingSelected(
@@ -66,7 +72,11 @@ export function selectFamilies<F extends Selectable>(
     );
   });
   if (selected.length > 0) return selected;
-  throw nothingSelected('exclude', `exclude leaves no ${granularity} of this model`, []);
+  throw nothingSelected(
+    'exclude',
+    `exclude leaves no ${granularity} of this model; take a pattern out of it`,
+    [],
+  );
 }
 
 function nothingSelected(field: keyof Recipe, message: string, frozen: readonly Frozen[]): EmpError {

@@ -63,9 +63,11 @@ function refuseShared(tensors: readonly ModelTensor[]): void {
   for (const [i, run] of runs.slice(1).entries()) {
     const before = runs[i];
     if (run.file !== before.file || run.offset >= before.offset + before.byteLength) continue;
-    throw new EmpError('invalid_request', `${before.name} and ${run.name} share bytes of ${run.file}`, [
-      { path: '/recipe/include', message: `exclude ${before.name} or ${run.name}` },
-    ]);
+    throw new EmpError(
+      'invalid_request',
+      `${before.name} and ${run.name} share bytes of ${run.file}: exclude one of them`,
+      [{ path: '/recipe/include', message: `exclude ${before.name} or ${run.name}` }],
+    );
   }
 }
 

@@ -137,7 +137,7 @@ describe('external data', () => {
   test('that is not there', () =>
     assert.rejects(weight(external({ location: 'w.bin' })), {
       code: 'missing_file',
-      message: 'tensor w is kept in w.bin, which was not given',
+      message: 'tensor w is kept in w.bin, which was not given: send it in the same upload',
     }));
 
   test('of an operand that is no parameter belongs to the model too', async () => {
@@ -160,7 +160,11 @@ describe('external data', () => {
   test('outside the file, with a wrong length, with nonsense for numbers', async () => {
     const others = { 'w.bin': file };
     const at = (entries: object) => external({ location: 'w.bin', ...entries });
-    await refused(at({ offset: '105' }), /within the 200 bytes of w.bin, found 105 to 201/, others);
+    await refused(
+      at({ offset: '105' }),
+      /within the 200 bytes of w.bin, found 105 to 201: was the file cut short/,
+      others,
+    );
     await refused(at({ length: '95' }), /expected 96 bytes of external data, found length 95/, others);
     await refused(at({ offset: '-1' }), /whole number as offset, found "-1"/, others);
     await refused(at({ offset: '1e3' }), /whole number as offset/, others);

@@ -39,7 +39,7 @@ describe('families that a recipe prunes', () => {
     assert.deepEqual(select({ granularity: 'channel', include: ['b'] }, residual), ['a']);
     assert.throws(() => select({ granularity: 'channel', exclude: ['b'] }, residual), {
       code: 'no_prunable_tensors',
-      message: 'exclude leaves no channel of this model',
+      message: 'exclude leaves no channel of this model; take a pattern out of it',
     });
   });
 
@@ -59,7 +59,7 @@ describe('families that a recipe prunes', () => {
 
   test('a model without any says what it has, and what is frozen', () => {
     const message =
-      'this model has no kan_node that can be removed; it has channel, head (KAN nodes are known by tensors named like layers.0.spline_weight)';
+      'this model has no kan_node that can be removed; it has channel (2 families) and head (1 family), or give granularity weight (KAN nodes are known by tensors named like layers.0.spline_weight)';
     assert.throws(() => select({ granularity: 'kan_node', include: ['*'] }), {
       code: 'no_prunable_tensors',
       message,
@@ -71,7 +71,8 @@ describe('families that a recipe prunes', () => {
       ],
     });
     assert.throws(() => select({ granularity: 'head' }, families.slice(3)), {
-      message: 'this model has no head that can be removed; it has no others either',
+      message:
+        'this model has no head that can be removed; it has no other structures either, so give granularity weight',
     });
   });
 });

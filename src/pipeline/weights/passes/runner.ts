@@ -167,7 +167,7 @@ function refuseNonFinite(outcomes: readonly PassOutcome[], sources: readonly Sco
   const { name } = sources[first.source];
   throw new EmpError(
     'non_finite_score',
-    `a score of ${name} is NaN or infinite, at flat index ${first.index}`,
+    `a score of ${name} is NaN or infinite, at flat index ${first.index}: mend the weight, or what it is scored by, or leave the tensor out with exclude`,
     [{ path: `/${name}/${first.index}`, message: 'expected a finite number' }],
   );
 }
