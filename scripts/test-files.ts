@@ -26,6 +26,7 @@ export const SLOW: readonly string[] = [
   'test/http/globs.test.ts',
   'test/http/hostile-archives.test.ts',
   'test/http/thresholds.test.ts',
+  'test/pipeline/compare/compare-models.test.ts',
   'test/pipeline/evaluation.test.ts',
   'test/pipeline/failures.test.ts',
   'test/pipeline/fused-models.test.ts',
