@@ -70,9 +70,9 @@ async function openService(
 /** Resolves to the exit code. */
 async function run(): Promise<number> {
   const fault = Promise.withResolvers<never>();
-  const aborted = new Promise<never>((_, reject) => {
-    ending.signal.addEventListener('abort', () => reject(ending.signal.reason));
-  });
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(ending.signal.reason);
+  ending.signal.addEventListener('abort', abort);
   const running = runProgram(process.argv.slice(2), {
     version: packageJson.version,
     terminal: process,
@@ -80,11 +80,13 @@ async function run(): Promise<number> {
     resources,
     openService: (server) => openService(server, fault.reject),
     async serve(role) {
+      // It ends in an order of its own.
+      ending.signal.removeEventListener('abort', abort);
       const { serve } = await import('./serve.ts');
       return serve(role, ending.signal);
     },
   });
-  return Promise.race([running, aborted, fault.promise]);
+  return Promise.race([running, aborted.promise, fault.promise]);
 }
 
 try {

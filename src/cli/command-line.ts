@@ -129,9 +129,10 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .argument('<model...>', 'an ONNX or safetensors file; several files are one model')
     .option('--summary <file>', 'append a report in Markdown, for the summary of a CI step')
     .addHelpText('after', '\nExample:\n  emp find model.onnx --data test.npz --max-accuracy-drop 0.01')
-    .action((models, given) =>
-      withRun(given, (run) => find(run, models, { ...dataOf(given), terms: termsOf(given) })),
-    );
+    .action((models, given) => {
+      const terms = termsOf(given);
+      return withRun(given, (run) => find(run, models, { ...dataOf(given), terms }));
+    });
 
   withFlags(withData(written(command('prune', 'prune a model by one recipe'))), PRUNE_FLAGS)
     .argument('<model...>', 'an ONNX or safetensors file; several files are one model')

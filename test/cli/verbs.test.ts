@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { readBaseUrl } from '../../scripts/start-server.ts';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
 import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace } from './run-emp.ts';
 
@@ -114,5 +115,25 @@ describe('emp threshold', () => {
       (await place.emp('threshold', 'scores.npy', '--beta', '2')).stdout,
       /^keep +3, so 25\.0 % go$/m,
     );
+  });
+});
+
+describe('emp serve', () => {
+  test('serves until it is told to end, and ends in order', async (t) => {
+    const place = await openPlace(t);
+    const env = { PORT: '0', HOST: '127.0.0.1', DATA_DIR: place.path, LOG_LEVEL: 'warn' };
+    const child = place.start(['serve'], { env });
+    const url = await readBaseUrl(child);
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    const end = once(child, 'exit');
+    child.kill('SIGTERM');
+    assert.deepEqual(await end, [0, null]);
+  });
+
+  test('says what a role needs', async (t) => {
+    const place = await openPlace(t);
+    const { code, stderr } = await place.emp('worker');
+    assert.equal(code, 1);
+    assert.match(stderr, /^cannot start: role worker needs REDIS_URL or DATABASE_URL/);
   });
 });
