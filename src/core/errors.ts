@@ -24,6 +24,7 @@ export function ofInput(input: JobInput, message: string): InputFinding {
  */
 export type ErrorCode =
   | 'invalid_request'
+  | 'malformed_request'
   | 'malformed_body'
   | 'malformed_host'
   | 'empty_scores'
@@ -56,6 +57,7 @@ export type ErrorCode =
   | 'unsupported_media_type'
   | 'not_acceptable'
   | 'method_not_allowed'
+  | 'method_not_implemented'
   | 'range_not_satisfiable'
   | 'expectation_failed'
   | 'insufficient_storage'

@@ -12,8 +12,7 @@ import { registerJsonBodies } from './json-body.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
-import { toEmpError } from './problem.ts';
-import { refuseUnreadable } from './raw-answer.ts';
+import { refuseTunnel, refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
 import { registerCompare } from './routes/compare.ts';
 import { registerDatasets } from './routes/datasets.ts';
@@ -28,6 +27,7 @@ import { registerStructures } from './routes/structures.ts';
 import { registerThresholds } from './routes/thresholds.ts';
 import { ServedHosts } from './served-hosts.ts';
 import type { App, Services } from './services.ts';
+import { MAX_PARAM_LENGTH, unroutable } from './unroutable.ts';
 import { checkParameters } from './validation.ts';
 
 export interface AppOptions extends Omit<Services, 'closing'> {
@@ -51,8 +51,6 @@ const HEADERS_MS = 20_000;
 const CONNECTIONS_CHECK_MS = 5000;
 /** With what a worker in the same process takes, less than docker-compose.yml gives between SIGTERM and SIGKILL. */
 const CLOSE_GRACE_MS = 10_000;
-/** An artifact may be named like a file of a model, folders and escapes included. */
-const MAX_PARAM_LENGTH = 4096;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 /** The HTTP interface over a store and the services on it, which the caller opens and closes. */
@@ -89,7 +87,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     },
     frameworkErrors: (error, request, reply) => {
       reply.headers({ 'x-request-id': request.id, ...ANY_CONTENT });
-      sendProblem(request, reply, toEmpError(error) ?? new EmpError('malformed_body', error.message));
+      sendProblem(request, reply, unroutable(error, request));
     },
     clientErrorHandler: refuseUnreadable,
   }).withTypeProvider<ZodTypeProvider>();
@@ -106,6 +104,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   limitArrival(app.server, requestTimeoutMs);
   for (const event of ['checkContinue', 'checkExpectation'])
     app.server.on(event, (request, response) => app.server.emit('request', request, response));
+  app.server.on('connect', refuseTunnel);
   const closing = new AbortController();
   app.addHook('onRequest', (request, reply, done) => {
     const { raw } = request;

@@ -7,6 +7,7 @@ import { diskFault } from '../storage/disk-faults.ts';
 export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; readonly title: string }>> = {
   invalid_request: { status: 422, title: 'The request is not valid' },
   malformed_body: { status: 400, title: 'The body cannot be read' },
+  malformed_request: { status: 400, title: 'The request cannot be read' },
   malformed_host: { status: 400, title: 'The request does not name one host' },
   empty_scores: { status: 422, title: 'There are no scores' },
   all_zero_scores: { status: 422, title: 'All scores are zero' },
@@ -38,6 +39,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   unsupported_media_type: { status: 415, title: 'The body is of an unsupported type' },
   not_acceptable: { status: 406, title: 'No acceptable representation' },
   method_not_allowed: { status: 405, title: 'The method is not allowed here' },
+  method_not_implemented: { status: 501, title: 'The method is not known here' },
   range_not_satisfiable: { status: 416, title: 'The range lies outside the file' },
   expectation_failed: { status: 417, title: 'The expectation cannot be met' },
   insufficient_storage: { status: 507, title: 'The disk is full' },
@@ -141,6 +143,8 @@ export function toEmpError(error: unknown): EmpError | null {
   const fault = diskFault(error);
   if (fault) return fault;
   if (statusCode >= 500) return null;
+  // What serves the files of the documentation says it of a path that leaves their folder.
+  if (statusCode === 403) return new EmpError('not_found', 'there is nothing at this path');
   const ofStatus = Object.keys(PROBLEMS)
     .filter(isErrorCode)
     .find((one) => PROBLEMS[one].status === statusCode);

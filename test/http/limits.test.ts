@@ -151,7 +151,7 @@ describe('a connection on which no request can be told from the next', () => {
       );
       assert.deepEqual([status, headers.get('connection')], [400, 'close']);
       // Nothing of what follows was answered.
-      assert.equal(JSON.parse(body).code, 'malformed_body');
+      assert.equal(JSON.parse(body).code, 'malformed_request');
     });
   }
 
