@@ -41,6 +41,7 @@ export interface ReceivedParts {
  *   `invalid_request` (unknown, repeated or unnamed parts)
  */
 export async function receiveParts(request: FastifyRequest, rules: MultipartRules): Promise<ReceivedParts> {
+  checkBoundary(request.headers['content-type']);
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > rules.maxBytes + OVERHEAD_BYTES) throw tooLarge(rules.maxBytes);
   await rules.upload.ensureRoom(announced);
@@ -51,10 +52,15 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
   const place = createPlaces();
   let received = 0;
   let count = 0;
+  let ofPrototype: string | undefined;
   const parts = request.parts({
     preservePath: true,
     // Of others the plugin decodes bytes that are no text, and parses what says it is JSON, however deep or wide that is.
-    isPartAFile: () => true,
+    isPartAFile(name) {
+      // The plugin refuses it, and does not say which.
+      if (name !== undefined && name in Object.prototype) ofPrototype ??= name;
+      return true;
+    },
     limits: {
       // One more, so that the bytes and files counted here pass their limits as they come: the parser tells of it at a part's end.
       fileSize: rules.maxBytes + 1,
@@ -62,7 +68,8 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
       parts: MAX_FILES + rules.texts.length + 2,
     },
   });
-  for await (const part of readable(parts as AsyncIterable<MultipartFile>)) {
+  const named = () => unknownPart(ofPrototype, rules);
+  for await (const part of readable(parts as AsyncIterable<MultipartFile>, named)) {
     const { fieldname } = part;
     if (rules.texts.includes(fieldname)) {
       if (texts.has(fieldname)) throw badPart(fieldname, 'is given twice');
@@ -106,16 +113,25 @@ function createPlaces() {
   };
 }
 
-/** The parser of multipart bodies throws errors that say what they are only in their text. */
-async function* readable<T>(parts: AsyncIterable<T>): AsyncGenerator<T> {
+/**
+ * The parser of multipart bodies throws errors that say what they are only in their text.
+ * @param named makes the error about a part that is named like what all objects have
+ */
+async function* readable<T>(parts: AsyncIterable<T>, named?: () => EmpError): AsyncGenerator<T> {
   try {
     yield* parts;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ECONNRESET') throw closedEarly();
-    if (code === undefined && /needle/i.test(message)) throw badBoundary();
-    if (code === undefined && /multipart|boundary/i.test(message))
-      throw new EmpError('malformed_body', message);
+    if (code === 'FST_PROTO_VIOLATION' && named) throw named();
+    if (code === 'FST_FILES_LIMIT' || code === 'FST_PARTS_LIMIT') throw tooMany();
+    if (code !== undefined) throw error;
+    // The parser looks for a boundary, as for a needle.
+    if (/needle/i.test(message)) throw badBoundary('has a boundary that is too long');
+    if (/unexpected end/i.test(message))
+      throw new EmpError('malformed_body', 'the form has no end: a line of its boundary between -- and --');
+    if (/multipart|boundary/i.test(message))
+      throw new EmpError('malformed_body', `the form cannot be read: ${message}`);
     throw error;
   }
 }
@@ -155,10 +171,17 @@ function unknownPart(part: string | undefined, { files, texts }: MultipartRules)
   ]);
 }
 
-/** The parser looks for it, as for a needle. */
-function badBoundary(): EmpError {
-  const message = 'has a boundary that is empty or too long: RFC 2046 allows 1 to 70 characters';
-  return new EmpError('malformed_body', `Content-Type ${message}`, [{ path: 'Content-Type', message }]);
+function checkBoundary(contentType = ''): void {
+  const [found, quoted, plain] = /;\s*boundary\s*=\s*(?:"([^"]*)"|([^;\s"]*))/i.exec(contentType) ?? [];
+  if (found === undefined) throw badBoundary('names no boundary');
+  if (!quoted && !plain) throw badBoundary('has an empty boundary');
+}
+
+function badBoundary(found: string): EmpError {
+  const message = 'must name a boundary of 1 to 70 characters (RFC 2046)';
+  return new EmpError('malformed_body', `Content-Type ${found}; it ${message}`, [
+    { path: 'Content-Type', message },
+  ]);
 }
 
 function tooLarge(maxBytes: number): EmpError {

@@ -55,13 +55,54 @@ for (const path of ['/v1/models', '/v1/datasets', '/v1/jobs']) {
       assert.deepEqual(await service.leftOver(), []);
     });
 
-    for (const boundary of ['a'.repeat(255), 'a'.repeat(10_000), '""', '', '"'])
-      test(`a boundary ${boundary.slice(0, 3)} of ${boundary.length} characters that cannot be is refused`, async () => {
-        const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` };
+    for (const [parameters, found] of [
+      [`; boundary=${'a'.repeat(255)}`, 'has a boundary that is too long'],
+      [`; boundary=${'a'.repeat(10_000)}`, 'has a boundary that is too long'],
+      ['; boundary=""', 'has an empty boundary'],
+      ['; boundary="', 'has an empty boundary'],
+      ['; boundary=', 'has an empty boundary'],
+      ['; boundary=; charset=utf-8', 'has an empty boundary'],
+      ['', 'names no boundary'],
+      [';', 'names no boundary'],
+      ['; charset=utf-8', 'names no boundary'],
+    ] as const)
+      test(`a boundary that cannot be is refused: ${parameters.slice(0, 30)}`, async () => {
+        const headers = { 'content-type': `multipart/form-data${parameters}` };
         const response = await service.fetch(path, { method: 'POST', headers, body: 'x' });
-        assert.equal(response.status, 400);
-        assert.equal((await readProblem(response)).code, 'malformed_body');
+        const { code, detail, errors } = await readProblem(response);
+        assert.deepEqual([response.status, code], [400, 'malformed_body']);
+        const message = 'must name a boundary of 1 to 70 characters (RFC 2046)';
+        assert.deepEqual(
+          [detail, errors],
+          [`Content-Type ${found}; it ${message}`, [{ path: 'Content-Type', message }]],
+        );
       });
+
+    for (const body of [
+      '',
+      '--cut',
+      '--other\r\n\r\n--other--',
+      '--cut\r\nContent-Disposition: form-data; name="x',
+    ])
+      test(`a form without an end is told so: ${JSON.stringify(body)}`, async () => {
+        const response = await post(path, body);
+        // A form of nothing at all lacks its parts.
+        if (body === '') assert.equal(response.status, 422);
+        else assert.match((await readProblem(response)).detail, /^the form has no end: /);
+      });
+
+    for (const name of ['__proto__', 'constructor', 'toString', 'unknown'])
+      for (const disposition of [`name="${name}"`, `name="${name}"; filename="x.npy"`])
+        test(`a part that is not known is named: ${disposition}`, async () => {
+          const part = `--cut\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n1\r\n`;
+          const response = await post(path, `${part}${part}--cut--\r\n`);
+          const { code, detail, errors } = await readProblem(response);
+          assert.deepEqual([response.status, code, errors[0]?.path], [422, 'invalid_request', name]);
+          assert.ok(
+            detail.startsWith(`part ${name} is not a part of this request, whose parts are `),
+            detail,
+          );
+        });
 
     test('a file over the limit is refused as it comes, before its end', async () => {
       const field = { '/v1/models': 'file', '/v1/datasets': 'inputs', '/v1/jobs': 'model' }[path];
