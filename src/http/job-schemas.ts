@@ -5,9 +5,8 @@ import { JOB_FIGURES, ordersOf } from '../jobs/job-query.ts';
 import { parseRankedCursor } from '../jobs/ranked-jobs.ts';
 import { STAGES } from '../pipeline/progress.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
-import { parseCursor } from '../storage/ids.ts';
 import { problemSchema } from './problem.ts';
-import { pageShape } from './resource-routes.ts';
+import { isCursorOf, pageShape } from './resource-routes.ts';
 import { sha256, time, trueOrFalse } from './schemas.ts';
 
 /** The fields of a job that may hold strings chosen by the client. */
@@ -68,8 +67,8 @@ export const jobQuerySchema = z
   })
   .superRefine(({ cursor, sort }, context) => {
     if (cursor === undefined) return;
-    if ((sort ? parseRankedCursor(cursor, sort) : parseCursor(cursor)) !== null) return;
-    const message = `must be the next_cursor of a page${sort ? ` that is sorted by ${sort}` : ''}`;
+    if (sort ? parseRankedCursor(cursor, sort) !== null : isCursorOf('jobs', cursor)) return;
+    const message = `must be the next_cursor of a page of jobs${sort ? ` that is sorted by ${sort}` : ''}`;
     context.addIssue({ code: 'custom', path: ['cursor'], message });
   });
 

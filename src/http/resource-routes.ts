@@ -22,7 +22,7 @@ type Immutable<T> = T extends object ? { readonly [K in keyof T]: Immutable<T[K]
 export interface Resource<
   Entry extends z.ZodType,
   Whole extends z.ZodType,
-  Query extends z.ZodType = typeof pageQuerySchema,
+  Query extends z.ZodType = PageQuerySchema,
 > {
   readonly kind: Kind;
   readonly entrySchema: Entry;
@@ -52,13 +52,30 @@ export const pageShape = {
   cursor: z.string().max(200).optional().describe('`next_cursor` of the page before.'),
 };
 
-export const pageQuerySchema = z.strictObject({
-  ...pageShape,
-  cursor: pageShape.cursor.refine(
-    (text) => text === undefined || parseCursor(text) !== null,
-    'must be the next_cursor of a page',
-  ),
-});
+/** What ids of a kind begin with. */
+const PREFIXES: Readonly<Record<Kind, string>> = {
+  models: 'mdl_',
+  datasets: 'dat_',
+  jobs: 'job_',
+  searches: 'sea_',
+};
+
+/** Whether a text is the cursor of a list of a kind, in the order that lists have unless they are sorted. */
+export function isCursorOf(kind: Kind, text: string): boolean {
+  return parseCursor(text)?.id.startsWith(PREFIXES[kind]) === true;
+}
+
+/** How a list of a kind is asked for, where it has neither filters nor orders. */
+export function pageQueryOf(kind: Kind) {
+  return z.strictObject({
+    ...pageShape,
+    cursor: pageShape.cursor.refine(
+      (text) => text === undefined || isCursorOf(kind, text),
+      `must be the next_cursor of a page of ${kind}`,
+    ),
+  });
+}
+export type PageQuerySchema = ReturnType<typeof pageQueryOf>;
 
 export const idParamsSchema = z.object({ id: z.string().min(1).max(64) });
 
@@ -66,7 +83,7 @@ export const idParamsSchema = z.object({ id: z.string().min(1).max(64) });
 export function registerResource<
   Entry extends z.ZodType,
   Whole extends z.ZodType,
-  Query extends z.ZodType = typeof pageQuerySchema,
+  Query extends z.ZodType = PageQuerySchema,
 >(app: App, resource: Resource<Entry, Whole, Query>): void {
   const { kind, texts, entrySchema, schema, querySchema }: Resource<z.ZodType, z.ZodType, Query> = resource;
   const tags = [kind];

@@ -10,7 +10,7 @@ import {
   found,
   nameOf,
   nounOf,
-  pageQuerySchema,
+  pageQueryOf,
   type Resource,
   registerResource,
   sendWhole,
@@ -100,7 +100,7 @@ export function registerUploadedResource<
 
   registerResource<Entry, Whole>(app, {
     ...resource,
-    querySchema: pageQuerySchema,
+    querySchema: pageQueryOf(kind),
     list: ({ limit, cursor }) => store.listRecords<R>(kind, limit, cursor),
     async remove(id) {
       if (!(await store.readRecord(kind, id))) return false;

@@ -185,10 +185,14 @@ describe('a list of jobs', () => {
       [
         `sort=-loss&cursor=${next_cursor}`,
         '?cursor',
-        /^must be the next_cursor of a page that is sorted by -loss$/,
+        /^must be the next_cursor of a page of jobs that is sorted by -loss$/,
       ],
-      [`sort=loss&cursor=${plain}`, '?cursor', /^must be the next_cursor of a page that is sorted by loss$/],
-      [`cursor=${next_cursor}`, '?cursor', /^must be the next_cursor of a page$/],
+      [
+        `sort=loss&cursor=${plain}`,
+        '?cursor',
+        /^must be the next_cursor of a page of jobs that is sorted by loss$/,
+      ],
+      [`cursor=${next_cursor}`, '?cursor', /^must be the next_cursor of a page of jobs$/],
       ['figure=loss', '?figure', /^is not known here: expected limit, cursor, status, model_id/],
     ];
     for (const [query, path, message] of refused) {

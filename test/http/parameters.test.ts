@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { cursorAfter } from '../../src/storage/ids.ts';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 
 interface Parameter {
@@ -75,6 +76,23 @@ describe('a parameter of a query', () => {
           await refuses(`?${name}=${spelling}`, /^must be a number as JSON has them, is "/);
         await refuses(`?${name}=1e400`, /^must be a finite number, is Infinity$/);
       });
+  }
+});
+
+test('a cursor of a list of another kind is refused', async () => {
+  const kinds = { models: 'mdl', datasets: 'dat', jobs: 'job', searches: 'sea' };
+  const created_at = new Date(0).toISOString();
+  for (const [kind, prefix] of Object.entries(kinds)) {
+    const cursor = cursorAfter({ created_at, id: `${prefix}_0123456789` });
+    for (const other of Object.keys(kinds)) {
+      const response = await service.fetch(`/v1/${other}?cursor=${cursor}`);
+      assert.equal(response.status, other === kind ? 200 : 422, `${kind} at ${other}`);
+      if (other === kind) continue;
+      const { errors } = await readProblem(response);
+      assert.deepEqual(errors, [
+        { path: '?cursor', message: `must be the next_cursor of a page of ${other}` },
+      ]);
+    }
   }
 });
 

@@ -117,7 +117,7 @@ describe('what is wrong with a request is said in words that name what would be 
       '?limit': 'must be a whole number written as 0, 1, 2 and so on, is "all"',
     });
     assert.deepEqual(await findingsOf('/v1/datasets?cursor=zzz'), {
-      '?cursor': 'must be the next_cursor of a page',
+      '?cursor': 'must be the next_cursor of a page of datasets',
     });
   });
 });

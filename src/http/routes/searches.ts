@@ -12,7 +12,7 @@ import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { registerEvents } from '../event-streams.ts';
 import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { namingFields } from '../problem.ts';
-import { found, idParamsSchema, pageQuerySchema, registerResource } from '../resource-routes.ts';
+import { found, idParamsSchema, pageQueryOf, registerResource } from '../resource-routes.ts';
 import { factsOfSearch } from '../search-facts.ts';
 import { searchEntrySchema, searchRequestSchema, searchSchema } from '../search-schemas.ts';
 import { entryOfSearch, viewOfSearch } from '../search-view.ts';
@@ -82,7 +82,7 @@ export function registerSearches(app: App, services: Services): void {
       get: { summary: 'A search as it stands, with its candidates' },
       delete: { summary: 'Delete a finished search', description: 'Its jobs stay.' },
     },
-    querySchema: pageQuerySchema,
+    querySchema: pageQueryOf('searches'),
     async list({ limit, cursor }) {
       const { data, next_cursor } = await searches.list(limit, cursor);
       return { data: data.map(entryOfSearch), next_cursor };
