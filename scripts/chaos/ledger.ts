@@ -22,7 +22,7 @@ export interface JobCounts {
 const REMNANT_MS = 10_000;
 
 /** Measured times differ between any two runs; the page shows them, and so do warnings. */
-const MEASURED = /^(latency|timings_ms$)/;
+const MEASURED = /^(latency|(timings_ms|speedups|decision|origin)$)/;
 const MILLISECONDS = /\d[\d.e-]* ms\b/g;
 
 /** What was injected and acknowledged in a scenario, held against what came of it. */
@@ -128,7 +128,7 @@ export class Ledger {
           found,
           Object.fromEntries(figuresOf(JSON.parse(new TextDecoder().decode(bytes)), name)),
         );
-      else if (name !== 'report.html') found[name] = recorded;
+      else if (name !== 'report.html' && name !== 'report.md') found[name] = recorded;
     }
     return { corrupt, found };
   }
@@ -156,7 +156,7 @@ export class Ledger {
   }
 }
 
-/** A report's figures by their JSON pointers, but for those that a clock measured. */
+/** A report's figures by their JSON pointers, but for those that a clock measured, and the ids of the job. */
 function* figuresOf(value: unknown, path: string): Generator<[string, string]> {
   if (typeof value !== 'object' || value === null)
     yield [path, String(value).replaceAll(MILLISECONDS, 'n ms')];

@@ -64,7 +64,7 @@ async function ratiosOf(path: string, checked: CheckedRemoval): Promise<string[]
   const batch = { start: 0, count: LATENCY_BATCH, feeds: checked.feeds(LATENCY_BATCH), labels: null };
   const [{ name }] = dense.outputs;
   const { signal } = new AbortController();
-  const { dense_ms, pruned_ms } = await measureLatency({ dense, pruned }, batch, name, signal);
+  const { dense_ms, pruned_ms } = await measureLatency({ dense, pruned, again: dense }, batch, name, signal);
   return [parameters[0] / parameters[1], bytes[0] / bytes[1], dense_ms / pruned_ms].map((ratio) =>
     ratio.toFixed(2),
   );

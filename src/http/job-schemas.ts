@@ -5,6 +5,7 @@ import { JOB_FIGURES, ordersOf } from '../jobs/job-query.ts';
 import { parseRankedCursor } from '../jobs/ranked-jobs.ts';
 import { STAGES } from '../pipeline/progress.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
+import { decisionSchema } from '../report/decision-schema.ts';
 import { problemSchema } from './problem.ts';
 import { isCursorOf, pageShape } from './resource-routes.ts';
 import { sha256, time, trueOrFalse } from './schemas.ts';
@@ -165,6 +166,16 @@ export const jobSchema = z
         speedup: measured.describe(
           "Latency of the dense model by that of the pruned one, at onnxruntime's default level.",
         ),
+        speedup_low: measured.describe('Of its 95 % interval.'),
+        speedup_high: measured,
+        speedup_is_difference: z
+          .boolean()
+          .nullable()
+          .describe('Whether it is beyond what the dense model differs from itself by, round by round.'),
+        loss_increase_standard_error: measured,
+        accuracy_drop_standard_error: measured,
+        decision: decisionSchema.shape.status,
+        sentence: decisionSchema.shape.sentence,
         met: z
           .boolean()
           .nullable()
@@ -178,6 +189,9 @@ export const jobSchema = z
         ...{ dense_macs: true, pruned_macs: true, nonzero_macs: true },
         ...{ dense_loss: true, loss: true, dense_accuracy: true, accuracy: true, relative_l2: true },
         ...{ top1_agreement: true, speedup: true, met: true, certified: true },
+        ...{ speedup_low: true, speedup_high: true, speedup_is_difference: true },
+        ...{ loss_increase_standard_error: true, accuracy_drop_standard_error: true },
+        ...{ decision: true, sentence: true },
       })
       .nullable(),
     artifacts: z.array(

@@ -62,6 +62,10 @@ const candidateSchema = z.object({
     .nullable()
     .describe('Multiply-accumulates for one sample; zeros count as what they are multiplied as.'),
   speedup: measured.describe('Latency of the dense model by its own; measured where the aim is speed.'),
+  speedup_is_difference: z
+    .boolean()
+    .nullable()
+    .describe('Whether it is more than what the dense model differs from itself by, round by round.'),
   loss: measured,
   accuracy: measured,
   top1_agreement: measured.describe(METRICS.top1_agreement.meaning),

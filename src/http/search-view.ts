@@ -151,6 +151,8 @@ function viewOfCandidate(
     recipe: { ...recipe, beta },
     ...{ sparsity, parameters, bytes, compressed_bytes, macs },
     speedup: relative_latency === null ? null : 1 / relative_latency,
+    // Those of an earlier version lack it.
+    speedup_is_difference: candidate.latency_differs ?? null,
     ...{ loss, accuracy, top1_agreement, kl, cosine_distance, relative_l2 },
     standard_error: recipe.target ? standardErrorOf(recipe.target, candidate) : null,
     within: is_within,

@@ -6,7 +6,8 @@ import type { ScoreArray } from '../formats/score-file.ts';
 import type { CompareInput } from '../pipeline/compare/compare-input.ts';
 import type { PruneInput } from '../pipeline/prune-job.ts';
 import { recipeSchema } from '../recipe/recipe.ts';
-import type { ModelRecord } from '../storage/records.ts';
+import { ORIGIN_DATA, type Origin } from '../report/origin.ts';
+import type { DatasetRecord, ModelRecord } from '../storage/records.ts';
 import type { Kind, Store } from '../storage/store.ts';
 import type { JobRecord } from './job.ts';
 import { countPromise } from './promise-uses.ts';
@@ -27,6 +28,7 @@ export async function withInputs<T>(
     calibration: calibration_dataset_id ? await resources.samples(calibration_dataset_id) : null,
     selection: selection_dataset_id ? await resources.samples(selection_dataset_id) : null,
     evaluation: evaluation_dataset_id ? await resources.samples(evaluation_dataset_id) : null,
+    origin: await originOf(record, store),
     recipe: recipeSchema.parse(recipe), // a job of an older version lacks newer fields
     countPromise: (samples: string) => countPromise(store, samples, record.id),
     outputDirectory,
@@ -51,6 +53,19 @@ export async function withComparedModels<T>(
     runtime: { providers, threads },
   };
   return await work(input); // awaited before the files go
+}
+
+/** What a report says it is of. */
+async function originOf(record: JobRecord, store: Store): Promise<Origin> {
+  const { id, created_at, model_id } = record;
+  const data = { scores: null, calibration: null, selection: null, evaluation: null };
+  const origin: Origin = { job_id: id, created_at, model_id, ...data };
+  for (const name of ORIGIN_DATA) {
+    const dataset_id = record[`${name}_dataset_id`];
+    const dataset = dataset_id ? await store.readRecord<DatasetRecord>('datasets', dataset_id) : null;
+    if (dataset_id && dataset) origin[name] = { dataset_id, sha256: dataset.sha256 };
+  }
+  return origin;
 }
 
 /** What a job reads, with local files: checked out until it is disposed of. @throws EmpError not_found for what was deleted */

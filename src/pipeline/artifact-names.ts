@@ -4,6 +4,7 @@ import type { ModelInventory } from '../formats/model.ts';
 export const MASKS_FILE = 'masks.safetensors';
 export const REPORT_FILE = 'report.json';
 export const REPORT_PAGE = 'report.html';
+export const REPORT_TEXT = 'report.md';
 /** What a job that explores a line of a search has tried. */
 export const CANDIDATES_FILE = 'candidates.json';
 /** What a job that compares two models has found. */
@@ -19,7 +20,9 @@ export const SCRATCH_FOLDER = '.scratch';
  */
 export function refuseReservedNames({ files }: ModelInventory): void {
   const taken = files.find((file) =>
-    [MASKS_FILE, REPORT_FILE, REPORT_PAGE, OUTCOME_FILE, SCRATCH_FOLDER].includes(file.split('/')[0]),
+    [MASKS_FILE, REPORT_FILE, REPORT_PAGE, REPORT_TEXT, OUTCOME_FILE, SCRATCH_FOLDER].includes(
+      file.split('/')[0],
+    ),
   );
   if (taken === undefined) return;
   throw new EmpError(

@@ -29,6 +29,8 @@ export interface Weight {
   /** Of a batch, beside the dense model's; null where it was not measured. */
   readonly latency_ms: number | null;
   readonly dense_latency_ms: number | null;
+  /** Whether the two differ by more than the dense model does from itself. */
+  readonly latency_differs: boolean | null;
 }
 
 interface CandidateOptions {

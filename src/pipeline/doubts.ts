@@ -5,7 +5,7 @@ import { clearedInputs } from '../graph/cleared-inputs.ts';
 import { readStoredGraph, readWholeGraph } from '../graph/interface.ts';
 import { targetOf } from '../recipe/target.ts';
 import { LOSSES, needsLabels } from '../recipe/terms.ts';
-import { number, percent } from '../report/wording.ts';
+import { capitalized, number, percent } from '../report/wording.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
 import {
   type LabelsLook,
@@ -39,9 +39,16 @@ const SCALED = 32;
 /** What models are measured on. */
 type MeasuredData = Exclude<SampleInput, 'calibration'>;
 
+/** A sentence on the data. */
+export interface ToldDoubt {
+  readonly text: string;
+  /** Whether figures of such data mean nothing: a target is refused for them. */
+  readonly isGrave: boolean;
+}
+
 /** What was seen of the data, sentence by sentence. */
 export interface Doubts {
-  readonly texts: readonly string[];
+  readonly told: readonly ToldDoubt[];
   readonly ranges: Readonly<Record<MeasuredData, SamplesLook['ranges']>>;
   /** The same for the same evaluation samples, in whatever order. */
   readonly samples: string;
@@ -74,13 +81,13 @@ export async function doubtModel({ input }: PruneJob): Promise<string[]> {
 export async function doubtInputs(job: PruneJob): Promise<Doubts> {
   const { evaluation, selection, calibration, unusedCalibration } = job.input;
   if (evaluation === null)
-    return { texts: [], ranges: { evaluation: new Map(), selection: new Map() }, samples: '' };
+    return { told: [], ranges: { evaluation: new Map(), selection: new Map() }, samples: '' };
   const look = await lookAtSamples(evaluation, job.signal);
   const fitted = calibration && (await lookAtSamples(calibration, job.signal));
   const scaled = fitted ?? (unusedCalibration && (await lookAtSamples(unusedCalibration, job.signal)));
   const chosenOn = selection && (await lookAtSamples(selection, job.signal));
   const isPromise = job.input.recipe.target?.confidence !== undefined;
-  const texts = textsOf(job, 'evaluation', [
+  const told = toldOf(job, 'evaluation', [
     ...(await doubtNumbers(job, look)),
     ...doubtVariety(look, isPromise),
     ...(fitted ? doubtShared(look, fitted, 'calibration', isPromise) : []),
@@ -89,18 +96,18 @@ export async function doubtInputs(job: PruneJob): Promise<Doubts> {
     ...(chosenOn ? doubtScale(look, chosenOn, 'selection') : []),
   ]);
   // Copies among these make choices worse, and no promise false: it is tested on others.
-  const ofChoices = textsOf(job, 'selection', [
+  const ofChoices = toldOf(job, 'selection', [
     ...(chosenOn ? await doubtNumbers(job, chosenOn) : []),
     ...(chosenOn ? doubtVariety(chosenOn, false) : []),
     ...(chosenOn && fitted ? doubtShared(chosenOn, fitted, 'calibration', false) : []),
     ...(chosenOn && scaled ? doubtScale(chosenOn, scaled, 'calibration') : []),
   ]);
-  const ofFit = textsOf(job, 'calibration', fitted ? await doubtNumbers(job, fitted) : []);
+  const ofFit = toldOf(job, 'calibration', fitted ? await doubtNumbers(job, fitted) : []);
   const samples = createHash('sha256')
     .update([...look.digests].sort().join('\n'))
     .digest('hex');
   const ranges = { evaluation: look.ranges, selection: chosenOn?.ranges ?? new Map() };
-  return { texts: [...texts, ...ofChoices, ...ofFit], ranges, samples };
+  return { told: [...told, ...ofChoices, ...ofFit], ranges, samples };
 }
 
 /**
@@ -113,14 +120,14 @@ export async function doubtLabels(
   data: MeasuredData,
   all: Evaluator,
   ranges: SamplesLook['ranges'],
-): Promise<readonly string[]> {
+): Promise<readonly ToldDoubt[]> {
   const layout = all.labelLayout;
   if (layout === null) return [];
   const look = await lookAtLabels(all.samples, layout, job.signal);
-  return textsOf(job, data, doubtsOfLabels(job, all, look, ranges));
+  return toldOf(job, data, doubtsOfLabels(job, all, look, ranges));
 }
 
-function textsOf({ input }: PruneJob, data: SampleInput, doubts: readonly Doubt[]): string[] {
+function toldOf({ input }: PruneJob, data: SampleInput, doubts: readonly Doubt[]): ToldDoubt[] {
   const refused = targetOf(input.recipe) && doubts.find(({ code }) => code !== null);
   if (refused?.code) {
     throw new EmpError(refused.code, `${data} data: ${refused.text}`, [
@@ -128,7 +135,8 @@ function textsOf({ input }: PruneJob, data: SampleInput, doubts: readonly Doubt[
       { path: '/recipe/target', message: `needs ${data} data like those that the model was made for` },
     ]);
   }
-  return doubts.map(({ text }) => `${data[0].toUpperCase()}${data.slice(1)} data: ${text}.`);
+  const told = (text: string) => `${capitalized(data)} data: ${text}.`;
+  return doubts.map(({ text, code }) => ({ text: told(text), isGrave: code !== null }));
 }
 
 async function doubtNumbers({ input }: PruneJob, { nonFinite }: SamplesLook): Promise<Doubt[]> {

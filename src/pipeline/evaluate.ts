@@ -1,9 +1,12 @@
 import { targetOf } from '../recipe/target.ts';
 import { METRIC_NAMES, METRICS } from '../recipe/terms.ts';
 import type { Evaluation } from '../report/report.ts';
+import { compareRounds } from '../report/speed.ts';
 import { excessOver } from '../report/target-excess.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
 import { type Latency, PATIENT } from '../runtime/latency.ts';
+import { lookAtLabels } from '../runtime/look-at-samples.ts';
+import { finiteOrNull } from '../runtime/model-metrics.ts';
 import type { Amount } from './amount.ts';
 import { type BetaPoint, type Candidates, createPoint, type Measured } from './candidates.ts';
 import type { Chosen } from './choose-amount.ts';
@@ -64,6 +67,12 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
       latency_ms: latency?.pruned_ms ?? null,
       latency_extended_ms: extended?.pruned_ms ?? null,
     },
+    speedups: [
+      ...(latency ? [compareRounds('all', latency.rounds)] : []),
+      ...(extended ? [compareRounds('extended', extended.rounds)] : []),
+    ],
+    guess: await guessOf(reporting, job.signal),
+    one_answer: measured.isConstant,
     beta_1: own && createPoint(own),
     uniform,
     sweep,
@@ -79,6 +88,16 @@ async function measureOwn(input: EvaluateInput): Promise<Measured> {
   if (known) return known;
   if (job.input.recipe.dry_run) return await candidates.measure(decided);
   return { ...(await judges.reporting.compare(pruned.model)), sparsity: pruned.sparsity, weight: null };
+}
+
+/** Of the samples that are reported. */
+async function guessOf(
+  { labelLayout, samples }: Evaluator,
+  signal: AbortSignal,
+): Promise<Evaluation['guess']> {
+  if (labelLayout === null) return null;
+  const { guess } = await lookAtLabels(samples, labelLayout, signal);
+  return guess && { loss: finiteOrNull(guess.loss), accuracy: guess.accuracy };
 }
 
 /** Of a dry run, which has written no model, what it would be is timed. */

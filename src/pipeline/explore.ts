@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { elementCount, weightShape } from '../formats/model.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import { AIMS, type Aim } from '../recipe/lines.ts';
+import { compareRounds, differsInSpeed } from '../report/speed.ts';
 import { countMacs } from '../runtime/count-macs.ts';
 import type { Evaluator } from '../runtime/evaluation.ts';
 import type { Metrics } from '../runtime/model-metrics.ts';
@@ -40,7 +41,7 @@ export interface Candidate extends BetaPoint, Weight {
   readonly is_within: boolean;
 }
 
-type DenseWeight = Omit<Weight, 'latency_ms' | 'dense_latency_ms'>;
+type DenseWeight = Omit<Weight, 'latency_ms' | 'dense_latency_ms' | 'latency_differs'>;
 
 /** What a line came to, as its job's one file holds it. */
 export interface Exploration {
@@ -142,6 +143,7 @@ function scales({ input, signal }: PruneJob, aim: Aim, dense: DenseWeight, evalu
       macs: isOfWeights ? dense.macs : isMeasured ? await countOf(pruned.model) : null,
       latency_ms: latency?.pruned_ms ?? null,
       dense_latency_ms: latency?.dense_ms ?? null,
+      latency_differs: latency && differsInSpeed(compareRounds('all', latency.rounds)),
     };
   };
 }

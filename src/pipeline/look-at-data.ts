@@ -1,5 +1,5 @@
 import { refuseBatch } from './choose-speed.ts';
-import { doubtInputs, doubtLabels, doubtModel } from './doubts.ts';
+import { doubtInputs, doubtLabels, doubtModel, type ToldDoubt } from './doubts.ts';
 import { Judges } from './judges.ts';
 import type { PruneJob } from './prune-job.ts';
 
@@ -9,6 +9,8 @@ interface SeenData {
   readonly judges: Judges | null;
   /** What is doubtful about them, and about the model. */
   readonly doubts: readonly string[];
+  /** Whether figures of such data, or of such a model, mean nothing. */
+  readonly isDoubtful: boolean;
   /** A text that is the same for the same evaluation samples. */
   readonly samples: string;
 }
@@ -17,12 +19,18 @@ interface SeenData {
 export async function lookAtData(job: PruneJob): Promise<SeenData> {
   await using opened = new AsyncDisposableStack();
   const ofModel = await doubtModel(job);
-  const { texts, ranges, samples } = await doubtInputs(job);
+  const { told, ranges, samples } = await doubtInputs(job);
   const judges = opened.use(await Judges.open(job));
   if (judges) await refuseBatch(job, judges.reporting.samples);
-  const ofLabels: string[] = [];
+  const ofLabels: ToldDoubt[] = [];
   for (const { data, evaluator } of judges?.sets ?? [])
     ofLabels.push(...(await doubtLabels(job, data, evaluator, ranges[data])));
   opened.move(); // who asked disposes of the judges
-  return { judges, doubts: [...ofModel, ...texts, ...ofLabels], samples };
+  const ofData = [...told, ...ofLabels];
+  return {
+    judges,
+    doubts: [...ofModel, ...ofData.map(({ text }) => text)],
+    isDoubtful: ofModel.length > 0 || ofData.some(({ isGrave }) => isGrave),
+    samples,
+  };
 }

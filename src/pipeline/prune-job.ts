@@ -4,6 +4,7 @@ import { type ScoreArray, scoresByName } from '../formats/score-file.ts';
 import type { StoredModel } from '../formats/stored-model.ts';
 import type { UnusedInput } from '../recipe/needs.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import type { Origin } from '../report/origin.ts';
 import type { RuntimeSettings } from '../runtime/session.ts';
 import type { Progress, StageClock } from './progress.ts';
 
@@ -19,9 +20,11 @@ export interface PruneInput {
   /** What dense and pruned model are measured on. */
   readonly evaluation: GivenSamples | null;
   readonly recipe: Recipe;
+  /** Which job it is of, for its report; none unless a service runs it. */
+  readonly origin?: Origin;
   /** Says how many promises the same samples are tested for with this one; 1 unless given. */
   readonly countPromise?: (samples: string) => Promise<number>;
-  /** An empty folder: it receives the pruned model, `masks.safetensors`, `report.json` and `report.html`. */
+  /** An empty folder: it receives the pruned model, `masks.safetensors`, `report.json`, `report.html` and `report.md`. */
   readonly outputDirectory: string;
   /** Its threads also go through large models' files. Masks and pruned model do not depend on their number. */
   readonly runtime: RuntimeSettings;

@@ -34,7 +34,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   await using scores = await scoreJob(job);
 
   // Choose the amount: the recipe's beta, tested where there is a target, or the smallest of which a candidate, pruned, repaired and measured, stays within the target; of a target of size or speed the largest.
-  const { judges: opened, doubts, samples } = await lookAtData(job);
+  const { judges: opened, doubts, isDoubtful, samples } = await lookAtData(job);
   await using judges = opened;
   const repairs = new Repairs(job, judges);
   const sensitivity = await measureSensitivity(job, scores, judges);
@@ -77,7 +77,7 @@ export async function prune(given: PruneInput, context: PruneContext): Promise<P
   // Its memory is not to stand beside what the report's charts take.
   await scored[Symbol.asyncDispose]();
   const report = await writeReport({
-    ...{ job, amount, pruned, content, evaluation, sized, repair, doubts },
+    ...{ job, amount, pruned, content, evaluation, sized, repair, doubts, isDoubtful },
     sensitivity,
   });
   await rm(job.scratchDirectory, { recursive: true });

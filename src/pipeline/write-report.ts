@@ -3,14 +3,16 @@ import { extname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { StoredModel } from '../formats/stored-model.ts';
 import { type Recipe, roundToOf } from '../recipe/recipe.ts';
+import { decisionOf } from '../report/decision.ts';
 import { type MacFigures, macsOfStructures, macsOfWeights } from '../report/mac-figures.ts';
-import type { Evaluation, Report } from '../report/report.ts';
+import type { Evaluation, Report, Undecided } from '../report/report.ts';
+import { renderReportMarkdown } from '../report/report-markdown.ts';
 import { type Summary, summaryOf } from '../report/summary.ts';
 import { createVerdict } from '../report/verdict.ts';
 import { countMacs } from '../runtime/count-macs.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import type { Amount } from './amount.ts';
-import { MASKS_FILE, REPORT_FILE, REPORT_PAGE } from './artifact-names.ts';
+import { MASKS_FILE, REPORT_FILE, REPORT_PAGE, REPORT_TEXT } from './artifact-names.ts';
 import type { ChosenSize } from './choose-size.ts';
 import { hashRange } from './hash-range.ts';
 import { bytesOf, compressedSizeOf } from './model-size.ts';
@@ -20,6 +22,7 @@ import type { PrunedModel, ReportContent } from './scored.ts';
 const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
   ['.json', 'application/json'],
   ['.html', 'text/html'],
+  ['.md', 'text/markdown'],
 ]);
 
 /** A file that a finished job offers, by its path below the output folder. */
@@ -42,11 +45,12 @@ interface ReportInput {
   readonly sensitivity: Report['sensitivity'];
   /** What is doubtful about the evaluation data. */
   readonly doubts: readonly string[];
+  readonly isDoubtful: boolean;
 }
 
-/** Hashes what was written, measures sizes, and writes `report.json` and `report.html`. */
+/** Hashes what was written, measures sizes, and writes `report.json`, `report.html` and `report.md`. */
 export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
-  const { job, amount, pruned, content, evaluation, repair, sensitivity, doubts } = input;
+  const { job, amount, pruned, content, evaluation, repair, sensitivity, doubts, isDoubtful } = input;
   const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
   const prunedFiles = recipe.dry_run ? [] : pruned.model.inventory.files;
@@ -57,7 +61,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   const macs = await macFigures(input);
   const size_target = await sizeTargetFigures(input, sizes, macs);
   const isRun = evaluation !== null || calibration !== null || recipe.granularity !== 'weight';
-  const report: Report = {
+  const undecided: Undecided = {
     schema_version: 1,
     model: {
       name: identity.name,
@@ -101,13 +105,19 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
       onnxruntime: isRun ? await runtimeVersion() : null,
       execution_provider: isRun ? runtime.providers.join(', ') : null,
     },
+    origin: job.input.origin ?? null,
   };
+  const { schema_version, model: told, ...rest } = undecided;
+  const decision = decisionOf(undecided, isDoubtful);
+  const report: Report = { schema_version, model: told, decision, ...rest };
   await writeFile(join(outputDirectory, REPORT_FILE), `${JSON.stringify(report, null, 2)}\n`);
   artifacts.push(await describeArtifact(job, REPORT_FILE));
   // Charts take a tenth of a second to load, which a process that only prunes need not spend at its start.
   const { renderReport } = await import('../report/html/page.ts');
   await writeFile(join(outputDirectory, REPORT_PAGE), renderReport(report));
   artifacts.push(await describeArtifact(job, REPORT_PAGE));
+  await writeFile(join(outputDirectory, REPORT_TEXT), renderReportMarkdown(report));
+  artifacts.push(await describeArtifact(job, REPORT_TEXT));
   return { summary: summaryOf(report), artifacts };
 }
 

@@ -41,6 +41,19 @@ const outputSchema = z.object({
   cosine_distance: metricsSchema.shape.cosine_distance,
 });
 
+const speedupSchema = z.object({
+  level: z.enum(['all', 'extended']).describe("Of onnxruntime's graph optimizations."),
+  speedup: z.number().describe('Median over rounds of the dense time by the pruned one of the same round.'),
+  low: z.number().describe('Of the 95 % interval of that median, between two of the rounds.'),
+  high: z.number(),
+  noise: z
+    .number()
+    .describe(
+      'Dense against dense in the same run, as a share: what two sessions of the dense model differ by (the farther end of the 95 % interval), or one round from the next in the median, if that is more. A speedup whose interval is not wholly beyond it, either way, is no difference.',
+    ),
+  rounds: count,
+});
+
 const pointSchema = z.object({ sparsity: share, ...metricsSchema.shape, ...errorsSchema.shape });
 const betaPointSchema = z.object({ beta: z.number(), ...pointSchema.shape });
 
@@ -111,6 +124,20 @@ export const evaluationSchema = z
       ...latencySchema.shape,
       ...errorsSchema.shape,
     }),
+    speedups: z
+      .array(speedupSchema)
+      .describe(
+        'How the latencies compare; level `extended` where structures were removed. Empty where none was measured.',
+      ),
+    guess: z
+      .object({ loss: figure, accuracy: figure })
+      .nullable()
+      .describe(
+        'What the same answer for every sample would reach; null without labels, or with fewer than 2.',
+      ),
+    one_answer: z
+      .boolean()
+      .describe('Whether the pruned model predicts the same for every sample, and the dense one does not.'),
     beta_1: pointSchema.nullable().describe("EMP's own answer, where it was measured."),
     uniform: pointSchema
       .nullable()

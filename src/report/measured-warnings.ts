@@ -8,34 +8,27 @@ import {
   describeTarget,
   isLabeled,
   lossName,
-  type Measured,
   type Metrics,
 } from './cost.ts';
+import { ERRORS, exceeds, isHarmful, ROUNDING } from './harm.ts';
 import type { Evaluation } from './report.ts';
 import { describeMissedSize } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
-import { describeRatio, isFaster, type Speed, speedsOf } from './speed.ts';
+import { describeRatio, differsInSpeed, isFaster, type Speed, speedsOf } from './speed.ts';
 import { describeMissedSpeed } from './speed-words.ts';
 import { excessOver, standardErrorOf } from './target-excess.ts';
 import type { WarningTexts } from './verdict-facts.ts';
 import type { WarningCode } from './warning-codes.ts';
 import { count, number, percent } from './wording.ts';
 
-/** What nobody would want to lose without having asked for it, relative to the dense loss, or in accuracy. */
-const HARM = { max_loss_increase: 0.1, max_accuracy_drop: 0.01 };
-const HARMFUL_AGREEMENT = 0.9;
 /** What an evaluation should resolve without a target. */
 const RESOLUTION = { max_loss_increase: 0.01, max_accuracy_drop: 0.01 };
 /** By how much spreading evenly must be better to be called so: relative loss, or share of predictions. */
 const HAIR = 0.001;
-/** A change below this many standard errors may be chance. */
-const ERRORS = 2;
 /** At which a promise is all but sure to be shown. */
 const SURE_ERRORS = 3;
 /** Larger evaluation sets are not proposed. */
 const MAX_SAMPLES = 1e9;
-/** A limit is not exceeded by a rounding error. */
-const ROUNDING = 1 + 1e-9;
 
 /** Of what running the models has shown, or would have. */
 export const MEASURED_WARNINGS = {
@@ -185,19 +178,6 @@ function samplesToShow({ dense, pruned, search, n_samples }: Evaluation): string
   return ` (about ${count(Number(wanted.toPrecision(2)))} that no choice sees would show it, were the cost as measured)`;
 }
 
-function isHarmful(evaluation: Evaluation, measured: Measured): boolean {
-  if (!isLabeled(evaluation))
-    return measured.top1_agreement !== null && measured.top1_agreement < HARMFUL_AGREEMENT;
-  return costsOf(evaluation, measured).some(({ change, allowedBy, standardError }) =>
-    exceeds(change, allowedBy(HARM) ?? 0, standardError),
-  );
-}
-
-/** Above the limit, and not by chance where the standard error is known. */
-function exceeds(value: number, limit: number, standardError: number | null): boolean {
-  return value > limit * ROUNDING && (standardError === null || value > ERRORS * standardError);
-}
-
 function betterLoss({ pruned, loss_kind }: Evaluation, uniform: Metrics): string | null {
   if (uniform.loss === null) return null;
   const better = `a ${lossName({ loss_kind })} of ${number(uniform.loss)} against`;
@@ -220,5 +200,6 @@ function extendedSentence(byDefault: Speed, extended: Speed): string {
   return `${level} it is ${describeRatio(extended)}, ${describeBoth(extended)}${advice}.`;
 }
 
-const describeBoth = ({ dense, pruned }: Speed): string =>
-  `${number(dense)} ms a batch dense, ${number(pruned)} ms pruned`;
+/** Within its noise it is no difference, whatever the two medians are. */
+const describeBoth = (speed: Speed): string =>
+  `${number(speed.dense)} ms a batch dense, ${number(speed.pruned)} ms pruned${differsInSpeed(speed) ? '' : `, ${describeRatio(speed)}`}`;

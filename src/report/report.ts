@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { REPAIR_NAMES } from '../recipe/terms.ts';
 import { allocationSchema } from './allocation-figures.ts';
+import { decisionSchema } from './decision-schema.ts';
 import { evaluationSchema } from './evaluation-figures.ts';
 import { count, figure, share } from './figures.ts';
 import { macsSchema } from './mac-figures.ts';
+import { originSchema } from './origin.ts';
 import { sensitivitySchema } from './sensitivity-figures.ts';
 import { sizeTargetSchema } from './size-figures.ts';
 import { warningCodeSchema } from './warning-codes.ts';
@@ -135,7 +137,7 @@ const lossBoundSchema = z
     'An estimate of the loss change, second-order and asymptotic (arXiv 2306.05857, Lemma 3.1): not a guarantee. The measured change is in `evaluation`.',
   );
 
-/** `report.json`, version 1. Of two runs of the same job only latencies, and the texts that quote them, differ; with a target of speed what these decide too. */
+/** `report.json`, version 1. Of two runs of the same job only latencies, and what quotes them, differ; with a target of speed what these decide too. */
 export const reportSchema = z.object({
   schema_version: z.literal(1),
   model: z.object({
@@ -144,6 +146,7 @@ export const reportSchema = z.object({
     format: z.enum(['onnx', 'safetensors']),
     size_bytes: count,
   }),
+  decision: decisionSchema,
   recipe: z.record(z.string(), z.unknown()).describe('The recipe with its defaults filled in.'),
   total: z.object({
     n: count,
@@ -191,6 +194,7 @@ export const reportSchema = z.object({
   macs: macsSchema,
   size_target: sizeTargetSchema.nullable().describe('Null without a target of size.'),
   artifacts: z.array(z.object({ name: z.string(), sha256: z.string() })),
+  origin: originSchema.nullable().describe('Null where no service ran the job.'),
   environment: z.object({
     version: z.string(),
     onnxruntime: z.string().nullable(),
@@ -202,3 +206,5 @@ export type Report = z.output<typeof reportSchema>;
 export type TensorReport = Report['tensors'][number];
 export type FamilyReport = NonNullable<Report['structures']>['families'][number];
 export type Evaluation = NonNullable<Report['evaluation']>;
+/** All that a decision is made of. */
+export type Undecided = Omit<Report, 'decision'>;

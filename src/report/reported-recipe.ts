@@ -1,7 +1,7 @@
 /** What of a report's recipe is said in words. */
 import { z } from 'zod';
 import { GRANULARITIES, GRANULARITY_NAMES, GROUPS, type Noun } from '../recipe/terms.ts';
-import type { Report } from './report.ts';
+import type { Report, Undecided } from './report.ts';
 import { targetFigures } from './target-figures.ts';
 
 const reportedRecipeSchema = z.looseObject({
@@ -38,7 +38,7 @@ export function otherFields(recipe: ReportedRecipe): [name: string, value: unkno
 }
 
 /** The beta that the model was pruned at; null for a fixed budget. */
-export function chosenBeta(report: Report): number | null {
+export function chosenBeta(report: Undecided): number | null {
   const { beta, budget } = recipeOf(report);
   const { evaluation, size_target } = report;
   const chosen = evaluation?.search ?? size_target ?? evaluation?.speed_target;
@@ -46,7 +46,10 @@ export function chosenBeta(report: Report): number | null {
 }
 
 /** What a report calls what is kept or removed, and what has a sparsity of its own. */
-export function nounsOf(report: Report): { readonly unit: Noun; readonly group: Noun } {
+export function nounsOf(report: Pick<Report, 'recipe' | 'structures'>): {
+  readonly unit: Noun;
+  readonly group: Noun;
+} {
   const { granularity } = recipeOf(report);
   return {
     unit: GRANULARITIES[granularity].unit,

@@ -1,22 +1,34 @@
-import { type SearchFacts, searchTables, searchVerdict, type TextTable } from './search-report.ts';
+import { decisionMarkdown } from './decision-markdown.ts';
+import { escapeMarkdown, markdownSection, markdownTable } from './markdown.ts';
+import { searchDecision } from './search-decision.ts';
+import { frontOf } from './search-front.ts';
+import { type SearchFacts, searchTables, searchVerdict } from './search-report.ts';
+import { percent } from './wording.ts';
 
-/** A search's report as Markdown. What names of a client hold stays text. */
+/** A search's report as Markdown: the decision first, as in a job's. What names of a client hold stays text. */
 export function renderSearchMarkdown(facts: SearchFacts): string {
   const parts = [
     `# Search ${facts.id}`,
-    escaped(searchVerdict(facts)),
+    decisionMarkdown(searchDecision(facts), frontTable(facts)),
+    markdownSection('In full', escapeMarkdown(searchVerdict(facts))),
     ...(facts.best ? [`The model and its report are those of job \`${facts.best.job}\`.`] : []),
-    ...facts.doubts.map((doubt) => `> ${escaped(doubt)}`),
-    ...searchTables(facts).map(tableText),
+    ...facts.doubts.map((doubt) => `> ${escapeMarkdown(doubt)}`),
+    ...searchTables(facts).map(({ title, head, rows }) => markdownSection(title, markdownTable(head, rows))),
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-function tableText({ title, head, rows }: TextTable): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
-  return [`## ${title}`, '', line(head), `|${' --- |'.repeat(head.length)}`, ...rows.map(line)].join('\n');
-}
-
-function escaped(text: string): string {
-  return text.replace(/[\\`*_<>[\]|#]/g, (character) => `\\${character}`).replace(/\s+/g, ' ');
+/** The front in place of its picture. */
+function frontTable(facts: SearchFacts): string | null {
+  const front = frontOf(facts);
+  return (
+    front &&
+    markdownTable(
+      [front.amount, front.cost, 'Within'],
+      front.points.map(({ amount, cost, isWithin, isBest }) => [
+        ...[percent(amount), percent(cost)],
+        `${isWithin ? 'yes' : 'no'}${isBest ? ' (the best)' : ''}`,
+      ]),
+    )
+  );
 }

@@ -1,5 +1,6 @@
 import type { Target } from '../recipe/target.ts';
 import { describeTarget } from './cost.ts';
+import type { Summary } from './summary.ts';
 import { accuracy, bytes, count, number, percent, times } from './wording.ts';
 
 type Recipe = Readonly<Record<string, unknown>>;
@@ -19,6 +20,11 @@ export interface SearchFacts {
     readonly recipe: Recipe;
     readonly within: boolean;
     readonly speedup: number | null;
+    /** Whether that is beyond its noise; null where it is not known. */
+    readonly speedup_is_difference: boolean | null;
+    /** Absent or null where they were not measured. */
+    readonly top1_agreement?: number | null;
+    readonly relative_l2?: number | null;
   })[];
   readonly nCandidates: number;
   readonly best: {
@@ -27,7 +33,7 @@ export interface SearchFacts {
     readonly met: boolean | null;
     /** Better models that missed the promise on the samples that no candidate saw. */
     readonly nMissed: number;
-    readonly summary: MeasuredSizes | null;
+    readonly summary: BestSummary | null;
   } | null;
   readonly lines: readonly {
     readonly recipe: Recipe;
@@ -39,12 +45,12 @@ export interface SearchFacts {
 }
 
 /** Of a summary; one of an earlier version may lack some. */
-interface MeasuredSizes {
-  readonly dense_zstd_bytes?: number | undefined;
-  readonly pruned_zstd_bytes?: number | null | undefined;
-  readonly dense_loss?: number | null | undefined;
-  readonly loss?: number | null | undefined;
-}
+export type BestSummary = Pick<Summary, 'n' | 'n_keep' | 'sparsity'> & {
+  readonly [name in Exclude<
+    keyof Summary,
+    'n' | 'n_keep' | 'sparsity' | 'n_eff' | 'preserved_mass' | 'preserved_mass_bound'
+  >]?: Summary[name] | undefined;
+};
 
 interface SearchPoint {
   readonly parameters: number;
@@ -57,6 +63,7 @@ interface SearchPoint {
 /** A table of texts, under a title. */
 export interface TextTable {
   readonly title: string;
+  readonly caption: string;
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
   /** Whether the last column holds sentences. */
@@ -100,7 +107,8 @@ export function searchTables({ dense, front, lines, leftOut }: SearchFacts): Tex
   ];
   return [
     {
-      title: 'The front: nothing else tried is both smaller and better',
+      title: 'The front',
+      caption: 'Nothing else that was tried is both smaller and better',
       endsInWords: false,
       head: [
         'recipe',
@@ -115,18 +123,19 @@ export function searchTables({ dense, front, lines, leftOut }: SearchFacts): Tex
         'accuracy',
       ],
       rows: [
-        ...front.map(({ recipe, within, speedup, ...point }) => [
+        ...front.map(({ recipe, within, speedup, speedup_is_difference, ...point }) => [
           describeLine(recipe),
           typeof recipe.beta === 'number' ? number(recipe.beta) : NONE,
           within ? 'yes' : 'no',
           dense ? percent(1 - point.parameters / dense.parameters) : NONE,
-          ...figuresOf(point, speedup),
+          ...figuresOf(point, speedup, speedup_is_difference),
         ]),
-        ...(dense ? [['the model itself', NONE, 'yes', percent(0), ...figuresOf(dense, null)]] : []),
+        ...(dense ? [['the model itself', NONE, 'yes', percent(0), ...figuresOf(dense, null, null)]] : []),
       ],
     },
     {
-      title: 'The lines that were tried, and those that were not',
+      title: 'The lines',
+      caption: 'Those that were tried, and those that were not',
       endsInWords: true,
       head: ['line', 'job', 'why not'],
       rows: left,
@@ -140,12 +149,12 @@ function describeLine({ criterion, granularity, scope, repair }: Recipe): string
   return `${criterion} of each ${granularity}, scope ${scope}${repairs}`;
 }
 
-function figuresOf(point: SearchPoint, speedup: number | null): string[] {
+function figuresOf(point: SearchPoint, speedup: number | null, isDifference: boolean | null): string[] {
   return [
     bytes(point.compressed_bytes),
     count(point.parameters),
     point.macs === null ? NONE : count(point.macs),
-    speedup === null ? NONE : `${number(speedup)} times`,
+    speedup === null ? NONE : isDifference === false ? 'no difference' : `${number(speedup)} times`,
     point.loss === null ? NONE : number(point.loss),
     point.accuracy === null ? NONE : accuracy(point.accuracy),
   ];

@@ -15,7 +15,10 @@ export interface SpeedReached {
 }
 
 /** How many times as fast the pruned model is, round by round, or the milliseconds that it takes. */
-export function reachedSpeed({ name }: SpeedTarget, { dense, pruned }: Rounds): SpeedReached {
+export function reachedSpeed(
+  { name }: SpeedTarget,
+  { dense, pruned }: Pick<Rounds, 'dense' | 'pruned'>,
+): SpeedReached {
   const values = name === 'min_speedup' ? dense.map((ms, round) => ms / pruned[round]) : pruned;
   const [low, high] = medianInterval(values, SPEED_CONFIDENCE);
   return { reached: medianOf(values), low, high };

@@ -1,5 +1,6 @@
+import type { Status } from './decision-schema.ts';
 import type { Report } from './report.ts';
-import { speedsOf } from './speed.ts';
+import { differsInSpeed, speedsOf } from './speed.ts';
 
 /** What a job came to, without its report. Null: not measured, or not finite. */
 export interface Summary
@@ -21,13 +22,24 @@ export interface Summary
   readonly top1_agreement: number | null;
   /** Latency of the dense model by that of the pruned one, at onnxruntime's default level. */
   readonly speedup: number | null;
+  /** Of its 95 % interval. */
+  readonly speedup_low: number | null;
+  readonly speedup_high: number | null;
+  /** Whether it is beyond what the dense model differs from itself by. */
+  readonly speedup_is_difference: boolean | null;
+  /** Of the paired differences to the dense model. */
+  readonly loss_increase_standard_error: number | null;
+  readonly accuracy_drop_standard_error: number | null;
+  /** What the report comes to, and in a sentence. */
+  readonly decision: Status;
+  readonly sentence: string;
   /** Whether the target is, of quality and of size or speed; null without one. */
   readonly met: boolean | null;
   /** The smallest limit of the target that was shown with its confidence. */
   readonly certified: number | null;
 }
 
-export function summaryOf({ total, sizes, macs, evaluation, size_target }: Report): Summary {
+export function summaryOf({ total, sizes, macs, evaluation, size_target, decision }: Report): Summary {
   const { n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound } = total;
   const { dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes } = sizes;
   const [speed] = speedsOf(evaluation);
@@ -41,7 +53,14 @@ export function summaryOf({ total, sizes, macs, evaluation, size_target }: Repor
     accuracy: evaluation?.pruned.accuracy ?? null,
     relative_l2: evaluation?.pruned.relative_l2 ?? null,
     top1_agreement: evaluation?.pruned.top1_agreement ?? null,
-    speedup: speed ? speed.dense / speed.pruned : null,
+    speedup: speed?.speedup ?? null,
+    speedup_low: speed?.low ?? null,
+    speedup_high: speed?.high ?? null,
+    speedup_is_difference: speed ? differsInSpeed(speed) : null,
+    loss_increase_standard_error: evaluation?.pruned.loss_increase_standard_error ?? null,
+    accuracy_drop_standard_error: evaluation?.pruned.accuracy_drop_standard_error ?? null,
+    decision: decision.status,
+    sentence: decision.sentence,
     met: metOf(evaluation, size_target),
     certified: evaluation?.search?.promise.certified ?? null,
   };

@@ -9,6 +9,7 @@ import {
   type Metrics,
   NOT_MEASURED,
 } from './model-metrics.ts';
+import { OneAnswer } from './one-answer.ts';
 
 /** Outputs of a batch, row-major, sample by sample. */
 export interface ComparedOutputs {
@@ -54,8 +55,7 @@ export class Drift {
   readonly #seen: Float64Array;
   readonly #prediction: Prediction;
   #isSame = true;
-  #firstPrediction: number | null = null;
-  #isOneAnswer = true;
+  readonly #answers = { dense: new OneAnswer(), pruned: new OneAnswer() };
 
   constructor(nSamples: number, prediction: Prediction) {
     this.#prediction = prediction;
@@ -138,7 +138,12 @@ export class Drift {
 
   /** Whether the dense model predicts the same everywhere: then predictions tell nothing of what pruning costs. */
   get isOneAnswer(): boolean {
-    return this.#firstPrediction !== null && this.#isOneAnswer;
+    return this.#answers.dense.isOne;
+  }
+
+  /** Whether the pruned model does. */
+  get isPrunedOneAnswer(): boolean {
+    return this.#answers.pruned.isOne;
   }
 
   /** Divergences of all positions that count. */
@@ -182,9 +187,10 @@ export class Drift {
       if (isCounted && !isCounted(offset / entries)) continue;
       const sample = start + Math.floor(offset / stride);
       const predicted = predict(dense, offset);
-      this.#firstPrediction ??= predicted;
-      if (predicted !== this.#firstPrediction) this.#isOneAnswer = false;
-      const agrees = predicted === predict(pruned, offset);
+      const changed = predict(pruned, offset);
+      this.#answers.dense.add(predicted);
+      this.#answers.pruned.add(changed);
+      const agrees = predicted === changed;
       this.#positions[sample]++;
       if (divergence) this.#divergences[sample] += divergence(dense, pruned, offset);
       if (agrees && allFinite(pruned, offset, entries)) this.#agreements[sample]++;

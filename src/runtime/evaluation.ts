@@ -10,7 +10,7 @@ import { farthestOf, type OutputFigures, type OutputRisk } from './farthest-outp
 import { holdAgainstLabels, scoreLabels, scoreModel } from './label-runs.ts';
 import type { LabelErrors, LabelScores } from './label-scores.ts';
 import type { LabelledOutput } from './labelled-output.ts';
-import { type Latency, type LatencyOptions, measureLatency } from './latency.ts';
+import { isOpenedTwice, type Latency, type LatencyOptions, measureLatency } from './latency.ts';
 import { type Metrics, NOT_MEASURED } from './model-metrics.ts';
 import type { ModelRun } from './model-run.ts';
 import {
@@ -38,6 +38,8 @@ export interface Comparison {
   readonly byOutput: readonly OutputFigures[] | null;
   /** Whether the dense model predicts the same everywhere; false where predictions are not compared. */
   readonly isOneAnswer: boolean;
+  /** Whether the pruned model predicts the same everywhere, and the dense one does not. */
+  readonly isConstant: boolean;
 }
 
 /** The dense model, and what every model is measured on. */
@@ -65,7 +67,7 @@ interface Reference {
 
 /**
  * The dense model on the evaluation data, and pruned ones compared with it. At most two models are in memory; three while latency is
- * measured at another level than `all` beside the drift, for which the dense model stays open.
+ * measured at another level than `all` beside the drift, for which the dense model stays open, and one more where that is small.
  */
 export class Evaluator implements AsyncDisposable {
   /** All null without labels. */
@@ -199,7 +201,9 @@ export class Evaluator implements AsyncDisposable {
       ...drift?.risks,
     };
     const { isOneAnswer = false, byOutput = null } = drift ?? {};
-    return { measurement, risks, isOneAnswer, byOutput };
+    const isConstant =
+      scored && labelled ? labelled.isOneAnswer && !scored.scores.isOneAnswer : (drift?.isConstant ?? false);
+    return { measurement, risks, isOneAnswer, isConstant, byOutput };
   }
 
   async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<ReturnType<typeof farthestOf>> {
@@ -219,8 +223,9 @@ export class Evaluator implements AsyncDisposable {
     const kept = graphOptimizationLevel === 'all' ? this.#reference.session : null;
     const dense = kept ?? (await open(this.#setup.model));
     const pruned = await open(model);
+    const again = isOpenedTwice(this.#setup.model) ? await open(this.#setup.model) : dense;
     const batch = await readFirstBatch(samples, batchSize, signal);
-    return await measureLatency({ dense, pruned }, batch, output, signal, patience); // awaited before the sessions go
+    return await measureLatency({ dense, pruned, again }, batch, output, signal, patience); // awaited before the sessions go
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -26,6 +26,8 @@ interface Farthest {
   >;
   /** Whether no output with predictions has more than one. */
   readonly isOneAnswer: boolean;
+  /** Whether the pruned model has one in an output where the dense one has more. */
+  readonly isConstant: boolean;
   /** Null where there is one output. */
   readonly byOutput: readonly OutputFigures[] | null;
 }
@@ -77,6 +79,7 @@ export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
       cosine_distance: riskOf(vectors, (drift) => drift.cosineDistanceRisk),
     },
     isOneAnswer: predicting.length > 0 && predicting.every(({ drift }) => drift.isOneAnswer),
+    isConstant: predicting.some(({ drift }) => drift.isPrunedOneAnswer && !drift.isOneAnswer),
     byOutput: all.length > 1 ? all.map(({ name, metrics }) => figuresOf(name, metrics)) : null,
   };
 }

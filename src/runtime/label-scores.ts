@@ -14,6 +14,7 @@ import {
   type Metrics,
   NOT_MEASURED,
 } from './model-metrics.ts';
+import { OneAnswer } from './one-answer.ts';
 
 /** A batch's numbers, row-major, `layout.classes` for each of its labels; of binary cross-entropy they are logits. */
 export interface LabelledNumbers extends LabelledBatch {
@@ -38,6 +39,7 @@ export class LabelScores {
   readonly #hits: Float64Array;
   /** Labels that count. */
   readonly #counts: Float64Array;
+  #answer = new OneAnswer();
   #firstNonFinite: string | null = null;
 
   constructor(nSamples: number, layout: LabelLayout) {
@@ -64,6 +66,7 @@ export class LabelScores {
         this.#firstNonFinite ??= nameLabel(index, batch, this.#layout);
         continue;
       }
+      this.#answer.add(this.#predictedAt(offset, numbers), loss === 'cross_entropy' ? 0 : index % perSample);
       this.#losses[sample] += this.#lossAt(offset, label, batch);
       if (this.#isHit(offset, label, numbers)) this.#hits[sample]++;
     }
@@ -77,6 +80,11 @@ export class LabelScores {
   /** Labels of each sample that count. */
   get counted(): Float64Array {
     return this.#counts;
+  }
+
+  /** Whether the model predicts the same everywhere; of a part, whether it does so of the whole. */
+  get isOneAnswer(): boolean {
+    return this.#answer.isOne;
   }
 
   /** Labels that count. */
@@ -97,6 +105,7 @@ export class LabelScores {
   /** Of some of the samples alone. */
   part(samples: Uint32Array): LabelScores {
     const part = new LabelScores(samples.length, this.#layout);
+    part.#answer = this.#answer;
     for (const [i, sample] of samples.entries()) {
       part.#losses[i] = this.#losses[sample];
       part.#hits[i] = this.#hits[sample];
@@ -145,10 +154,18 @@ export class LabelScores {
       : crossEntropyOfProbabilities(numbers, offset, classes, label, smallestProbability);
   }
 
-  #isHit(offset: number, label: number, numbers: Floats): boolean {
+  /** A class, a side, or of squared errors the number itself. */
+  #predictedAt(offset: number, numbers: Floats): number {
     const { loss, classes } = this.#layout;
+    if (loss === 'mean_squared_error') return numbers[offset];
+    if (loss === 'binary_cross_entropy') return Number(numbers[offset] > 0);
+    return argmax(numbers, offset, classes);
+  }
+
+  #isHit(offset: number, label: number, numbers: Floats): boolean {
+    const { loss } = this.#layout;
     if (loss === 'mean_squared_error') return false;
-    if (loss === 'binary_cross_entropy') return numbers[offset] > 0 === label > 0.5;
-    return argmax(numbers, offset, classes) === label;
+    const predicted = this.#predictedAt(offset, numbers);
+    return loss === 'binary_cross_entropy' ? predicted === Number(label > 0.5) : predicted === label;
   }
 }

@@ -69,7 +69,13 @@ describe('a job from start to end', () => {
 
   test('has artifacts, each with its hash as a strong validator', async () => {
     const names = job.artifacts.map(({ name }: { name: string }) => name).sort();
-    assert.deepEqual(names, ['fc2-mnist.onnx', 'masks.safetensors', 'report.html', 'report.json']);
+    assert.deepEqual(names, [
+      'fc2-mnist.onnx',
+      'masks.safetensors',
+      'report.html',
+      'report.json',
+      'report.md',
+    ]);
     for (const artifact of job.artifacts) {
       const response = await get(artifact.url);
       const bytes = Buffer.from(await response.arrayBuffer());
@@ -118,6 +124,22 @@ describe('a job from start to end', () => {
       assert.deepEqual([report.schema_version, report.total.n_keep], [1, job.summary.n_keep]);
       for (const stage of ['inventory', 'score', 'decide', 'apply', 'report'])
         assert.ok(report.timings_ms[stage] >= 0, stage);
+    }
+  });
+
+  test('has a report as Markdown, which begins with the decision', async () => {
+    const artifact = job.artifacts.find(({ name }: { name: string }) => name === 'report.md');
+    assert.equal(artifact.media_type, 'text/markdown');
+    const { decision, origin } = await readJson(await get(`/v1/jobs/${job.id}/report`));
+    assert.deepEqual([origin.job_id, origin.created_at], [job.id, job.created_at]);
+    assert.deepEqual([decision.status, decision.sentence], [job.summary.decision, job.summary.sentence]);
+    for (const accept of ['text/markdown', 'text/markdown, text/html;q=0.9']) {
+      const response = await get(`/v1/jobs/${job.id}/report`, { headers: { accept } });
+      assert.equal(response.headers.get('content-type'), 'text/markdown; charset=utf-8');
+      const text = await response.text();
+      assert.equal(sha256(Buffer.from(text)), artifact.sha256);
+      assert.ok(text.indexOf(`${decision.badge}.**`) < text.indexOf('## In full'), 'the badge comes first');
+      assert.ok(text.includes(job.id), 'the calls to repeat it name the job');
     }
   });
 

@@ -179,7 +179,19 @@ describe('a search', () => {
     // A row for each of the front, and the model itself; lines that were tried, and those that were not.
     const rows = front.length + 1 + search.lines.length + left_out.length;
     assert.equal(page.match(/<tr><th scope="row">/g)?.length, rows);
-    assert.equal(markdown.match(/^\| (?!recipe|line|---)/gm)?.length, rows);
+    const [first, rest] = [
+      markdown.slice(0, markdown.indexOf('## In full')),
+      markdown.slice(markdown.indexOf('## In full')),
+    ];
+    assert.equal(rest.match(/^\| (?!recipe|line|---)/gm)?.length, rows);
+    // The decision comes first: that of the best's own job, its figures, and the front.
+    for (const text of [first, page.slice(0, page.indexOf('<section'))]) {
+      assert.ok(text.includes('Within the promise'));
+      assert.ok(text.includes('Ship it:') && text.includes('accuracy'));
+      for (const title of ['Download', 'Loss', 'Accuracy', 'Speed']) assert.ok(text.includes(title), title);
+      assert.ok(text.includes(`/v1/jobs/${best.job.id}/report`));
+    }
+    assert.equal(first.match(/^\|.*(yes|no)( \(the best\))? \|$/gm)?.length, front.length);
     const own = await fetch(`${service.url}/v1/searches/${id}/artifacts/mlp.onnx`);
     assert.equal(
       createHash('sha256')

@@ -164,7 +164,7 @@ describe('recipe', () => {
     await using dry = await pruneFiles(model.path, { dry_run: true });
     assert.deepEqual(
       dry.artifacts.map(({ name }) => name),
-      ['masks.safetensors', 'report.json', 'report.html'],
+      ['masks.safetensors', 'report.json', 'report.html', 'report.md'],
     );
     assert.deepEqual(dry.report.tensors, wet.report.tensors);
     assert.equal(dry.report.sizes.pruned_bytes, null);
@@ -286,6 +286,18 @@ describe('edge cases', () => {
     await assert.rejects(started, reason);
   });
 
+  test('the same job writes the same report in every form', async () => {
+    await using model = await writeSmallModel([linear('a', 30, 30, 'float32', 1)]);
+    await using first = await pruneFiles(model.path, {});
+    await using second = await pruneFiles(model.path, {}, { threads: 2 });
+    for (const name of ['report.json', 'report.html', 'report.md'])
+      assert.equal(
+        await sha256Of(join(second.directory, name)),
+        await sha256Of(join(first.directory, name)),
+        name,
+      );
+  });
+
   test('the report names its artifacts by their hashes', async () => {
     await using model = await writeSmallModel([linear('a', 30, 30, 'float32', 1)]);
     await using pruned = await pruneFiles(model.path, {});
@@ -296,7 +308,7 @@ describe('edge cases', () => {
     assert.deepEqual(
       pruned.report.artifacts,
       // The report cannot name itself.
-      pruned.artifacts.slice(0, -2).map(({ name, sha256 }) => ({ name, sha256 })),
+      pruned.artifacts.slice(0, -3).map(({ name, sha256 }) => ({ name, sha256 })),
     );
   });
 });

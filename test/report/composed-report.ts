@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { preservedMassBound } from '../../src/core/bounds.ts';
+import { decisionOf } from '../../src/report/decision.ts';
 import type { Report } from '../../src/report/report.ts';
 import { createVerdict } from '../../src/report/verdict.ts';
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
@@ -72,6 +73,11 @@ export const joined = (parts: readonly Float64Array[]) =>
 export const total = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0);
 export const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 
+/** Until a report is judged. */
+const UNDECIDED: Report['decision'] = {
+  ...{ status: 'not_measured', reasons: [], badge: '', sentence: '', figures: [], next: [] },
+};
+
 /** A report whose figures fit each other: every one is computed from the scores. */
 export function composeReport(settings: Settings): Report {
   const { model, tensors, scope, beta = 1, isDryRun = false } = settings;
@@ -136,6 +142,8 @@ export function composeReport(settings: Settings): Report {
     }),
     scores: { n_eff: all.nEff, ...histogramOf(all.ranked), lorenz: lorenzOf(all.ranked, all.sum) },
     evaluation: null,
+    decision: UNDECIDED,
+    origin: null,
     repair: [],
     structures: null,
     sensitivity: null,
@@ -207,7 +215,7 @@ function lorenzOf(ranked: Float64Array, sum: number): [number, number][] {
 /** With the verdict that the figures deserve. */
 export function judged(report: Report, known: Partial<VerdictFacts> = {}): Report {
   const beta = report.evaluation?.search?.beta ?? Number(report.recipe.beta);
-  return {
+  const undecided = {
     ...report,
     verdict: createVerdict({
       ...report,
@@ -224,4 +232,5 @@ export function judged(report: Report, known: Partial<VerdictFacts> = {}): Repor
       ...known,
     }),
   };
+  return { ...undecided, decision: decisionOf(undecided, (known.doubts ?? []).length > 0) };
 }

@@ -306,9 +306,11 @@ describe('report.html', () => {
     await using opened = await open(SAMPLE_REPORTS.hostile);
     const { page } = opened;
     assert.deepEqual(
-      (await page.locator('.warnings p').allTextContents()).map(plain),
-      warnings.map(({ text }) => text.replace(/[^\P{Cc}\t\n]/gu, '�')),
+      (await page.locator('.warnings p').allTextContents()).map(plain).sort(),
+      warnings.map(({ text }) => text.replace(/[^\P{Cc}\t\n]/gu, '�')).sort(),
     );
+    const beside = await page.locator('section[aria-labelledby=layers] .warnings h3').allTextContents();
+    assert.ok(beside.includes('Low density'), 'beside the layers that it is of');
     assert.equal(await page.locator('.warnings h3').count(), new Set(warnings.map(({ code }) => code)).size);
     const sparse = warnings.filter(({ code }) => code === 'low_density').length;
     assert.ok(sparse > 3);

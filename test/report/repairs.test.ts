@@ -80,7 +80,7 @@ describe('masks that a repair chose', () => {
       /<summary>1,234 weights kept by least_squares_masks and not by their scores<\/summary>/,
     );
     assert.match(page, /<li><bdi>a<\/bdi>: 1,200<\/li>\s*<li><bdi>&lt;b&gt;<\/bdi>: 34<\/li>/);
-    assert.match(page, /<span>a repair chose what is kept<\/span>/);
+    assert.match(page, /above the threshold: kept, unless a repair chose others of the row/);
     assert.match(
       page,
       /A repair chose which weights of each row are kept: what is kept lies below the curve/,

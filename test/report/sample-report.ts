@@ -2,6 +2,7 @@ import type { Evaluation, Report } from '../../src/report/report.ts';
 import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 import { composeReport, createTensor, decide, joined, judged, type ScoredTensor } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
+import { speedupOf } from './speedups.ts';
 import { channelReport, headReport, kanReport } from './structure-reports.ts';
 
 const MLP = [
@@ -75,6 +76,9 @@ function searchedReport(): Report {
         kl_standard_error: null,
         cosine_distance_standard_error: null,
       },
+      speedups: [speedupOf(1.2345, 1.2402)],
+      guess: { loss: 2.3, accuracy: 0.1135 },
+      one_answer: false,
       beta_1: { sparsity: sparsityAt(1), ...classifierAt(sparsityAt(1)) },
       uniform: { sparsity, ...classifierAt(sparsity + 0.04) },
       sweep: [],
@@ -164,6 +168,9 @@ function driftReport(): Report {
       kl_standard_error: null,
       cosine_distance_standard_error: null,
     },
+    speedups: [],
+    guess: null,
+    one_answer: false,
     beta_1: null,
     uniform: null,
     sweep: [0.1, 0.5, 0.75, 1, 1.25, 1.5].map((each) => {
@@ -213,6 +220,9 @@ function regressionReport(): Report {
         kl_standard_error: null,
         cosine_distance_standard_error: null,
       },
+      speedups: [speedupOf(0.81, 0.82)],
+      guess: { loss: 0.81, accuracy: null },
+      one_answer: false,
       beta_1: { sparsity, ...errorAt(sparsity) },
       uniform: { sparsity, ...errorAt(sparsity + 0.02) },
       sweep: betas.map((beta) => {
@@ -263,6 +273,9 @@ function brokenReport(): Report {
         kl_standard_error: null,
         cosine_distance_standard_error: null,
       },
+      speedups: [speedupOf(88.1, 89.2)],
+      guess: { loss: 4.2, accuracy: 0.15 },
+      one_answer: false,
       beta_1: { sparsity: composeSparsity(MLP, 1), ...metricsAt(2.407) },
       uniform: { sparsity: report.total.sparsity, ...metricsAt(31.9) },
       sweep: [0.5, 1].map((beta) => {

@@ -4,6 +4,7 @@ import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
 import { composeReport, createTensor, decide, hash, joined, judged, total } from './composed-report.ts';
 import { HOSTILE_NAMES } from './hostile-names.ts';
 import { repairStep, undoneStep } from './repair-step.ts';
+import { speedupOf } from './speedups.ts';
 
 type Structures = NonNullable<Report['structures']>;
 
@@ -191,6 +192,9 @@ export function channelReport(): Report {
       kl_standard_error: null,
       cosine_distance_standard_error: null,
     },
+    speedups: [speedupOf(12.412, 12.518), speedupOf(19.131, 11.987, 'extended')],
+    guess: { loss: 2.31, accuracy: 0.105 },
+    one_answer: false,
     beta_1: { ...NO_ERRORS, sparsity, ...metricsAt(sparsity) },
     uniform: { ...NO_ERRORS, ...metricsAt(sparsity - 0.05), sparsity: sparsity - 0.05 },
     sweep: betas.map((beta) => {
@@ -266,6 +270,9 @@ export function headReport(): Report {
       kl_standard_error: null,
       cosine_distance_standard_error: null,
     },
+    speedups: [speedupOf(88.1, 90.2), speedupOf(88.4, 89.9, 'extended')],
+    guess: null,
+    one_answer: false,
     beta_1: null,
     uniform: { ...NO_ERRORS, sparsity: composed.report.total.sparsity, ...drift },
     sweep: [],

@@ -3,6 +3,7 @@ import type { Evaluation, FamilyReport, TensorReport } from '../../src/report/re
 import type { VerdictFacts } from '../../src/report/verdict-facts.ts';
 import { NOT_MEASURED } from '../../src/runtime/model-metrics.ts';
 import { NO_ERRORS } from '../../src/runtime/output-drift.ts';
+import { speedupOf } from './speedups.ts';
 
 const total: VerdictFacts['total'] = {
   n: 12_000,
@@ -91,6 +92,10 @@ export const channelFacts: VerdictFacts = {
 export function timed(evaluation: Evaluation, ...[a, b, c = null, d = null]: (number | null)[]): Evaluation {
   return {
     ...evaluation,
+    speedups: [
+      ...(a !== null && b !== null ? [speedupOf(a, b)] : []),
+      ...(c !== null && d !== null ? [speedupOf(c, d, 'extended')] : []),
+    ],
     dense: { ...evaluation.dense, latency_ms: a, latency_extended_ms: c },
     pruned: { ...evaluation.pruned, latency_ms: b, latency_extended_ms: d },
   };
@@ -123,6 +128,9 @@ export function labeled(
       cosine_distance_standard_error: null,
       ...pruned,
     },
+    speedups: [],
+    guess: { loss: 2.31, accuracy: 0.12 },
+    one_answer: false,
     beta_1: null,
     uniform: null,
     sweep: [],
@@ -139,6 +147,7 @@ export function regressed(pruned: Partial<Measured> = {}, changed: Partial<Evalu
     ...evaluation,
     loss_kind: 'mean_squared_error',
     metric_names: ['loss'],
+    guess: { loss: 2.31, accuracy: null },
     n_positions: 3_000,
     dense: { ...evaluation.dense, accuracy: null },
     ...changed,
@@ -152,6 +161,7 @@ export function unlabeled(pruned: Partial<Metrics>, changed: Partial<Evaluation>
     ...labeled({ ...NOT_MEASURED, ...missing, ...pruned }),
     loss_kind: null,
     metric_names: ['relative_l2', 'cosine', 'top1_agreement'],
+    guess: null,
     dense: { ...NOT_MEASURED, latency_ms: null, latency_extended_ms: null },
     ...changed,
   };

@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EmpError } from '../../core/errors.ts';
 import type { Job } from '../../jobs/job.ts';
-import { REPORT_FILE, REPORT_PAGE } from '../../pipeline/artifact-names.ts';
+import { REPORT_FILE, REPORT_PAGE, REPORT_TEXT } from '../../pipeline/artifact-names.ts';
 import type { Artifact } from '../../pipeline/write-report.ts';
 import { reportSchema } from '../../report/report.ts';
 import { isCode } from '../../storage/durable-files.ts';
@@ -22,6 +22,11 @@ const reportViewSchema = reportSchema
 
 const JSON_TYPE = 'application/json';
 const PAGE_TYPE = 'text/html';
+/** What is there to be read beside JSON. */
+const READABLE = [
+  [PAGE_TYPE, REPORT_PAGE],
+  ['text/markdown', REPORT_TEXT],
+] as const;
 
 /** What a finished job made. */
 export function registerJobArtifacts(app: App, { jobs, store }: Services): void {
@@ -33,7 +38,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
       operationId: 'getReport',
       summary: "A finished job's report",
       description:
-        'As JSON: the artifact `report.json`, and with it what each stage took. By `Accept: text/html`: the page `report.html`.',
+        'As JSON: the artifact `report.json`, and with it what each stage took. By `Accept: text/html`: the page `report.html`. By `Accept: text/markdown`: `report.md`, as a pull request shows it.',
       params: idParamsSchema,
       response: { 200: reportViewSchema },
       ...describeOperation(
@@ -41,7 +46,10 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
           responses: {
             200: {
               headers: { Vary: { schema: { type: 'string', const: 'Accept' } } },
-              content: { 'text/html': { schema: { type: 'string' } } },
+              content: {
+                'text/html': { schema: { type: 'string' } },
+                'text/markdown': { schema: { type: 'string' } },
+              },
             },
           },
         },
@@ -69,11 +77,15 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
           'conflict',
           `job ${job.id} compares two models: what it found is under /v1/jobs/${job.id}/comparison`,
         );
-      // Jobs made before there were pages lack one.
-      const page = job.artifacts.find(({ name }) => name === REPORT_PAGE);
-      const type = preferredMediaType(request.headers.accept, page ? [JSON_TYPE, PAGE_TYPE] : [JSON_TYPE]);
-      if (page && type === PAGE_TYPE) return sendPage(reply, job.id, page);
-      return sendReport(reply, job);
+      // Jobs made before there were pages and texts lack them.
+      const readable = READABLE.flatMap(([type, name]) => {
+        const artifact = job.artifacts.find((written) => written.name === name);
+        return artifact ? [[type, artifact] as const] : [];
+      });
+      const offered = [JSON_TYPE, ...readable.map(([type]) => type)];
+      const wanted = preferredMediaType(request.headers.accept, offered);
+      const asked = readable.find(([type]) => type === wanted);
+      return asked ? sendReadable(reply, job.id, ...asked) : sendReport(reply, job);
     },
   });
 
@@ -100,8 +112,14 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     throw new EmpError('not_found', `the report of job ${id} is gone`);
   }
 
-  function sendPage(reply: FastifyReply, id: string, page: Artifact): FastifyReply {
-    reply.headers({ 'content-length': page.size_bytes, ...REPORT_PAGE_CONTENT });
-    return reply.type(`${PAGE_TYPE}; charset=utf-8`).send(store.readFile('jobs', id, page.name));
+  function sendReadable(
+    reply: FastifyReply,
+    id: string,
+    type: string,
+    { name, size_bytes }: Artifact,
+  ): FastifyReply {
+    reply.header('content-length', size_bytes);
+    if (type === PAGE_TYPE) reply.headers(REPORT_PAGE_CONTENT);
+    return reply.type(`${type}; charset=utf-8`).send(store.readFile('jobs', id, name));
   }
 }

@@ -34,6 +34,8 @@ export function drawChart(description: string, options: Plot.PlotOptions): Marku
   });
   svg.setAttribute('role', 'img');
   svg.querySelector('style')?.remove();
+  // Plot names kinds of marks on groups, which have no role to be named: the description says what they are.
+  for (const group of svg.querySelectorAll('g[aria-label]')) group.removeAttribute('aria-label');
   return new Markup(svg.outerHTML);
 }
 

@@ -64,6 +64,9 @@ export function nameOf(name: string): Markup {
   return html`<bdi>${parts.map((part, i) => [i > 0 ? html`<wbr>` : null, part])}</bdi>`;
 }
 
+/** Of a table with more the first stays in sight while it is scrolled. */
+export const MAX_COLUMNS = 6;
+
 interface Table {
   /** What it is called. */
   readonly label: string;
@@ -79,8 +82,9 @@ export function table({ label, caption, columns, rows }: Table, className: strin
     ([head, ...cells]) =>
       html`<tr><th scope="row">${head}</th>${cells.map((cell) => html`<td>${cell ?? '–'}</td>`)}</tr>\n`,
   );
-  return html`<div class="scroll" role="region" tabindex="0" aria-label="${label}">
-<table${className && html` class="${className}"`}>
+  const classes = [className, columns.length > MAX_COLUMNS ? 'pinned' : null].filter((name) => name !== null);
+  return html`<div class="scroll" role="region" tabindex="0" aria-label="Table: ${label}">
+<table${classes.length > 0 ? html` class="${classes.join(' ')}"` : null}>
 <caption><span>${caption}</span></caption>
 <thead><tr>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead>
 <tbody>

@@ -8,7 +8,8 @@ interface PageParts {
   /** Above the heading: what it is a report of. */
   readonly kind: string;
   readonly heading: Content;
-  readonly verdict: string;
+  /** What decides. */
+  readonly first: Content;
   /** In the head, as whole lines. */
   readonly meta: Markup | null;
   readonly main: Content;
@@ -17,7 +18,7 @@ interface PageParts {
 }
 
 /** One HTML page that needs nothing else and runs nothing. */
-export function renderPage({ title, kind, heading, verdict, meta, main, footer }: PageParts): string {
+export function renderPage({ title, kind, heading, first, meta, main, footer }: PageParts): string {
   return html`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -32,9 +33,9 @@ ${meta}<link rel="icon" href="data:,">
 <header>
 <p class="kind">${kind}</p>
 <h1>${heading}</h1>
-<p class="verdict">${verdict}</p>
 </header>
 <main>
+${first}
 ${main}
 </main>
 ${footer}</body>

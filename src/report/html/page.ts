@@ -1,45 +1,72 @@
+import type { DecisionFigure } from '../decision-schema.ts';
 import type { Report } from '../report.ts';
 import { nounsOf } from '../reported-recipe.ts';
-import { capitalized, formatBytes } from '../wording.ts';
+import { titleOfWarning, warningsOfFigure } from '../warning-places.ts';
+import { capitalized } from '../wording.ts';
+import { firstScreen } from './first-screen.ts';
 import { allocationTable } from './how-it-was-shared.ts';
 import { scoreCharts } from './how-scores-spread.ts';
-import { type Content, entry, html, type Markup, section } from './markup.ts';
+import { type Content, html, section } from './markup.ts';
 import { renderPage } from './page-shell.ts';
-import { headline, sizesTable, warningList } from './what-came-out.ts';
+import { sizesTable } from './sizes-table.ts';
+import { warningsHere } from './warnings-here.ts';
 import { sensitivityChart } from './what-each-costs.ts';
 import { comparisonTable, lossBoundTable, outputsTable, repairTable } from './what-it-cost.ts';
-import { costCurves } from './what-sparsity-costs.ts';
+import { costCurves, mainCurve } from './what-sparsity-costs.ts';
 import { askedList } from './what-was-asked.ts';
+import { provenance, recipeCode, repeatCode } from './where-it-comes-from.ts';
 import { frozenTable, groupTable, sparsityChart } from './where-it-went.ts';
 
-/** The report as one HTML page that needs nothing else. The same report gives the same bytes. */
+/** The report as one HTML page that needs nothing else: the decision first, then what it rests on. The same report gives the same bytes. */
 export function renderReport(report: Report): string {
-  const { model, verdict, environment } = report;
+  const { model, verdict, environment, decision } = report;
   const { unit, group } = nounsOf(report);
   return renderPage({
     title: `Pruning report: ${model.name}`,
     kind: 'Effective Model Pruning report',
     heading: html`<bdi>${model.name}</bdi>`,
-    verdict: verdict.text,
+    first: firstScreen({
+      decision,
+      picture: mainCurve(report),
+      warned: (figure) => warnedOf(report, figure),
+    }),
     meta: html`<meta name="generator" content="effective-model-pruning ${environment.version}">
 `,
-    main: html`${section('warnings', 'Warnings', warningList(report))}
-${section('figures', 'At a glance', headline(report))}
-${section('asked', 'What was asked', askedList(report))}
+    main: html`${section(
+      'cost',
+      'What it costs',
+      html`<p class="verdict">${verdict.text}</p>
+${warningsHere(report, 'cost')}`,
+    )}
 ${section('evaluation', 'Dense against pruned', comparisonTable(report))}${section('outputs', 'Drift by output', outputsTable(report))}
+${section('curve', 'What sparsity costs', costCurves(report))}
+${section('sizes', 'Sizes', [warningsHere(report, 'sizes'), sizesTable(report)])}
+${section('layers', `Where the ${unit.many} go`, [warningsHere(report, 'layers'), sparsityChart(report)])}
+${section(group.many, capitalized(group.many), groupTable(report))}${section('frozen', 'What is frozen', frozenTable(report))}
+${section('repair', 'Repair', repaired(report))}
 ${section('allocation', 'How the total was shared', allocationTable(report))}
 ${section('sensitivity', 'What each tensor costs alone', sensitivityChart(report))}
-${section('repair', 'Repair', repairTable(report))}
-${section('curvature', 'What curvature says', lossBoundTable(report))}
-${section('curve', 'What sparsity costs', costCurves(report))}
-${section('sparsity', `Where the ${unit.many} go`, sparsityChart(report))}
+${section('method', 'What was asked', [warningsHere(report, 'method'), askedList(report)])}
 ${section('scores', 'The scores', scoreCharts(report))}
-${section('sizes', 'Sizes', sizesTable(report))}
-${section(group.many, capitalized(group.many), groupTable(report))}${section('frozen', 'What is frozen', frozenTable(report))}`,
+${section('curvature', 'What curvature says', lossBoundTable(report))}
+${section('reading', 'How to read this', howToRead(report))}`,
     footer: html`<footer>
-${section('reading', 'How to read this', howToRead(report))}${section('provenance', 'Provenance', provenance(report))}</footer>
+${section('recipe', 'Recipe', recipeCode(report))}${section('provenance', 'Provenance', provenance(report))}${section('again', 'The calls to repeat it', repeatCode(report))}</footer>
 `,
   });
+}
+
+function repaired(report: Report): Content {
+  const repairs = repairTable(report);
+  return repairs && [warningsHere(report, 'repair'), repairs];
+}
+
+function warnedOf(report: Report, figure: DecisionFigure) {
+  const warned = warningsOfFigure(report, figure);
+  if (warned === null) return null;
+  const [first, ...others] = warned.codes;
+  const more = others.length > 0 ? ` and ${others.length} more` : '';
+  return { title: `${titleOfWarning(first)}${more}`, place: warned.place };
 }
 
 function howToRead(report: Report): Content {
@@ -56,17 +83,4 @@ function howToRead(report: Report): Content {
 <p>A <strong>family</strong> is all ${many} that lie along the same axes of the same weights. A ${one} goes with all that hangs on it, in every weight. An axis is <strong>frozen</strong> where the model could not run, or would not compute the same, without some of its positions.</p>`
       : null
   }`;
-}
-
-/** What exactly the figures are of. */
-function provenance({ model, artifacts, environment }: Report): Markup {
-  const { version, onnxruntime, execution_provider } = environment;
-  const runtime = onnxruntime === null ? '' : `, onnxruntime ${onnxruntime}`;
-  const provider = execution_provider === null ? '' : ` (${execution_provider})`;
-  const hash = (sha256: string) => html`<br><code>sha256 ${sha256}</code>`;
-  return html`<dl class="provenance">
-${entry('Model', html`<bdi>${model.name}</bdi>, ${model.format}, ${formatBytes(model.size_bytes)}${hash(model.sha256)}`)}
-${artifacts.map(({ name, sha256 }) => entry('Written', html`<bdi>${name}</bdi>${hash(sha256)}`))}
-${entry('Software', `effective-model-pruning ${version}${runtime}${provider}`)}
-</dl>`;
 }

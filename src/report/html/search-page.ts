@@ -1,26 +1,30 @@
+import { searchDecision } from '../search-decision.ts';
 import { type SearchFacts, searchTables, searchVerdict, type TextTable } from '../search-report.ts';
-import { html, type Markup, section } from './markup.ts';
+import { firstScreen } from './first-screen.ts';
+import { frontChart } from './front-chart.ts';
+import { html, type Markup, section, table } from './markup.ts';
 import { renderPage } from './page-shell.ts';
 
-/** A search's report as one HTML page that needs nothing else. */
+/** A search's report as one HTML page that needs nothing else: the decision first, as in a job's. */
 export function renderSearchPage(facts: SearchFacts): string {
-  const { id, best, doubts } = facts;
+  const { id, best, doubts, error } = facts;
+  const warnings =
+    doubts.length > 0
+      ? html`<ul class="warnings">${doubts.map((doubt) => html`<li><p>${doubt}</p></li>`)}</ul>`
+      : null;
   return renderPage({
     title: `Search report: ${id}`,
     kind: 'Effective Model Pruning search',
     heading: id,
-    verdict: searchVerdict(facts),
+    first: firstScreen({ decision: searchDecision(facts), picture: frontChart(facts), warned: () => null }),
     meta: null,
-    main: html`${section('warnings', 'Warnings', doubts.length > 0 ? html`<ul>${doubts.map((doubt) => html`<li>${doubt}</li>`)}</ul>` : null)}
+    main: html`${section('full', 'In full', html`<p class="verdict">${searchVerdict(facts)}</p>${error === null ? null : html`<p>${error}</p>`}${warnings}`)}
 ${section('best', 'The best', best && html`<p>The model and its report are those of job <code>${best.job}</code>.</p>`)}
-${searchTables(facts).map((table, i) => section(`table-${i}`, table.title, tableMarkup(table)))}`,
+${searchTables(facts).map((text, i) => section(`table-${i}`, text.title, tableMarkup(text)))}`,
     footer: null,
   });
 }
 
-function tableMarkup({ title, head, rows, endsInWords }: TextTable): Markup {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${title}"><table class="tried${endsInWords ? ' words' : ''}">
-<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
-<tbody>${rows.map(([first, ...others]) => html`<tr><th scope="row">${first}</th>${others.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
-</table></div>`;
+function tableMarkup({ caption, head, rows, endsInWords }: TextTable): Markup {
+  return table({ label: caption, caption, columns: head, rows }, endsInWords ? 'tried words' : 'tried');
 }

@@ -19,9 +19,17 @@ export function costCurves(report: Report): Markup {
   const { search, n_samples } = evaluation;
   const isSearched = search !== null && search.promise.ladder.length === 0;
   const samples = isSearched
-    ? html`<p class="note">Measured on the ${count(search.n_samples)} samples that were searched on; the figures above are of ${count(n_samples)} others.</p>`
+    ? html`<p class="note">The curves are measured on the ${count(search.n_samples)} samples that were searched on; the figures above are of ${count(n_samples)} others.</p>`
     : null;
-  return html`<div class="pair">${curves.map(curveChart)}</div>${samples}${pointsTable(curves[0], evaluation)}${isSearched ? sweepTable(evaluation) : null}`;
+  const others = curves.slice(1);
+  const charts = others.length === 0 ? null : html`<div class="pair">${others.map(curveChart)}</div>`;
+  return html`${charts}${samples}${pointsTable(curves[0], evaluation)}${isSearched ? sweepTable(evaluation) : null}`;
+}
+
+/** What the report is mostly about, against sparsity; null where one model was measured. */
+export function mainCurve(report: Report): Markup | null {
+  const [curve] = report.evaluation ? curvesOf(report, report.evaluation) : [];
+  return curve === undefined ? null : curveChart(curve);
 }
 
 /** One metric against sparsity: all that was measured, with the chosen model and beta 1 marked. */

@@ -105,7 +105,7 @@ test('external data is left behind, smaller and under its own name', async () =>
   assert.equal(outside.report.evaluation?.pruned.loss, inside.report.evaluation?.pruned.loss);
   assert.deepEqual(
     outside.artifacts.map(({ name }) => name),
-    ['mlp.onnx', 'weights.bin', 'masks.safetensors', 'report.json', 'report.html'],
+    ['mlp.onnx', 'weights.bin', 'masks.safetensors', 'report.json', 'report.html', 'report.md'],
   );
   assert.ok((await stat(join(outside.directory, 'weights.bin'))).size < 6 * 200 * 4);
 });

@@ -148,7 +148,7 @@ describe('pruning structures', () => {
         await using pruned = await prune({ criterion }, { calibration, threads });
         found.add(JSON.stringify(pruned.artifacts));
         assert.deepEqual((await readdir(pruned.directory)).sort(), [
-          ...['masks.safetensors', 'mlp.onnx', 'report.html', 'report.json'],
+          ...['masks.safetensors', 'mlp.onnx', 'report.html', 'report.json', 'report.md'],
         ]);
       }
       assert.equal(found.size, 1, criterion);
@@ -166,7 +166,7 @@ describe('pruning structures', () => {
     assert.equal(dry.report.evaluation?.pruned.loss, written.report.evaluation?.pruned.loss);
     assert.equal(dry.report.evaluation?.pruned.latency_ms, null);
     assert.deepEqual((await readdir(dry.directory)).sort(), [
-      ...['masks.safetensors', 'report.html', 'report.json'],
+      ...['masks.safetensors', 'report.html', 'report.json', 'report.md'],
     ]);
     assert.match(dry.report.verdict.text, /would remove .* this was a dry run, no model was written/);
   });

@@ -1,0 +1,145 @@
+/** A decision in one sentence of at most 30 words. */
+import { targetOf } from '../recipe/target.ts';
+import type { TargetName } from '../recipe/terms.ts';
+import { costsOf, isLabeled } from './cost.ts';
+import { isDownloadSmaller } from './decision-figures.ts';
+import type { Status, UnsafeReason } from './decision-schema.ts';
+import { ERRORS } from './harm.ts';
+import type { Evaluation, Undecided } from './report.ts';
+import { isFaster, speedsOf } from './speed.ts';
+import { accuracy, capitalized, count, number, percent } from './wording.ts';
+
+export function sentenceOf(report: Undecided, status: Status, reasons: readonly UnsafeReason[]): string {
+  return capitalized(`${clausesOf(report, status, reasons)}.`);
+}
+
+function clausesOf(report: Undecided, status: Status, [reason]: readonly UnsafeReason[]): string {
+  const { evaluation } = report;
+  const [gain, cost, samples] = [gainOf(report), costOf(evaluation), samplesOf(evaluation)];
+  switch (status) {
+    case 'unsafe':
+      return unsafeClauses(report, reason);
+    case 'not_met':
+      return missedClauses(report);
+    case 'nothing_gained':
+      return evaluation === null
+        ? `keep the dense model: nothing gets smaller; what this one costs is not known: ${samples}`
+        : `keep the dense model: nothing gets smaller or faster; ${cost}, ${samples}`;
+    case 'within':
+      return `ship it: ${gain}; ${cost}, ${allowedOf(report)}, ${samples}`;
+    case 'harmed':
+      return `do not ship it, clearly worse: ${cost}, ${samples}; ${gain}`;
+    case 'not_measured':
+      return `measure it before you ship it: ${gain}; what that costs is not known: ${samples}`;
+    default:
+      return `yours to judge, no limit was set: ${gain}; ${cost}, ${samples}`;
+  }
+}
+
+/** What gets less, the two that say most. */
+function gainOf({ sizes, structures, total, evaluation }: Undecided): string {
+  if (sizes.pruned_zstd_bytes === null) return `${percent(total.sparsity)} would go`;
+  const [speed] = speedsOf(evaluation);
+  const gains = [
+    structures !== null &&
+    structures.parameters.pruned !== null &&
+    structures.parameters.pruned < structures.parameters.dense
+      ? `${percent(1 - structures.parameters.pruned / structures.parameters.dense)} fewer parameters`
+      : null,
+    structures === null && isDownloadSmaller(sizes)
+      ? `${(sizes.dense_zstd_bytes / sizes.pruned_zstd_bytes).toFixed(2)} × smaller compressed`
+      : null,
+    speed && isFaster(speed) ? `${speed.speedup.toFixed(2)} × as fast` : null,
+  ].filter((gain) => gain !== null);
+  return gains.length > 0 ? gains.join(', ') : `${percent(total.sparsity)} gone`;
+}
+
+/** What is lost, as far as it is more than noise. */
+function costOf(evaluation: Evaluation | null): string {
+  if (evaluation === null) return 'what it costs is not known';
+  if (!isLabeled(evaluation)) {
+    const { top1_agreement, relative_l2 } = evaluation.pruned;
+    if (top1_agreement !== null) return `${percent(top1_agreement)} of the predictions stay`;
+    return relative_l2 === null ? 'outputs are not finite' : `outputs move by ${percent(relative_l2)}`;
+  }
+  const costs = costsOf(evaluation).map(({ name, change, standardError, show }) => ({
+    name: name === 'accuracy' ? name : 'loss',
+    text: `${show(Math.abs(change))} ${change > 0 === (name === 'accuracy') ? 'lower' : 'higher'}`,
+    isNoise: change === 0 || (standardError !== null && Math.abs(change) < ERRORS * standardError),
+  }));
+  const clear = costs.filter(({ isNoise }) => !isNoise).map(({ name, text }) => `${name} ${text}`);
+  return clear.length > 0
+    ? clear.join(', ')
+    : `no difference in ${costs.map(({ name }) => name).join(' and ')}`;
+}
+
+function samplesOf(evaluation: Evaluation | null): string {
+  if (evaluation === null) return 'no evaluation data came';
+  const { n_samples, search } = evaluation;
+  const samples = n_samples === 1 ? '1 sample' : `${count(n_samples)} samples`;
+  if (search === null) return `measured on ${samples}`;
+  const { confidence } = search.target;
+  return search.met && confidence !== undefined
+    ? `shown with ${number(100 * confidence)} % confidence on ${samples}`
+    : `estimated on ${samples}`;
+}
+
+/** `2 % allowed`; of no quality that the size or speed is as asked. */
+function allowedOf({ evaluation }: Undecided): string {
+  const asked = evaluation?.search ? targetOf(evaluation.search) : null;
+  return asked === null ? 'as small or fast as asked' : `${ALLOWED[asked.name](asked.limit)} allowed`;
+}
+
+const ALLOWED: Readonly<Record<TargetName, (limit: number) => string>> = {
+  max_loss_increase: (limit) => `${number(100 * limit)} %`,
+  max_accuracy_drop: (limit) => `${number(100 * limit)} points`,
+  max_disagreement: (limit) => `${number(100 * limit)} % changed`,
+  max_kl: (limit) => `${number(limit)} nats`,
+  max_relative_l2: (limit) => `${number(100 * limit)} % drift`,
+  max_cosine_distance: (limit) => `${number(limit)} cosine distance`,
+};
+
+function missedClauses(report: Undecided): string {
+  const { evaluation, size_target } = report;
+  const [gain, cost, samples] = [gainOf(report), costOf(evaluation), samplesOf(evaluation)];
+  if (evaluation?.search && !evaluation.search.met) {
+    const { confidence } = evaluation.search.target;
+    return confidence === undefined
+      ? `do not ship it, the promise is not kept: ${cost}, ${allowedOf(report)}, ${samples}`
+      : `do not ship it yet: ${cost}, ${allowedOf(report)}, not shown with ${number(100 * confidence)} % confidence on ${count(evaluation.n_samples)} samples`;
+  }
+  const missed =
+    size_target?.met === false
+      ? 'do not ship it, it is larger than asked'
+      : 'do not ship it, it is slower than asked';
+  return evaluation === null
+    ? `${missed}; ${gain}; what that costs is not known: ${samples}`
+    : `${missed}; ${gain}; ${cost}, ${samples}`;
+}
+
+function unsafeClauses({ evaluation, total }: Undecided, reason: UnsafeReason): string {
+  const gone = `${percent(total.sparsity)} is gone`;
+  const samples = count(evaluation?.n_samples ?? 0);
+  switch (reason) {
+    case 'not_finite':
+      return `do not use it: its outputs are not finite on ${samples} samples; ${gone}`;
+    case 'doubtful_data':
+      return 'do not trust these figures: the data, or what onnxruntime makes of the model, are doubtful';
+    case 'dense_guesses':
+      return `the figures mean nothing: the dense model itself only guesses${guessOf(evaluation?.dense.accuracy ?? null, evaluation)}; labels or inputs do not fit`;
+    case 'one_answer':
+      return `the model is dead: it predicts the same for all ${samples} samples; ${gone}`;
+    case 'guesses':
+      return `the model is dead: it only guesses${guessOf(evaluation?.pruned.accuracy ?? null, evaluation)}; ${gone}`;
+    case 'far_off':
+      return `the model is lost: its outputs are as far from the dense ones as zeros; ${gone}`;
+    case 'layer_emptied':
+      return `do not ship it: a layer is emptied, so nothing passes through it; ${gone}; ${costOf(evaluation)}`;
+  }
+}
+
+function guessOf(measured: number | null, evaluation: Evaluation | null): string {
+  const guessed = evaluation?.guess?.accuracy ?? null;
+  if (measured === null || guessed === null) return '';
+  return ` (accuracy ${accuracy(measured)}, of one answer for all ${accuracy(guessed)})`;
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { writeMlp } from '../models/small-mlp.ts';
+import { pruneFiles } from './prune-files.ts';
+
+describe('a model that pruning has killed', () => {
+  let mlp: Awaited<ReturnType<typeof writeMlp>>;
+  before(async () => {
+    mlp = await writeMlp([20, 48, 32, 5], 300);
+  });
+  after(() => mlp[Symbol.asyncDispose]());
+
+  const pruneMlp = (recipe: object, options: Parameters<typeof pruneFiles>[2] = {}) =>
+    pruneFiles(mlp.path, recipe, { evaluation: mlp.samples, ...options });
+
+  test('is seen to predict the same everywhere, and called unsafe in every form', async () => {
+    await using pruned = await pruneMlp({ scope: 'layer', budget: { sparsity: 0.999 } });
+    const { evaluation, decision } = pruned.report;
+    assert.ok(evaluation);
+    assert.equal(evaluation.one_answer, true);
+    assert.deepEqual([decision.status, decision.reasons[0]], ['unsafe', 'one_answer']);
+    assert.deepEqual([pruned.summary.decision, pruned.summary.sentence], ['unsafe', decision.sentence]);
+    for (const name of ['report.html', 'report.md']) {
+      const text = await readFile(join(pruned.directory, name), 'utf8');
+      assert.ok(text.replaceAll('\u00a0', ' ').includes(decision.sentence), name);
+    }
+  });
+
+  test('without labels too', async () => {
+    const evaluation = { ...mlp.samples, labels: null };
+    await using pruned = await pruneMlp({ scope: 'layer', budget: { sparsity: 0.999 } }, { evaluation });
+    assert.equal(pruned.report.evaluation?.one_answer, true);
+    assert.equal(pruned.report.decision.status, 'unsafe');
+  });
+
+  test('is told from one that has lost nothing', async () => {
+    await using pruned = await pruneMlp({ scope: 'layer', budget: { sparsity: 0.1 } });
+    assert.equal(pruned.report.evaluation?.one_answer, false);
+    assert.deepEqual(pruned.report.decision.reasons, []);
+  });
+
+  test('is held against what one answer for all would reach on the same samples', async () => {
+    await using pruned = await pruneMlp({ beta: 1 });
+    const { guess, dense } = pruned.report.evaluation ?? assert.fail();
+    assert.ok(guess && guess.loss !== null && dense.loss !== null);
+    // Of five classes, of which none need be as frequent as another.
+    assert.ok(guess.loss > 0 && guess.loss < Math.log(5) + 0.1, `${guess.loss}`);
+    assert.ok((guess.accuracy ?? 0) >= 1 / 5 && dense.loss < guess.loss);
+  });
+
+  test('latency is timed against itself as well', async () => {
+    await using pruned = await pruneMlp({ beta: 1 });
+    const [speed, ...others] = pruned.report.evaluation?.speedups ?? [];
+    assert.equal(others.length, 0, 'of weights only at the default level');
+    assert.ok(speed.low <= speed.speedup && speed.speedup <= speed.high);
+    assert.ok(speed.noise > 0 && speed.rounds >= 6);
+  });
+});
