@@ -116,7 +116,7 @@ function speedOf({
   const interval = isDifference
     ? `${number(speedup_low)} to ${number(speedup_high)}`
     : 'inside its own noise';
-  return speedFigure({ speedup, low: speedup_low, high: speedup_high }, isDifference, interval, 'was 1');
+  return speedFigure({ speedup, low: speedup_low, high: speedup_high }, isDifference, interval, 'was 1 ×');
 }
 
 function nextOf({ id, best, target }: SearchFacts, status: Status): Decision['next'] {

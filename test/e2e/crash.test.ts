@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,9 +12,13 @@ interface JobView {
   id: string;
   status: string;
   progress: { stage: string; percent: number };
-  artifacts: { name: string; sha256: string }[];
+  artifacts: { name: string; sha256: string; url: string }[];
+  model_id: string;
+  created_at: string;
   error: unknown;
 }
+
+type Written = Pick<JobView['artifacts'][number], 'name' | 'sha256'>;
 
 /** Large enough that a job takes seconds and can be caught in the middle. */
 const SIDE = 1400;
@@ -61,7 +66,7 @@ const finished = (job: JobView) => job.status === 'succeeded';
 describe('kill -9 in the middle of a job', () => {
   let model: Awaited<ReturnType<typeof writeSmallModel>>;
   let redis: Service;
-  let undisturbed: JobView['artifacts'];
+  let undisturbed: Written[];
   const processes = new ServiceProcesses();
   const start = (...args: Parameters<ServiceProcesses['start']>) => processes.start(...args);
   const dataDirectory = () => processes.dataDirectory();
@@ -71,7 +76,7 @@ describe('kill -9 in the middle of a job', () => {
     redis = await startRedis();
     const service = await start('all', { DATA_DIR: await dataDirectory() });
     const job = await submit(service.url, model.path);
-    undisturbed = (await until(service.url, job.id, finished)).artifacts.map(plain);
+    undisturbed = await written(service.url, await until(service.url, job.id, finished));
     await service.stop('SIGTERM');
   });
 
@@ -81,9 +86,18 @@ describe('kill -9 in the middle of a job', () => {
     await model?.[Symbol.asyncDispose]();
   });
 
-  /** Names and hashes: urls differ from job to job. */
-  function plain({ name, sha256 }: JobView['artifacts'][number]) {
-    return { name, sha256 };
+  /** Names and hashes, of reports without what a job alone has: its id, its model's, and when it was asked for. */
+  async function written(url: string, { id, model_id, created_at, artifacts }: JobView): Promise<Written[]> {
+    const own = [id, model_id].map((name) => name.slice(name.indexOf('_') + 1));
+    return await Promise.all(
+      artifacts.map(async ({ name, sha256, url: path }) => {
+        if (!name.startsWith('report.')) return { name, sha256 };
+        const text = await (await fetch(`${url}${path}`)).text();
+        for (const part of [...own, created_at]) assert.ok(text.includes(part), `${name} says ${part}`);
+        const same = [...own, created_at].reduce((left, part) => left.replaceAll(part, ''), text);
+        return { name, sha256: createHash('sha256').update(same).digest('hex') };
+      }),
+    );
   }
 
   test('of a worker, of its child, and of the API', async () => {
@@ -96,19 +110,19 @@ describe('kill -9 in the middle of a job', () => {
     const children = await worker.children();
     assert.ok(children.length > 0, 'the worker computes in a child process');
     for (const pid of children) process.kill(pid, 'SIGKILL');
-    assert.deepEqual((await until(api.url, killedChild.id, finished)).artifacts.map(plain), undisturbed);
+    assert.deepEqual(await written(api.url, await until(api.url, killedChild.id, finished)), undisturbed);
 
     const killedWorker = await submit(api.url, model.path);
     await until(api.url, killedWorker.id, inTheMiddle);
     await worker.stop('SIGKILL');
     await start('worker', environment);
-    assert.deepEqual((await until(api.url, killedWorker.id, finished)).artifacts.map(plain), undisturbed);
+    assert.deepEqual(await written(api.url, await until(api.url, killedWorker.id, finished)), undisturbed);
 
     const killedApi = await submit(api.url, model.path);
     await until(api.url, killedApi.id, inTheMiddle);
     await api.stop('SIGKILL');
     const next = await start('api', environment);
-    assert.deepEqual((await until(next.url, killedApi.id, finished)).artifacts.map(plain), undisturbed);
+    assert.deepEqual(await written(next.url, await until(next.url, killedApi.id, finished)), undisturbed);
   });
 
   test('of the single-process service', async () => {
@@ -118,6 +132,6 @@ describe('kill -9 in the middle of a job', () => {
     await until(service.url, job.id, inTheMiddle);
     await service.stop('SIGKILL');
     const next = await start('all', environment);
-    assert.deepEqual((await until(next.url, job.id, finished)).artifacts.map(plain), undisturbed);
+    assert.deepEqual(await written(next.url, await until(next.url, job.id, finished)), undisturbed);
   });
 });

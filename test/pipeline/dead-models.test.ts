@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { writeMlp } from '../models/small-mlp.ts';
 import { pruneFiles } from './prune-files.ts';
 
@@ -48,6 +49,20 @@ describe('a model that pruning has killed', () => {
     // Of five classes, of which none need be as frequent as another.
     assert.ok(guess.loss > 0 && guess.loss < Math.log(5) + 0.1, `${guess.loss}`);
     assert.ok((guess.accuracy ?? 0) >= 1 / 5 && dense.loss < guess.loss);
+  });
+
+  test('the recipe of a report is one that the service takes', async () => {
+    for (const recipe of [
+      { beta: 1 },
+      { target: { max_loss_increase: 0.5 } },
+      { budget: { sparsity: 0.5 } },
+    ]) {
+      await using pruned = await pruneMlp(recipe);
+      const again = recipeSchema.parse(pruned.report.recipe);
+      await using repeated = await pruneMlp(again);
+      assert.deepEqual(repeated.report.recipe, pruned.report.recipe);
+      assert.equal(repeated.report.total.n_keep, pruned.report.total.n_keep);
+    }
   });
 
   test('latency is timed against itself as well', async () => {

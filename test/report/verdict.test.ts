@@ -282,6 +282,13 @@ describe('the sentence', () => {
         /and a batch is measured to take 12\.5 ms in place of 10 \(0\.80 x as fast\)\.$/,
       );
       assert.match(structuresText({ evaluation: labeled() }), /and whether it is faster was not measured\.$/);
+      const quiet = timed(labeled(), 10, 9.6);
+      const noisy = { ...quiet, speedups: quiet.speedups.map((speedup) => ({ ...speedup, noise: 0.05 })) };
+      assert.match(structuresText({ evaluation: quiet }), /\(1\.04 x as fast\)\.$/);
+      assert.match(
+        structuresText({ evaluation: noisy }),
+        /9\.6 ms in place of 10 \(no difference: dense against dense varies by 5\.0 %\)\.$/,
+      );
     });
 
     test('of a dry run, or of a model that keeps all of them, promises no smaller one', () => {

@@ -373,6 +373,12 @@ describe('structures', () => {
       'The smaller model is measured to be no faster: 10 ms a batch dense, 9.97 ms pruned, no difference: dense against dense varies by 0.1 %.',
     );
     assert.equal(ofChannels('not_faster', measured(10, 9.9)), null);
+    const { evaluation } = measured(10, 9.6);
+    const speedups = evaluation.speedups.map((speedup) => ({ ...speedup, noise: 0.05 }));
+    assert.equal(
+      ofChannels('not_faster', { evaluation: { ...evaluation, speedups } }),
+      'The smaller model is measured to be no faster: 10 ms a batch dense, 9.6 ms pruned, no difference: dense against dense varies by 5.0 %.',
+    );
     assert.equal(ofChannels('not_faster', measured(10, 9.9, 10, 11)), null, 'level all is the default');
     assert.equal(ofChannels('not_faster', { evaluation: labeled() }), null);
     assert.equal(ofChannels('not_faster'), null);

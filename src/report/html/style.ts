@@ -93,6 +93,7 @@ details .scroll{margin-top:.75rem}
 .provenance code{color:var(--muted)}
 footer{margin-top:4rem}
 @media print{
+.decision,.badge{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 @page{margin:15mm}
 :root{font-size:81.25%}
 body{padding:0;max-width:none}
