@@ -6,6 +6,7 @@ import { type Config, ConfigError } from './config.ts';
 import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
 import { OpenAnswers } from './http/open-answers.ts';
+import { pageAssets } from './http/page-assets.ts';
 import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { BackendError } from './jobs/backends/backend.ts';
@@ -170,6 +171,8 @@ async function listen(
   );
   const listening = naming({ HOST: host, PORT: port }, app.listen({ host, port }));
   await opened.add(listening.then(collectWhenIdle), (endCollecting) => endCollecting());
+  // Whoever opens the page first need not wait for it to be made.
+  void pageAssets().catch((error: unknown) => log.error({ err: error }, 'the page could not be made'));
   const address = app.server.address() as AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
 }

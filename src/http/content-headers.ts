@@ -23,6 +23,11 @@ export const REPORT_PAGE_CONTENT = {
   'content-security-policy': `${PAGE_POLICY}; ${NO_FRAMES}`,
 } as const;
 
+/** The page at `/`: its own script and styles, this service, and nothing else. `blob:` is what it has fetched with a key. */
+export const FRONT_PAGE_CONTENT = {
+  'content-security-policy': `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; ${NO_FRAMES}`,
+} as const;
+
 /** By directive: the documentation's page has scripts of its own, and loads nothing from elsewhere. */
 export const DOCUMENTATION_POLICY = {
   'default-src': "'self'",

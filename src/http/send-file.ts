@@ -54,7 +54,8 @@ export function contentDisposition(name: string): string {
   return `attachment; filename="${ascii}"${ascii === last ? '' : `; filename*=${encodeExtended(last)}`}`;
 }
 
-function matchesEtag(header: string | undefined, etag: string): boolean {
+/** Whether `If-None-Match` names it, weakly. */
+export function matchesEtag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   if (header.trim() === '*') return true;
   return header.split(',').some((candidate) => candidate.trim().replace(/^W\//, '') === etag);

@@ -58,7 +58,7 @@ function runGate(directory: string, ...paths: string[]): Promise<Verdict> {
 describe('the gate', () => {
   test('reads every source file of the repository', async () => {
     const { filesRead } = await runGate(ROOT, 'src');
-    const sources = await Array.fromAsync(glob('src/**/*.ts', { cwd: ROOT }));
+    const sources = await Array.fromAsync(glob('src/**/*.{ts,tsx,css}', { cwd: ROOT }));
     assert.ok(sources.length > 0);
     assert.ok(filesRead >= sources.length, `${filesRead} of ${sources.length} files read`);
   });

@@ -98,7 +98,7 @@ function parseAllowed(cell: string, above: readonly string[]): Room {
 }
 
 async function readSources(root: string): Promise<SourceFile[]> {
-  const paths = await Array.fromAsync(glob('src/**/*.ts', { cwd: root }));
+  const paths = await Array.fromAsync(glob('src/**/*.{ts,tsx}', { cwd: root }));
   if (paths.length === 0) throw new Error(`no sources under ${root}`);
   return await Promise.all(
     paths.sort().map(async (found) => {

@@ -8,9 +8,10 @@ export function createSafetensors(shapes: Readonly<Record<string, readonly numbe
     for (let i = 0; i < count; i++) values.push(values.length + 1);
     header[name] = { dtype: 'F32', shape, data_offsets: [start, values.length * 4] };
   }
-  const text = JSON.stringify(header);
-  const padded = text.padEnd(Math.ceil(text.length / 8) * 8);
+  const text = Buffer.from(JSON.stringify(header));
+  const padded = Buffer.alloc(Math.ceil(text.byteLength / 8) * 8, ' ');
+  text.copy(padded);
   const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  return Buffer.concat([length, Buffer.from(padded), Buffer.from(new Float32Array(values).buffer)]);
+  length.writeBigUInt64LE(BigInt(padded.byteLength));
+  return Buffer.concat([length, padded, Buffer.from(new Float32Array(values).buffer)]);
 }

@@ -25,7 +25,8 @@ const svgDocument = new DOMParser().parseFromString(
 /** @param description what the chart shows, with its numbers, for those who do not see it */
 export function drawChart(description: string, options: Plot.PlotOptions): Markup {
   const svg = Plot.plot({
-    document: svgDocument,
+    // Two libraries' types of one thing.
+    document: svgDocument as object as NonNullable<Plot.PlotOptions['document']>,
     width: CHART_WIDTH,
     className: 'chart',
     ariaLabel: description,

@@ -1,0 +1,32 @@
+import { signal } from '@preact/signals';
+
+const KEPT_AS = 'api-key';
+
+/** What the page asks for: a key, for the first time or because the last one was refused. Null where it needs none. */
+export const keyWanted = signal<{ readonly wasRefused: boolean } | null>(null);
+/** Whether requests carry a key: then links alone cannot fetch anything. */
+export const hasKey = signal(currentKey() !== null);
+
+let waiting: PromiseWithResolvers<void> | null = null;
+
+/** Of this tab alone, until it is closed. */
+export function currentKey(): string | null {
+  return sessionStorage.getItem(KEPT_AS);
+}
+
+/** Asks for a key; resolves once one is given. @param refused the key that was sent; null where none was */
+export function askForKey(refused: string | null): Promise<void> {
+  // Another request has asked meanwhile, and was given one.
+  if (currentKey() !== refused) return Promise.resolve();
+  waiting ??= Promise.withResolvers();
+  keyWanted.value ??= { wasRefused: refused !== null };
+  return waiting.promise;
+}
+
+export function giveKey(key: string): void {
+  sessionStorage.setItem(KEPT_AS, key);
+  hasKey.value = true;
+  keyWanted.value = null;
+  waiting?.resolve();
+  waiting = null;
+}
