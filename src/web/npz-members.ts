@@ -19,7 +19,8 @@ export async function readNpzMembers(file: File): Promise<File[]> {
     tail.getUint32(end + 12, true),
     tail.getUint32(end + 16, true),
   ];
-  if (start === ZIP64) throw new Error(`${file.name} is too large to be unpacked here: give .npy files.`);
+  const tooLarge = `${file.name} is too large to be unpacked here: give .npy files.`;
+  if (start === ZIP64) throw new Error(tooLarge);
   const directory = await viewOf(file, start, start + length);
   const members: File[] = [];
   for (let at = 0, i = 0; i < count; i++) {
@@ -30,6 +31,7 @@ export async function readNpzMembers(file: File): Promise<File[]> {
       directory.getUint32(at + 20, true),
       directory.getUint32(at + 42, true),
     ];
+    if (size === ZIP64 || offset === ZIP64) throw new Error(tooLarge);
     const nameLength = directory.getUint16(at + 28, true);
     const name = new TextDecoder().decode(new Uint8Array(directory.buffer, at + 46, nameLength));
     members.push(await unpack(file, { name, method, size, offset }));
