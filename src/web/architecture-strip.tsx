@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import type { Report } from '../report/report.ts';
 import { count, formatPercent } from '../report/wording.ts';
 import { PagedTable } from './paged-table.tsx';
@@ -22,17 +22,14 @@ export function layersOf({ structures, tensors }: Report): LayerShare[] {
 
 /** The network from its first layer to its last: wide where there is much, filled as far as it stays. */
 export function ArchitectureStrip({ report }: { report: Report }) {
-  const layers = layersOf(report);
+  const layers = useMemo(() => layersOf(report), [report]);
+  const bars = useMemo(() => placeBars(layers), [layers]);
+  const [whole, filled] = useMemo(
+    () => [pathOf(bars, () => HEIGHT), pathOf(bars, ({ share }) => share * HEIGHT)],
+    [bars],
+  );
   const [pointed, setPointed] = useState<LayerShare | null>(null);
   if (layers.length === 0) return null;
-  const bars = placeBars(layers);
-  const path = (height: (bar: Bar) => number) =>
-    bars
-      .map((bar) => {
-        const filled = height(bar);
-        return `M${bar.x.toFixed(2)} ${(HEIGHT - filled).toFixed(2)}h${bar.width.toFixed(2)}v${filled.toFixed(2)}h${(-bar.width).toFixed(2)}z`;
-      })
-      .join('');
   const kept = layers.reduce((sum, layer) => sum + layer.kept, 0) / layers.reduce((sum, { n }) => sum + n, 0);
   const noun = report.structures ? 'families' : 'layers';
   return (
@@ -53,8 +50,8 @@ export function ArchitectureStrip({ report }: { report: Report }) {
           }}
           onPointerLeave={() => setPointed(null)}
         >
-          <path class="whole" d={path(() => HEIGHT)} />
-          <path class="kept" d={path(({ share }) => share * HEIGHT)} />
+          <path class="whole" d={whole} />
+          <path class="kept" d={filled} />
         </svg>
         <figcaption class="hint">
           {pointed
@@ -91,6 +88,16 @@ interface Bar {
   readonly x: number;
   readonly width: number;
   readonly share: number;
+}
+
+/** All bars as one shape: thousands of elements would be slow to draw. */
+function pathOf(bars: readonly Bar[], heightOf: (bar: Bar) => number): string {
+  return bars
+    .map((bar) => {
+      const [width, height] = [bar.width.toFixed(2), heightOf(bar).toFixed(2)];
+      return `M${bar.x.toFixed(2)} ${HEIGHT}v-${height}h${width}v${height}z`;
+    })
+    .join('');
 }
 
 /** Sizes differ by thousands: width goes with their logarithm. */

@@ -4,6 +4,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import packageJson from '../../../package.json' with { type: 'json' };
 import { DOCUMENTATION_POLICY } from '../content-headers.ts';
 import type { App } from '../services.ts';
+import { DOCUMENTATION_SCRIPT, DOCUMENTATION_STYLE } from './documentation-theme.ts';
 import { completeDocument } from './operations.ts';
 
 /** `openapi.yaml`'s content from the routes' own schemas, and a page to browse it that loads nothing from elsewhere. */
@@ -33,8 +34,8 @@ export async function registerDocumentation(app: App): Promise<void> {
     routePrefix: '/docs',
     theme: {
       title: 'Effective Model Pruning',
-      // The bar holds another project's logo and a choice of one document.
-      css: [{ filename: 'theme.css', content: '.swagger-ui .topbar { display: none }' }],
+      css: [{ filename: 'theme.css', content: DOCUMENTATION_STYLE }],
+      js: [{ filename: 'theme.js', content: DOCUMENTATION_SCRIPT }],
     },
     uiConfig: {
       docExpansion: 'list',
