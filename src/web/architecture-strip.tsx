@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'preact/hooks';
 import type { Report } from '../report/report.ts';
-import { count, formatPercent } from '../report/wording.ts';
+import { count, counted, formatPercent } from '../report/wording.ts';
 import { PagedTable } from './paged-table.tsx';
 
 export interface LayerShare {
@@ -12,6 +12,8 @@ export interface LayerShare {
 const WIDTH = 1000;
 const HEIGHT = 100;
 const GAP = 4;
+const FAMILY = { one: 'family', many: 'families' };
+const LAYER = { one: 'layer', many: 'layers' };
 /** With more there is no room for gaps, nor for names. */
 const FEW = 24;
 
@@ -31,7 +33,7 @@ export function ArchitectureStrip({ report }: { report: Report }) {
   const [pointed, setPointed] = useState<LayerShare | null>(null);
   if (layers.length === 0) return null;
   const kept = layers.reduce((sum, layer) => sum + layer.kept, 0) / layers.reduce((sum, { n }) => sum + n, 0);
-  const noun = report.structures ? 'families' : 'layers';
+  const { one, many } = report.structures ? FAMILY : LAYER;
   return (
     <section aria-labelledby="layers">
       <h3 id="layers">Layer by layer</h3>
@@ -41,7 +43,7 @@ export function ArchitectureStrip({ report }: { report: Report }) {
           viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
           preserveAspectRatio="none"
           role="img"
-          aria-label={`${count(layers.length)} ${noun}, of which ${formatPercent(kept)} stay. The table has each.`}
+          aria-label={`${counted(layers.length, { one, many })}, of which ${formatPercent(kept)} stay. The table has each.`}
           onPointerMove={(event) => {
             const { left, width } = event.currentTarget.getBoundingClientRect();
             const x = ((event.clientX - left) / width) * WIDTH;
@@ -60,14 +62,12 @@ export function ArchitectureStrip({ report }: { report: Report }) {
         </figcaption>
       </figure>
       <details open={layers.length <= FEW}>
-        <summary>
-          {count(layers.length)} {noun}
-        </summary>
+        <summary>{counted(layers.length, { one, many })}</summary>
         <PagedTable
-          caption={`What stays of ${noun}`}
+          caption={`What stays of ${many}`}
           columns={[report.structures ? 'Family' : 'Layer', 'Before', 'After', 'Stays']}
           rows={layers}
-          noun={noun}
+          noun={many}
           keyOf={({ name }) => name}
           cells={({ name, n, kept }) => [
             name,

@@ -85,14 +85,18 @@ function Columns({ compared }: { compared: readonly Compared[] }) {
               </td>
             ))}
           </tr>
-          {FIGURES.map(({ title, show }) => (
-            <tr key={title}>
-              <th scope="row">{title}</th>
-              {compared.map(({ id, job, report }) => (
-                <td key={id}>{(job?.summary && show(job.summary, report)) ?? '–'}</td>
-              ))}
-            </tr>
-          ))}
+          {FIGURES.map(({ title, show }) => {
+            const shown = compared.map(({ job, report }) => job?.summary && show(job.summary, report));
+            if (shown.every((text) => text == null)) return null;
+            return (
+              <tr key={title}>
+                <th scope="row">{title}</th>
+                {shown.map((text, i) => (
+                  <td key={compared[i].id}>{text ?? '–'}</td>
+                ))}
+              </tr>
+            );
+          })}
         </ScrollTable>
       </section>
       <section aria-labelledby="recipes">
@@ -180,7 +184,13 @@ const FIGURES: readonly {
     show: ({ top1_agreement }) => (top1_agreement == null ? null : percent(top1_agreement)),
   },
   { title: 'Outputs moved', show: ({ relative_l2 }) => (relative_l2 == null ? null : percent(relative_l2)) },
-  { title: 'Speed', show: ({ speedup }) => (speedup == null ? null : `${speedup.toFixed(2)} ×`) },
+  {
+    title: 'Speed',
+    show: ({ speedup }, report) => {
+      if (report?.structures === null) return 'same: zeros in place';
+      return speedup == null ? null : `${speedup.toFixed(2)} ×`;
+    },
+  },
   {
     title: 'Promise',
     show: ({ met }) => (met == null ? null : met ? 'kept' : 'missed'),

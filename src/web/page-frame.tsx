@@ -19,6 +19,16 @@ const SCREENS: Readonly<Record<Screen, () => JSX.Element>> = {
   nowhere: Nowhere,
 };
 
+const NAME = 'Effective Model Pruning';
+const TITLES: Readonly<Record<Screen, string>> = {
+  new: NAME,
+  search: `Search · ${NAME}`,
+  job: `Job · ${NAME}`,
+  list: `Jobs and searches · ${NAME}`,
+  compare: `Side by side · ${NAME}`,
+  nowhere: `Nothing here · ${NAME}`,
+};
+
 /** What stands around every screen, and the screen that the address asks for. */
 export function PageFrame() {
   const { screen, id } = route.value;
@@ -26,6 +36,7 @@ export function PageFrame() {
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   useEffect(() => {
+    document.title = TITLES[screen];
     // Whoever came by a link goes on reading at the top of what it led to.
     if (!isFirst.current) main.current?.focus({ preventScroll: true });
     isFirst.current = false;
@@ -37,7 +48,7 @@ export function PageFrame() {
       </button>
       <header class="top">
         <a class="brand" href={hrefOf('/')}>
-          <Mark /> Effective Model Pruning
+          <Mark /> {NAME}
         </a>
         <nav aria-label="Main">
           <Tab href={hrefOf('/')} isHere={screen === 'new'}>

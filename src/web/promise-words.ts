@@ -109,7 +109,7 @@ export function describePromise(terms: Recipe | null | undefined): string {
   const promise = promiseOf(terms);
   if (promise === null) return terms?.external ? 'a metric of your own stays within its limit' : 'no promise';
   const sure =
-    typeof terms?.confidence === 'number' ? `, with ${formatPercent(terms.confidence)} confidence` : '';
+    typeof terms?.confidence === 'number' ? `, with ${sharePercent(terms.confidence)} confidence` : '';
   return PROMISES[promise.name].sentence(promise.limit) + sure;
 }
 

@@ -1,4 +1,4 @@
-import { formatNumber } from '../report/wording.ts';
+import { number } from '../report/wording.ts';
 import type { Recipe } from './api-types.ts';
 
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -21,7 +21,7 @@ export function describeDetails({ criterion, scope, repair, beta }: Recipe): str
     String(criterion),
     `scope ${String(scope)}`,
     ...(repairs.length > 0 ? [repairs.join(' + ')] : []),
-    ...(typeof beta === 'number' ? [`beta ${formatNumber(beta)}`] : []),
+    ...(typeof beta === 'number' ? [`beta ${number(beta)}`] : []),
   ].join(' · ');
 }
 
@@ -37,5 +37,5 @@ export function describeField(value: unknown): string {
     return Object.entries(value)
       .map(([name, part]) => `${name} ${describeField(part)}`)
       .join(', ');
-  return typeof value === 'number' ? formatNumber(value) : String(value);
+  return typeof value === 'number' ? number(value) : String(value);
 }

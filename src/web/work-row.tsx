@@ -12,6 +12,8 @@ import { describeQueue } from './progress-line.tsx';
 import { AIM_WORDS, describePromise } from './promise-words.ts';
 import { describeDetails, describeRecipe } from './recipe-words.ts';
 
+const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
 interface RowProps {
   readonly work: Work;
   readonly model: string;
@@ -58,9 +60,9 @@ export function WorkRow({ work, model, isChosen, mayChoose, onChoose }: RowProps
       <td>
         <Status work={work} />
       </td>
-      <td>{describeOutcome(work)}</td>
+      <td class="words">{describeOutcome(work)}</td>
       <td>
-        <time dateTime={work.created_at}>{new Date(work.created_at).toLocaleString()}</time>
+        <time dateTime={work.created_at}>{WHEN.format(new Date(work.created_at))}</time>
       </td>
       <td>
         {!isOver(work) && (
