@@ -32,9 +32,10 @@ export function ListScreen() {
     const gone = new AbortController();
     const look = async () => {
       for (;;) {
-        const found = await listWork(asked, gone.signal);
-        remember(key, found);
-        setLooks((looks) => looks + 1);
+        if (document.visibilityState === 'visible' || !remembered(key)) {
+          remember(key, await listWork(asked, gone.signal));
+          setLooks((looks) => looks + 1);
+        }
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
         gone.signal.throwIfAborted();
       }

@@ -75,8 +75,13 @@ export function useLive<T extends { readonly status: string }>(
     };
     const follow = async () => {
       if (isOver(await look())) return;
-      const timer = setInterval(() => {
-        if (document.visibilityState === 'visible') void look().catch(() => {});
+      let isLooking = false;
+      const timer = setInterval(async () => {
+        // One look at a time, however long the server is away.
+        if (isLooking || document.visibilityState !== 'visible') return;
+        isLooking = true;
+        await look().catch(() => {});
+        isLooking = false;
       }, LOOK_MS);
       signal.addEventListener('abort', () => clearInterval(timer));
       for await (const { event, data } of followEvents(`${path}/events`, signal))

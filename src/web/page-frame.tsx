@@ -139,7 +139,14 @@ function KeyDialog() {
     else dialog.current?.close();
   }, [wanted]);
   return (
-    <dialog ref={dialog} aria-labelledby="key-title" onCancel={(event) => event.preventDefault()}>
+    <dialog
+      ref={dialog}
+      aria-labelledby="key-title"
+      onClose={() => {
+        // Escape closes it, but nothing goes on without a key.
+        if (keyWanted.value) dialog.current?.showModal();
+      }}
+    >
       <form
         onSubmit={(event) => {
           event.preventDefault();

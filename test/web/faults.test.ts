@@ -130,7 +130,7 @@ describe('the page, where something goes wrong', () => {
     await page.getByText(MODEL_SUMMARY).waitFor();
     assert.equal(await page.getByLabel('by at most').inputValue(), '4');
     await page.getByText('How much may be tried').click();
-    await page.getByLabel('Models at most').fill('40');
+    await page.getByLabel('Models at most').fill('12');
     await page.getByRole('button', { name: 'Find the best' }).click();
     await page.getByRole('progressbar').waitFor();
     const { href: address } = new URL(page.url());
