@@ -31,6 +31,15 @@ export function binomialAtMost(k: number, n: number, p: number, factorials = new
   return Math.min(1, sum);
 }
 
+/** With which guesses may do as well as a model that is not one. */
+const CHANCE = 0.05;
+
+/** Whether guesses of the most frequent label, of which so large a share has it, do as well as `accuracy` on `n` labels by chance. */
+export function mayBeGuessed(accuracy: number, guessed: number, n: number): boolean {
+  const misses = Math.round(n * (1 - accuracy));
+  return guessed >= 1 || binomialAtMost(misses, n, 1 - guessed) > CHANCE;
+}
+
 /** Clopper and Pearson's interval for a probability of which `k` of `n` were seen: each end is missed with `tail` at most. */
 export function clopperPearson(
   k: number,

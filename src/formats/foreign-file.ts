@@ -117,7 +117,7 @@ const SIGNATURES: readonly Signature[] = [
   },
   {
     what: 'a NumPy array (.npy)',
-    advice: 'arrays are data: send them to /v1/datasets',
+    advice: 'arrays are data: give them as samples, labels or scores',
     how: 'kind',
     fits: spells('\x93NUMPY', 0),
   },

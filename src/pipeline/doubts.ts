@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { binomialAtMost } from '../core/binomial.ts';
+import { mayBeGuessed } from '../core/binomial.ts';
 import { EmpError, type ErrorCode, ofInput, type SampleInput } from '../core/errors.ts';
 import { clearedInputs } from '../graph/cleared-inputs.ts';
 import { readStoredGraph, readWholeGraph } from '../graph/interface.ts';
@@ -25,8 +25,6 @@ interface Doubt {
 
 /** Operators that give NaN and infinite inputs a meaning. */
 const READ_NON_FINITE: ReadonlySet<string> = new Set(['IsNaN', 'IsInf']);
-/** With which guesses may do as well as a model that is not one. */
-const CHANCE = 0.05;
 /** How much larger the numbers of one set of data may be than those of another of the same kind. */
 const ALIKE = 8;
 /** Shares of samples that may be copies of others: of a promise, whose tests count on samples that are drawn independently, and of any target. */
@@ -190,19 +188,13 @@ function doubtsOfLabels(
     isOfAccuracy &&
     accuracy !== null &&
     guess.accuracy !== null &&
-    isChance(accuracy, guess.accuracy, all.nPositions)
+    mayBeGuessed(accuracy, guess.accuracy, all.nPositions)
   ) {
     const remedy = accuracy > guess.accuracy ? 'give more samples, of every class' : advice;
     const text = `the dense model cannot be told from guessing: its accuracy is ${percent(accuracy)}, and ${percent(guess.accuracy)} is that of the most frequent label, of ${all.nPositions}; ${remedy}`;
     doubts.push({ text, code: 'invalid_labels' });
   }
   return doubts;
-}
-
-/** Whether guesses of the most frequent label do as well by chance. */
-function isChance(accuracy: number, guessed: number, n: number): boolean {
-  const misses = Math.round(n * (1 - accuracy));
-  return guessed >= 1 || binomialAtMost(misses, n, 1 - guessed) > CHANCE;
 }
 
 /** @param isPromise whether the figures are tested */

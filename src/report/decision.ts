@@ -1,4 +1,4 @@
-import { binomialAtMost } from '../core/binomial.ts';
+import { mayBeGuessed } from '../core/binomial.ts';
 import { isLabeled } from './cost.ts';
 import { figuresOf, isDownloadSmaller } from './decision-figures.ts';
 import { type Decision, STATUSES, type Status, type UnsafeReason } from './decision-schema.ts';
@@ -8,8 +8,6 @@ import { nextSteps } from './next-steps.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { isFaster, speedsOf } from './speed.ts';
 
-/** With which guesses may do as well as a model that is not one. */
-const CHANCE = 0.05;
 /** Of the way from the dense loss to that of a guess, as good as all. */
 const MOST_OF_THE_WAY = 0.9;
 
@@ -83,7 +81,7 @@ function isDenseGuess({ dense, guess, n_positions }: Evaluation): boolean {
   return (
     dense.accuracy === null ||
     guess.accuracy === null ||
-    isChance(dense.accuracy, guess.accuracy, n_positions)
+    mayBeGuessed(dense.accuracy, guess.accuracy, n_positions)
   );
 }
 
@@ -96,12 +94,6 @@ function isGuess(evaluation: Evaluation): boolean {
   const way = Math.max(0, guess.loss - dense.loss);
   return (
     pruned.loss >= dense.loss + MOST_OF_THE_WAY * way &&
-    isChance(pruned.accuracy, guess.accuracy, n_positions)
+    mayBeGuessed(pruned.accuracy, guess.accuracy, n_positions)
   );
-}
-
-/** Whether guesses of the most frequent label do as well by chance. */
-function isChance(accuracy: number, guessed: number, n: number): boolean {
-  const misses = Math.round(n * (1 - accuracy));
-  return guessed >= 1 || binomialAtMost(misses, n, 1 - guessed) > CHANCE;
 }

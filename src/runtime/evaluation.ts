@@ -79,7 +79,7 @@ export class Evaluator implements AsyncDisposable {
   /** Name of the output that labels go with, or else of the first that is compared. */
   readonly output: string;
   readonly nSamples: number;
-  /** Labels that count: of samples, or of their positions, without those of label -100. */
+  /** Labels that count, of samples or of their positions: not those of -100. */
   readonly nPositions: number;
   /** Positions of a sample, at most: labels, or without any those of the output. */
   readonly positionsPerSample: number;
@@ -91,8 +91,7 @@ export class Evaluator implements AsyncDisposable {
   readonly #reference: Reference;
 
   private constructor(setup: Setup, reference: Reference, compared: readonly LookedAt[]) {
-    const { nSamples } = setup.samples;
-    const scores = reference.scored?.scores;
+    const [{ nSamples }, scores] = [setup.samples, reference.scored?.scores];
     const positionsPerSample = compared[0]?.look.positionsPerSample ?? 0;
     this.dense = scores?.metrics ?? NOT_MEASURED;
     this.labelLayout = reference.scored?.labelled.layout ?? null;

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Report } from '../report/report.ts';
 import { bytes, count, formatAccuracy, formatNumber, percent, times } from '../report/wording.ts';
-import { read } from './api-client.ts';
+import { read } from './api-requests.ts';
 import type { Job, Model, Recipe, Search } from './api-types.ts';
 import { layersOf } from './architecture-strip.tsx';
 import { Refusal } from './drop-zone.tsx';

@@ -1,6 +1,6 @@
 import { useId, useState } from 'preact/hooks';
 import { say } from './announcements.ts';
-import { ApiError } from './api-client.ts';
+import { ApiError } from './api-requests.ts';
 
 interface DropZoneProps {
   readonly title: string;

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { request } from './api-client.ts';
+import { request } from './api-requests.ts';
 import { hasKey } from './api-key.ts';
 import { Refusal } from './drop-zone.tsx';
 

@@ -1,4 +1,4 @@
-import { ApiError, isPassing, request } from './api-client.ts';
+import { ApiError, isPassing, request } from './api-requests.ts';
 import { whenToRetry } from './connection.ts';
 
 export interface StreamEvent {

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, formatNumber, percent } from '../report/wording.ts';
-import { read } from './api-client.ts';
+import { read } from './api-requests.ts';
 import type { EffectiveSizes, Model } from './api-types.ts';
 import { PagedTable } from './paged-table.tsx';
 

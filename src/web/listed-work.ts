@@ -1,4 +1,4 @@
-import { read } from './api-client.ts';
+import { read } from './api-requests.ts';
 import type { Job, Page, SearchEntry } from './api-types.ts';
 
 /** A search, or a job of its own, in the list of both. */

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { read } from './api-client.ts';
+import { read } from './api-requests.ts';
 import { followEvents } from './follow-events.ts';
 
 interface Loaded<T> {

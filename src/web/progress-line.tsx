@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { counted } from '../report/wording.ts';
 import { say } from './announcements.ts';
-import { post, read } from './api-client.ts';
+import { post, read } from './api-requests.ts';
 import type { Job } from './api-types.ts';
 import { Refusal } from './drop-zone.tsx';
 

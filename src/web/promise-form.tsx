@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { TargetName } from '../recipe/terms.ts';
 import { say } from './announcements.ts';
-import { post } from './api-client.ts';
+import { post } from './api-requests.ts';
 import type { Dataset, Model, Search } from './api-types.ts';
 import { Refusal } from './drop-zone.tsx';
 import { remember } from './live-resource.ts';

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { count } from '../report/wording.ts';
 import { say } from './announcements.ts';
-import { post } from './api-client.ts';
+import { post } from './api-requests.ts';
 import type { Job, Model, Search } from './api-types.ts';
 import { CandidatesTable } from './candidates-table.tsx';
 import { Refusal } from './drop-zone.tsx';

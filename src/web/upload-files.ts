@@ -1,4 +1,4 @@
-import { request, upload } from './api-client.ts';
+import { request, upload } from './api-requests.ts';
 import type { Dataset, Model } from './api-types.ts';
 import { remember } from './live-resource.ts';
 import { readNpzMembers } from './npz-members.ts';

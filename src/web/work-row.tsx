@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { accuracy, times } from '../report/wording.ts';
 import { say } from './announcements.ts';
-import { post } from './api-client.ts';
+import { post } from './api-requests.ts';
 import type { Job } from './api-types.ts';
 import { Badge } from './candidates-table.tsx';
 import { Refusal } from './drop-zone.tsx';

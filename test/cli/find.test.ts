@@ -103,7 +103,7 @@ describe('bad input', () => {
       said: /give one of --max-loss-increase/,
     },
     'no file': { args: ['find', 'nope.onnx', '--max-kl', '1'], said: /^emp: there is no file nope\.onnx\n$/ },
-    'no model': { args: ['inspect', LABELS], said: /^emp: no \.onnx or \.safetensors file/ },
+    'no model': { args: ['inspect', LABELS], said: /^emp: .*evaluation_labels\.npy/ },
     'an unknown flag': {
       args: ['prune', MODEL, '--bets', '1'],
       said: /unknown option '--bets'\n\(Did you mean --beta\?\)/,
