@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { request } from './api-requests.ts';
 import { hasKey } from './api-key.ts';
+import { request } from './api-requests.ts';
 import { Refusal } from './drop-zone.tsx';
 
 interface FileLinkProps {
