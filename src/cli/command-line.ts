@@ -5,6 +5,7 @@ import { recipeSchema } from '../recipe/recipe.ts';
 import { GRANULARITY_NAMES } from '../recipe/terms.ts';
 import { ApiClient, type Service } from './api-client.ts';
 import { apply } from './apply-verb.ts';
+import { compare } from './compare-verb.ts';
 import { demo } from './demo-verb.ts';
 import { find } from './find-verb.ts';
 import { type Flag, fieldsOf, flagsOf } from './flags.ts';
@@ -156,6 +157,21 @@ function createProgram(process: Process, end: (code: number) => void): Command {
   common(command('inspect', "show a model's tensors, its structures, and what is frozen and why"))
     .argument('<model...>', 'an ONNX or safetensors file; several files are one model')
     .action((models, given) => withRun(given, (run) => inspect(run, models, given)));
+
+  common(
+    command(
+      'compare',
+      "hold a model that any tool has pruned against its original, and against EMP's choice",
+    ),
+  )
+    .argument('<original>', 'an ONNX or safetensors file, or a folder with all files of the model')
+    .argument('<pruned>', 'likewise')
+    .option('--data <file>', 'samples that both are measured on: .npz or .npy', collect)
+    .option('--inputs <file>', 'the same as --data', collect)
+    .option('--labels <file>', 'their labels, a .npy')
+    .action((original, pruned, given) =>
+      withRun(given, (run) => compare(run, [original, pruned], dataOf(given))),
+    );
 
   withFlags(common(command('threshold', 'decide on a vector of scores')), THRESHOLD_FLAGS)
     .argument('<scores>', 'a .npy file')

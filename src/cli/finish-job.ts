@@ -21,9 +21,8 @@ export const SUMMARIES = {
     const headers = { accept: 'text/markdown' };
     return (await client.call(`/v1/searches/${id}/report`, { headers })).text();
   },
-  ofReport({ verdict }: ReportView, name: string): string {
-    const notes = verdict.warnings.map(({ text }) => `> ${text}`);
-    return `${[`# ${name}`, verdict.text, ...notes].join('\n\n')}\n`;
+  async ofJob({ path }: OutputFolder): Promise<string> {
+    return await readFile(join(path, 'report.md'), 'utf8');
   },
 };
 

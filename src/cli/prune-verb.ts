@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { appendSummary, fetchJob, SUMMARIES } from './finish-job.ts';
 import { type GivenSamples, requireFiles, uploadModel, uploadSamples } from './given-data.ts';
 import type { JobView } from './job-views.ts';
@@ -36,7 +36,7 @@ export async function prune(run: Run, models: readonly string[], flags: PruneFla
   const job = await runJob(run, { models, samples, recipe, scores: flags.scores });
   const report = await fetchJob(client, job, output);
   output.keep();
-  await appendSummary(flags.summary, () => SUMMARIES.ofReport(report, basename(models[0])));
+  await appendSummary(flags.summary, () => SUMMARIES.ofJob(output));
   const met = job.summary?.met;
   if (flags.json) terminal.stdout.write(`${JSON.stringify(job, null, 2)}\n`);
   else {

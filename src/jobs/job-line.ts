@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { answerInTime } from './answer-in-time.ts';
 import type { BulkMessage, JobQueue, QueuedData } from './backends/backend.ts';
-import { type JobRecord, startOf } from './job.ts';
+import { type JobRecord, startOf, taskOf } from './job.ts';
 import { messagePriority, NO_PROSPECT, type Prospect } from './job-lanes.ts';
 import type { LaneOutlook } from './lane-outlook.ts';
 import { progressOf } from './progress-events.ts';
@@ -148,14 +148,13 @@ export class JobLine {
   }
 
   #messageOf(record: JobRecord): BulkMessage {
-    const { id, model_id, pruned_model_id, line } = record;
+    const { id, model_id } = record;
     const { attempts, backoffMs } = this.#retry;
     const backoff = { type: 'exponential', delay: backoffMs };
     // A failed job stays until its result is written: the queue knows why it failed, and nobody queues it again.
     const priority = messagePriority(record);
     const opts = { jobId: id, priority, attempts, backoff, removeOnComplete: true, removeOnFail: false };
-    const name = line ? 'explore' : pruned_model_id ? 'compare' : 'prune';
-    return { name, data: { model_id }, opts };
+    return { name: taskOf(record), data: { model_id }, opts };
   }
 
   #ask<T>(answer: Promise<T>, timeoutMs?: number): Promise<T> {

@@ -102,3 +102,9 @@ export interface Job extends JobRequest, Prospect, Omit<JobResult, 'status' | 'f
 export type JobEvent<T = Job> =
   | { readonly id: number; readonly event: 'progress'; readonly data: JobProgress }
   | { readonly id: number; readonly event: 'succeeded' | 'failed' | 'canceled'; readonly data: T };
+
+/** The task that computes a job. */
+export function taskOf({ line, pruned_model_id }: JobRecord): 'explore' | 'compare' | 'prune' {
+  if (line) return 'explore';
+  return pruned_model_id === undefined ? 'prune' : 'compare';
+}

@@ -1,7 +1,7 @@
 import type { Job } from 'bullmq';
 import type { QueuedData } from './backends/backend.ts';
 import type { ComputedJob } from './compute-in-children.ts';
-import { type JobRecord, startOf } from './job.ts';
+import { type JobRecord, startOf, taskOf } from './job.ts';
 import { NO_PROSPECT } from './job-lanes.ts';
 import type { JobCounts, Line, QueuedJob, Removal } from './job-line.ts';
 import type { StopReason } from './tasks/task.ts';
@@ -105,9 +105,9 @@ export class LocalLine implements Line {
   }
 
   #entryOf(record: JobRecord): Entry {
-    const { id, model_id, line } = record;
+    const { id, model_id } = record;
     const job: Entry['job'] = {
-      ...{ id, name: line ? 'explore' : 'prune', data: { model_id }, attemptsMade: 1 },
+      ...{ id, name: taskOf(record), data: { model_id }, attemptsMade: 1 },
       processedOn: undefined,
       progress: undefined,
       updateProgress: async (progress) => {

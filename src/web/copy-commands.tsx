@@ -16,7 +16,7 @@ export function CopyCommands({ job, file }: CommandsProps) {
   const text = WAYS[name](job, file?.name ?? '');
   return (
     <details>
-      <summary>The same by curl or Python</summary>
+      <summary>The same by curl, Python or the command line</summary>
       <p class="actions ways">
         {(Object.keys(WAYS) as (keyof typeof WAYS)[]).map((way) => (
           <button
@@ -38,7 +38,7 @@ export function CopyCommands({ job, file }: CommandsProps) {
   );
 }
 
-const WAYS = { curl: curlOf, Python: pythonOf } as const;
+const WAYS = { curl: curlOf, Python: pythonOf, CLI: commandOf } as const;
 
 function bodyOf({
   model_id,
@@ -91,6 +91,29 @@ model.raise_for_status()
 with open(FILE.rsplit("/", 1)[-1], "wb") as out:
     out.write(model.content)
 `;
+}
+
+/** The files are those that were uploaded, whatever they are called there. */
+function commandOf(
+  { recipe, calibration_dataset_id, selection_dataset_id, evaluation_dataset_id }: Job,
+  file: string,
+): string {
+  const data = [
+    evaluation_dataset_id && '--inputs evaluation_inputs.npy --labels evaluation_labels.npy',
+    calibration_dataset_id && '--calibration calibration_inputs.npy',
+    selection_dataset_id && '--selection selection_inputs.npy --selection-labels selection_labels.npy',
+  ].filter(Boolean);
+  return `# The recipe that was found, on this machine and without a server
+cat > recipe.json <<'END'
+${JSON.stringify(recipe, null, 2)}
+END
+emp prune ${shell(file)} --recipe recipe.json${data.map((flags) => ` \\\n  ${flags}`).join('')}
+`;
+}
+
+/** As one word of a shell's. */
+function shell(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** As a literal of Python's. */

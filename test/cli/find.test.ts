@@ -26,7 +26,7 @@ describe('emp find', () => {
     assert.match(stderr, /trying recipes\n[\s\S]*writing the best/);
     assert.deepEqual((await readdir(join(place.path, 'found'))).sort(), [
       ...['fc2-mnist.onnx', 'job.json', 'masks.safetensors'],
-      ...['report.html', 'report.json', 'search.json'],
+      ...['report.html', 'report.json', 'report.md', 'search.json'],
     ]);
     assert.match(await readFile(summary, 'utf8'), /^A step before\.\n# Search sea_/);
     assert.deepEqual(await readdir(place.temporary), []);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -54,6 +54,37 @@ describe('emp prune', () => {
     assert.equal(code, 2);
     assert.match(stderr, /^emp: masks\.safetensors: /);
     assert.deepEqual(await place.files(), ['masks.safetensors']);
+  });
+});
+
+describe('emp compare', () => {
+  test('holds a pruned model against its original, with data and by folders', async (t) => {
+    const place = await openPlace(t);
+    const pruned = await place.emp('prune', MODEL, '--scope', 'layer', '--output', 'pruned');
+    assert.equal(pruned.code, 0, pruned.stderr);
+    const report = JSON.parse(await readFile(join(place.path, 'pruned/report.json'), 'utf8'));
+    await mkdir(join(place.path, 'folder'));
+    await copyFile(join(place.path, 'pruned/fc2-mnist.onnx'), join(place.path, 'folder/fc2-mnist.onnx'));
+    const { code, stdout, stderr } = await place.emp('compare', MODEL, 'folder');
+    assert.equal(code, 0, stderr);
+    for (const { name, n, n_keep } of report.tensors)
+      assert.match(
+        stdout,
+        new RegExp(`${name} +masked +${n.toLocaleString('en')} +${n_keep.toLocaleString('en')} .* 100\\.0 %`),
+      );
+    const measured = await place.emp(
+      'compare',
+      MODEL,
+      'pruned/fc2-mnist.onnx',
+      ...EXAMPLE.slice(1),
+      '--json',
+    );
+    assert.equal(measured.code, 0, measured.stderr);
+    const { total, evaluation } = JSON.parse(measured.stdout);
+    assert.equal(total.n_keep, report.total.n_keep);
+    assert.deepEqual([evaluation.n_samples, evaluation.better.layer.difference], [500, 0]);
+    const same = await place.emp('compare', MODEL, MODEL);
+    assert.equal(same.code, 2);
   });
 });
 

@@ -1,0 +1,68 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Comparison } from '../pipeline/compare/comparison.ts';
+import { count, percent } from '../report/wording.ts';
+import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
+import type { JobView } from './job-views.ts';
+import { createProgress } from './progress-line.ts';
+import { EXIT, type ExitCode } from './refusal.ts';
+import { table } from './result-words.ts';
+import { type DataFlags, type Run, samplesOf } from './run.ts';
+
+/** Rows that are shown; `--json` has all. */
+const SHOWN_TENSORS = 40;
+const NONE = '-';
+
+/**
+ * Holds a pruned model against its original, and both against EMP's choice of the same size.
+ * @param paths of the original and of the pruned model: a file each, or a folder of the files of one
+ */
+export async function compare(
+  { client, terminal }: Run,
+  paths: readonly [original: string, pruned: string],
+  flags: DataFlags & { readonly json?: boolean },
+): Promise<ExitCode> {
+  const [original, pruned] = await Promise.all(paths.map(filesOf));
+  const { evaluation } = samplesOf(flags);
+  await requireFiles([...original, ...pruned, ...evaluation.files, ...(flags.labels ? [flags.labels] : [])]);
+  const { id } = await client.post<JobView>('/v1/compare', {
+    original_model_id: await uploadModel(client, original),
+    pruned_model_id: await uploadModel(client, pruned),
+    evaluation_dataset_id: await uploadSamples(client, evaluation),
+  });
+  const progress = createProgress(terminal.stderr);
+  await client.follow<JobView>(`/v1/jobs/${id}`, progress.show).finally(() => progress.end());
+  const found = await client.get<Comparison>(`/v1/jobs/${id}/comparison`);
+  terminal.stdout.write(flags.json ? `${JSON.stringify(found, null, 2)}\n` : words(found));
+  return EXIT.kept;
+}
+
+async function filesOf(path: string): Promise<string[]> {
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  return isFolder ? (await readdir(path)).map((name) => join(path, name)) : [path];
+}
+
+function words({ verdict, tensors }: Comparison): string {
+  const rest = tensors.length - SHOWN_TENSORS;
+  return [
+    ...verdict.map((sentence) => `${sentence}\n`),
+    '\n',
+    table([
+      ['tensor', 'change', 'weights', 'kept', 'sparsity', "shared with EMP's"],
+      ...tensors
+        .slice(0, SHOWN_TENSORS)
+        .map(({ name, change, n, n_keep, sparsity, masks }) => [
+          name,
+          change,
+          count(n),
+          n_keep === null ? NONE : count(n_keep),
+          sparsity === null ? NONE : percent(sparsity),
+          masks?.layer.shared == null ? NONE : percent(masks.layer.shared),
+        ]),
+    ]),
+    ...(rest > 0 ? [`  and ${count(rest)} more, which --json has\n`] : []),
+  ].join('');
+}
