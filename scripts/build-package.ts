@@ -11,6 +11,10 @@ const EMITTED = join(DIST, '.emitted');
 const COMPILER = join(ROOT, 'node_modules/.bin/tsc');
 /** Programs of children and threads are named by address, which the compiler leaves as it is. */
 const STARTED = /(new URL\('\.\/[\w/-]+)\.ts('\s*,\s*import\.meta\.url\))/g;
+const FOR_PAGE = [
+  ...['--noEmit', 'false', '--rewriteRelativeImportExtensions'],
+  ...['--rootDir', join(ROOT, 'src'), '--outDir', EMITTED],
+];
 /** What is read beside the code. */
 const READ = ['core/kernel/kernel.wasm'];
 
@@ -19,6 +23,12 @@ execFileSync(COMPILER, ['-p', join(ROOT, 'tsconfig.build.json')], { stdio: 'inhe
 for (const name of await readdir(join(EMITTED, 'src')))
   await rename(join(EMITTED, 'src', name), join(DIST, name));
 await rm(EMITTED, { recursive: true });
+// The page is compiled for browsers, and bundled by whoever serves it.
+execFileSync(COMPILER, ['-p', join(ROOT, 'src/web'), ...FOR_PAGE], { stdio: 'inherit' });
+await rename(join(EMITTED, 'web'), join(DIST, 'web'));
+await rm(EMITTED, { recursive: true });
+for await (const file of glob('web/*.css', { cwd: join(ROOT, 'src') }))
+  await copyFile(join(ROOT, 'src', file), join(DIST, file));
 for await (const file of glob('**/*.js', { cwd: DIST })) {
   const path = join(DIST, file);
   const text = await readFile(path, 'utf8');

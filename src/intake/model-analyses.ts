@@ -13,22 +13,21 @@ import { sourceKey } from './source-key.ts';
 import { type AnalysisKind, analysisDocument } from './stored-analyses.ts';
 
 /** What is found of models, and in what words it is told that it cannot be. */
-const ANALYSES: Readonly<
-  Record<AnalysisKind, { program: string; what: string; work: string; crash: string }>
-> = {
-  structures: {
-    program: './find-structures.ts',
-    what: 'the structures of',
-    work: 'running its graph',
-    crash: 'crashes onnxruntime',
-  },
-  'n-eff': {
-    program: './find-n-eff.ts',
-    what: 'N_eff of',
-    work: 'reading its weights',
-    crash: 'ends the process that reads them',
-  },
-};
+const ANALYSES: Readonly<Record<AnalysisKind, { program: URL; what: string; work: string; crash: string }>> =
+  {
+    structures: {
+      program: new URL('./find-structures.ts', import.meta.url),
+      what: 'the structures of',
+      work: 'running its graph',
+      crash: 'crashes onnxruntime',
+    },
+    'n-eff': {
+      program: new URL('./find-n-eff.ts', import.meta.url),
+      what: 'N_eff of',
+      work: 'reading its weights',
+      crash: 'ends the process that reads them',
+    },
+  };
 const SOURCES = fileURLToPath(new URL('..', import.meta.url));
 
 /** A model that hangs takes one, and another is left. */
@@ -112,8 +111,7 @@ export class ModelAnalyses {
   finder(kind: AnalysisKind): Promise<string> {
     const known = this.#finders.get(kind);
     if (known) return known;
-    const program = fileURLToPath(new URL(ANALYSES[kind].program, import.meta.url));
-    const key = sourceKey(program, SOURCES);
+    const key = sourceKey(fileURLToPath(ANALYSES[kind].program), SOURCES);
     this.#finders.set(kind, key);
     return key;
   }

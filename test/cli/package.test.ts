@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { readBaseUrl } from '../../scripts/start-server.ts';
 import { ended, openPlace } from './run-emp.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -79,6 +81,19 @@ test('the packed package works in an empty folder: the command line, its example
   assert.ok((await readdir(join(place.path, 'found'))).includes('fc2-mnist.onnx'));
   const inspected = await emp('inspect', join(examples, 'fc2-mnist.onnx'));
   assert.equal(inspected.code, 0, inspected.stderr);
+
+  const server = place.start(['serve'], {
+    program: [process.execPath, join(modules, name, bin.emp)],
+    env: { PORT: '0', HOST: '127.0.0.1', DATA_DIR: join(place.path, 'data'), LOG_LEVEL: 'warn' },
+  });
+  const url = await readBaseUrl(server);
+  const page = await (await fetch(url)).text();
+  const assets = [...page.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path);
+  assert.ok(assets.some((path) => path.endsWith('.js')) && assets.some((path) => path.endsWith('.css')));
+  for (const path of assets) assert.equal((await fetch(`${url}${path}`)).status, 200, path);
+  const end = once(server, 'exit');
+  server.kill('SIGTERM');
+  await end;
 
   await writeFile(join(place.path, 'user.mjs'), USER);
   const used = await ended(
