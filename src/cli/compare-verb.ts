@@ -1,9 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Comparison } from '../pipeline/compare/comparison.ts';
 import { count, percent } from '../report/wording.ts';
 import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
-import type { JobView } from './job-views.ts';
+import type { ComparisonView, JobView } from './job-views.ts';
 import { createProgress } from './progress-line.ts';
 import { EXIT, type ExitCode } from './refusal.ts';
 import { table } from './result-words.ts';
@@ -32,7 +31,7 @@ export async function compare(
   });
   const progress = createProgress(terminal.stderr);
   await client.follow<JobView>(`/v1/jobs/${id}`, progress.show).finally(() => progress.end());
-  const found = await client.get<Comparison>(`/v1/jobs/${id}/comparison`);
+  const found = await client.get<ComparisonView>(`/v1/jobs/${id}/comparison`);
   terminal.stdout.write(flags.json ? `${JSON.stringify(found, null, 2)}\n` : words(found));
   return EXIT.kept;
 }
@@ -45,7 +44,7 @@ async function filesOf(path: string): Promise<string[]> {
   return isFolder ? (await readdir(path)).map((name) => join(path, name)) : [path];
 }
 
-function words({ verdict, tensors }: Comparison): string {
+function words({ verdict, tensors }: ComparisonView): string {
   const rest = tensors.length - SHOWN_TENSORS;
   return [
     ...verdict.map((sentence) => `${sentence}\n`),

@@ -45,3 +45,17 @@ export interface SearchView {
 export type ReportView = Pick<Report, 'sizes' | 'total' | 'verdict'> & {
   readonly evaluation: Evaluation | null;
 };
+
+/** What is read of a comparison of two models. */
+export interface ComparisonView {
+  /** Sentences. */
+  readonly verdict: readonly string[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly change: string;
+    readonly n: number;
+    readonly n_keep: number | null;
+    readonly sparsity: number | null;
+    readonly masks: { readonly layer: { readonly shared: number | null } } | null;
+  }[];
+}
