@@ -70,6 +70,11 @@ describe('the page, from files to the pruned model', () => {
     // The inventory is there before any job.
     await page.getByText('Tensor by tensor').click();
     await page.getByRole('rowheader', { name: '1.weight' }).waitFor();
+    const { data } = await readJson(await service.fetch('/v1/models'));
+    const { total } = await readJson(await service.fetch(`/v1/models/${data[0].id}/n-eff`));
+    await page
+      .getByText(`${total.n_keep.toLocaleString('en')} of ${total.n.toLocaleString('en')} weights`)
+      .waitFor();
     await page.getByLabel('by at most').fill('3');
     await page.getByText('How much may be tried').click();
     await page.getByLabel('Models at most').fill(TRIES);
@@ -83,10 +88,12 @@ describe('the page, from files to the pruned model', () => {
     const drawn = page.locator('.plot .within circle, .plot .over path');
     // Beside the candidates there are a head and the dense model.
     assert.equal(await drawn.count(), (await rows.count()) - 2);
-    await card.getByText('The same by curl or Python').click();
+    await card.getByText('The same by curl, Python or the command line').click();
     await card.getByText(/curl -sS/).waitFor();
     await card.getByRole('button', { name: 'Python', exact: true }).click();
     await card.getByText(/import requests/).waitFor();
+    await card.getByRole('button', { name: 'CLI', exact: true }).click();
+    await card.getByText(/emp prune fc2-mnist\.onnx --recipe recipe\.json/).waitFor();
 
     const [download] = await Promise.all([
       page.waitForEvent('download'),
