@@ -172,7 +172,11 @@ async function listen(
   const listening = naming({ HOST: host, PORT: port }, app.listen({ host, port }));
   await opened.add(listening.then(collectWhenIdle), (endCollecting) => endCollecting());
   // Whoever opens the page first need not wait for it to be made.
-  void pageAssets().catch((error: unknown) => log.error({ err: error }, 'the page could not be made'));
+  const made = pageAssets().catch((error: unknown) =>
+    log.error({ err: error }, 'the page could not be made'),
+  );
+  // It is made by a child, which is not to outlive this process.
+  await opened.add(Promise.resolve({ made }), (page) => page.made.then(() => undefined));
   const address = app.server.address() as AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
 }

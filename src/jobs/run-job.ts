@@ -89,7 +89,9 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
 /** What others have filled, an attempt waits for, so that those that it has are not over before there is room. What it has filled itself is free at once. */
 async function roomAgain(output: Upload, store: Store, signal: AbortSignal): Promise<void> {
   await output.discard();
-  await retryWrite(() => store.ping(), mayPass, signal).catch((error) => {
+  const isFull = (error: unknown) => error instanceof EmpError && error.code === 'insufficient_storage';
+  const isPassing = (error: unknown) => mayPass(error) || isFull(error);
+  await retryWrite(() => store.ping(), isPassing, signal).catch((error) => {
     if (!signal.aborted) throw error;
   });
 }

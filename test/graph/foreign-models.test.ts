@@ -47,7 +47,7 @@ describe('what is sent as a model and is none is named, with what to do', () => 
     [zipOf('archive/data.pkl', 'archive/data/0'), /a PyTorch checkpoint/, /safetensors\.torch\.save_file/],
     [text('\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'), /a pickle/, /torch\.onnx\.export/],
     [text('\x1f\x8b\x08\0'), /a gzip file/, /unpack/],
-    [text('\x93NUMPY\x01\0'), /a NumPy array/, /datasets/],
+    [text('\x93NUMPY\x01\0'), /a NumPy array/, /samples, labels or scores/],
   ] as const) {
     test(String(what), async () => {
       for (const name of ['model.onnx', 'model.safetensors', 'model.bin']) {

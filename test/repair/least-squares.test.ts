@@ -316,7 +316,8 @@ describe('least_squares', () => {
     );
     await assert.rejects(repairByLeastSquares(pair, pair.edits), {
       code: 'non_finite_activation',
-      message: /^w1: the products of its layer's inputs are NaN, infinite or too large for samples 0 to \d+$/,
+      message:
+        /^w1: the products of its layer's inputs are NaN, infinite or too large for samples 0 to \d+: look for such numbers in the data, and in the weights/,
     });
   });
 

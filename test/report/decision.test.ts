@@ -170,7 +170,16 @@ describe('five questions of a reader are answered by the first screen alone', ()
     assert.match(firstScreenOf(DECIDED.within), /5 % allowed, estimated on 1,000 samples\./);
     assert.match(
       firstScreenOf(DECIDED.missed),
-      /the promise is not kept: loss 20\.0 % higher, .*5 % allowed/,
+      /the promise is not kept: accuracy 0\.30 points lower; loss 20\.0 % higher, 5 % allowed/,
+    );
+  });
+
+  test('with what was promised, beside what else is lost', () => {
+    const evaluation = labeled({ loss: 0.56 }, { search: search({ max_accuracy_drop: 0.01 }, true) });
+    const { sentence } = decided({ evaluation }).decision;
+    assert.match(
+      sentence,
+      /; loss 12\.0 % higher; accuracy 0\.30 points lower, 1 point allowed, estimated on/,
     );
   });
 });
