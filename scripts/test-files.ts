@@ -18,8 +18,6 @@ export const SLOW: readonly string[] = [
   'test/core/kernels.test.ts',
   'test/core/threshold.test.ts',
   'test/criteria/batch-sizes.test.ts',
-  'test/criteria/golden.test.ts',
-  'test/criteria/gradient-golden.test.ts',
   'test/formats/onnx/rewrite-memory.test.ts',
   'test/gates/architecture.test.ts',
   'test/graph/large-graphs.test.ts',

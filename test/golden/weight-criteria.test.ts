@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { widen } from '../../src/core/float-format.ts';
 import { readStoredModel } from '../../src/graph/inventory.ts';
+import { criterionContext, scoresOf, testFolder, weightsOf } from '../criteria/run-criterion.ts';
 import { empCount, naiveKeep, naiveRows } from '../pipeline/oracle.ts';
 import { fixtureSamples } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';
-import { criterionContext, scoresOf, testFolder, weightsOf } from './run-criterion.ts';
 
 interface Golden {
   readonly prunable: Record<string, [number, number]>;

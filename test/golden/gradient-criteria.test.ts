@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readStoredModel } from '../../src/graph/inventory.ts';
+import { criterionContext, scoresOf, testFolder } from '../criteria/run-criterion.ts';
 import { empCount, naiveKeep } from '../pipeline/oracle.ts';
 import { fixtureSamples } from '../runtime/samples.ts';
 import { sharedFixtures } from '../shared.ts';
-import { criterionContext, scoresOf, testFolder } from './run-criterion.ts';
 
 interface GoldenPruning {
   readonly scope: string;
