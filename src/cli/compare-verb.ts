@@ -1,9 +1,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { count, percent } from '../report/wording.ts';
+import { followJob } from './finish-job.ts';
 import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
 import type { ComparisonView, JobView } from './job-views.ts';
-import { createProgress } from './progress-line.ts';
 import { EXIT, type ExitCode } from './refusal.ts';
 import { table } from './result-words.ts';
 import { type DataFlags, type Run, samplesOf } from './run.ts';
@@ -17,10 +17,11 @@ const NONE = '-';
  * @param paths of the original and of the pruned model: a file each, or a folder of the files of one
  */
 export async function compare(
-  { client, terminal }: Run,
+  run: Run,
   paths: readonly [original: string, pruned: string],
   flags: DataFlags & { readonly json?: boolean },
 ): Promise<ExitCode> {
+  const { client, terminal } = run;
   const [original, pruned] = await Promise.all(paths.map(filesOf));
   const { evaluation } = samplesOf(flags);
   await requireFiles([...original, ...pruned, ...evaluation.files, ...(flags.labels ? [flags.labels] : [])]);
@@ -29,8 +30,7 @@ export async function compare(
     pruned_model_id: await uploadModel(client, pruned),
     evaluation_dataset_id: await uploadSamples(client, evaluation),
   });
-  const progress = createProgress(terminal.stderr);
-  await client.follow<JobView>(`/v1/jobs/${id}`, progress.show).finally(() => progress.end());
+  await followJob(run, id);
   const found = await client.get<ComparisonView>(`/v1/jobs/${id}/comparison`);
   terminal.stdout.write(flags.json ? `${JSON.stringify(found, null, 2)}\n` : words(found));
   return EXIT.kept;

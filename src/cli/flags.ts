@@ -67,10 +67,10 @@ export function flagOfField(path: string): string {
   return names.length === 0 ? (path.split('/').at(-1) ?? path) : `--${names.join('-').replaceAll('_', '-')}`;
 }
 
-/** A sentence of the API in the words of the command line: fields that it names are flags. */
+/** A sentence of the API in the words of the command line: fields that it names are flags; routes stay what they are. */
 export function inFlags(text: string): string {
   return text
-    .replace(/(?<![\w.])\/[a-z]+(?:_[a-z]+)*(?:\/[a-z_0-9]+)*/g, flagOfField)
+    .replace(/(?<![\w.}])\/(?!v\d+\/)[a-z]+(?:_[a-z]+)*(?:\/[a-z_0-9]+)*/g, flagOfField)
     .replace(/(?<![\w/.])\?[a-z]+\b/g, flagOfField)
     .replace(/\b(?:max|min)_[a-z_0-9]+\b/g, (name) => flagOfField(`/${name}`));
 }

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { appendSummary, fetchJob, SUMMARIES } from './finish-job.ts';
+import { appendSummary, fetchJob, followJob, SUMMARIES } from './finish-job.ts';
 import { type GivenSamples, requireFiles, uploadModel, uploadSamples } from './given-data.ts';
 import type { JobView } from './job-views.ts';
 import { openOutputFolder } from './output-folder.ts';
-import { createProgress } from './progress-line.ts';
 import { EXIT, type ExitCode, fileRefusal, Refusal } from './refusal.ts';
 import { costWords, labelled, promiseWords, sizeWords } from './result-words.ts';
 import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
@@ -62,7 +61,8 @@ export async function requireJobFiles({ models, samples, scores }: JobFiles): Pr
 }
 
 /** Has a job done, and waits for its end. @throws Refusal */
-export async function runJob({ client, terminal }: Run, files: JobFiles): Promise<JobView> {
+export async function runJob(run: Run, files: JobFiles): Promise<JobView> {
+  const { client } = run;
   const { models, samples, scores, recipe } = files;
   const scored =
     scores &&
@@ -75,12 +75,11 @@ export async function runJob({ client, terminal }: Run, files: JobFiles): Promis
     selection_dataset_id: await uploadSamples(client, samples.selection),
     recipe,
   });
-  const progress = createProgress(terminal.stderr);
-  return await client.follow<JobView>(`/v1/jobs/${id}`, progress.show).finally(() => progress.end());
+  return await followJob(run, id);
 }
 
 /** @throws Refusal for a file that holds no recipe */
-export async function readRecipe(path: string): Promise<Record<string, unknown>> {
+async function readRecipe(path: string): Promise<Record<string, unknown>> {
   const text = await readFile(path, 'utf8').catch((error) => {
     throw fileRefusal(error, `cannot read ${path}`);
   });

@@ -2,7 +2,7 @@
 import { targetOf } from '../recipe/target.ts';
 import { LOSSES, needsLabels, type TargetName } from '../recipe/terms.ts';
 import type { Evaluation, Report } from './report.ts';
-import { accuracy, cosine, count, counted, number, percent, points } from './wording.ts';
+import { accuracy, cosine, count, counted, number, percent, pointLimit, points } from './wording.ts';
 
 type Latencies = 'latency_ms' | 'latency_extended_ms';
 type Search = NonNullable<Evaluation['search']>;
@@ -78,8 +78,7 @@ const UNCUT: ReadonlySet<TargetName> = new Set([
 
 const TARGET_WORDS: Readonly<Record<TargetName, (limit: number) => string>> = {
   max_loss_increase: (limit) => `a loss increase of ${number(100 * limit)} %`,
-  max_accuracy_drop: (limit) =>
-    `an accuracy drop of ${number(100 * limit)} ${limit === 0.01 ? 'point' : 'points'}`,
+  max_accuracy_drop: (limit) => `an accuracy drop of ${pointLimit(limit)}`,
   max_disagreement: (limit) => `a change of ${number(100 * limit)} % of the predictions`,
   max_kl: (limit) => `a KL divergence of ${number(limit)} nats`,
   max_relative_l2: (limit) => `a relative L2 drift of ${number(100 * limit)} %`,

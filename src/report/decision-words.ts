@@ -7,7 +7,7 @@ import type { Status, UnsafeReason } from './decision-schema.ts';
 import { ERRORS } from './harm.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { isFaster, speedsOf } from './speed.ts';
-import { accuracy, capitalized, count, number, percent } from './wording.ts';
+import { accuracy, capitalized, count, number, percent, pointLimit } from './wording.ts';
 
 export function sentenceOf(report: Undecided, status: Status, reasons: readonly UnsafeReason[]): string {
   return capitalized(`${clausesOf(report, status, reasons)}.`);
@@ -130,7 +130,7 @@ function drifted(name: keyof typeof DRIFTS, value: number | null): string | unde
 
 const ALLOWED: Readonly<Record<TargetName, (limit: number) => string>> = {
   max_loss_increase: (limit) => `${number(100 * limit)} %`,
-  max_accuracy_drop: (limit) => `${number(100 * limit)} ${number(100 * limit) === '1' ? 'point' : 'points'}`,
+  max_accuracy_drop: pointLimit,
   max_disagreement: (limit) => `${number(100 * limit)} % changed`,
   max_kl: (limit) => `${number(limit)} nats`,
   max_relative_l2: (limit) => `${number(100 * limit)} % drift`,

@@ -45,6 +45,10 @@ export const guarantee = (share: number): string => percent(Math.floor(1000 * sh
 /** Two decimals: a hundredth of a point is one of ten thousand samples. */
 export const accuracy = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
+/** A limit of a difference of two shares: `1 point`, `0.5 points`. */
+export const pointLimit = (limit: number): string =>
+  `${number(100 * limit)} ${limit === 0.01 ? 'point' : 'points'}`;
+
 /** A difference of two shares. */
 export function points(difference: number): string {
   const rounded = (100 * difference).toFixed(2);

@@ -83,6 +83,8 @@ describe('flags', () => {
       inFlags('/recipe/beta must be above 0; give one of max_kl, min_speedup'),
       '--beta must be above 0; give one of --max-kl, --min-speedup',
     );
+    const route = 'GET /v1/models/{id}/structures shows what a model has';
+    assert.equal(inFlags(route), route);
   });
 });
 
