@@ -23,7 +23,8 @@ const REMNANT_MS = 10_000;
 
 /** Measured times differ between any two runs; the page shows them, and so do warnings. */
 const MEASURED = /^(latency|(timings_ms|speedups|decision|origin)$)/;
-const MILLISECONDS = /\d[\d.e-]* ms\b/g;
+const MEASURED_WORDS =
+  /\d[\d.e-]* ms\b|no difference: dense against dense varies by \d[\d.]* %|\d[\d.]* x as fast/g;
 
 /** What was injected and acknowledged in a scenario, held against what came of it. */
 export class Ledger {
@@ -55,6 +56,12 @@ export class Ledger {
   /** Counts a fault. */
   injected(): void {
     this.#injected++;
+  }
+
+  /** Waits until every acknowledged job has ended, or a minute has passed. */
+  async ended(): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS;
+    await Promise.all(Array.from(this.#jobs.keys(), (id) => this.#site.client.until(id, isEnded, deadline)));
   }
 
   /** Waits for all acknowledged jobs, a minute from now, and looks at what came of each. */
@@ -159,7 +166,7 @@ export class Ledger {
 /** A report's figures by their JSON pointers, but for those that a clock measured, and the ids of the job. */
 function* figuresOf(value: unknown, path: string): Generator<[string, string]> {
   if (typeof value !== 'object' || value === null)
-    yield [path, String(value).replaceAll(MILLISECONDS, 'n ms')];
+    yield [path, String(value).replaceAll(MEASURED_WORDS, 'measured')];
   else
     for (const [key, inner] of Object.entries(value))
       if (!MEASURED.test(key)) yield* figuresOf(inner, `${path}/${key}`);

@@ -5,6 +5,7 @@ import {
   accuracy,
   bytes,
   count,
+  ERRORS,
   formatChange,
   formatPoints,
   number,
@@ -112,5 +113,5 @@ export function table(rows: readonly (readonly string[])[]): string {
 }
 
 function error(standardError: number | null, show: (value: number) => string): string {
-  return standardError === null ? '' : ` ± ${show(standardError)}`;
+  return standardError === null ? '' : ` ± ${show(ERRORS * standardError)}`;
 }

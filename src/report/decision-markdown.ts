@@ -1,4 +1,5 @@
-import { type Decision, STATUSES } from './decision-schema.ts';
+import type { Decision } from './decision-schema.ts';
+import { STATUSES } from './decision-statuses.ts';
 import { escapeMarkdown, markdownTable } from './markdown.ts';
 
 /** Signs beside a badge, for those who do not see colours. */

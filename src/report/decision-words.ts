@@ -3,11 +3,10 @@ import { targetOf } from '../recipe/target.ts';
 import type { TargetName } from '../recipe/terms.ts';
 import { costsOf, isLabeled } from './cost.ts';
 import { isDownloadSmaller } from './decision-figures.ts';
-import type { Status, UnsafeReason } from './decision-schema.ts';
-import { ERRORS } from './harm.ts';
+import type { Status, UnsafeReason } from './decision-statuses.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { isFaster, speedsOf } from './speed.ts';
-import { accuracy, capitalized, count, number, percent, pointLimit } from './wording.ts';
+import { accuracy, capitalized, count, ERRORS, number, percent, pointLimit } from './wording.ts';
 
 export function sentenceOf(report: Undecided, status: Status, reasons: readonly UnsafeReason[]): string {
   return capitalized(`${clausesOf(report, status, reasons)}.`);

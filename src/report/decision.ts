@@ -1,7 +1,8 @@
 import { mayBeGuessed } from '../core/binomial.ts';
 import { isLabeled } from './cost.ts';
 import { figuresOf, isDownloadSmaller } from './decision-figures.ts';
-import { type Decision, STATUSES, type Status, type UnsafeReason } from './decision-schema.ts';
+import type { Decision } from './decision-schema.ts';
+import { STATUSES, type Status, type UnsafeReason } from './decision-statuses.ts';
 import { sentenceOf } from './decision-words.ts';
 import { isHarmful } from './harm.ts';
 import { nextSteps } from './next-steps.ts';

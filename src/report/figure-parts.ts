@@ -1,7 +1,6 @@
 /** The figures of decisions, of plain numbers. */
 import type { DecisionFigure } from './decision-schema.ts';
-import { ERRORS } from './harm.ts';
-import { accuracy, bytes, count, formatNumber, percent } from './wording.ts';
+import { accuracy, bytes, count, ERRORS, formatNumber, percent } from './wording.ts';
 
 /** Compressed sizes that differ by less nobody would call different. */
 export const SIZE_NOISE = 0.005;

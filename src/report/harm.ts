@@ -1,11 +1,10 @@
 import { costsOf, isLabeled, type Measured } from './cost.ts';
 import type { Evaluation } from './report.ts';
+import { ERRORS } from './wording.ts';
 
 /** What nobody would want to lose without having asked for it, relative to the dense loss, or in accuracy. */
 const HARM = { max_loss_increase: 0.1, max_accuracy_drop: 0.01 };
 const HARMFUL_AGREEMENT = 0.9;
-/** A change below this many standard errors may be chance. */
-export const ERRORS = 2;
 /** A limit is not exceeded by a rounding error. */
 export const ROUNDING = 1 + 1e-9;
 

@@ -10,7 +10,7 @@ import {
   lossName,
   type Metrics,
 } from './cost.ts';
-import { ERRORS, exceeds, isHarmful, ROUNDING } from './harm.ts';
+import { exceeds, isHarmful, ROUNDING } from './harm.ts';
 import type { Evaluation } from './report.ts';
 import { describeMissedSize } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
@@ -19,7 +19,7 @@ import { describeMissedSpeed } from './speed-words.ts';
 import { excessOver, standardErrorOf } from './target-excess.ts';
 import type { WarningTexts } from './verdict-facts.ts';
 import type { WarningCode } from './warning-codes.ts';
-import { count, number, percent } from './wording.ts';
+import { count, ERRORS, number, percent } from './wording.ts';
 
 /** What an evaluation should resolve without a target. */
 const RESOLUTION = { max_loss_increase: 0.01, max_accuracy_drop: 0.01 };

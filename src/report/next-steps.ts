@@ -1,7 +1,8 @@
 import { targetOf } from '../recipe/target.ts';
 import { TARGETS } from '../recipe/terms.ts';
 import { isLabeled } from './cost.ts';
-import type { NextStep, Status, UnsafeReason } from './decision-schema.ts';
+import type { NextStep } from './decision-schema.ts';
+import type { Status, UnsafeReason } from './decision-statuses.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { chosenBeta, type ReportedRecipe, recipeOf } from './reported-recipe.ts';
 import { excessOver } from './target-excess.ts';

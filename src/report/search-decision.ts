@@ -1,6 +1,7 @@
 import { targetOf } from '../recipe/target.ts';
 import { describeTarget } from './cost.ts';
-import { type Decision, type DecisionFigure, STATUSES, type Status } from './decision-schema.ts';
+import type { Decision, DecisionFigure } from './decision-schema.ts';
+import { STATUSES, type Status } from './decision-statuses.ts';
 import {
   accuracyFigure,
   agreementFigure,

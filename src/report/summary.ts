@@ -1,4 +1,4 @@
-import type { Status } from './decision-schema.ts';
+import type { Status } from './decision-statuses.ts';
 import type { Report } from './report.ts';
 import { differsInSpeed, speedsOf } from './speed.ts';
 

@@ -1,6 +1,9 @@
 /** Numbers, counts and lists as text, for sentences; and as the page shows them, where a number and its unit stay on one line. */
 import type { Noun } from '../recipe/terms.ts';
 
+/** So many standard errors stand behind a ±, some 95 %: a change that is smaller may be chance. */
+export const ERRORS = 2;
+
 export const count = (value: number): string => value.toLocaleString('en-US');
 
 /** Of a count the noun in its number: `1 head`, `12 heads`. */
@@ -104,11 +107,12 @@ export function formatNumber(value: number, digits = 4): string {
   return `${sign}${size.toPrecision(digits)}`;
 }
 
-/** A change with its sign, as exact as its standard error is to two digits where that is known. */
+/** A change with its sign and interval, as exact as that is to two digits where it is known. */
 export function formatChange(change: number, standardError: number | null): string {
   if (!standardError) return change > 0 ? `+${formatNumber(change, 3)}` : formatNumber(change, 3);
-  const decimals = Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(standardError))));
-  return `${signed(change, decimals)} ± ${standardError.toFixed(decimals)}`;
+  const margin = ERRORS * standardError;
+  const decimals = Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(margin))));
+  return `${signed(change, decimals)} ± ${margin.toFixed(decimals)}`;
 }
 
 /** The change from what was: in percent, or where that would be thousands of them, how many times as much. */
@@ -117,9 +121,9 @@ export function formatRelativeChange(value: number, reference: number): string {
   return unbroken(ratio > 10 ? `${formatNumber(ratio)} times` : `${signed(100 * (ratio - 1), 1)} %`);
 }
 
-/** A difference of two shares in percentage points. */
+/** A difference of two shares in percentage points, with its interval. */
 export function formatPoints(difference: number, standardError: number | null): string {
-  const error = standardError === null ? '' : ` ± ${(100 * standardError).toFixed(2)}`;
+  const error = standardError === null ? '' : ` ± ${(100 * ERRORS * standardError).toFixed(2)}`;
   return `${signed(100 * difference, 2)}${error} points`;
 }
 

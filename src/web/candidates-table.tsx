@@ -115,6 +115,6 @@ function Cost({ name, cost, error }: { name: TargetName; cost: number; error: nu
   );
 }
 
-export function Badge({ kind, children }: { kind: 'good' | 'over' | 'warn'; children: string }) {
+export function Badge({ kind, children }: { kind: 'good' | 'over' | 'warn' | 'plain'; children: string }) {
   return <span class={`badge ${kind}`}>{children}</span>;
 }

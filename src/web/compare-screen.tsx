@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Report } from '../report/report.ts';
-import { bytes, count, formatAccuracy, formatNumber, percent, times } from '../report/wording.ts';
+import { bytes, count, ERRORS, formatAccuracy, formatNumber, percent, times } from '../report/wording.ts';
 import { read } from './api-requests.ts';
 import type { Job, Model, Recipe, Search } from './api-types.ts';
 import { layersOf } from './architecture-strip.tsx';
@@ -176,7 +176,7 @@ const FIGURES: readonly {
     show: ({ loss, dense_loss }, report) => {
       if (loss == null) return null;
       const error = report?.evaluation?.pruned.loss_increase_standard_error;
-      return `${formatNumber(loss)}${error == null ? '' : ` ± ${formatNumber(error, 2)}`}${dense_loss == null ? '' : `, was ${formatNumber(dense_loss)}`}`;
+      return `${formatNumber(loss)}${error == null ? '' : ` ± ${formatNumber(ERRORS * error, 2)}`}${dense_loss == null ? '' : `, was ${formatNumber(dense_loss)}`}`;
     },
   },
   {

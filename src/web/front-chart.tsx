@@ -56,7 +56,7 @@ export function FrontChart({ search, chosen, onChoose }: FrontChartProps) {
           <li class="key-promise">the promise</li>
         </ul>
         <p class="hint">
-          Down and left is better. Bars are one standard error, on the samples that are chosen on.
+          Down and left is better. Bars are two standard errors, on the samples that are chosen on.
         </p>
       </figcaption>
     </figure>

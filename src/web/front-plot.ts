@@ -1,11 +1,12 @@
 import * as Plot from '@observablehq/plot';
+import { ERRORS } from '../report/wording.ts';
 
 export interface FrontPoint {
   readonly number: string;
   /** Of the original, as a share. */
   readonly amount: number;
   readonly cost: number;
-  /** One standard error of the cost; null where it is not known. */
+  /** The standard error of the cost; null where it is not known. */
   readonly error: number | null;
   readonly isWithin: boolean;
   readonly isOnFront: boolean;
@@ -38,8 +39,8 @@ export function drawFront(front: Front): SVGSVGElement {
   const clipped = points.map((point) => ({ ...point, cost: Math.min(top, Math.max(bottom, point.cost)) }));
   const ranges = points.map(({ amount, cost, error }) => ({
     amount,
-    low: Math.max(bottom, Math.min(top, cost - (error ?? 0))),
-    high: Math.max(bottom, Math.min(top, cost + (error ?? 0))),
+    low: Math.max(bottom, Math.min(top, cost - ERRORS * (error ?? 0))),
+    high: Math.max(bottom, Math.min(top, cost + ERRORS * (error ?? 0))),
   }));
   const [within, over] = [
     clipped.filter(({ isWithin }) => isWithin),

@@ -1,5 +1,5 @@
 import type { TargetName } from '../recipe/terms.ts';
-import { formatAccuracy, formatPercent, number } from '../report/wording.ts';
+import { ERRORS, formatAccuracy, formatPercent, number } from '../report/wording.ts';
 import type { Candidate, Recipe, Search } from './api-types.ts';
 
 interface MetricWords {
@@ -166,17 +166,17 @@ export function amountOf(
   return aim === 'parameters' ? parameters / dense.parameters : compressed_bytes / dense.compressed_bytes;
 }
 
-/** A cost with its standard error: `1.2 ± 0.9 points`. */
+/** A cost with its interval: `1.2 ± 0.9 points`. */
 export function describeCost(name: TargetName, cost: number, error: number | null): string {
   const { format, scale, unit } = PROMISES[name];
   if (error === null) return format(cost);
-  const figures = `${short(cost / scale)} ± ${Number((error / scale).toPrecision(2))}`;
+  const figures = `${short(cost / scale)} ± ${Number(((ERRORS * error) / scale).toPrecision(2))}`;
   return signed([figures, unit].filter(Boolean).join(' '), name === 'max_loss_increase' ? cost : 0);
 }
 
-/** Within its standard error, a difference is none that was seen. */
+/** A difference within its interval is none that was seen. */
 export function isNoDifference(difference: number, error: number | null): boolean {
-  return error !== null && Math.abs(difference) <= error;
+  return error !== null && (difference === 0 || Math.abs(difference) < ERRORS * error);
 }
 
 export function describeAccuracy(value: number | null | undefined): string {

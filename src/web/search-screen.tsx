@@ -5,6 +5,7 @@ import { post } from './api-requests.ts';
 import type { Job, Model, Search } from './api-types.ts';
 import { CandidatesTable } from './candidates-table.tsx';
 import { Refusal } from './drop-zone.tsx';
+import { ExternalCandidates } from './external-candidates.tsx';
 import { FrontChart } from './front-chart.tsx';
 import { isOver, useLive, useResource } from './live-resource.ts';
 import { hrefOf, navigate, route, setQuery } from './page-route.ts';
@@ -86,12 +87,7 @@ export function SearchScreen({ id }: { id: string }) {
       )}
       <section aria-labelledby="front">
         <h2 id="front">What was tried</h2>
-        {search.external && (
-          <p>
-            Your own metric says what a model is worth: {count(search.external.length)} were published so far.{' '}
-            <a href={`/v1/searches/${id}/report`}>The report lists them.</a>
-          </p>
-        )}
+        <ExternalCandidates search={search} onTold={replace} />
         {number === 0 && isOpen && !search.external && (
           <p class="muted">The first models are there when the first recipe has been followed to its end.</p>
         )}

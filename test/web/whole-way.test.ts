@@ -82,7 +82,7 @@ describe('the page, from files to the pruned model', () => {
 
     await page.getByRole('img', { name: /accuracy lost/ }).waitFor();
     const card = page.getByRole('region', { name: /^Ship this/ });
-    await card.getByText('within: accuracy falls by at most 3 points').waitFor();
+    await card.getByText('Within the promise: accuracy falls by at most 3 points').waitFor();
     await card.getByText('Layer by layer').waitFor();
     const rows = page.getByRole('region', { name: 'Models that were tried' }).getByRole('row');
     const drawn = page.locator('.plot .within circle, .plot .over path');

@@ -1,5 +1,6 @@
 import { SIGNS } from '../decision-markdown.ts';
-import { type Decision, type DecisionFigure, STATUSES } from '../decision-schema.ts';
+import type { Decision, DecisionFigure } from '../decision-schema.ts';
+import { STATUSES } from '../decision-statuses.ts';
 import { type Content, html, type Markup } from './markup.ts';
 
 /** A decision as the page's first screen has it. */

@@ -6,6 +6,7 @@ import { chosenBeta } from '../reported-recipe.ts';
 import { type Speed, speedsOf } from '../speed.ts';
 import {
   count,
+  ERRORS,
   formatChange,
   formatMilliseconds,
   formatNumber,
@@ -85,7 +86,7 @@ function comparisonNote({ dense, pruned, batch_size }: Evaluation, speeds: reado
   const differences =
     dense.loss === null
       ? 'The figures say how far the outputs are from the dense model’s.'
-      : `Below each figure stands its difference to the dense model${hasErrors ? ', ± one standard error of the paired difference over samples' : ''}.`;
+      : `Below each figure stands its difference to the dense model${hasErrors ? ', ± two standard errors of the paired difference over samples' : ''}.`;
   if (batch_size === null) return differences;
   const levels =
     speeds.length > 1
@@ -188,7 +189,7 @@ export function lossBoundTable({ loss_bound, evaluation, recipe }: Report): Mark
   if (loss_bound === null || loss_bound.hessian_trace === null) return null;
   const { per_trace, hessian_trace, standard_error, bound, asymptotic } = loss_bound;
   const withError = (value: number, error: number | null) =>
-    `${formatNumber(value)}${error === null ? '' : ` ± ${formatNumber(error, 2)}`}`;
+    `${formatNumber(value)}${error === null ? '' : ` ± ${formatNumber(ERRORS * error, 2)}`}`;
   const atMost = (value: number | null, error: number | null) =>
     ifKnown(value, (known) => `at most ${withError(known, error)}`);
   const origin =

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Browser } from 'playwright-core';
+import { fileOf, readJson } from '../http/test-app.ts';
+import { openTestService, postFiles, type TestService } from '../http/test-service.ts';
+import { launchChromium } from '../services/chromium.ts';
+import { openPage, PHONE, violationsOf } from './open-page.ts';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const [MODEL, INPUTS, LABELS] = await Promise.all(
+  ['fc2-mnist.onnx', 'mnist/evaluation_inputs.npy', 'mnist/evaluation_labels.npy'].map((name) =>
+    readFile(EXAMPLES + name),
+  ),
+);
+
+describe('what came of it', () => {
+  let service: TestService;
+  let browser: Browser;
+  before(async () => {
+    [service, browser] = await Promise.all([openTestService({ worker: true }), launchChromium()]);
+  });
+  after(async () => {
+    await browser.close();
+    await service.close();
+  });
+
+  test('is what the report decides: a dead model is not one to ship', async () => {
+    const parts: Parameters<typeof postFiles>[1] = [
+      ['model', 'fc2-mnist.onnx', MODEL],
+      ['evaluation', 'inputs.npy', INPUTS],
+      ['evaluation_labels', 'labels.npy', LABELS],
+    ];
+    const { id } = await readJson(await postFiles(service.url, parts, { beta: 0.001 }));
+    const { decision } = await readJson(await service.fetch(`/v1/jobs/${id}/report`));
+    assert.equal(decision.status, 'unsafe');
+    await using opened = await openPage(browser, `${service.url}/#/jobs/${id}`);
+    const { page } = opened;
+    const card = page.getByRole('region', { name: /^Do not ship this/ });
+    await card.getByText('Unsafe', { exact: true }).waitFor();
+    await card.getByText(decision.sentence).waitFor();
+    for (const { title, text } of decision.figures)
+      await card.locator('div').filter({ hasText: title }).getByText(text).first().waitFor();
+    assert.deepEqual(await violationsOf(page), []);
+    assert.deepEqual(opened.complaints, []);
+  });
+
+  test('of a metric of one’s own is told by the page, model by model', async () => {
+    const form = new FormData();
+    form.append('file', fileOf(MODEL), 'fc2-mnist.onnx');
+    const model = await readJson(await service.fetch('/v1/models', { method: 'POST', body: form }));
+    const promise = { external: { direction: 'higher', max_drop: 0.3 } };
+    const allow = { criteria: ['magnitude'], granularities: ['weight'] };
+    const begun = await service.fetch('/v1/searches', {
+      method: 'POST',
+      body: JSON.stringify({ model_id: model.id, promise, aim: 'size', allow }),
+      headers: { 'content-type': 'application/json' },
+    });
+    const { id } = await readJson(begun);
+    await using opened = await openPage(browser, `${service.url}/#/searches/${id}`, { viewport: PHONE });
+    const { page } = opened;
+    for (let asked = 0; ; asked++) {
+      const field = page.getByRole('spinbutton', { name: /^Metric of model/ });
+      const end = page.getByRole('region', { name: /^Ship this/ });
+      await field.or(end).waitFor();
+      if (await end.isVisible()) break;
+      assert.ok(asked < 14);
+      if (asked === 0) assert.deepEqual(await violationsOf(page), []);
+      const name = (await field.getAttribute('aria-label')) ?? assert.fail();
+      // The sparser the worse; of the dense model nothing is gone.
+      const gone = await page.getByRole('row').filter({ has: field }).getByRole('cell').nth(2).textContent();
+      await field.fill(String(0.9 - (Number.parseFloat(gone ?? '') || 0) / 100));
+      await field.press('Enter');
+      await page.getByRole('spinbutton', { name, exact: true }).waitFor({ state: 'detached' });
+    }
+    const search = await readJson(await service.fetch(`/v1/searches/${id}`));
+    assert.deepEqual([search.status, search.best.met], ['succeeded', true]);
+    await page.getByText('Within the promise: a metric of your own stays within its limit').waitFor();
+    assert.ok(((await page.evaluate('document.documentElement.scrollWidth')) as number) <= PHONE.width);
+    assert.deepEqual(opened.complaints, []);
+  });
+});
