@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { isUnit, readTestFiles, type TestFile } from './test-files.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Every test file is a process of its own, and half of what it takes to start is reading the same modules. */
-const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
+/** Every test file is a process of its own, as are the services that it starts, and their children: half of what one takes to start is reading the same modules. */
+const SHARE_CODE = `--require=${JSON.stringify(fileURLToPath(new URL('share-compiled-code.cts', import.meta.url)))}`;
 const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.url));
 /**
  * Of tests that compute, beside those of services, which mostly wait. The jobs of a service have a priority of 10 so that they give way to what answers: beside tests of 0 they would
@@ -48,7 +48,7 @@ async function run(
   const child = spawn(process.execPath, [...own, ...options, ...tests.map(({ path }) => path)], {
     cwd: ROOT,
     stdio: isAside ? ['ignore', 'pipe', 'pipe'] : 'inherit',
-    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env },
+    env: { ...process.env, NODE_OPTIONS: [process.env.NODE_OPTIONS, SHARE_CODE].filter(Boolean).join(' ') },
   });
   if (isAside && child.pid !== undefined) setPriority(child.pid, ASIDE);
   const said: Buffer[] = [];

@@ -23,9 +23,13 @@ describe('the pages of reports', () => {
   });
   after(() => browser.close());
 
+  async function show(page: Page, source: string): Promise<void> {
+    await page.setContent(source);
+    await page.evaluate(axe.source);
+  }
+
   /** Rules that are broken, and where; colours alone where the rest has been looked at. */
   async function violations(page: Page, isOfColours = false): Promise<string[]> {
-    await page.evaluate(axe.source);
     const options = JSON.stringify(isOfColours ? { runOnly: ['color-contrast'] } : {});
     return (await page.evaluate(
       `axe.run(${options}).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => id + ": " + html)))`,
@@ -37,7 +41,7 @@ describe('the pages of reports', () => {
     const page = await context.newPage();
     for (const [name, source] of PAGES) {
       await page.emulateMedia({ colorScheme: 'light' });
-      await page.setContent(source);
+      await show(page, source);
       assert.deepEqual(await violations(page), [], name);
       await page.emulateMedia({ colorScheme: 'dark' });
       assert.deepEqual(await violations(page, true), [], `${name}, dark`);
@@ -48,7 +52,7 @@ describe('the pages of reports', () => {
     await using context = await browser.newContext();
     const page = await context.newPage();
     const [[, source]] = PAGES;
-    await page.setContent(source.replace('<h1>', '<p style="color:#ccc">faint</p><h1>'));
+    await show(page, source.replace('<h1>', '<p style="color:#ccc">faint</p><h1>'));
     assert.deepEqual((await violations(page)).length, 1);
   });
 
