@@ -21,7 +21,7 @@ interface JobView {
 type Written = Pick<JobView['artifacts'][number], 'name' | 'sha256'>;
 
 /** Large enough that a job takes seconds and can be caught in the middle. */
-const SIDE = 1400;
+const SIDE = 1000;
 const LAYERS = 4;
 /** A lock's time, and what it takes to notice that nobody renews it. */
 const TAKEN_UP_WITHIN_MS = 60_000;
