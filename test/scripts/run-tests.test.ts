@@ -7,7 +7,13 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const SCRIPTS = ['run-tests.ts', 'test-files.ts', 'imports.ts', 'install-test-services.sh'];
+const SCRIPTS = [
+  'run-tests.ts',
+  'test-files.ts',
+  'imports.ts',
+  'share-compiled-code.cts',
+  'install-test-services.sh',
+];
 const FILES = {
   'package.json': '{ "type": "module" }\n',
   'test/services/redis.ts': "throw new Error('redis-server does not run');\n",
