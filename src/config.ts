@@ -63,6 +63,8 @@ const environmentSchema = z
     HOST: optional(z.string().default('127.0.0.1')),
     PORT: optional(integer(0, 65535).default(3000)),
     ALLOWED_HOSTS: optional(hosts.default([])),
+    API_KEYS_FILE: optional(z.string().optional()),
+    ALLOW_ANONYMOUS: optional(z.enum(['true', 'false'], { error: 'must be true or false' }).default('false')),
     MAX_CONNECTIONS: optional(integer(1, 1_000_000).default(1000)),
     REQUEST_TIMEOUT_SECONDS: optional(integer(1, 86_400).default(60)),
     DATA_DIR: optional(z.string().default('./data')),
@@ -87,6 +89,10 @@ const environmentSchema = z
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
     path: ['DATABASE_URL'],
+  })
+  .refine((settings) => !(settings.API_KEYS_FILE && settings.ALLOW_ANONYMOUS === 'true'), {
+    message: 'is set beside API_KEYS_FILE: either keys are needed, or none is',
+    path: ['ALLOW_ANONYMOUS'],
   });
 
 /** The names of all settings, as `.env.example` lists them. */
@@ -101,6 +107,10 @@ export interface Config {
   readonly port: number;
   /** Names and addresses that requests may be for, beside localhost and the host itself; their pages may use the service. */
   readonly allowedHosts: readonly string[];
+  /** A file of keys, by which alone the service may be used. */
+  readonly apiKeysFile: string | undefined;
+  /** Whether everyone who reaches another address than this machine's own may use the service. */
+  readonly allowAnonymous: boolean;
   readonly maxConnections: number;
   /** Of the body of a request, before it counts how much of it has come. */
   readonly requestTimeoutSeconds: number;
@@ -151,6 +161,8 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     host: settings.HOST,
     port: settings.PORT,
     allowedHosts: settings.ALLOWED_HOSTS,
+    apiKeysFile: settings.API_KEYS_FILE,
+    allowAnonymous: settings.ALLOW_ANONYMOUS === 'true',
     maxConnections: settings.MAX_CONNECTIONS,
     requestTimeoutSeconds: settings.REQUEST_TIMEOUT_SECONDS,
     dataDirectory: settings.DATA_DIR,

@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { KeyFileError, type WatchedKeys, watchKeys } from './access/key-file.ts';
 import { type Config, ConfigError } from './config.ts';
 import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
@@ -32,6 +33,17 @@ function parseRole(role = 'all', { redisUrl, databaseUrl }: Config): Role {
     );
   }
   return known;
+}
+
+/** Of this machine alone: whoever is on it may use what it serves. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|::1|\[::1\])$/i;
+
+/** A service that anyone may use is not reached from elsewhere, unless that is said in so many words. */
+function checkExposure({ host, apiKeysFile, allowAnonymous }: Config): void {
+  if (apiKeysFile !== undefined || allowAnonymous || LOOPBACK.test(host)) return;
+  throw new ConfigError(
+    `HOST=${JSON.stringify(host)} lets everyone who reaches it use the service, and delete what others stored: name a file of keys in API_KEYS_FILE (\`emp keys add\` makes one), or set ALLOW_ANONYMOUS=true`,
+  );
 }
 
 /** A line that cannot be written is lost. pino's own destination would end the process, and first try for ever, where stderr is a file on a full disk. */
@@ -86,6 +98,7 @@ export async function startService(
   { signal, onListening }: StartOptions,
 ): Promise<() => Promise<void>> {
   const role = parseRole(asked, config);
+  if (role !== 'worker') checkExposure(config);
   // Logs go to stderr: stdout carries the one line that scripts wait for.
   const log = pino({ level: config.logLevel }, { write: writeLog });
   const opened = new Opened(signal);
@@ -154,6 +167,7 @@ async function listen(
   await opened.add(Promise.resolve(reader), (one) => one.close());
   reader.warm();
   const openAnswers = new OpenAnswers(config.eventStreams);
+  const keys = await openKeys(config, log, opened);
   const { host, port, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
     config;
   const limits = {
@@ -166,7 +180,7 @@ async function listen(
   await opened.add(Promise.resolve(searches), (one) => one.close());
   searches.keepConducting();
   const services = { ...given, searches, reader, analyses, openAnswers };
-  const app = await opened.add(createApp({ ...services, host, allowedHosts, ...limits }), (one) =>
+  const app = await opened.add(createApp({ ...services, host, allowedHosts, keys, ...limits }), (one) =>
     one.close(),
   );
   const listening = naming({ HOST: host, PORT: port }, app.listen({ host, port }));
@@ -179,6 +193,15 @@ async function listen(
   await opened.add(Promise.resolve({ made }), (page) => page.made.then(() => undefined));
   const address = app.server.address() as AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+}
+
+/** Null where the service has no keys. */
+async function openKeys({ apiKeysFile }: Config, log: Logger, opened: Opened): Promise<WatchedKeys | null> {
+  if (apiKeysFile === undefined) return null;
+  const opening = watchKeys(apiKeysFile, (error) =>
+    log.error({ err: error }, 'the changed keys cannot be used; those of before stay'),
+  );
+  return await opened.add(naming({ API_KEYS_FILE: apiKeysFile }, opening), (keys) => keys.close());
 }
 
 /** What the system refuses is told with the settings that asked for it. @throws ConfigError, and what else goes wrong as it is */
@@ -196,6 +219,7 @@ async function naming<T>(settings: Readonly<Record<string, string | number>>, be
 export function isMendable(error: unknown): error is Error {
   return (
     error instanceof ConfigError ||
+    error instanceof KeyFileError ||
     error instanceof BackendError ||
     (error instanceof Error && 'code' in error)
   );

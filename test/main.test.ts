@@ -22,6 +22,7 @@ async function start(
   const directory = await mkdtemp(join(tmpdir(), 'emp-main-'));
   const settings = {
     PATH: process.env.PATH ?? '',
+    NODE_OPTIONS: process.env.NODE_OPTIONS ?? '',
     DATA_DIR: directory,
     PORT: '0',
     LOG_LEVEL: 'error',
@@ -54,6 +55,13 @@ for (const [role, env, message] of [
   [['both'], {}, /^cannot start: role "both" must be one of all, api, worker\n$/],
   [['api'], { REDIS_URL: 'redis://127.0.0.1:1' }, /^cannot start: cannot reach Redis at .*ECONNREFUSED.*\n$/],
   [[], { DATA_DIR: '/etc/passwd' }, /^cannot start: DATA_DIR="\/etc\/passwd": ENOTDIR: .*\n$/],
+  [
+    [],
+    { HOST: '0.0.0.0' },
+    /^cannot start: HOST="0\.0\.0\.0" lets everyone .* API_KEYS_FILE .* ALLOW_ANONYMOUS=true\n$/,
+  ],
+  [[], { API_KEYS_FILE: '/nonexistent' }, /^cannot start: API_KEYS_FILE="\/nonexistent": ENOENT: .*\n$/],
+  [[], { API_KEYS_FILE: '/etc/passwd' }, /^cannot start: \/etc\/passwd is no JSON .*\n$/],
   [[], { PORT: 'x' }, /^cannot start: PORT="x" must be a whole number from 0 to 65535\n$/],
 ] as const) {
   test(`${role.join()} ${JSON.stringify(env)}: one line and code 1`, async (t) => {
@@ -71,7 +79,11 @@ test('what the system refuses names the setting that asked for it', { timeout: 6
   t.after(() => taken.close());
   const port = String((taken.address() as AddressInfo).port);
   for (const [role, env, message] of [
-    ['api', { HOST: 'http://localhost' }, /^HOST="http:\/\/localhost", PORT=0: .*ENOTFOUND/],
+    [
+      'api',
+      { HOST: 'http://localhost', ALLOW_ANONYMOUS: 'true' },
+      /^HOST="http:\/\/localhost", PORT=0: .*ENOTFOUND/,
+    ],
     ['api', { PORT: port }, new RegExp(`^HOST="127.0.0.1", PORT=${port}: .*EADDRINUSE`)],
     ['worker', { HEARTBEAT_FILE: '/nonexistent/x' }, /^HEARTBEAT_FILE="\/nonexistent\/x": ENOENT/],
   ] as const) {

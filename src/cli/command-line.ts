@@ -10,6 +10,7 @@ import { demo } from './demo-verb.ts';
 import { find } from './find-verb.ts';
 import { type Flag, fieldsOf, flagsOf } from './flags.ts';
 import { inspect } from './inspect-verb.ts';
+import { addKeyCommands } from './keys-verb.ts';
 import { prune } from './prune-verb.ts';
 import { EXIT, Refusal } from './refusal.ts';
 import type { Run, Terminal } from './run.ts';
@@ -197,6 +198,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     withRun(given, (run) => demo(run, given)),
   );
 
+  addKeyCommands(program, terminal);
   for (const [name, role, text] of ROLES) command(name, text).action(() => process.serve(role));
   return program;
 }

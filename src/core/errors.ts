@@ -46,6 +46,8 @@ export type ErrorCode =
   | 'non_finite_activation'
   | 'model_run_failed'
   | 'execution_provider_unavailable'
+  | 'unauthorized'
+  | 'forbidden'
   | 'misdirected_request'
   | 'cross_site_request'
   | 'not_found'

@@ -9,6 +9,7 @@ import { registerBodyTypes } from './body-types.ts';
 import { Connections } from './connections.ts';
 import { ANY_CONTENT } from './content-headers.ts';
 import { registerJsonBodies } from './json-body.ts';
+import { type Keys, registerAccess } from './plugins/access.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
@@ -34,6 +35,8 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   readonly log: FastifyBaseLogger;
   /** Where it will listen: a name or an address. */
   readonly host?: string;
+  /** Who may use it; null: everyone. */
+  readonly keys?: Keys | null;
   /** Further names and addresses under which clients reach it, and whose pages may use it. */
   readonly allowedHosts?: readonly string[];
   /** Open at the same time; requests on further ones are told to come again. */
@@ -58,6 +61,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const {
     log,
     host = '127.0.0.1',
+    keys = null,
     allowedHosts = [],
     maxConnections = 1000,
     requestTimeoutMs = 60_000,
@@ -134,6 +138,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   const services: Services = { ...given, closing: closing.signal };
   registerProblems(app, services);
+  registerAccess(app, keys);
   registerJsonBodies(app);
   registerBodyTypes(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {

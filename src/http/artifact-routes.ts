@@ -26,6 +26,7 @@ export function registerArtifacts(
   app.route({
     method: ['GET', 'HEAD'],
     url: `/v1/${kind}/:id/artifacts/:name`,
+    config: { scope: 'read' },
     schema: {
       tags: [kind],
       operationId,

@@ -35,6 +35,7 @@ export function registerEvents<T>(
       exposeHeadRoute: false,
       // Many open at once: when a job ends, and the readers of all jobs when a service comes back.
       onRequest: () => openAnswers.turns.next(),
+      config: { scope: 'read' },
       schema: {
         tags: [kind],
         operationId: `follow${nameOf(kind)}`,

@@ -28,6 +28,8 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   non_finite_activation: { status: 422, title: 'The model computes NaN or infinite values' },
   model_run_failed: { status: 422, title: 'The model cannot be run on the data' },
   execution_provider_unavailable: { status: 500, title: 'An execution provider cannot start' },
+  unauthorized: { status: 401, title: 'A key is needed' },
+  forbidden: { status: 403, title: 'The key does not allow this' },
   misdirected_request: { status: 421, title: 'The host is not one of this service' },
   cross_site_request: { status: 403, title: 'The request comes from a page of another site' },
   not_found: { status: 404, title: 'Not found' },

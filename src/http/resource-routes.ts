@@ -93,6 +93,7 @@ export function registerResource<
   app.get(
     `/v1/${kind}`,
     {
+      config: { scope: 'read' },
       schema: {
         tags,
         operationId: `list${name}${kind === 'searches' ? 'es' : 's'}`,
@@ -117,6 +118,7 @@ export function registerResource<
   app.get(
     `/v1/${kind}/:id`,
     {
+      config: { scope: 'read' },
       schema: {
         tags,
         operationId: `get${name}`,
@@ -132,6 +134,7 @@ export function registerResource<
   app.delete(
     `/v1/${kind}/:id`,
     {
+      config: { scope: 'write' },
       schema: {
         tags,
         operationId: `delete${name}`,

@@ -52,6 +52,7 @@ export function registerUploadedResource<
   app.post(
     `/v1/${kind}`,
     {
+      config: { scope: 'write' },
       schema: {
         tags: [kind],
         operationId: `upload${nameOf(kind)}`,

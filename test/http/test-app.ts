@@ -33,7 +33,7 @@ export interface TestApp {
 
 type Limits = Pick<
   AppOptions,
-  'maxUploadBytes' | 'closeGraceMs' | 'host' | 'allowedHosts' | 'maxConnections' | 'requestTimeoutMs'
+  'keys' | 'maxUploadBytes' | 'closeGraceMs' | 'host' | 'allowedHosts' | 'maxConnections' | 'requestTimeoutMs'
 >;
 
 export interface TestAppOptions extends Partial<Limits> {

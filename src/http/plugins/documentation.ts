@@ -4,6 +4,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import packageJson from '../../../package.json' with { type: 'json' };
 import { DOCUMENTATION_POLICY } from '../content-headers.ts';
 import type { App } from '../services.ts';
+import { SECURITY_SCHEME, securityOf } from './access.ts';
 import { DOCUMENTATION_SCRIPT, DOCUMENTATION_STYLE } from './documentation-theme.ts';
 import { completeDocument } from './operations.ts';
 
@@ -18,6 +19,16 @@ export async function registerDocumentation(app: App): Promise<void> {
         description: DESCRIPTION,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      components: {
+        securitySchemes: {
+          [SECURITY_SCHEME]: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'A key that `emp keys add` has made, where the service has keys. Operations name the scope that it must have.',
+          },
+        },
+      },
       tags: [
         { name: 'thresholds', description: 'Score vectors, answered at once; nothing is stored.' },
         { name: 'models', description: 'Uploaded ONNX and safetensors models.' },
@@ -27,7 +38,10 @@ export async function registerDocumentation(app: App): Promise<void> {
         { name: 'service', description: 'Is it up, is it ready, how is it doing.' },
       ],
     },
-    transform: jsonSchemaTransform,
+    transform: (input) => {
+      const { schema, url } = jsonSchemaTransform(input);
+      return { schema: { ...schema, security: securityOf(input.route.config?.scope) }, url };
+    },
     transformObject: (document) => completeDocument(jsonSchemaTransformObject(document)),
   });
   await app.register(swaggerUi, {

@@ -41,6 +41,7 @@ export function registerMetrics(app: App, { jobs }: Services): void {
   app.get(
     '/metrics',
     {
+      config: { scope: 'admin' },
       schema: {
         tags: ['service'],
         operationId: 'getMetrics',

@@ -36,6 +36,7 @@ export function registerCompare(app: App, services: Services): void {
   app.post(
     '/v1/compare',
     {
+      config: { scope: 'write' },
       schema: {
         tags: ['jobs'],
         operationId: 'compareModels',
@@ -90,6 +91,7 @@ export function registerCompare(app: App, services: Services): void {
   app.get(
     '/v1/jobs/:id/comparison',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['jobs'],
         operationId: 'getComparison',

@@ -18,6 +18,7 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
   app.get(
     HEALTH_PATH,
     {
+      config: { scope: 'public' },
       schema: {
         tags: ['service'],
         operationId: 'checkHealth',
@@ -31,6 +32,7 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
   app.get(
     '/readyz',
     {
+      config: { scope: 'public' },
       schema: {
         tags: ['service'],
         operationId: 'checkReadiness',

@@ -33,6 +33,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
   app.route({
     method: 'GET',
     url: '/v1/jobs/:id/report',
+    config: { scope: 'read' },
     schema: {
       tags: ['jobs'],
       operationId: 'getReport',

@@ -50,6 +50,7 @@ export function registerJobs(app: App, services: Services): void {
   app.post(
     '/v1/jobs',
     {
+      config: { scope: 'write' },
       schema: {
         tags: ['jobs'],
         operationId: 'createJob',
@@ -122,6 +123,7 @@ export function registerJobs(app: App, services: Services): void {
   app.post(
     '/v1/jobs/:id/cancel',
     {
+      config: { scope: 'write' },
       schema: {
         tags: ['jobs'],
         operationId: 'cancelJob',

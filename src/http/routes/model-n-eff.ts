@@ -11,6 +11,7 @@ export function registerNEff(app: App, { store, analyses, closing }: Services): 
   app.get(
     '/v1/models/:id/n-eff',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['models'],
         operationId: 'getModelNEff',

@@ -85,6 +85,7 @@ export function registerModels(app: App, services: Services): void {
   app.route({
     method: ['GET', 'HEAD'],
     url: '/v1/models/:id/content',
+    config: { scope: 'read' },
     schema: {
       tags: ['models'],
       operationId: 'getModelContent',

@@ -22,7 +22,7 @@ const FOR_EVER = 'public, max-age=31536000, immutable';
 
 /** The page at `/`, what it loads, the machine-readable description, and what `type` of a problem points to. */
 export function registerPages(app: App): void {
-  app.get('/', { schema: { hide: true } }, async (request, reply) => {
+  app.get('/', { config: { scope: 'public' }, schema: { hide: true } }, async (request, reply) => {
     const { document } = await pageAssets();
     reply.headers({ ...FRONT_PAGE_CONTENT, 'cache-control': 'no-cache' });
     return sendAsset(request, reply, document);
@@ -30,7 +30,7 @@ export function registerPages(app: App): void {
 
   app.get(
     '/assets/:name',
-    { schema: { hide: true, params: z.object({ name: z.string() }) } },
+    { config: { scope: 'public' }, schema: { hide: true, params: z.object({ name: z.string() }) } },
     async (request, reply) => {
       const { name } = request.params;
       const asset = (await pageAssets()).files.get(name);
@@ -42,7 +42,7 @@ export function registerPages(app: App): void {
 
   app.get(
     '/examples/*',
-    { schema: { hide: true, params: z.object({ '*': z.string() }) } },
+    { config: { scope: 'public' }, schema: { hide: true, params: z.object({ '*': z.string() }) } },
     async ({ params }, reply) => {
       const name = params['*'];
       if (!EXAMPLE_FILES.includes(name)) throw new EmpError('not_found', `there is no example ${name}`);
@@ -51,11 +51,14 @@ export function registerPages(app: App): void {
     },
   );
 
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { config: { scope: 'public' }, schema: { hide: true } }, async () =>
+    app.swagger(),
+  );
 
   app.get(
     '/problems/:code',
     {
+      config: { scope: 'public' },
       schema: {
         tags: ['service'],
         operationId: 'getProblemType',

@@ -17,6 +17,7 @@ export function registerCandidates(app: App, searches: Searches): void {
   app.get(
     '/v1/searches/:id/candidates',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['searches'],
         operationId: 'listCandidates',
@@ -34,6 +35,7 @@ export function registerCandidates(app: App, searches: Searches): void {
   app.post(
     '/v1/searches/:id/candidates/:candidate/metric',
     {
+      config: { scope: 'write' },
       schema: {
         tags: ['searches'],
         operationId: 'tellMetric',

@@ -31,6 +31,7 @@ export function registerSearches(app: App, services: Services): void {
   app.post(
     '/v1/searches',
     {
+      config: { scope: 'write' },
       schema: {
         tags: ['searches'],
         operationId: 'createSearch',
@@ -94,6 +95,7 @@ export function registerSearches(app: App, services: Services): void {
   app.post(
     '/v1/searches/:id/cancel',
     {
+      config: { scope: 'write' },
       schema: {
         tags: ['searches'],
         operationId: 'cancelSearch',
@@ -112,6 +114,7 @@ export function registerSearches(app: App, services: Services): void {
   app.get(
     '/v1/searches/:id/report',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['searches'],
         operationId: 'getSearchReport',

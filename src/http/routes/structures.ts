@@ -12,6 +12,7 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
   app.get(
     '/v1/models/:id/structures',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['models'],
         operationId: 'getModelStructures',

@@ -69,6 +69,7 @@ export function registerThresholds(app: App, { maxJsonBytes }: Services): void {
   app.post(
     '/v1/thresholds',
     {
+      config: { scope: 'read' },
       schema: {
         tags: ['thresholds'],
         operationId: 'decide',

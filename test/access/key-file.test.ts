@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createKey, KeyRing, SCOPES, type Scope } from '../../src/access/api-keys.ts';
+import { addKey, KeyFileError, readKeys, removeKey, watchKeys } from '../../src/access/key-file.ts';
+
+const WITHIN_MS = 20_000;
+
+describe('keys', () => {
+  test('are found by themselves alone', () => {
+    const made = [createKey({ name: 'one', scopes: ['read'] }), createKey({ name: 'two', scopes: SCOPES })];
+    const ring = new KeyRing(made.map(({ stored }) => stored));
+    for (const { text, stored } of made) {
+      const caller = ring.find(text);
+      assert.deepEqual([caller?.name, caller?.scopes], [stored.name, stored.scopes]);
+      // One character is another, at either end.
+      for (const place of [0, 4, 16, text.length - 1])
+        assert.equal(
+          ring.find(text.slice(0, place) + (text[place] === 'a' ? 'b' : 'a') + text.slice(place + 1)),
+          null,
+        );
+      for (const other of ['', ' ', text.slice(1), `${text}a`, stored.sha256, stored.id, `emp_${stored.id}_`])
+        assert.equal(ring.find(other), null);
+    }
+    const [one, two] = made.map(({ text }) => text);
+    // The id of one, the secret of the other.
+    assert.equal(ring.find(one.slice(0, 17) + two.slice(17)), null);
+    assert.equal(new KeyRing([]).find(one), null);
+  });
+
+  test('are stored as the hash of the whole key', () => {
+    const { text, stored } = createKey({ name: 'ci', scopes: ['read', 'write'] });
+    assert.equal(stored.sha256, createHash('sha256').update(text).digest('hex'));
+    assert.ok(!JSON.stringify(stored).includes(text.slice(17)));
+  });
+});
+
+describe('a file of keys', () => {
+  let directory: string;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'emp-keys-'));
+  });
+  after(() => rm(directory, { recursive: true }));
+
+  test('gets keys and loses them, for nobody else to read', async () => {
+    const path = join(directory, 'made.json');
+    const first = await addKey(path, { name: 'first', scopes: ['read'] });
+    const second = await addKey(path, { name: 'second@ci', scopes: ['write'] });
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    const text = await readFile(path, 'utf8');
+    assert.ok(!text.includes(first) && !text.includes(second));
+    await assert.rejects(addKey(path, { name: 'first', scopes: ['admin'] }), /has a key first/);
+    await assert.rejects(addKey(path, { name: 'of whom', scopes: ['read'] }), /"of whom" must be of letters/);
+    assert.equal(await readFile(path, 'utf8'), text);
+    await removeKey(path, 'first');
+    const ring = new KeyRing(await readKeys(path));
+    assert.deepEqual([ring.find(first), ring.find(second)?.name], [null, 'second@ci']);
+    await assert.rejects(removeKey(path, 'first'), /has no key first/);
+    assert.deepEqual(await readdir(directory), ['made.json']);
+  });
+
+  test('that cannot be used is told by its name and place', async () => {
+    const path = join(directory, 'broken.json');
+    const { stored } = createKey({ name: 'a', scopes: ['read'] });
+    for (const [content, message] of [
+      ['{', /broken\.json is no JSON/],
+      ['[]', /broken\.json: \/: .*object/],
+      [JSON.stringify({ keys: [{ ...stored, sha256: 'x' }] }), /\/keys\/0\/sha256: must be 64 hexadecimal/],
+      [JSON.stringify({ keys: [{ ...stored, scopes: ['all' as Scope] }] }), /\/keys\/0\/scopes\/0: /],
+      [JSON.stringify({ keys: [stored, stored] }), /\/keys: has a name twice/],
+      [JSON.stringify({ keys: [stored, { ...stored, name: 'b' }] }), /\/keys: has an id twice/],
+    ] as const) {
+      await writeFile(path, content);
+      await assert.rejects(
+        readKeys(path),
+        (error) => error instanceof KeyFileError && message.test(error.message),
+      );
+    }
+    await assert.rejects(readKeys(join(directory, 'none.json')), { code: 'ENOENT' });
+    await rm(path);
+  });
+
+  test('is read again when it has changed, also as a mounted secret does; a slip changes nothing', async (t) => {
+    const versions = await Promise.all(
+      ['one', 'two'].map(async (name) => {
+        await mkdir(join(directory, name));
+        return await addKey(join(directory, name, 'keys.json'), { name, scopes: ['read'] });
+      }),
+    );
+    const link = async (to: string) => {
+      await symlink(to, join(directory, 'next'));
+      await rename(join(directory, 'next'), join(directory, 'current'));
+    };
+    await link('one');
+    const errors: unknown[] = [];
+    const keys = await watchKeys(join(directory, 'current/keys.json'), (error) => errors.push(error));
+    t.after(() => keys.close());
+    const found = () => versions.map((text) => keys.find(text)?.name ?? null);
+    const until = async (holds: () => boolean) => {
+      for (const deadline = Date.now() + WITHIN_MS; !holds(); await sleep(50))
+        assert.ok(Date.now() < deadline);
+    };
+    assert.deepEqual(found(), ['one', null]);
+    await link('two');
+    await until(() => found()[1] === 'two');
+    assert.equal(found()[0], null);
+    await writeFile(join(directory, 'two/keys.json'), '{"keys": ');
+    await until(() => errors.length > 0);
+    assert.deepEqual(found(), [null, 'two']);
+  });
+});
