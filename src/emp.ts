@@ -24,16 +24,26 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
 /** A signal may come while what follows is loaded: it ends the process in order from its first line on. */
 const ending = new AbortController();
 let code: number | null = null;
+let endingSince = 0;
+const SAME_KEY_MS = 1000;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    // A second signal means: now.
-    if (ending.signal.aborted) process.exit(1);
+    // A second signal means: now. One key may be told twice, by the terminal and by who started this.
+    if (ending.signal.aborted) {
+      if (performance.now() - endingSince > SAME_KEY_MS) process.exit(code);
+      return;
+    }
+    endingSince = performance.now();
     code = 128 + constants.signals[signal];
     ending.abort();
   });
 }
-// Who reads has gone, as `head` does: nothing more is said, and what is done goes on to its end.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+/** What was to be said and could not be. Where who reads has gone, as `head` does, nothing is lost: what is done goes on to its end. */
+let unsaid: NodeJS.ErrnoException | null = null;
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') unsaid = error;
+});
+process.stderr.on('error', () => {});
 
 const { parseConfig } = await import('./config.ts');
 const { runProgram } = await import('./cli/command-line.ts');
@@ -97,6 +107,10 @@ try {
 await resources.disposeAsync().catch((error) => {
   process.stderr.write(`emp: ${error.message}\n`);
 });
+if (unsaid && code === EXIT.kept) {
+  process.stderr.write(`emp: standard output: ${(unsaid as Error).message}\n`);
+  code = EXIT.fault;
+}
 process.exit(code);
 
 /** Says why it ends, and gives the exit code of that. */

@@ -70,21 +70,35 @@ export class ApiClient {
   }
 
   async get<T>(path: string): Promise<T> {
-    return (await this.call(path, { headers: { accept: 'application/json' } })).json() as Promise<T>;
+    return await this.#read<T>(await this.call(path, { headers: { accept: 'application/json' } }), path);
   }
 
   async post<T>(path: string, body: object): Promise<T> {
     const headers = { 'content-type': 'application/json' };
-    return (
-      await this.call(path, { method: 'POST', headers, body: JSON.stringify(body) })
-    ).json() as Promise<T>;
+    const response = await this.call(path, { method: 'POST', headers, body: JSON.stringify(body) });
+    return await this.#read<T>(response, path);
   }
 
   /** Uploads files as parts of a form, read as they are sent. */
   async upload<T>(path: string, files: readonly PartFile[], about: string): Promise<T> {
     const form = new FormData();
     for (const { part, path, name = basename(path) } of files) form.append(part, await openFile(path), name);
-    return (await this.call(path, { method: 'POST', body: form }, about)).json() as Promise<T>;
+    return await this.#read<T>(await this.call(path, { method: 'POST', body: form }, about), path);
+  }
+
+  async #read<T>(response: Response, path: string): Promise<T> {
+    try {
+      return (await response.json()) as T;
+    } catch (error) {
+      throw this.#brokenOff(error, path);
+    }
+  }
+
+  /** Of an answer that did not come whole, in a line. */
+  #brokenOff(error: unknown, path: string): unknown {
+    if (this.#signal.aborted || error instanceof Refusal) return error;
+    const reason = error instanceof SyntaxError ? 'is no JSON' : 'broke off';
+    return new Refusal(EXIT.fault, `the answer to ${path} ${reason}: the server may have ended`);
   }
 
   /**
@@ -93,17 +107,26 @@ export class ApiClient {
    */
   async follow<T extends Followed>(path: string, show: (stage: string, percent: number) => void): Promise<T> {
     for (;;) {
-      const events = await this.call(`${path}/events`);
-      for await (const { event, data } of readEvents(events)) {
-        if (event !== 'progress') break;
-        const { stage, percent } = JSON.parse(data);
-        show(stage, percent);
-      }
+      await this.#followEvents(path, show);
       const found = await this.get<T>(path);
       if (found.error) throw this.#refusalOf(found.error, '');
       if (found.status === 'canceled') throw new Refusal(EXIT.fault, 'it was canceled');
       if (ENDS.includes(found.status)) return found;
       await sleep(AGAIN_MS, undefined, { signal: this.#signal });
+    }
+  }
+
+  /** Where they break off, they are asked for again. */
+  async #followEvents(path: string, show: (stage: string, percent: number) => void): Promise<void> {
+    const events = await this.call(`${path}/events`);
+    try {
+      for await (const { event, data } of readEvents(events)) {
+        if (event !== 'progress') break;
+        const { stage, percent } = JSON.parse(data);
+        show(stage, percent);
+      }
+    } catch (error) {
+      if (this.#signal.aborted) throw error;
     }
   }
 
@@ -125,6 +148,8 @@ export class ApiClient {
       await mkdir(dirname(path), { recursive: true });
       await pipeline(body ? Readable.fromWeb(body as ReadableStream) : [], createWriteStream(path));
     } catch (error) {
+      // A connection that breaks off is a TypeError of `fetch`.
+      if (error instanceof TypeError) throw this.#brokenOff(error, url);
       throw fileRefusal(error, `cannot write ${path}`);
     }
   }

@@ -15,9 +15,10 @@ export interface FindFlags extends CommonFlags, DataFlags {
   readonly terms: Readonly<Record<string, unknown>>;
   /** Whether all that is better than the rest is listed. */
   readonly front?: boolean;
+  /** Where results go that nobody asked for elsewhere. */
+  readonly parent?: string;
 }
 
-/** Where results go that nobody asked for elsewhere. */
 const PARENT = 'emp-output';
 
 /**
@@ -31,7 +32,7 @@ export async function find(run: Run, models: readonly string[], flags: FindFlags
     ...models,
     ...Object.values(samples).flatMap(({ files, labels = [] }) => [...files, labels].flat()),
   ]);
-  const output = resources.use(await openOutputFolder(flags.output, models[0], PARENT));
+  const output = resources.use(await openOutputFolder(flags.output, models[0], flags.parent ?? PARENT));
   const data = {
     evaluation_dataset_id: await uploadSamples(client, samples.evaluation),
     calibration_dataset_id: await uploadSamples(client, samples.calibration),

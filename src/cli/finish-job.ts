@@ -18,7 +18,7 @@ export async function followJob({ client, terminal }: Run, id: string): Promise<
 
 /** Fetches the files of a job. Resolves to its report. */
 export async function fetchJob(client: ApiClient, job: JobView, output: OutputFolder): Promise<ReportView> {
-  for (const { name, url } of job.artifacts) await client.download(url, join(output.path, name));
+  for (const { name, url } of job.artifacts) await client.download(url, output.place(name));
   await output.write(JOB_FILE, `${JSON.stringify(job, null, 2)}\n`);
   return JSON.parse(await readFile(join(output.path, 'report.json'), 'utf8'));
 }

@@ -117,7 +117,7 @@ describe('emp inspect', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const child = place.start(['inspect', MODEL, '--server', url], { env: { EMP_API_KEY: 'secret' } });
     const { code, stderr } = await ended(child);
-    assert.deepEqual([code, stderr, keys], [2, 'emp: who are you?\n', ['Bearer secret']]);
+    assert.deepEqual([code, stderr, new Set(keys)], [2, 'emp: who are you?\n', new Set(['Bearer secret'])]);
     server.closeAllConnections();
     server.close();
     await once(server, 'close');
