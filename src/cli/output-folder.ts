@@ -86,7 +86,14 @@ async function makeFolders(path: string): Promise<string | undefined> {
     if (code !== 'ENOENT' || dirname(path) === path) throw error;
   }
   const above = await makeFolders(dirname(path));
-  return (await makeFolders(path)) === undefined ? above : (above ?? path);
+  try {
+    await mkdir(path);
+    return above ?? path;
+  } catch (error) {
+    // Another run was faster.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return above;
+    throw error;
+  }
 }
 
 /** Makes a folder that was not there: `path`, or where that is taken `path-2`, `path-3` and so on. Resolves to its path. */
