@@ -1,10 +1,11 @@
-/** `npm run bench [-- core|http|crowd|pipeline|evaluation|gradients|structures|repair|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
+/** `npm run bench [-- core|http|keys|crowd|pipeline|evaluation|gradients|structures|repair|service|lists]`: measures, and writes what it measured to `bench/RESULTS.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { benchCore } from './core.ts';
 import { benchCrowd } from './crowd.ts';
 import { benchEvaluation } from './evaluation.ts';
 import { benchGradients } from './gradients.ts';
 import { benchHttp } from './http.ts';
+import { benchKeys } from './keys.ts';
 import { benchLists } from './lists.ts';
 import { describeMachine } from './measure.ts';
 import { benchPipeline } from './pipeline.ts';
@@ -19,6 +20,7 @@ const INTRODUCTION =
 const SECTIONS: Readonly<Record<string, { title: string; bench(): Promise<string> }>> = {
   core: { title: 'Core: decide and mask', bench: benchCore },
   http: { title: 'HTTP: thresholds', bench: benchHttp },
+  keys: { title: 'HTTP: keys', bench: benchKeys },
   crowd: { title: 'HTTP: sixteen clients at once', bench: benchCrowd },
   pipeline: { title: 'Pipeline: a gigabyte', bench: benchPipeline },
   evaluation: { title: 'Evaluation: what a sweep costs', bench: benchEvaluation },
