@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import type { Service } from './cli/api-client.ts';
 
 const OLDEST_NODE = 24;
@@ -47,6 +47,7 @@ process.stderr.on('error', () => {});
 
 const { parseConfig } = await import('./config.ts');
 const { runProgram } = await import('./cli/command-line.ts');
+const { quoted } = await import('./cli/verify-command.ts');
 const { EXIT, fileRefusal, NO_ROOM, Refusal, temporaryRefusal } = await import('./cli/refusal.ts');
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } });
 
@@ -77,6 +78,15 @@ async function openService(
   }
 }
 
+/** What a shell in this folder calls this program by: npm runs it in its own. */
+function calledBy(): string {
+  const [, path] = process.argv;
+  const { npm_lifecycle_event: script = '', npm_package_name: project } = process.env;
+  if (project === packageJson.name && ['emp', 'demo'].includes(script)) return 'npm run -s emp --';
+  if (basename(path) === 'emp') return script === 'npx' ? 'npx emp' : 'emp';
+  return `${quoted(process.argv0)} ${quoted(relative('', path) || path)}`;
+}
+
 /** Resolves to the exit code. */
 async function run(): Promise<number> {
   const fault = Promise.withResolvers<never>();
@@ -85,6 +95,7 @@ async function run(): Promise<number> {
   ending.signal.addEventListener('abort', abort);
   const running = runProgram(process.argv.slice(2), {
     version: packageJson.version,
+    program: calledBy(),
     terminal: process,
     signal: ending.signal,
     resources,

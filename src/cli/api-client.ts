@@ -134,11 +134,13 @@ export class ApiClient {
     const { isLocal, scratch } = this.#service;
     if (isLocal && code === 'insufficient_storage') return temporaryRefusal(dirname(scratch), NO_ROOM);
     const isInput = status >= 400 && status < 500 && !NOT_BAD_INPUT.includes(status);
+    const exitCode = isInput ? EXIT.badInput : EXIT.fault;
+    const lacking = lackingData(errors);
+    if (lacking) return new Refusal(exitCode, `${inFlags(detail.split(': ')[0])}: give ${lacking}`);
     const places = errors.map(({ path, message }) => ({
       path: flagOfField(path),
       message: inFlags(message),
     }));
-    const exitCode = isInput ? EXIT.badInput : EXIT.fault;
     return new Refusal(exitCode, `${about}${about && ': '}${inFlags(detail)}`, places);
   }
 
@@ -153,6 +155,17 @@ export class ApiClient {
       throw fileRefusal(error, `cannot write ${path}`);
     }
   }
+}
+
+/** The flag of data that a recipe needs and that did not come; null where it is something else that is wrong. */
+function lackingData(places: readonly Place[]): string | null {
+  for (const { path, message } of places) {
+    const flag = flagOfField(path);
+    if (!/_dataset_id$/.test(path)) continue;
+    if (message.startsWith('is missing')) return flag;
+    if (message.startsWith('has no labels')) return flag === '--data' ? '--labels' : `${flag}-labels`;
+  }
+  return null;
 }
 
 async function openFile(path: string): Promise<Blob> {

@@ -20,6 +20,8 @@ import { verify } from './verify-verb.ts';
 /** What the process lends to the command line. */
 export interface Process {
   readonly version: string;
+  /** What this program is called by, as a shell reads it. */
+  readonly program: string;
   readonly terminal: Terminal;
   /** Aborts when the process is to end. */
   readonly signal: AbortSignal;
@@ -78,7 +80,7 @@ export async function runProgram(args: readonly string[], process: Process): Pro
 }
 
 function createProgram(process: Process, end: (code: number) => void): Command {
-  const { terminal, signal, resources } = process;
+  const { terminal, signal, resources, program: called } = process;
   const program = new Command('emp')
     .description('Says how much of a model can be thrown away, and throws it away.')
     .version(process.version)
@@ -95,7 +97,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     program.command(name).description(text).addHelpText('after', CODES);
   const withRun = async (given: OptionValues, act: (run: Run) => Promise<number>) => {
     const service = resources.use(await process.openService(given.server));
-    end(await act({ client: new ApiClient(service, signal), terminal, resources }));
+    end(await act({ client: new ApiClient(service, signal), terminal, resources, program: called }));
   };
   const common = (made: Command) =>
     made
@@ -133,7 +135,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .addHelpText('after', '\nExample:\n  emp find model.onnx --data test.npz --max-accuracy-drop 0.01')
     .action((models, given) => {
       const terms = termsOf(given);
-      return withRun(given, (run) => find(run, models, { ...dataOf(given), terms }));
+      return withRun(given, (run) => find(run, models, { ...given, terms }));
     });
 
   withFlags(withData(written(command('prune', 'prune a model by one recipe'))), PRUNE_FLAGS)
@@ -148,7 +150,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .action((models, given) =>
       withRun(given, (run) =>
         prune(run, models, {
-          ...dataOf(given),
+          ...given,
           recipe: fieldsOf(PRUNE_FLAGS, given),
           recipeFile: given.recipe,
         }),
@@ -170,9 +172,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .option('--data <file>', 'samples that both are measured on: .npz or .npy', collect)
     .option('--inputs <file>', 'the same as --data', collect)
     .option('--labels <file>', 'their labels, a .npy')
-    .action((original, pruned, given) =>
-      withRun(given, (run) => compare(run, [original, pruned], dataOf(given))),
-    );
+    .action((original, pruned, given) => withRun(given, (run) => compare(run, [original, pruned], given)));
 
   withFlags(common(command('threshold', 'decide on a vector of scores')), THRESHOLD_FLAGS)
     .argument('<scores>', 'a .npy file')
@@ -192,7 +192,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .argument('<folder>', 'the folder')
     .argument('[model...]', 'the model that it was made of: it is made again, and compared')
     .option('--scores <file>', 'the scores that the run had')
-    .action((folder, models, given) => withRun(given, (run) => verify(run, folder, models, dataOf(given))));
+    .action((folder, models, given) => withRun(given, (run) => verify(run, folder, models, given)));
 
   written(command('demo', 'search on a network and digits that come with the package')).action((given) =>
     withRun(given, (run) => demo(run, given)),
@@ -223,12 +223,6 @@ function termsOf(given: OptionValues): Record<string, unknown> {
   );
   const names = promises.map(({ option }) => option.long).join(', ');
   throw new Refusal(EXIT.badInput, `say what the model may cost: give one of ${names}`);
-}
-
-/** Flags that name the same in two ways, in one. */
-function dataOf(given: OptionValues): OptionValues {
-  const { data = [], inputs = [], ...rest } = given;
-  return { ...rest, data: [...data, ...inputs] };
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

@@ -8,6 +8,7 @@ import { createProgress } from './progress-line.ts';
 import { EXIT, type ExitCode } from './refusal.ts';
 import { costWords, frontTable, labelled, promiseWords, sizeWords } from './result-words.ts';
 import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
+import { verifyCommand } from './verify-command.ts';
 
 /** What a search is asked for, beside the model and the data. */
 export interface FindFlags extends CommonFlags, DataFlags {
@@ -26,7 +27,7 @@ const PARENT = 'emp-output';
  * @returns 3 where nothing keeps the promise
  */
 export async function find(run: Run, models: readonly string[], flags: FindFlags): Promise<ExitCode> {
-  const { client, terminal, resources } = run;
+  const { client, terminal, resources, program } = run;
   const samples = samplesOf(flags);
   await requireFiles([
     ...models,
@@ -59,21 +60,22 @@ export async function find(run: Run, models: readonly string[], flags: FindFlags
     if (flags.front) terminal.stdout.write(`${frontTable(search)}\n`);
     terminal.stdout.write(
       best && report
-        ? foundWords(search, report, join(output.path, best.job.artifacts[0]?.name ?? ''), models)
+        ? foundWords(search, report, output.path, verifyCommand(program, output.path, models, flags))
         : nothingWords(search),
     );
   }
   return isKept ? EXIT.kept : EXIT.notKept;
 }
 
-function foundWords(search: SearchView, report: ReportView, file: string, models: readonly string[]): string {
+/** @param again the command that makes it again */
+function foundWords(search: SearchView, report: ReportView, folder: string, again: string): string {
   const { best, candidates, calibration_dataset_id } = search;
   const { evaluation } = report;
-  const folder = join(file, '..');
+  const file = join(folder, best?.job.artifacts[0]?.name ?? '');
   const next =
     calibration_dataset_id === null
       ? 'give --calibration, samples without labels: with repairs fitted to them more can go'
-      : `emp verify ${folder} ${models.join(' ')}, with the same data, makes it again and compares`;
+      : 'make it again, and compare the bytes:';
   return labelled([
     ['smaller', sizeWords(report, best?.job.recipe ?? { granularity: 'weight' })],
     ['cost', costWords(evaluation)],
@@ -83,6 +85,7 @@ function foundWords(search: SearchView, report: ReportView, file: string, models
       `${file}; report.html beside it says why, search.json what else was tried (${candidates.length})`,
     ],
     ['next', next],
+    ...(calibration_dataset_id === null ? [] : [['', again] as const]),
   ]);
 }
 

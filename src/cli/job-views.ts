@@ -6,7 +6,16 @@ export interface JobView {
   readonly status: string;
   readonly error: null;
   readonly recipe: Readonly<Record<string, unknown>> & { readonly granularity: string };
-  readonly summary: { readonly met?: boolean | null } | null;
+  readonly scores_dataset_id: string | null;
+  readonly calibration_dataset_id: string | null;
+  readonly selection_dataset_id: string | null;
+  readonly evaluation_dataset_id: string | null;
+  readonly summary: {
+    readonly met?: boolean | null;
+    /** These are known of evaluation data with labels. */
+    readonly dense_loss?: number | null;
+    readonly dense_accuracy?: number | null;
+  } | null;
   readonly artifacts: readonly ArtifactView[];
 }
 

@@ -9,6 +9,7 @@ import { requireJobFiles, runJob } from './prune-verb.ts';
 import { EXIT, type ExitCode, fileRefusal, Refusal } from './refusal.ts';
 import { labelled } from './result-words.ts';
 import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
+import { refuseMissingData } from './run-data.ts';
 
 interface VerifyFlags extends Pick<CommonFlags, 'json'>, DataFlags {
   readonly scores?: string;
@@ -35,6 +36,7 @@ export async function verify(
   const changed: string[] = [];
   for (const { name, sha256 } of job.artifacts)
     if ((await hashOf(join(folder, name))) !== sha256) changed.push(name);
+  if (models.length > 0) refuseMissingData(job, path, flags);
   const differing = models.length === 0 ? null : await madeAgain(run, job, models, flags);
   const isRight = changed.length === 0 && (differing ?? []).length === 0;
   run.terminal.stdout.write(

@@ -7,37 +7,44 @@ import { readJson } from '../http/test-app.ts';
 import { openTestService } from '../http/test-service.ts';
 import { CALIBRATION, EXAMPLE, ended, INPUTS, LABELS, MODEL, openPlace } from './run-emp.ts';
 
+/** A shell reads it as several words unless it is quoted. */
+const FOLDER = "it's found";
+
 describe('emp find', () => {
-  test('writes a model that keeps its promise, and says so in five lines', async (t) => {
+  test('writes a model that keeps its promise, and says so in five lines and a command', async (t) => {
     const place = await openPlace(t);
     const summary = join(place.path, 'summary.md');
     await writeFile(summary, 'A step before.\n');
     const { code, stdout, stderr } = await place.emp(
-      ...['find', ...EXAMPLE, '--max-accuracy-drop', '0.5', '--max-candidates', '4'],
-      ...['--output', 'found', '--summary', summary],
+      ...['find', ...EXAMPLE, '--calibration', CALIBRATION, '--max-accuracy-drop', '0.5'],
+      ...['--max-candidates', '4', '--output', FOLDER, '--summary', summary],
     );
     assert.equal(code, 0, stderr);
-    const labels = stdout.trimEnd().split('\n');
+    const lines = stdout.trimEnd().split('\n');
+    const again = lines.pop() ?? '';
     assert.deepEqual(
-      labels.map((line) => line.split(' ')[0]),
+      lines.map((line) => line.split(' ')[0]),
       ['smaller', 'cost', 'promise', 'files', 'next'],
     );
     assert.match(stdout, /^promise +kept: an accuracy drop of 50 points/m);
     assert.match(stderr, /trying recipes\n[\s\S]*writing the best/);
-    assert.deepEqual((await readdir(join(place.path, 'found'))).sort(), [
+    assert.deepEqual((await readdir(join(place.path, FOLDER))).sort(), [
       ...['fc2-mnist.onnx', 'job.json', 'masks.safetensors'],
       ...['report.html', 'report.json', 'report.md', 'search.json'],
     ]);
     assert.match(await readFile(summary, 'utf8'), /^A step before\.\n# Search sea_/);
     assert.deepEqual(await readdir(place.temporary), []);
 
-    const verified = await place.emp('verify', 'found', ...EXAMPLE);
+    const verified = await ended(place.start(['-c', again], { program: ['sh'] }));
     assert.equal(verified.code, 0, verified.stderr);
     assert.match(verified.stdout, /made from the recipe the same bytes/);
-    await writeFile(join(place.path, 'found/masks.safetensors'), 'other');
-    const changed = await place.emp('verify', 'found');
+    await writeFile(join(place.path, FOLDER, 'masks.safetensors'), 'other');
+    const changed = await place.emp('verify', FOLDER);
     assert.equal(changed.code, 3);
     assert.match(changed.stdout, /changed or gone: masks\.safetensors/);
+    const without = await place.emp('verify', FOLDER, MODEL);
+    assert.equal(without.code, 2);
+    assert.match(without.stderr, /give .*: --data FILE --labels FILE --calibration FILE;/);
   });
 
   test('ends with 3 where nothing keeps the promise, and leaves nothing', async (t) => {
