@@ -11,6 +11,7 @@ import { find } from './find-verb.ts';
 import { type Flag, fieldsOf, flagsOf } from './flags.ts';
 import { inspect } from './inspect-verb.ts';
 import { addKeyCommands } from './keys-verb.ts';
+import { modelFiles } from './model-files.ts';
 import { prune } from './prune-verb.ts';
 import { EXIT, Refusal } from './refusal.ts';
 import type { Run, Terminal } from './run.ts';
@@ -46,6 +47,9 @@ Environment:
   WORKER_THREADS, JOB_TIMEOUT_SECONDS, JOB_MEMORY_MIB, EXECUTION_PROVIDERS
                    as of the service, for what is computed here
   TMPDIR           where files lie meanwhile`;
+
+const ONE_MODEL = 'an ONNX or safetensors file, or a folder of a model or of a result of emp';
+const MODEL_TEXT = `${ONE_MODEL}; several files are one model`;
 
 const FIND_FLAGS = flagsOf(searchShape, ['external']);
 const PRUNE_FLAGS = flagsOf(recipeSchema.shape);
@@ -130,16 +134,16 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     withData(written(command('find', 'find the smallest or fastest model within a promise'))),
     FIND_FLAGS,
   )
-    .argument('<model...>', 'an ONNX or safetensors file; several files are one model')
+    .argument('<model...>', MODEL_TEXT)
     .option('--summary <file>', 'append a report in Markdown, for the summary of a CI step')
     .addHelpText('after', '\nExample:\n  emp find model.onnx --data test.npz --max-accuracy-drop 0.01')
     .action((models, given) => {
       const terms = termsOf(given);
-      return withRun(given, (run) => find(run, models, { ...given, terms }));
+      return withRun(given, async (run) => find(run, await modelFiles(models), { ...given, terms }));
     });
 
   withFlags(withData(written(command('prune', 'prune a model by one recipe'))), PRUNE_FLAGS)
-    .argument('<model...>', 'an ONNX or safetensors file; several files are one model')
+    .argument('<model...>', MODEL_TEXT)
     .option(
       '--recipe <file>',
       'a recipe as JSON, or a job.json or report.json that holds one; flags go before it',
@@ -148,8 +152,8 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .option('--summary <file>', 'append a report in Markdown, for the summary of a CI step')
     .addHelpText('after', '\nExample:\n  emp prune model.onnx --scope layer --beta 0.8 --data test.npz')
     .action((models, given) =>
-      withRun(given, (run) =>
-        prune(run, models, {
+      withRun(given, async (run) =>
+        prune(run, await modelFiles(models), {
           ...given,
           recipe: fieldsOf(PRUNE_FLAGS, given),
           recipeFile: given.recipe,
@@ -158,8 +162,8 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     );
 
   common(command('inspect', "show a model's tensors, its structures, and what is frozen and why"))
-    .argument('<model...>', 'an ONNX or safetensors file; several files are one model')
-    .action((models, given) => withRun(given, (run) => inspect(run, models, given)));
+    .argument('<model...>', MODEL_TEXT)
+    .action((models, given) => withRun(given, async (run) => inspect(run, await modelFiles(models), given)));
 
   common(
     command(
@@ -167,7 +171,7 @@ function createProgram(process: Process, end: (code: number) => void): Command {
       "hold a model that any tool has pruned against its original, and against EMP's choice",
     ),
   )
-    .argument('<original>', 'an ONNX or safetensors file, or a folder with all files of the model')
+    .argument('<original>', ONE_MODEL)
     .argument('<pruned>', 'likewise')
     .option('--data <file>', 'samples that both are measured on: .npz or .npy', collect)
     .option('--inputs <file>', 'the same as --data', collect)
@@ -186,13 +190,17 @@ function createProgram(process: Process, end: (code: number) => void): Command {
     .argument('<masks>', 'masks.safetensors')
     .argument('<model...>', 'the model that they were made for')
     .option('--granularity <name>', `what the masks are of: ${GRANULARITY_NAMES.join(', ')}`, 'weight')
-    .action((masks, models, given) => withRun(given, (run) => apply(run, masks, models, given)));
+    .action((masks, models, given) =>
+      withRun(given, async (run) => apply(run, masks, await modelFiles(models), given)),
+    );
 
   withData(common(command('verify', 'verify a folder that find or prune wrote')))
     .argument('<folder>', 'the folder')
     .argument('[model...]', 'the model that it was made of: it is made again, and compared')
     .option('--scores <file>', 'the scores that the run had')
-    .action((folder, models, given) => withRun(given, (run) => verify(run, folder, models, given)));
+    .action((folder, models, given) =>
+      withRun(given, async (run) => verify(run, folder, await modelFiles(models), given)),
+    );
 
   written(command('demo', 'search on a network and digits that come with the package')).action((given) =>
     withRun(given, (run) => demo(run, given)),

@@ -1,11 +1,10 @@
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { count, percent } from '../report/wording.ts';
 import { followJob } from './finish-job.ts';
 import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
 import type { ComparisonView, JobView } from './job-views.ts';
+import { modelFiles } from './model-files.ts';
 import { EXIT, type ExitCode } from './refusal.ts';
-import { table } from './result-words.ts';
+import { costWords, labelled, table } from './result-words.ts';
 import { type DataFlags, type Run, samplesOf } from './run.ts';
 
 /** Rows that are shown; `--json` has all. */
@@ -22,7 +21,7 @@ export async function compare(
   flags: DataFlags & { readonly json?: boolean },
 ): Promise<ExitCode> {
   const { client, terminal } = run;
-  const [original, pruned] = await Promise.all(paths.map(filesOf));
+  const [original, pruned] = await Promise.all(paths.map((path) => modelFiles([path])));
   const { evaluation } = samplesOf(flags);
   await requireFiles([...original, ...pruned, ...evaluation.files, ...(flags.labels ? [flags.labels] : [])]);
   const { id } = await client.post<JobView>('/v1/compare', {
@@ -36,18 +35,13 @@ export async function compare(
   return EXIT.kept;
 }
 
-async function filesOf(path: string): Promise<string[]> {
-  const isFolder = await stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  return isFolder ? (await readdir(path)).map((name) => join(path, name)) : [path];
-}
-
-function words({ verdict, tensors }: ComparisonView): string {
+function words({ verdict, tensors, evaluation }: ComparisonView): string {
   const rest = tensors.length - SHOWN_TENSORS;
   return [
     ...verdict.map((sentence) => `${sentence}\n`),
+    ...(evaluation
+      ? ['\n', labelled([['cost', costWords({ ...evaluation, dense: evaluation.original })]])]
+      : []),
     '\n',
     table([
       ['tensor', 'change', 'weights', 'kept', 'sparsity', "shared with EMP's"],

@@ -55,6 +55,28 @@ export type ReportView = Pick<Report, 'sizes' | 'total' | 'verdict'> & {
   readonly evaluation: Evaluation | null;
 };
 
+type Dense = Evaluation['dense'];
+type Pruned = Evaluation['pruned'];
+
+/** What is told of the cost of pruning. */
+export interface MeasuredCost {
+  readonly dense: Pick<Dense, 'loss' | 'accuracy'>;
+  readonly pruned: Pick<
+    Pruned,
+    | 'loss'
+    | 'accuracy'
+    | 'top1_agreement'
+    | 'kl'
+    | 'relative_l2'
+    | 'loss_increase_standard_error'
+    | 'accuracy_drop_standard_error'
+    | 'disagreement_standard_error'
+    | 'relative_l2_standard_error'
+  > &
+    Partial<Pick<Pruned, 'kl_standard_error'>>;
+  readonly n_samples: number;
+}
+
 /** What is read of a comparison of two models. */
 export interface ComparisonView {
   /** Sentences. */
@@ -67,4 +89,5 @@ export interface ComparisonView {
     readonly sparsity: number | null;
     readonly masks: { readonly layer: { readonly shared: number | null } } | null;
   }[];
+  readonly evaluation: (Omit<MeasuredCost, 'dense'> & { readonly original: MeasuredCost['dense'] }) | null;
 }

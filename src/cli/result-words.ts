@@ -12,7 +12,7 @@ import {
   percent,
   times,
 } from '../report/wording.ts';
-import type { CandidateView, JobView, ReportView, SearchView } from './job-views.ts';
+import type { CandidateView, JobView, MeasuredCost, ReportView, SearchView } from './job-views.ts';
 
 /** The widest of the words that lines begin with. */
 const WIDTH = 10;
@@ -45,7 +45,7 @@ export function sizeWords(
 }
 
 /** What it costs, with standard errors, on what samples. */
-export function costWords(evaluation: Evaluation | null): string {
+export function costWords(evaluation: MeasuredCost | null): string {
   if (evaluation === null) return 'not measured: give evaluation data with --data';
   const { dense, pruned, n_samples } = evaluation;
   const said: string[] = [];
@@ -112,6 +112,6 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows.map((cells) => `  ${cells.map(pad).join('  ').trimEnd()}\n`).join('');
 }
 
-function error(standardError: number | null, show: (value: number) => string): string {
-  return standardError === null ? '' : ` ± ${show(ERRORS * standardError)}`;
+function error(standardError: number | null | undefined, show: (value: number) => string): string {
+  return standardError == null ? '' : ` ± ${show(ERRORS * standardError)}`;
 }

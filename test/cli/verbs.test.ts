@@ -58,31 +58,30 @@ describe('emp prune', () => {
 });
 
 describe('emp compare', () => {
-  test('holds a pruned model against its original, with data and by folders', async (t) => {
+  test('holds a pruned model against its original, with data, by folders and by results', async (t) => {
     const place = await openPlace(t);
     const pruned = await place.emp('prune', MODEL, '--scope', 'layer', '--output', 'pruned');
     assert.equal(pruned.code, 0, pruned.stderr);
     const report = JSON.parse(await readFile(join(place.path, 'pruned/report.json'), 'utf8'));
     await mkdir(join(place.path, 'folder'));
     await copyFile(join(place.path, 'pruned/fc2-mnist.onnx'), join(place.path, 'folder/fc2-mnist.onnx'));
-    const { code, stdout, stderr } = await place.emp('compare', MODEL, 'folder');
+    const { code, stdout, stderr } = await place.emp('compare', MODEL, 'folder', ...EXAMPLE.slice(1));
     assert.equal(code, 0, stderr);
     for (const { name, n, n_keep } of report.tensors)
       assert.match(
         stdout,
         new RegExp(`${name} +masked +${n.toLocaleString('en')} +${n_keep.toLocaleString('en')} .* 100\\.0 %`),
       );
-    const measured = await place.emp(
-      'compare',
-      MODEL,
-      'pruned/fc2-mnist.onnx',
-      ...EXAMPLE.slice(1),
-      '--json',
-    );
+    // The folder of a result holds more than a model.
+    const measured = await place.emp('compare', MODEL, 'pruned', ...EXAMPLE.slice(1), '--json');
     assert.equal(measured.code, 0, measured.stderr);
     const { total, evaluation } = JSON.parse(measured.stdout);
     assert.equal(total.n_keep, report.total.n_keep);
     assert.deepEqual([evaluation.n_samples, evaluation.better.layer.difference], [500, 0]);
+    const [before, after] = [evaluation.original, evaluation.pruned].map(
+      (figures) => `${(100 * figures.accuracy).toFixed(2)} %`,
+    );
+    assert.match(stdout, new RegExp(`^cost +accuracy ${before} to ${after} \\(.* ± .*\\), loss .* ± `, 'm'));
     const same = await place.emp('compare', MODEL, MODEL);
     assert.equal(same.code, 2);
   });

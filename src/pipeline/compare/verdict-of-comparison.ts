@@ -9,6 +9,7 @@ const CHOICES = {
   global: 'the largest magnitudes of all tensors together',
   layer: 'the largest magnitudes of each tensor',
 };
+type Choice = keyof typeof CHOICES;
 
 /** What a comparison has found, in sentences, what changed first. */
 export function verdictOf(facts: Facts): string[] {
@@ -17,7 +18,7 @@ export function verdictOf(facts: Facts): string[] {
     ...removalSentences(facts),
     ...restSentences(facts),
     ...maskSentences(facts),
-  ].concat(facts.evaluation ? evaluationSentences(facts.evaluation) : []);
+  ].concat(facts.evaluation ? evaluationSentences(facts.evaluation, sameChoices(facts)) : []);
 }
 
 function changeSentence({ total, tensors }: Facts): string {
@@ -74,17 +75,31 @@ function maskSentences({ total: { masks } }: Facts): string[] {
   ];
 }
 
-function evaluationSentences({ better, pruned_mask }: ComparedEvaluation): string[] {
+/** The choices by magnitude that are the pruned model's own. What shrank has no mask to tell it by. */
+function sameChoices({ tensors, total: { masks } }: Facts): Choice[] {
+  if (tensors.some(({ removed }) => removed !== null)) return [];
+  return (['global', 'layer'] as const).filter((name) => masks?.[name].jaccard === 1);
+}
+
+function evaluationSentences({ better, pruned_mask }: ComparedEvaluation, same: readonly Choice[]): string[] {
   const metric = better.metric === 'loss' ? 'loss' : 'squared distance to the original';
   const against = pruned_mask ? 'its mask on the values of the original' : 'the pruned model';
-  if (better.by === null)
-    return [
-      `No better choice of that size was found: neither by magnitude has a lower ${metric} than ${against}.`,
-    ];
+  if (better.by === null) return [noBetterSentence(`a lower ${metric} than ${against}`, same)];
   const { difference, standard_error } = better[better.by];
   const lead = `${ifKnown(difference, number)} (standard error ${ifKnown(standard_error, number) ?? 'unknown'})`;
   const sure = better.beyond_error ? 'beyond its error' : 'within its error, so it may be chance';
   return [
     `A better choice of that size was found: ${CHOICES[better.by]}. Its ${metric} is lower than that of ${against} by ${lead}, ${sure}.`,
   ];
+}
+
+/** @param lower what no choice has */
+function noBetterSentence(lower: string, [first, second]: readonly Choice[]): string {
+  if (first === undefined)
+    return `No better choice of that size was found: of the two by magnitude neither has ${lower}.`;
+  const own = `What the pruned model keeps is the choice by magnitude itself: ${CHOICES[first]}`;
+  if (second !== undefined)
+    return `${own}, which are also ${CHOICES[second]}. There is no other choice of that size to hold it against.`;
+  const other = CHOICES[first === 'global' ? 'layer' : 'global'];
+  return `${own}. The other choice of that size, ${other}, does not have ${lower}.`;
 }
