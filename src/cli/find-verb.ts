@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { describeTarget } from '../report/cost.ts';
+import { closestMiss, enoughFor, missWords } from './closest-miss.ts';
 import { appendSummary, fetchJob, SUMMARIES } from './finish-job.ts';
 import { followSearch } from './follow-search.ts';
 import { requireFiles, uploadModel, uploadSamples } from './given-data.ts';
@@ -6,7 +8,7 @@ import type { ReportView, SearchView } from './job-views.ts';
 import { openOutputFolder } from './output-folder.ts';
 import { createProgress } from './progress-line.ts';
 import { EXIT, type ExitCode } from './refusal.ts';
-import { costWords, frontTable, labelled, promiseWords, sizeWords } from './result-words.ts';
+import { costWords, frontTable, labelled, promiseWords, recipeWords, sizeWords } from './result-words.ts';
 import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
 import { verifyCommand } from './verify-command.ts';
 
@@ -72,8 +74,10 @@ function foundWords(search: SearchView, report: ReportView, folder: string, agai
   const { best, candidates, calibration_dataset_id } = search;
   const { evaluation } = report;
   const file = join(folder, best?.job.artifacts[0]?.name ?? '');
-  const next =
-    calibration_dataset_id === null
+  const isMissed = best?.met === false;
+  const next = isMissed
+    ? 'it stayed within on the samples that it was chosen on, not on others: allow more, or give more samples'
+    : calibration_dataset_id === null
       ? 'give --calibration, samples without labels: with repairs fitted to them more can go'
       : 'make it again, and compare the bytes:';
   return labelled([
@@ -85,14 +89,23 @@ function foundWords(search: SearchView, report: ReportView, folder: string, agai
       `${file}; report.html beside it says why, search.json what else was tried (${candidates.length})`,
     ],
     ['next', next],
-    ...(calibration_dataset_id === null ? [] : [['', again] as const]),
+    ...(isMissed || calibration_dataset_id === null ? [] : [['', again] as const]),
   ]);
 }
 
-function nothingWords({ candidates, calibration_dataset_id }: SearchView): string {
+function nothingWords(search: SearchView): string {
+  const { candidates, calibration_dataset_id, promise, lines } = search;
   const more = calibration_dataset_id === null ? ', or --calibration, with which repairs are tried' : '';
+  const miss = closestMiss(search);
+  const failed = lines.find(({ error }) => error !== null);
+  const allow = miss ? `allow more, ${enoughFor(miss, promise)} for that one` : 'allow more';
   return labelled([
-    ['promise', `not kept: none of ${candidates.length} models tried stays within it, and none is written`],
-    ['next', `allow more, or give more samples${more}`],
+    [
+      'promise',
+      `not kept: none of ${candidates.length} models tried stays within ${describeTarget(promise)}, and none is written`,
+    ],
+    ...(miss ? [['closest', missWords(miss, search)] as const] : []),
+    ...(failed ? [['note', `${recipeWords(failed.recipe)} was left: ${failed.error}`] as const] : []),
+    ['next', `${allow}, or give more samples${more}`],
   ]);
 }

@@ -1,3 +1,4 @@
+import type { Target } from '../recipe/target.ts';
 import type { Evaluation, Report } from '../report/report.ts';
 
 /** What is read of a job, as the API tells it. */
@@ -32,6 +33,12 @@ export interface CandidateView {
   readonly loss: number | null;
   readonly accuracy: number | null;
   readonly speedup: number | null;
+  readonly top1_agreement: number | null;
+  readonly kl: number | null;
+  readonly cosine_distance: number | null;
+  readonly relative_l2: number | null;
+  /** Of what the promise bounds. */
+  readonly standard_error: number | null;
   readonly within: boolean;
 }
 
@@ -41,7 +48,14 @@ export interface SearchView {
   readonly status: string;
   readonly error: null;
   readonly progress: { readonly stage: string };
-  readonly lines: readonly { readonly status: string; readonly job_id: string | null }[];
+  readonly promise: Target;
+  readonly lines: readonly {
+    readonly recipe: CandidateView['recipe'];
+    readonly status: string;
+    readonly job_id: string | null;
+    /** Why it was left. */
+    readonly error: string | null;
+  }[];
   readonly best: { readonly met: boolean | null; readonly job: JobView } | null;
   readonly dense: Pick<CandidateView, 'compressed_bytes' | 'loss' | 'accuracy'> | null;
   readonly candidates: readonly CandidateView[];
@@ -73,7 +87,7 @@ export interface MeasuredCost {
     | 'disagreement_standard_error'
     | 'relative_l2_standard_error'
   > &
-    Partial<Pick<Pruned, 'kl_standard_error'>>;
+    Partial<Pick<Pruned, 'kl_standard_error' | 'cosine_distance' | 'cosine_distance_standard_error'>>;
   readonly n_samples: number;
 }
 

@@ -47,7 +47,12 @@ export function sizeWords(
 /** What it costs, with standard errors, on what samples. */
 export function costWords(evaluation: MeasuredCost | null): string {
   if (evaluation === null) return 'not measured: give evaluation data with --data';
-  const { dense, pruned, n_samples } = evaluation;
+  return `${costsOf(evaluation).join(', ')}; on ${count(evaluation.n_samples)} samples`;
+}
+
+/** Of two models each figure that was measured. */
+export function costsOf({ dense, pruned }: Pick<MeasuredCost, 'dense' | 'pruned'>): string[] {
+  const { cosine_distance = null, cosine_distance_standard_error } = pruned;
   const said: string[] = [];
   if (dense.accuracy !== null && pruned.accuracy !== null)
     said.push(
@@ -66,7 +71,9 @@ export function costWords(evaluation: MeasuredCost | null): string {
     said.push(
       `relative distance ${number(pruned.relative_l2)}${error(pruned.relative_l2_standard_error, number)}`,
     );
-  return `${said.join(', ')}; on ${count(n_samples)} samples`;
+  if (cosine_distance !== null)
+    said.push(`cosine distance ${number(cosine_distance)}${error(cosine_distance_standard_error, number)}`);
+  return said;
 }
 
 /** Whether the promise is kept, and what it is; null of a job without one. */
@@ -98,7 +105,8 @@ export function frontTable({ dense, front, candidates }: SearchView): string {
   ]);
 }
 
-function recipeWords({ criterion, granularity, repair }: CandidateView['recipe']): string {
+/** `wanda of each weight + batch_norm`. */
+export function recipeWords({ criterion, granularity, repair }: CandidateView['recipe']): string {
   const repairs = Array.isArray(repair) && repair.length > 0 ? ` + ${repair.join(' + ')}` : '';
   return `${criterion} of each ${granularity}${repairs}`;
 }

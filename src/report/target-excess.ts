@@ -18,7 +18,8 @@ export function standardErrorOf(target: Target, measured: Measured): number | nu
   return asked && measured[STANDARD_ERRORS[asked.name]];
 }
 
-const STANDARD_ERRORS = {
+/** What says how sure the figure is that a target bounds. */
+export const STANDARD_ERRORS = {
   max_loss_increase: 'loss_increase_standard_error',
   max_accuracy_drop: 'accuracy_drop_standard_error',
   max_disagreement: 'disagreement_standard_error',

@@ -47,7 +47,7 @@ describe('emp find', () => {
     assert.match(without.stderr, /give .*: --data FILE --labels FILE --calibration FILE;/);
   });
 
-  test('ends with 3 where nothing keeps the promise, and leaves nothing', async (t) => {
+  test('ends with 3 where nothing keeps the promise, tells the closest miss, and leaves nothing', async (t) => {
     const place = await openPlace(t);
     const { code, stdout } = await place.emp(
       ...['find', MODEL, '--data', INPUTS, '--max-relative-l2', '0', '--allow-granularities', 'weight'],
@@ -55,6 +55,15 @@ describe('emp find', () => {
     );
     assert.equal(code, 3);
     assert.match(stdout, /^promise +not kept: none of 4 models/);
+    const [, beta, distance, error] =
+      /^closest +magnitude of each weight at beta (\S+): .* gone, .* relative distance (\S+) ± (\S+)$/m.exec(
+        stdout,
+      ) ?? [];
+    assert.ok(Number(beta) > 1 && Number(error) > 0, stdout);
+    // A limit that it would have kept: what a search asks for is one standard error more than the distance.
+    const [, limit] = /^next .* --max-relative-l2 (\S+) for that one/m.exec(stdout) ?? [];
+    assert.ok(Number(limit) >= Number(distance) + Number(error) / 2, stdout);
+    assert.ok(Number(limit) < 1.2 * Number(distance), stdout);
     assert.deepEqual(await place.files(), []);
   });
 
