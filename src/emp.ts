@@ -129,8 +129,9 @@ function tell(error: unknown): number {
   const { stderr } = process;
   if (error instanceof Refusal) {
     stderr.write(`emp: ${error.message}\n`);
-    for (const { path, message } of error.places)
-      if (!error.message.includes(message)) stderr.write(`  ${path}: ${message}\n`);
+    const places = error.places.filter(({ message }) => !error.message.includes(message));
+    for (const [message, alike] of Map.groupBy(places, (place) => place.message))
+      stderr.write(`  ${alike.map(({ path }) => path).join(', ')}: ${message}\n`);
     return error.exitCode;
   }
   // What the system or a setting refuses is one line, what is our fault all of it.

@@ -58,6 +58,7 @@ const THRESHOLD_FLAGS = flagsOf({
   sign: z.enum(['abs', 'shift', 'clamp']).optional().describe('What a sign means (default: abs)'),
   include: z
     .array(z.enum(['keep_mask', 'kept_indices']))
+    .min(1)
     .optional()
     .describe('What --json gives beside the figures'),
   scope: z.enum(['row']).optional().describe('Of an array of two axes: one group a row'),

@@ -14,6 +14,7 @@ interface Field {
   readonly enum?: readonly string[];
   readonly anyOf?: readonly Field[];
   readonly items?: Field;
+  readonly minItems?: number;
   readonly properties?: Readonly<Record<string, Field>>;
   readonly description?: string;
   readonly default?: unknown;
@@ -98,7 +99,10 @@ function optionOf(path: readonly string[], given: Field): Option {
     const { items = {} } = field;
     // Names of tensors may hold commas, those of the vocabulary do not.
     const isListed = items.enum !== undefined || items.type === 'number';
-    return described(isListed ? ' <list>' : ' <glob>').argParser<unknown[]>((value, before = []) => {
+    const option = described(isListed ? ' <list>' : ' <glob>');
+    // Help lists them as it does those of a single name.
+    if (items.enum) option.argChoices = [...items.enum, ...(mayBeEmpty(field) ? ['none'] : [])];
+    return option.argParser<unknown[]>((value, before = []) => {
       if (!isListed) return [...before, value];
       const all = value === 'none' ? [] : value.split(',').map((one) => one.trim());
       return [...before, ...all.map((one) => (items.enum ? named(one, items.enum) : numeric(one)))];
@@ -120,6 +124,11 @@ function numeric(value: string): number {
 
 function isEmpty(value: unknown): boolean {
   return value === null || value === false || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+/** Whether an empty list says something else than no list does. */
+function mayBeEmpty({ minItems = 0, default: standard }: Field): boolean {
+  return minItems === 0 && standard === undefined;
 }
 
 /** Descriptions are written for a page: a terminal gets how they begin. */

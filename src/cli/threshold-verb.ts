@@ -1,9 +1,18 @@
 import { openAsBlob } from 'node:fs';
 import { count, number, percent } from '../report/wording.ts';
 import { requireFiles } from './given-data.ts';
-import { EXIT, type ExitCode } from './refusal.ts';
-import { labelled } from './result-words.ts';
+import { EXIT, type ExitCode, Refusal } from './refusal.ts';
+import { labelled, table } from './result-words.ts';
 import type { Run } from './run.ts';
+
+/** A decision on each row of an array, and on all together. */
+interface RowsView {
+  readonly groups: readonly (ThresholdView & { readonly name: string })[];
+  readonly total: Pick<ThresholdView, 'n' | 'n_keep' | 'sparsity'>;
+}
+
+/** Rows that are shown; `--json` has all. */
+const SHOWN_ROWS = 40;
 
 interface ThresholdView {
   readonly n: number;
@@ -27,6 +36,8 @@ export async function threshold(
   flags: ThresholdFlags,
 ): Promise<ExitCode> {
   await requireFiles([path]);
+  if (flags.query.include !== undefined && !flags.json)
+    throw new Refusal(EXIT.badInput, '--include says what --json gives: give both');
   const query = new URLSearchParams(
     Object.entries(flags.query).flatMap(([name, value]) =>
       [value].flat().map((one): [string, string] => [name, String(one)]),
@@ -41,11 +52,31 @@ export async function threshold(
     },
     path,
   );
-  const found = (await response.json()) as ThresholdView;
-  terminal.stdout.write(
-    flags.json || !('threshold' in found) ? `${JSON.stringify(found, null, 2)}\n` : words(found),
-  );
+  const found = (await response.json()) as ThresholdView | RowsView;
+  const told = () => ('groups' in found ? rowsWords(found) : words(found));
+  terminal.stdout.write(flags.json ? `${JSON.stringify(found, null, 2)}\n` : told());
   return EXIT.kept;
+}
+
+function rowsWords({ groups, total }: RowsView): string {
+  const rest = groups.length - SHOWN_ROWS;
+  return [
+    table([
+      ['row', 'scores', 'N_eff', 'keep', 'go', 'threshold', 'mass'],
+      ...groups
+        .slice(0, SHOWN_ROWS)
+        .map(({ name, n, n_eff, n_keep, sparsity, threshold, preserved_mass }) => [
+          ...[name, count(n), number(n_eff), count(n_keep)],
+          ...[percent(sparsity), String(threshold), percent(preserved_mass)],
+        ]),
+    ]),
+    ...(rest > 0 ? [`  and ${count(rest)} more, which --json has\n`] : []),
+    '\n',
+    labelled([
+      ['scores', `${count(total.n)} in ${count(groups.length)} rows`],
+      ['keep', `${count(total.n_keep)}, so ${percent(total.sparsity)} go`],
+    ]),
+  ].join('');
 }
 
 function words({ n, n_eff, n_keep, sparsity, threshold, preserved_mass }: ThresholdView): string {

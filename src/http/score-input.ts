@@ -97,11 +97,13 @@ export function parseNpyScores(body: Uint8Array, byRow: boolean): ScoreInput {
     if (shape.length === 1) return { kind: 'vector', scores };
     throw refused(
       '?scope',
-      `the array has ${shape.length} axes: ravel() it to decide it as one vector, or give scope=row for a matrix`,
+      shape.length === 2
+        ? 'must be row for an array of 2 axes, each row a group of its own; ravel() makes one vector of it'
+        : `takes no array of ${shape.length} axes: ravel() it to decide it as one vector`,
     );
   }
   if (shape.length !== 2)
-    throw refused('?scope', `scope=row takes an array of 2 axes, this one has ${shape.length}`);
+    throw refused('?scope', `is row, which takes an array of 2 axes, and this one has ${shape.length}`);
   if (rows === 0 || columns === 0) throw scoreError('empty_scores', undefined, `are of shape (${shape})`);
   refuseManyGroups(rows);
   return { kind: 'rows', scores, rows, columns };

@@ -108,7 +108,15 @@ describe('bad input', () => {
     },
     'no labels': {
       args: ['find', MODEL, '--data', INPUTS, '--max-accuracy-drop', '0.1'],
-      said: /needs evaluation data with labels/,
+      said: /^emp: .* needs evaluation data with labels: give --labels\n$/,
+    },
+    'a recipe without its data': {
+      args: ['prune', MODEL, '--criterion', 'wanda'],
+      said: /^emp: criterion wanda needs calibration data: give --calibration\n$/,
+    },
+    'files that the model has no use for': {
+      args: ['inspect', MODEL, INPUTS, LABELS],
+      said: /^emp: .*\n {2}evaluation_inputs\.npy, evaluation_labels\.npy: [^,]*\n$/,
     },
     'a promise out of range': {
       args: ['find', ...EXAMPLE, '--max-accuracy-drop', '2'],

@@ -5,7 +5,7 @@ import { fieldsOf, flagOfField, flagsOf, inFlags } from '../../src/cli/flags.ts'
 import { createProgress, timeLeft } from '../../src/cli/progress-line.ts';
 import { searchShape } from '../../src/recipe/lines.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
-import { TARGET_NAMES } from '../../src/recipe/terms.ts';
+import { GRANULARITY_NAMES, REPAIR_NAMES, TARGET_NAMES } from '../../src/recipe/terms.ts';
 
 /** What a request gets of flags. */
 function fields(shape: Parameters<typeof flagsOf>[0], ...args: string[]): Record<string, unknown> {
@@ -55,6 +55,15 @@ describe('flags', () => {
       ),
       { dry_run: true, budget: { sparsity: 0.5 }, sweep_betas: [1, 2], include: ['a,b', '*'] },
     );
+  });
+
+  test('list in help what they take, an empty list where that says something', () => {
+    const choices = (shape: Parameters<typeof flagsOf>[0], name: string) =>
+      flagsOf(shape).find(({ option }) => option.long === name)?.option.argChoices;
+    assert.deepEqual(choices(recipeSchema.shape, '--repair'), REPAIR_NAMES);
+    assert.deepEqual(choices(searchShape, '--allow-repairs'), [...REPAIR_NAMES, 'none']);
+    assert.deepEqual(choices(searchShape, '--allow-granularities'), GRANULARITY_NAMES);
+    assert.equal(choices(recipeSchema.shape, '--exclude'), undefined);
   });
 
   test('refuse what no field takes', () => {

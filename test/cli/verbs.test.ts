@@ -145,6 +145,25 @@ describe('emp threshold', () => {
       (await place.emp('threshold', 'scores.npy', '--beta', '2')).stdout,
       /^keep +3, so 25\.0 % go$/m,
     );
+    assert.match(
+      (await place.emp('threshold', 'scores.npy', '--include', 'keep_mask')).stderr,
+      /^emp: --include says what --json gives/,
+    );
+  });
+
+  test('decides on each row of an array, in lines for people', async (t) => {
+    const place = await openPlace(t);
+    await writeFile(join(place.path, 'rows.npy'), createFloatNpy([3, -1, 0, 0, 1, 1, 1, 1], '(2, 4)'));
+    const { stdout } = await place.emp('threshold', 'rows.npy', '--scope', 'row');
+    const rows = stdout.split('\n').map((line) => line.trim().split(/ {2,}/));
+    assert.deepEqual(rows.slice(0, 3), [
+      ['row', 'scores', 'N_eff', 'keep', 'go', 'threshold', 'mass'],
+      ['0', '4', '1.6', '1', '75.0 %', '3', '75.0 %'],
+      ['1', '4', '4', '4', '0.0 %', '1', '100.0 %'],
+    ]);
+    const { code, stderr } = await place.emp('threshold', 'rows.npy');
+    assert.equal(code, 2);
+    assert.match(stderr, /^emp: rows\.npy: --scope must be row for an array of 2 axes/);
   });
 });
 
