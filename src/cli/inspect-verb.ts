@@ -29,7 +29,15 @@ interface StructuresView {
     readonly producers: readonly string[];
     readonly consumers: readonly string[];
   }[];
-  readonly frozen: readonly { readonly tensor: string; readonly axis: number; readonly reason: string }[];
+  readonly frozen: readonly {
+    readonly tensor: string;
+    readonly axis: number;
+    /** What stands against it: a node of an operator, or an output of the model. */
+    readonly node: string | null;
+    readonly operator: string | null;
+    /** The axis is its subject. */
+    readonly reason: string;
+  }[];
   readonly n_frozen: number;
 }
 
@@ -72,23 +80,32 @@ function words(model: ModelView, structures: StructuresView | null): string {
   const { families, frozen, n_frozen } = structures;
   if (families.length > 0)
     parts.push(
-      table([
-        ['structures', 'kind', 'n', 'computed by', 'read by'],
-        ...families.map(({ name, kind, n, producers, consumers }) => [
-          name,
-          kind,
-          count(n),
-          producers.join(', '),
-          consumers.join(', '),
-        ]),
-      ]),
+      table(
+        [
+          ['structures', 'kind', 'n', 'computed by', 'read by'],
+          ...families.map(({ name, kind, n, producers, consumers }) => [
+            ...[name, kind, count(n)],
+            ...[producers.join(', '), consumers.join(', ')],
+          ]),
+        ],
+        [0, 1, 3, 4],
+      ),
     );
   if (n_frozen > 0)
     parts.push(
-      table([
-        ['frozen', 'axis', 'why'],
-        ...frozen.map(({ tensor, axis, reason }) => [tensor, String(axis), reason]),
-      ]),
+      table(
+        [
+          ['frozen', 'axis', 'cannot shrink, because this axis ...'],
+          ...frozen.map((one) => [one.tensor, String(one.axis), reasonOf(one)]),
+        ],
+        [0, 2],
+      ),
     );
   return parts.join('\n');
+}
+
+/** `is an axis of an output of the model (logits)`. */
+function reasonOf({ reason, operator, node }: StructuresView['frozen'][number]): string {
+  const where = [operator, node].filter((one) => one !== null).join(' ');
+  return where === '' ? reason : `${reason} (${where})`;
 }

@@ -111,12 +111,13 @@ export function recipeWords({ criterion, granularity, repair }: CandidateView['r
   return `${criterion} of each ${granularity}${repairs}`;
 }
 
-/** Columns: the first is text, numbers stand to the right. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** Columns: numbers stand to the right. @param texts the columns that are text */
+export function table(rows: readonly (readonly string[])[], texts: readonly number[] = [0]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
   );
-  const pad = (cell: string, i: number) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]));
+  const pad = (cell: string, i: number) =>
+    texts.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]);
   return rows.map((cells) => `  ${cells.map(pad).join('  ').trimEnd()}\n`).join('');
 }
 

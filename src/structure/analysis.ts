@@ -127,7 +127,8 @@ function applyRule(at: AnalysedNode): readonly (readonly LaneAxis[])[] {
   const { node } = at;
   if (node.subgraphs.length > 0) freezeCaptured(at);
   const rule = node.subgraphs.length === 0 ? STRUCTURE_RULES.get(node.qualifiedOp) : undefined;
-  if (rule === undefined) return at.frozen(`${node.qualifiedOp} has no rule for structures`);
+  if (rule === undefined)
+    return at.frozen(`is read by ${node.qualifiedOp}, which has no rule for structures`);
   try {
     const outputs = rule(at);
     const isSound = outputs.every((axes, i) => {

@@ -164,7 +164,7 @@ export class AnalysedNode extends AttributeReader {
 
   /** States that the positions of two axes go together; where one of them cannot shrink neither can. */
   tie(a: LaneAxis, b: LaneAxis): void {
-    this.lanes.tie(a, b, this.obstacle('ties it to an axis that cannot shrink'));
+    this.lanes.tie(a, b, this.obstacle('is tied to an axis that cannot shrink'));
   }
 
   freeze(axis: LaneAxis, reason: string, isAffected?: (position: number) => boolean): void {

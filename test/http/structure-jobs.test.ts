@@ -164,7 +164,7 @@ const REFUSED: [what: string, Part[], recipe: object, code: string, [path: strin
         '/recipe/granularity',
         /^this model has no head that can be removed; it has channel \(1 family\), or give granularity weight$/,
       ],
-      ['1.weight', /^axis 1 ties it to an axis that cannot shrink \(Gemm /],
+      ['1.weight', /^axis 1 is tied to an axis that cannot shrink \(Gemm /],
       ['3.weight', /^axis 0 is an axis of an output of the model \(logits\)$/],
     ],
   ],

@@ -94,7 +94,7 @@ describe('GET /v1/models/{id}/structures', () => {
           axis: 1,
           node: '/1/Gemm',
           operator: 'Gemm',
-          reason: 'ties it to an axis that cannot shrink',
+          reason: 'is tied to an axis that cannot shrink',
         },
         {
           tensor: '3.weight',

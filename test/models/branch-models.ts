@@ -31,7 +31,7 @@ export interface BranchModel {
 }
 
 const BRANCH_OUTPUT = ': is an axis of an output of the branch';
-const TIED = ': ties it to an axis that cannot shrink';
+const TIED = ': is tied to an axis that cannot shrink';
 const CAPTURED = 'If: is read inside a branch or loop';
 
 /** What is frozen of networks that read what cannot shrink, and whose results are those of branches. */

@@ -20,7 +20,7 @@ export interface SmallModel extends Expected {
   readonly model: ModelProto;
 }
 
-export const INPUT = 'ties it to an axis that cannot shrink';
+export const INPUT = 'is tied to an axis that cannot shrink';
 export const OUTPUT = ': is an axis of an output of the model';
 const STATISTICS_OF = {
   'by group': 'GroupNormalization: has its mean and variance taken over it',
@@ -215,7 +215,7 @@ export const SMALL_MODELS: readonly SmallModel[] = [
       OUTPUT,
       'If: is read inside a branch or loop',
       `MatMul: ${INPUT}`,
-      'Pad: com.microsoft.Pad has no rule for structures',
+      'Pad: is read by com.microsoft.Pad, which has no rule for structures',
     ],
     model: build({
       inputs: [ROWS, ['c', [1], 'BOOL']],

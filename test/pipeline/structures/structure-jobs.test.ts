@@ -124,7 +124,7 @@ describe('pruning structures', () => {
     assert.deepEqual(
       structures?.frozen.map(({ tensor, axis, reason }) => [tensor, axis, reason]),
       [
-        ['fc0.weight', 0, 'ties it to an axis that cannot shrink'],
+        ['fc0.weight', 0, 'is tied to an axis that cannot shrink'],
         ['fc2.weight', 1, 'is an axis of an output of the model'],
       ],
     );

@@ -140,7 +140,7 @@ export const ELEMENTWISE_CASES: readonly RuleCase[] = [
   of(
     'an operator without a rule, that has the name of one that has',
     0,
-    ['com.microsoft.Pad has no rule for structures'],
+    ['is read by com.microsoft.Pad, which has no rule for structures'],
     {
       nodes: [node('Pad', ['a', 'none'], ['y'], {}, 'com.microsoft')],
       initializers: [random('a', [4, 3]), integers('none', [0, 0, 0, 0])],

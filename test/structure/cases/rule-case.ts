@@ -13,7 +13,7 @@ import { build, type Parts } from '../../models/traced-model.ts';
 
 export const INT64_MAX = 2n ** 63n - 1n;
 
-export const TIED = 'ties it to an axis that cannot shrink';
+export const TIED = 'is tied to an axis that cannot shrink';
 export const KERNEL = 'is a position of a kernel';
 export const SPATIAL = 'is a spatial axis';
 export const STATISTICS = 'has its mean and variance taken over it';
