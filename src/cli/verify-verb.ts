@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { JOB_FILE } from './finish-job.ts';
 import type { JobView } from './job-views.ts';
@@ -39,27 +39,38 @@ export async function verify(
   if (models.length > 0) refuseMissingData(job, path, flags);
   const differing = models.length === 0 ? null : await madeAgain(run, job, models, flags);
   const isRight = changed.length === 0 && (differing ?? []).length === 0;
+  const unchecked = await othersIn(folder, job);
+  const same = job.artifacts.map(({ name }) => name).filter((name) => !changed.includes(name));
   run.terminal.stdout.write(
     flags.json
-      ? `${JSON.stringify({ verified: isRight, changed, differing }, null, 2)}\n`
+      ? `${JSON.stringify({ verified: isRight, changed, unchecked, differing }, null, 2)}\n`
       : labelled([
-          [
-            'files',
-            changed.length === 0
-              ? `${job.artifacts.length} are as they were written`
-              : `changed or gone: ${changed.join(', ')}`,
-          ],
-          [
-            'again',
-            differing === null
-              ? 'not made: name the model, and the data that the run had'
-              : differing.length === 0
-                ? 'made from the recipe the same bytes'
-                : `made from the recipe other bytes: ${differing.join(', ')}`,
-          ],
+          ...listed('changed', changed, 'not as it was written, or gone'),
+          ...listed('files', same, 'as it was written'),
+          ...listed('unchecked', unchecked, `no hash in ${JOB_FILE}`),
+          ['again', againWords(differing)],
         ]),
   );
   return isRight ? EXIT.kept : EXIT.notKept;
+}
+
+function listed(label: string, names: readonly string[], what: string): [string, string][] {
+  return names.length === 0 ? [] : [[label, `${what}: ${names.join(', ')}`]];
+}
+
+function againWords(differing: readonly string[] | null): string {
+  if (differing === null) return 'not made: name the model, and the data that the run had';
+  if (differing.length === 0) return 'made from the recipe the same bytes';
+  return `made from the recipe other bytes: ${differing.join(', ')}`;
+}
+
+/** Files of which the job has no hash. */
+async function othersIn(folder: string, { artifacts }: JobView): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const names = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)));
+  return names.filter((name) => !artifacts.some((one) => one.name === name)).sort();
 }
 
 /** The names of files that the same recipe makes otherwise. */

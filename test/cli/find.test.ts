@@ -38,10 +38,12 @@ describe('emp find', () => {
     const verified = await ended(place.start(['-c', again], { program: ['sh'] }));
     assert.equal(verified.code, 0, verified.stderr);
     assert.match(verified.stdout, /made from the recipe the same bytes/);
+    assert.match(verified.stdout, /^files +as it was written: fc2-mnist\.onnx, /m);
+    assert.match(verified.stdout, /^unchecked +no hash in job\.json: job\.json, search\.json$/m);
     await writeFile(join(place.path, FOLDER, 'masks.safetensors'), 'other');
     const changed = await place.emp('verify', FOLDER);
     assert.equal(changed.code, 3);
-    assert.match(changed.stdout, /changed or gone: masks\.safetensors/);
+    assert.match(changed.stdout, /^changed +.*: masks\.safetensors$/m);
     const without = await place.emp('verify', FOLDER, MODEL);
     assert.equal(without.code, 2);
     assert.match(without.stderr, /give .*: --data FILE --labels FILE --calibration FILE;/);
