@@ -47,8 +47,8 @@ export const AIMS = {
 export type Aim = keyof typeof AIMS;
 export const AIM_NAMES = Object.keys(AIMS) as [Aim, ...Aim[]];
 
-const MAX_CANDIDATES = 1000;
-const DEFAULT_CANDIDATES = 120;
+export const MAX_CANDIDATES = 1000;
+export const DEFAULT_CANDIDATES = 120;
 const MAX_SECONDS = 7 * 24 * 3600;
 
 function some<T extends z.ZodEnum>(names: T, what: string) {

@@ -48,7 +48,7 @@ export function ListScreen() {
   }, [key]);
   const nameOf = (id: string) => models.data?.data.find((model) => model.id === id)?.name ?? id;
   const choose = (id: string, isChosen: boolean) =>
-    setQuery({ ids: (isChosen ? [...chosen, id] : chosen.filter((one) => one !== id)).join(',') });
+    setQuery({ ids: (isChosen ? [...chosen, id] : chosen.filter((one) => one !== id)).join(',') || null });
   return (
     <>
       <h1>Jobs and searches</h1>
@@ -138,7 +138,7 @@ function Choice({
       {label}
       <select
         value={route.value.query.get(name) ?? ''}
-        onChange={(event) => setQuery({ [name]: event.currentTarget.value, count: null })}
+        onChange={(event) => setQuery({ [name]: event.currentTarget.value || null, count: null })}
       >
         {Object.entries(options).map(([value, text]) => (
           <option key={value} value={value}>

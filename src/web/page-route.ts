@@ -40,11 +40,11 @@ export function navigate(href: string): void {
   location.hash = href;
 }
 
-/** Writes what a screen is asked for into its address, without a step for the back button. An empty value is left out. */
+/** Writes what a screen is asked for into its address, without a step for the back button. Null is left out. */
 export function setQuery(changes: Readonly<Record<string, string | null>>): void {
   const query = new URLSearchParams(route.value.query);
   for (const [name, value] of Object.entries(changes))
-    if (value === null || value === '') query.delete(name);
+    if (value === null) query.delete(name);
     else query.set(name, value);
   const [path = ''] = location.hash.replace(/^#/, '').split('?');
   const href = hrefOf(path || '/', Object.fromEntries(query));

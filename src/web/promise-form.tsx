@@ -5,11 +5,12 @@ import { post } from './api-requests.ts';
 import type { Dataset, Model, Search } from './api-types.ts';
 import { Refusal } from './drop-zone.tsx';
 import { remember } from './live-resource.ts';
+import { boundsOf, MODELS, numberOf, PRESET_MODELS, problemOf } from './number-bounds.ts';
+import { NumberField, showInvalid } from './number-field.tsx';
 import { hrefOf, navigate, route, setQuery } from './page-route.ts';
 import { AIM_WORDS, PROMISE_NAMES, PROMISES } from './promise-words.ts';
 
 const CONFIDENCES = ['0.9', '0.95', '0.99'];
-const CANDIDATES = 120;
 
 interface Given {
   readonly model: Model | null;
@@ -27,14 +28,17 @@ export function PromiseForm({ model, test, calibration }: Given) {
   const asked = query.get('promise') as TargetName | null;
   const name = asked !== null && allowed.includes(asked) ? asked : allowed[0];
   const words = PROMISES[name];
-  const typed = query.get('amount');
-  const amount = typed === null ? words.preset : Number(typed);
+  const amount = query.get('amount') ?? String(words.preset);
+  const bounds = boundsOf(name);
   const confidence = query.get('confidence') ?? '';
   const aim = query.get('aim') ?? 'size';
-  const tries = Number(query.get('tries') ?? CANDIDATES);
-  const limit = Number((amount * words.scale).toPrecision(12));
+  const tries = query.get('tries') ?? String(PRESET_MODELS);
+  const limit = Number((numberOf(amount) * words.scale).toPrecision(12));
   const missing = [model === null ? 'a model' : '', test === null ? 'test data' : ''].filter(Boolean);
-  const isRight = Number.isFinite(limit) && limit >= 0 && typed !== '' && tries >= 1;
+  const wrong = [
+    problemOf(amount, bounds) === null ? '' : 'by how much',
+    problemOf(tries, MODELS) === null ? '' : 'how many models',
+  ].filter(Boolean);
 
   const find = async () => {
     setIsSending(true);
@@ -46,7 +50,7 @@ export function PromiseForm({ model, test, calibration }: Given) {
         calibration_dataset_id: calibration?.id ?? null,
         promise: { [name]: limit, ...(confidence !== '' && { confidence: Number(confidence) }) },
         aim,
-        limits: { max_candidates: tries },
+        limits: { max_candidates: numberOf(tries) },
       });
       remember(`/v1/searches/${search.id}`, search);
       say('The search has begun.');
@@ -65,10 +69,12 @@ export function PromiseForm({ model, test, calibration }: Given) {
       </h2>
       <form
         class="promise"
+        noValidate
         onSubmit={(event) => {
           event.preventDefault();
           if (missing.length > 0) say(`Needs ${missing.join(' and ')} first.`);
-          else if (isRight && !isSending) void find();
+          else if (wrong.length > 0) showInvalid(event.currentTarget);
+          else if (!isSending) void find();
         }}
       >
         <div class="fields">
@@ -85,23 +91,17 @@ export function PromiseForm({ model, test, calibration }: Given) {
               ))}
             </select>
           </label>
-          <label class="field">
-            by at most{words.unit === '' ? '' : `, ${words.unit}`}
-            <input
-              type="number"
-              inputMode="decimal"
-              min="0"
-              step="any"
-              required
-              value={typed ?? String(words.preset)}
-              onInput={(event) => setQuery({ promise: name, amount: event.currentTarget.value })}
-            />
-          </label>
+          <NumberField
+            label={`by at most${words.unit === '' ? '' : `, ${words.unit}`}`}
+            typed={amount}
+            bounds={bounds}
+            onType={(typed) => setQuery({ promise: name, amount: typed })}
+          />
           <label class="field">
             How sure
             <select
               value={confidence}
-              onChange={(event) => setQuery({ confidence: event.currentTarget.value })}
+              onChange={(event) => setQuery({ confidence: event.currentTarget.value || null })}
             >
               <option value="">As measured</option>
               {CONFIDENCES.map((one) => (
@@ -140,29 +140,24 @@ export function PromiseForm({ model, test, calibration }: Given) {
         </fieldset>
         <details>
           <summary>How much may be tried</summary>
-          <label class="field">
-            Models at most
-            <input
-              type="number"
-              inputMode="numeric"
-              min="1"
-              max="1000"
-              value={String(tries)}
-              onInput={(event) => setQuery({ tries: event.currentTarget.value })}
-            />
-          </label>
+          <NumberField
+            label="Models at most"
+            typed={tries}
+            bounds={MODELS}
+            onType={(typed) => setQuery({ tries: typed })}
+          />
         </details>
         <div role="alert">{error && <Refusal error={error} />}</div>
         <p class="go">
-          <button type="submit" class="large" aria-disabled={missing.length > 0 || !isRight || isSending}>
+          <button type="submit" class="large" aria-disabled={missing.length > 0 || isSending}>
             {isSending ? 'Asking' : 'Find the best'}
           </button>
           <span class="muted">
             {missing.length > 0
               ? `Needs ${missing.join(' and ')} first.`
-              : isRight
-                ? `${AIM_WORDS[aim]?.title ?? aim}, while ${words.sentence(limit)}.`
-                : 'Say by how much.'}
+              : wrong.length > 0
+                ? `Say ${wrong.join(' and ')}.`
+                : `${AIM_WORDS[aim]?.title ?? aim}, while ${words.sentence(limit)}.`}
           </span>
         </p>
       </form>
