@@ -1,38 +1,27 @@
 import { useId, useState } from 'preact/hooks';
-import { say } from './announcements.ts';
 import { ApiError } from './api-requests.ts';
+import { GIVEN, type Given, give, uploads } from './given-files.ts';
 
 interface DropZoneProps {
-  readonly title: string;
+  readonly given: Given;
   readonly hint: string;
   readonly accept: string;
   /** What is there; null for nothing. */
   readonly summary: string | null;
   readonly isOptional?: boolean;
   /** Uploads them; hears shares from 0 to 1. */
-  readonly onFiles: (files: File[], onProgress: (share: number) => void) => Promise<void>;
+  readonly send: (files: File[], onProgress: (share: number) => void) => Promise<{ readonly id: string }>;
 }
 
 /** A place for files: dropped, or chosen by mouse or keyboard. What was there stays until the new ones are. */
-export function DropZone({ title, hint, accept, summary, isOptional = false, onFiles }: DropZoneProps) {
+export function DropZone({ given, hint, accept, summary, isOptional = false, send }: DropZoneProps) {
   const id = useId();
-  const [share, setShare] = useState<number | null>(null);
-  const [error, setError] = useState<Error | null>(null);
+  const title = GIVEN[given];
+  const { share, error } = uploads.value[given];
   const [isOver, setIsOver] = useState(false);
 
   const take = async (files: File[]) => {
-    if (files.length === 0 || share !== null) return;
-    setError(null);
-    setShare(0);
-    say(`${title}: uploading`);
-    try {
-      await onFiles(files, setShare);
-      say(`${title}: uploaded`);
-    } catch (failure) {
-      setError(failure as Error);
-    } finally {
-      setShare(null);
-    }
+    if (files.length > 0) await give(given, (onProgress) => send(files, onProgress));
   };
 
   return (

@@ -1,10 +1,11 @@
-import { useState } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { bytes, count } from '../report/wording.ts';
 import type { Dataset, Model } from './api-types.ts';
 import { DropZone, Refusal } from './drop-zone.tsx';
+import { give, takeArrived, uploads } from './given-files.ts';
 import { Inventory } from './inventory-table.tsx';
 import { useResource } from './live-resource.ts';
-import { route, setQuery } from './page-route.ts';
+import { route } from './page-route.ts';
 import { PromiseForm } from './promise-form.tsx';
 import { fetchExample, uploadModel, uploadSamples } from './upload-files.ts';
 
@@ -19,31 +20,8 @@ export function NewScreen() {
   const model = useResource<Model>(at('models', modelId), { isFixed: true });
   const test = useResource<Dataset>(at('datasets', testId), { isFixed: true });
   const calibration = useResource<Dataset>(at('datasets', calibrationId), { isFixed: true });
-  const [trying, setTrying] = useState(false);
-  const [failure, setFailure] = useState<Error | null>(null);
-
-  const tryExample = async () => {
-    setTrying(true);
-    setFailure(null);
-    const nothing = () => {};
-    try {
-      const [file, inputs, labels, others] = await Promise.all(
-        [
-          'fc2-mnist.onnx',
-          'mnist/evaluation_inputs.npy',
-          'mnist/evaluation_labels.npy',
-          'mnist/calibration_inputs.npy',
-        ].map(fetchExample),
-      );
-      setQuery({ model: (await uploadModel([file], nothing)).id });
-      setQuery({ test: (await uploadSamples([inputs, labels], nothing)).id });
-      setQuery({ calibration: (await uploadSamples([others], nothing)).id });
-    } catch (error) {
-      setFailure(error as Error);
-    } finally {
-      setTrying(false);
-    }
-  };
+  const isUploading = Object.values(uploads.value).some(({ share }) => share !== null);
+  useLayoutEffect(takeArrived, []);
 
   return (
     <>
@@ -58,44 +36,38 @@ export function NewScreen() {
         </h2>
         <div class="drops">
           <DropZone
-            title="Model"
+            given="model"
             hint="ONNX or safetensors; all files of one model together."
             accept={MODELS}
             summary={model.data && summaryOfModel(model.data)}
-            onFiles={async (files, onProgress) =>
-              setQuery({ model: (await uploadModel(files, onProgress)).id })
-            }
+            send={uploadModel}
           />
           <DropZone
-            title="Test data"
+            given="test"
             hint="Inputs, and labels if there are any, in .npy or .npz. Never trained on."
             accept={ARRAYS}
             summary={test.data && summaryOfSamples(test.data)}
-            onFiles={async (files, onProgress) =>
-              setQuery({ test: (await uploadSamples(files, onProgress)).id })
-            }
+            send={uploadSamples}
           />
           <DropZone
-            title="Calibration data"
+            given="calibration"
             hint="A hundred inputs or more, by which pruned models are repaired."
             accept={ARRAYS}
             isOptional
             summary={calibration.data && summaryOfSamples(calibration.data)}
-            onFiles={async (files, onProgress) =>
-              setQuery({ calibration: (await uploadSamples(files, onProgress)).id })
-            }
+            send={uploadSamples}
           />
         </div>
         {modelId === null && (
           <p>
             No model at hand?{' '}
-            <button type="button" class="link" disabled={trying} onClick={tryExample}>
-              {trying ? 'Uploading the example' : 'Try it with handwritten digits'}
+            <button type="button" class="link" disabled={isUploading} onClick={giveExample}>
+              Fill in an example: handwritten digits
             </button>
           </p>
         )}
         <div role="alert">
-          {[failure, model.error, test.error, calibration.error].map(
+          {[model.error, test.error, calibration.error].map(
             (error) => error && <Refusal key={error.message} error={error} />,
           )}
         </div>
@@ -104,6 +76,19 @@ export function NewScreen() {
       <PromiseForm model={model.data} test={test.data} calibration={calibration.data} />
     </>
   );
+}
+
+/** A model and data that the service brings along; what follows a failure is not tried. */
+async function giveExample(): Promise<void> {
+  const fetchAll = (...names: string[]) => Promise.all(names.map(fetchExample));
+  const [inputs, labels] = ['mnist/evaluation_inputs.npy', 'mnist/evaluation_labels.npy'];
+  const isGiven =
+    (await give('model', async (onProgress) => uploadModel(await fetchAll('fc2-mnist.onnx'), onProgress))) &&
+    (await give('test', async (onProgress) => uploadSamples(await fetchAll(inputs, labels), onProgress)));
+  if (isGiven)
+    await give('calibration', async (onProgress) =>
+      uploadSamples(await fetchAll('mnist/calibration_inputs.npy'), onProgress),
+    );
 }
 
 function summaryOfModel({ name, n_parameters, files }: Model): string {

@@ -38,6 +38,22 @@ export async function openPage(
   return { page, complaints, foreign, [Symbol.asyncDispose]: () => context.close() };
 }
 
+/** Holds requests on their way to the service until it is called; tells when one is held. */
+export async function holdBack(
+  page: Page,
+  path: string,
+): Promise<{ held: Promise<void>; letGo: () => void }> {
+  const [held, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await page.route(`**${path}`, async (route) => {
+    if (route.request().method() === 'POST') {
+      held.resolve();
+      await gate.promise;
+    }
+    await route.continue();
+  });
+  return { held: held.promise, letGo: gate.resolve };
+}
+
 /** What axe has against what is shown, in light and in dark. */
 export async function violationsOf(
   page: Page,
