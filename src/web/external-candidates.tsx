@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { bytes, formatPercent, number } from '../report/wording.ts';
 import { post } from './api-requests.ts';
@@ -38,17 +39,18 @@ export function ExternalCandidates({ search, onTold }: ExternalCandidatesProps) 
                 {recipe && <small>{describeDetails(recipe)}</small>}
               </th>
               <td>
-                {metric !== null ? (
-                  number(metric)
-                ) : status === 'succeeded' && search.finished_at === null ? (
-                  <MetricField
-                    label={`Metric of model ${place}`}
-                    path={`/v1/searches/${id}/candidates/${place}/metric`}
-                    onTold={onTold}
-                  />
-                ) : (
-                  <span class="muted">{status === 'succeeded' ? 'not told' : status}</span>
-                )}
+                <Metric
+                  label={`Metric of model ${place}`}
+                  path={`/v1/searches/${id}/candidates/${place}/metric`}
+                  isAsked={metric === null && status === 'succeeded' && search.finished_at === null}
+                  onTold={onTold}
+                >
+                  {metric !== null ? (
+                    number(metric)
+                  ) : (
+                    <span class="muted">{status === 'succeeded' ? 'not told' : status}</span>
+                  )}
+                </Metric>
                 {drop !== null && place > 0 && <small>{number(drop)} worse</small>}
               </td>
               <td>
@@ -68,38 +70,53 @@ export function ExternalCandidates({ search, onTold }: ExternalCandidatesProps) 
   );
 }
 
-interface MetricFieldProps {
+interface MetricProps {
   readonly label: string;
   readonly path: string;
+  readonly isAsked: boolean;
+  /** What is said of it where it is not asked for. */
+  readonly children: ComponentChildren;
   readonly onTold: (search: Search) => void;
 }
 
-function MetricField({ label, path, onTold }: MetricFieldProps) {
+/** A metric, or the field for it. Why one was refused stays when another client's has taken its place. */
+function Metric({ label, path, isAsked, children, onTold }: MetricProps) {
   const [value, setValue] = useState('');
+  const [isSending, setIsSending] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const tell = async (event: Event) => {
     event.preventDefault();
+    if (isSending) return;
+    setIsSending(true);
     setError(null);
     try {
       onTold(await post<Search>(path, { value: Number(value) }));
     } catch (failure) {
       setError(failure as Error);
+    } finally {
+      setIsSending(false);
     }
   };
   return (
-    <form class="metric" onSubmit={tell}>
-      <input
-        type="number"
-        step="any"
-        required
-        aria-label={label}
-        value={value}
-        onInput={(event) => setValue(event.currentTarget.value)}
-      />
-      <button type="submit" class="secondary">
-        Tell
-      </button>
+    <>
+      {isAsked ? (
+        <form class="metric" onSubmit={tell}>
+          <input
+            type="number"
+            step="any"
+            required
+            aria-label={label}
+            value={value}
+            onInput={(event) => setValue(event.currentTarget.value)}
+          />
+          <button type="submit" class="secondary" aria-disabled={isSending}>
+            Tell
+          </button>
+        </form>
+      ) : (
+        children
+      )}
       <div role="alert">{error && <Refusal error={error} />}</div>
-    </form>
+    </>
   );
 }

@@ -6,7 +6,7 @@ import type { Browser } from 'playwright-core';
 import { fileOf, readJson } from '../http/test-app.ts';
 import { openTestService, postFiles, type TestService } from '../http/test-service.ts';
 import { launchChromium } from '../services/chromium.ts';
-import { openPage, PHONE, violationsOf } from './open-page.ts';
+import { holdBack, openPage, PHONE, violationsOf } from './open-page.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const [MODEL, INPUTS, LABELS] = await Promise.all(
@@ -25,6 +25,21 @@ describe('what came of it', () => {
     await browser.close();
     await service.close();
   });
+
+  /** By a metric that the client measures. */
+  async function beginSearch(): Promise<string> {
+    const form = new FormData();
+    form.append('file', fileOf(MODEL), 'fc2-mnist.onnx');
+    const model = await readJson(await service.fetch('/v1/models', { method: 'POST', body: form }));
+    const promise = { external: { direction: 'higher', max_drop: 0.3 } };
+    const allow = { criteria: ['magnitude'], granularities: ['weight'] };
+    const begun = await service.fetch('/v1/searches', {
+      method: 'POST',
+      body: JSON.stringify({ model_id: model.id, promise, aim: 'size', allow }),
+      headers: { 'content-type': 'application/json' },
+    });
+    return (await readJson(begun)).id;
+  }
 
   test('is what the report decides: a dead model is not one to ship', async () => {
     const parts: Parameters<typeof postFiles>[1] = [
@@ -47,17 +62,7 @@ describe('what came of it', () => {
   });
 
   test('of a metric of one’s own is told by the page, model by model', async () => {
-    const form = new FormData();
-    form.append('file', fileOf(MODEL), 'fc2-mnist.onnx');
-    const model = await readJson(await service.fetch('/v1/models', { method: 'POST', body: form }));
-    const promise = { external: { direction: 'higher', max_drop: 0.3 } };
-    const allow = { criteria: ['magnitude'], granularities: ['weight'] };
-    const begun = await service.fetch('/v1/searches', {
-      method: 'POST',
-      body: JSON.stringify({ model_id: model.id, promise, aim: 'size', allow }),
-      headers: { 'content-type': 'application/json' },
-    });
-    const { id } = await readJson(begun);
+    const id = await beginSearch();
     await using opened = await openPage(browser, `${service.url}/#/searches/${id}`, { viewport: PHONE });
     const { page } = opened;
     for (let asked = 0; ; asked++) {
@@ -77,6 +82,30 @@ describe('what came of it', () => {
     const search = await readJson(await service.fetch(`/v1/searches/${id}`));
     assert.deepEqual([search.status, search.best.met], ['succeeded', true]);
     await page.getByText('Within the promise: a metric of your own stays within its limit').waitFor();
+    assert.ok(((await page.evaluate('document.documentElement.scrollWidth')) as number) <= PHONE.width);
+    assert.deepEqual(opened.complaints, []);
+  });
+
+  test('of two who tell a metric, the later is told which one stands', async () => {
+    const id = await beginSearch();
+    await using opened = await openPage(browser, `${service.url}/#/searches/${id}`, { viewport: PHONE });
+    const { page } = opened;
+    const { held, letGo } = await holdBack(page, '/metric');
+    const field = page.getByRole('spinbutton', { name: 'Metric of model 0' });
+    await field.fill('0.8');
+    await field.press('Enter');
+    await held;
+    const told = await service.fetch(`/v1/searches/${id}/candidates/0/metric`, {
+      method: 'POST',
+      body: JSON.stringify({ value: 0.9 }),
+      headers: { 'content-type': 'application/json' },
+    });
+    assert.equal(told.status, 200);
+    const original = page.getByRole('row').filter({ has: page.getByRole('link', { name: 'The original' }) });
+    await original.getByText('0.9', { exact: true }).waitFor();
+    letGo();
+    await original.getByText('candidate 0 was told to be worth 0.9, which stands').waitFor();
+    assert.deepEqual(await violationsOf(page), []);
     assert.ok(((await page.evaluate('document.documentElement.scrollWidth')) as number) <= PHONE.width);
     assert.deepEqual(opened.complaints, []);
   });
