@@ -10,6 +10,8 @@ import { PagedTable, ScrollTable } from './paged-table.tsx';
 import { describeField, describeRecipe } from './recipe-words.ts';
 
 const MOST = 4;
+/** Fields of a recipe that a column is known by. */
+const TELLING = ['criterion', 'granularity', 'scope', 'repair', 'target', 'beta'];
 
 interface Compared {
   readonly id: string;
@@ -45,6 +47,9 @@ export function CompareScreen() {
       )}
       {error && <Refusal error={error} />}
       {ids.length >= 2 && !compared && !error && <p class="muted">Loading…</p>}
+      {compared && new Set(compared.map(({ model }) => model)).size === 1 && (
+        <p class="lead">{compared[0].model}</p>
+      )}
       {compared && compared.length >= 2 && <Columns compared={compared} />}
     </>
   );
@@ -68,17 +73,19 @@ async function load(id: string, signal: AbortSignal): Promise<Compared> {
 }
 
 function Columns({ compared }: { compared: readonly Compared[] }) {
-  const heads = compared.map(({ model }, i) => `${i + 1} · ${model}`);
+  const heads = headsOf(compared);
   const [isWhole, setIsWhole] = useState(false);
   const fields = recipeFields(compared).filter(({ differs }) => isWhole || differs);
   const layers = layersSideBySide(compared);
   return (
     <>
-      <section aria-labelledby="figures">
+      <section class="side-by-side" aria-labelledby="figures">
         <h2 id="figures">Figures</h2>
         <ScrollTable caption="Figures side by side" columns={['Figure', ...heads]}>
           <tr>
-            <th scope="row">What it was</th>
+            <th scope="row" class="term">
+              What it was
+            </th>
             {compared.map(({ id, href, job }) => (
               <td key={id}>
                 <a href={href}>{job ? describeRecipe(job.recipe) : 'nothing within the promise'}</a>
@@ -90,7 +97,9 @@ function Columns({ compared }: { compared: readonly Compared[] }) {
             if (shown.every((text) => text == null)) return null;
             return (
               <tr key={title}>
-                <th scope="row">{title}</th>
+                <th scope="row" class="term">
+                  {title}
+                </th>
                 {shown.map((text, i) => (
                   <td key={compared[i].id}>{text ?? '–'}</td>
                 ))}
@@ -99,7 +108,7 @@ function Columns({ compared }: { compared: readonly Compared[] }) {
           })}
         </ScrollTable>
       </section>
-      <section aria-labelledby="recipes">
+      <section class="side-by-side" aria-labelledby="recipes">
         <h2 id="recipes">Recipes</h2>
         {fields.length === 0 ? (
           <p>The recipes are the same.</p>
@@ -107,7 +116,9 @@ function Columns({ compared }: { compared: readonly Compared[] }) {
           <ScrollTable caption="Recipes side by side" columns={['Field', ...heads]}>
             {fields.map(({ name, values, differs }) => (
               <tr key={name} class={differs ? 'differs' : ''}>
-                <th scope="row">{name}</th>
+                <th scope="row" class="term">
+                  {name}
+                </th>
                 {values.map((value, i) => (
                   <td key={compared[i].id}>{value}</td>
                 ))}
@@ -122,7 +133,7 @@ function Columns({ compared }: { compared: readonly Compared[] }) {
         </p>
       </section>
       {layers.length > 0 && (
-        <section aria-labelledby="layers">
+        <section class="side-by-side" aria-labelledby="layers">
           <h2 id="layers">Layers</h2>
           <PagedTable
             caption="What stays of each layer, side by side"
@@ -203,6 +214,19 @@ function recipeFields(compared: readonly Compared[]) {
   return names.map((name) => {
     const values = recipes.map((recipe) => describeField(recipe[name]));
     return { name, values, differs: new Set(values).size > 1 };
+  });
+}
+
+/** What each column is, told from the others: its number, and of model, recipe and amount what differs. */
+function headsOf(compared: readonly Compared[]): string[] {
+  const telling = recipeFields(compared).filter(({ name, differs }) => differs && TELLING.includes(name));
+  const areModels = new Set(compared.map(({ model }) => model)).size > 1;
+  return compared.map(({ model, job }, i) => {
+    const recipe = telling.map(({ name, values }) =>
+      name === 'criterion' ? values[i] : `${name}\u00a0${values[i]}`,
+    );
+    const gone = job?.summary ? `${percent(job.summary.sparsity)} gone` : 'no model';
+    return [i + 1, ...(areModels ? [model] : []), ...(telling.length > 0 ? recipe : [gone])].join('\u00a0· ');
   });
 }
 

@@ -56,7 +56,8 @@ export function FrontChart({ search, chosen, onChoose }: FrontChartProps) {
           <li class="key-promise">the promise</li>
         </ul>
         <p class="hint">
-          Down and left is better. Bars are two standard errors, on the samples that are chosen on.
+          Down and left is better. Bars are two standard errors, on the samples that are chosen on. What meets
+          the upper edge lies beyond it.
         </p>
       </figcaption>
     </figure>

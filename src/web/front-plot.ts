@@ -27,26 +27,42 @@ interface Front {
   readonly onChoose: (number: string) => void;
 }
 
-/** Beyond that many times the limit, costs are drawn at the edge: one bad model must not flatten the others. */
+/** Beyond that many times the limit, costs are drawn at the edge: one bad model must not flatten the others. Bars have twice that. */
 const SHOWN_LIMITS = 4;
+/** Air around bars. */
+const AIR = 1.05;
+
+/** A cost and the two standard errors around it. */
+function rangeOf({ cost, error }: FrontPoint): { low: number; high: number } {
+  const margin = ERRORS * (error ?? 0);
+  return { low: cost - margin, high: cost + margin };
+}
+
+function scaleOf(points: readonly FrontPoint[], limit: number): [bottom: number, top: number] {
+  const shown = points.filter(({ cost }) => cost <= limit * SHOWN_LIMITS).map(rangeOf);
+  const highest = AIR * Math.max(0, ...shown.map(({ high }) => high));
+  const top = Math.max(limit * 1.4, Math.min(highest, 2 * limit * SHOWN_LIMITS)) || 1;
+  return [Math.max(-top, AIR * Math.min(0, ...shown.map(({ low }) => low))), top];
+}
 
 /** The chart, without the style element that the page's policy forbids: the style sheet has what it says. */
 export function drawFront(front: Front): SVGSVGElement {
   const { width, points, limit, isShare, description, onChoose } = front;
-  const costs = points.map(({ cost }) => cost);
-  const top = Math.max(limit * 1.4, Math.min(Math.max(0, ...costs) * 1.1, limit * SHOWN_LIMITS)) || 1;
-  const bottom = Math.max(Math.min(0, ...costs) * 1.1, -top);
-  const clipped = points.map((point) => ({ ...point, cost: Math.min(top, Math.max(bottom, point.cost)) }));
-  const ranges = points.map(({ amount, cost, error }) => ({
-    amount,
-    low: Math.max(bottom, Math.min(top, cost - ERRORS * (error ?? 0))),
-    high: Math.max(bottom, Math.min(top, cost + ERRORS * (error ?? 0))),
-  }));
+  const [bottom, top] = scaleOf(points, limit);
+  const inScale = (cost: number) => Math.max(bottom, Math.min(top, cost));
+  const clipped = points.map((point) => ({ ...point, cost: inScale(point.cost) }));
+  const ranges = points.map((point) => {
+    const { low, high } = rangeOf(point);
+    return { amount: point.amount, low: inScale(low), high: inScale(high) };
+  });
   const [within, over] = [
     clipped.filter(({ isWithin }) => isWithin),
     clipped.filter(({ isWithin }) => !isWithin),
   ];
-  const line = clipped.filter(({ isOnFront }) => isOnFront).sort((a, b) => a.amount - b.amount);
+  // At the edge it would say that all of these cost the same.
+  const line = points
+    .filter(({ isOnFront, cost }) => isOnFront && cost === inScale(cost))
+    .sort((a, b) => a.amount - b.amount);
   const place = { x: 'amount', y: 'cost' } as const;
   const svg = Plot.plot({
     className: 'plot',

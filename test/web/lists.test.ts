@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { fileOf, readJson } from '../http/test-app.ts';
 import { openTestService, type TestService } from '../http/test-service.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { launchChromium } from '../services/chromium.ts';
-import { openPage, violationsOf } from './open-page.ts';
+import { openPage, PHONE, violationsOf } from './open-page.ts';
 
 const MODEL = fileURLToPath(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
+const MNIST = fileURLToPath(new URL('../../examples/mnist/', import.meta.url));
 /** As many as the issue asks a page to be quick with. */
 const MANY = 10_000;
 
@@ -31,6 +32,34 @@ async function postJob(service: TestService, body: object): Promise<{ id: string
 
 const rowOf = (page: Page, id: string) =>
   page.getByRole('row').filter({ has: page.getByRole('checkbox', { name: `Compare ${id}` }) });
+
+/** How many lines the text of an element takes. */
+async function linesOf(element: Locator): Promise<number> {
+  return await element.evaluate((one) => {
+    const range = one.ownerDocument.createRange();
+    range.selectNodeContents(one);
+    return new Set([...range.getClientRects()].map(({ top }) => top)).size;
+  });
+}
+
+/** How far the edges of what scrolls are from the page's ground, of 255: in the median of their pixels, between all text. */
+async function edgesOf(region: Locator): Promise<{ left: number; right: number }> {
+  const png = (await region.screenshot()).toString('base64');
+  return (await region.page().evaluate(`(async () => {
+    const bytes = Uint8Array.fromBase64('${png}');
+    const picture = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const { width, height } = picture;
+    const context = new OffscreenCanvas(width, height).getContext('2d');
+    context.drawImage(picture, 0, 0);
+    const ground = Number(/\\d+/.exec(getComputedStyle(document.body).backgroundColor)[0]);
+    const shadeAt = (x) => {
+      const { data } = context.getImageData(x, 0, 1, height);
+      const shades = Array.from({ length: height }, (_, y) => Math.abs(data[4 * y] - ground));
+      return shades.sort((a, b) => a - b)[height >> 1];
+    };
+    return { left: shadeAt(1), right: shadeAt(width - 2) };
+  })()`)) as { left: number; right: number };
+}
 
 describe('jobs that wait', () => {
   let service: TestService;
@@ -134,6 +163,49 @@ describe('jobs that are done', () => {
     );
     assert.deepEqual(await violationsOf(page), []);
     assert.deepEqual(opened.complaints, []);
+  });
+
+  test('are compared whole at 1280 pixels, each under a head of its own', async () => {
+    const model_id = await uploadModel(service, await readFile(MODEL), 'fc2-mnist.onnx');
+    const data = new FormData();
+    for (const part of ['inputs', 'labels'])
+      data.append(part, fileOf(await readFile(`${MNIST}evaluation_${part}.npy`)), `${part}.npy`);
+    const dataset = await readJson(await service.fetch('/v1/datasets', { method: 'POST', body: data }));
+    const ids: string[] = [];
+    for (const recipe of [{ beta: 1 }, { beta: 0.5 }, { beta: 0.5, scope: 'layer' }, { beta: 0.7 }])
+      ids.push((await postJob(service, { model_id, evaluation_dataset_id: dataset.id, recipe })).id);
+    await using opened = await openPage(browser, `${service.url}/#/compare?ids=${ids}`);
+    const { page } = opened;
+    await page.getByRole('button', { name: 'Show all fields' }).click();
+    const tables = page.getByRole('region', { name: /side by side$/ });
+    assert.equal(await tables.count(), 3);
+    for (const table of await tables.all()) {
+      const [whole, shown] = (await table.evaluate((one) => [one.scrollWidth, one.clientWidth])) as number[];
+      assert.ok(whole <= shown, `${whole} of ${shown}`);
+      for (const head of await table.getByRole('rowheader').all())
+        assert.equal(await linesOf(head), 1, (await head.textContent()) ?? '');
+      const heads = await table.getByRole('columnheader').allTextContents();
+      // But for their numbers.
+      const told = heads.slice(1).map((head) => head.replace(/^\d/, ''));
+      assert.equal(new Set(told).size, ids.length, told.join());
+    }
+    assert.deepEqual(opened.complaints, []);
+  });
+
+  test('are in tables whose edge is shaded while there is more behind it', async () => {
+    const model_id = await uploadModel(service, await readFile(MODEL), 'fc2-mnist.onnx');
+    await postJob(service, { model_id, recipe: {} });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await using opened = await openPage(browser, `${service.url}/#/list`, { viewport: PHONE, colorScheme });
+      const { page } = opened;
+      const table = page.getByRole('region', { name: 'Jobs and searches' });
+      await table.getByRole('row').nth(1).waitFor();
+      const atStart = await edgesOf(table);
+      assert.ok(atStart.left < 8 && atStart.right > 50, `${colorScheme}: ${JSON.stringify(atStart)}`);
+      await table.evaluate((region) => region.scrollTo(region.scrollWidth, 0));
+      const atEnd = await edgesOf(table);
+      assert.ok(atEnd.right < 8 && atEnd.left > 50, `${colorScheme}: ${JSON.stringify(atEnd)}`);
+    }
   });
 
   test(`of ${MANY} tensors are shown a page at a time, and found by name`, async () => {
