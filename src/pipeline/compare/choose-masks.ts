@@ -13,16 +13,17 @@ import type { CompareInput } from './compare-input.ts';
 import type { ComparedEvaluation } from './comparison.ts';
 import { type MaskedTensor, massKept, overlaps, type TensorMasks } from './mask-overlap.ts';
 import { evaluationOf, type MeasuredMask, measureMask } from './measure-masks.ts';
-import type { ReadPair } from './read-pairs.ts';
 import { keepInAll, keepInEach } from './same-size.ts';
+import type { SizedTensor } from './sized-tensors.ts';
 
 const CHOICES = { global: keepInAll, layer: keepInEach } as const;
 
 interface ChoiceInput {
   readonly input: CompareInput;
-  /** The pairs that are scored. */
-  readonly sized: readonly ReadPair[];
-  /** Of their originals, by magnitude. */
+  readonly sized: readonly SizedTensor[];
+  /** Whether the pruned model differs from the original in more than what is zero. */
+  readonly hasOwnValues: boolean;
+  /** Of the sized tensors, by magnitude. */
   readonly scores: TensorScores;
   readonly samples: SampleSet | null;
   readonly scratchDirectory: string;
@@ -43,10 +44,10 @@ export async function chooseMasks(given: ChoiceInput): Promise<ChosenMasks> {
   const { input, sized, scores, samples, scratchDirectory, signal } = given;
   const { original, pruned, outputDirectory } = input;
   await using evaluator = samples && (await openEvaluator(given, samples));
-  const nKeep = sized.map(({ nScored }) => nScored ?? 0);
-  const n = sized.reduce((sum, pair) => sum + pair.n, 0);
+  const nKeep = sized.map((tensor) => tensor.nKeep);
+  const n = sized.reduce((sum, tensor) => sum + tensor.n, 0);
   const sparsity = 1 - nKeep.reduce((sum, count) => sum + count, 0) / n;
-  const places = sized.flatMap((pair, place) => (pair.mask ? [place] : []));
+  const places = sized.flatMap(({ mask }, place) => (mask ? [place] : []));
   const masked = places.map((place): MaskedTensor => {
     const { mask } = sized[place];
     if (mask === null) throw new TypeError('a tensor without a mask');
@@ -98,16 +99,15 @@ async function openEvaluator(
 
 /** Where values were fitted anew, the mask alone; null where they were not, and where shapes changed, as there is none. */
 async function measurePrunedMask(
-  { input, sized, scratchDirectory }: ChoiceInput,
+  { input, sized, hasOwnValues, scratchDirectory }: ChoiceInput,
   evaluator: Evaluator,
   sparsity: number,
 ): Promise<MeasuredMask | null> {
-  const isRefitted = sized.some(({ difference }) => difference && difference.valuesChanged > 0);
-  if (!isRefitted || sized.some(({ mask }) => mask === null)) return null;
+  if (!hasOwnValues || sized.some(({ mask }) => mask === null)) return null;
   const { original, outputDirectory } = input;
   const directory = join(scratchDirectory, 'mask');
   await mkdir(directory);
-  const placed = sized.flatMap(({ original: tensor, mask }) => (mask ? [{ tensor, ...mask }] : []));
+  const placed = sized.flatMap(({ tensor, mask }) => (mask ? [{ tensor, ...mask }] : []));
   const model = await applyMasks(original.model, placed, join(outputDirectory, MASKS_FILE), directory);
   const measured = await measureMask(evaluator, model, sparsity);
   await rm(directory, { recursive: true });

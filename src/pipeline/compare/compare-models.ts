@@ -1,20 +1,20 @@
-import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { magnitudes } from '../../criteria/weights/magnitude.ts';
 import { COMPARISON_FILE, MASKS_FILE, SCRATCH_FOLDER } from '../artifact-names.ts';
 import type { PruneContext } from '../begin-job.ts';
-import { hashRange } from '../hash-range.ts';
 import { Progress, StageClock } from '../progress.ts';
 import { sampleWork } from '../sample-work.ts';
 import { openRunner } from '../weights/passes/open-runner.ts';
 import { type Artifact, describeArtifact } from '../write-report.ts';
 import { checkComparable } from './check-comparable.ts';
-import { type ChosenMasks, chooseMasks } from './choose-masks.ts';
-import type { CompareInput, NamedModel } from './compare-input.ts';
-import type { ComparedTensor, Comparison } from './comparison.ts';
-import { masksOf } from './mask-overlap.ts';
+import { chooseMasks } from './choose-masks.ts';
+import type { CompareInput } from './compare-input.ts';
+import type { Comparison } from './comparison.ts';
+import { describeComparison } from './describe-comparison.ts';
+import type { Matched } from './match-tensors.ts';
 import { type ReadPair, readPairs } from './read-pairs.ts';
-import { verdictOf } from './verdict-of-comparison.ts';
+import { sizedTensors } from './sized-tensors.ts';
 
 export interface CompareOutcome {
   readonly comparison: Comparison;
@@ -53,8 +53,8 @@ export async function compareModels(
 
   // EMP's choice of the same size, by magnitude: over all tensors, and tensor by tensor.
   clock.enter('decide');
-  const sized = read.filter(({ nScored }) => nScored !== null);
-  const tensors = sized.map(({ original: tensor }) => tensor);
+  const sized = await sizedTensors(read, comparable, models);
+  const tensors = sized.map(({ tensor }) => tensor);
   const ranges = await magnitudes(tensors, { model: original.model, scratchDirectory, signal });
   const n = ranges.reduce((sum, range) => sum + range.n, 0);
   await using running = openRunner({ n, threads: runtime.threads, signal, progress, chunkElements });
@@ -63,6 +63,7 @@ export async function compareModels(
   const chosen = await chooseMasks({
     input,
     sized,
+    hasOwnValues: hasOwnValues(comparable, read),
     scores,
     samples,
     scratchDirectory,
@@ -72,7 +73,7 @@ export async function compareModels(
   });
 
   clock.enter('report');
-  const comparison = await describe(input, comparable, read, chosen, signal);
+  const comparison = await describeComparison({ input, comparable, read, sized, chosen, signal });
   await writeFile(join(outputDirectory, COMPARISON_FILE), `${JSON.stringify(comparison, null, 2)}\n`);
   await rm(scratchDirectory, { recursive: true });
   const maker = { input, progress, signal };
@@ -83,79 +84,11 @@ export async function compareModels(
   return { comparison, artifacts, timings_ms: clock.stop() };
 }
 
-async function describe(
-  { original, pruned, outputDirectory }: CompareInput,
-  { onlyInOriginal, onlyInPruned }: Awaited<ReturnType<typeof checkComparable>>,
-  read: readonly ReadPair[],
-  { masks, evaluation }: ChosenMasks,
-  signal: AbortSignal,
-): Promise<Comparison> {
-  await using file = await open(join(outputDirectory, MASKS_FILE));
-  const tensors: ComparedTensor[] = [];
-  for (const pair of read) {
-    const own = masks.get(pair.original.name);
-    const isMasked = pair.mask !== null && own !== undefined;
-    tensors.push({
-      ...describePair(pair),
-      mask_sha256: isMasked ? await hashRange(file, pair.mask, signal) : null,
-      masks: own ? masksOf([own]) : null,
-    });
-  }
-  const sized = read.filter(({ nScored }) => nScored !== null);
-  const sum = (amount: (pair: ReadPair) => number) => sized.reduce((all, pair) => all + amount(pair), 0);
-  const n = sum((pair) => pair.n);
-  const n_keep = sum(({ nScored }) => nScored ?? 0);
-  const compared = tensors.filter(({ change }) => change !== 'not_compared');
-  const facts = {
-    total: {
-      n,
-      n_keep,
-      sparsity: 1 - n_keep / n,
-      zeros_added: sum(({ difference }) => difference?.zerosAdded ?? 0),
-      values_changed: sum(({ difference }) => difference?.valuesChanged ?? 0),
-      is_mask: compared.every(({ change }) => change === 'unchanged' || change === 'masked'),
-      masks: masksOf([...masks.values()]),
-    },
-    tensors,
-    only_in_original: onlyInOriginal.map(({ name }) => name),
-    only_in_pruned: onlyInPruned.map(({ name }) => name),
-    evaluation,
-  };
-  const sides = { original: sideOf(original), pruned: sideOf(pruned) };
-  return { schema_version: 1, ...sides, verdict: verdictOf(facts), ...facts };
-}
-
-function sideOf({ model: { inventory }, identity: { name, sha256, sizeBytes } }: NamedModel) {
-  const { format, nParameters } = inventory;
-  return { name, sha256, format, size_bytes: sizeBytes, n_parameters: nParameters };
-}
-
-function describePair(pair: ReadPair): Omit<ComparedTensor, 'masks' | 'mask_sha256'> {
-  const { original, pruned, matchedBy, form, difference, n, nKeep } = pair;
-  return {
-    name: original.name,
-    pruned_name: pruned.name,
-    matched_by: matchedBy,
-    dtype: original.dtype,
-    pruned_dtype: pruned.dtype,
-    shape: [...original.shape],
-    pruned_shape: [...pruned.shape],
-    prunable: original.prunable,
-    change: changeOf(pair),
-    reason: form.kind === 'unlike' ? form.reason : null,
-    removed: form.kind === 'smaller' ? form.axes.map((axis) => ({ ...axis })) : null,
-    n,
-    n_keep: nKeep,
-    sparsity: nKeep === null ? null : 1 - nKeep / n,
-    zeros_added: difference?.zerosAdded ?? null,
-    zeros_filled: difference?.zerosFilled ?? null,
-    values_changed: difference?.valuesChanged ?? null,
-  };
-}
-
-function changeOf({ form, difference }: ReadPair): ComparedTensor['change'] {
-  if (form.kind === 'smaller') return 'removed';
-  if (difference === null) return 'not_compared';
-  if (difference.valuesChanged + difference.zerosFilled > 0) return 'refitted';
-  return difference.zerosAdded > 0 ? 'masked' : 'unchanged';
+function hasOwnValues({ onlyInOriginal, onlyInPruned }: Matched, read: readonly ReadPair[]): boolean {
+  return (
+    onlyInOriginal.length + onlyInPruned.length > 0 ||
+    read.some(
+      ({ difference }) => difference === null || difference.valuesChanged + difference.zerosFilled > 0,
+    )
+  );
 }

@@ -59,7 +59,7 @@ const tensorSchema = z.object({
     .describe('Axes of which positions are gone, and how many there were and are.'),
   n: count.describe('Weights of the original.'),
   n_keep: count.nullable().describe('Weights of the pruned model that are not zero.'),
-  sparsity: figure.describe('1 - n_keep / n.'),
+  sparsity: figure.describe('1 - n_keep / n; null of a tensor that has become larger.'),
   zeros_added: count.nullable(),
   zeros_filled: count.nullable().describe('Zeros of the original that are none any more.'),
   values_changed: count
@@ -135,11 +135,18 @@ export const comparisonSchema = z
     verdict: z.array(z.string()).describe('What was found, in sentences.'),
     total: z.object({
       n: count.describe('Weights of the original in the tensors that are compared by size.'),
-      n_keep: count.describe('Of them, those that the pruned model has and that are not zero.'),
+      n_keep: count.describe(
+        'Of them, those that the pruned model has and that are not zero. What only the pruned model has counts in the place of what only the original has.',
+      ),
+      n_missing: count.describe('Of them, those in tensors that the pruned model lacks.'),
       sparsity: z.number(),
       zeros_added: count,
       values_changed: count,
-      is_mask: z.boolean().describe('Whether no weight that stayed has another value, and no shape changed.'),
+      is_mask: z
+        .boolean()
+        .describe(
+          'Whether no weight that stayed has another value, no shape changed, and both models have the same weights, all compared.',
+        ),
       masks: masksSchema.nullable().describe('Over the tensors that kept their shape; null where none did.'),
     }),
     tensors: z.array(tensorSchema).describe('Tensors of floats and quantized weights that both models have.'),

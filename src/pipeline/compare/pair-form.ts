@@ -14,20 +14,22 @@ export type PairForm =
   | { readonly kind: 'same' }
   /** Whole positions of these axes are gone. */
   | { readonly kind: 'smaller'; readonly axes: readonly ShrunkAxis[] }
-  | { readonly kind: 'unlike'; readonly reason: string };
+  /** `isCounted`: the pruned weights are read as numbers as the original's are, so that its zeros are those of pruning. */
+  | { readonly kind: 'unlike'; readonly reason: string; readonly isCounted: boolean };
 
 /** Weights are compared one by one where both are read as numbers and lie in the same order. */
 export function formOf({ original, pruned }: TensorPair): PairForm {
-  const unlike = (reason: string) => ({ kind: 'unlike', reason }) as const;
+  const unlike = (reason: string, isCounted = true) => ({ kind: 'unlike', reason, isCounted }) as const;
   for (const [tensor, where] of [
     [original, 'original'],
     [pruned, 'pruned'],
   ] as const)
     if (!isEditable(tensor))
-      return unlike(`is ${tensor.dtype} in the ${where} model, which has no numbers to read`);
+      return unlike(`is ${tensor.dtype} in the ${where} model, which has no numbers to read`, false);
   if (isQuantized(original) !== isQuantized(pruned))
     return unlike(
       `is ${original.dtype} in the original and ${pruned.dtype} in the pruned model: quantizing rounds weights to zero, so a mask cannot be told; compare the models before they are quantized`,
+      false,
     );
   const [before, after] = [weightShape(original), weightShape(pruned)];
   if (sameShape(withoutOnes(before), withoutOnes(after))) return { kind: 'same' };

@@ -16,8 +16,8 @@ export interface ReadPair extends FormedPair {
   readonly difference: Difference | null;
   /** Where the mask of the pruned model is in its `masks.safetensors`; null where the shape is another. */
   readonly mask: { readonly offset: number; readonly byteLength: number } | null;
-  /** How many EMP's choice of the same size keeps of the tensor at first; null of one that it leaves alone. */
-  readonly nScored: number | null;
+  /** Whether EMP's choice of the same size is made among its weights. */
+  readonly isSized: boolean;
 }
 
 /**
@@ -59,11 +59,11 @@ async function readPair(
 ): Promise<ReadPair> {
   const { original, pruned, form } = pair;
   const n = weightCount(original);
-  const nothing = { ...pair, n, nKeep: null, difference: null, mask: null, nScored: null };
-  if (form.kind === 'unlike') return nothing;
-  if (form.kind === 'smaller') {
+  const nothing = { ...pair, n, nKeep: null, difference: null, mask: null, isSized: false };
+  if (form.kind === 'unlike' && !form.isCounted) return nothing;
+  if (form.kind !== 'same') {
     const nKeep = await countNonZero(pruned, models.pruned, models.signal);
-    return { ...nothing, nKeep, nScored: original.prunable ? nKeep : null };
+    return { ...nothing, nKeep, isSized: original.prunable };
   }
   const difference = await differenceOf(pair, models, async (keepMask, start) => {
     await masks.write(keepMask, 0, keepMask.byteLength, offset + start / 8);
@@ -72,10 +72,11 @@ async function readPair(
   // Bytes that two names share have one mask.
   const isPruned = original.prunable || (zerosAdded > 0 && !taken.has(startOf(original)));
   const mask = { offset, byteLength: Math.ceil(n / 8) };
-  return { ...pair, n, nKeep, difference, mask, nScored: isPruned ? nKeep : null };
+  return { ...pair, n, nKeep, difference, mask, isSized: isPruned };
 }
 
-function startOf({ name, data }: ModelTensor): string {
+/** Where the bytes of a tensor begin, which names that share them have in common. */
+export function startOf({ name, data }: ModelTensor): string {
   const [run] = data?.runs ?? [];
   return run ? `${run.offset} of ${run.file}` : name;
 }

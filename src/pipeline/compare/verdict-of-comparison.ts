@@ -18,14 +18,18 @@ export function verdictOf(facts: Facts): string[] {
     ...removalSentences(facts),
     ...restSentences(facts),
     ...maskSentences(facts),
-  ].concat(facts.evaluation ? evaluationSentences(facts.evaluation, sameChoices(facts)) : []);
+  ].concat(facts.evaluation ? evaluationSentences(facts.evaluation, facts) : []);
 }
 
-function changeSentence({ total, tensors }: Facts): string {
-  const { n, n_keep, sparsity, zeros_added, values_changed } = total;
-  if (tensors.every(({ change }) => change === 'unchanged'))
-    return 'No weight differs between the two models.';
-  const kept = `The pruned model keeps ${count(n_keep)} of ${counted(n, WEIGHTS)}, a sparsity of ${percent(sparsity)}; ${count(zeros_added)} became zero.`;
+function changeSentence({ total, tensors, only_in_original, only_in_pruned }: Facts): string {
+  const { n, n_keep, n_missing, sparsity, zeros_added, values_changed } = total;
+  const isSame = tensors.every(({ change }) => change === 'unchanged');
+  if (isSame && n_missing === 0)
+    return only_in_original.length + only_in_pruned.length === 0
+      ? 'No weight differs between the two models.'
+      : 'No weight differs that both models have.';
+  const missing = n_missing > 0 ? `, and ${count(n_missing)} are in tensors that it lacks` : '';
+  const kept = `The pruned model keeps ${count(n_keep)} of ${counted(n, WEIGHTS)}, a sparsity of ${percent(sparsity)}; ${count(zeros_added)} became zero${missing}.`;
   if (total.is_mask) return `${kept} What it keeps is unchanged: it is a mask.`;
   if (values_changed > 0)
     return `${kept} Of what it keeps ${counted(values_changed, WEIGHTS)} have other values: they were fitted anew.`;
@@ -44,8 +48,9 @@ function removalSentences({ tensors }: Facts): string[] {
 
 function restSentences({ tensors, only_in_original, only_in_pruned }: Facts): string[] {
   const unlike = tensors.filter(({ change }) => change === 'not_compared');
+  const whole = unlike.filter(({ prunable, n_keep }) => prunable && n_keep === null);
   const lists = [
-    [only_in_original, 'only in the original'],
+    [only_in_original, 'missing in the pruned model'],
     [only_in_pruned, 'only in the pruned model'],
   ] as const;
   return [
@@ -58,6 +63,11 @@ function restSentences({ tensors, only_in_original, only_in_pruned }: Facts): st
     ),
     ...(unlike.length > 0
       ? [`${counted(unlike.length, TENSORS)} could not be compared: ${unlike[0].name} ${unlike[0].reason}.`]
+      : []),
+    ...(whole.length > 0
+      ? [
+          `The choices of that size leave ${counted(whole.length, TENSORS)} whole, whose zeros could not be counted.`,
+        ]
       : []),
   ];
 }
@@ -81,7 +91,10 @@ function sameChoices({ tensors, total: { masks } }: Facts): Choice[] {
   return (['global', 'layer'] as const).filter((name) => masks?.[name].jaccard === 1);
 }
 
-function evaluationSentences({ better, pruned_mask }: ComparedEvaluation, same: readonly Choice[]): string[] {
+function evaluationSentences({ better, pruned_mask }: ComparedEvaluation, facts: Facts): string[] {
+  const { n, n_keep } = facts.total;
+  if (n_keep === n) return ['It keeps every weight, so there is no other choice of that size.'];
+  const same = sameChoices(facts);
   const metric = better.metric === 'loss' ? 'loss' : 'squared distance to the original';
   const against = pruned_mask ? 'its mask on the values of the original' : 'the pruned model';
   if (better.by === null) return [noBetterSentence(`a lower ${metric} than ${against}`, same)];
