@@ -15,6 +15,7 @@ import { describeComparison } from './describe-comparison.ts';
 import type { Matched } from './match-tensors.ts';
 import { type ReadPair, readPairs } from './read-pairs.ts';
 import { sizedTensors } from './sized-tensors.ts';
+import type { Difference } from './tensor-difference.ts';
 
 export interface CompareOutcome {
   readonly comparison: Comparison;
@@ -87,8 +88,9 @@ export async function compareModels(
 function hasOwnValues({ onlyInOriginal, onlyInPruned }: Matched, read: readonly ReadPair[]): boolean {
   return (
     onlyInOriginal.length + onlyInPruned.length > 0 ||
-    read.some(
-      ({ difference }) => difference === null || difference.valuesChanged + difference.zerosFilled > 0,
-    )
+    read.some(({ difference }) => difference === null || changesOf(difference) > 0)
   );
 }
+
+const changesOf = ({ valuesChanged, zerosFilled, notFinite }: Difference) =>
+  valuesChanged + zerosFilled + notFinite;

@@ -48,9 +48,9 @@ const tensorSchema = z.object({
   pruned_shape: z.array(count),
   prunable: z.boolean().describe('Whether a recipe selects it unless it says otherwise.'),
   change: z
-    .enum(['unchanged', 'masked', 'refitted', 'removed', 'not_compared'])
+    .enum(['unchanged', 'masked', 'refitted', 'not_finite', 'removed', 'not_compared'])
     .describe(
-      '`masked`: zeros came, and no other weight changed. `refitted`: weights that stayed have other values. `removed`: whole positions of an axis are gone. `not_compared`: see `reason`.',
+      '`masked`: zeros came, and no other weight changed. `refitted`: weights that stayed have other values. `not_finite`: some became NaN or infinite. `removed`: whole positions of an axis are gone. `not_compared`: see `reason`.',
     ),
   reason: z.string().nullable().describe('Why it cannot be compared.'),
   removed: z
@@ -59,12 +59,15 @@ const tensorSchema = z.object({
     .describe('Axes of which positions are gone, and how many there were and are.'),
   n: count.describe('Weights of the original.'),
   n_keep: count.nullable().describe('Weights of the pruned model that are not zero.'),
+  not_finite: count
+    .nullable()
+    .describe('Of these, those that are NaN or infinite, and are not the same in the original.'),
   sparsity: figure.describe('1 - n_keep / n; null of a tensor that has become larger.'),
   zeros_added: count.nullable(),
   zeros_filled: count.nullable().describe('Zeros of the original that are none any more.'),
   values_changed: count
     .nullable()
-    .describe('Weights that are zero in neither, and differ, by more than the pruned format rounds.'),
+    .describe('Finite weights that are zero in neither, and differ, by more than the pruned format rounds.'),
   mask_sha256: z
     .string()
     .nullable()
@@ -142,6 +145,7 @@ export const comparisonSchema = z
       sparsity: z.number(),
       zeros_added: count,
       values_changed: count,
+      not_finite: count.describe('Of all tensors that both models have.'),
       is_mask: z
         .boolean()
         .describe(

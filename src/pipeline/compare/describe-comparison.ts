@@ -68,6 +68,7 @@ function totalOf(
     n_missing: missing.reduce((all, tensor) => all + weightCount(tensor), 0),
     sparsity: 1 - n_keep / n,
     zeros_added: sum(({ difference }) => difference?.zerosAdded ?? 0),
+    not_finite: read.reduce((all, { notFinite }) => all + (notFinite ?? 0), 0),
     values_changed: sum(({ difference }) => difference?.valuesChanged ?? 0),
     is_mask: haveOneGraph && tensors.every(({ change }) => change === 'unchanged' || change === 'masked'),
     masks: masksOf([...chosen.masks.values()]),
@@ -80,7 +81,7 @@ function sideOf({ model: { inventory }, identity: { name, sha256, sizeBytes } }:
 }
 
 function describePair(pair: ReadPair): Omit<ComparedTensor, 'masks' | 'mask_sha256'> {
-  const { original, pruned, matchedBy, form, difference, n, nKeep } = pair;
+  const { original, pruned, matchedBy, form, difference, n, nKeep, notFinite } = pair;
   return {
     name: original.name,
     pruned_name: pruned.name,
@@ -95,6 +96,7 @@ function describePair(pair: ReadPair): Omit<ComparedTensor, 'masks' | 'mask_sha2
     removed: form.kind === 'smaller' ? form.axes.map((axis) => ({ ...axis })) : null,
     n,
     n_keep: nKeep,
+    not_finite: notFinite,
     sparsity: nKeep === null || nKeep > n ? null : 1 - nKeep / n,
     zeros_added: difference?.zerosAdded ?? null,
     zeros_filled: difference?.zerosFilled ?? null,
@@ -105,6 +107,7 @@ function describePair(pair: ReadPair): Omit<ComparedTensor, 'masks' | 'mask_sha2
 function changeOf({ form, difference }: ReadPair): ComparedTensor['change'] {
   if (form.kind === 'smaller') return 'removed';
   if (difference === null) return 'not_compared';
+  if (difference.notFinite > 0) return 'not_finite';
   if (difference.valuesChanged + difference.zerosFilled > 0) return 'refitted';
   return difference.zerosAdded > 0 ? 'masked' : 'unchanged';
 }

@@ -4,7 +4,7 @@ import { type ModelTensor, weightCount } from '../../formats/model.ts';
 import { createSafetensorsLayout } from '../../formats/safetensors/write.ts';
 import { MASKS_FILE } from '../artifact-names.ts';
 import type { FormedPair } from './check-comparable.ts';
-import { type ComparedModels, countNonZero, type Difference, differenceOf } from './tensor-difference.ts';
+import { type ComparedModels, countWeights, type Difference, differenceOf } from './tensor-difference.ts';
 
 /** A pair whose weights have been read. */
 export interface ReadPair extends FormedPair {
@@ -12,6 +12,8 @@ export interface ReadPair extends FormedPair {
   readonly n: number;
   /** Weights of the pruned model that are not zero; null where they cannot be compared. */
   readonly nKeep: number | null;
+  /** Of these, those that are NaN or infinite, and were not; null likewise. */
+  readonly notFinite: number | null;
   /** Weight by weight; null where the shape is another. */
   readonly difference: Difference | null;
   /** Where the mask of the pruned model is in its `masks.safetensors`; null where the shape is another. */
@@ -59,20 +61,20 @@ async function readPair(
 ): Promise<ReadPair> {
   const { original, pruned, form } = pair;
   const n = weightCount(original);
-  const nothing = { ...pair, n, nKeep: null, difference: null, mask: null, isSized: false };
+  const nothing = { ...pair, n, nKeep: null, notFinite: null, difference: null, mask: null, isSized: false };
   if (form.kind === 'unlike' && !form.isCounted) return nothing;
   if (form.kind !== 'same') {
-    const nKeep = await countNonZero(pruned, models.pruned, models.signal);
-    return { ...nothing, nKeep, isSized: original.prunable };
+    const counts = await countWeights(pruned, models.pruned, models.signal);
+    return { ...nothing, ...counts, isSized: original.prunable };
   }
   const difference = await differenceOf(pair, models, async (keepMask, start) => {
     await masks.write(keepMask, 0, keepMask.byteLength, offset + start / 8);
   });
-  const { nKeep, zerosAdded } = difference;
+  const { nKeep, notFinite, zerosAdded } = difference;
   // Bytes that two names share have one mask.
   const isPruned = original.prunable || (zerosAdded > 0 && !taken.has(startOf(original)));
   const mask = { offset, byteLength: Math.ceil(n / 8) };
-  return { ...pair, n, nKeep, difference, mask, isSized: isPruned };
+  return { ...pair, n, nKeep, notFinite, difference, mask, isSized: isPruned };
 }
 
 /** Where the bytes of a tensor begin, which names that share them have in common. */

@@ -1,7 +1,7 @@
 import { type ModelTensor, weightCount } from '../../formats/model.ts';
 import type { Matched } from './match-tensors.ts';
 import { type ReadPair, startOf } from './read-pairs.ts';
-import { type ComparedModels, countNonZero } from './tensor-difference.ts';
+import { type ComparedModels, countWeights } from './tensor-difference.ts';
 
 /** A tensor of the original that EMP's choice of the pruned model's size is made among. */
 export interface SizedTensor {
@@ -30,7 +30,7 @@ export async function sizedTensors(
   let others = 0;
   if (missing.length > 0)
     for (const tensor of onlyInPruned)
-      if (tensor.prunable) others += await countNonZero(tensor, pruned, signal);
+      if (tensor.prunable) others += (await countWeights(tensor, pruned, signal)).nKeep;
   const nMissing = missing.reduce((sum, tensor) => sum + weightCount(tensor), 0);
   const share = Math.min(1, others / nMissing);
   const lacking = missing.map((tensor): SizedTensor => {

@@ -5,16 +5,22 @@ import type { ModelTensor } from '../../formats/model.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import type { TensorPair } from './match-tensors.ts';
 
-/** What became of the weights of a tensor. */
-export interface Difference {
-  readonly n: number;
-  /** Weights of the pruned tensor that are not zero. */
+/** The weights of a pruned tensor. */
+export interface WeightCounts {
+  /** That are not zero. */
   readonly nKeep: number;
+  /** That are NaN or infinite, and are not the same in the original. */
+  readonly notFinite: number;
+}
+
+/** What became of the weights of a tensor. */
+export interface Difference extends WeightCounts {
+  readonly n: number;
   /** Zero in the pruned tensor, and not in the original. */
   readonly zerosAdded: number;
   /** Zero in the original, and not in the pruned tensor. */
   readonly zerosFilled: number;
-  /** Zero in neither, and another number; rounded to the format of the pruned tensor where that is coarser. */
+  /** Zero in neither, and another finite number; rounded to the format of the pruned tensor where that is coarser. */
   readonly valuesChanged: number;
 }
 
@@ -34,7 +40,7 @@ export async function differenceOf(
   onMask: (keepMask: Uint8Array, start: number) => Promise<void>,
 ): Promise<Difference> {
   const round = rounding(pair);
-  let [n, nKeep, zerosAdded, zerosFilled, valuesChanged] = [0, 0, 0, 0, 0];
+  let [n, nKeep, notFinite, zerosAdded, zerosFilled, valuesChanged] = [0, 0, 0, 0, 0, 0];
   await using reading = new AsyncDisposableStack();
   // What is not read to its end holds its file open.
   const others = reading.use(weightChunks(pair.pruned, { model: pruned, signal }));
@@ -48,24 +54,30 @@ export async function differenceOf(
       nKeep += Number(isKept);
       zerosAdded += Number(!isKept && weights[i] !== 0);
       zerosFilled += Number(isKept && weights[i] === 0);
-      valuesChanged += Number(isKept && weights[i] !== 0 && after[i] !== before[i]);
+      const isOther = isKept && !Object.is(after[i], before[i]);
+      const isNumber = Number.isFinite(after[i]);
+      notFinite += Number(isOther && !isNumber);
+      valuesChanged += Number(isOther && isNumber && weights[i] !== 0);
     }
     n += weights.length;
     await onMask(keepMask, start);
   }
-  return { n, nKeep, zerosAdded, zerosFilled, valuesChanged };
+  return { n, nKeep, notFinite, zerosAdded, zerosFilled, valuesChanged };
 }
 
-/** How many weights of a tensor are not zero. */
-export async function countNonZero(
+/** Counts the weights of a tensor that nothing is held against. */
+export async function countWeights(
   tensor: ModelTensor,
   model: StoredModel,
   signal: AbortSignal,
-): Promise<number> {
-  let count = 0;
+): Promise<WeightCounts> {
+  let [nKeep, notFinite] = [0, 0];
   for await (const { weights } of weightChunks(tensor, { model, signal }))
-    for (const weight of weights) count += Number(weight !== 0);
-  return count;
+    for (const weight of weights) {
+      nKeep += Number(weight !== 0);
+      notFinite += Number(!Number.isFinite(weight));
+    }
+  return { nKeep, notFinite };
 }
 
 /** Both tensors have as many weights, and are read by as many at a time. */

@@ -14,11 +14,40 @@ type Choice = keyof typeof CHOICES;
 /** What a comparison has found, in sentences, what changed first. */
 export function verdictOf(facts: Facts): string[] {
   return [
+    ...notFiniteSentences(facts),
     changeSentence(facts),
     ...removalSentences(facts),
     ...restSentences(facts),
     ...maskSentences(facts),
   ].concat(facts.evaluation ? evaluationSentences(facts.evaluation, facts) : []);
+}
+
+/** Said first: no figure of such a model means much. */
+function notFiniteSentences({ total: { not_finite }, tensors, evaluation }: Facts): string[] {
+  const names = tensors.filter((tensor) => (tensor.not_finite ?? 0) > 0).map(({ name }) => name);
+  const isOne = not_finite === 1;
+  const weights =
+    not_finite > 0
+      ? [
+          `The pruned model is broken: ${counted(not_finite, WEIGHTS)} ${isOne ? 'is' : 'are'} NaN or infinite, in ${listNames(names)}.`,
+        ]
+      : [];
+  if (evaluation === null || !hasBrokenOutputs(evaluation)) return weights;
+  const { pruned, original } = evaluation;
+  const right = ifKnown(
+    pruned.accuracy,
+    (share) => ` Its accuracy is ${percent(share)}, the original's ${ifKnown(original.accuracy, percent)}.`,
+  );
+  return [
+    ...weights,
+    `On these samples the pruned model gives no finite numbers, so its loss is unknown.${right ?? ''}`,
+  ];
+}
+
+/** Distances of outputs have no value where one is not finite; where the original gives nothing but zeros no model has any. */
+function hasBrokenOutputs({ pruned, pruned_mask, global, layer }: ComparedEvaluation): boolean {
+  const others = [pruned_mask, global, layer];
+  return pruned.relative_l2 === null && others.some((other) => typeof other?.relative_l2 === 'number');
 }
 
 function changeSentence({ total, tensors, only_in_original, only_in_pruned }: Facts): string {
@@ -32,7 +61,7 @@ function changeSentence({ total, tensors, only_in_original, only_in_pruned }: Fa
   const kept = `The pruned model keeps ${count(n_keep)} of ${counted(n, WEIGHTS)}, a sparsity of ${percent(sparsity)}; ${count(zeros_added)} became zero${missing}.`;
   if (total.is_mask) return `${kept} What it keeps is unchanged: it is a mask.`;
   if (values_changed > 0)
-    return `${kept} Of what it keeps ${counted(values_changed, WEIGHTS)} have other values: they were fitted anew.`;
+    return `${kept} Of what it keeps ${counted(values_changed, WEIGHTS)} ${values_changed === 1 ? 'has another value: it was' : 'have other values: they were'} fitted anew.`;
   return kept;
 }
 
@@ -97,6 +126,8 @@ function evaluationSentences({ better, pruned_mask }: ComparedEvaluation, facts:
   const same = sameChoices(facts);
   const metric = better.metric === 'loss' ? 'loss' : 'squared distance to the original';
   const against = pruned_mask ? 'its mask on the values of the original' : 'the pruned model';
+  if (better.global.difference === null && better.layer.difference === null)
+    return [`Whether a choice of that size is better cannot be told: ${against} has no finite ${metric}.`];
   if (better.by === null) return [noBetterSentence(`a lower ${metric} than ${against}`, same)];
   const { difference, standard_error } = better[better.by];
   const lead = `${ifKnown(difference, number)} (standard error ${ifKnown(standard_error, number) ?? 'unknown'})`;
