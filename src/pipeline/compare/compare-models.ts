@@ -14,6 +14,7 @@ import type { Comparison } from './comparison.ts';
 import { describeComparison } from './describe-comparison.ts';
 import type { Matched } from './match-tensors.ts';
 import { type ReadPair, readPairs } from './read-pairs.ts';
+import { settlePairs } from './settle-pairs.ts';
 import { sizedTensors } from './sized-tensors.ts';
 import type { Difference } from './tensor-difference.ts';
 
@@ -36,8 +37,8 @@ export async function compareModels(
 ): Promise<CompareOutcome> {
   const { original, pruned, outputDirectory, runtime, chunkElements } = input;
   const models = { original: original.model, pruned: pruned.model, signal };
-  const comparable = await checkComparable(original.model, pruned.model, input.evaluation);
-  const { samples } = comparable;
+  const checked = await checkComparable(original.model, pruned.model, input.evaluation);
+  const { samples } = checked;
   const planned = READINGS * (original.identity.sizeBytes + pruned.identity.sizeBytes);
   const progress = new Progress(
     planned + (samples ? 5 * samples.nSamples * sampleWork(samples) : 0),
@@ -49,6 +50,7 @@ export async function compareModels(
 
   // What changed, and the mask of the pruned model.
   clock.enter('score');
+  const comparable = await settlePairs(checked, models);
   const read = await readPairs(comparable.pairs, models, outputDirectory);
   progress.advance(original.identity.sizeBytes + pruned.identity.sizeBytes);
 

@@ -40,8 +40,10 @@ const tensorSchema = z.object({
   name: z.string().describe('In the original.'),
   pruned_name: z.string(),
   matched_by: z
-    .enum(['name', 'position'])
-    .describe('`position`: it was renamed, and the same node of both graphs reads it at the same input.'),
+    .enum(['name', 'position', 'content'])
+    .describe(
+      '`position`: it was renamed, and the same node of both graphs reads it at the same input. `content`: what has its name or place has nothing in common with it, and these are its values.',
+    ),
   dtype: z.string(),
   pruned_dtype: z.string(),
   shape: z.array(count),

@@ -3,12 +3,15 @@ import type { StoredModel } from '../../formats/stored-model.ts';
 import { readWholeGraph } from '../../graph/interface.ts';
 import type { OnnxModel, OnnxNode } from '../../graph/onnx-model.ts';
 
-/** A tensor in both models. */
-export interface TensorPair {
+export interface BothTensors {
   readonly original: ModelTensor;
   readonly pruned: ModelTensor;
-  /** `position`: the names differ, and the same node reads both at the same input. */
-  readonly matchedBy: 'name' | 'position';
+}
+
+/** A tensor in both models. */
+export interface TensorPair extends BothTensors {
+  /** `position`: the names differ, and the same node reads both at the same input. `content`: the values of the original are found there. */
+  readonly matchedBy: 'name' | 'position' | 'content';
 }
 
 export interface Matched {

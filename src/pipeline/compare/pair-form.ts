@@ -1,6 +1,6 @@
 import { isEditable, type ModelTensor, weightShape } from '../../formats/model.ts';
 import { isQuantized } from '../../formats/quantized-weights.ts';
-import type { TensorPair } from './match-tensors.ts';
+import type { BothTensors } from './match-tensors.ts';
 
 /** Positions of an axis, before and after. */
 export interface ShrunkAxis {
@@ -18,7 +18,7 @@ export type PairForm =
   | { readonly kind: 'unlike'; readonly reason: string; readonly isCounted: boolean };
 
 /** Weights are compared one by one where both are read as numbers and lie in the same order. */
-export function formOf({ original, pruned }: TensorPair): PairForm {
+export function formOf({ original, pruned }: BothTensors): PairForm {
   const unlike = (reason: string, isCounted = true) => ({ kind: 'unlike', reason, isCounted }) as const;
   for (const [tensor, where] of [
     [original, 'original'],

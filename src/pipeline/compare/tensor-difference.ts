@@ -3,7 +3,7 @@ import { narrow, widen } from '../../core/float-format.ts';
 import { type WeightChunk, weightChunks } from '../../criteria/weight-chunks.ts';
 import type { ModelTensor } from '../../formats/model.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
-import type { TensorPair } from './match-tensors.ts';
+import type { BothTensors, TensorPair } from './match-tensors.ts';
 
 /** The weights of a pruned tensor. */
 export interface WeightCounts {
@@ -88,7 +88,7 @@ async function nextOf(chunks: AsyncGenerator<WeightChunk>, length: number, { nam
 }
 
 /** The weights of the original as the pruned tensor's format could hold them: what is only rounded was not fitted anew. */
-function rounding({ original, pruned }: TensorPair): (weights: Float64Array) => Float64Array {
+export function rounding({ original, pruned }: BothTensors): (weights: Float64Array) => Float64Array {
   const { dtype } = pruned;
   if (original.dtype === dtype || !isFloatDtype(dtype)) return (weights) => weights;
   return (weights) => rounded(weights, dtype);

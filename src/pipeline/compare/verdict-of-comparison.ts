@@ -82,7 +82,14 @@ function restSentences({ tensors, only_in_original, only_in_pruned }: Facts): st
     [only_in_original, 'missing in the pruned model'],
     [only_in_pruned, 'only in the pruned model'],
   ] as const;
+  const moved = tensors.filter(({ matched_by }) => matched_by === 'content');
+  const partners = moved.map(({ name, pruned_name }) => `${name} (${pruned_name} there)`);
   return [
+    ...(moved.length > 0
+      ? [
+          `${counted(moved.length, TENSORS)} ${moved.length === 1 ? 'was' : 'were'} paired by their values, not their names: ${listNames(partners)}.`,
+        ]
+      : []),
     ...lists.flatMap(([names, where]) =>
       names.length > 0
         ? [
