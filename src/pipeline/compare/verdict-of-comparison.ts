@@ -1,5 +1,5 @@
 import { count, counted, ifKnown, listNames, number, percent } from '../../report/wording.ts';
-import type { ComparedEvaluation, Comparison } from './comparison.ts';
+import type { ComparedEvaluation, ComparedTensor, Comparison } from './comparison.ts';
 
 type Facts = Omit<Comparison, 'schema_version' | 'original' | 'pruned' | 'verdict'>;
 
@@ -16,11 +16,14 @@ export function verdictOf(facts: Facts): string[] {
   return [
     ...notFiniteSentences(facts),
     changeSentence(facts),
+    ...otherSentences(facts),
     ...removalSentences(facts),
     ...restSentences(facts),
     ...maskSentences(facts),
   ].concat(facts.evaluation ? evaluationSentences(facts.evaluation, facts) : []);
 }
+
+const isUnlike = ({ change }: ComparedTensor) => change === 'not_compared';
 
 /** Said first: no figure of such a model means much. */
 function notFiniteSentences({ total: { not_finite }, tensors, evaluation }: Facts): string[] {
@@ -58,11 +61,22 @@ function changeSentence({ total, tensors, only_in_original, only_in_pruned }: Fa
       ? 'No weight differs between the two models.'
       : 'No weight differs that both models have.';
   const missing = n_missing > 0 ? `, and ${count(n_missing)} are in tensors that it lacks` : '';
-  const kept = `The pruned model keeps ${count(n_keep)} of ${counted(n, WEIGHTS)}, a sparsity of ${percent(sparsity)}; ${count(zeros_added)} became zero${missing}.`;
+  const where = tensors.some(isUnlike) ? ', of those that could be compared' : '';
+  const kept = `The pruned model keeps ${count(n_keep)} of ${counted(n, WEIGHTS)}, a sparsity of ${percent(sparsity)}; ${count(zeros_added)} became zero${where}${missing}.`;
   if (total.is_mask) return `${kept} What it keeps is unchanged: it is a mask.`;
   if (values_changed > 0)
     return `${kept} Of what it keeps ${counted(values_changed, WEIGHTS)} ${values_changed === 1 ? 'has another value: it was' : 'have other values: they were'} fitted anew.`;
   return kept;
+}
+
+/** Biases, norms and embeddings, which no choice is made among. */
+function otherSentences({ tensors }: Facts): string[] {
+  const others = tensors.filter(({ prunable, change }) => !prunable && change === 'refitted');
+  if (others.length === 0) return [];
+  const names = listNames(others.map(({ name }) => name));
+  return [
+    `Beside the weights that are pruned ${counted(others.length, TENSORS)} ${others.length === 1 ? 'has' : 'have'} other values: ${names}.`,
+  ];
 }
 
 function removalSentences({ tensors }: Facts): string[] {
@@ -76,7 +90,7 @@ function removalSentences({ tensors }: Facts): string[] {
 }
 
 function restSentences({ tensors, only_in_original, only_in_pruned }: Facts): string[] {
-  const unlike = tensors.filter(({ change }) => change === 'not_compared');
+  const unlike = tensors.filter(isUnlike);
   const whole = unlike.filter(({ prunable, n_keep }) => prunable && n_keep === null);
   const lists = [
     [only_in_original, 'missing in the pruned model'],

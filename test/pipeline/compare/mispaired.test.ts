@@ -75,6 +75,7 @@ describe('tensors of one name and shape that have nothing in common', () => {
         assert.match(found?.reason ?? '', /another layout: .* in the order \[1, 0\]/);
       }
       assert.deepEqual([total.n_keep, total.is_mask, total.masks], [straight.n_keep, false, null]);
+      assert.match(verdict[0], /0 became zero, of those that could be compared\./);
       assert.doesNotMatch(text(verdict), /fitted anew|it is a mask|No weight differs/);
     });
 
