@@ -3,7 +3,7 @@ import type { ModelInventory } from '../../formats/model.ts';
 import type { GivenSamples, SampleSet } from '../../formats/sample-set.ts';
 import type { StoredModel } from '../../formats/stored-model.ts';
 import { refuseBfloat16 } from '../../graph/bfloat16.ts';
-import { modelInputs, modelOutputs, readStoredGraph } from '../../graph/interface.ts';
+import { modelInputs, modelOutputs, type OnnxInput, readStoredGraph } from '../../graph/interface.ts';
 import { checkSamples, refuseUncountedLabels } from '../../runtime/check-samples.ts';
 import { type Matched, matchTensors, type TensorPair } from './match-tensors.ts';
 import { formOf, type PairForm, shown } from './pair-form.ts';
@@ -89,11 +89,24 @@ async function checkRunnable(
   refuseBfloat16(before);
   refuseBfloat16(after);
   const expected = modelInputs(before);
-  refuseOthers('inputs', expected, modelInputs(after));
+  const given = modelInputs(after);
+  refuseOthers('inputs', expected, given);
+  refuseOtherTypes(expected, given);
   refuseOthers('outputs', modelOutputs(before), modelOutputs(after));
   const samples = checkSamples(evaluation, expected, 'evaluation');
   refuseUncountedLabels(samples, expected, modelOutputs(before), 'evaluation');
   return samples;
+}
+
+/** Samples are of one type, and go through both models. */
+function refuseOtherTypes(before: readonly OnnxInput[], after: readonly OnnxInput[]): void {
+  const types = new Map(before.map(({ name, dtype }) => [name, dtype]));
+  for (const { name, dtype } of after) {
+    const expected = types.get(name) ?? null;
+    if (dtype === null || expected === null || dtype === expected) continue;
+    const message = `takes the input ${JSON.stringify(name)} as ${dtype}, and the original as ${expected}: the same samples cannot go through both; export it with ${expected} inputs (converters to 16 bits keep them with keep_io_types=True), or leave the data out`;
+    throw new EmpError('invalid_request', `the pruned model ${message}`, [ofInput('pruned', message)]);
+  }
 }
 
 function refuseOthers(

@@ -7,6 +7,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { EmpError } from '../../../src/core/errors.ts';
 import { ModelProtoSchema } from '../../../src/formats/onnx/onnx-schema.ts';
 import { assertClose } from '../../core/oracle.ts';
+import { value } from '../../models/build-model.ts';
 import { qdq, quantizedPair } from '../../models/quantized-models.ts';
 import { FORMATS } from '../../models/quantized-numbers.ts';
 import { writeMlp } from '../../models/small-mlp.ts';
@@ -316,6 +317,17 @@ describe('what cannot be compared is said precisely', () => {
       compareFiles(t, [original, encodeModel(other)], { evaluation: mlp.samples }),
       refusal(/the pruned model has the inputs "pixels", and the original "input"/),
     );
+  });
+
+  test('inputs of another type', async (t) => {
+    const half = fromBinary(ModelProtoSchema, byHand);
+    half.graph!.input = [value('input', ['batch', LAYERS[0]], 'FLOAT16')];
+    await assert.rejects(
+      compareFiles(t, [original, encodeModel(half)], { evaluation: mlp.samples }),
+      refusal(/takes the input "input" as float16, and the original as float32: .* export it with float32/),
+    );
+    const { total } = (await compareFiles(t, [original, encodeModel(half)])).comparison;
+    assert.ok(total.is_mask);
   });
 });
 
