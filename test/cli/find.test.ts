@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { createZip } from '../formats/archive-bytes.ts';
 import { readJson } from '../http/test-app.ts';
 import { openTestService } from '../http/test-service.ts';
-import { CALIBRATION, EXAMPLE, ended, INPUTS, LABELS, MODEL, openPlace } from './run-emp.ts';
+import { CALIBRATION, EXAMPLE, ended, INPUTS, LABELS, MODEL, openPlace, type Place } from './run-emp.ts';
 
 /** A shell reads it as several words unless it is quoted. */
 const FOLDER = "it's found";
+const PROMISE = ['--max-loss-increase', '0.3', '--max-candidates', '8', '--calibration', CALIBRATION];
 
 describe('emp find', () => {
-  test('writes a model that keeps its promise, and says so in five lines and a command', async (t) => {
+  test('writes a model that keeps its promise, and says so, and as a server does', async (t) => {
     const place = await openPlace(t);
     const summary = join(place.path, 'summary.md');
     await writeFile(summary, 'A step before.\n');
     const { code, stdout, stderr } = await place.emp(
-      ...['find', ...EXAMPLE, '--calibration', CALIBRATION, '--max-accuracy-drop', '0.5'],
-      ...['--max-candidates', '4', '--output', FOLDER, '--summary', summary],
+      ...['find', ...EXAMPLE, ...PROMISE, '--output', FOLDER, '--summary', summary],
     );
     assert.equal(code, 0, stderr);
     const lines = stdout.trimEnd().split('\n');
@@ -26,7 +26,7 @@ describe('emp find', () => {
       lines.map((line) => line.split(' ')[0]),
       ['smaller', 'cost', 'promise', 'files', 'next'],
     );
-    assert.match(stdout, /^promise +kept: an accuracy drop of 50 points/m);
+    assert.match(stdout, /^promise +kept: a loss increase of 30 %/m);
     assert.match(stderr, /trying recipes\n[\s\S]*writing the best/);
     assert.deepEqual((await readdir(join(place.path, FOLDER))).sort(), [
       ...['fc2-mnist.onnx', 'job.json', 'masks.safetensors'],
@@ -34,6 +34,7 @@ describe('emp find', () => {
     ]);
     assert.match(await readFile(summary, 'utf8'), /^A step before\.\n# Search sea_/);
     assert.deepEqual(await readdir(place.temporary), []);
+    await assertServerGivesSame(t, place);
 
     const verified = await ended(place.start(['-c', again], { program: ['sh'] }));
     assert.equal(verified.code, 0, verified.stderr);
@@ -67,38 +68,6 @@ describe('emp find', () => {
     assert.ok(Number(limit) >= Number(distance) + Number(error) / 2, stdout);
     assert.ok(Number(limit) < 1.2 * Number(distance), stdout);
     assert.deepEqual(await place.files(), []);
-  });
-
-  test('gives the bytes that a server gives, by a .npz too', async (t) => {
-    const place = await openPlace(t);
-    const service = await openTestService({ worker: true });
-    t.after(() => service.close());
-    const npz = createZip([
-      { name: 'pixels.npy', content: await readFile(INPUTS) },
-      { name: 'labels.npy', content: await readFile(LABELS) },
-    ]);
-    await writeFile(join(place.path, 'test.npz'), npz);
-    const promise = ['--max-loss-increase', '0.3', '--max-candidates', '8', '--calibration', CALIBRATION];
-    const here = await place.emp('find', ...EXAMPLE, ...promise, '--output', 'here');
-    assert.equal(here.code, 0, here.stderr);
-    const there = await place.emp(
-      ...['find', MODEL, '--data', 'test.npz', ...promise, '--output', 'there'],
-      ...['--server', `${service.url}/`, '--json'],
-    );
-    assert.equal(there.code, 0, there.stderr);
-    for (const name of ['fc2-mnist.onnx', 'masks.safetensors']) {
-      const [one, other] = await Promise.all(
-        ['here', 'there'].map((folder) => readFile(join(place.path, folder, name))),
-      );
-      assert.ok(one.equals(other), `${name} differs`);
-    }
-    const told = JSON.parse(there.stdout);
-    const asked = await readJson(await fetch(`${service.url}/v1/searches/${told.id}`));
-    assert.deepEqual(told, asked);
-    const known = JSON.parse(await readFile(join(place.path, 'here/search.json'), 'utf8'));
-    const betas = (search: { candidates: { recipe: { beta: number } }[] }) =>
-      search.candidates.map(({ recipe }) => recipe.beta);
-    assert.deepEqual(betas(known), betas(asked));
   });
 });
 
@@ -164,3 +133,32 @@ describe('bad input', () => {
     }
   });
 });
+
+/** The bytes of the folder, by a server, and of data in a `.npz`. */
+async function assertServerGivesSame(t: TestContext, place: Place): Promise<void> {
+  const service = await openTestService({ worker: true });
+  t.after(() => service.close());
+  const npz = createZip([
+    { name: 'pixels.npy', content: await readFile(INPUTS) },
+    { name: 'labels.npy', content: await readFile(LABELS) },
+  ]);
+  await writeFile(join(place.path, 'test.npz'), npz);
+  const there = await place.emp(
+    ...['find', MODEL, '--data', 'test.npz', ...PROMISE, '--output', 'there'],
+    ...['--server', `${service.url}/`, '--json'],
+  );
+  assert.equal(there.code, 0, there.stderr);
+  for (const name of ['fc2-mnist.onnx', 'masks.safetensors']) {
+    const [one, other] = await Promise.all(
+      [FOLDER, 'there'].map((folder) => readFile(join(place.path, folder, name))),
+    );
+    assert.ok(one.equals(other), `${name} differs`);
+  }
+  const told = JSON.parse(there.stdout);
+  const asked = await readJson(await fetch(`${service.url}/v1/searches/${told.id}`));
+  assert.deepEqual(told, asked);
+  const known = JSON.parse(await readFile(join(place.path, FOLDER, 'search.json'), 'utf8'));
+  const betas = (search: { candidates: { recipe: { beta: number } }[] }) =>
+    search.candidates.map(({ recipe }) => recipe.beta);
+  assert.deepEqual(betas(known), betas(asked));
+}

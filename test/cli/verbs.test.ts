@@ -7,18 +7,18 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readBaseUrl } from '../../scripts/start-server.ts';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
-import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace } from './run-emp.ts';
+import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace, type Place } from './run-emp.ts';
 
 describe('emp prune', () => {
   for (const [what, flags, unit] of [
-    ['weights', [], 'weight'],
+    ['weights', ['--scope', 'layer', '--beta', '0.5'], 'weight'],
     [
       'channels',
       ['--granularity', 'channel', '--criterion', 'variance', '--calibration', CALIBRATION],
       'channel',
     ],
   ] as const)
-    test(`writes what emp apply makes of its masks: ${what}`, async (t) => {
+    test(`writes what emp apply makes of its masks, and emp compare and a recipe take: ${what}`, async (t) => {
       const place = await openPlace(t);
       const pruned = await place.emp('prune', MODEL, ...flags, '--output', 'pruned');
       assert.equal(pruned.code, 0, pruned.stderr);
@@ -32,20 +32,10 @@ describe('emp prune', () => {
       );
       assert.ok(one.equals(other));
       assert.ok(!one.equals(await readFile(MODEL)));
+      if (unit !== 'weight') return;
+      await assertRecipeIsTaken(place);
+      await assertCompared(place);
     });
-
-  test('takes the recipe of an earlier job, and flags before it; a target that is missed is 3', async (t) => {
-    const place = await openPlace(t);
-    const first = await place.emp('prune', MODEL, '--scope', 'layer', '--beta', '0.5', '--output', 'first');
-    assert.equal(first.code, 0, first.stderr);
-    const { code, stdout } = await place.emp(
-      ...['prune', ...EXAMPLE, '--recipe', 'first/job.json', '--beta', '0.1', '--max-accuracy-drop', '0.001'],
-      '--json',
-    );
-    assert.equal(code, 3);
-    const { recipe } = JSON.parse(stdout);
-    assert.deepEqual([recipe.scope, recipe.beta], ['layer', 0.1]);
-  });
 
   test('refuses masks of another model', async (t) => {
     const place = await openPlace(t);
@@ -54,36 +44,6 @@ describe('emp prune', () => {
     assert.equal(code, 2);
     assert.match(stderr, /^emp: masks\.safetensors: /);
     assert.deepEqual(await place.files(), ['masks.safetensors']);
-  });
-});
-
-describe('emp compare', () => {
-  test('holds a pruned model against its original, with data, by folders and by results', async (t) => {
-    const place = await openPlace(t);
-    const pruned = await place.emp('prune', MODEL, '--scope', 'layer', '--output', 'pruned');
-    assert.equal(pruned.code, 0, pruned.stderr);
-    const report = JSON.parse(await readFile(join(place.path, 'pruned/report.json'), 'utf8'));
-    await mkdir(join(place.path, 'folder'));
-    await copyFile(join(place.path, 'pruned/fc2-mnist.onnx'), join(place.path, 'folder/fc2-mnist.onnx'));
-    const { code, stdout, stderr } = await place.emp('compare', MODEL, 'folder', ...EXAMPLE.slice(1));
-    assert.equal(code, 0, stderr);
-    for (const { name, n, n_keep } of report.tensors)
-      assert.match(
-        stdout,
-        new RegExp(`${name} +masked +${n.toLocaleString('en')} +${n_keep.toLocaleString('en')} .* 100\\.0 %`),
-      );
-    // The folder of a result holds more than a model.
-    const measured = await place.emp('compare', MODEL, 'pruned', ...EXAMPLE.slice(1), '--json');
-    assert.equal(measured.code, 0, measured.stderr);
-    const { total, evaluation } = JSON.parse(measured.stdout);
-    assert.equal(total.n_keep, report.total.n_keep);
-    assert.deepEqual([evaluation.n_samples, evaluation.better.layer.difference], [500, 0]);
-    const [before, after] = [evaluation.original, evaluation.pruned].map(
-      (figures) => `${(100 * figures.accuracy).toFixed(2)} %`,
-    );
-    assert.match(stdout, new RegExp(`^cost +accuracy ${before} to ${after} \\(.* ± .*\\), loss .* ± `, 'm'));
-    const same = await place.emp('compare', MODEL, MODEL);
-    assert.equal(same.code, 2);
   });
 });
 
@@ -188,3 +148,40 @@ describe('emp serve', () => {
     assert.match(stderr, /^cannot start: role worker needs REDIS_URL or DATABASE_URL/);
   });
 });
+
+/** Of the job in `pruned`, whose recipe gives way to flags; a target that is missed is 3. */
+async function assertRecipeIsTaken(place: Place): Promise<void> {
+  const { code, stdout } = await place.emp(
+    ...['prune', ...EXAMPLE, '--recipe', 'pruned/job.json', '--beta', '0.1', '--max-accuracy-drop', '0.001'],
+    '--json',
+  );
+  assert.equal(code, 3);
+  const { recipe } = JSON.parse(stdout);
+  assert.deepEqual([recipe.scope, recipe.beta], ['layer', 0.1]);
+}
+
+/** Holds the model in `pruned` against its original, with data, by folders and by results. */
+async function assertCompared(place: Place): Promise<void> {
+  const report = JSON.parse(await readFile(join(place.path, 'pruned/report.json'), 'utf8'));
+  await mkdir(join(place.path, 'folder'));
+  await copyFile(join(place.path, 'pruned/fc2-mnist.onnx'), join(place.path, 'folder/fc2-mnist.onnx'));
+  const { code, stdout, stderr } = await place.emp('compare', MODEL, 'folder', ...EXAMPLE.slice(1));
+  assert.equal(code, 0, stderr);
+  for (const { name, n, n_keep } of report.tensors)
+    assert.match(
+      stdout,
+      new RegExp(`${name} +masked +${n.toLocaleString('en')} +${n_keep.toLocaleString('en')} .* 100\\.0 %`),
+    );
+  // The folder of a result holds more than a model.
+  const measured = await place.emp('compare', MODEL, 'pruned', ...EXAMPLE.slice(1), '--json');
+  assert.equal(measured.code, 0, measured.stderr);
+  const { total, evaluation } = JSON.parse(measured.stdout);
+  assert.equal(total.n_keep, report.total.n_keep);
+  assert.deepEqual([evaluation.n_samples, evaluation.better.layer.difference], [500, 0]);
+  const [before, after] = [evaluation.original, evaluation.pruned].map(
+    (figures) => `${(100 * figures.accuracy).toFixed(2)} %`,
+  );
+  assert.match(stdout, new RegExp(`^cost +accuracy ${before} to ${after} \\(.* ± .*\\), loss .* ± `, 'm'));
+  const same = await place.emp('compare', MODEL, MODEL);
+  assert.equal(same.code, 2);
+}
