@@ -1,5 +1,6 @@
 import { GRANULARITIES } from '../recipe/terms.ts';
 import { describeTarget } from '../report/cost.ts';
+import { describePromised, isOnlyEstimated } from '../report/promised-cost.ts';
 import type { Evaluation } from '../report/report.ts';
 import {
   accuracy,
@@ -76,12 +77,17 @@ export function costsOf({ dense, pruned }: Pick<MeasuredCost, 'dense' | 'pruned'
   return said;
 }
 
-/** Whether the promise is kept, and what it is; null of a job without one. */
+/** Whether the promise is kept, what was measured of it, and how sure that is; null of a job without one. */
 export function promiseWords(evaluation: Evaluation | null, met: boolean | null | undefined): string | null {
   if (met === null || met === undefined) return null;
   const kept = met ? 'kept' : 'not kept';
   const search = evaluation?.search;
-  return search ? `${kept}: ${describeTarget(search.target)}, on samples that no choice saw` : kept;
+  if (!search) return kept;
+  const samples = `on ${count(evaluation.n_samples)} samples that no choice saw`;
+  const measured = describePromised(search.target, evaluation);
+  if (met && isOnlyEstimated(evaluation))
+    return `${kept}, by estimate alone: ${measured}; ${samples}, which cannot exclude more`;
+  return `${kept}: ${describeTarget(search.target)}, ${samples}; measured: ${measured}`;
 }
 
 /** The models of a search that nothing else tried beats both in size and in cost, the smallest first. */

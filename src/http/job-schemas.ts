@@ -157,6 +157,7 @@ export const jobSchema = z
           .int()
           .nullable()
           .describe('What a kernel that skips zeros would need; null where structures were removed.'),
+        n_samples: z.int().nullable().describe('That it was measured on; null where it was not measured.'),
         dense_loss: measured,
         loss: measured,
         dense_accuracy: measured,
@@ -191,7 +192,7 @@ export const jobSchema = z
         ...{ top1_agreement: true, speedup: true, met: true, certified: true },
         ...{ speedup_low: true, speedup_high: true, speedup_is_difference: true },
         ...{ loss_increase_standard_error: true, accuracy_drop_standard_error: true },
-        ...{ decision: true, sentence: true },
+        ...{ decision: true, sentence: true, n_samples: true },
       })
       .nullable(),
     artifacts: z.array(

@@ -1,3 +1,4 @@
+import type { TargetName } from '../recipe/terms.ts';
 import { costsOf, isLabeled } from './cost.ts';
 import type { DecisionFigure } from './decision-schema.ts';
 import {
@@ -51,23 +52,30 @@ function quality({ evaluation, sizes }: Undecided): [DecisionFigure, DecisionFig
   if (evaluation === null)
     return [unknownFigure('loss', 'Loss', NO_DATA), unknownFigure('accuracy', 'Accuracy', NO_DATA)];
   const disk = sizeFigure('disk', 'On disk', sizes.pruned_bytes, sizes.dense_bytes, 'as it is');
-  const { dense, pruned } = evaluation;
+  const { dense, pruned, n_samples: nSamples } = evaluation;
   if (isLabeled(evaluation)) {
     const accuracy =
       dense.accuracy === null || pruned.accuracy === null
         ? disk
         : accuracyFigure({
             ...{ value: pruned.accuracy, was: dense.accuracy },
-            error: pruned.accuracy_drop_standard_error,
+            ...{ error: pruned.accuracy_drop_standard_error, nSamples },
+            isPromised: isPromised('max_accuracy_drop', evaluation),
           });
     return [loss(evaluation), accuracy];
   }
   const agreement =
     pruned.top1_agreement === null
       ? disk
-      : agreementFigure(pruned.top1_agreement, pruned.disagreement_standard_error);
+      : agreementFigure({
+          value: pruned.top1_agreement,
+          error: pruned.disagreement_standard_error,
+          nSamples,
+        });
   return [driftFigure(pruned.relative_l2, pruned.relative_l2_standard_error), agreement];
 }
+
+const isPromised = (name: TargetName, { search }: Evaluation): boolean => search?.target[name] !== undefined;
 
 function loss(evaluation: Evaluation): DecisionFigure {
   const { dense, pruned } = evaluation;
@@ -75,6 +83,7 @@ function loss(evaluation: Evaluation): DecisionFigure {
   const measured = {
     ...{ value: pruned.loss, was: dense.loss ?? 0 },
     error: pruned.loss_increase_standard_error,
+    isPromised: isPromised('max_loss_increase', evaluation),
   };
   return lossFigure(metricOf('loss', evaluation).title, measured, show);
 }

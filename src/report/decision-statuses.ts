@@ -5,6 +5,12 @@ export const STATUSES = {
     tone: 'good',
     meaning: 'all that was asked is kept, and something is gained',
   },
+  estimated: {
+    badge: 'Within the promise by estimate',
+    tone: 'warn',
+    meaning:
+      'what was measured is within the target, but its interval reaches beyond; no confidence was asked for',
+  },
   not_met: { badge: 'Promise not kept', tone: 'bad', meaning: 'the target is missed, or is not shown' },
   unsafe: {
     badge: 'Unsafe',

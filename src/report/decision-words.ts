@@ -4,9 +4,10 @@ import type { TargetName } from '../recipe/terms.ts';
 import { costsOf, isLabeled } from './cost.ts';
 import { isDownloadSmaller } from './decision-figures.ts';
 import type { Status, UnsafeReason } from './decision-statuses.ts';
+import { describePromised } from './promised-cost.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { isFaster, speedsOf } from './speed.ts';
-import { accuracy, capitalized, count, ERRORS, number, percent, pointLimit } from './wording.ts';
+import { accuracy, capitalized, count, counted, ERRORS, number, percent } from './wording.ts';
 
 export function sentenceOf(report: Undecided, status: Status, reasons: readonly UnsafeReason[]): string {
   return capitalized(`${clausesOf(report, status, reasons)}.`);
@@ -14,7 +15,7 @@ export function sentenceOf(report: Undecided, status: Status, reasons: readonly 
 
 function clausesOf(report: Undecided, status: Status, [reason]: readonly UnsafeReason[]): string {
   const { evaluation } = report;
-  const [gain, cost, samples] = [gainOf(report), costOf(evaluation), samplesOf(evaluation)];
+  const [gain, cost, samples] = [gainsOf(report).join(', '), costOf(evaluation), samplesOf(evaluation)];
   switch (status) {
     case 'unsafe':
       return unsafeClauses(report, reason);
@@ -25,7 +26,9 @@ function clausesOf(report: Undecided, status: Status, [reason]: readonly UnsafeR
         ? `keep the dense model: nothing gets smaller; what this one costs is not known: ${samples}`
         : `keep the dense model: nothing gets smaller or faster; ${cost}, ${samples}`;
     case 'within':
-      return `ship it: ${gain}; ${promisedOf(report)}, ${samples}`;
+      return `ship it: ${gainBesideOthers(report)}; ${promisedOf(report)}, ${samples}`;
+    case 'estimated':
+      return `ship it if an estimate will do: ${gainsOf(report)[0]}; ${promisedOf(report)}; ${describeCount(evaluation)} cannot exclude more`;
     case 'harmed':
       return `do not ship it, clearly worse: ${cost}, ${samples}; ${gain}`;
     case 'not_measured':
@@ -36,8 +39,8 @@ function clausesOf(report: Undecided, status: Status, [reason]: readonly UnsafeR
 }
 
 /** What gets less, the two that say most. */
-function gainOf({ sizes, structures, total, evaluation }: Undecided): string {
-  if (sizes.pruned_zstd_bytes === null) return `${percent(total.sparsity)} would go`;
+function gainsOf({ sizes, structures, total, evaluation }: Undecided): string[] {
+  if (sizes.pruned_zstd_bytes === null) return [`${percent(total.sparsity)} would go`];
   const [speed] = speedsOf(evaluation);
   const gains = [
     structures !== null &&
@@ -50,7 +53,14 @@ function gainOf({ sizes, structures, total, evaluation }: Undecided): string {
       : null,
     speed && isFaster(speed) ? `${speed.speedup.toFixed(2)} × as fast` : null,
   ].filter((gain) => gain !== null);
-  return gains.length > 0 ? gains.join(', ') : `${percent(total.sparsity)} gone`;
+  return gains.length > 0 ? gains : [`${percent(total.sparsity)} gone`];
+}
+
+/** What is lost beside what was promised takes the place of the second gain. */
+function gainBesideOthers(report: Undecided): string {
+  return gainsOf(report)
+    .slice(0, otherCost(report.evaluation) === null ? 2 : 1)
+    .join(', ');
 }
 
 /** What is lost, as far as it is more than noise. */
@@ -58,8 +68,8 @@ function costOf(evaluation: Evaluation | null): string {
   if (evaluation === null) return 'what it costs is not known';
   if (!isLabeled(evaluation)) {
     const { top1_agreement, relative_l2 } = evaluation.pruned;
-    if (top1_agreement !== null) return DRIFTS.top1_agreement(top1_agreement);
-    return relative_l2 === null ? 'outputs are not finite' : DRIFTS.relative_l2(relative_l2);
+    if (top1_agreement !== null) return `${percent(top1_agreement)} of the predictions stay`;
+    return relative_l2 === null ? 'outputs are not finite' : `outputs move by ${percent(relative_l2)}`;
   }
   const costs = labelCosts(evaluation);
   const clear = costs.filter(({ isNoise }) => !isNoise).map(({ text }) => text);
@@ -73,31 +83,39 @@ function labelCosts(evaluation: Evaluation) {
     const name = metric === 'accuracy' ? metric : 'loss';
     const isNoise = change === 0 || (standardError !== null && Math.abs(change) < ERRORS * standardError);
     const direction = change > 0 === (metric === 'accuracy') ? 'lower' : 'higher';
-    const text = isNoise ? `no difference in ${name}` : `${name} ${show(Math.abs(change))} ${direction}`;
-    return { name, isNoise, text };
+    return { name, isNoise, text: `${name} ${show(Math.abs(change))} ${direction}` };
   });
 }
 
-/** What is clearly lost, and at last what is lost of what was promised, beside what was allowed. */
+/** What else is clearly lost, and at last what was measured of what was promised, beside what was allowed. */
 function promisedOf({ evaluation }: Undecided): string {
-  const asked = evaluation?.search ? targetOf(evaluation.search) : null;
-  if (asked === null || evaluation === null) return `${costOf(evaluation)}, as small or fast as asked`;
-  const costs = isLabeled(evaluation) ? labelCosts(evaluation) : [];
-  const own = BOUNDED[asked.name];
-  const promised =
-    own === 'loss' || own === 'accuracy'
-      ? costs.find(({ name }) => name === own)?.text
-      : drifted(own, evaluation.pruned[own]);
-  const allowed = `${ALLOWED[asked.name](asked.limit)} allowed`;
-  if (promised === undefined) return `what it costs is not known, ${allowed}`;
-  const others = costs.filter(({ name, isNoise }) => name !== own && !isNoise).map(({ text }) => text);
-  return [...others, `${promised}, ${allowed}`].join('; ');
+  const target = evaluation?.search?.target;
+  if (!target || !targetOf({ target })) return `${costOf(evaluation)}, as small or fast as asked`;
+  const promised = describePromised(target, evaluation);
+  const other = otherCost(evaluation);
+  return other === null ? promised : `${other}; ${promised}`;
+}
+
+/** What stands in the sentence for a target already. */
+const BOUNDED: Readonly<Partial<Record<TargetName, string>>> = {
+  max_loss_increase: 'loss',
+  max_accuracy_drop: 'accuracy',
+};
+
+/** Of what a target does not bound, the clear cost that says most: accuracy where it is one. */
+function otherCost(evaluation: Evaluation | null): string | null {
+  const target = evaluation?.search?.target;
+  if (!target || !isLabeled(evaluation)) return null;
+  const { name } = targetOf({ target }) ?? {};
+  const own = name && BOUNDED[name];
+  const others = labelCosts(evaluation).filter((cost) => cost.name !== own && !cost.isNoise);
+  return others.at(-1)?.text ?? null;
 }
 
 function samplesOf(evaluation: Evaluation | null): string {
   if (evaluation === null) return 'no evaluation data came';
-  const { n_samples, search } = evaluation;
-  const samples = n_samples === 1 ? '1 sample' : `${count(n_samples)} samples`;
+  const { search } = evaluation;
+  const samples = describeCount(evaluation);
   if (search === null) return `measured on ${samples}`;
   const { confidence } = search.target;
   return search.met && confidence !== undefined
@@ -105,45 +123,18 @@ function samplesOf(evaluation: Evaluation | null): string {
     : `estimated on ${samples}`;
 }
 
-/** What a target bounds. */
-const BOUNDED = {
-  max_loss_increase: 'loss',
-  max_accuracy_drop: 'accuracy',
-  max_disagreement: 'top1_agreement',
-  max_kl: 'kl',
-  max_relative_l2: 'relative_l2',
-  max_cosine_distance: 'cosine_distance',
-} as const satisfies Readonly<Record<TargetName, string>>;
-
-/** How far outputs are from the dense model's. */
-const DRIFTS = {
-  top1_agreement: (share: number) => `${percent(share)} of the predictions stay`,
-  kl: (nats: number) => `KL divergence ${number(nats)}`,
-  relative_l2: (share: number) => `outputs move by ${percent(share)}`,
-  cosine_distance: (distance: number) => `cosine distance ${number(distance)}`,
-};
-
-function drifted(name: keyof typeof DRIFTS, value: number | null): string | undefined {
-  return value === null ? undefined : DRIFTS[name](value);
+function describeCount(evaluation: Evaluation | null): string {
+  return counted(evaluation?.n_samples ?? 0, { one: 'sample', many: 'samples' });
 }
-
-const ALLOWED: Readonly<Record<TargetName, (limit: number) => string>> = {
-  max_loss_increase: (limit) => `${number(100 * limit)} %`,
-  max_accuracy_drop: pointLimit,
-  max_disagreement: (limit) => `${number(100 * limit)} % changed`,
-  max_kl: (limit) => `${number(limit)} nats`,
-  max_relative_l2: (limit) => `${number(100 * limit)} % drift`,
-  max_cosine_distance: (limit) => `${number(limit)} cosine distance`,
-};
 
 function missedClauses(report: Undecided): string {
   const { evaluation, size_target } = report;
-  const [gain, cost, samples] = [gainOf(report), costOf(evaluation), samplesOf(evaluation)];
+  const [gain, cost, samples] = [gainsOf(report).join(', '), costOf(evaluation), samplesOf(evaluation)];
   if (evaluation?.search && !evaluation.search.met) {
     const { confidence } = evaluation.search.target;
     return confidence === undefined
       ? `do not ship it, the promise is not kept: ${promisedOf(report)}, ${samples}`
-      : `do not ship it yet: ${promisedOf(report)}, not shown with ${number(100 * confidence)} % confidence on ${count(evaluation.n_samples)} samples`;
+      : `do not ship it yet: ${promisedOf(report)}, not shown with ${number(100 * confidence)} % confidence on ${describeCount(evaluation)}`;
   }
   const missed =
     size_target?.met === false

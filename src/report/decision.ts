@@ -6,6 +6,7 @@ import { STATUSES, type Status, type UnsafeReason } from './decision-statuses.ts
 import { sentenceOf } from './decision-words.ts';
 import { isHarmful } from './harm.ts';
 import { nextSteps } from './next-steps.ts';
+import { isOnlyEstimated } from './promised-cost.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { isFaster, speedsOf } from './speed.ts';
 
@@ -40,6 +41,7 @@ function statusOf(report: Undecided, reasons: readonly UnsafeReason[]): Status {
   if (evaluation === null) return 'not_measured';
   // A promise of size or speed alone says nothing of what that may cost.
   if (evaluation.search === null && isHarmful(evaluation, evaluation.pruned)) return 'harmed';
+  if (isOnlyEstimated(evaluation)) return 'estimated';
   return asked.length > 0 ? 'within' : 'measured';
 }
 

@@ -31,6 +31,8 @@ export function nextSteps(report: Undecided, status: Status, reasons: readonly U
       return missedSteps(report, recipe);
     case 'nothing_gained':
       return [sparser(report)];
+    case 'estimated':
+      return [ship('Ship it if an estimate will do:', report), ...sure(evaluation)];
     case 'within':
       return [ship('Download it and ship it:', report), ...sure(evaluation)];
     case 'harmed':

@@ -68,7 +68,7 @@ function figuresOf(facts: SearchFacts, summary: NonNullable<Best['summary']>): D
       ? unknownFigure('download', 'Download', 'an older job')
       : sizeFigure('download', 'Download', pruned_zstd_bytes ?? null, dense_zstd_bytes, 'compressed'),
     countFigure('weights', titleOfUnits(facts), n_keep, n, weights),
-    ...qualityOf(summary),
+    ...qualityOf(summary, facts.target),
     speedOf(summary),
   ];
 }
@@ -78,7 +78,10 @@ function titleOfUnits({ best }: SearchFacts): string {
   return `${granularity.charAt(0).toUpperCase()}${granularity.slice(1)}s left`;
 }
 
-function qualityOf(summary: NonNullable<Best['summary']>): [DecisionFigure, DecisionFigure] {
+function qualityOf(
+  summary: NonNullable<Best['summary']>,
+  target: SearchFacts['target'],
+): [DecisionFigure, DecisionFigure] {
   const { dense_loss, loss, dense_accuracy, accuracy, relative_l2, top1_agreement } = summary;
   const none = 'not measured';
   if (dense_loss == null) {
@@ -87,7 +90,7 @@ function qualityOf(summary: NonNullable<Best['summary']>): [DecisionFigure, Deci
     const agreement =
       top1_agreement == null
         ? unknownFigure('agreement', 'Same predictions', none)
-        : agreementFigure(top1_agreement, null);
+        : agreementFigure({ value: top1_agreement, error: null, nSamples: null });
     return [driftFigure(relative_l2, null), agreement];
   }
   const error = summary.loss_increase_standard_error ?? null;
@@ -95,12 +98,21 @@ function qualityOf(summary: NonNullable<Best['summary']>): [DecisionFigure, Deci
   const show =
     change / dense_loss <= MAX_SHARE ? (amount: number) => percent(amount / dense_loss) : formatNumber;
   return [
-    lossFigure('Loss', { value: loss ?? null, was: dense_loss, error }, show),
+    lossFigure(
+      'Loss',
+      {
+        ...{ value: loss ?? null, was: dense_loss, error },
+        isPromised: target?.max_loss_increase !== undefined,
+      },
+      show,
+    ),
     dense_accuracy == null || accuracy == null
       ? unknownFigure('accuracy', 'Accuracy', 'the loss has none')
       : accuracyFigure({
           ...{ value: accuracy, was: dense_accuracy },
           error: summary.accuracy_drop_standard_error ?? null,
+          nSamples: summary.n_samples ?? null,
+          isPromised: target?.max_accuracy_drop !== undefined,
         }),
   ];
 }
@@ -117,7 +129,8 @@ function speedOf({
   const interval = isDifference
     ? `${number(speedup_low)} to ${number(speedup_high)}`
     : 'inside its own noise';
-  return speedFigure({ speedup, low: speedup_low, high: speedup_high }, isDifference, interval, 'was 1 ×');
+  const before = isDifference ? 'was 1 ×' : `${speedup.toFixed(2)} ×, was 1 ×`;
+  return speedFigure({ speedup, low: speedup_low, high: speedup_high }, isDifference, interval, before);
 }
 
 function nextOf({ id, best, target }: SearchFacts, status: Status): Decision['next'] {
@@ -145,6 +158,18 @@ function nextOf({ id, best, target }: SearchFacts, status: Status): Decision['ne
         : [];
       return [...more, ...ofBest];
     }
+    case 'estimated':
+      return [
+        step('Ship it if an estimate will do; its files are listed with it:', `GET /v1/searches/${id}`),
+        ...(best
+          ? [
+              step(
+                'Its report says how many samples would make it a promise:',
+                `GET /v1/jobs/${best.job}/report`,
+              ),
+            ]
+          : []),
+      ];
     case 'within':
       return [
         step('Download it and ship it; its files are listed with it:', `GET /v1/searches/${id}`),

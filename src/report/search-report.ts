@@ -154,8 +154,13 @@ function figuresOf(point: SearchPoint, speedup: number | null, isDifference: boo
     bytes(point.compressed_bytes),
     count(point.parameters),
     point.macs === null ? NONE : count(point.macs),
-    speedup === null ? NONE : isDifference === false ? 'no difference' : `${number(speedup)} times`,
+    speedup === null ? NONE : describeSpeedup(speedup, isDifference),
     point.loss === null ? NONE : number(point.loss),
     point.accuracy === null ? NONE : accuracy(point.accuracy),
   ];
+}
+
+function describeSpeedup(speedup: number, isDifference: boolean | null): string {
+  const measured = `${number(speedup)} times`;
+  return isDifference === false ? `no difference (${measured})` : measured;
 }

@@ -9,6 +9,8 @@ export interface Summary
       'n' | 'n_keep' | 'sparsity' | 'n_eff' | 'preserved_mass' | 'preserved_mass_bound'
     >,
     Pick<Report['sizes'], 'dense_bytes' | 'pruned_bytes' | 'dense_zstd_bytes' | 'pruned_zstd_bytes'> {
+  /** That it was measured on; null where it was not. */
+  readonly n_samples: number | null;
   /** Multiply-accumulates for one sample. */
   readonly dense_macs: number | null;
   readonly pruned_macs: number | null;
@@ -46,6 +48,7 @@ export function summaryOf({ total, sizes, macs, evaluation, size_target, decisio
   return {
     ...{ n, n_keep, sparsity, n_eff, preserved_mass, preserved_mass_bound },
     ...{ dense_bytes, pruned_bytes, dense_zstd_bytes, pruned_zstd_bytes },
+    n_samples: evaluation?.n_samples ?? null,
     ...{ dense_macs: macs.dense, pruned_macs: macs.pruned, nonzero_macs: macs.nonzero },
     dense_loss: evaluation?.dense.loss ?? null,
     loss: evaluation?.pruned.loss ?? null,

@@ -4,6 +4,9 @@ import type { Noun } from '../recipe/terms.ts';
 /** So many standard errors stand behind a ±, some 95 %: a change that is smaller may be chance. */
 export const ERRORS = 2;
 
+/** What may change of all samples where none of so many was seen to: 3 / n, some 95 % (the rule of three). */
+export const unseenShare = (nSamples: number): number => Math.min(1, 3 / nSamples);
+
 export const count = (value: number): string => value.toLocaleString('en-US');
 
 /** Of a count the noun in its number: `1 head`, `12 heads`. */

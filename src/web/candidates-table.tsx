@@ -70,7 +70,9 @@ export function CandidatesTable({ search, chosen, onChoose }: CandidatesTablePro
               <td>
                 {candidate.within ? <Badge kind="good">within</Badge> : <Badge kind="over">over</Badge>}
               </td>
-              <td>{measured ? <Cost name={promise.name} {...measured} /> : '–'}</td>
+              <td>
+                {measured ? <Cost name={promise.name} isWithin={candidate.within} {...measured} /> : '–'}
+              </td>
               <td>{describeAccuracy(candidate.accuracy)}</td>
               <td>
                 {bytes(candidate.compressed_bytes)}
@@ -105,12 +107,21 @@ export function CandidatesTable({ search, chosen, onChoose }: CandidatesTablePro
   );
 }
 
-function Cost({ name, cost, error }: { name: TargetName; cost: number; error: number | null }) {
+interface CostProps {
+  readonly name: TargetName;
+  readonly isWithin: boolean;
+  readonly cost: number;
+  readonly error: number | null;
+}
+
+/** What was measured first: it is what the promise is judged by, inside its noise too. */
+function Cost({ name, isWithin, cost, error }: CostProps) {
   const figures = describeCost(name, cost, error);
   if (!isNoDifference(cost, error)) return figures;
   return (
     <>
-      no difference<small>{figures}</small>
+      {figures}
+      <small>{isWithin ? 'no difference' : 'too few samples to be sure'}</small>
     </>
   );
 }

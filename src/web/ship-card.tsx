@@ -23,6 +23,7 @@ interface ShipCardProps {
 
 const TITLES: Readonly<Partial<Record<Status, string>>> = {
   within: 'Ship this',
+  estimated: 'Ship this if an estimate will do',
   not_met: 'Closest',
   unsafe: 'Do not ship this',
   harmed: 'Do not ship this',
@@ -57,9 +58,7 @@ export function ShipCard({ job, promise, met, certified, missed = 0 }: ShipCardP
           </Badge>
           {certified !== null && <Badge kind="good">shown on samples that no choice saw</Badge>}
           {missed > 0 && <Badge kind="warn">{`${missed} better ones missed it`}</Badge>}
-          {report.verdict.warnings.some(({ code }) => code === 'evaluation_too_small') && (
-            <Badge kind="warn">too few samples to be sure</Badge>
-          )}
+          {certified === null && isTooSmall(report) && <Badge kind="warn">too few samples to be sure</Badge>}
         </p>
       )}
       {decision && (
@@ -90,6 +89,9 @@ export function ShipCard({ job, promise, met, certified, missed = 0 }: ShipCardP
     </section>
   );
 }
+
+const isTooSmall = ({ verdict }: Report): boolean =>
+  verdict.warnings.some(({ code }) => code === 'evaluation_too_small');
 
 function standing(decision: Decision | undefined, met: boolean | null): Status {
   const own = decision?.status ?? 'not_measured';

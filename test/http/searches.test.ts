@@ -187,7 +187,8 @@ describe('a search', () => {
     // The decision comes first: that of the best's own job, its figures, and the front.
     for (const text of [first, page.slice(0, page.indexOf('<section'))]) {
       assert.ok(text.includes('Within the promise'));
-      assert.ok(text.includes('Ship it:') && text.includes('accuracy'));
+      // 5 points on so few samples: an estimate.
+      assert.ok(text.includes('Ship it if an estimate will do:') && text.includes('accuracy'));
       for (const title of ['Download', 'Loss', 'Accuracy', 'Speed']) assert.ok(text.includes(title), title);
       assert.ok(text.includes(`/v1/jobs/${best.job.id}/report`));
     }

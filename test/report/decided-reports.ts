@@ -52,6 +52,20 @@ const untold = (evaluation: Evaluation): Evaluation => ({ ...timed(evaluation, 1
 export const DECIDED = {
   within: decided({ evaluation: untold(labeled({}, { search: promised(true) })) }),
   shown: decided({ evaluation: timed(labeled({}, { search: promised(true, 0.95) }), 10, 5) }),
+  /** No drop was seen, but 1.6 points may be hidden, and one is allowed. */
+  estimated: decided({
+    evaluation: labeled(
+      { accuracy: 0.9, accuracy_drop_standard_error: 0.008 },
+      { search: search({ max_accuracy_drop: 0.01 }, true), n_samples: 250 },
+    ),
+  }),
+  /** Beyond the limit, inside the noise. */
+  barely: decided({
+    evaluation: labeled(
+      { loss: 0.513, loss_increase_standard_error: 0.0085 },
+      { search: search({ max_loss_increase: 0.02 }, false) },
+    ),
+  }),
   missed: decided({ evaluation: labeled({ loss: 0.6 }, { search: promised(false) }) }),
   unshown: decided({ evaluation: labeled({}, { search: promised(false, 0.95) }) }),
   dead: decided({

@@ -31,6 +31,8 @@ describe('the status', () => {
   for (const [name, status, ...reasons] of [
     ['within', 'within'],
     ['shown', 'within'],
+    ['estimated', 'estimated'],
+    ['barely', 'not_met'],
     ['missed', 'not_met'],
     ['unshown', 'not_met'],
     ['dead', 'unsafe', 'one_answer', 'guesses'],
@@ -93,6 +95,15 @@ describe('the sentence', () => {
       accuracy: share,
       loss_increase_standard_error: error,
       accuracy_drop_standard_error: error,
+      // A target without labels is judged by these, beside loss and accuracy.
+      top1_agreement: share,
+      kl: share,
+      relative_l2: share,
+      cosine_distance: share,
+      disagreement_standard_error: error,
+      kl_standard_error: error,
+      relative_l2_standard_error: error,
+      cosine_distance_standard_error: error,
     });
     const anyTarget = fc.option(
       fc.record({
@@ -170,7 +181,7 @@ describe('five questions of a reader are answered by the first screen alone', ()
     assert.match(firstScreenOf(DECIDED.within), /5 % allowed, estimated on 1,000 samples\./);
     assert.match(
       firstScreenOf(DECIDED.missed),
-      /the promise is not kept: accuracy 0\.30 points lower; loss 20\.0 % higher, 5 % allowed/,
+      /the promise is not kept: accuracy 0\.30 points lower; loss 20\.0 ± 0\.8 % higher, 5 % allowed/,
     );
   });
 
@@ -179,7 +190,7 @@ describe('five questions of a reader are answered by the first screen alone', ()
     const { sentence } = decided({ evaluation }).decision;
     assert.match(
       sentence,
-      /; loss 12\.0 % higher; accuracy 0\.30 points lower, 1 point allowed, estimated on/,
+      /; loss 12\.0 % higher; accuracy 0\.30 ± 0\.20 points lower, 1 point allowed, estimated on/,
     );
   });
 });
@@ -275,7 +286,7 @@ describe('a snapshot', () => {
       '',
       '|  | Now | Interval | Before |',
       '| --- | --- | --- | --- |',
-      '| Download | no difference | compressed | was 40.0 kB |',
+      '| Download | no difference | compressed | 40.0 kB, was 40.0 kB |',
       '| Weights left | no difference | 0.0 % are zero | was 10,000 |',
       '| Loss | no difference | ± 0.8 % | 0.5000, was 0.5000 |',
       '| Accuracy | no difference | ± 0.20 points | 90.00 %, was 90.00 % |',
