@@ -79,12 +79,14 @@ export function tooFewToPromise(
 ): EmpError {
   const tested = `${nSamples} that no choice saw, ${isHalved ? 'half of' : 'all of'} the evaluation data`;
   const wanted = isHalved ? 2 * nNeeded : nNeeded;
-  const message = Number.isFinite(nNeeded)
+  const isPossible = Number.isFinite(nNeeded);
+  const message = isPossible
     ? `needs at least ${nNeeded} samples for confidence ${confidence} of this limit, and there are ${tested}: give ${wanted}, a larger limit, or less confidence`
-    : `of this limit cannot be shown with confidence ${confidence} by any number of samples: give a larger limit, or no confidence`;
+    : `is a limit that no number of samples can show with confidence ${confidence}: give a larger limit, or no confidence`;
+  const ofData = isPossible ? 'has too few samples for the promise' : 'cannot show the promise';
   return new EmpError('invalid_request', `${name} ${message}`, [
     { path: `/recipe/target/${name}`, message },
-    ofInput('evaluation', `has too few samples for the promise: ${name} ${message}`),
+    ofInput('evaluation', `${ofData}: ${name} ${message}`),
   ]);
 }
 

@@ -12,11 +12,11 @@ import {
 } from './cost.ts';
 import { exceeds, isHarmful, ROUNDING } from './harm.ts';
 import type { Evaluation } from './report.ts';
+import { MAX_SAMPLES, roundedUp, samplesGiven, samplesNeeded } from './samples-needed.ts';
 import { describeMissedSize } from './size-words.ts';
 import { isSmaller } from './smaller.ts';
 import { describeRatio, differsInSpeed, isFaster, type Speed, speedsOf } from './speed.ts';
 import { describeMissedSpeed } from './speed-words.ts';
-import { excessOver, standardErrorOf } from './target-excess.ts';
 import type { WarningTexts } from './verdict-facts.ts';
 import type { WarningCode } from './warning-codes.ts';
 import { count, ERRORS, number, percent } from './wording.ts';
@@ -25,10 +25,6 @@ import { count, ERRORS, number, percent } from './wording.ts';
 const RESOLUTION = { max_loss_increase: 0.01, max_accuracy_drop: 0.01 };
 /** By how much spreading evenly must be better to be called so: relative loss, or share of predictions. */
 const HAIR = 0.001;
-/** At which a promise is all but sure to be shown. */
-const SURE_ERRORS = 3;
-/** Larger evaluation sets are not proposed. */
-const MAX_SAMPLES = 1e9;
 
 /** Of what running the models has shown, or would have. */
 export const MEASURED_WARNINGS = {
@@ -103,12 +99,14 @@ export const MEASURED_WARNINGS = {
       ({ name, change, error, show }) =>
         `the ${name} changed by ${show(Math.abs(change))} with a standard error of ${show(error)}`,
     );
-    const needed = Math.max(
+    const told = Math.max(
       ...unclear.map(({ error, tolerance }) => n_samples * ((ERRORS * error) / tolerance) ** 2),
     );
+    const changes = unclear.map(({ show, tolerance }) => show(tolerance)).join(' and ');
+    const needed = samplesToTell(evaluation, told);
     const remedy =
       needed <= MAX_SAMPLES
-        ? `About ${count(Number(needed.toPrecision(2)))} samples would tell a change of ${unclear.map(({ show, tolerance }) => show(tolerance)).join(' and ')}.`
+        ? `About ${count(needed)} ${search ? 'evaluation samples in all' : 'samples'} would tell a change of ${changes}.`
         : 'No evaluation set can tell so small a change: allow more.';
     return `${describeSamples(evaluation)} are too few to tell: ${measured.join(' and ')}. ${remedy}`;
   },
@@ -167,15 +165,19 @@ function missedQuality(evaluation: Evaluation | null): string | null {
   return `No beta that was tried stays within ${within}; the model is pruned at the nearest, ${number(beta)}: ${cost}. Allow more, or try another criterion or scope.`;
 }
 
-/** ` (about 3,000 would show it ...)`: the distance to the limit as so many standard errors; empty where the figures are beyond it, or cannot tell. */
-function samplesToShow({ dense, pruned, search, n_samples }: Evaluation): string {
-  if (search === null) return '';
-  const room = -excessOver(search.target, dense, pruned);
-  const error = standardErrorOf(search.target, pruned);
-  if (!error || !(room > 0)) return '';
-  const wanted = n_samples * ((SURE_ERRORS * error) / room) ** 2;
-  if (wanted <= n_samples || wanted > MAX_SAMPLES) return '';
-  return ` (about ${count(Number(wanted.toPrecision(2)))} that no choice sees would show it, were the cost as measured)`;
+/** Of a promise as many as next steps ask for: where they would show it, a change of the limit is told too. */
+function samplesToTell(evaluation: Evaluation, told: number): number {
+  const needed = samplesNeeded(evaluation);
+  if (needed === null) return Number(told.toPrecision(2));
+  const sets = evaluation.search?.seed === null ? 1 : 2;
+  return needed.likely ?? Math.max(needed.atLeast ?? 0, roundedUp(sets * told));
+}
+
+/** ` (about 3,000 evaluation samples would show it ...)`; empty where the figures are beyond the limit, or cannot tell. */
+function samplesToShow(evaluation: Evaluation): string {
+  const { likely } = samplesNeeded(evaluation) ?? { likely: null };
+  if (likely === null || likely <= samplesGiven(evaluation)) return '';
+  return ` (about ${count(likely)} evaluation samples in all would show it, were the cost as measured)`;
 }
 
 function betterLoss({ pruned, loss_kind }: Evaluation, uniform: Metrics): string | null {

@@ -5,6 +5,7 @@ import type { NextStep } from './decision-schema.ts';
 import type { Status, UnsafeReason } from './decision-statuses.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { chosenBeta, type ReportedRecipe, recipeOf } from './reported-recipe.ts';
+import { samplesGiven, samplesNeeded } from './samples-needed.ts';
 import { excessOver } from './target-excess.ts';
 import { count, number } from './wording.ts';
 
@@ -64,15 +65,38 @@ function ship(text: string, { origin, model, recipe }: Undecided): NextStep {
   return step(text, null, `GET ${path}`);
 }
 
-/** An estimate is made a promise. */
+/** An estimate is made a promise, of samples that are enough for it. */
 function sure(evaluation: Evaluation | null): NextStep[] {
-  const target = evaluation?.search?.target;
-  if (target === undefined) return [];
-  if (target.confidence !== undefined) return [step('Measure it once on the device that it will run on.')];
+  const search = evaluation?.search;
+  if (!search) return [];
+  if (search.target.confidence !== undefined)
+    return [step('Measure it once on the device that it will run on.')];
+  const recipe = { target: { ...search.target, confidence: CONFIDENCE } };
+  const { atLeast, likely } = samplesNeeded(evaluation) ?? { atLeast: null, likely: null };
+  if (atLeast === null)
+    return [step('This is an estimate, and no number of samples can show this limit: a larger one can be.')];
+  if (search.promise.p_value <= 1 - CONFIDENCE)
+    return [step('This is an estimate. To have it shown, ask for confidence:', recipe)];
+  const wanted = Math.max(atLeast, likely ?? 0);
+  const given = samplesGiven(evaluation);
+  if (given >= wanted)
+    return [
+      step(
+        'This is an estimate. Ask for confidence to get the sparsest model that these samples show:',
+        recipe,
+      ),
+    ];
+  const about = wanted === atLeast ? count(atLeast) : `about ${count(wanted)}`;
+  const otherwise =
+    given < atLeast
+      ? `fewer than ${count(atLeast)} are refused`
+      : `with these ${count(given)} less may be removed`;
   return [
-    step('This is an estimate. To have it shown, ask for confidence:', {
-      target: { ...target, confidence: CONFIDENCE },
-    }),
+    step(
+      `This is an estimate. To have it shown, give ${about} evaluation samples (${otherwise}) and ask for confidence:`,
+      recipe,
+      `${NEW_JOB} with more evaluation samples`,
+    ),
   ];
 }
 
@@ -143,17 +167,15 @@ function missedSteps(report: Undecided, recipe: ReportedRecipe): NextStep[] {
   ].slice(0, 4);
 }
 
-function missedQuality(
-  { dense, pruned, n_samples }: Evaluation,
-  { target, promise }: NonNullable<Evaluation['search']>,
-): NextStep[] {
+function missedQuality(evaluation: Evaluation, { target }: NonNullable<Evaluation['search']>): NextStep[] {
+  const { dense, pruned } = evaluation;
   const asked = targetOf({ target });
   if (asked === null) return [];
   const excess = excessOver(target, dense, pruned);
   if (target.confidence !== undefined && excess <= 0) {
-    const { n_needed } = promise;
-    const needed = n_needed !== null && n_needed > n_samples ? `: ${count(n_needed)} at the least` : '';
-    return [step(`Give more evaluation samples${needed}.`)];
+    const { likely } = samplesNeeded(evaluation) ?? { likely: null };
+    const isMore = likely !== null && likely > samplesGiven(evaluation);
+    return [step(`Give more evaluation samples${isMore ? `, about ${count(likely)} in all` : ''}.`)];
   }
   const unit = asked.name === 'max_loss_increase' ? (dense.loss ?? 1) : 1;
   const wanted = Number((ROOM * (asked.limit + excess / unit)).toPrecision(2));

@@ -101,7 +101,7 @@ describe('a target on samples that no choice saw', () => {
 
   test('a promise of a beta that is given ends at the last rung up to it that is shown', async () => {
     const target = { max_accuracy_drop: 0.05, confidence: 0.9 };
-    await using pruned = await pruneMlp({ target, beta: 0.2 });
+    await using pruned = await pruneMlp({ target, beta: 1.4 });
     const { beta, met, promise } = searchOf(pruned.report);
     const passing = promise.ladder.filter(({ p_value }) => p_value <= 0.1).map((rung) => rung.beta);
     assert.ok(met && beta >= 0.2);
@@ -173,10 +173,36 @@ describe('a target on samples that no choice saw', () => {
     );
     await assert.rejects(
       pruneMlp({ target: { max_disagreement: 0, confidence: 0.95 } }),
-      /cannot be shown with confidence 0\.95 by any number of samples/,
+      ({ message, findings }: EmpError) => {
+        assert.match(
+          message,
+          /is a limit that no number of samples can show with confidence 0\.95: give a larger/,
+        );
+        return findings.every((finding) => !finding.message.includes('too few'));
+      },
     );
     const one = await writePart(mlp.samples, Uint32Array.of(3));
     await assert.rejects(pruneMlp({ target: { max_accuracy_drop: 0.5 } }, one), /has 1 samples: a target is/);
+  });
+
+  test('what a report advises for a promise is accepted, and fewer samples are refused', async () => {
+    const partOf = (n: number) =>
+      writePart(
+        mlp.samples,
+        Uint32Array.from({ length: n }, (_, i) => i),
+      );
+    const target = { max_accuracy_drop: 0.05 };
+    const promised = { ...target, confidence: 0.95 };
+    await using estimated = await pruneMlp({ target, beta: 1.4 }, await partOf(100));
+    const { decision } = estimated.report;
+    assert.ok(['estimated', 'within'].includes(decision.status), decision.sentence);
+    const advice = decision.next.find(({ recipe }) => recipe !== null);
+    assert.deepEqual(advice?.recipe, { target: promised });
+    const [, atLeast] = /fewer than (\d+) are refused/.exec(advice?.text ?? '') ?? assert.fail(advice?.text);
+    assert.match(advice?.request ?? '', /with more evaluation samples$/);
+    await assert.rejects(pruneMlp({ target: promised }, await partOf(Number(atLeast) - 2)), /at least/);
+    await using accepted = await pruneMlp({ target: promised }, await partOf(Number(atLeast)));
+    assert.ok(searchOf(accepted.report).promise.ladder.length > 0);
   });
 
   test('a half without a label that counts is refused', async () => {

@@ -155,11 +155,11 @@ describe('a promise', () => {
   });
 
   test('that more samples would show says how many', () => {
-    // 0.005 below the limit at a standard error of 0.002: 1.2 times the distance that is all but sure.
+    // 0.005 below the limit at a standard error of 0.002: 1.2 times the distance that is all but sure, and two halves.
     const promised = { search: search({ max_loss_increase: 0.03, confidence: 0.95 }, false) };
     assert.match(
       warning('target_not_met', { beta: 0.5, evaluation: labeled({}, promised) }) ?? '',
-      /Give more samples \(about 1,400 that no choice sees would show it, were the cost as measured\)/,
+      /Give more samples \(about 2,900 evaluation samples in all would show it, were the cost as measured\)/,
     );
   });
 
