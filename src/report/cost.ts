@@ -60,7 +60,7 @@ export function describePromise({ target, promise }: Search): string {
   const { certified, p_value, counted_up_to } = promise;
   if (asked === null || certified === null) {
     return p_value < 1
-      ? `were it missed by a hair, at most ${percent(p_value)} of such samples would look as good`
+      ? `an estimate: were the true cost just above the limit, samples would look as good as these with a chance of at most ${percent(p_value)}`
       : 'that is an estimate, which these samples do not show';
   }
   const isCut = !UNCUT.has(asked.name);

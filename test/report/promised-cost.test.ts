@@ -67,6 +67,7 @@ describe('what is promised', () => {
     );
     for (const text of [renderReport(DECIDED.estimated), decisionMarkdown(decision, null)])
       assert.ok(text.includes(decision.badge));
+    assert.match(renderReport(DECIDED.estimated), /± is two standard errors/);
   });
 
   test('where no sample changed is held to be certain by nobody: the rule of three', () => {

@@ -236,7 +236,7 @@ describe('the sentence', () => {
     const estimated = labeled({}, { search: search({ max_loss_increase: 0.025 }, true) });
     assert.match(
       textOf({ beta: 0.5, evaluation: estimated }),
-      /; were it missed by a hair, at most 25\.0 % of such samples would look as good;/,
+      /; an estimate: were the true cost just above the limit, samples would look as good as these with a chance of at most 25\.0 %;/,
     );
     const found = { ...search({ max_loss_increase: 0.025 }, false), found: true };
     assert.match(

@@ -24,7 +24,12 @@ ${
     ? null
     : html`<dl class="figures">
 ${figures.map((figure) => figureItem(figure, warned(figure)))}</dl>
+${
+  figures.some(({ interval }) => interval.startsWith('±'))
+    ? html`<p><small>± is two standard errors.</small></p>
 `
+    : null
+}`
 }<div class="${picture === null ? 'beside alone' : 'beside'}">
 ${picture}${next.length === 0 ? null : nextList(next)}</div>
 </div>
