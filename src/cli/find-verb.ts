@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describeTarget } from '../report/cost.ts';
+import { describeUntried, isNothingFaster, untriedOf } from '../report/search-outcomes.ts';
 import { closestMiss, enoughFor, missWords } from './closest-miss.ts';
 import { appendSummary, fetchJob, SUMMARIES } from './finish-job.ts';
 import { followSearch } from './follow-search.ts';
@@ -88,9 +89,21 @@ function foundWords(search: SearchView, report: ReportView, folder: string, agai
       'files',
       `${file}; report.html beside it says why, search.json what else was tried (${candidates.length})`,
     ],
-    ['next', next],
+    ...(isNothingFaster(search.aim, best?.job.summary)
+      ? [['speed', 'nothing faster was found'] as const]
+      : []),
+    nextLine(search, next),
     ...(isMissed || calibration_dataset_id === null ? [] : [['', again] as const]),
   ]);
+}
+
+/** What to do next, which begins with what the limits of the search left untried. */
+function nextLine(
+  { status, limits, candidates, lines }: SearchView,
+  next: string,
+): readonly [string, string] {
+  const untried = untriedOf(status, limits, candidates.length, lines);
+  return ['next', untried ? `${describeUntried(untried)}, which a larger limit allows; or ${next}` : next];
 }
 
 function nothingWords(search: SearchView): string {
@@ -106,6 +119,6 @@ function nothingWords(search: SearchView): string {
     ],
     ...(miss ? [['closest', missWords(miss, search)] as const] : []),
     ...(failed ? [['note', `${recipeWords(failed.recipe)} was left: ${failed.error}`] as const] : []),
-    ['next', `${allow}, or give more samples${more}`],
+    nextLine(search, `${allow}, or give more samples${more}`),
   ]);
 }

@@ -1,5 +1,7 @@
 import type { Target } from '../recipe/target.ts';
 import type { Evaluation, Report } from '../report/report.ts';
+import type { Limits } from '../report/search-outcomes.ts';
+import type { Summary } from '../report/summary.ts';
 
 /** What is read of a job, as the API tells it. */
 export interface JobView {
@@ -11,12 +13,14 @@ export interface JobView {
   readonly calibration_dataset_id: string | null;
   readonly selection_dataset_id: string | null;
   readonly evaluation_dataset_id: string | null;
-  readonly summary: {
-    readonly met?: boolean | null;
-    /** These are known of evaluation data with labels. */
-    readonly dense_loss?: number | null;
-    readonly dense_accuracy?: number | null;
-  } | null;
+  readonly summary:
+    | (Partial<Pick<Summary, 'speedup' | 'speedup_is_difference'>> & {
+        readonly met?: boolean | null;
+        /** These are known of evaluation data with labels. */
+        readonly dense_loss?: number | null;
+        readonly dense_accuracy?: number | null;
+      })
+    | null;
   readonly artifacts: readonly ArtifactView[];
 }
 
@@ -47,6 +51,8 @@ export interface SearchView {
   readonly id: string;
   readonly status: string;
   readonly error: null;
+  readonly aim: string;
+  readonly limits: Limits;
   readonly progress: { readonly stage: string };
   readonly promise: Target;
   readonly lines: readonly {

@@ -1,5 +1,6 @@
 import type { Search } from '../jobs/search-reader.ts';
 import { targetOfTerms } from '../recipe/lines.ts';
+import { untriedOf } from '../report/search-outcomes.ts';
 import type { SearchFacts } from '../report/search-report.ts';
 import { viewOfSearch } from './search-view.ts';
 
@@ -10,6 +11,8 @@ export function factsOfSearch(search: Search): SearchFacts {
   return {
     ...{ id, status, aim, dense, doubts, lines },
     target: targetOfTerms(search.record.terms),
+    untried: untriedOf(status, search.record.terms.limits, candidates.length, lines),
+    external: search.record.terms.promise.external ?? null,
     error: error?.detail ?? null,
     front: front.map((place) => candidates[place]),
     nCandidates: candidates.length + search.told.filter(({ metric }) => metric !== null).length,

@@ -142,8 +142,8 @@ const lineSchema = z.object({
   recipe: recipe.describe('Without an amount.'),
   job_id: z.string().nullable().describe('The job that tries it; null until it is its turn.'),
   status: z
-    .enum([...JOB_STATUSES, 'waiting'])
-    .describe('Of that job; `waiting` before, and where the search has ended without it.'),
+    .enum([...JOB_STATUSES, 'waiting', 'not_tried'])
+    .describe('Of that job; `waiting` before, and `not_tried` where the search has ended without it.'),
   error: z.string().nullable().describe('Why it was left.'),
 });
 
@@ -192,7 +192,7 @@ export const searchEntrySchema = z.object(entryFields).meta({ id: 'SearchEntry' 
 export const searchSchema = z
   .object({
     ...entryFields,
-    limits: z.looseObject({}),
+    limits: z.looseObject({ max_candidates: z.int(), max_seconds: z.int().optional() }),
     allow: z.looseObject({}),
     seed: z.int(),
     dense: z

@@ -84,7 +84,7 @@ export function viewOfSearch(search: Search): SearchView {
     lines: lines.map(({ recipe, job }) => ({
       recipe: { ...recipe },
       job_id: job?.id ?? null,
-      status: job?.status ?? 'waiting',
+      status: job?.status ?? (result && !terms.promise.external ? 'not_tried' : 'waiting'),
       error: job && whyLeft(job, result?.status ?? null),
     })),
     left_out: left_out.map(({ recipe, reason }) => ({ recipe: { ...recipe }, reason })),

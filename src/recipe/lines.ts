@@ -49,7 +49,8 @@ export const AIM_NAMES = Object.keys(AIMS) as [Aim, ...Aim[]];
 
 export const MAX_CANDIDATES = 1000;
 export const DEFAULT_CANDIDATES = 120;
-const MAX_SECONDS = 7 * 24 * 3600;
+/** The largest limits that a search may have. */
+export const MOST = { max_candidates: MAX_CANDIDATES, max_seconds: 7 * 24 * 3600 };
 
 function some<T extends z.ZodEnum>(names: T, what: string) {
   return z
@@ -102,13 +103,13 @@ export const searchShape = {
       max_candidates: z
         .int()
         .min(1)
-        .max(MAX_CANDIDATES)
+        .max(MOST.max_candidates)
         .default(DEFAULT_CANDIDATES)
         .describe('Models pruned and measured in all, beside the best.'),
       max_seconds: z
         .int()
         .min(1)
-        .max(MAX_SECONDS)
+        .max(MOST.max_seconds)
         .optional()
         .describe(
           'After that nothing new is tried, what is being tried is given up, and the best is written.',

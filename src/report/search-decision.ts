@@ -1,5 +1,5 @@
+import { MOST } from '../recipe/lines.ts';
 import { targetOf } from '../recipe/target.ts';
-import { describeTarget } from './cost.ts';
 import type { Decision, DecisionFigure } from './decision-schema.ts';
 import { STATUSES, type Status } from './decision-statuses.ts';
 import {
@@ -12,7 +12,8 @@ import {
   speedFigure,
   unknownFigure,
 } from './figure-parts.ts';
-import type { SearchFacts } from './search-report.ts';
+import { describeUntried, isNothingFaster, NOTHING_FASTER } from './search-outcomes.ts';
+import { promiseOf, type SearchFacts } from './search-report.ts';
 import { count, formatNumber, number, percent } from './wording.ts';
 
 type Best = NonNullable<SearchFacts['best']>;
@@ -27,30 +28,38 @@ export function searchDecision(facts: SearchFacts): Decision {
   return {
     status,
     reasons: [],
-    badge: STATUSES[status].badge,
+    badge: isUnaimed(facts, status) ? NOTHING_FASTER : STATUSES[status].badge,
     sentence: sentenceOf(facts, status),
     figures: best?.summary ? figuresOf(facts, best.summary) : [],
     next: nextOf(facts, status),
   };
 }
 
-function statusOf({ status, best, target }: SearchFacts): Status {
+/** Whether it was to find a faster model, and found none. */
+function isUnaimed({ aim, best }: SearchFacts, status: Status): boolean {
+  return status === 'nothing_gained' && isNothingFaster(aim, best?.summary);
+}
+
+function statusOf({ status, best, target, aim }: SearchFacts): Status {
   if (status === 'failed' || status === 'canceled') return 'failed';
   if (status !== 'succeeded') return 'running';
   if (best === null) return 'not_met';
   if (best.met === false) return best.summary?.decision === 'unsafe' ? 'unsafe' : 'not_met';
   // Of a metric of the client's own the job knows nothing.
   const decision = best.summary?.decision ?? 'within';
+  if (isNothingFaster(aim, best.summary) && decision !== 'unsafe') return 'nothing_gained';
   return target === null && decision !== 'unsafe' ? 'within' : decision;
 }
 
-function sentenceOf({ status, target, error, best, nCandidates }: SearchFacts, decided: Status): string {
+function sentenceOf(facts: SearchFacts, decided: Status): string {
+  const { status, target, error, best, nCandidates } = facts;
   const tried = `${count(nCandidates)} ${nCandidates === 1 ? 'model' : 'models'}`;
   if (status === 'canceled') return `The search was canceled after ${tried}.`;
   if (decided === 'failed') return `The search failed${error === null ? '' : ', for the reason below'}.`;
   if (decided === 'running') return `The search goes on; ${tried} tried so far.`;
-  const promise = target === null ? 'the limit of your metric' : describeTarget(target);
+  const promise = promiseOf(facts);
   if (best === null) return `Nothing to ship: none of ${tried} tried stays within ${promise}.`;
+  if (isUnaimed(facts, decided)) return slowSentence(best?.summary ?? null, tried);
   if (decided === 'within' && target === null)
     return `Ship it: of ${tried} tried the sparsest within ${promise}, by the figures that you gave.`;
   // What the job of the best says of itself, unless its samples say otherwise.
@@ -58,6 +67,12 @@ function sentenceOf({ status, target, error, best, nCandidates }: SearchFacts, d
   return decided === 'not_met'
     ? `Do not ship it: the best of ${tried} stays within ${promise} where it was searched, not on other samples.`
     : `Of ${tried} tried this is the best.`;
+}
+
+function slowSentence(summary: Best['summary'], tried: string): string {
+  const { speedup, sparsity = 0 } = summary ?? {};
+  const noise = summary?.speedup_is_difference === false ? ', which is inside its noise' : '';
+  return `${NOTHING_FASTER}: the best of ${tried} tried is ${(speedup ?? 1).toFixed(2)} × as fast${noise}; ${percent(sparsity)} is gone.`;
 }
 
 function figuresOf(facts: SearchFacts, summary: NonNullable<Best['summary']>): DecisionFigure[] {
@@ -133,7 +148,20 @@ function speedOf({
   return speedFigure({ speedup, low: speedup_low, high: speedup_high }, isDifference, interval, before);
 }
 
-function nextOf({ id, best, target }: SearchFacts, status: Status): Decision['next'] {
+function nextOf(facts: SearchFacts, status: Status): Decision['next'] {
+  const { untried } = facts;
+  const [first, ...others] = nextByStatus(facts, status);
+  if (untried === null) return first ? [first, ...others] : [];
+  const more = {
+    text: `${describeUntried(untried)}. To have them tried, search again with a larger limit:`,
+    recipe: { limits: { [untried.limit]: Math.min(2 * untried.allowed, MOST[untried.limit]) } },
+    request: 'POST /v1/searches',
+  };
+  // What to do with a model that was found comes first.
+  return status === 'within' || status === 'estimated' ? [first, more, ...others] : [more, first, ...others];
+}
+
+function nextByStatus({ id, best, target, aim }: SearchFacts, status: Status): Decision['next'] {
   const step = (
     text: string,
     request: string | null = null,
@@ -147,6 +175,15 @@ function nextOf({ id, best, target }: SearchFacts, status: Status): Decision['ne
       return [step('Follow it:', `GET /v1/searches/${id}/events`)];
     case 'failed':
       return [step('Put right what it failed for, and search again:', 'POST /v1/searches')];
+    case 'nothing_gained':
+      return isNothingFaster(aim, best?.summary)
+        ? [
+            step('Keep the original model, or search for a smaller one:', 'POST /v1/searches', {
+              aim: 'size',
+            }),
+            ...ofBest,
+          ]
+        : ofBest;
     case 'not_met': {
       const asked = target && targetOf({ target });
       const more = asked

@@ -1,5 +1,13 @@
 import type { Target } from '../recipe/target.ts';
 import { describeTarget } from './cost.ts';
+import {
+  describeMetricLimit,
+  describeUntried,
+  isNothingFaster,
+  type MetricLimit,
+  NOTHING_FASTER,
+  type Untried,
+} from './search-outcomes.ts';
 import type { Summary } from './summary.ts';
 import { accuracy, bytes, count, number, percent, times } from './wording.ts';
 
@@ -11,6 +19,8 @@ export interface SearchFacts {
   readonly status: string;
   /** Null where the metric is the client's own. */
   readonly target: Target | null;
+  /** That metric's limit. */
+  readonly external: MetricLimit | null;
   readonly aim: string;
   /** Why it failed; null where it did not. */
   readonly error: string | null;
@@ -35,6 +45,8 @@ export interface SearchFacts {
     readonly nMissed: number;
     readonly summary: BestSummary | null;
   } | null;
+  /** What its limits left untried; null where nothing was. */
+  readonly untried: Untried | null;
   readonly lines: readonly {
     readonly recipe: Recipe;
     readonly status: string;
@@ -73,8 +85,21 @@ export interface TextTable {
 const NONE = '-';
 
 /** The answer, in a sentence or two. */
-export function searchVerdict({ status, target, error, best, nCandidates }: SearchFacts): string {
-  const promise = target === null ? 'the limit of your metric' : describeTarget(target);
+export function searchVerdict(facts: SearchFacts): string {
+  const stopped = facts.untried === null ? '' : ` ${describeUntried(facts.untried)}.`;
+  const slow = isNothingFaster(facts.aim, facts.best?.summary) ? `${NOTHING_FASTER}. ` : '';
+  return `${slow}${outcome(facts)}${stopped}`;
+}
+
+/** What may be lost, in words. */
+export function promiseOf({ target, external }: Pick<SearchFacts, 'target' | 'external'>): string {
+  if (target !== null) return describeTarget(target);
+  return `the limit of your metric${external === null ? '' : ` (${describeMetricLimit(external)})`}`;
+}
+
+function outcome(facts: SearchFacts): string {
+  const { status, target, error, best, nCandidates } = facts;
+  const promise = promiseOf(facts);
   if (status === 'failed') return `The search failed: ${error}`;
   if (status === 'canceled') return 'The search was canceled.';
   if (status !== 'succeeded') return `The search goes on; ${count(nCandidates)} models were tried so far.`;
@@ -102,7 +127,11 @@ export function searchVerdict({ status, target, error, best, nCandidates }: Sear
 /** What was found, and what was tried. */
 export function searchTables({ dense, front, lines, leftOut }: SearchFacts): TextTable[] {
   const left = [
-    ...lines.map(({ recipe, status, error }) => [describeLine(recipe), status, error ?? NONE]),
+    ...lines.map(({ recipe, status, error }) => [
+      describeLine(recipe),
+      status.replaceAll('_', ' '),
+      error ?? (status === 'not_tried' ? 'the search stopped before' : NONE),
+    ]),
     ...leftOut.map(({ recipe, reason }) => [describeLine(recipe), 'left out', reason]),
   ];
   return [

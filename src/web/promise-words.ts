@@ -1,4 +1,5 @@
 import type { TargetName } from '../recipe/terms.ts';
+import { describeMetricLimit, type MetricLimit } from '../report/search-outcomes.ts';
 import { ERRORS, formatAccuracy, formatPercent, number } from '../report/wording.ts';
 import type { Candidate, Recipe, Search } from './api-types.ts';
 
@@ -107,7 +108,10 @@ export function promiseOf(terms: Recipe | null | undefined): { name: TargetName;
 
 export function describePromise(terms: Recipe | null | undefined): string {
   const promise = promiseOf(terms);
-  if (promise === null) return terms?.external ? 'a metric of your own stays within its limit' : 'no promise';
+  if (promise === null)
+    return terms?.external
+      ? `your own metric keeps its limit (${describeMetricLimit(terms.external as MetricLimit)})`
+      : 'no promise';
   const sure =
     typeof terms?.confidence === 'number' ? `, with ${sharePercent(terms.confidence)} confidence` : '';
   return PROMISES[promise.name].sentence(promise.limit) + sure;

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
-import { count } from '../report/wording.ts';
+import { describeUntried, RECIPE, type Untried, untriedOf } from '../report/search-outcomes.ts';
+import { count, counted } from '../report/wording.ts';
 import { say } from './announcements.ts';
 import { post } from './api-requests.ts';
 import type { Job, Model, Search } from './api-types.ts';
@@ -38,9 +39,10 @@ export function SearchScreen({ id }: { id: string }) {
   const { promise, aim, best } = search;
   const chosen = route.value.query.get('candidate');
   const isOpen = !isOver(search);
+  const untried = untriedOf(search.status, search.limits, number, search.lines);
   return (
     <>
-      <p class="kind">Search {isOpen ? 'under way' : search.status}</p>
+      <p class="kind">Search {isOpen ? 'under way' : outcomeOf(search, untried)}</p>
       <h1>{model.data?.name ?? 'A model'}</h1>
       <p class="lead">
         {AIM_WORDS[aim]?.title ?? aim}, while {describePromise(promise)}.
@@ -54,6 +56,7 @@ export function SearchScreen({ id }: { id: string }) {
         />
       )}
       {search.error && <p class="bad">{search.error.detail}</p>}
+      {untried && <p>{describeUntried(untried)}. To have them tried, search again with a larger limit.</p>}
       <p class="actions">
         <ShareLink />
         <a
@@ -73,6 +76,7 @@ export function SearchScreen({ id }: { id: string }) {
           promise={promise}
           met={best.met}
           certified={best.certified}
+          aim={aim}
           missed={best.missed.length}
         />
       )}
@@ -80,8 +84,8 @@ export function SearchScreen({ id }: { id: string }) {
         <section class="card none" aria-labelledby="nothing">
           <h2 id="nothing">Nothing that was tried keeps the promise</h2>
           <p>
-            {count(number)} models were tried. Allow more, give calibration data by which models are repaired,
-            or more test data.
+            {counted(number, { one: 'model was', many: 'models were' })} tried. Allow more, give calibration
+            data by which models are repaired, or more test data.
           </p>
         </section>
       )}
@@ -106,6 +110,13 @@ export function SearchScreen({ id }: { id: string }) {
       <Lines search={search} />
     </>
   );
+}
+
+/** What it came to, which its status does not tell. */
+function outcomeOf({ status, best }: Search, untried: Untried | null): string {
+  if (status !== 'succeeded') return status;
+  if (best === null) return 'ended: nothing within the promise';
+  return untried === null ? 'finished' : 'stopped at its limit';
 }
 
 /** A candidate is a recipe; a job makes a model of it. */
@@ -161,7 +172,7 @@ function Lines({ search: { lines, left_out, doubts } }: { search: Search }) {
       )}
       <details>
         <summary>
-          {count(lines.length)} recipes, {count(left_out.length)} left out
+          {counted(lines.length, RECIPE)}, {count(left_out.length)} left out
         </summary>
         <ul class="lines">
           {lines.map(({ recipe, status, error, job_id }, i) => (
@@ -169,7 +180,7 @@ function Lines({ search: { lines, left_out, doubts } }: { search: Search }) {
               <span>
                 {describeRecipe(recipe)} <small>{describeDetails(recipe)}</small>
               </span>
-              <span class={error === null ? 'muted' : 'bad'}>{error ?? status}</span>
+              <span class={error === null ? 'muted' : 'bad'}>{error ?? status.replaceAll('_', ' ')}</span>
             </li>
           ))}
           {left_out.map(({ recipe, reason }) => (

@@ -1,6 +1,7 @@
 import type { Decision } from '../report/decision-schema.ts';
 import { STATUSES, type Status } from '../report/decision-statuses.ts';
 import type { Report } from '../report/report.ts';
+import { isNothingFaster, NOTHING_FASTER } from '../report/search-outcomes.ts';
 import type { Job, Recipe } from './api-types.ts';
 import { ArchitectureStrip } from './architecture-strip.tsx';
 import { Badge } from './candidates-table.tsx';
@@ -17,6 +18,8 @@ interface ShipCardProps {
   readonly promise: Recipe | null;
   readonly met: boolean | null;
   readonly certified: number | null;
+  /** Of the search; none of a job of its own. */
+  readonly aim?: string;
   /** Better models that missed the promise on the same samples. */
   readonly missed?: number;
 }
@@ -34,16 +37,17 @@ const BADGES = { good: 'good', bad: 'over', warn: 'warn', plain: 'plain' } as co
 const UNPROMISED: readonly Status[] = ['harmed', 'measured', 'not_measured'];
 
 /** The model to take: what its report decides, in its words and figures, and the ways to get it. */
-export function ShipCard({ job, promise, met, certified, missed = 0 }: ShipCardProps) {
+export function ShipCard({ job, promise, met, certified, aim = '', missed = 0 }: ShipCardProps) {
   const isDone = job.status === 'succeeded';
   const { data: report } = useResource<Report>(isDone ? `/v1/jobs/${job.id}/report` : null, {
     isFixed: true,
   });
   // A report of an earlier version has none.
   const decision: Decision | undefined = report?.decision;
-  const status = standing(decision, met);
+  const isSlow = isNothingFaster(aim, job.summary);
+  const status = isSlow && decision?.status !== 'unsafe' ? 'nothing_gained' : standing(decision, met);
   const model = job.artifacts.find(({ name }) => name === report?.artifacts[0]?.name);
-  const title = isDone ? (TITLES[status] ?? 'The model') : 'Being written';
+  const title = isDone ? (isSlow ? NOTHING_FASTER : (TITLES[status] ?? 'The model')) : 'Being written';
   return (
     <section class="card ship" aria-labelledby="ship">
       <h2 id="ship">
@@ -54,7 +58,8 @@ export function ShipCard({ job, promise, met, certified, missed = 0 }: ShipCardP
       {report && (
         <p class="badges">
           <Badge kind={BADGES[STATUSES[status].tone]}>
-            {STATUSES[status].badge + (promise ? `: ${describePromise(promise)}` : '')}
+            {(isSlow ? NOTHING_FASTER : STATUSES[status].badge) +
+              (promise && !isSlow ? `: ${describePromise(promise)}` : '')}
           </Badge>
           {certified !== null && <Badge kind="good">shown on samples that no choice saw</Badge>}
           {missed > 0 && <Badge kind="warn">{`${missed} better ones missed it`}</Badge>}
@@ -64,6 +69,12 @@ export function ShipCard({ job, promise, met, certified, missed = 0 }: ShipCardP
       {decision && (
         <>
           {decision.status === status && <p>{decision.sentence}</p>}
+          {isSlow && (
+            <p>
+              The best that was tried is {job.summary?.speedup?.toFixed(2)} × as fast. Keep the original, or
+              search for a smaller one.
+            </p>
+          )}
           <dl class="figures">
             {decision.figures.map(({ name, title: term, text, interval, before }) => (
               <Figure key={name} term={term} value={text} note={`${before}; ${interval}`} />

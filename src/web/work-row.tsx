@@ -82,7 +82,9 @@ function Status({ work }: { work: Work }) {
   const note = describeQueue(position, eta);
   return (
     <>
-      {status === 'succeeded' ? (
+      {isEmpty(work) ? (
+        <Badge kind="warn">nothing within</Badge>
+      ) : status === 'succeeded' ? (
         <Badge kind="good">{status}</Badge>
       ) : status === 'failed' ? (
         <Badge kind="over">{status}</Badge>
@@ -94,12 +96,15 @@ function Status({ work }: { work: Work }) {
   );
 }
 
+/** A search that found nothing has ended well, and brought nothing. */
+const isEmpty = (work: Work): boolean =>
+  work.kind === 'search' && work.status === 'succeeded' && work.best === null;
+
 /** The figures that one remembers a piece of work by. */
 function describeOutcome(work: Work): string {
   if (work.error) return work.error.detail;
   const job: Job | null = work.kind === 'search' ? (work.best?.job ?? null) : work;
-  if (work.kind === 'search' && work.status === 'succeeded' && job === null)
-    return 'nothing within the promise';
+  if (isEmpty(work)) return 'nothing within the promise';
   if (!job?.summary) return '–';
   const { dense_zstd_bytes, pruned_zstd_bytes, accuracy: share, dense_accuracy, met } = job.summary;
   return [

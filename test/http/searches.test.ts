@@ -355,7 +355,7 @@ describe('a search', () => {
     );
     assert.equal(canceled.status, 'canceled');
     const { lines } = await get(id);
-    assert.ok(lines.every(({ status }) => ['canceled', 'succeeded', 'waiting'].includes(status)));
+    assert.ok(lines.every(({ status }) => ['canceled', 'succeeded', 'not_tried'].includes(status)));
     const jobs = lines.flatMap(({ job_id }) => job_id ?? []);
     assert.ok(jobs.length > 0);
     const remove = (job: string) => fetch(`${service.url}/v1/jobs/${job}`, { method: 'DELETE' });

@@ -29,6 +29,8 @@ const found: SearchFacts = {
   },
   front: [tried(0.2, 8_000, 0.7, false), tried(0.5, 16_000, 0.512, true), tried(0.9, 30_000, 0.5, true)],
   nCandidates: 7,
+  external: null,
+  untried: null,
   best: { recipe: recipeAt(0.5), job: 'job_1', met: true, nMissed: 0, summary },
   lines: [{ recipe: line, status: 'succeeded', error: null }],
   leftOut: [{ recipe: { ...line, criterion: 'taylor' }, reason: 'needs labels <b>and</b> calibration data' }],
@@ -38,6 +40,14 @@ const found: SearchFacts = {
 /** A search of each kind. */
 export const SEARCHES = {
   found,
+  /** For speed, where nothing is faster. */
+  slow: { ...found, aim: 'speed' },
+  /** Stopped before all was tried. */
+  stopped: {
+    ...found,
+    untried: { n: 3, limit: 'max_candidates', allowed: 7 },
+    lines: [...found.lines, { recipe: { ...line, criterion: 'obs' }, status: 'not_tried', error: null }],
+  },
   missed: { ...found, best: found.best && { ...found.best, met: false, nMissed: 2 } },
   nothing: { ...found, best: null },
   running: { ...found, status: 'running', best: null },
@@ -45,6 +55,7 @@ export const SEARCHES = {
   external: {
     ...found,
     target: null,
+    external: { direction: 'higher', max_drop: 0.01 },
     dense: null,
     front: [],
     best: found.best && { ...found.best, summary: { ...summary, decision: 'not_measured' } },
