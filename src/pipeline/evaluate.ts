@@ -73,6 +73,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     ],
     guess: await guessOf(reporting, job.signal),
     one_answer: measured.isConstant,
+    variance: measured.variance,
     beta_1: own && createPoint(own),
     uniform,
     sweep,

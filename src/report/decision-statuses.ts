@@ -36,7 +36,7 @@ export const UNSAFE = {
   not_finite: 'outputs of the pruned model are not finite',
   doubtful_data: 'what it was measured on or fitted to is doubtful',
   dense_guesses: 'the dense model itself is no better than a guess',
-  one_answer: 'the pruned model predicts the same for every sample',
+  one_answer: 'the pruned model predicts, or puts out, the same for every sample',
   guesses: 'the pruned model is no better than a guess',
   far_off: 'its outputs are as far from the dense model as zeros are',
   layer_emptied: 'a layer keeps none of its weights',

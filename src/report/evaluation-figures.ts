@@ -137,7 +137,22 @@ export const evaluationSchema = z
       ),
     one_answer: z
       .boolean()
-      .describe('Whether the pruned model predicts the same for every sample, and the dense one does not.'),
+      .describe(
+        'Whether the pruned model predicts the same for every sample, or its outputs no longer vary, and those of the dense one do.',
+      ),
+    variance: z
+      .object({
+        kept: figure.describe(
+          "The variance of the pruned model's outputs over samples as a share of the dense model's; null where that does not vary.",
+        ),
+        explained: figure.describe(
+          'R2 against the dense model: 1 less squared distances by squared deviations from its mean. Null where the drift is not measured.',
+        ),
+      })
+      .optional()
+      .describe(
+        'What is left of the variance of the outputs over samples, which a large mean hides from relative L2; of several outputs the least. Missing in older reports.',
+      ),
     beta_1: pointSchema.nullable().describe("EMP's own answer, where it was measured."),
     uniform: pointSchema
       .nullable()

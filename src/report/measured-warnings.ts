@@ -25,6 +25,8 @@ import { count, ERRORS, number, percent } from './wording.ts';
 const RESOLUTION = { max_loss_increase: 0.01, max_accuracy_drop: 0.01 };
 /** By how much spreading evenly must be better to be called so: relative loss, or share of predictions. */
 const HAIR = 0.001;
+/** The least R2 against the dense model that nobody is warned of. */
+const EXPLAINED = 0.5;
 
 /** Of what running the models has shown, or would have. */
 export const MEASURED_WARNINGS = {
@@ -64,6 +66,15 @@ export const MEASURED_WARNINGS = {
       speed && describeMissedSpeed(speed),
     ];
     return missed.filter((text) => text !== null);
+  },
+
+  variance_lost({ evaluation }) {
+    if (!evaluation?.variance) return null;
+    const { kept, explained } = evaluation.variance;
+    const isExplained = explained === null || explained >= EXPLAINED;
+    if (kept === null || (!evaluation.one_answer && isExplained)) return null;
+    const r2 = explained === null ? '' : ` They explain ${percent(Math.max(0, explained))} of it (R2).`;
+    return `Over the samples the outputs of the pruned model have ${percent(kept)} of the variance of the dense model's.${r2} Relative L2 hides that beside a large mean: remove less.`;
   },
 
   /** The standard error of the difference between the two is not measured; that of the pruned model's to the dense one stands for it. */

@@ -12,6 +12,8 @@ export const WARNING_CODES = {
   harmful: 'The same of a model that was pruned by another beta or by a budget.',
   target_not_met:
     'The figures, of samples that no choice saw, are not within `target`, or do not show it with its confidence; or the model is larger than it allows.',
+  variance_lost:
+    'The outputs of the pruned model explain under half of the variance of the dense outputs over samples (R2), or no longer vary: beside a large mean relative L2 does not show it.',
   uniform_better:
     'The same total sparsity spread evenly measures better: loss lower by more than 0.1 % and two standard errors, or, without labels, more than 0.1 points more top-1 predictions the same.',
   evaluation_too_small:

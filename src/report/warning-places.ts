@@ -15,6 +15,7 @@ const PLACES: Readonly<Record<WarningCode, Place>> = {
   beta_1_harmful: 'cost',
   harmful: 'cost',
   target_not_met: 'cost',
+  variance_lost: 'cost',
   uniform_better: 'cost',
   evaluation_too_small: 'cost',
   repair_not_kept: 'repair',

@@ -10,6 +10,7 @@ import {
   NOT_MEASURED,
 } from './model-metrics.ts';
 import { OneAnswer } from './one-answer.ts';
+import { PairedSpread, type VarianceFigures } from './output-spread.ts';
 
 /** Outputs of a batch, row-major, sample by sample. */
 export interface ComparedOutputs {
@@ -55,6 +56,7 @@ export class Drift {
   readonly #seen: Float64Array;
   readonly #prediction: Prediction;
   #isSame = true;
+  readonly #spread = new PairedSpread();
   readonly #answers = { dense: new OneAnswer(), pruned: new OneAnswer() };
 
   constructor(nSamples: number, prediction: Prediction) {
@@ -85,6 +87,7 @@ export class Drift {
         squaresOfPruned += changed * changed;
         products += y * changed;
       }
+      this.#spread.add(dense, pruned, from, Math.min(stride, dense.length - from));
       this.#squaredDifferences[sample] = squaredDifferences;
       this.#squaresOfDense[sample] = squaresOfDense;
       this.#squaresOfPruned[sample] = squaresOfPruned;
@@ -109,6 +112,11 @@ export class Drift {
       kl: this.#prediction.divergence && finiteOrNull(riskOf(this.klRisk)),
       cosine_distance: this.hasDirections ? finiteOrNull(riskOf(this.cosineDistanceRisk)) : null,
     };
+  }
+
+  /** How much of what the dense outputs vary by is left. */
+  get variance(): VarianceFigures {
+    return this.#spread.figures;
   }
 
   /** Whether there is something to agree on. */

@@ -23,6 +23,7 @@ import {
   notFinite,
   type Setup,
 } from './output-drift.ts';
+import { type Constancy, VARIES } from './output-spread.ts';
 import { planRuns, type RunOutput } from './plan-runs.ts';
 import { type ModelSession, openSession } from './session.ts';
 
@@ -30,7 +31,7 @@ import { type ModelSession, openSession } from './session.ts';
 export interface Measurement extends Metrics, LabelErrors, DriftErrors {}
 
 /** What was measured of a model, and sample by sample what a target bounds; of what was measured alone. */
-export interface Comparison {
+export interface Comparison extends Constancy {
   readonly measurement: Measurement;
   /** Of drift by output, of labels of the one that they go with. */
   readonly risks: { readonly [metric in keyof Metrics]?: readonly OutputRisk[] };
@@ -38,8 +39,6 @@ export interface Comparison {
   readonly byOutput: readonly OutputFigures[] | null;
   /** Whether the dense model predicts the same everywhere; false where predictions are not compared. */
   readonly isOneAnswer: boolean;
-  /** Whether the pruned model predicts the same everywhere, and the dense one does not. */
-  readonly isConstant: boolean;
 }
 
 /** The dense model, and what every model is measured on. */
@@ -200,9 +199,9 @@ export class Evaluator implements AsyncDisposable {
       ...drift?.risks,
     };
     const { isOneAnswer = false, byOutput = null } = drift ?? {};
-    const isConstant =
-      scored && labelled ? labelled.isOneAnswer && !scored.scores.isOneAnswer : (drift?.isConstant ?? false);
-    return { measurement, risks, isOneAnswer, isConstant, byOutput };
+    const constancy = (scored && labelled?.constancyBeside(scored.scores, drift)) ?? drift ?? VARIES;
+    const { isConstant, variance } = constancy;
+    return { measurement, risks, isOneAnswer, isConstant, variance, byOutput };
   }
 
   async #driftOf(pruned: StoredModel, dense: ModelSession): Promise<ReturnType<typeof farthestOf>> {

@@ -2,6 +2,7 @@ import type { PairedRisk } from '../core/risk-test.ts';
 import type { Drift, DriftErrors } from './drift.ts';
 import { type Metrics, NOT_MEASURED } from './model-metrics.ts';
 import type { ComparedOutput, Look } from './output-drift.ts';
+import { type Constancy, isVanished, leastVariance } from './output-spread.ts';
 
 /** What a target bounds of one output, sample by sample. */
 export interface OutputRisk extends PairedRisk {
@@ -15,7 +16,8 @@ export interface OutputFigures
   readonly name: string;
 }
 
-interface Farthest {
+/** Constant where one output is. */
+interface Farthest extends Constancy {
   /** Each of the output that it is worst of: the largest distance and divergence, the smallest cosine and agreement. */
   readonly metrics: Metrics;
   /** Of the same outputs. */
@@ -26,8 +28,6 @@ interface Farthest {
   >;
   /** Whether no output with predictions has more than one. */
   readonly isOneAnswer: boolean;
-  /** Whether the pruned model has one in an output where the dense one has more. */
-  readonly isConstant: boolean;
   /** Null where there is one output. */
   readonly byOutput: readonly OutputFigures[] | null;
 }
@@ -50,6 +50,7 @@ export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
   const vectors = all.filter(({ drift }) => drift.hasDirections);
   // Outputs that are 0 and stay so have no direction that could be lost.
   const directed = all.filter(({ metrics }) => metrics.relative_l2 !== 0 || metrics.cosine !== null);
+  const variance = leastVariance(all.map(({ drift }) => drift.variance));
   const distance = worstBy(all, ({ metrics }) => metrics.relative_l2);
   const direction = worstBy(directed, ({ metrics }) => negative(metrics.cosine));
   const agreement = worstBy(predicting, ({ metrics }) => negative(metrics.top1_agreement));
@@ -79,7 +80,9 @@ export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
       cosine_distance: riskOf(vectors, (drift) => drift.cosineDistanceRisk),
     },
     isOneAnswer: predicting.length > 0 && predicting.every(({ drift }) => drift.isOneAnswer),
-    isConstant: predicting.some(({ drift }) => drift.isPrunedOneAnswer && !drift.isOneAnswer),
+    isConstant:
+      isVanished(variance) || predicting.some(({ drift }) => drift.isPrunedOneAnswer && !drift.isOneAnswer),
+    variance,
     byOutput: all.length > 1 ? all.map(({ name, metrics }) => figuresOf(name, metrics)) : null,
   };
 }

@@ -15,6 +15,7 @@ import {
   NOT_MEASURED,
 } from './model-metrics.ts';
 import { OneAnswer } from './one-answer.ts';
+import { type Constancy, isVanished, OutputSpread, varianceKept } from './output-spread.ts';
 
 /** A batch's numbers, row-major, `layout.classes` for each of its labels; of binary cross-entropy they are logits. */
 export interface LabelledNumbers extends LabelledBatch {
@@ -40,6 +41,7 @@ export class LabelScores {
   /** Labels that count. */
   readonly #counts: Float64Array;
   #answer = new OneAnswer();
+  #spread: OutputSpread;
   #firstNonFinite: string | null = null;
 
   constructor(nSamples: number, layout: LabelLayout) {
@@ -47,6 +49,7 @@ export class LabelScores {
     this.#losses = new Float64Array(nSamples);
     this.#hits = new Float64Array(nSamples);
     this.#counts = new Float64Array(nSamples);
+    this.#spread = new OutputSpread(elementCount(layout.labelShape) * layout.classes);
   }
 
   /** Where numbers are not finite the loss is NaN, and the label counts as missed. Throws `invalid_labels`. */
@@ -67,6 +70,7 @@ export class LabelScores {
         continue;
       }
       this.#answer.add(this.#predictedAt(offset, numbers), loss === 'cross_entropy' ? 0 : index % perSample);
+      this.#spread.add(numbers, offset, classes, (index % perSample) * classes);
       this.#losses[sample] += this.#lossAt(offset, label, batch);
       if (this.#isHit(offset, label, numbers)) this.#hits[sample]++;
     }
@@ -85,6 +89,16 @@ export class LabelScores {
   /** Whether the model predicts the same everywhere; of a part, whether it does so of the whole. */
   get isOneAnswer(): boolean {
     return this.#answer.isOne;
+  }
+
+  /**
+   * Of parts, that of the wholes.
+   * @param drift of the same model, where it is measured as well
+   */
+  constancyBeside(dense: LabelScores, drift: Constancy | null): Constancy {
+    const kept = varianceKept(this.#spread, dense.#spread);
+    const variance = { kept, explained: drift?.variance.explained ?? null };
+    return { isConstant: isVanished(variance) || (this.isOneAnswer && !dense.isOneAnswer), variance };
   }
 
   /** Labels that count. */
@@ -106,6 +120,7 @@ export class LabelScores {
   part(samples: Uint32Array): LabelScores {
     const part = new LabelScores(samples.length, this.#layout);
     part.#answer = this.#answer;
+    part.#spread = this.#spread;
     for (const [i, sample] of samples.entries()) {
       part.#losses[i] = this.#losses[sample];
       part.#hits[i] = this.#hits[sample];

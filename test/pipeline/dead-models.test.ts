@@ -36,6 +36,32 @@ describe('a model that pruning has killed', () => {
     assert.equal(pruned.report.decision.status, 'unsafe');
   });
 
+  for (const outputs of [1, 4]) {
+    test(`is seen where ${outputs} outputs are a large number whatever comes in`, async () => {
+      await using offset = await writeMlp([16, 64, outputs], 300, 1000);
+      for (const labels of [null, offset.samples.labels]) {
+        const evaluation = { ...offset.samples, labels };
+        const measure = (sparsity: number) =>
+          pruneFiles(offset.path, { scope: 'global', budget: { sparsity } }, { evaluation });
+        await using dead = await measure(0.999);
+        const { variance, one_answer, pruned } = dead.report.evaluation ?? assert.fail();
+        assert.deepEqual([variance?.kept, one_answer], [0, true]);
+        assert.ok(labels || (pruned.relative_l2 ?? 1) < 0.01, 'relative L2 does not show it');
+        // No constant is nearer to the dense outputs than their mean.
+        assert.ok(labels ? variance?.explained === null : (variance?.explained ?? 1) <= 1e-6);
+        assert.deepEqual(
+          [dead.report.decision.status, dead.report.decision.reasons[0]],
+          ['unsafe', 'one_answer'],
+        );
+        assert.ok(dead.report.verdict.warnings.some(({ code }) => code === 'variance_lost'));
+        await using alive = await measure(0.1);
+        assert.equal(alive.report.evaluation?.one_answer, false);
+        assert.ok((alive.report.evaluation?.variance?.kept ?? 0) > 0.5);
+        assert.ok(!alive.report.verdict.warnings.some(({ code }) => code === 'variance_lost'));
+      }
+    });
+  }
+
   test('is told from one that has lost nothing', async () => {
     await using pruned = await pruneMlp({ scope: 'layer', budget: { sparsity: 0.1 } });
     assert.equal(pruned.report.evaluation?.one_answer, false);
