@@ -1,6 +1,7 @@
 /** What pruning cost, as it was measured, in words. */
 import { targetOf } from '../recipe/target.ts';
 import { LOSSES, needsLabels, type TargetName } from '../recipe/terms.ts';
+import { isNoise } from './noise.ts';
 import type { Evaluation, Report } from './report.ts';
 import { accuracy, cosine, count, counted, number, percent, pointLimit, points } from './wording.ts';
 
@@ -106,6 +107,8 @@ export interface Cost {
   /** Infinite where the loss is not finite. */
   readonly change: number;
   readonly standardError: number | null;
+  /** Whether it may be chance. */
+  readonly isNoise: boolean;
   /** What a target allows; undefined where it says nothing of this. */
   allowedBy(target: Target): number | undefined;
   /** Amounts of it, all shown alike. */
@@ -136,6 +139,7 @@ function lossCost({ dense, loss_kind }: Evaluation, pruned: Measured): Cost[] {
       name,
       change,
       standardError,
+      isNoise: isNoise(change, standardError, denseLoss),
       allowedBy: ({ max_loss_increase: share }) => (share === undefined ? share : share * denseLoss),
       show,
       text: `${name} from ${number(denseLoss)} to ${to}`,
@@ -161,6 +165,7 @@ function accuracyCost({ dense }: Evaluation, pruned: Measured): Cost[] {
       name: 'accuracy',
       change,
       standardError,
+      isNoise: isNoise(change, standardError),
       allowedBy: ({ max_accuracy_drop }) => max_accuracy_drop,
       show: points,
       text: `accuracy from ${accuracy(dense.accuracy)} to ${accuracy(pruned.accuracy)} (${details.join(', ')})`,

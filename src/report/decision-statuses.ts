@@ -22,7 +22,11 @@ export const STATUSES = {
     tone: 'warn',
     meaning: 'neither smaller compressed, nor fewer parameters, nor faster beyond the noise',
   },
-  harmed: { badge: 'Harmed', tone: 'bad', meaning: 'no target, and it is measured to be clearly worse' },
+  harmed: {
+    badge: 'Harmed',
+    tone: 'bad',
+    meaning: 'it is measured to be clearly worse in what no target bounds',
+  },
   measured: { badge: 'Measured, not promised', tone: 'plain', meaning: 'no target' },
   not_measured: { badge: 'Not measured', tone: 'warn', meaning: 'what it costs is not known' },
   running: { badge: 'Still searching', tone: 'plain', meaning: 'of a search alone' },

@@ -4,10 +4,11 @@ import type { TargetName } from '../recipe/terms.ts';
 import { costsOf, isLabeled } from './cost.ts';
 import { isDownloadSmaller } from './decision-figures.ts';
 import type { Status, UnsafeReason } from './decision-statuses.ts';
+import { harmsBeyondPromise } from './harm.ts';
 import { describePromised } from './promised-cost.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { isFaster, speedsOf } from './speed.ts';
-import { accuracy, capitalized, count, counted, ERRORS, number, percent } from './wording.ts';
+import { accuracy, capitalized, count, counted, number, percent } from './wording.ts';
 
 export function sentenceOf(report: Undecided, status: Status, reasons: readonly UnsafeReason[]): string {
   return capitalized(`${clausesOf(report, status, reasons)}.`);
@@ -30,12 +31,21 @@ function clausesOf(report: Undecided, status: Status, [reason]: readonly UnsafeR
     case 'estimated':
       return `ship it if an estimate will do: ${gainsOf(report)[0]}; ${promisedOf(report)}; ${describeCount(evaluation)} cannot exclude more`;
     case 'harmed':
-      return `do not ship it, clearly worse: ${cost}, ${samples}; ${gain}`;
+      return harmedClauses(evaluation) ?? `do not ship it, clearly worse: ${cost}, ${samples}; ${gain}`;
     case 'not_measured':
       return `measure it before you ship it: ${gain}; what that costs is not known: ${samples}`;
     default:
       return `yours to judge, no limit was set: ${gain}; ${cost}, ${samples}`;
   }
+}
+
+/** A promise that is kept says nothing of what else is lost; null where costs themselves say it. */
+function harmedClauses(evaluation: Evaluation | null): string | null {
+  if (evaluation === null || (evaluation.search === null && isLabeled(evaluation))) return null;
+  const lost = harmsBeyondPromise(evaluation).map(({ text }) => text);
+  const kept = evaluation.search === null ? '' : ' beyond the promise';
+  const rest = evaluation.search === null ? '' : '; the promise is kept';
+  return `do not ship it, clearly worse${kept}: ${lost.join(', ')}${rest}, ${samplesOf(evaluation)}`;
 }
 
 /** What gets less, the two that say most. */
@@ -79,9 +89,8 @@ function costOf(evaluation: Evaluation | null): string {
 }
 
 function labelCosts(evaluation: Evaluation) {
-  return costsOf(evaluation).map(({ name: metric, change, standardError, show }) => {
+  return costsOf(evaluation).map(({ name: metric, change, isNoise, show }) => {
     const name = metric === 'accuracy' ? metric : 'loss';
-    const isNoise = change === 0 || (standardError !== null && Math.abs(change) < ERRORS * standardError);
     const direction = change > 0 === (metric === 'accuracy') ? 'lower' : 'higher';
     return { name, isNoise, text: `${name} ${show(Math.abs(change))} ${direction}` };
   });

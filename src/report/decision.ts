@@ -4,7 +4,7 @@ import { figuresOf, isDownloadSmaller } from './decision-figures.ts';
 import type { Decision } from './decision-schema.ts';
 import { STATUSES, type Status, type UnsafeReason } from './decision-statuses.ts';
 import { sentenceOf } from './decision-words.ts';
-import { isHarmful } from './harm.ts';
+import { harmsBeyondPromise } from './harm.ts';
 import { nextSteps } from './next-steps.ts';
 import { isOnlyEstimated } from './promised-cost.ts';
 import type { Evaluation, Undecided } from './report.ts';
@@ -39,8 +39,8 @@ function statusOf(report: Undecided, reasons: readonly UnsafeReason[]): Status {
   if (asked.includes(false)) return 'not_met';
   if (isNothingGained(report)) return 'nothing_gained';
   if (evaluation === null) return 'not_measured';
-  // A promise of size or speed alone says nothing of what that may cost.
-  if (evaluation.search === null && isHarmful(evaluation, evaluation.pruned)) return 'harmed';
+  // A promise says nothing of what it does not bound; of size or speed alone nothing of any cost.
+  if (harmsBeyondPromise(evaluation).length > 0) return 'harmed';
   if (isOnlyEstimated(evaluation)) return 'estimated';
   return asked.length > 0 ? 'within' : 'measured';
 }

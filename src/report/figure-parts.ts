@@ -1,5 +1,6 @@
 /** The figures of decisions, of plain numbers. */
 import type { DecisionFigure } from './decision-schema.ts';
+import { isNoise } from './noise.ts';
 import {
   accuracy,
   bytes,
@@ -91,7 +92,7 @@ export function lossFigure(
       ...{ ...base, is_difference: true, text: 'not finite' },
       ...{ interval: 'NaN or infinite', before: `was ${formatNumber(was)}` },
     };
-  const isDifference = differs(value - was, error);
+  const isDifference = differs(value - was, error, was);
   const change = value === was ? show(0) : `${value < was ? '−' : '+'}${show(Math.abs(value - was))}`;
   const isTold = isPromised || isDifference !== false;
   return {
@@ -167,9 +168,9 @@ function boundsOf(value: number | null, margin: number | null): Pick<DecisionFig
 }
 
 /** Null where the noise is not known. */
-function differs(change: number, error: number | null): boolean | null {
-  if (change === 0) return false;
-  return error === null ? null : Math.abs(change) >= ERRORS * error;
+function differs(change: number, error: number | null, was?: number): boolean | null {
+  if (change !== 0 && error === null) return null;
+  return !isNoise(change, error, was);
 }
 
 /** What stands behind a ±; of a share that no sample was seen to change what may be unseen. */

@@ -102,7 +102,8 @@ export const MEASURED_WARNINGS = {
     const unclear = costsOf(evaluation).flatMap(({ standardError: error, allowedBy, ...cost }) => {
       const tolerance = allowedBy(search?.target ?? RESOLUTION);
       if (error === null || tolerance === undefined) return [];
-      const isUnclear = ERRORS * error > tolerance * ROUNDING && Math.abs(cost.change) < ERRORS * error;
+      const isUnclear =
+        ERRORS * error > tolerance * ROUNDING && cost.isNoise && Math.abs(cost.change) < ERRORS * error;
       return isUnclear ? { ...cost, error, tolerance } : [];
     });
     if (unclear.length === 0) return null;

@@ -3,6 +3,7 @@ import { TARGETS } from '../recipe/terms.ts';
 import { isLabeled } from './cost.ts';
 import type { NextStep } from './decision-schema.ts';
 import type { Status, UnsafeReason } from './decision-statuses.ts';
+import { harmsBeyondPromise } from './harm.ts';
 import type { Evaluation, Undecided } from './report.ts';
 import { chosenBeta, type ReportedRecipe, recipeOf } from './reported-recipe.ts';
 import { samplesGiven, samplesNeeded } from './samples-needed.ts';
@@ -13,6 +14,8 @@ import { count, number } from './wording.ts';
 const CONFIDENCE = 0.95;
 /** Of a layer, at least. */
 const FLOOR = 0.05;
+/** Of the variance of the dense outputs, at most. */
+const UNEXPLAINED = 0.1;
 /** So much above what was measured a limit is proposed. */
 const ROOM = 1.1;
 
@@ -39,7 +42,7 @@ export function nextSteps(report: Undecided, status: Status, reasons: readonly U
     case 'harmed':
       return [
         step('Bound what it may cost; the amount is then searched:', {
-          target: boundOf(evaluation),
+          target: evaluation?.search ? boundOfHarm(evaluation) : boundOf(evaluation),
         }),
         ...repaired(recipe, report),
       ];
@@ -127,6 +130,22 @@ function sparser(report: Undecided): NextStep {
 function boundOf(evaluation: Evaluation | null): Readonly<Record<string, number>> {
   if (evaluation === null || isLabeled(evaluation)) return { max_loss_increase: 0.01 };
   return evaluation.pruned.top1_agreement === null ? { max_relative_l2: 0.05 } : { max_disagreement: 0.01 };
+}
+
+/** Of what is lost beyond a promise that is kept. */
+function boundOfHarm(evaluation: Evaluation): Readonly<Record<string, number>> {
+  const { pruned, variance } = evaluation;
+  switch (harmsBeyondPromise(evaluation)[0]?.name) {
+    case 'accuracy':
+      return { max_accuracy_drop: 0.01 };
+    case 'variance': {
+      // The drift at which the unexplained share would be that.
+      const share = Math.sqrt(UNEXPLAINED / (1 - (variance?.explained ?? 0)));
+      return { max_relative_l2: Number(((pruned.relative_l2 ?? 0) * share).toPrecision(2)) };
+    }
+    default:
+      return boundOf(evaluation);
+  }
 }
 
 function repaired({ repair }: ReportedRecipe, { model }: Undecided): NextStep[] {

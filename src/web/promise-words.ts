@@ -1,4 +1,5 @@
 import type { TargetName } from '../recipe/terms.ts';
+import { isNoise } from '../report/noise.ts';
 import { describeMetricLimit, type MetricLimit } from '../report/search-outcomes.ts';
 import { ERRORS, formatAccuracy, formatPercent, number } from '../report/wording.ts';
 import type { Candidate, Recipe, Search } from './api-types.ts';
@@ -178,9 +179,9 @@ export function describeCost(name: TargetName, cost: number, error: number | nul
   return signed([figures, unit].filter(Boolean).join(' '), name === 'max_loss_increase' ? cost : 0);
 }
 
-/** A difference within its interval is none that was seen. */
+/** A difference within its interval is none that was seen; one of the loss is relative to the dense model's. */
 export function isNoDifference(difference: number, error: number | null): boolean {
-  return error !== null && (difference === 0 || Math.abs(difference) < ERRORS * error);
+  return error !== null && isNoise(difference, error, 1);
 }
 
 export function describeAccuracy(value: number | null | undefined): string {

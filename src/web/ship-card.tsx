@@ -45,7 +45,10 @@ export function ShipCard({ job, promise, met, certified, aim = '', missed = 0 }:
   // A report of an earlier version has none.
   const decision: Decision | undefined = report?.decision;
   const isSlow = isNothingFaster(aim, job.summary);
-  const status = isSlow && decision?.status !== 'unsafe' ? 'nothing_gained' : standing(decision, met);
+  const status =
+    isSlow && decision?.status !== 'unsafe'
+      ? 'nothing_gained'
+      : standing(decision, report?.evaluation?.search ? null : met);
   const model = job.artifacts.find(({ name }) => name === report?.artifacts[0]?.name);
   const title = isDone ? (isSlow ? NOTHING_FASTER : (TITLES[status] ?? 'The model')) : 'Being written';
   return (

@@ -220,6 +220,14 @@ describe('uniform', () => {
   });
 });
 
+test('variance_lost: less than half of it explained, or one answer', () => {
+  const lost = (kept: number, explained: number | null, one_answer = false) =>
+    warning('variance_lost', { evaluation: unlabeled({}, { variance: { kept, explained }, one_answer }) });
+  assert.match(lost(0.3, -2) ?? '', /have 30\.0 % of the variance .* explain 0\.0 % of it/);
+  assert.deepEqual([lost(0.3, 0.5), lost(0.5, null)], [null, null]);
+  assert.ok(lost(0.3, 0.5 * BELOW) && lost(0, null, true));
+});
+
 describe('an evaluation set too small to tell', () => {
   /** The dense loss is 0.5, so 1 % of it is 0.005. */
   const loss = (loss_increase_standard_error: number, change: number, changed = {}) =>
