@@ -9,7 +9,16 @@ import type { ReportView, SearchView } from './job-views.ts';
 import { openOutputFolder } from './output-folder.ts';
 import { createProgress } from './progress-line.ts';
 import { EXIT, type ExitCode } from './refusal.ts';
-import { costWords, frontTable, labelled, promiseWords, recipeWords, sizeWords } from './result-words.ts';
+import {
+  costWords,
+  decisionLines,
+  exitCodeOf,
+  frontTable,
+  labelled,
+  promiseWords,
+  recipeWords,
+  sizeWords,
+} from './result-words.ts';
 import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
 import { verifyCommand } from './verify-command.ts';
 
@@ -27,7 +36,7 @@ const PARENT = 'emp-output';
 
 /**
  * Searches for the best model within a promise, and writes it.
- * @returns 3 where nothing keeps the promise
+ * @returns 3 where nothing keeps the promise, or the best is unsafe
  */
 export async function find(run: Run, models: readonly string[], flags: FindFlags): Promise<ExitCode> {
   const { client, terminal, resources, program } = run;
@@ -57,7 +66,6 @@ export async function find(run: Run, models: readonly string[], flags: FindFlags
     output.keep();
   }
   await appendSummary(flags.summary, () => SUMMARIES.ofSearch(client, search));
-  const isKept = best !== null && best.met !== false;
   if (flags.json) terminal.stdout.write(`${JSON.stringify(search, null, 2)}\n`);
   else {
     if (flags.front) terminal.stdout.write(`${frontTable(search)}\n`);
@@ -67,7 +75,7 @@ export async function find(run: Run, models: readonly string[], flags: FindFlags
         : nothingWords(search),
     );
   }
-  return isKept ? EXIT.kept : EXIT.notKept;
+  return best === null ? EXIT.notKept : exitCodeOf(best.met, best.job.summary?.decision);
 }
 
 /** @param again the command that makes it again */
@@ -85,6 +93,7 @@ function foundWords(search: SearchView, report: ReportView, folder: string, agai
     ['smaller', sizeWords(report, best?.job.recipe ?? { granularity: 'weight' })],
     ['cost', costWords(evaluation)],
     ['promise', promiseWords(evaluation, best?.met) ?? 'none'],
+    ...decisionLines(report),
     [
       'files',
       `${file}; report.html beside it says why, search.json what else was tried (${candidates.length})`,

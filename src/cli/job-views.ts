@@ -16,6 +16,7 @@ export interface JobView {
   readonly summary:
     | (Partial<Pick<Summary, 'speedup' | 'speedup_is_difference'>> & {
         readonly met?: boolean | null;
+        readonly decision?: string;
         /** These are known of evaluation data with labels. */
         readonly dense_loss?: number | null;
         readonly dense_accuracy?: number | null;
@@ -71,7 +72,7 @@ export interface SearchView {
 }
 
 /** A job's `report.json`, as far as it is told here. */
-export type ReportView = Pick<Report, 'sizes' | 'total' | 'verdict'> & {
+export type ReportView = Pick<Report, 'sizes' | 'total' | 'verdict' | 'decision'> & {
   readonly evaluation: Evaluation | null;
 };
 

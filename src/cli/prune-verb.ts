@@ -5,7 +5,7 @@ import { type GivenSamples, requireFiles, uploadModel, uploadSamples } from './g
 import type { JobView } from './job-views.ts';
 import { openOutputFolder } from './output-folder.ts';
 import { EXIT, type ExitCode, fileRefusal, Refusal } from './refusal.ts';
-import { costWords, labelled, promiseWords, sizeWords } from './result-words.ts';
+import { costWords, decisionLines, exitCodeOf, labelled, promiseWords, sizeWords } from './result-words.ts';
 import { type CommonFlags, type DataFlags, type Run, samplesOf } from './run.ts';
 
 export interface PruneFlags extends CommonFlags, DataFlags {
@@ -25,7 +25,7 @@ export interface JobFiles {
   readonly recipe: Readonly<Record<string, unknown>>;
 }
 
-/** Prunes a model by one recipe, and writes it. @returns 3 where the recipe's target is not met */
+/** Prunes a model by one recipe, and writes it. @returns 3 where the recipe's target is not met, or the model is unsafe */
 export async function prune(run: Run, models: readonly string[], flags: PruneFlags): Promise<ExitCode> {
   const { client, terminal, resources } = run;
   const samples = samplesOf(flags);
@@ -46,12 +46,13 @@ export async function prune(run: Run, models: readonly string[], flags: PruneFla
         ['smaller', sizeWords(report, job.recipe)],
         ['cost', costWords(report.evaluation)],
         ...(promise ? ([['promise', promise]] as const) : []),
+        ...decisionLines(report),
         ['files', `${join(output.path, job.artifacts[0]?.name ?? '')}; report.html beside it says more`],
         ...warnings,
       ]),
     );
   }
-  return met === false ? EXIT.notKept : EXIT.kept;
+  return exitCodeOf(met, job.summary?.decision);
 }
 
 /** Before anything starts. @throws Refusal for what is no file */

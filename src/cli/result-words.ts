@@ -14,6 +14,7 @@ import {
   times,
 } from '../report/wording.ts';
 import type { CandidateView, JobView, MeasuredCost, ReportView, SearchView } from './job-views.ts';
+import { EXIT, type ExitCode } from './refusal.ts';
 
 /** The widest of the words that lines begin with. */
 const WIDTH = 10;
@@ -88,6 +89,19 @@ export function promiseWords(evaluation: Evaluation | null, met: boolean | null 
   if (met && isOnlyEstimated(evaluation))
     return `${kept}, by estimate alone: ${measured}; ${samples}, which cannot exclude more`;
   return `${kept}: ${describeTarget(search.target)}, ${samples}; measured: ${measured}`;
+}
+
+/** What a report decides against its model, whatever was promised; none where it says nothing against it. */
+export function decisionLines({
+  decision: { status, sentence },
+}: ReportView): (readonly [label: string, text: string])[] {
+  return status === 'unsafe' || status === 'harmed' ? [['decision', sentence]] : [];
+}
+
+/** What a run with a promise, if one was asked for, ends with: a model that is dead or broken keeps none. */
+export function exitCodeOf(met: boolean | null | undefined, decision: string | undefined): ExitCode {
+  if (met === null || met === undefined) return EXIT.kept;
+  return met && decision !== 'unsafe' ? EXIT.kept : EXIT.notKept;
 }
 
 /** The models of a search that nothing else tried beats both in size and in cost, the smallest first. */

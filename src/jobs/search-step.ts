@@ -109,7 +109,8 @@ function afterWritten(
 ): SearchStep {
   if (finished_at === null) return { kind: 'wait' };
   if (status === 'succeeded') {
-    const isMissed = summary?.met === false && terms.promise.confidence === undefined;
+    const isMissed =
+      (summary?.met === false || summary?.decision === 'unsafe') && terms.promise.confidence === undefined;
     const next = isMissed ? bestsOf(terms, lines)[nWritten] : undefined;
     if (!next) return { kind: 'end', status, error: null };
     return { kind: 'write', attempt: nWritten, line: next.line, beta: next.beta };

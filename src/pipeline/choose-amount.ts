@@ -1,5 +1,5 @@
 import type { Recipe } from '../recipe/recipe.ts';
-import type { Comparison } from '../runtime/evaluation.ts';
+import type { Comparison, Measurement } from '../runtime/evaluation.ts';
 import { type BetaPoint, Candidates } from './candidates.ts';
 import { oneAnswer } from './data-errors.ts';
 import type { Judges } from './judges.ts';
@@ -41,10 +41,15 @@ export async function chooseBeta(
   const { beta: given, min_density } = job.input.recipe;
   const own = await candidates.comparedAt(given ?? 1);
   const test = openTest(target, judges, own);
+  // A model that gives the same whatever comes in is within no limit.
+  const excessOf = (beta: number, measured: Measurement) =>
+    candidates.known(beta)?.isConstant
+      ? Number.POSITIVE_INFINITY
+      : excessWithMargin(target, choosing.dense, measured);
   const found =
     given === undefined
       ? await searchBeta<BetaPoint>({
-          excessOf: (point) => excessWithMargin(target, choosing.dense, point),
+          excessOf: (point) => excessOf(point.beta, point),
           measure: (beta) => candidates.at(beta),
           isSmaller: (beta) => candidates.isSmaller(beta),
           minDensity: min_density,
@@ -52,7 +57,7 @@ export async function chooseBeta(
       : {
           beta: given,
           evaluations: [await candidates.at(given)],
-          isWithin: excessWithMargin(target, choosing.dense, own.measurement) <= 0,
+          isWithin: excessOf(given, own.measurement) <= 0,
         };
   return {
     found,

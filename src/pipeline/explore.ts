@@ -94,7 +94,10 @@ export async function explore(
       const { weight } = measured;
       if (weight === null) throw new TypeError('a candidate that was not weighed');
       const { measurement, sparsity } = measured;
-      const errorsWithin = standardErrorsWithin(target, choosing.dense, measurement);
+      // One that gives the same whatever comes in keeps no promise.
+      const errorsWithin = measured.isConstant
+        ? Number.NEGATIVE_INFINITY
+        : standardErrorsWithin(target, choosing.dense, measurement);
       return { beta, sparsity, amount: lessenedIn(weight, aim), errorsWithin, measurement, weight };
     },
   });

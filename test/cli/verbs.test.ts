@@ -37,6 +37,22 @@ describe('emp prune', () => {
       await assertCompared(place);
     });
 
+  test('ends with 3 where a dead model keeps what was promised, and says what the report decides', async (t) => {
+    const place = await openPlace(t);
+    const dead = ['prune', ...EXAMPLE, '--beta', '0.001', '--scope', 'global'];
+    for (const [promise, ends] of [
+      [['--max-accuracy-drop', '0.95'], 3],
+      [[], 0],
+    ] as const) {
+      const { code, stdout, stderr } = await place.emp(...dead, ...promise, '--output', `out${ends}`);
+      assert.equal(code, ends, stderr);
+      if (ends === 3) assert.match(stdout, /^promise +kept: an accuracy drop of 95 points/m);
+      const { decision } = JSON.parse(await readFile(join(place.path, `out${ends}/report.json`), 'utf8'));
+      assert.equal(decision.status, 'unsafe');
+      assert.ok(stdout.includes(`\ndecision  ${decision.sentence}\n`), stdout);
+    }
+  });
+
   test('refuses masks of another model', async (t) => {
     const place = await openPlace(t);
     await writeFile(join(place.path, 'masks.safetensors'), 'no masks');

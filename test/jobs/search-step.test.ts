@@ -182,6 +182,8 @@ describe('what is to be done next for a search', () => {
     const end = { kind: 'end', status: 'succeeded', error: null };
     assert.deepEqual(after(missed, missed, missed, missed), end);
     assert.deepEqual(after(missed, jobOf('kept', { summary: { met: true } as never })), end);
+    const unsafe = jobOf('unsafe', { summary: { met: true, decision: 'unsafe' } as never });
+    assert.deepEqual(after(unsafe), after(missed), 'a model that is dead on other samples misses it too');
     const terms = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
     assert.deepEqual(nextStep(terms, lines, [missed], false), end);
   });

@@ -62,6 +62,22 @@ describe('a model that pruning has killed', () => {
     });
   }
 
+  test('is not chosen for a promise of relative L2 that it would keep', async () => {
+    await using offset = await writeMlp([16, 64, 1], 300, 1000);
+    const evaluation = { ...offset.samples, labels: null };
+    const recipe = { target: { max_relative_l2: 0.01 }, scope: 'global' };
+    await using pruned = await pruneFiles(offset.path, recipe, { evaluation });
+    const { search, one_answer, variance, pruned: measured } = pruned.report.evaluation ?? assert.fail();
+    assert.deepEqual([search?.met, search?.found, one_answer], [true, true, false]);
+    const { decision } = pruned.report;
+    assert.ok((variance?.explained ?? 1) < 0.5);
+    assert.equal(decision.status, 'harmed', 'relative L2 says nothing of what is left to tell');
+    assert.match(decision.sentence, /^Do not ship it, clearly worse beyond the promise: outputs explain/);
+    const [{ recipe: next }] = decision.next;
+    const { max_relative_l2: limit = 0 } = (next?.target ?? {}) as { max_relative_l2?: number };
+    assert.ok(limit > 0 && limit < (measured.relative_l2 ?? 0));
+  });
+
   test('is told from one that has lost nothing', async () => {
     await using pruned = await pruneMlp({ scope: 'layer', budget: { sparsity: 0.1 } });
     assert.equal(pruned.report.evaluation?.one_answer, false);
