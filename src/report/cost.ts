@@ -1,9 +1,8 @@
 /** What pruning cost, as it was measured, in words. */
 import { targetOf } from '../recipe/target.ts';
 import { LOSSES, needsLabels, type TargetName } from '../recipe/terms.ts';
-import { isNoise } from './noise.ts';
 import type { Evaluation, Report } from './report.ts';
-import { accuracy, cosine, count, counted, number, percent, pointLimit, points } from './wording.ts';
+import { accuracy, cosine, count, counted, isNoise, number, percent, pointLimit, points } from './wording.ts';
 
 type Latencies = 'latency_ms' | 'latency_extended_ms';
 type Search = NonNullable<Evaluation['search']>;

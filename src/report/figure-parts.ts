@@ -1,6 +1,5 @@
 /** The figures of decisions, of plain numbers. */
 import type { DecisionFigure } from './decision-schema.ts';
-import { isNoise } from './noise.ts';
 import {
   accuracy,
   bytes,
@@ -8,6 +7,7 @@ import {
   ERRORS,
   formatNumber,
   formatPoints,
+  isNoise,
   percent,
   unseenShare,
 } from './wording.ts';

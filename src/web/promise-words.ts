@@ -1,7 +1,6 @@
 import type { TargetName } from '../recipe/terms.ts';
-import { isNoise } from '../report/noise.ts';
 import { describeMetricLimit, type MetricLimit } from '../report/search-outcomes.ts';
-import { ERRORS, formatAccuracy, formatPercent, number } from '../report/wording.ts';
+import { ERRORS, formatAccuracy, formatPercent, isNoise, number } from '../report/wording.ts';
 import type { Candidate, Recipe, Search } from './api-types.ts';
 
 interface MetricWords {
