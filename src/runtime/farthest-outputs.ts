@@ -39,6 +39,12 @@ export interface DriftedOutput {
   readonly drift: Drift;
 }
 
+/** Predictions may stay while the numbers that they are made of shrink: only where there are none do these tell. */
+function isConstant(drift: Drift): boolean {
+  if (drift.hasPredictions && !drift.isOneAnswer) return drift.isPrunedOneAnswer;
+  return isVanished(drift.variance);
+}
+
 /** The drift of a model by its outputs: what is within a limit is so in all of them. A figure that is not finite is worse than any. */
 export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
   const all = drifted.map(({ output, look, drift }) => ({
@@ -80,8 +86,7 @@ export function farthestOf(drifted: readonly DriftedOutput[]): Farthest {
       cosine_distance: riskOf(vectors, (drift) => drift.cosineDistanceRisk),
     },
     isOneAnswer: predicting.length > 0 && predicting.every(({ drift }) => drift.isOneAnswer),
-    isConstant:
-      isVanished(variance) || predicting.some(({ drift }) => drift.isPrunedOneAnswer && !drift.isOneAnswer),
+    isConstant: all.some(({ drift }) => isConstant(drift)),
     variance,
     byOutput: all.length > 1 ? all.map(({ name, metrics }) => figuresOf(name, metrics)) : null,
   };

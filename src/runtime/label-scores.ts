@@ -98,7 +98,12 @@ export class LabelScores {
   constancyBeside(dense: LabelScores, drift: Constancy | null): Constancy {
     const kept = varianceKept(this.#spread, dense.#spread);
     const variance = { kept, explained: drift?.variance.explained ?? null };
-    return { isConstant: isVanished(variance) || (this.isOneAnswer && !dense.isOneAnswer), variance };
+    // Predictions may stay while the numbers that they are made of shrink.
+    const isConstant =
+      this.#layout.loss === 'mean_squared_error'
+        ? isVanished(variance)
+        : this.isOneAnswer && !dense.isOneAnswer;
+    return { isConstant, variance };
   }
 
   /** Labels that count. */

@@ -9,7 +9,7 @@ import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 const MOST_BYTES = 150_000;
 
 /** Words of reports, without anything that computes. */
-const WORDS = ['../report/wording.ts', '../report/decision-statuses.ts'];
+const WORDS = ['../report/wording.ts', '../report/decision-statuses.ts', '../report/search-outcomes.ts'];
 
 describe('the page that is served', () => {
   let service: TestApp;

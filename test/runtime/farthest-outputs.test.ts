@@ -64,6 +64,18 @@ const headsOf = (kinds: readonly Head['kind'][], scales: readonly number[], seed
   }));
 
 describe('the drift of a model with several outputs', () => {
+  test('is of a constant model where numbers vanish, unless their predictions stay', async () => {
+    const head = (kind: Head['kind'], scale: number) => headsOf([kind], [scale], 5);
+    for (const [kind, isConstant] of [
+      ['number', true],
+      ['logits', false],
+    ] as const) {
+      const dense = await storeModel(directory, `${kind}-whole`, headedParts(head(kind, 1)));
+      const faint = await storeModel(directory, `${kind}-faint`, headedParts(head(kind, 1e-4)));
+      assert.equal((await compare(dense, faint)).isConstant, isConstant, kind);
+    }
+  });
+
   test('is each figure of the one that it is worst of, were every output alone', async () => {
     const anyHead = fc.tuple(fc.constantFrom(...KINDS), fc.constantFrom(0.4, 1, 3));
     const anyHeads = fc.tuple(

@@ -81,7 +81,9 @@ describe('what came of it', () => {
     }
     const search = await readJson(await service.fetch(`/v1/searches/${id}`));
     assert.deepEqual([search.status, search.best.met], ['succeeded', true]);
-    await page.getByText('Within the promise: a metric of your own stays within its limit').waitFor();
+    await page
+      .getByText('Within the promise: your own metric keeps its limit (higher is better, at most 0.3 worse')
+      .waitFor();
     assert.ok(((await page.evaluate('document.documentElement.scrollWidth')) as number) <= PHONE.width);
     assert.deepEqual(opened.complaints, []);
   });
