@@ -14,6 +14,8 @@ const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.
  * wait for minutes.
  */
 const ASIDE = 15;
+/** Linux' class of what runs when nothing else would. */
+const IDLE = spawnSync('chrt', ['--version']).status === 0 ? ['chrt', '--idle', '0'] : [];
 /** By the first argument; what follows is for Node's test runner. */
 const CHOICES: Readonly<Partial<Record<string, (file: TestFile) => boolean>>> = {
   unit: isUnit,
@@ -37,15 +39,25 @@ const mayLeaveOut = process.env.CI !== 'true';
 const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
 const chosen = files.filter((file) => !leftOut.includes(file));
 
-/** The exit status of Node's test runner. */
+interface Way {
+  /** Files at a time, each in a process of its own; null: all in one process. */
+  readonly concurrency: number | null;
+  /** Makes way for others; its words are kept until its end. */
+  readonly isAside?: boolean;
+  /** What goes before Node's own command. */
+  readonly prefix?: readonly string[];
+}
+
+/** The exit status of Node's test runner. What several of them say at a time is told one after the other. */
 async function run(
   tests: readonly TestFile[],
-  concurrency: number,
-  { isAside = false } = {},
+  { concurrency, isAside = false, prefix = [] }: Way,
 ): Promise<number> {
   if (tests.length === 0) return 0;
-  const own = ['--test', `--test-concurrency=${concurrency}`, '--test-timeout=120000'];
-  const child = spawn(process.execPath, [...own, ...options, ...tests.map(({ path }) => path)], {
+  const how = concurrency === null ? '--test-isolation=none' : `--test-concurrency=${concurrency}`;
+  const [command, ...before] = [...prefix, process.execPath];
+  const own = [...before, '--test', how, '--test-timeout=120000', ...options];
+  const child = spawn(command, [...own, ...tests.map(({ path }) => path)], {
     cwd: ROOT,
     stdio: isAside ? ['ignore', 'pipe', 'pipe'] : 'inherit',
     env: { ...process.env, NODE_OPTIONS: [process.env.NODE_OPTIONS, SHARE_CODE].filter(Boolean).join(' ') },
@@ -58,23 +70,28 @@ async function run(
   return status ?? 1;
 }
 
-const alone = await run(
-  chosen.filter(({ isAlone }) => isAlone),
-  1,
-);
-const others = chosen.filter(({ isAlone }) => !isAlone);
-const together = await Promise.all([
+const inOneProcess = chosen.filter(({ isShareable, isAlone }) => isShareable && !isAlone);
+const halves = [0, 1].map((half) => inOneProcess.filter((_, i) => i % 2 === half));
+// Those alone measure how long others wait: what runs beside them gets what they leave.
+const early = await Promise.all([
+  run(
+    chosen.filter(({ isAlone }) => isAlone),
+    { concurrency: 1 },
+  ),
+  ...halves.map((half) => run(half, { concurrency: null, isAside: true, prefix: IDLE })),
+]);
+const others = chosen.filter(({ isShareable, isAlone }) => !isShareable && !isAlone);
+const late = await Promise.all([
   run(
     others.filter(({ usesProcesses }) => usesProcesses),
-    3,
+    { concurrency: 3 },
   ),
   run(
     others.filter(({ usesProcesses }) => !usesProcesses),
-    2,
-    { isAside: true },
+    { concurrency: 2, isAside: true },
   ),
 ]);
-process.exitCode = alone || together.find((status) => status !== 0) || 0;
+process.exitCode = [...early, ...late].find((status) => status !== 0) ?? 0;
 
 if (missing.length > 0) {
   const what = mayLeaveOut

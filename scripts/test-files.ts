@@ -54,6 +54,11 @@ export const SLOW: readonly string[] = [
 
 const PROCESSES = /['"]node:child_process['"]|['"`]\/proc\b/;
 
+/** Of a file, and not of a `describe` in it: in a shared process it would be everybody's. */
+const ROOT_HOOK = /^(before|after)(Each)?\(/m;
+/** What apps register of schemas is of the whole process. */
+const OF_APPS = /^test\/http\//;
+
 export interface TestFile {
   /** From the root, with forward slashes. */
   readonly path: string;
@@ -62,6 +67,8 @@ export interface TestFile {
   /** Whether a file of the tests or the scripts that it reaches starts a process, or looks at those of Linux. */
   readonly usesProcesses: boolean;
   readonly isSlow: boolean;
+  /** Whether it may share a process with others of its kind: it is quick, and what it sets up it sets up within itself. */
+  readonly isShareable: boolean;
   /** Whether it compares at length with what independent code gives: `npm run check:goldens` runs those, `npm test` the others. */
   readonly isGolden: boolean;
   /** Whether it measures how long others wait for a service, and what memory that holds: on a busy machine it would measure the machine. */
@@ -80,7 +87,7 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
         const reached = await reachableFrom(root, path, files);
         const programs = reached.filter((file) => !file.startsWith('src/'));
         const texts = await Promise.all(programs.map(async (file) => (await files.get(file))?.text ?? ''));
-        return {
+        const file = {
           path,
           needs: reached.flatMap((file) => SERVICES[file] ?? []).sort(),
           usesProcesses: texts.some((text) => PROCESSES.test(text)),
@@ -88,12 +95,19 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
           isGolden: path.startsWith('test/golden/'),
           isAlone: path.startsWith('test/hostile/'),
         };
+        const text = (await files.get(path))?.text ?? '';
+        return { ...file, isShareable: isUnit(file) && !ROOT_HOOK.test(text) && !OF_APPS.test(path) };
       }),
   );
 }
 
 /** Unit tests need no server and no process, and are quick. */
-export function isUnit({ needs, usesProcesses, isSlow, isGolden }: TestFile): boolean {
+export function isUnit({
+  needs,
+  usesProcesses,
+  isSlow,
+  isGolden,
+}: Pick<TestFile, 'needs' | 'usesProcesses' | 'isSlow' | 'isGolden'>): boolean {
   return needs.length === 0 && !usesProcesses && !isSlow && !isGolden;
 }
 
