@@ -44,6 +44,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') unsaid = error;
 });
 process.stderr.on('error', () => {});
+// Where a server answers before a form has come whole, Node's fetch goes on to fill the stream that it has closed, and throws where nobody can catch it.
+process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'ERR_INVALID_STATE' && /ReadableStream is already closed/.test(error.message)) return;
+  process.stderr.write(`emp: ${error.stack}\n`);
+  process.exit(1);
+});
 
 const { parseConfig } = await import('./config.ts');
 const { runProgram } = await import('./cli/command-line.ts');

@@ -89,6 +89,25 @@ describe('a server that is not what it should be', () => {
     });
 });
 
+test('a server that refuses an upload before it has come is told in its words', async (t) => {
+  const place = await openPlace(t);
+  // More than the buffers between the two hold.
+  const path = join(place.path, 'large.onnx');
+  await writeFile(path, Buffer.alloc(32 * 2 ** 20));
+  const server = createServer((request, response) => {
+    const isHealth = request.url === '/healthz';
+    response.statusCode = isHealth ? 200 : 413;
+    response.end(JSON.stringify(isHealth ? { status: 'ok' } : { detail: 'that is too much' }));
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const { code, stderr } = await place.emp('inspect', path, '--server', `http://127.0.0.1:${port}`);
+    assert.deepEqual([code, stderr], [2, 'emp: that is too much\n']);
+  }
+});
+
 test('what cannot be said is a fault, but for a reader that has gone', async (t) => {
   const place = await openPlace(t);
   const emp = (redirect: string) =>
