@@ -70,23 +70,24 @@ export class ApiClient {
   }
 
   async get<T>(path: string): Promise<T> {
-    return await this.#read<T>(await this.call(path, { headers: { accept: 'application/json' } }), path);
+    return await this.read<T>(await this.call(path, { headers: { accept: 'application/json' } }), path);
   }
 
   async post<T>(path: string, body: object): Promise<T> {
     const headers = { 'content-type': 'application/json' };
     const response = await this.call(path, { method: 'POST', headers, body: JSON.stringify(body) });
-    return await this.#read<T>(response, path);
+    return await this.read<T>(response, path);
   }
 
   /** Uploads files as parts of a form, read as they are sent. */
   async upload<T>(path: string, files: readonly PartFile[], about: string): Promise<T> {
     const form = new FormData();
     for (const { part, path, name = basename(path) } of files) form.append(part, await openFile(path), name);
-    return await this.#read<T>(await this.call(path, { method: 'POST', body: form }, about), path);
+    return await this.read<T>(await this.call(path, { method: 'POST', body: form }, about), path);
   }
 
-  async #read<T>(response: Response, path: string): Promise<T> {
+  /** What an answer holds, as JSON. @throws Refusal where it did not come whole */
+  async read<T>(response: Response, path: string): Promise<T> {
     try {
       return (await response.json()) as T;
     } catch (error) {

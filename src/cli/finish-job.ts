@@ -1,14 +1,12 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApiClient } from './api-client.ts';
+import { JOB_FILE } from './job-file.ts';
 import type { JobView, ReportView, SearchView } from './job-views.ts';
 import type { OutputFolder } from './output-folder.ts';
 import { createProgress } from './progress-line.ts';
 import { fileRefusal } from './refusal.ts';
 import type { Run } from './run.ts';
-
-/** What the command line adds to a job's artifacts: the job itself, which `emp verify` reads. */
-export const JOB_FILE = 'job.json';
 
 /** Shows how far a job is, and waits for its end. @throws Refusal where it failed */
 export async function followJob({ client, terminal }: Run, id: string): Promise<JobView> {

@@ -1,7 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { JOB_FILE } from './finish-job.ts';
-import type { JobView } from './job-views.ts';
+import { JOB_FILE, parseJobFile } from './job-file.ts';
 
 /** What a job writes beside the model. */
 const OF_JOBS = /^(masks\.safetensors|report\.(json|html|md)|candidates\.json|compare\.json)$/;
@@ -24,15 +23,6 @@ async function filesOf(path: string): Promise<string[]> {
 /** The model's files that a job has written; null where there is no job. */
 async function namesOfJob(path: string): Promise<string[] | null> {
   const text = await readFile(path, 'utf8').catch(() => null);
-  const job = text === null ? null : parsed(text);
-  return job?.artifacts?.map(({ name }) => name).filter((name) => !OF_JOBS.test(name)) ?? null;
-}
-
-/** Another program may have a file of that name. */
-function parsed(text: string): Partial<JobView> | null {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+  const job = text === null ? null : parseJobFile(text);
+  return job?.artifacts.map(({ name }) => name).filter((name) => !OF_JOBS.test(name)) ?? null;
 }

@@ -52,7 +52,7 @@ export async function threshold(
     },
     path,
   );
-  const found = (await response.json()) as ThresholdView | RowsView;
+  const found = await client.read<ThresholdView | RowsView>(response, '/v1/thresholds');
   const told = () => ('groups' in found ? rowsWords(found) : words(found));
   terminal.stdout.write(flags.json ? `${JSON.stringify(found, null, 2)}\n` : told());
   return EXIT.kept;

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { JOB_FILE } from './finish-job.ts';
+import { JOB_FILE, parseJobFile } from './job-file.ts';
 import type { JobView } from './job-views.ts';
 import { requireJobFiles, runJob } from './prune-verb.ts';
 import { EXIT, type ExitCode, fileRefusal, Refusal } from './refusal.ts';
@@ -32,7 +32,9 @@ export async function verify(
   const text = await readFile(path, 'utf8').catch((error) => {
     throw fileRefusal(error, `cannot read ${path}`, ': name a folder that emp find or emp prune wrote');
   });
-  const job = parseJob(text, path);
+  const job = parseJobFile(text);
+  if (job === null)
+    throw new Refusal(EXIT.badInput, `${path} is no job: name a folder that emp find or emp prune wrote`);
   const changed: string[] = [];
   for (const { name, sha256 } of job.artifacts)
     if ((await hashOf(join(folder, name))) !== sha256) changed.push(name);
@@ -87,14 +89,6 @@ async function madeAgain(
   return artifacts
     .filter(({ name, sha256 }) => !TIMED.test(name) && hashes.get(name) !== sha256)
     .map(({ name }) => name);
-}
-
-function parseJob(text: string, path: string): JobView {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Refusal(EXIT.badInput, `${path} is no job: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 /** Null of a file that is gone. */

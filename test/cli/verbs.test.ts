@@ -201,3 +201,17 @@ async function assertCompared(place: Place): Promise<void> {
   const same = await place.emp('compare', MODEL, MODEL);
   assert.equal(same.code, 2);
 }
+
+describe('emp verify', () => {
+  test('takes no file for a job that is none, nor one that names what lies outside of its folder', async (t) => {
+    const place = await openPlace(t);
+    const path = join(place.path, 'job.json');
+    const job = (name: string) => JSON.stringify({ recipe: {}, artifacts: [{ name, sha256: '' }] });
+    for (const text of ['{', '{}', 'null', '[]', job('../job.json'), job('a/../../x'), job('/etc/passwd')]) {
+      await writeFile(path, text);
+      const { code, stdout, stderr } = await place.emp('verify', '.');
+      assert.deepEqual([code, stdout], [2, ''], text);
+      assert.match(stderr, /^emp: job\.json is no job: [^\n]+\n$/);
+    }
+  });
+});
