@@ -70,7 +70,7 @@ async function run(
   return status ?? 1;
 }
 
-const inOneProcess = chosen.filter(({ isShareable, isAlone }) => isShareable && !isAlone);
+const inOneProcess = chosen.filter(({ isShareable }) => isShareable);
 const halves = [0, 1].map((half) => inOneProcess.filter((_, i) => i % 2 === half));
 // Those alone measure how long others wait: what runs beside them gets what they leave.
 const early = await Promise.all([

@@ -96,7 +96,10 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
           isAlone: path.startsWith('test/hostile/'),
         };
         const text = (await files.get(path))?.text ?? '';
-        return { ...file, isShareable: isUnit(file) && !ROOT_HOOK.test(text) && !OF_APPS.test(path) };
+        return {
+          ...file,
+          isShareable: isUnit(file) && !file.isAlone && !ROOT_HOOK.test(text) && !OF_APPS.test(path),
+        };
       }),
   );
 }

@@ -53,7 +53,7 @@ process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
 
 const { parseConfig } = await import('./config.ts');
 const { runProgram } = await import('./cli/command-line.ts');
-const { quoted } = await import('./cli/verify-command.ts');
+const { shellWord } = await import('./report/wording.ts');
 const { EXIT, fileRefusal, NO_ROOM, Refusal, temporaryRefusal } = await import('./cli/refusal.ts');
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } });
 
@@ -90,7 +90,7 @@ function calledBy(): string {
   const { npm_lifecycle_event: script = '', npm_package_name: project } = process.env;
   if (project === packageJson.name && ['emp', 'demo'].includes(script)) return 'npm run -s emp --';
   if (basename(path) === 'emp') return script === 'npx' ? 'npx emp' : 'emp';
-  return `${quoted(process.argv0)} ${quoted(relative('', path) || path)}`;
+  return `${shellWord(process.argv0)} ${shellWord(relative('', path) || path)}`;
 }
 
 /** Resolves to the exit code. */

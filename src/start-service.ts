@@ -8,6 +8,7 @@ import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
 import { OpenAnswers } from './http/open-answers.ts';
 import { pageAssets } from './http/page-assets.ts';
+import { isLoopback } from './http/served-hosts.ts';
 import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { BackendError } from './jobs/backends/backend.ts';
@@ -35,12 +36,9 @@ function parseRole(role = 'all', { redisUrl, databaseUrl }: Config): Role {
   return known;
 }
 
-/** Of this machine alone: whoever is on it may use what it serves. */
-const LOOPBACK = /^(localhost|127(\.\d+){3}|::1|\[::1\])$/i;
-
 /** A service that anyone may use is not reached from elsewhere, unless that is said in so many words. */
 function checkExposure({ host, apiKeysFile, allowAnonymous }: Config): void {
-  if (apiKeysFile !== undefined || allowAnonymous || LOOPBACK.test(host)) return;
+  if (apiKeysFile !== undefined || allowAnonymous || isLoopback(host)) return;
   throw new ConfigError(
     `HOST=${JSON.stringify(host)} lets everyone who reaches it use the service, and delete what others stored: name a file of keys in API_KEYS_FILE (\`emp keys add\` makes one), or set ALLOW_ANONYMOUS=true`,
   );

@@ -36,6 +36,12 @@ export interface Caller {
   readonly scopes: readonly Scope[];
 }
 
+/** Those who may use the service. */
+export interface Keys {
+  /** Whose key that is; null for nobody's. */
+  find(text: string): Caller | null;
+}
+
 const KEY = /^emp_([0-9a-f]{12})_[\w-]{43}$/;
 const SECRET_BYTES = 32;
 const ID_BYTES = 6;
@@ -43,15 +49,15 @@ const ID_BYTES = 6;
 const NO_HASH = Buffer.alloc(32);
 
 /** A new key, and what is kept of it. */
-export function createKey({ name, scopes }: Caller, now = new Date()): { text: string; stored: StoredKey } {
+export function createKey({ name, scopes }: Caller): { text: string; stored: StoredKey } {
   const id = randomBytes(ID_BYTES).toString('hex');
   const text = `emp_${id}_${randomBytes(SECRET_BYTES).toString('base64url')}`;
   const sha256 = hashOf(text).toString('hex');
-  return { text, stored: { id, name, scopes: [...scopes], sha256, created_at: now.toISOString() } };
+  return { text, stored: { id, name, scopes: [...scopes], sha256, created_at: new Date().toISOString() } };
 }
 
 /** Keys to look callers up in. */
-export class KeyRing {
+export class KeyRing implements Keys {
   readonly #keys: ReadonlyMap<string, Caller & { readonly hash: Buffer }>;
 
   constructor(keys: readonly StoredKey[]) {
@@ -60,7 +66,7 @@ export class KeyRing {
     );
   }
 
-  /** Whose key that is; null for nobody's. It takes as long for every text: what it is told by is a hash, compared in constant time. */
+  /** It takes as long for every text: what it is told by is a hash, compared in constant time. */
   find(text: string): Caller | null {
     const key = this.#keys.get(KEY.exec(text)?.[1] ?? '');
     const isRight = timingSafeEqual(hashOf(text), key?.hash ?? NO_HASH);

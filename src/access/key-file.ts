@@ -1,7 +1,15 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { z } from 'zod';
-import { type Caller, createKey, KeyRing, keyFileSchema, keyNameSchema, type StoredKey } from './api-keys.ts';
+import {
+  type Caller,
+  createKey,
+  KeyRing,
+  type Keys,
+  keyFileSchema,
+  keyNameSchema,
+  type StoredKey,
+} from './api-keys.ts';
 
 /** How soon a change of the file counts. A mounted secret is a link that is moved, which only looking shows. */
 const LOOK_MS = 2000;
@@ -30,9 +38,7 @@ function parseKeys(path: string, text: string): z.output<typeof keyFileSchema> {
 }
 
 /** The keys of a file, as it is changed. */
-export interface WatchedKeys {
-  /** Whose key that is; null for nobody's. */
-  find(text: string): Caller | null;
+export interface WatchedKeys extends Keys {
   close(): void;
 }
 

@@ -1,12 +1,5 @@
+import { shellWord } from '../report/wording.ts';
 import { DATA_FLAGS, type DataFlags } from './run.ts';
-
-/** What a shell takes as it is. */
-const PLAIN = /^[\w@%+=:,./-]+$/;
-
-/** A word that any POSIX shell reads as this text. */
-export function quoted(text: string): string {
-  return PLAIN.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
 
 /**
  * The command that makes a result again and compares, to be pasted into a shell.
@@ -22,5 +15,5 @@ export function verifyCommand(
   const data = DATA_FLAGS.flatMap(([name, flag]) =>
     [flags[name] ?? []].flat().flatMap((path) => [flag, path]),
   );
-  return [program, ...['verify', folder, ...models, ...data].map(quoted)].join(' ');
+  return [program, ...['verify', folder, ...models, ...data].map(shellWord)].join(' ');
 }

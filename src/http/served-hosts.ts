@@ -40,13 +40,23 @@ export class ServedHosts {
     if (this.#names.has(hostname)) return true;
     const address = hostname.replace(/^\[|\]$/g, '');
     if (isIP(address) === 0) return false;
-    return this.#isBoundToAll || address.startsWith('127.') || address === '::1';
+    return this.#isBoundToAll || isLoopback(address);
   }
 
   /** Whether the operator has listed a host, whose pages are trusted then. */
   lists(hostname: string): boolean {
     return this.#listed.has(hostname);
   }
+}
+
+/** Whether a name or an address, IPv6 in brackets or without, is this machine's own: nobody else reaches what listens there. */
+export function isLoopback(host: string): boolean {
+  const address = host.replace(/^\[|\]$/g, '');
+  return (
+    address.toLowerCase() === 'localhost' ||
+    address === '::1' ||
+    (isIP(address) === 4 && address.startsWith('127.'))
+  );
 }
 
 /** The host of a URL in the one form that it is compared in: of small letters, addresses shortened, without a dot at its end. */

@@ -153,3 +153,9 @@ function signed(value: number, decimals: number): string {
   if (Number(rounded) === 0) return rounded;
   return `${value < 0 ? MINUS : '+'}${rounded}`;
 }
+
+/** A text as any POSIX shell reads it, whatever is in it. */
+export const shellQuoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The same without quotes where a shell takes it as it is. */
+export const shellWord = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : shellQuoted(text));

@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { shellQuoted, shellWord } from '../report/wording.ts';
 import { hasKey } from './api-key.ts';
 import type { Job } from './api-types.ts';
 import { ScrollArea } from './paged-table.tsx';
@@ -52,7 +53,7 @@ function bodyOf({
 
 function curlOf(job: Job, file: string): string {
   const key = hasKey.value ? ' \\\n  -H "Authorization: Bearer $EMP_API_KEY"' : '';
-  const quoted = JSON.stringify(bodyOf(job)).replaceAll("'", "'\\''");
+  const body = shellQuoted(JSON.stringify(bodyOf(job)));
   const { origin } = location;
   const artifact = `/v1/jobs/${job.id}/artifacts/${encodeURIComponent(file)}`;
   return `# The model that was found
@@ -60,7 +61,7 @@ curl -sS --fail-with-body -OJ ${origin}${artifact}${key}
 
 # The same once more, as a job of its own
 curl -sS --fail-with-body ${origin}/v1/jobs -H 'Content-Type: application/json' -H 'Prefer: wait=60'${key} \\
-  -d '${quoted}'
+  -d ${body}
 `;
 }
 
@@ -107,13 +108,8 @@ function commandOf(
 cat > recipe.json <<'END'
 ${JSON.stringify(recipe, null, 2)}
 END
-emp prune ${shell(file)} --recipe recipe.json${data.map((flags) => ` \\\n  ${flags}`).join('')}
+emp prune ${shellWord(file)} --recipe recipe.json${data.map((flags) => ` \\\n  ${flags}`).join('')}
 `;
-}
-
-/** As one word of a shell's. */
-function shell(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** As a literal of Python's. */

@@ -1,4 +1,4 @@
-import type { Caller, Scope } from '../../access/api-keys.ts';
+import type { Keys, Scope } from '../../access/api-keys.ts';
 import { EmpError } from '../../core/errors.ts';
 import type { App } from '../services.ts';
 
@@ -9,15 +9,13 @@ declare module 'fastify' {
   }
 }
 
-/** Who may use the service: those with a key; null lets everyone. */
-export interface Keys {
-  find(text: string): Caller | null;
-}
-
 /** The documentation's pages are routes of a plugin, which says no scope. */
 const DOCUMENTATION = /^\/docs(\/|$)/;
 
-/** Asks for a key, by the scope of each route. A route without one cannot be registered. */
+/**
+ * Asks for a key, by the scope of each route. A route without one cannot be registered.
+ * @param keys null lets everyone
+ */
 export function registerAccess(app: App, keys: Keys | null): void {
   app.addHook('onRoute', (route) => {
     if (DOCUMENTATION.test(route.url)) route.config = { ...route.config, scope: 'public' };
