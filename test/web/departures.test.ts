@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Browser } from 'playwright-core';
 import { readJson } from '../http/test-app.ts';
-import { openTestService, type TestService } from '../http/test-service.ts';
-import { launchChromium } from '../services/chromium.ts';
 import { holdBack, openPage } from './open-page.ts';
+import { openSite } from './open-site.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const MODEL = `${EXAMPLES}fc2-mnist.onnx`;
@@ -13,18 +11,10 @@ const TEST_DATA = [`${EXAMPLES}mnist/evaluation_inputs.npy`, `${EXAMPLES}mnist/e
 const MODEL_SUMMARY = 'fc2-mnist.onnx: 79,510 parameters';
 
 describe('what goes on while one looks elsewhere', () => {
-  let service: TestService;
-  let browser: Browser;
-  before(async () => {
-    [service, browser] = await Promise.all([openTestService(), launchChromium()]);
-  });
-  after(async () => {
-    await browser.close();
-    await service.close();
-  });
+  const site = openSite();
 
   test('an upload is there for who comes back, and leaves the address of another screen alone', async () => {
-    await using opened = await openPage(browser, service.url);
+    await using opened = await openPage(site.browser, site.service.url);
     const { page } = opened;
     await page.getByLabel('Test data: choose').setInputFiles(TEST_DATA);
     await page.getByText('500 samples, labelled').waitFor();
@@ -51,13 +41,13 @@ describe('what goes on while one looks elsewhere', () => {
   });
 
   test('an example is filled in, and nothing begun with it', async () => {
-    await using opened = await openPage(browser, service.url);
+    await using opened = await openPage(site.browser, site.service.url);
     const { page } = opened;
     await page.getByRole('button', { name: /^Fill in an example/ }).click();
     await page.getByText(MODEL_SUMMARY).waitFor();
     await page.getByText('500 samples, labelled').waitFor();
     await page.getByText('128 samples, without labels').waitFor();
-    const { data } = await readJson(await service.fetch('/v1/searches'));
+    const { data } = await readJson(await site.service.fetch('/v1/searches'));
     assert.deepEqual(data, []);
     assert.deepEqual(opened.complaints, []);
   });

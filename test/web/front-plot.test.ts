@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import type { Browser } from 'playwright-core';
-import { openTestService, type TestService } from '../http/test-service.ts';
-import { launchChromium } from '../services/chromium.ts';
+import { describe, test } from 'node:test';
 import { openPage } from './open-page.ts';
+import { openSite } from './open-site.ts';
 
 const LIMIT = 0.01;
 
@@ -16,15 +14,7 @@ interface Drawn {
 }
 
 describe('the chart of a search', () => {
-  let service: TestService;
-  let browser: Browser;
-  before(async () => {
-    [service, browser] = await Promise.all([openTestService(), launchChromium()]);
-  });
-  after(async () => {
-    await browser.close();
-    await service.close();
-  });
+  const site = openSite();
 
   test('shows bars whole, and ends its line at what is in range', async () => {
     const points = [
@@ -39,7 +29,7 @@ describe('the chart of a search', () => {
     }));
     const names = { xLabel: 'x', yLabel: 'y', description: 'front' };
     const front = { width: 800, points, limit: LIMIT, isShare: true, ...names };
-    await using opened = await openPage(browser, service.url);
+    await using opened = await openPage(site.browser, site.service.url);
     const { bars, marks, line } = (await opened.page.evaluate(`(async () => {
       const { src } = document.querySelector('script[type=module]');
       const [name] = /front-plot-\\w+\\.js/.exec(await (await fetch(src)).text());

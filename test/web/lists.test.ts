@@ -8,6 +8,7 @@ import { openTestService, type TestService } from '../http/test-service.ts';
 import { createSafetensors } from '../models/safetensors-bytes.ts';
 import { launchChromium } from '../services/chromium.ts';
 import { openPage, PHONE, violationsOf } from './open-page.ts';
+import { openSite } from './open-site.ts';
 
 const MODEL = fileURLToPath(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
 const MNIST = fileURLToPath(new URL('../../examples/mnist/', import.meta.url));
@@ -122,21 +123,13 @@ describe('jobs that wait', () => {
 });
 
 describe('jobs that are done', () => {
-  let service: TestService;
-  let browser: Browser;
-  before(async () => {
-    [service, browser] = await Promise.all([openTestService({ worker: true }), launchChromium()]);
-  });
-  after(async () => {
-    await browser.close();
-    await service.close();
-  });
+  const site = openSite({ worker: true });
 
   test('are compared side by side: figures, recipes, layers', async () => {
-    const model_id = await uploadModel(service, await readFile(MODEL), 'fc2-mnist.onnx');
-    const one = await postJob(service, { model_id, recipe: { beta: 1 } });
-    const other = await postJob(service, { model_id, recipe: { beta: 0.5, scope: 'layer' } });
-    await using opened = await openPage(browser, `${service.url}/#/list`);
+    const model_id = await uploadModel(site.service, await readFile(MODEL), 'fc2-mnist.onnx');
+    const one = await postJob(site.service, { model_id, recipe: { beta: 1 } });
+    const other = await postJob(site.service, { model_id, recipe: { beta: 0.5, scope: 'layer' } });
+    await using opened = await openPage(site.browser, `${site.service.url}/#/list`);
     const { page } = opened;
     for (const { id } of [one, other]) await page.getByRole('checkbox', { name: `Compare ${id}` }).click();
     await page.getByRole('link', { name: 'Compare 2 side by side' }).click();
@@ -153,7 +146,7 @@ describe('jobs that are done', () => {
       .getByRole('cell')
       .allTextContents();
     const reports = await Promise.all(
-      [one, other].map(async ({ id }) => readJson(await service.fetch(`/v1/jobs/${id}/report`))),
+      [one, other].map(async ({ id }) => readJson(await site.service.fetch(`/v1/jobs/${id}/report`))),
     );
     const [first, second] = reports.map(({ tensors: [{ n, n_keep }] }) => n_keep / n);
     assert.ok(first > second);
@@ -166,15 +159,15 @@ describe('jobs that are done', () => {
   });
 
   test('are compared whole at 1280 pixels, each under a head of its own', async () => {
-    const model_id = await uploadModel(service, await readFile(MODEL), 'fc2-mnist.onnx');
+    const model_id = await uploadModel(site.service, await readFile(MODEL), 'fc2-mnist.onnx');
     const data = new FormData();
     for (const part of ['inputs', 'labels'])
       data.append(part, fileOf(await readFile(`${MNIST}evaluation_${part}.npy`)), `${part}.npy`);
-    const dataset = await readJson(await service.fetch('/v1/datasets', { method: 'POST', body: data }));
+    const dataset = await readJson(await site.service.fetch('/v1/datasets', { method: 'POST', body: data }));
     const ids: string[] = [];
     for (const recipe of [{ beta: 1 }, { beta: 0.5 }, { beta: 0.5, scope: 'layer' }, { beta: 0.7 }])
-      ids.push((await postJob(service, { model_id, evaluation_dataset_id: dataset.id, recipe })).id);
-    await using opened = await openPage(browser, `${service.url}/#/compare?ids=${ids}`);
+      ids.push((await postJob(site.service, { model_id, evaluation_dataset_id: dataset.id, recipe })).id);
+    await using opened = await openPage(site.browser, `${site.service.url}/#/compare?ids=${ids}`);
     const { page } = opened;
     await page.getByRole('button', { name: 'Show all fields' }).click();
     const tables = page.getByRole('region', { name: /side by side$/ });
@@ -193,10 +186,13 @@ describe('jobs that are done', () => {
   });
 
   test('are in tables whose edge is shaded while there is more behind it', async () => {
-    const model_id = await uploadModel(service, await readFile(MODEL), 'fc2-mnist.onnx');
-    await postJob(service, { model_id, recipe: {} });
+    const model_id = await uploadModel(site.service, await readFile(MODEL), 'fc2-mnist.onnx');
+    await postJob(site.service, { model_id, recipe: {} });
     for (const colorScheme of ['light', 'dark'] as const) {
-      await using opened = await openPage(browser, `${service.url}/#/list`, { viewport: PHONE, colorScheme });
+      await using opened = await openPage(site.browser, `${site.service.url}/#/list`, {
+        viewport: PHONE,
+        colorScheme,
+      });
       const { page } = opened;
       const table = page.getByRole('region', { name: 'Jobs and searches' });
       await table.getByRole('row').nth(1).waitFor();
@@ -212,10 +208,10 @@ describe('jobs that are done', () => {
     const shapes = Object.fromEntries(
       Array.from({ length: MANY }, (_, i): [string, number[]] => [`layer${i}.weight`, [2, 2]]),
     );
-    const model_id = await uploadModel(service, createSafetensors(shapes), 'many.safetensors');
-    const { id, status } = await postJob(service, { model_id, recipe: { include: ['*'] } });
+    const model_id = await uploadModel(site.service, createSafetensors(shapes), 'many.safetensors');
+    const { id, status } = await postJob(site.service, { model_id, recipe: { include: ['*'] } });
     assert.equal(status, 'succeeded');
-    await using opened = await openPage(browser, `${service.url}/#/jobs/${id}`);
+    await using opened = await openPage(site.browser, `${site.service.url}/#/jobs/${id}`);
     const { page } = opened;
     await page.getByText('10,000 layers', { exact: true }).click();
     const heads = page.getByRole('region', { name: 'What stays of layers' }).getByRole('rowheader');

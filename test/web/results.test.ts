@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Browser } from 'playwright-core';
 import { fileOf, readJson } from '../http/test-app.ts';
-import { openTestService, postFiles, type TestService } from '../http/test-service.ts';
-import { launchChromium } from '../services/chromium.ts';
+import { postFiles } from '../http/test-service.ts';
 import { holdBack, openPage, PHONE, violationsOf } from './open-page.ts';
+import { openSite } from './open-site.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const [MODEL, INPUTS, LABELS] = await Promise.all(
@@ -16,24 +15,16 @@ const [MODEL, INPUTS, LABELS] = await Promise.all(
 );
 
 describe('what came of it', () => {
-  let service: TestService;
-  let browser: Browser;
-  before(async () => {
-    [service, browser] = await Promise.all([openTestService({ worker: true }), launchChromium()]);
-  });
-  after(async () => {
-    await browser.close();
-    await service.close();
-  });
+  const site = openSite({ worker: true });
 
   /** By a metric that the client measures. */
   async function beginSearch(): Promise<string> {
     const form = new FormData();
     form.append('file', fileOf(MODEL), 'fc2-mnist.onnx');
-    const model = await readJson(await service.fetch('/v1/models', { method: 'POST', body: form }));
+    const model = await readJson(await site.service.fetch('/v1/models', { method: 'POST', body: form }));
     const promise = { external: { direction: 'higher', max_drop: 0.3 } };
     const allow = { criteria: ['magnitude'], granularities: ['weight'] };
-    const begun = await service.fetch('/v1/searches', {
+    const begun = await site.service.fetch('/v1/searches', {
       method: 'POST',
       body: JSON.stringify({ model_id: model.id, promise, aim: 'size', allow }),
       headers: { 'content-type': 'application/json' },
@@ -47,10 +38,10 @@ describe('what came of it', () => {
       ['evaluation', 'inputs.npy', INPUTS],
       ['evaluation_labels', 'labels.npy', LABELS],
     ];
-    const { id } = await readJson(await postFiles(service.url, parts, { beta: 0.001 }));
-    const { decision } = await readJson(await service.fetch(`/v1/jobs/${id}/report`));
+    const { id } = await readJson(await postFiles(site.service.url, parts, { beta: 0.001 }));
+    const { decision } = await readJson(await site.service.fetch(`/v1/jobs/${id}/report`));
     assert.equal(decision.status, 'unsafe');
-    await using opened = await openPage(browser, `${service.url}/#/jobs/${id}`);
+    await using opened = await openPage(site.browser, `${site.service.url}/#/jobs/${id}`);
     const { page } = opened;
     const card = page.getByRole('region', { name: /^Do not ship this/ });
     await card.getByText('Unsafe', { exact: true }).waitFor();
@@ -63,7 +54,9 @@ describe('what came of it', () => {
 
   test('of a metric of one’s own is told by the page, model by model', async () => {
     const id = await beginSearch();
-    await using opened = await openPage(browser, `${service.url}/#/searches/${id}`, { viewport: PHONE });
+    await using opened = await openPage(site.browser, `${site.service.url}/#/searches/${id}`, {
+      viewport: PHONE,
+    });
     const { page } = opened;
     for (let asked = 0; ; asked++) {
       const field = page.getByRole('spinbutton', { name: /^Metric of model/ });
@@ -79,7 +72,7 @@ describe('what came of it', () => {
       await field.press('Enter');
       await page.getByRole('spinbutton', { name, exact: true }).waitFor({ state: 'detached' });
     }
-    const search = await readJson(await service.fetch(`/v1/searches/${id}`));
+    const search = await readJson(await site.service.fetch(`/v1/searches/${id}`));
     assert.deepEqual([search.status, search.best.met], ['succeeded', true]);
     await page
       .getByText('Within the promise: your own metric keeps its limit (higher is better, at most 0.3 worse')
@@ -90,14 +83,16 @@ describe('what came of it', () => {
 
   test('of two who tell a metric, the later is told which one stands', async () => {
     const id = await beginSearch();
-    await using opened = await openPage(browser, `${service.url}/#/searches/${id}`, { viewport: PHONE });
+    await using opened = await openPage(site.browser, `${site.service.url}/#/searches/${id}`, {
+      viewport: PHONE,
+    });
     const { page } = opened;
     const { held, letGo } = await holdBack(page, '/metric');
     const field = page.getByRole('spinbutton', { name: 'Metric of model 0' });
     await field.fill('0.8');
     await field.press('Enter');
     await held;
-    const told = await service.fetch(`/v1/searches/${id}/candidates/0/metric`, {
+    const told = await site.service.fetch(`/v1/searches/${id}/candidates/0/metric`, {
       method: 'POST',
       body: JSON.stringify({ value: 0.9 }),
       headers: { 'content-type': 'application/json' },

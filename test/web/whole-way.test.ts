@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Download, Page } from 'playwright-core';
+import type { Download, Page } from 'playwright-core';
 import { readJson } from '../http/test-app.ts';
-import { openTestService, type TestService } from '../http/test-service.ts';
-import { launchChromium } from '../services/chromium.ts';
 import { isFocusVisible, openPage, PHONE, tabTo, violationsOf } from './open-page.ts';
+import { openSite } from './open-site.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const MODEL = `${EXAMPLES}fc2-mnist.onnx`;
@@ -18,20 +17,12 @@ const CALIBRATION = `${EXAMPLES}mnist/calibration_inputs.npy`;
 const TRIES = '6';
 
 describe('the page, from files to the pruned model', () => {
-  let service: TestService;
-  let browser: Browser;
-  before(async () => {
-    [service, browser] = await Promise.all([openTestService({ worker: true }), launchChromium()]);
-  });
-  after(async () => {
-    await browser.close();
-    await service.close();
-  });
+  const site = openSite({ worker: true });
 
   /** That what came is the file that the service has, of the search that the address names. */
   async function checkDownload(page: Page, download: Download): Promise<void> {
     const id = /searches\/(sea_\w+)/.exec(page.url())?.[1];
-    const search = await readJson(await service.fetch(`/v1/searches/${id}`));
+    const search = await readJson(await site.service.fetch(`/v1/searches/${id}`));
     assert.equal(search.status, 'succeeded');
     const { artifacts } = search.best.job as { artifacts: { name: string; sha256: string }[] };
     const file = artifacts.find(({ name }) => name === 'fc2-mnist.onnx');
@@ -57,7 +48,7 @@ describe('the page, from files to the pruned model', () => {
   }
 
   test('by mouse at 1280 pixels: files are dropped, the front grows, the model is saved', async () => {
-    await using opened = await openPage(browser, service.url);
+    await using opened = await openPage(site.browser, site.service.url);
     const { page } = opened;
     assert.deepEqual(await violationsOf(page), []);
     await page.emulateMedia({ colorScheme: 'light', reducedMotion: null });
@@ -70,8 +61,8 @@ describe('the page, from files to the pruned model', () => {
     // The inventory is there before any job.
     await page.getByText('Tensor by tensor').click();
     await page.getByRole('rowheader', { name: '1.weight' }).waitFor();
-    const { data } = await readJson(await service.fetch('/v1/models'));
-    const { total } = await readJson(await service.fetch(`/v1/models/${data[0].id}/n-eff`));
+    const { data } = await readJson(await site.service.fetch('/v1/models'));
+    const { total } = await readJson(await site.service.fetch(`/v1/models/${data[0].id}/n-eff`));
     await page
       .getByText(`${total.n_keep.toLocaleString('en')} of ${total.n.toLocaleString('en')} weights`)
       .waitFor();
@@ -106,7 +97,10 @@ describe('the page, from files to the pruned model', () => {
   });
 
   test('by keyboard alone at 390 pixels', async () => {
-    await using opened = await openPage(browser, service.url, { viewport: PHONE, reducedMotion: 'reduce' });
+    await using opened = await openPage(site.browser, site.service.url, {
+      viewport: PHONE,
+      reducedMotion: 'reduce',
+    });
     const { page } = opened;
     const { keyboard } = page;
     // The browser is told at once to hand its dialogs over: a key is faster than that.
