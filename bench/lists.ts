@@ -9,10 +9,11 @@ import { OpenAnswers } from '../src/http/open-answers.ts';
 import { ModelAnalyses } from '../src/intake/model-analyses.ts';
 import { ModelReader } from '../src/intake/model-reader.ts';
 import { connectBackend } from '../src/jobs/backends/connect.ts';
-import { type Jobs, openJobs } from '../src/jobs/job-service.ts';
-import { Searches } from '../src/jobs/search-service.ts';
+import { openTenants, type Tenants } from '../src/jobs/tenants.ts';
+
 import { recipeSchema } from '../src/recipe/recipe.ts';
 import { FolderStore } from '../src/storage/folder-store.ts';
+import { FolderStores } from '../src/storage/stores.ts';
 import { createSafetensors } from '../test/models/safetensors-bytes.ts';
 import { startRedis } from '../test/services/redis.ts';
 import { formatMilliseconds, formatRatio, formatTable, measureInterleaved, time } from './measure.ts';
@@ -51,11 +52,14 @@ export async function benchLists(): Promise<string> {
     await writeData(few.dataDirectory, FEW);
     await writeData(many.dataDirectory, MANY);
     const indexing = await time(async () => (await FolderStore.open(many.dataDirectory)).close());
-    const recovery = await openServices(many, (jobs) => time(() => jobs.recover()));
-    await openServices(few, (jobs) => jobs.recover());
+    const recovery = await openServices(many, (tenants) => time(() => tenants.recover()));
+    await openServices(few, (tenants) => tenants.recover());
     const pages = await measureRequests(few, many);
     const starts = await measureStarts(few, many);
-    const firstSorted = await openServices(many, (jobs) => time(() => jobs.list(20, undefined, SORTED)));
+    const firstSorted = await openServices(many, async (tenants) => {
+      const { jobs } = await tenants.of(null);
+      return await time(() => jobs.list(20, undefined, SORTED));
+    });
     const count = (n: number) => n.toLocaleString('en-US');
     return [
       `${count(MANY.finished)} finished jobs, one a minute, ${count(MANY.waiting)} waiting ones after them, and ${MANY.models} models; against ${FEW.finished} of each; queue on Redis. Requests over one connection to localhost, pages of 20, medians of ${LIST_ROUNDS}`,
@@ -183,7 +187,7 @@ async function measureStarts(few: Site, many: Site): Promise<string[][]> {
     [many, []],
   ]);
   const open = async (site: Site) => {
-    const { wholeMs, value } = await openServices(site, (jobs) => time(() => jobs.recover()));
+    const { wholeMs, value } = await openServices(site, (tenants) => time(() => tenants.recover()));
     recoveries.get(site)?.push(value);
     return wholeMs;
   };
@@ -213,22 +217,19 @@ async function measureStarts(few: Site, many: Site): Promise<string[][]> {
 }
 
 /** Opens what `main.ts` opens for the API, does something with it, and closes it again. `wholeMs`: the opening. */
-async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jobs) => Promise<T>) {
+async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (tenants: Tenants) => Promise<T>) {
   await using opened = new AsyncDisposableStack();
   const start = performance.now();
-  const store = opened.adopt(await FolderStore.open(dataDirectory), (it) => it.close());
+  const stores = opened.adopt(await FolderStores.open(dataDirectory), (it) => it.close());
   const backend = opened.adopt(await connectBackend({ redisUrl, dataDirectory }), (it) => it.close());
-  const jobs = opened.adopt(await openJobs({ store, backend, log }), (it) => it.close());
-  const analyses = opened.adopt(new ModelAnalyses({ store, log }), (it) => it.close());
-  const reader = opened.adopt(new ModelReader(store.root), (it) => it.close());
+  const tenants = opened.adopt(await openTenants({ stores, backend, log }), (it) => it.close());
+  const analyses = opened.adopt(new ModelAnalyses({ stores, log }), (it) => it.close());
+  const reader = opened.adopt(new ModelReader(stores.root), (it) => it.close());
   reader.warm();
-  const searches = opened.adopt(new Searches({ store, jobs, log }), (it) => it.close());
   const openAnswers = new OpenAnswers({ inAll: 1, perClient: 1 });
   const app = opened.adopt(
     await createApp({
-      store,
-      jobs,
-      searches,
+      tenants,
       reader,
       analyses,
       openAnswers,
@@ -240,7 +241,7 @@ async function openServices<T>({ dataDirectory, redisUrl }: Site, act: (jobs: Jo
   );
   await app.listen({ host: '127.0.0.1', port: 0 });
   const wholeMs = performance.now() - start;
-  return { wholeMs, value: await act(jobs) };
+  return { wholeMs, value: await act(tenants) };
 }
 
 async function startProcess({ dataDirectory, redisUrl }: Site): Promise<number> {

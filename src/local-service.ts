@@ -9,8 +9,7 @@ import { OpenAnswers } from './http/open-answers.ts';
 import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { openLocalJobs } from './jobs/local-jobs.ts';
-import { Searches } from './jobs/search-service.ts';
-import { FolderStore } from './storage/folder-store.ts';
+import { FolderStores } from './storage/stores.ts';
 
 /** How soon the end of a search's jobs is seen: nobody else asks this process for anything. */
 const LOOK_MS = 20;
@@ -40,16 +39,15 @@ export async function openLocalService(
 ): Promise<LocalService> {
   await using opened = new AsyncDisposableStack();
   const log = pino({ level: 'silent' });
-  const store = opened.adopt(await FolderStore.open(join(scratch, 'data')), (one) => one.close());
+  const stores = opened.adopt(await FolderStores.open(join(scratch, 'data')), (one) => one.close());
   const { jobLimits: limits, workerThreads: threads, executionProviders: providers } = config;
-  const { jobs } = opened.use(await openLocalJobs({ store, log, limits, threads, providers, onFault }));
-  const searches = opened.adopt(new Searches({ store, jobs, log }), (one) => one.close());
-  searches.keepConducting(undefined, LOOK_MS);
-  const analyses = opened.adopt(new ModelAnalyses({ store, log }), (one) => one.close());
-  const reader = opened.adopt(new ModelReader(store.root), (one) => one.close());
+  const { tenants } = opened.use(await openLocalJobs({ stores, log, limits, threads, providers, onFault }));
+  tenants.keepConducting(LOOK_MS);
+  const analyses = opened.adopt(new ModelAnalyses({ stores, log }), (one) => one.close());
+  const reader = opened.adopt(new ModelReader(stores.root), (one) => one.close());
   const openAnswers = new OpenAnswers(config.eventStreams);
   const { maxUploadBytes, maxJsonBytes } = config;
-  const services = { store, jobs, searches, reader, analyses, openAnswers, log };
+  const services = { tenants, reader, analyses, openAnswers, log };
   const app = opened.adopt(await createApp({ ...services, maxUploadBytes, maxJsonBytes }), (one) =>
     one.close(),
   );

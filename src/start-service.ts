@@ -14,12 +14,10 @@ import { ModelReader } from './intake/model-reader.ts';
 import { BackendError } from './jobs/backends/backend.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
-import { type Jobs, openJobs } from './jobs/job-service.ts';
-import { Searches } from './jobs/search-service.ts';
+import { openTenants, type Tenants } from './jobs/tenants.ts';
 import { startWorkers } from './jobs/workers.ts';
-import { FolderStore } from './storage/folder-store.ts';
 import { freeBytes } from './storage/free-space.ts';
-import type { Store } from './storage/store.ts';
+import { FolderStores, type Stores } from './storage/stores.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 type Role = (typeof ROLES)[number];
@@ -118,8 +116,8 @@ async function open(
   onListening: (url: string) => void,
 ): Promise<void> {
   const dataDirectory = resolve(config.dataDirectory);
-  const opening = FolderStore.open(dataDirectory, config.minFreeBytes);
-  const store = await opened.add(naming({ DATA_DIR: config.dataDirectory }, opening), (one) => one.close());
+  const opening = FolderStores.open(dataDirectory, config.minFreeBytes);
+  const stores = await opened.add(naming({ DATA_DIR: config.dataDirectory }, opening), (one) => one.close());
   const free = await freeBytes(dataDirectory);
   if (role !== 'worker' && free < config.minFreeBytes)
     log.warn(
@@ -129,8 +127,9 @@ async function open(
   const { redisUrl, databaseUrl } = config;
   const connecting = connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
   const backend = await opened.add(connecting, (one) => one.close());
-  const jobs = await opened.add(openJobs({ store, backend, log, maxQueued: config.maxQueuedJobs }), (one) =>
-    one.close(),
+  const tenants = await opened.add(
+    openTenants({ stores, backend, log, maxQueued: config.maxQueuedJobs }),
+    (one) => one.close(),
   );
   if (role !== 'api') {
     const {
@@ -139,29 +138,28 @@ async function open(
       executionProviders: providers,
       jobLimits: limits,
     } = config;
-    const starting = startWorkers({ store, backend, concurrency, threads, providers, limits, log });
+    const starting = startWorkers({ stores, backend, concurrency, threads, providers, limits, log });
     await opened.add(starting, (worker) => worker.close());
     if (config.heartbeatFile) {
       const beating = startHeartbeat({ path: config.heartbeatFile, backend, log });
       await opened.add(naming({ HEARTBEAT_FILE: config.heartbeatFile }, beating), (one) => one.close());
     }
   }
-  if (role !== 'worker') onListening(await listen(config, { store, jobs, log }, opened));
+  if (role !== 'worker') onListening(await listen(config, { stores, tenants, log }, opened));
   // What a crash has left must not keep others waiting.
-  jobs.keepRecovering();
+  tenants.keepRecovering();
   log.info({ role, dataDirectory }, 'started');
 }
 
 /** Serves the API. @returns where */
 async function listen(
   config: Config,
-  given: { store: Store; jobs: Jobs; log: Logger },
+  { stores, tenants, log }: { stores: Stores; tenants: Tenants; log: Logger },
   opened: Opened,
 ): Promise<string> {
-  const { store, log } = given;
-  const analyses = new ModelAnalyses({ store, log });
+  const analyses = new ModelAnalyses({ stores, log });
   await opened.add(Promise.resolve(analyses), (one) => one.close());
-  const reader = new ModelReader(store.root);
+  const reader = new ModelReader(stores.root);
   await opened.add(Promise.resolve(reader), (one) => one.close());
   reader.warm();
   const openAnswers = new OpenAnswers(config.eventStreams);
@@ -174,10 +172,8 @@ async function listen(
     maxJsonBytes,
     requestTimeoutMs: requestTimeoutSeconds * 1000,
   };
-  const searches = new Searches(given);
-  await opened.add(Promise.resolve(searches), (one) => one.close());
-  searches.keepConducting();
-  const services = { ...given, searches, reader, analyses, openAnswers };
+  tenants.keepConducting();
+  const services = { tenants, reader, analyses, openAnswers, log };
   const app = await opened.add(createApp({ ...services, host, allowedHosts, keys, ...limits }), (one) =>
     one.close(),
   );

@@ -31,9 +31,9 @@ export const JOB_RESPONSES = {
 
 /** Tells a client of the job that its request made, at once or when it has ended. @param gone aborts when the client leaves */
 export async function answerWithJob(
-  { headers, ip }: FastifyRequest,
+  { headers, ip, tenant }: FastifyRequest,
   reply: FastifyReply,
-  { jobs, openAnswers, closing }: Services,
+  { openAnswers, closing }: Services,
   { job, created }: { readonly job: Job; readonly created: boolean },
   gone: AbortSignal,
 ): Promise<{ readonly code: 200 | 202; readonly view: JobView }> {
@@ -46,7 +46,7 @@ export async function answerWithJob(
   if (!place) return { code: 202, view: viewOfJob(job) };
   reply.header('preference-applied', `wait=${seconds}`);
   const signal = AbortSignal.any([closing, gone]);
-  const latest = (await jobs.wait(job.id, seconds * 1000, signal)) ?? job;
+  const latest = (await tenant.jobs.wait(job.id, seconds * 1000, signal)) ?? job;
   await openAnswers.turns.next();
   return { code: latest.finished_at === null ? 202 : 200, view: viewOfJob(latest) };
 }

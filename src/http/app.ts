@@ -14,6 +14,7 @@ import { registerAccess } from './plugins/access.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
+import { registerTenant } from './plugins/tenant.ts';
 import { refuseTunnel, refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
 import { registerCompare } from './routes/compare.ts';
@@ -57,7 +58,7 @@ const CONNECTIONS_CHECK_MS = 5000;
 const CLOSE_GRACE_MS = 10_000;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
-/** The HTTP interface over a store and the services on it, which the caller opens and closes. */
+/** The HTTP interface over stores and the services on them, which the caller opens and closes. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const {
     log,
@@ -140,6 +141,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const services: Services = { ...given, closing: closing.signal };
   registerProblems(app, services);
   registerAccess(app, keys);
+  registerTenant(app, services);
   registerJsonBodies(app);
   registerBodyTypes(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {
@@ -156,7 +158,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerNEff(app, services);
   registerDatasets(app, services);
   registerJobs(app, services);
-  registerJobArtifacts(app, services);
+  registerJobArtifacts(app);
   registerCompare(app, services);
   registerSearches(app, services);
   registerHealth(app, services);

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import type { Job } from '../jobs/job.ts';
-import type { FileRange, Kind, Store } from '../storage/store.ts';
+import type { TenantServices } from '../jobs/tenants.ts';
+import type { FileRange, Kind } from '../storage/store.ts';
 import { BINARY, describeOperation } from './plugins/operations.ts';
 import { idParamsSchema } from './resource-routes.ts';
 import { sendFile } from './send-file.ts';
@@ -14,13 +15,12 @@ interface ArtifactRoute {
   readonly summary: string;
   readonly description: string;
   /** The job that made them. @throws EmpError not_found */
-  find(id: string): Promise<Job>;
+  find(id: string, tenant: TenantServices): Promise<Job>;
 }
 
 /** `GET /v1/<kind>/:id/artifacts/:name`. */
 export function registerArtifacts(
   app: App,
-  store: Store,
   { kind, operationId, summary, description, find }: ArtifactRoute,
 ): void {
   app.route({
@@ -67,11 +67,12 @@ export function registerArtifacts(
       ),
     },
     handler: async (request, reply) => {
+      const { tenant } = request;
       const { name } = request.params;
-      const { id, status, artifacts } = await find(request.params.id);
+      const { id, status, artifacts } = await find(request.params.id, tenant);
       const artifact = artifacts.find((candidate) => candidate.name === name);
       if (!artifact) throw new EmpError('not_found', `job ${id} (${status}) has no artifact ${name}`);
-      const read = (range: FileRange) => store.readFile('jobs', id, name, range);
+      const read = (range: FileRange) => tenant.store.readFile('jobs', id, name, range);
       return sendFile(request, reply, artifact, artifact.media_type, read);
     },
   });

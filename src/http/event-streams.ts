@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { EmpError } from '../core/errors.ts';
 import type { JobNews } from '../jobs/follow-job.ts';
+import type { TenantServices } from '../jobs/tenants.ts';
 import type { Kind } from '../storage/store.ts';
 import { ANY_CONTENT } from './content-headers.ts';
 import { describeOperation } from './plugins/operations.ts';
@@ -16,7 +17,12 @@ export interface Followed<T> {
   readonly kind: Kind;
   readonly description: string;
   /** As `Jobs.follow`. */
-  follow(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobNews<T>, void>;
+  follow(
+    tenant: TenantServices,
+    id: string,
+    lastEventId: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<JobNews<T>, void>;
   /** As the terminal event shows it. */
   viewOf(ended: T): object;
 }
@@ -74,7 +80,7 @@ export function registerEvents<T>(
       if (!place) throw new EmpError('not_ready', 'too many event streams are open; try again, or poll it');
       const signal = AbortSignal.any([closing, whenGone(reply)]);
       // Who leaves before the end would still be counted among those who watch the job.
-      await using following = follow(id, lastEventId, signal);
+      await using following = follow(request.tenant, id, lastEventId, signal);
       const first = await following.next();
       signal.throwIfAborted();
       const news = found(kind, id, first.value ?? null);

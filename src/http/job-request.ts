@@ -59,7 +59,8 @@ export async function receiveJob(
   asker: Asker,
   discarded: AsyncDisposableStack,
 ): Promise<PreparedJob> {
-  const { store, reader, maxUploadBytes: maxBytes } = services;
+  const { reader, maxUploadBytes: maxBytes } = services;
+  const { store } = request.tenant;
   const { signal } = asker;
   const createUpload = async () => discarded.adopt(await store.createUpload(), (upload) => upload.discard());
   const uploads = {

@@ -183,13 +183,16 @@ export const jobSchema = z
           .describe(
             'Whether the target is met, of quality and of size or speed where there are both; null without one.',
           ),
+        beyond_limit: measured.describe(
+          'How far what the target bounds is beyond its limit on the samples of the report, less than 0 within it: a loss in its own unit. Null without a target of quality.',
+        ),
         certified: measured.describe('The smallest limit of the target that was shown with its confidence.'),
       })
       .partial({
         ...{ dense_bytes: true, pruned_bytes: true, dense_zstd_bytes: true, pruned_zstd_bytes: true },
         ...{ dense_macs: true, pruned_macs: true, nonzero_macs: true },
         ...{ dense_loss: true, loss: true, dense_accuracy: true, accuracy: true, relative_l2: true },
-        ...{ top1_agreement: true, speedup: true, met: true, certified: true },
+        ...{ top1_agreement: true, speedup: true, met: true, beyond_limit: true, certified: true },
         ...{ speedup_low: true, speedup_high: true, speedup_is_difference: true },
         ...{ loss_increase_standard_error: true, accuracy_drop_standard_error: true },
         ...{ decision: true, sentence: true, n_samples: true },

@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 import PQueue from 'p-queue';
 import { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
+import type { TenantServices } from '../jobs/tenants.ts';
 import { parseCursor } from '../storage/ids.ts';
 import type { Kind, Page } from '../storage/store.ts';
 import { wholeParameter } from './parameters.ts';
@@ -34,14 +35,14 @@ export interface Resource<
     readonly get: { readonly summary: string };
     readonly delete: { readonly summary: string; readonly description?: string };
   };
-  list(query: z.output<Query>): Promise<Page<View<Entry>>>;
+  list(tenant: TenantServices, query: z.output<Query>): Promise<Page<View<Entry>>>;
   /** What is there of this id, or its JSON where that may be large; null where there is none. */
-  get(id: string): Promise<View<Whole> | Readable | null>;
+  get(tenant: TenantServices, id: string): Promise<View<Whole> | Readable | null>;
   /**
    * Deletes it; false where there is none of this id.
    * @throws EmpError `conflict` where it is in use
    */
-  remove(id: string): Promise<boolean>;
+  remove(tenant: TenantServices, id: string): Promise<boolean>;
 }
 
 /** How a list is asked for, page by page. */
@@ -109,9 +110,9 @@ export function registerResource<
         ...describeOperation({}, 'invalid_request'),
       },
     },
-    async ({ query }, reply) => {
+    async ({ query, tenant }, reply) => {
       const signal = whenGone(reply);
-      return await lists.add(() => resource.list(query as z.output<Query>), { signal });
+      return await lists.add(() => resource.list(tenant, query as z.output<Query>), { signal });
     },
   );
 
@@ -128,7 +129,8 @@ export function registerResource<
         ...describeOperation({}, 'not_found'),
       },
     },
-    async ({ params: { id } }, reply) => sendWhole(reply, found(kind, id, await resource.get(id))),
+    async ({ params: { id }, tenant }, reply) =>
+      sendWhole(reply, found(kind, id, await resource.get(tenant, id))),
   );
 
   app.delete(
@@ -144,8 +146,8 @@ export function registerResource<
         ...describeOperation({}, 'not_found', 'conflict'),
       },
     },
-    async ({ params: { id } }, reply) => {
-      if (!(await resource.remove(id))) throw notFound(kind, id);
+    async ({ params: { id }, tenant }, reply) => {
+      if (!(await resource.remove(tenant, id))) throw notFound(kind, id);
       return reply.code(204).send(null);
     },
   );

@@ -45,7 +45,7 @@ export function entryOfSearch(search: Search): SearchEntryView {
       // By a metric of the client's own only one that is within becomes the best.
       met: terms.promise.external ? true : (best.summary?.met ?? null),
       certified: best.summary?.certified ?? null,
-      missed: written.slice(0, -1).map((job) => job.id),
+      missed: written.filter(({ id }) => id !== best.id).map((job) => job.id),
     },
     metadata: { ...record.metadata },
   };

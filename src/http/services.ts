@@ -1,16 +1,13 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { ModelAnalyses } from '../intake/model-analyses.ts';
 import type { ModelReader } from '../intake/model-reader.ts';
-import type { Jobs } from '../jobs/job-service.ts';
-import type { Searches } from '../jobs/search-service.ts';
-import type { Store } from '../storage/store.ts';
+import type { Tenants } from '../jobs/tenants.ts';
 import type { OpenAnswers } from './open-answers.ts';
 
 /** What routes work with, handed to each: there is no hidden locator. */
 export interface Services {
-  readonly store: Store;
-  readonly jobs: Jobs;
-  readonly searches: Searches;
+  /** Of whom a request has what there is of its own: `request.tenant`. */
+  readonly tenants: Tenants;
   readonly reader: ModelReader;
   readonly analyses: ModelAnalyses;
   /** Of one upload's files together. */

@@ -45,7 +45,7 @@ export function registerUploadedResource<
   Whole extends z.ZodType,
   R extends StoredRecord & View<Entry>,
 >(app: App, services: Services, resource: UploadedResource<Entry, Whole, R>): void {
-  const { store, jobs, analyses, maxUploadBytes } = services;
+  const { analyses, maxUploadBytes } = services;
   const { kind, texts, form, responses, problems } = resource;
   const schema: z.ZodType = resource.schema;
 
@@ -78,6 +78,8 @@ export function registerUploadedResource<
     },
     async (request, reply) => {
       const gone = whenGone(reply);
+      const { tenant } = request;
+      const { store } = tenant;
       const upload = await store.createUpload();
       try {
         const files = resource.partsOf(upload);
@@ -85,13 +87,14 @@ export function registerUploadedResource<
         const received = await receiveParts(request, rules);
         const record = await resource.prepare(upload, received.files, {
           client: request.ip,
+          tenant: tenant.tenant,
           signal: AbortSignal.any([services.closing, gone]),
         });
         gone.throwIfAborted();
         const published = await store.publish(kind, upload, record);
         reply.code(published.created ? 201 : 200).header('location', `/v1/${kind}/${record.id}`);
         // That which stands: the same files may have come before.
-        return sendWhole(reply, found(kind, record.id, await resource.get(record.id)));
+        return sendWhole(reply, found(kind, record.id, await resource.get(tenant, record.id)));
       } finally {
         // After publishing there is nothing left of it.
         await upload.discard();
@@ -102,8 +105,8 @@ export function registerUploadedResource<
   registerResource<Entry, Whole>(app, {
     ...resource,
     querySchema: pageQueryOf(kind),
-    list: ({ limit, cursor }) => store.listRecords<R>(kind, limit, cursor),
-    async remove(id) {
+    list: ({ store }, { limit, cursor }) => store.listRecords<R>(kind, limit, cursor),
+    async remove({ tenant, store, jobs }, id) {
       if (!(await store.readRecord(kind, id))) return false;
       const user = await jobs.neededBy(id);
       if (user !== null) {
@@ -114,7 +117,7 @@ export function registerUploadedResource<
         );
       }
       const removed = await store.remove(kind, id);
-      if (removed && kind === 'models') analyses.end(id);
+      if (removed && kind === 'models') analyses.end(tenant, id);
       return removed;
     },
   });

@@ -4,13 +4,16 @@ import type { StoredModel } from '../formats/stored-model.ts';
 import { serveParent } from '../jobs/child-program.ts';
 import { readChildSettings } from '../jobs/child-settings.ts';
 import { FolderStore } from '../storage/folder-store.ts';
+import type { Store } from '../storage/store.ts';
+import { rootOf } from '../storage/stores.ts';
 import type { AnalysisAnswer, AnalysisRequest } from './analysis-tasks.ts';
 
-const store = FolderStore.ofParent(readChildSettings().storeRoot);
+const { storeRoot } = readChildSettings();
 
 /** The API's child process: looks into uploaded models, which that process never does. */
 serveParent<AnalysisRequest, AnalysisAnswer>(
   async (request, context) => {
+    const store = FolderStore.ofParent(rootOf(storeRoot, request.tenant));
     switch (request.task) {
       case 'read': {
         const { readUploadedModel } = await import('./read-model.ts');
@@ -53,12 +56,12 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
       }
       case 'structures': {
         const { findStructures } = await import('./find-structures.ts');
-        await using files = await checkOutModel(request.ask.id);
+        await using files = await checkOutModel(store, request.ask.id);
         return await findStructures(files.model, request.ask.outputBytes, context);
       }
       case 'n-eff': {
         const { findNEff } = await import('./find-n-eff.ts');
-        await using files = await checkOutModel(request.ask.id);
+        await using files = await checkOutModel(store, request.ask.id);
         return await findNEff(files.model, request.ask, context);
       }
     }
@@ -67,7 +70,10 @@ serveParent<AnalysisRequest, AnalysisAnswer>(
 );
 
 /** @throws EmpError not_found */
-async function checkOutModel(id: string): Promise<AsyncDisposable & { readonly model: StoredModel }> {
+async function checkOutModel(
+  store: Store,
+  id: string,
+): Promise<AsyncDisposable & { readonly model: StoredModel }> {
   const inventory = await store.readJson<ModelInventory>('models', id, 'inventory.json');
   if (!inventory) throw new EmpError('not_found', `there is no model ${id}`);
   const files = await store.checkOut('models', id);

@@ -4,6 +4,7 @@ import type { JobRequest } from '../jobs/job.ts';
 import type { SearchRequest } from '../jobs/search-lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { SamplesRecord } from '../storage/records.ts';
+import type { Tenant } from '../storage/stores.ts';
 import type { PlacedInputs } from './job-inputs.ts';
 import type { ComparisonIds } from './plan-comparison.ts';
 import type { SampleParts } from './sample-files.ts';
@@ -92,6 +93,8 @@ export type AnalysisRequest = {
     /** The model's id or its files' name, to tell processes apart. */
     readonly about: string;
     readonly ask: AnalysisTasks[T]['ask'];
+    /** In whose store stored models are. */
+    readonly tenant: Tenant;
   };
 }[keyof AnalysisTasks];
 

@@ -5,6 +5,7 @@ import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
+import type { Stores, Tenant } from '../storage/stores.ts';
 import type { AnalysisRequest } from './analysis-tasks.ts';
 import { ANALYSIS_CHILD, type ReaderLimits } from './model-reader.ts';
 import { SharedRuns } from './shared-runs.ts';
@@ -49,7 +50,7 @@ const LIMITS: AnalysisLimits = {
 };
 
 export interface AnalysesOptions {
-  readonly store: Store;
+  readonly stores: Pick<Stores, 'root' | 'of'>;
   readonly log: Logger;
   /** What one analysis may take. */
   readonly limits?: Partial<AnalysisLimits>;
@@ -60,7 +61,7 @@ export interface AnalysesOptions {
  * does, within limits of time and memory, for an uploaded graph may loop for ever, ask for any amount of memory, or crash onnxruntime.
  */
 export class ModelAnalyses {
-  readonly #store: Store;
+  readonly #stores: Pick<Stores, 'of'>;
   readonly #log: Logger;
   readonly #limits: AnalysisLimits;
   readonly #pool: ChildPool<AnalysisRequest, string>;
@@ -70,12 +71,12 @@ export class ModelAnalyses {
   readonly #slots = new Slots(ANALYSES_AT_ONCE);
   readonly #finders = new Map<AnalysisKind, Promise<string>>();
 
-  constructor({ store, log, limits = {} }: AnalysesOptions) {
-    this.#store = store;
+  constructor({ stores, log, limits = {} }: AnalysesOptions) {
+    this.#stores = stores;
     this.#log = log;
     this.#limits = { ...LIMITS, ...limits };
     const { memoryMebibytes } = this.#limits;
-    const env = childEnvironment({ storeRoot: store.root, threads: 1, providers: ['cpu'], memoryMebibytes });
+    const env = childEnvironment({ storeRoot: stores.root, threads: 1, providers: ['cpu'], memoryMebibytes });
     this.#pool = new ChildPool(ANALYSIS_CHILD, env, this.#limits);
   }
 
@@ -85,10 +86,11 @@ export class ModelAnalyses {
    * @throws EmpError what the analysis throws, unsupported_model or limit_exceeded for the model, not_found when it is deleted meanwhile, not_ready when others come first or
    *   the client leaves
    */
-  async of(kind: AnalysisKind, model: ModelRecord, { client, signal }: Asker): Promise<string> {
-    const find = (end: AbortSignal) => this.#find(kind, model, { client, signal: end });
+  async of(kind: AnalysisKind, model: ModelRecord, asker: Asker): Promise<string> {
+    const { signal } = asker;
+    const find = (end: AbortSignal) => this.#find(kind, model, { ...asker, signal: end });
     try {
-      return await this.#runs.join(keyOf(kind, model.id), signal, find);
+      return await this.#runs.join(keyOf(kind, asker.tenant, model.id), signal, find);
     } catch (error) {
       // What signals abort with: this client's, or that of the run.
       if (!signal.aborted && !(error instanceof DOMException)) throw error;
@@ -97,8 +99,8 @@ export class ModelAnalyses {
   }
 
   /** Ends the analyses of a model that was deleted. */
-  end(id: string): void {
-    for (const kind of Object.keys(ANALYSES)) this.#runs.end(keyOf(kind, id));
+  end(tenant: Tenant, id: string): void {
+    for (const kind of Object.keys(ANALYSES)) this.#runs.end(keyOf(kind, tenant, id));
   }
 
   /** Ends what goes on, and resolves when it has ended. */
@@ -118,51 +120,56 @@ export class ModelAnalyses {
 
   async #find(kind: AnalysisKind, model: ModelRecord, asker: Asker): Promise<string> {
     const document = analysisDocument(kind, await this.finder(kind));
-    const known = await this.#store.readText('models', model.id, document);
+    const { tenant } = asker;
+    const store = await this.#stores.of(tenant);
+    const known = await store.readText('models', model.id, document);
     if (known !== null) return known;
     try {
-      const failed = this.#failed.get(keyOf(kind, model.id));
+      const failed = this.#failed.get(keyOf(kind, tenant, model.id));
       if (failed && failed.until > Date.now()) throw failed.error;
-      return await this.#analyse(kind, model, document, asker);
+      return await this.#analyse(kind, model, document, store, asker);
     } catch (error) {
-      if (await this.#store.readRecord('models', model.id)) throw error;
+      if (await store.readRecord('models', model.id)) throw error;
       throw new EmpError('not_found', `model ${model.id} was deleted while it was analysed`);
     }
   }
 
-  async #analyse(kind: AnalysisKind, model: ModelRecord, document: string, asker: Asker): Promise<string> {
+  async #analyse(
+    kind: AnalysisKind,
+    model: ModelRecord,
+    document: string,
+    store: Store,
+    asker: Asker,
+  ): Promise<string> {
     using _slot = await this.#slots.take(asker);
     const start = performance.now();
     await using leftovers = new AsyncDisposableStack();
-    const request = await this.#requestOf(kind, model.id, leftovers);
+    const { tenant } = asker;
+    const request = { ...(await this.#askOf(kind, model.id, store, leftovers)), tenant };
     const { timeMs } = this.#limits;
     const found = await this.#pool.run(request, { timeMs, signal: asker.signal }).catch((error) => {
       asker.signal.throwIfAborted();
-      throw this.#named(kind, model, error);
+      throw this.#named(kind, tenant, model, error);
     });
     const ms = Math.round(performance.now() - start);
     this.#log.info({ model: model.id, kind, ms }, 'analysed');
     // It is known now, and can be found again: nobody has to do without it because the disk is full.
-    await this.#store.writeText('models', model.id, document, found).catch((error) => {
+    await store.writeText('models', model.id, document, found).catch((error) => {
       this.#log.warn({ err: error, model: model.id, kind }, 'analysis not stored');
     });
     return found;
   }
 
   /** @param leftovers gets the folder that a child may write to, which is this process's to remove: the child may be killed */
-  async #requestOf(
-    kind: AnalysisKind,
-    id: string,
-    leftovers: AsyncDisposableStack,
-  ): Promise<AnalysisRequest & { task: AnalysisKind }> {
+  async #askOf(kind: AnalysisKind, id: string, store: Store, leftovers: AsyncDisposableStack) {
     const ask = { id, outputBytes: this.#limits.outputBytes };
     if (kind === 'structures') return { task: kind, about: id, ask };
-    const scratch = leftovers.adopt(await this.#store.createUpload(), (upload) => upload.discard());
+    const scratch = leftovers.adopt(await store.createUpload(), (upload) => upload.discard());
     return { task: kind, about: id, ask: { ...ask, scratchDirectory: scratch.directory } };
   }
 
   /** The error of an analysis in the words of its model. What would end it again is remembered. */
-  #named(kind: AnalysisKind, { id, name }: ModelRecord, error: unknown): unknown {
+  #named(kind: AnalysisKind, tenant: Tenant, { id, name }: ModelRecord, error: unknown): unknown {
     this.#log.warn({ err: error, model: id, kind }, 'analysis failed');
     if (error instanceof ChildFailure && error.isKilledByOthers)
       return new EmpError('not_ready', 'the process that analysed the model was killed; try again');
@@ -172,7 +179,7 @@ export class ModelAnalyses {
     const named = new EmpError(code, `${ANALYSES[kind].what} ${name} cannot be found: ${message}`, [
       { path: name, message },
     ]);
-    this.#remember(keyOf(kind, id), named);
+    this.#remember(keyOf(kind, tenant, id), named);
     return named;
   }
 
@@ -201,6 +208,6 @@ export class ModelAnalyses {
   }
 }
 
-function keyOf(kind: string, id: string): string {
-  return `${kind} ${id}`;
+function keyOf(kind: string, tenant: Tenant, id: string): string {
+  return `${kind} ${tenant ?? ''} ${id}`;
 }

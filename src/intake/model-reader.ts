@@ -36,7 +36,7 @@ export class ModelReader {
   readonly #limits: ReaderLimits;
   readonly #slots = new Slots(READERS);
 
-  /** @param storeRoot of the store whose models are read */
+  /** @param storeRoot of the stores whose models are read */
   constructor(storeRoot: string, limits: Partial<ReaderLimits> = {}) {
     this.#limits = { ...LIMITS, ...limits };
     const { memoryMebibytes } = this.#limits;
@@ -123,7 +123,7 @@ export class ModelReader {
     using _slot = await this.#slots.take(asker);
     const timeMs = Math.min(this.#limits.timeMs, mostMs);
     try {
-      const request = { task, about, ask } as AnalysisRequest;
+      const request = { task, about, ask, tenant: asker.tenant } as AnalysisRequest;
       const answer = await this.#pool.run(request, { timeMs, signal: asker.signal });
       return answer as AnalysisTasks[T]['answer'];
     } catch (error) {

@@ -1,10 +1,13 @@
 import PQueue from 'p-queue';
 import { EmpError } from '../core/errors.ts';
+import type { Tenant } from '../storage/stores.ts';
 
 /** Who asks for work that is done a few at a time. */
 export interface Asker {
   /** The address that the request comes from. */
   readonly client: string;
+  /** Whose models are looked into. */
+  readonly tenant: Tenant;
   /** Aborts when nobody waits for an answer any more. */
   readonly signal: AbortSignal;
 }
@@ -25,7 +28,7 @@ export class Slots {
    * Waits for a slot, which is given back when the value is disposed of.
    * @throws EmpError not_ready where none was free for too long; the signal's reason when it aborts first
    */
-  async take({ client, signal }: Asker): Promise<Disposable> {
+  async take({ client, signal }: Pick<Asker, 'client' | 'signal'>): Promise<Disposable> {
     const either = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
     using stack = new DisposableStack();
     try {

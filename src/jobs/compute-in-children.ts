@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { EmpError } from '../core/errors.ts';
 import { mayPass } from '../storage/disk-faults.ts';
 import type { Store } from '../storage/store.ts';
+import type { Stores } from '../storage/stores.ts';
 import type { QueuedData } from './backends/backend.ts';
 import { ChildFailure, type ChildPool } from './child-pool.ts';
 import { type JobRecord, type JobResult, type ProgressEvent, startOf } from './job.ts';
@@ -30,30 +31,39 @@ export interface ComputedJob extends FailedJob, Pick<Job<QueuedData>, 'name' | '
   moveToWait(token?: string): Promise<unknown>;
 }
 
-/** What a worker does about a message: a child does it, and what the child cannot say any more is said for it. */
+/**
+ * What a worker does about a message: a child does it, and what the child cannot say any more is said for it.
+ * @returns what gives the milliseconds that a job took which succeeded, null for any other
+ */
 export function computeInChildren(
   pool: JobPool,
-  store: Store,
+  stores: Pick<Stores, 'of'>,
   limits: JobLimits,
   log: Logger,
-): (job: ComputedJob, token?: string, signal?: AbortSignal) => Promise<void> {
+): (job: ComputedJob, token?: string, signal?: AbortSignal) => Promise<number | null> {
   // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
   return async (job, token, given) => {
     const signal = given ?? new AbortController().signal;
     const { id = '', name, data, processedOn, progress } = job;
     // A child that has to be started holds up everything for some ten milliseconds: what has arrived meanwhile is answered first.
     await setImmediate();
+    const start = performance.now();
     try {
       const onNews = tellInTurn(job);
       const message = { id, name, data, processedOn, progress };
       const run = { timeMs: limits.timeMs, signal, patienceMs: PATIENCE_MS, onNews };
-      if ((await pool.run(message, run)) === 'done') return;
+      const end = await pool.run(message, run);
+      if (end !== 'returned') return end === 'succeeded' ? Math.round(performance.now() - start) : null;
     } catch (error) {
       if (!(error instanceof ChildFailure)) throw error;
+      const store = await stores.of(data.tenant ?? null);
       // It could not remove what it had not published.
       await store.sweep().catch((cause) => log.warn({ err: cause }, 'not swept'));
       const outcome = signal.reason === 'shutdown' ? null : outcomeOf(error, signal, limits);
-      if (outcome) return endJob(store, job, outcome, signal);
+      if (outcome) {
+        await endJob(store, job, outcome, signal);
+        return null;
+      }
       if (!signal.aborted) throw error;
     }
     const returned = job

@@ -9,6 +9,8 @@ export const PRIORITY = { lowest: 0, usual: 4, highest: 9 } as const;
 export interface Turn {
   readonly lane?: Lane;
   readonly priority?: number;
+  /** Among the jobs of its lane and priority: of all tenants the lowest goes first. */
+  readonly turn?: number;
 }
 
 /** When a job has its turn. */
@@ -29,7 +31,17 @@ export function priorityOf({ priority = PRIORITY.usual }: Turn): number {
   return priority;
 }
 
+/** Turns that a priority has. BullMQ has 2^21 numbers for all; the jobs of a backlog that never ends and is longer take their turns as they come. */
+const TURNS = 200_000;
+
 /** The queue's own priority, of which the lowest number goes first; 0 would be none, and would go before all. */
-export function messagePriority(turn: Turn): number {
-  return PRIORITY.highest + 1 - priorityOf(turn);
+export function messagePriority(job: Turn): number {
+  const { turn = 0 } = job;
+  return (PRIORITY.highest - priorityOf(job)) * TURNS + Math.min(turn, TURNS - 1) + 1;
+}
+
+/** The other way round. */
+export function turnOf(messagePriority: number): Required<Pick<Turn, 'priority' | 'turn'>> {
+  const level = Math.floor((messagePriority - 1) / TURNS);
+  return { priority: PRIORITY.highest - level, turn: (messagePriority - 1) % TURNS };
 }

@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { answerInTime } from './answer-in-time.ts';
 import type { BulkMessage, JobQueue, QueuedData } from './backends/backend.ts';
-import { type JobRecord, startOf, taskOf } from './job.ts';
+import { type JobRecord, messageOf, startOf, taskOf } from './job.ts';
 import { messagePriority, NO_PROSPECT, type Prospect } from './job-lanes.ts';
 import type { LaneOutlook } from './lane-outlook.ts';
 import { progressOf } from './progress-events.ts';
@@ -95,6 +95,13 @@ export class JobLine {
     return { queued: waiting + prioritized, running: active, retrying: delayed };
   }
 
+  /** Those of the jobs that run, as the queue has them. @throws EmpError not_ready */
+  async runningPriorities(): Promise<number[]> {
+    const ids = await this.#ask(this.#queue.getRanges(['active'], 0, -1));
+    const jobs = await this.#ask(Promise.all(ids.map((id) => this.#queue.getJob(id))));
+    return jobs.map((job) => job?.opts.priority ?? 0).filter((priority) => priority > 0);
+  }
+
   /** The jobs that have failed for good and whose worker did not come to say so. @throws EmpError not_ready */
   async failedJobs(): Promise<Job<QueuedData>[]> {
     const ids = await this.#ask(this.#queue.getRanges(['failed'], 0, -1));
@@ -148,13 +155,13 @@ export class JobLine {
   }
 
   #messageOf(record: JobRecord): BulkMessage {
-    const { id, model_id } = record;
+    const { id } = record;
     const { attempts, backoffMs } = this.#retry;
     const backoff = { type: 'exponential', delay: backoffMs };
     // A failed job stays until its result is written: the queue knows why it failed, and nobody queues it again.
     const priority = messagePriority(record);
     const opts = { jobId: id, priority, attempts, backoff, removeOnComplete: true, removeOnFail: false };
-    return { name: taskOf(record), data: { model_id }, opts };
+    return { name: taskOf(record), data: messageOf(record), opts };
   }
 
   #ask<T>(answer: Promise<T>, timeoutMs?: number): Promise<T> {

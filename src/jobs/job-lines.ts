@@ -43,6 +43,11 @@ export class JobLines {
     return this.#ofAll((line) => line.counts());
   }
 
+  /** Those of the jobs that run, as the queue has them. @throws EmpError not_ready */
+  runningPriorities(): Promise<Record<Lane, number[]>> {
+    return this.#ofAll((line) => line.runningPriorities());
+  }
+
   /** The jobs that have failed for good and whose worker did not come to say so. @throws EmpError not_ready */
   async failedJobs(): Promise<Job<QueuedData>[]> {
     const { short, long } = await this.#ofAll((line) => line.failedJobs());

@@ -25,8 +25,8 @@ export interface JobNews {
 export interface NewsHearers {
   /** A job has made progress, or has ended. */
   changed?(id: string): void;
-  /** A job was computed to its end. */
-  completed?(id: string): void;
+  /** A job has succeeded, after so many milliseconds. */
+  succeeded?(ms: number): void;
   /** A job is to end. */
   cancelAsked?(id: string): void;
 }
@@ -37,14 +37,17 @@ export async function openJobNews(
   lane: Lane,
   sender: NewsSender,
   log: Logger,
-  { changed, completed, cancelAsked }: NewsHearers,
+  { changed, succeeded, cancelAsked }: NewsHearers,
 ): Promise<JobNews> {
   const events = backend.createQueueEvents(lane);
   events.on('error', (error) => log.warn({ err: error }, 'queue events'));
   const hear = (name: string, hearer: ((id: string) => void) | undefined) => {
     if (hearer) events.on(name, ({ jobId }) => hearer(jobId));
   };
-  hear('completed', completed);
+  events.on('completed', ({ returnvalue }) => {
+    // As `computeInChildren` returns it; a worker of an earlier version returns nothing.
+    if (typeof returnvalue === 'number') succeeded?.(returnvalue);
+  });
   for (const name of ['progress', 'completed', 'failed', ENDED]) hear(name, changed);
   hear(CANCEL_ASKED, cancelAsked);
   await events.waitUntilReady();

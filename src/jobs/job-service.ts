@@ -1,83 +1,61 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import { freshId } from '../storage/ids.ts';
 import type { Store } from '../storage/store.ts';
-import { answerInTime } from './answer-in-time.ts';
-import type { Backend, Pinged } from './backends/backend.ts';
+import type { Tenant } from '../storage/stores.ts';
 import { askToCancel } from './cancel-request.ts';
 import { followJob, type JobNews } from './follow-job.ts';
 import { type Job, type JobRecord, type JobRequest, resourcesOf } from './job.ts';
-import { type Lane, laneOf } from './job-lanes.ts';
-import type { JobCounts, Retry } from './job-line.ts';
+import { laneOf } from './job-lanes.ts';
 import { JobLists } from './job-lists.ts';
+import type { JobQueues } from './job-queues.ts';
 import { JobReader } from './job-reader.ts';
 import { JobWatches } from './job-watches.ts';
-import { type LaneQueues, openLaneQueues } from './lane-queues.ts';
+import type { LaneQueues } from './lane-queues.ts';
 import { progressOf } from './progress-events.ts';
-import { neededBy, recoverJobs } from './recovery.ts';
+import { neededBy, queueLostJobs } from './recovery.ts';
 import { keyReused, requestHash, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
+import { TenantTurns } from './tenant-turns.ts';
 
 /** A running job has ended by then: one that does not hear is killed after a second. */
 const CANCEL_WAIT_MS = 2000;
-/** How long a look at the queue and the disk holds, but for the jobs submitted since. */
-const ROOM_MS = 1000;
-/** Hanging up on a server that answers takes milliseconds. */
-const CLOSE_MS = 2000;
-const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
-/** How long a job that the queue has forgotten, and nobody asks for, may wait for it; one held up by a clock set back twice as long. */
-const RECOVERY_MS = 20_000;
-const DEFAULT_MAX_QUEUED = 10_000;
 
 export interface JobsOptions {
+  /** Whose jobs they are. */
+  readonly tenant: Tenant;
   readonly store: Store;
-  readonly backend: Backend;
+  readonly queues: JobQueues;
   readonly log: Logger;
-  readonly retry?: Retry;
-  /** Jobs that may wait; more are refused. */
-  readonly maxQueued?: number;
-}
-
-export async function openJobs(options: JobsOptions): Promise<Jobs> {
-  const { backend, store, log, retry = DEFAULT_RETRY } = options;
-  const jobs = new Jobs(options, await openLaneQueues(backend, store, log, retry));
-  options.backend.onReturn?.(() => {
-    jobs.recover().catch((error) => options.log.warn({ err: error }, 'recovery'));
-  });
-  return jobs;
 }
 
 /**
  * Jobs as clients know them. The store holds the truth, each job's request, progress and result; the queue says only who computes what
- * when, and is rebuilt from the store by `recover`. So nothing acknowledged is lost, and a finished job needs no queue.
+ * when, and is rebuilt from the store by `queueLost`. So nothing acknowledged is lost, and a finished job needs no queue.
  */
 export class Jobs {
   readonly list: JobLists['page'];
+  readonly #tenant: Tenant;
   readonly #store: Store;
-  readonly #backend: Pinged;
-  readonly #log: Logger;
-  readonly #queues: LaneQueues;
+  readonly #queues: JobQueues;
+  readonly #lanes: LaneQueues;
+  readonly #turns: TenantTurns;
   readonly #reader: JobReader;
   readonly #watches: JobWatches;
-  readonly #maxQueued: number;
-  readonly #closing = new AbortController();
-  #recovering = Promise.resolve();
-  /** How many more jobs may wait, as of the last look less those submitted since. */
-  #room = { until: 0, left: 0 };
 
-  constructor(options: Omit<JobsOptions, 'retry' | 'backend'> & { backend: Pinged }, queues: LaneQueues) {
-    this.#store = options.store;
-    this.#backend = options.backend;
-    this.#log = options.log;
+  constructor({ tenant, store, queues, log }: JobsOptions) {
+    const { lanes } = queues;
+    this.#tenant = tenant;
+    this.#store = store;
     this.#queues = queues;
-    this.#reader = new JobReader(this.#store, queues.lines, this.#log);
-    const lists = new JobLists(this.#store, this.#reader);
+    this.#lanes = lanes;
+    this.#turns = new TenantTurns(store, queues);
+    this.#reader = new JobReader(store, lanes.lines, log);
+    const lists = new JobLists(store, this.#reader);
     this.list = (...asked) => lists.page(...asked);
-    this.#maxQueued = options.maxQueued ?? DEFAULT_MAX_QUEUED;
     this.#watches = new JobWatches({
       look: (id) => this.#reader.look(id),
-      subscribe: (id) => queues.wakeups.subscribe(id),
+      subscribe: (id) => lanes.wakeups.subscribe(id),
     });
   }
 
@@ -97,17 +75,17 @@ export class Jobs {
     const key =
       idempotencyKey === undefined ? null : ({ kind: 'idempotency', id: sha256(idempotencyKey) } as const);
     const known = key && (await this.#store.readAnswer(key));
-    if (!known || !(await this.#store.readRecord('jobs', known))) await this.requireRoom();
+    if (!known || !(await this.#store.readRecord('jobs', known))) await this.#queues.requireRoom(this.#store);
     const fresh = freshId('job');
     const id = key ? await this.#store.decideOnce(key, fresh) : fresh;
     const existing = await this.#store.readRecord<JobRecord>('jobs', id);
     if (!existing) await publish();
     const { record, created } = existing
       ? { record: existing, created: false }
-      : await this.#publish({ id, created_at: new Date().toISOString(), ...request, request_sha256 }, !key);
+      : await this.#publish(await this.#recordOf(id, request, request_sha256), !key);
     if (record.request_sha256 !== request_sha256) throw keyReused(id);
     try {
-      if (created || !(await readResult(this.#store, id))) await this.#queues.lines.add([record]);
+      if (created || !(await readResult(this.#store, id))) await this.#lanes.lines.add([record]);
     } catch (error) {
       // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
       if (created && !key) {
@@ -130,8 +108,8 @@ export class Jobs {
     if (!(await readResult(this.#store, id))) {
       // First the word to the child: the job may start, or start again, at any moment before it is out of the queue.
       await askToCancel(this.#store, id);
-      const news = this.#queues.news[laneOf(record)];
-      const { progress: told, isOut } = await this.#queues.lines.remove(record);
+      const news = this.#lanes.news[laneOf(record)];
+      const { progress: told, isOut } = await this.#lanes.lines.remove(record);
       if (isOut) {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
         const progress = progressOf({ progress: told });
@@ -177,57 +155,15 @@ export class Jobs {
     return neededBy(this.#store, resourceId);
   }
 
-  /** Rejects when the queue does not take writes. */
-  ping(): Promise<void> {
-    return this.#backend.ping();
-  }
-
-  /** Unfinished jobs of each lane by what they wait for. @throws EmpError not_ready */
-  counts(): Promise<Record<Lane, JobCounts>> {
-    return this.#queues.lines.counts();
-  }
-
   /** Queues again what the queue has lost. @throws EmpError not_ready */
-  recover(): Promise<void> {
-    return recoverJobs(this.#store, this.#queues.lines);
+  queueLost(): Promise<void> {
+    return queueLostJobs(this.#store, this.#lanes.lines);
   }
 
-  /** Recovers at once and every `intervalMs`, until this is closed. */
-  keepRecovering(intervalMs: number = RECOVERY_MS): void {
-    const { signal } = this.#closing;
-    const recoverAgainAndAgain = async () => {
-      while (!signal.aborted) {
-        await this.recover().catch((error) => this.#log.warn({ err: error }, 'recovery'));
-        await sleep(intervalMs, undefined, { signal }).catch(() => {});
-      }
-    };
-    this.#recovering = recoverAgainAndAgain();
-  }
-
-  async close(): Promise<void> {
-    // BullMQ waits for ever for the end of a connection that is about to be tried again.
-    const closed = new AbortController();
-    this.#closing.abort();
-    const closing = this.#recovering.then(() => this.#queues.close());
-    const patience = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
-    await Promise.race([closing, patience]).finally(() => closed.abort());
-  }
-
-  /** @throws EmpError not_ready, queue_full, insufficient_storage where a new job would have to be refused half-way */
-  async requireRoom(): Promise<void> {
-    await answerInTime(this.#backend.ping(), this.#log);
-    if (performance.now() > this.#room.until) await this.#lookForRoom();
-    if (this.#room.left-- > 0) return;
-    // What has ended since then is seen by the next who asks.
-    this.#room.until = 0;
-    const message = `${this.#maxQueued} ${this.#maxQueued === 1 ? 'job is' : 'jobs are'} waiting, and no more may: try again later`;
-    throw new EmpError('queue_full', message);
-  }
-
-  async #lookForRoom(): Promise<void> {
-    const [{ short, long }] = await Promise.all([this.counts(), this.#store.ping()]);
-    const waiting = short.queued + short.retrying + long.queued + long.retrying;
-    this.#room = { until: performance.now() + ROOM_MS, left: this.#maxQueued - waiting };
+  async #recordOf(id: string, request: JobRequest, request_sha256: string): Promise<JobRecord> {
+    const turn = await this.#turns.next(request);
+    const whose = this.#tenant === null ? {} : { tenant: this.#tenant };
+    return { id, created_at: new Date().toISOString(), ...request, turn, request_sha256, ...whose };
   }
 
   /** @param isOnlyOne whether nobody else may be publishing a job of this id */

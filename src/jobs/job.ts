@@ -42,6 +42,8 @@ export function resourcesOf(request: ResourceIds): string[] {
 export interface JobRecord extends StoredRecord, JobRequest {
   /** Digest of the idempotency key's request, to refuse the same key with another body. */
   readonly request_sha256: string;
+  /** Whose it is; absent where it is nobody's. */
+  readonly tenant?: string;
 }
 
 /** When an attempt began, from the queue's milliseconds: its server has a clock of its own, which may be behind that of the record. */
@@ -102,6 +104,11 @@ export interface Job extends JobRequest, Prospect, Omit<JobResult, 'status' | 'f
 export type JobEvent<T = Job> =
   | { readonly id: number; readonly event: 'progress'; readonly data: JobProgress }
   | { readonly id: number; readonly event: 'succeeded' | 'failed' | 'canceled'; readonly data: T };
+
+/** What its task is told of a job: everything else is in the store. */
+export function messageOf({ model_id, tenant }: JobRecord): { model_id: string; tenant?: string } {
+  return { model_id, ...(tenant !== undefined && { tenant }) };
+}
 
 /** The task that computes a job. */
 export function taskOf({ line, pruned_model_id }: JobRecord): 'explore' | 'compare' | 'prune' {

@@ -1,11 +1,11 @@
-import type { Store } from '../storage/store.ts';
 import type { JobQueue } from './backends/backend.ts';
 import type { JobRecord } from './job.ts';
-import { messagePriority, NO_PROSPECT, type Prospect } from './job-lanes.ts';
-import { readResult } from './result.ts';
+import { NO_PROSPECT, type Prospect } from './job-lanes.ts';
 
 /** Who asks so soon after another is told by the same look: to read 5,000 waiting jobs takes milliseconds. */
 const FRESH_MS = 1000;
+/** Who comes after that looks anew, but not so often that those who come one after the other read all that wait each time. */
+const MS_A_WAITING_JOB = 0.1;
 /** So many jobs that ended last say how long one takes. */
 const REMEMBERED = 20;
 
@@ -21,26 +21,28 @@ interface Sight {
 /** What can be said of a lane's jobs before they have ended. */
 export class LaneOutlook {
   readonly #queue: JobQueue;
-  readonly #store: Store;
-  /** Of jobs that ended, oldest first: what they took, in milliseconds, undefined until it is asked for. */
-  readonly #took = new Map<string, number | undefined>();
+  /** What jobs took that succeeded, oldest first, in milliseconds. */
+  readonly #took: number[] = [];
   #latest: { readonly at: number; readonly sight: Promise<Sight> } | undefined;
 
-  constructor(queue: JobQueue, store: Store) {
+  constructor(queue: JobQueue) {
     this.#queue = queue;
-    this.#store = store;
   }
 
-  noteCompleted(id: string): void {
-    this.#took.set(id, undefined);
-    const [oldest] = this.#took.keys();
-    if (oldest && this.#took.size > REMEMBERED) this.#took.delete(oldest);
+  /** Notes that a job has succeeded. */
+  noteTime(ms: number): void {
+    this.#took.push(ms);
+    if (this.#took.length > REMEMBERED) this.#took.shift();
   }
 
   /** Of a job that waits for a slot. Rejects where the queue does. */
   async ofWaiting(record: JobRecord): Promise<Prospect> {
-    const { positions, running, meanMs } = await this.#see();
-    const position = positions.get(record.id) ?? (await this.#lastPosition(record));
+    const seen = await this.#see();
+    const isNew = !seen.positions.has(record.id);
+    const { positions, running, meanMs } = isNew
+      ? await this.#see(seen.positions.size * MS_A_WAITING_JOB)
+      : seen;
+    const position = positions.get(record.id) ?? (await this.#lastPosition());
     // Where nothing runs there may be no worker.
     if (position === null || meanMs === null || running === 0) return { position, eta: null };
     const untilStartMs = (meanMs * (position + 1)) / running;
@@ -61,17 +63,15 @@ export class LaneOutlook {
     return end > now ? ending(end) : NO_PROSPECT;
   }
 
-  /** Of a job that has come since one looked: the last of its priority, or nearly so. */
-  async #lastPosition(record: JobRecord): Promise<number | null> {
-    const upToIts = Array.from({ length: messagePriority(record) + 1 }, (_, priority) => priority);
-    const counts = await this.#queue.getCountsPerPriority(upToIts);
-    const waiting = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    return waiting > 0 ? waiting - 1 : null;
+  /** Of a job that has come since one looked. */
+  async #lastPosition(): Promise<number | null> {
+    const { waiting = 0, prioritized = 0 } = await this.#queue.getJobCounts('waiting', 'prioritized');
+    return waiting + prioritized > 0 ? waiting + prioritized - 1 : null;
   }
 
-  async #see(): Promise<Sight> {
+  async #see(maxAgeMs = FRESH_MS): Promise<Sight> {
     const now = performance.now();
-    if (!this.#latest || this.#latest.at < now - FRESH_MS) {
+    if (!this.#latest || this.#latest.at < now - Math.min(maxAgeMs, FRESH_MS)) {
       const latest = { at: now, sight: this.#look() };
       this.#latest = latest;
       latest.sight.catch(() => {
@@ -82,27 +82,18 @@ export class LaneOutlook {
   }
 
   async #look(): Promise<Sight> {
-    const [first, others, { active = 0 }, meanMs] = await Promise.all([
+    const [first, others, { active = 0 }] = await Promise.all([
       // Of an earlier version, without a priority.
       this.#queue.getRanges(['wait'], 0, -1, true),
       this.#queue.getRanges(['prioritized'], 0, -1, true),
       this.#queue.getJobCounts('active'),
-      this.#meanMs(),
     ]);
     const positions = new Map([...first, ...others].map((id, position) => [id, position]));
-    return { positions, running: active, meanMs };
+    return { positions, running: active, meanMs: this.#meanMs() };
   }
 
-  async #meanMs(): Promise<number | null> {
-    for (const [id, ms] of [...this.#took]) {
-      if (ms !== undefined) continue;
-      const result = await readResult(this.#store, id);
-      if (result?.status === 'succeeded' && result.started_at !== null)
-        this.#took.set(id, Date.parse(result.finished_at) - Date.parse(result.started_at));
-      else this.#took.delete(id);
-    }
-    const known = [...this.#took.values()].filter((ms) => ms !== undefined);
-    return known.length > 0 ? known.reduce((sum, ms) => sum + ms) / known.length : null;
+  #meanMs(): number | null {
+    return this.#took.length > 0 ? this.#took.reduce((sum, ms) => sum + ms) / this.#took.length : null;
   }
 }
 

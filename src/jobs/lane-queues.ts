@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { Store } from '../storage/store.ts';
 import type { Backend } from './backends/backend.ts';
 import { closeConnection } from './close-connection.ts';
 import { LANES, type Lane } from './job-lanes.ts';
@@ -17,21 +16,16 @@ export interface LaneQueues {
   close(): Promise<void>;
 }
 
-export async function openLaneQueues(
-  backend: Backend,
-  store: Store,
-  log: Logger,
-  retry: Retry,
-): Promise<LaneQueues> {
+export async function openLaneQueues(backend: Backend, log: Logger, retry: Retry): Promise<LaneQueues> {
   const wakeups = new Wakeups();
   const open = async (lane: Lane) => {
     const queue = backend.createQueue(lane);
     queue.on('error', (error) => log.warn({ err: error, lane }, 'queue'));
-    const outlook = new LaneOutlook(queue, store);
+    const outlook = new LaneOutlook(queue);
     const [news] = await Promise.all([
       openJobNews(backend, lane, queue, log, {
         changed: (id) => wakeups.wake(id),
-        completed: (id) => outlook.noteCompleted(id),
+        succeeded: (ms) => outlook.noteTime(ms),
       }),
       queue.waitUntilReady(),
     ]);

@@ -5,23 +5,25 @@ import { EmpError } from '../core/errors.ts';
 import type { ExecutionProvider } from '../runtime/session.ts';
 import { diskFault } from '../storage/disk-faults.ts';
 import type { Store } from '../storage/store.ts';
+import type { Stores } from '../storage/stores.ts';
 import { childEnvironment } from './child-settings.ts';
 import { type ComputedJob, computeInChildren } from './compute-in-children.ts';
 import type { JobLimits } from './job-limits.ts';
 import { JobLines } from './job-lines.ts';
 import type { JobNews } from './job-news.ts';
 import { createJobPool } from './job-pool.ts';
-import { Jobs } from './job-service.ts';
+import { JobQueues } from './job-queues.ts';
 import { LocalLine } from './local-line.ts';
 import { requireProviders } from './provider-check.ts';
 import { settleFailure } from './result.ts';
+import { Tenants } from './tenants.ts';
 import { Wakeups } from './wakeups.ts';
 
 /** Between two looks at the disk while jobs run. */
 const LOOK_MS = 1000;
 
 interface LocalJobsSettings {
-  readonly store: Store;
+  readonly stores: Stores;
   readonly log: Logger;
   readonly limits: JobLimits;
   readonly threads: number;
@@ -34,17 +36,20 @@ interface LocalJobsSettings {
  * Jobs without a queue: each runs in a child of this process, within limits, and ends with it. One of either lane runs at a time, as in a worker with the default settings.
  * @throws EmpError execution_provider_unavailable
  */
-export async function openLocalJobs(settings: LocalJobsSettings): Promise<{ jobs: Jobs } & AsyncDisposable> {
-  const { store, log, limits, threads, providers, onFault } = settings;
+export async function openLocalJobs(
+  settings: LocalJobsSettings,
+): Promise<{ tenants: Tenants } & AsyncDisposable> {
+  const { stores, log, limits, threads, providers, onFault } = settings;
   const { memoryMebibytes } = limits;
-  const env = childEnvironment({ storeRoot: store.root, threads, providers, memoryMebibytes });
+  const env = childEnvironment({ storeRoot: stores.root, threads, providers, memoryMebibytes });
   if (providers.some((name) => name !== 'cpu')) await requireProviders(providers, env);
+  const store = await stores.of(null);
   const pool = createJobPool({ env, limits, threads });
   const wakeups = new Wakeups();
   const closing = new AbortController();
   const openLine = () =>
     new LocalLine({
-      compute: computeInChildren(pool, store, limits, log),
+      compute: computeInChildren(pool, stores, limits, log),
       ended: (job, failure) => settle(store, job, failure).catch(onWriteFailed),
       changed: (id) => wakeups.wake(id),
     });
@@ -55,21 +60,22 @@ export async function openLocalJobs(settings: LocalJobsSettings): Promise<{ jobs
     tellCancelAsked: (id) => line.stop(id, 'canceled'),
     close: async () => {},
   });
-  const queues = {
+  const lanes = {
     lines: new JobLines(lines),
     news: { short: newsOf(lines.short), long: newsOf(lines.long) },
     wakeups,
     close: async () => {},
   };
   const watching = watchDisk(store, closing.signal, onFault);
-  const jobs = new Jobs({ store, log, backend: { ping: async () => {} } }, queues);
+  const queues = new JobQueues({ lanes, backend: { ping: async () => {} }, log });
+  const tenants = new Tenants({ stores, queues, log });
   return {
-    jobs,
+    tenants,
     async [Symbol.asyncDispose]() {
       closing.abort();
       const ending = Promise.all([lines.short.close(), lines.long.close()]);
       await pool.close();
-      await Promise.all([ending, watching, jobs.close()]);
+      await Promise.all([ending, watching, tenants.close()]);
     },
   };
 }

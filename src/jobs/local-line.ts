@@ -1,13 +1,13 @@
 import type { Job } from 'bullmq';
 import type { QueuedData } from './backends/backend.ts';
 import type { ComputedJob } from './compute-in-children.ts';
-import { type JobRecord, startOf, taskOf } from './job.ts';
+import { type JobRecord, messageOf, startOf, taskOf } from './job.ts';
 import { NO_PROSPECT } from './job-lanes.ts';
 import type { JobCounts, Line, QueuedJob, Removal } from './job-line.ts';
 import type { StopReason } from './tasks/task.ts';
 
 /** Does what a message asks for, as `computeInChildren` makes it. Rejects for a job that got no result. */
-export type Compute = (job: ComputedJob, token: string | undefined, signal: AbortSignal) => Promise<void>;
+export type Compute = (job: ComputedJob, token: string | undefined, signal: AbortSignal) => Promise<unknown>;
 
 /** What became of a job: its result is written, or could not be, with the reason. */
 export type Ended = (job: ComputedJob, failure: Error | null) => Promise<void>;
@@ -70,6 +70,10 @@ export class LocalLine implements Line {
     return { queued: this.#entries.size - running, running, retrying: 0 };
   }
 
+  async runningPriorities(): Promise<number[]> {
+    return [];
+  }
+
   async failedJobs(): Promise<Job<QueuedData>[]> {
     return [];
   }
@@ -105,9 +109,9 @@ export class LocalLine implements Line {
   }
 
   #entryOf(record: JobRecord): Entry {
-    const { id, model_id } = record;
+    const { id } = record;
     const job: Entry['job'] = {
-      ...{ id, name: taskOf(record), data: { model_id }, attemptsMade: 1 },
+      ...{ id, name: taskOf(record), data: messageOf(record), attemptsMade: 1 },
       processedOn: undefined,
       progress: undefined,
       updateProgress: async (progress) => {

@@ -1,4 +1,5 @@
 import type { Store } from '../storage/store.ts';
+import type { Stores } from '../storage/stores.ts';
 import { type JobRecord, resourcesOf } from './job.ts';
 import type { JobLines } from './job-lines.ts';
 import { readResult, settleFailure } from './result.ts';
@@ -11,28 +12,32 @@ const AT_ONCE = 16;
 const SETTLE_MS = 30_000;
 
 /**
- * Queues again what a crash, here or of the queue's server, left unfinished and unqueued, and writes the results of jobs that failed when
- * their worker died; and ends the pauses that a clock set back has drawn out. Costs a look at the names of the unfinished and a question to each queue, however many wait. Any number of processes may
- * do it at once: a queue takes an id once, and a job whose result is there is not computed.
+ * Queues again what a crash, here or of the queue's server, left unfinished and unqueued. Costs a look at the names of the unfinished, and where there are any a question to each queue, however many wait.
+ * Any number of processes may do it at once: a queue takes an id once, and a job whose result is there is not computed.
  */
-export async function recoverJobs(
-  store: Store,
-  lines: JobLines,
-  settleMs: number = SETTLE_MS,
-): Promise<void> {
+export async function queueLostJobs(store: Store, lines: JobLines): Promise<void> {
   // In this order: what ends meanwhile has its result by the time that is looked for.
-  const ids = await store.listUnfinished();
+  const ids = (await store.listUnfinished()).filter((id) => !isSearchId(id));
+  if (ids.length === 0) return;
   const known = await lines.knownIds();
-  const lost = ids.filter((id) => !isSearchId(id) && !known.has(id));
+  const lost = ids.filter((id) => !known.has(id));
   const records: JobRecord[] = [];
   for (let i = 0; i < lost.length; i += AT_ONCE) {
     const looked = await Promise.all(lost.slice(i, i + AT_ONCE).map((id) => unfinishedRecord(store, id)));
     records.push(...looked.filter((record) => record !== null));
   }
   await lines.add(records);
-  await lines.endOverduePauses();
+}
+
+/** Writes the results of jobs that failed when their worker died. Any number of processes may do it at once. */
+export async function settleFailedJobs(
+  stores: Pick<Stores, 'of'>,
+  lines: JobLines,
+  settleMs: number = SETTLE_MS,
+): Promise<void> {
   for (const job of await lines.failedJobs()) {
     if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
+    const store = await stores.of(job.data.tenant ?? null);
     await settleFailure(store, job, new Error(job.failedReason));
     await job.remove();
   }

@@ -60,7 +60,7 @@ export function jobTask<D>(work: Work): Task<D>['run'] {
       // A full disk must not cost what has been computed. A canceled job waits for room too: its signal says nothing more.
       const patience = outcome === CANCELED ? undefined : signal;
       await retryWrite(() => writeResult(store, id, result), mayPass, patience);
-      return 'done' as const;
+      return outcome.status === 'succeeded' ? outcome.status : 'done';
     };
     try {
       if (await isCancelAsked(store, id)) return await end(CANCELED);

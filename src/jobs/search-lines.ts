@@ -3,6 +3,7 @@ import type { Exploration } from '../pipeline/explore.ts';
 import { standardErrorsWithin } from '../pipeline/search.ts';
 import { AIMS, type SearchTerms, targetOfTerms } from '../recipe/lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import { excessOver } from '../report/target-excess.ts';
 import type { StoredRecord } from '../storage/store.ts';
 import type { JobFailure, JobRequest, JobStatus, JobSummary } from './job.ts';
 import type { Lane } from './job-lanes.ts';
@@ -83,16 +84,33 @@ export function inTermsOfSearch(findings: readonly InputFinding[]): InputFinding
 export interface FoundCandidate extends Place {
   readonly amount: number;
   readonly beta: number;
+  /** How far beyond the promise it is on the samples that are chosen on: 0 or less. */
+  readonly excess: number;
+}
+
+/** The job whose model is to be taken: the last that was written, and where that missed its promise too the one that missed it by least. */
+export function offeredOf(written: readonly LineJob[]): LineJob | null {
+  const last = written.at(-1) ?? null;
+  if (last?.summary?.met !== false) return last;
+  return written.reduce((best, job) => (beyondOf(job) < beyondOf(best) ? job : best), last);
+}
+
+/** Of a model that is unsafe there is no distance at which it would do. */
+function beyondOf({ summary }: LineJob): number {
+  const isUnsafe = summary?.decision === 'unsafe';
+  return isUnsafe ? Number.POSITIVE_INFINITY : (summary?.beyond_limit ?? Number.POSITIVE_INFINITY);
 }
 
 /**
  * The candidate within the promise that serves the aim best; of several the first that was tried, of a line the densest. Null where none is within.
  * @param margin in standard errors, which it must be within the promise by
+ * @param below what its excess over the promise must be less than
  */
 export function bestOf(
   terms: Pick<SearchTerms, 'aim' | 'promise'>,
   lines: readonly Pick<LineState, 'exploration'>[],
   margin: number,
+  below: number = Number.POSITIVE_INFINITY,
 ): FoundCandidate | null {
   const { lessens } = AIMS[terms.aim];
   const target = targetOfTerms(terms);
@@ -100,19 +118,17 @@ export function bestOf(
   for (const [line, { exploration }] of lines.entries()) {
     for (const [candidate, found] of (exploration?.candidates ?? []).entries()) {
       const amount = found[lessens];
-      if (!found.is_within || amount === null) continue;
-      if (
-        margin > 0 &&
-        target &&
-        exploration &&
-        standardErrorsWithin(target, exploration.dense, found) < margin
-      )
-        continue;
+      if (!found.is_within || amount === null || !exploration) continue;
+      const { dense } = exploration;
+      const excess = target ? excessOver(target, dense, found) : 0;
+      const isFarEnough =
+        excess < below && (margin === 0 || !target || standardErrorsWithin(target, dense, found) >= margin);
+      if (!isFarEnough) continue;
       const isBetter =
         best === null ||
         amount < best.amount ||
         (amount === best.amount && line === best.line && found.beta > best.beta);
-      if (isBetter) best = { line, candidate, amount, beta: found.beta };
+      if (isBetter) best = { line, candidate, amount, beta: found.beta, excess };
     }
   }
   return best;

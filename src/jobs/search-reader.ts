@@ -11,6 +11,7 @@ import {
   isSearchId,
   type LineJob,
   type LineState,
+  offeredOf,
   type SearchRecord,
   type SearchResult,
 } from './search-lines.ts';
@@ -100,8 +101,8 @@ export class SearchReader {
   async describe(record: SearchRecord): Promise<Search> {
     const result = await readSearchResult(this.#store, record.id);
     const { lines, told, written } = await this.states(record);
-    const last = written.at(-1);
-    const best = last ? await this.#jobs.get(last.id) : null;
+    const offered = offeredOf(written);
+    const best = offered ? await this.#jobs.get(offered.id) : null;
     if (result) return { record, result, lines, told, written, best };
     const seen = async <T extends { readonly job: LineJob | null }>(states: readonly T[]) =>
       Promise.all(states.map(async (state) => ({ ...state, job: await this.#inQueue(state.job) })));

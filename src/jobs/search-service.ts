@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import type { ExternalMetric } from '../recipe/lines.ts';
@@ -7,6 +6,7 @@ import type { Page, Store } from '../storage/store.ts';
 import { nextExternalStep, type ToldCandidate } from './external-step.ts';
 import { followJob, type JobNews } from './follow-job.ts';
 import { type JobRequest, resourcesOf } from './job.ts';
+import type { JobQueues } from './job-queues.ts';
 import type { Jobs } from './job-service.ts';
 import { JobWatches } from './job-watches.ts';
 import { inputFailure } from './result.ts';
@@ -24,17 +24,17 @@ import {
 import { nextStep } from './search-step.ts';
 import { Wakeups } from './wakeups.ts';
 
-/** How soon the end of a search's jobs is seen. */
-const LOOK_MS = 300;
-/** Many are looked at less often, so that all looks together cost little. */
-const MS_A_SEARCH = 50;
 /** Each is a few jobs at a time, and some dozens of small files that are read at every look. */
 const MOST_AT_ONCE = 100;
-/** How soon a search that another process has begun, and left, is taken up. */
-const RECOVERY_MS = 10_000;
-
 /** What a follower of a search is told. */
 export type SearchNews = JobNews<Search>;
+
+interface SearchesOptions {
+  readonly store: Store;
+  readonly jobs: Jobs;
+  readonly queues: JobQueues;
+  readonly log: Logger;
+}
 
 /**
  * Searches for the best recipe within a promise. A search is a record and jobs: what is to be done next follows from how these stand, is the same whoever asks, and is done once however many do.
@@ -43,18 +43,18 @@ export type SearchNews = JobNews<Search>;
 export class Searches {
   readonly #store: Store;
   readonly #jobs: Jobs;
+  readonly #queues: JobQueues;
   readonly #log: Logger;
   readonly #reader: SearchReader;
   readonly #wakeups = new Wakeups();
   readonly #watches: JobWatches<Search>;
-  readonly #closing = new AbortController();
   /** Those that go on, as far as this process knows. */
   readonly #known = new Set<string>();
-  #conducting = Promise.resolve();
 
-  constructor({ store, jobs, log }: { readonly store: Store; readonly jobs: Jobs; readonly log: Logger }) {
+  constructor({ store, jobs, queues, log }: SearchesOptions) {
     this.#store = store;
     this.#jobs = jobs;
+    this.#queues = queues;
     this.#log = log;
     this.#reader = new SearchReader(store, jobs);
     this.#watches = new JobWatches({
@@ -145,33 +145,22 @@ export class Searches {
     return followJob(this.#watches.looks(id, signal), lastEventId);
   }
 
-  /** Goes on with all searches, those of processes that are gone too, until this is closed. */
-  keepConducting(recoveryMs: number = RECOVERY_MS, lookMs: number = LOOK_MS): void {
-    const { signal } = this.#closing;
-    const conduct = async () => {
-      let lookedAt = Number.NEGATIVE_INFINITY;
-      while (!signal.aborted) {
-        if (performance.now() - lookedAt > recoveryMs) {
-          lookedAt = performance.now();
-          const ids = await this.#store.listUnfinished().catch(() => []);
-          for (const id of ids.filter(isSearchId)) this.#known.add(id);
-        }
-        for (const id of this.#known)
-          await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
-        await sleep(lookMs + MS_A_SEARCH * this.#known.size, undefined, { signal }).catch(() => {});
-      }
-    };
-    this.#conducting = conduct();
+  /** Looks for searches that another process has begun, and perhaps left. */
+  async takeUp(): Promise<void> {
+    const ids = await this.#store.listUnfinished().catch(() => []);
+    for (const id of ids.filter(isSearchId)) this.#known.add(id);
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#conducting;
+  /** Does for each search that goes on what is to be done next. @returns how many there are */
+  async advanceAll(): Promise<number> {
+    for (const id of this.#known)
+      await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
+    return this.#known.size;
   }
 
   /** @throws EmpError not_ready, queue_full, insufficient_storage */
   async #requireRoom(): Promise<void> {
-    await this.#jobs.requireRoom();
+    await this.#queues.requireRoom(this.#store);
     const goingOn = (await this.#store.listUnfinished()).filter(isSearchId).length;
     if (goingOn < MOST_AT_ONCE) return;
     throw new EmpError('queue_full', `${goingOn} searches are going on, and no more may: try again later`);

@@ -11,8 +11,8 @@ const ROUND = 3;
 /** Models that one line may take. */
 const MOST_OF_A_LINE = 12;
 
-/** In standard errors on the samples that are chosen on: what the first model must be within the promise by, and those after one that missed it. */
-const MARGINS = [0, 1, 2, 3];
+/** Looks at the samples that no candidate saw: each is another chance for a model to seem within by luck. */
+const MOST_WRITTEN = 4;
 /** What a line is held to by others, so that luck on these samples does not rule these out. */
 const LINE_MARGIN = 1;
 
@@ -42,7 +42,7 @@ export function nextStep(
   isOverTime: boolean,
 ): SearchStep {
   const last = written.at(-1);
-  if (last) return afterWritten(terms, lines, written.length, last);
+  if (last) return afterWritten(terms, lines, written, last);
   let left = terms.limits.max_candidates;
   let known: LineState[] = [];
   for (const indices of rounds(lines.length)) {
@@ -69,7 +69,7 @@ export function nextStep(
     left -= round.reduce((sum, { exploration }) => sum + (exploration?.candidates.length ?? 0), 0);
     if (waiting.length > 0) break;
   }
-  const [found] = bestsOf(terms, lines);
+  const found = bestAfter(terms, lines, []);
   if (found) return { kind: 'write', attempt: 0, line: found.line, beta: found.beta };
   const failures = known.flatMap(({ job }) => job?.error ?? []);
   const isAnyTried = known.some(({ exploration }) => exploration !== null);
@@ -104,30 +104,39 @@ function rounds(nLines: number): number[][] {
 function afterWritten(
   terms: SearchTerms,
   lines: readonly LineState[],
-  nWritten: number,
+  written: readonly LineJob[],
   { status, error, finished_at, summary }: LineJob,
 ): SearchStep {
   if (finished_at === null) return { kind: 'wait' };
   if (status === 'succeeded') {
     const isMissed =
       (summary?.met === false || summary?.decision === 'unsafe') && terms.promise.confidence === undefined;
-    const next = isMissed ? bestsOf(terms, lines)[nWritten] : undefined;
+    const next = isMissed && written.length < MOST_WRITTEN ? bestAfter(terms, lines, written) : null;
     if (!next) return { kind: 'end', status, error: null };
-    return { kind: 'write', attempt: nWritten, line: next.line, beta: next.beta };
+    return { kind: 'write', attempt: written.length, line: next.line, beta: next.beta };
   }
   const canceled = new EmpError('canceled', 'the job that wrote the best model was canceled');
   return { kind: 'end', status: 'failed', error: error ?? inputFailure(canceled) };
 }
 
-/** The best, and the best by each larger margin where that is another. */
-function bestsOf(terms: SearchTerms, lines: readonly LineState[]): FoundCandidate[] {
-  const found: FoundCandidate[] = [];
-  for (const margin of MARGINS) {
-    const one = bestOf(terms, lines, margin);
-    const before = found.at(-1);
-    if (one && (one.line !== before?.line || one.candidate !== before.candidate)) found.push(one);
+/**
+ * The best candidate, and after each that missed its promise the best of those that are further within by as much: luck is much the same for models of one network on one set of samples. Each
+ * further one is within by one standard error more, too, and where nothing says by how much one missed, by one more at once. Null where none is left.
+ */
+function bestAfter(
+  terms: SearchTerms,
+  lines: readonly LineState[],
+  missed: readonly LineJob[],
+): FoundCandidate | null {
+  let best = bestOf(terms, lines, 0);
+  let below = Number.POSITIVE_INFINITY;
+  for (const [n, { summary }] of missed.entries()) {
+    if (best === null) return null;
+    const beyond = Math.max(0, summary?.beyond_limit ?? 0);
+    below = Math.min(below, best.excess - beyond);
+    best = bestOf(terms, lines, beyond > 0 ? n : n + 1, below);
   }
-  return found;
+  return best;
 }
 
 /** What not even the first line could do within the limits of a job, to run the dense model, no other can. */

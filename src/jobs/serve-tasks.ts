@@ -1,21 +1,22 @@
 import { FolderStore } from '../storage/folder-store.ts';
+import { rootOf } from '../storage/stores.ts';
 import { serveParent } from './child-program.ts';
 import { readChildSettings } from './child-settings.ts';
 import type { ProgressEvent } from './job.ts';
-import type { Message, Task, TaskEnd } from './tasks/task.ts';
+import type { Message, Task, TaskEnd, TenantMessage } from './tasks/task.ts';
 
 /** The program of a worker's children: does what the messages' tasks say. */
 export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Task<never>>>>): Promise<void> {
   const settings = readChildSettings();
-  const store = FolderStore.ofParent(settings.storeRoot);
-  // Of a directory that is gone or takes no writes, the jobs wait.
-  await store.sweep().catch(() => {});
-  serveParent<Message<never>, TaskEnd, readonly ProgressEvent[]>(
+  serveParent<Message<TenantMessage>, TaskEnd, readonly ProgressEvent[]>(
     async (message, context) => {
       const load = tasks[message.name];
       if (!load) throw new Error(`this version knows no task ${message.name}`);
       const { run } = await load();
-      return run(message, { store, ...settings, ...context });
+      const store = FolderStore.ofParent(rootOf(settings.storeRoot, message.data.tenant ?? null));
+      // Of a directory that is gone or takes no writes, the jobs wait.
+      await store.sweep().catch(() => {});
+      return run(message as Message<never>, { store, ...settings, ...context });
     },
     ({ name, id }) => `${name} ${id}`,
   );

@@ -1,7 +1,7 @@
 import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
-import type { Store } from '../storage/store.ts';
-import type { Backend, QueuedData } from './backends/backend.ts';
+import type { Stores } from '../storage/stores.ts';
+import type { Backend, QueuedData, QueueProcessor } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { closeConnection } from './close-connection.ts';
 import { computeInChildren } from './compute-in-children.ts';
@@ -27,7 +27,7 @@ const RETRY_MS = 1000;
 const ABORT_MS = 5000;
 
 export interface WorkerSettings {
-  readonly store: Store;
+  readonly stores: Pick<Stores, 'root' | 'of'>;
   readonly backend: Backend;
   /** Whose jobs it takes. */
   readonly lane: Lane;
@@ -57,9 +57,17 @@ export interface JobWorker {
 
 /** Starts taking jobs from the queue of a lane. */
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
-  const { store, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
+  const { stores, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
   const pool = createJobPool({ env, limits, threads, program: settings.program });
-  const worker = backend.createWorker(lane, computeInChildren(pool, store, limits, log), {
+  const compute = computeInChildren(pool, stores, limits, log);
+  /** Whose the jobs are that run here, as far as they are somebody's. */
+  const tenants = new Map<string, string>();
+  const computeFor: QueueProcessor = async (job, token, signal) => {
+    const { id = '', data } = job;
+    if (data.tenant !== undefined) tenants.set(id, data.tenant);
+    return await compute(job, token, signal).finally(() => tenants.delete(id));
+  };
+  const worker = backend.createWorker(lane, computeFor, {
     concurrency,
     lockDuration: settings.lockMs ?? LOCK_MS,
     stalledInterval: settings.stalledCheckMs ?? STALLED_CHECK_MS,
@@ -76,7 +84,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
   worker.on('completed', (job) => log.info({ job: job.id }, 'job done'));
   worker.on('failed', (job, error) => {
-    const settled = settle(store, job, error, log, closing.signal)
+    const settled = settle(stores, job, error, log, closing.signal)
       .then(async () => {
         if (job?.id) (await opening).tellEnded(job.id);
       })
@@ -88,7 +96,9 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   // News may be lost, the word in the store is not.
   const lookForCancellation = (ids: readonly string[]) => {
     for (const id of ids)
-      isCancelAsked(store, id)
+      stores
+        .of(tenants.get(id) ?? null)
+        .then((store) => isCancelAsked(store, id))
         .then((isAsked) => isAsked && stop(id, 'canceled'))
         .catch((error) => log.warn({ err: error, job: id }, 'cancellation not looked for'));
   };
@@ -119,7 +129,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
  * there what this process has not come to write.
  */
 async function settle(
-  store: Store,
+  stores: Pick<Stores, 'of'>,
   job: Job<QueuedData> | undefined,
   error: Error,
   log: Logger,
@@ -133,6 +143,7 @@ async function settle(
     log.warn({ err: cause, job: job.id }, 'the result could not be written yet');
     return true;
   };
-  await retryWrite(() => settleFailure(store, job, error), isPassing, signal);
+  const { tenant = null } = job.data;
+  await retryWrite(async () => settleFailure(await stores.of(tenant), job, error), isPassing, signal);
   await job.remove();
 }

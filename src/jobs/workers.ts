@@ -18,9 +18,9 @@ export interface WorkersSettings extends Omit<WorkerSettings, 'lane' | 'env'> {
  * @throws EmpError execution_provider_unavailable where one of `providers` cannot start here
  */
 export async function startWorkers(settings: WorkersSettings): Promise<JobWorker> {
-  const { store, concurrency, threads = 1, providers = ['cpu'], limits } = settings;
+  const { stores, concurrency, threads = 1, providers = ['cpu'], limits } = settings;
   const { memoryMebibytes } = limits;
-  const env = childEnvironment({ storeRoot: store.root, threads, providers, memoryMebibytes });
+  const env = childEnvironment({ storeRoot: stores.root, threads, providers, memoryMebibytes });
   await requireProviders(providers, env);
   const workers = await Promise.all(
     LANES.map((lane) =>

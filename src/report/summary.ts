@@ -1,6 +1,8 @@
+import { targetOf } from '../recipe/target.ts';
 import type { Status } from './decision-statuses.ts';
 import type { Report } from './report.ts';
 import { differsInSpeed, speedsOf } from './speed.ts';
+import { excessOver } from './target-excess.ts';
 
 /** What a job came to, without its report. Null: not measured, or not finite. */
 export interface Summary
@@ -37,6 +39,8 @@ export interface Summary
   readonly sentence: string;
   /** Whether the target is, of quality and of size or speed; null without one. */
   readonly met: boolean | null;
+  /** How far what the target bounds is beyond its limit, on the samples of the report; less than 0 within it, null without a target of quality. */
+  readonly beyond_limit: number | null;
   /** The smallest limit of the target that was shown with its confidence. */
   readonly certified: number | null;
 }
@@ -65,8 +69,16 @@ export function summaryOf({ total, sizes, macs, evaluation, size_target, decisio
     decision: decision.status,
     sentence: decision.sentence,
     met: metOf(evaluation, size_target),
+    beyond_limit: beyondLimit(evaluation),
     certified: evaluation?.search?.promise.certified ?? null,
   };
+}
+
+function beyondLimit(evaluation: Report['evaluation']): number | null {
+  const target = evaluation?.search?.target;
+  if (!evaluation || !target || !targetOf({ target })) return null;
+  const excess = excessOver(target, evaluation.dense, evaluation.pruned);
+  return Number.isFinite(excess) ? excess : null;
 }
 
 function metOf(evaluation: Report['evaluation'], size_target: Report['size_target']): boolean | null {

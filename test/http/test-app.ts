@@ -11,11 +11,11 @@ import { OpenAnswers, type OpenAnswersLimits } from '../../src/http/open-answers
 import { type AnalysisLimits, ModelAnalyses } from '../../src/intake/model-analyses.ts';
 import { ModelReader } from '../../src/intake/model-reader.ts';
 import { JobLines } from '../../src/jobs/job-lines.ts';
-import { Jobs } from '../../src/jobs/job-service.ts';
-import { Searches } from '../../src/jobs/search-service.ts';
+import { JobQueues } from '../../src/jobs/job-queues.ts';
+import { Tenants } from '../../src/jobs/tenants.ts';
 import { Wakeups } from '../../src/jobs/wakeups.ts';
-import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
+import { FolderStores, type Stores } from '../../src/storage/stores.ts';
 
 export interface TestApp {
   readonly app: FastifyInstance;
@@ -44,14 +44,19 @@ export interface TestAppOptions extends Partial<Limits> {
   readonly eventStreams?: OpenAnswersLimits;
 }
 
-/** What the app stands on: the jobs, and how they are closed. */
+/** What the app stands on. */
 export interface Place {
   readonly dataDirectory: string;
-  readonly store: Store;
+  readonly stores: Stores;
   readonly log: Logger;
 }
 
-/** The app on a data directory of its own. Without `openJobs` there is no queue, and a request that asks one fails. */
+export interface OpenedQueue {
+  readonly tenants: Tenants;
+  close(): Promise<void>;
+}
+
+/** The app on a data directory of its own. Without `openQueue` there is no queue, and a request that asks one fails. */
 export async function openTestApp(
   {
     disk = tmpdir(),
@@ -60,27 +65,25 @@ export async function openTestApp(
     eventStreams = { inAll: 100, perClient: 100 },
     ...limits
   }: TestAppOptions = {},
-  openJobs: (place: Place) => Promise<{ jobs: Jobs; close(): Promise<void> }> = withoutQueue,
+  openQueue: (place: Place) => Promise<OpenedQueue> = withoutQueue,
 ): Promise<TestApp> {
   const dataDirectory = await mkdtemp(join(disk, 'emp-http-'));
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-  const store = await FolderStore.open(dataDirectory, minFreeBytes);
-  const opened = await openJobs({ dataDirectory, store, log });
-  const analyses = new ModelAnalyses({ store, log, limits: analysisLimits });
-  const reader = new ModelReader(store.root);
+  const stores = await FolderStores.open(dataDirectory, minFreeBytes);
+  const { tenants, close } = await openQueue({ dataDirectory, stores, log });
+  const analyses = new ModelAnalyses({ stores, log, limits: analysisLimits });
+  const reader = new ModelReader(stores.root);
   const openAnswers = new OpenAnswers(eventStreams);
-  const searches = new Searches({ store, jobs: opened.jobs, log });
-  if (openJobs !== withoutQueue) searches.keepConducting();
-  const services = { store, jobs: opened.jobs, searches, reader, analyses, openAnswers, log };
+  if (openQueue !== withoutQueue) tenants.keepConducting();
   const app = await createApp({
-    ...services,
+    ...{ tenants, reader, analyses, openAnswers, log },
     maxUploadBytes: 64 * 2 ** 20,
     maxJsonBytes: 4 * 2 ** 20,
     ...limits,
   });
   return {
     app,
-    store,
+    store: await stores.of(null),
     fetch: (path, init, client) => inject(app, path, init, client),
     async listen() {
       if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
@@ -109,21 +112,21 @@ export async function openTestApp(
       await app.close();
       await analyses.close();
       await reader.close();
-      await searches.close();
-      await opened.close();
-      await store.close();
+      await close();
+      await stores.close();
       await rm(dataDirectory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
 
 /** Jobs as the store knows them: they can be read, and keep what they need from being removed. None can be submitted. */
-async function withoutQueue({ store, log }: Place): Promise<{ jobs: Jobs; close(): Promise<void> }> {
+async function withoutQueue({ stores, log }: Place): Promise<OpenedQueue> {
   const none = new EventEmitter() as never;
   const close = async () => {};
   const lines = new JobLines({ short: none, long: none });
-  const queues = { lines, news: none, wakeups: new Wakeups(), close };
-  return { jobs: new Jobs({ store, log, backend: none }, queues), close };
+  const lanes = { lines, news: none, wakeups: new Wakeups(), close };
+  const queues = new JobQueues({ lanes, backend: none, log });
+  return { tenants: new Tenants({ stores, queues, log }), close };
 }
 
 /** All below a folder; looks again where a folder of it goes away meanwhile. */

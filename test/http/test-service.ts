@@ -1,6 +1,6 @@
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobLimits } from '../../src/jobs/job-limits.ts';
-import { openJobs } from '../../src/jobs/job-service.ts';
+import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { type RedisService, startRedis } from '../services/redis.ts';
 import { fileOf, openTestApp, type TestApp, type TestAppOptions } from './test-app.ts';
@@ -19,17 +19,17 @@ export async function openTestService({
   ...options
 }: TestAppOptions & { worker?: boolean; limits?: JobLimits } = {}): Promise<TestService> {
   const redis = await startRedis();
-  const service = await openTestApp(options, async ({ dataDirectory, store, log }) => {
+  const service = await openTestApp(options, async ({ dataDirectory, stores, log }) => {
     const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
-    const jobs = await openJobs({ store, backend, log });
+    const tenants = await openTenants({ stores, backend, log });
     const working = worker
-      ? await startWorkers({ store, backend, concurrency: 1, limits, log, graceMs: 100 })
+      ? await startWorkers({ stores, backend, concurrency: 1, limits, log, graceMs: 100 })
       : null;
     return {
-      jobs,
+      tenants,
       async close() {
         await working?.close();
-        await jobs.close();
+        await tenants.close();
         await backend.close();
         await redis.stop();
       },

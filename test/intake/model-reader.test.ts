@@ -18,6 +18,7 @@ describe('a reader of models', () => {
   const read = (reader: ModelReader) =>
     reader.read({ directory, files: directory }, [NAME], 'refused', {
       client: 'one',
+      tenant: null,
       signal: new AbortController().signal,
     });
 
@@ -45,7 +46,7 @@ describe('a reader of models', () => {
 
   test('takes a model whose multiply-accumulates take more than they may for one without', async () => {
     const upload = { directory, files: directory };
-    const asker = { client: 'one', signal: new AbortController().signal };
+    const asker = { client: 'one', tenant: null, signal: new AbortController().signal };
     const reader = new ModelReader(directory, { timeMs: 1 });
     try {
       assert.equal(await reader.count(upload, NAME, asker), null);

@@ -12,9 +12,9 @@ import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { lockDirectory } from '../../src/jobs/backends/directory-lock.ts';
 import { askToCancel } from '../../src/jobs/cancel-request.ts';
-import { openJobs } from '../../src/jobs/job-service.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startRedis } from '../services/redis.ts';
+import { openJobs } from './open-jobs.ts';
 import { log, openSite, readTrace, request } from './site.ts';
 
 let directory: string;

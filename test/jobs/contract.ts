@@ -12,8 +12,8 @@ import type { Queue } from 'bullmq';
 import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
 import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
-import { openJobs } from '../../src/jobs/job-service.ts';
 import { freshId } from '../../src/storage/ids.ts';
+import { openJobs } from './open-jobs.ts';
 import { untilGone } from './processes.ts';
 import {
   LIMITS,

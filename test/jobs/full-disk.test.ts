@@ -6,11 +6,12 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openLaneQueues } from '../../src/jobs/lane-queues.ts';
-import { recoverJobs } from '../../src/jobs/recovery.ts';
+import { settleFailedJobs } from '../../src/jobs/recovery.ts';
 import { freeBytes } from '../../src/storage/free-space.ts';
 import { startRedis } from '../services/redis.ts';
 import type { Service } from '../services/service.ts';
 import { cannotMount, mountDisk, type SmallDisk } from '../services/small-disk.ts';
+import { onlyStore } from './open-jobs.ts';
 import { LIMITS, log, openSite, RETRY, readTrace, request, type Site } from './site.ts';
 
 /** Of all attempts that a job is given, with their pauses, and more. */
@@ -38,7 +39,7 @@ describe('a disk without a byte left', { skip: cannotMount }, () => {
   };
   /** Waits until the queue has given a job up, which has no result then: there is no room for it. */
   const untilGivenUp = async (id: string) => {
-    const queues = await openLaneQueues(site.backend, site.store, log, RETRY);
+    const queues = await openLaneQueues(site.backend, log, RETRY);
     try {
       await until(async () => (await queues.lines.failedJobs()).some((job) => job.id === id));
     } finally {
@@ -130,9 +131,9 @@ describe('a disk without a byte left', { skip: cannotMount }, () => {
     await site.close();
     await disk.free();
     site = await open();
-    const queues = await openLaneQueues(site.backend, site.store, log, RETRY);
+    const queues = await openLaneQueues(site.backend, log, RETRY);
     try {
-      await recoverJobs(site.store, queues.lines, 0);
+      await settleFailedJobs(onlyStore(site.store), queues.lines, 0);
     } finally {
       await queues.close();
     }

@@ -8,13 +8,13 @@ import { after, before, test } from 'node:test';
 import { openFileSource } from '../../src/formats/file-source.ts';
 import { readModelInventory } from '../../src/graph/inventory.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
-import { openJobs } from '../../src/jobs/job-service.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { OUTCOME_FILE } from '../../src/pipeline/artifact-names.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { ModelRecord } from '../../src/storage/records.ts';
 import type { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
+import { onlyStore, openJobs } from './open-jobs.ts';
 import { LIMITS, log, request } from './site.ts';
 
 let directory: string;
@@ -63,7 +63,13 @@ test('a child prunes a stored model into the artifacts its result names, and lea
   const codeCache = join(directory, 'code');
   process.env.NODE_COMPILE_CACHE = codeCache;
   const jobs = await openJobs({ store, backend, log });
-  const worker = await startWorkers({ store, backend, concurrency: 1, limits: LIMITS, log });
+  const worker = await startWorkers({
+    stores: onlyStore(store),
+    backend,
+    concurrency: 1,
+    limits: LIMITS,
+    log,
+  });
   try {
     const model = await storeModel(store);
     const { job } = await jobs.submit(request({}, model.id));

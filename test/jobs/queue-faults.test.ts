@@ -9,10 +9,10 @@ import { Client } from 'pg';
 import { pino } from 'pino';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { LANES } from '../../src/jobs/job-lanes.ts';
-import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { startPostgres } from '../services/postgres.ts';
 import { type RedisService, startRedis, startRedisAt } from '../services/redis.ts';
+import { type OpenJobs, openJobs } from './open-jobs.ts';
 import { log, openSite, RETRY, readTrace, request, startTestWorker } from './site.ts';
 
 const WAITING = 8;
@@ -23,14 +23,14 @@ async function until(condition: () => Promise<boolean>, withinMs = LONG_MS): Pro
     assert.ok(Date.now() < end, 'waited too long');
 }
 
-const queuedCount = (jobs: Jobs) =>
+const queuedCount = (jobs: OpenJobs) =>
   jobs.counts().then(
     ({ short, long }) => short.queued + long.queued,
     () => -1,
   );
 
 /** To both lanes in turn. */
-async function submitMany(jobs: Jobs, traces: string, name: string) {
+async function submitMany(jobs: OpenJobs, traces: string, name: string) {
   const ids: string[] = [];
   for (let i = 0; i < WAITING; i++) {
     const asked = request({ trace: join(traces, `${name}-${i}`) });
@@ -46,7 +46,7 @@ before(async () => {
 after(() => rm(traces, { recursive: true, force: true, maxRetries: 5 }));
 
 /** Each is computed, once. */
-async function assertDone(jobs: Jobs, ids: readonly string[], name: string): Promise<void> {
+async function assertDone(jobs: OpenJobs, ids: readonly string[], name: string): Promise<void> {
   for (const id of ids) assert.equal((await jobs.wait(id, LONG_MS))?.status, 'succeeded');
   for (const i of ids.keys()) assert.equal((await readTrace(join(traces, `${name}-${i}`))).length, 1);
 }
@@ -95,10 +95,10 @@ describe('of a Redis', () => {
   });
 
   for (const [how, ask] of [
-    ['is asked for', (jobs: Jobs, id: string) => jobs.get(id)],
-    ['is listed', (jobs: Jobs) => jobs.list(1)],
-    ['is waited for', (jobs: Jobs, id: string) => jobs.wait(id, 1)],
-    ['is followed', (jobs: Jobs, id: string) => jobs.follow(id, 0, AbortSignal.timeout(1000)).next()],
+    ['is asked for', (jobs: OpenJobs, id: string) => jobs.get(id)],
+    ['is listed', (jobs: OpenJobs) => jobs.list(1)],
+    ['is waited for', (jobs: OpenJobs, id: string) => jobs.wait(id, 1)],
+    ['is followed', (jobs: OpenJobs, id: string) => jobs.follow(id, 0, AbortSignal.timeout(1000)).next()],
   ] as const) {
     test(`that is emptied, a job that ${how} is queued at once`, async () => {
       await using site = await open(`asked-${how.replaceAll(' ', '-')}`);

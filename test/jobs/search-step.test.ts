@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { z } from 'zod';
 import type { JobFailure } from '../../src/jobs/job.ts';
-import { bestOf, type LineJob, type LineState } from '../../src/jobs/search-lines.ts';
+import { bestOf, type LineJob, type LineState, offeredOf } from '../../src/jobs/search-lines.ts';
 import { nextStep } from '../../src/jobs/search-step.ts';
 import { linesOf, type SearchTerms, searchShape } from '../../src/recipe/lines.ts';
 
@@ -186,6 +186,33 @@ describe('what is to be done next for a search', () => {
     assert.deepEqual(after(unsafe), after(missed), 'a model that is dead on other samples misses it too');
     const terms = termsOf({ promise: { max_loss_increase: LIMIT, confidence: 0.95 } });
     assert.deepEqual(nextStep(terms, lines, [missed], false), end);
+  });
+
+  test('one that missed by little gives way to what is further within by that, and each further one by a standard error more', () => {
+    const lines = [
+      lineOf('a', [measuredAt(4, 0.4, 0.2), measuredAt(5, 0.5, 0.6), measuredAt(6, 0.6, 0.8)]),
+      lineOf('b', [measuredAt(7, 0.7, 0.95), measuredAt(8, 0.8, 1.05), measuredAt(9, 0.9, 2.5)]),
+    ];
+    const missedBy = (errors: number) =>
+      jobOf('missed', { summary: { met: false, beyond_limit: errors * ERROR } as never });
+    const betas = [[], [0.5], [0.3], [0.5, 0.2], [0.3, 0.1, 0.01], [0.3, 3], [9]].map((missed) => {
+      const step = nextStep(termsOf(), lines, missed.map(missedBy), false);
+      return step.kind === 'write' ? step.beta : step.kind;
+    });
+    assert.deepEqual(betas, [0.4, 0.6, 0.5, 0.8, 0.9, 'end', 'end']);
+  });
+
+  test('where all miss, the one is offered that missed by least and is no danger', () => {
+    const written = (beyond_limit: number | null, met: boolean, decision = 'not_met') =>
+      jobOf(`${beyond_limit}`, { summary: { met, beyond_limit, decision } as never });
+    const [near, far, dead] = [written(0.1, false), written(0.3, false), written(0.01, false, 'unsafe')];
+    assert.equal(offeredOf([far, near, dead]), near);
+    assert.equal(offeredOf([near, far]), near);
+    assert.equal(offeredOf([near, written(-0.1, true)])?.id, '-0.1');
+    assert.equal(offeredOf([]), null);
+    const unknown = written(null, false);
+    assert.equal(offeredOf([near, unknown]), near);
+    assert.equal(offeredOf([unknown, jobOf('runs')])?.id, 'runs');
   });
 
   test('one that is further within already is not written twice', () => {

@@ -5,12 +5,12 @@ import type { Backend } from '../../src/jobs/backends/backend.ts';
 import { type BackendSettings, connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobRequest } from '../../src/jobs/job.ts';
 import type { JobLimits } from '../../src/jobs/job-limits.ts';
-import { type Jobs, openJobs } from '../../src/jobs/job-service.ts';
 import type { JobWorker } from '../../src/jobs/worker.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { recipeSchema } from '../../src/recipe/recipe.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { Store } from '../../src/storage/store.ts';
+import { type OpenJobs, onlyStore, openJobs } from './open-jobs.ts';
 
 export const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
 export const LIMITS = { timeMs: 10_000, memoryMebibytes: 512 };
@@ -20,7 +20,7 @@ export const RETRY = { attempts: 3, backoffMs: 100 };
 export interface Site {
   readonly store: Store;
   readonly backend: Backend;
-  readonly jobs: Jobs;
+  readonly jobs: OpenJobs;
   readonly worker: JobWorker;
   close(): Promise<void>;
 }
@@ -58,7 +58,7 @@ export function startTestWorker(
   limits: JobLimits = LIMITS,
 ): Promise<JobWorker> {
   return startWorkers({
-    store,
+    stores: onlyStore(store),
     backend,
     concurrency: 1,
     log: logged,

@@ -6,7 +6,7 @@ import { describeOperation } from './operations.ts';
 const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60];
 
 /** `GET /metrics`, Prometheus text: requests, jobs by status, and the process. */
-export function registerMetrics(app: App, { jobs }: Services): void {
+export function registerMetrics(app: App, { tenants }: Services): void {
   const register = new Registry();
   collectDefaultMetrics({ register });
   const durations = new Histogram({
@@ -24,7 +24,7 @@ export function registerMetrics(app: App, { jobs }: Services): void {
     async collect() {
       // A queue that does not answer leaves the gauge out; it is no reason to lose sight of the process.
       this.reset();
-      const counts = await jobs.counts().catch(() => ({}));
+      const counts = await tenants.queues.counts().catch(() => ({}));
       for (const [lane, ofLane] of Object.entries(counts))
         for (const [status, count] of Object.entries(ofLane)) this.set({ lane, status }, count);
     },

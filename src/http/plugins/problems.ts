@@ -9,7 +9,7 @@ import type { App, Services } from '../services.ts';
 const OF_CONTENT = ['etag', 'cache-control', 'content-disposition', 'accept-ranges', 'content-length'];
 
 /** Every failed request ends as `application/problem+json`: thrown errors, unknown paths, wrong methods. */
-export function registerProblems(app: App, { store }: Pick<Services, 'store'>): void {
+export function registerProblems(app: App, { tenants }: Pick<Services, 'tenants'>): void {
   const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
 
   app.addHook('onRoute', ({ url, method }) => {
@@ -34,6 +34,7 @@ export function registerProblems(app: App, { store }: Pick<Services, 'store'>): 
   /** A file that is not there, because the data directory was moved away meanwhile, or has lost it. */
   const ofMissingFile = async (error: unknown, request: FastifyRequest) => {
     if (!isCode(error, 'ENOENT')) return null;
+    const { store } = await tenants.of(null);
     const ofDirectory = await store.ping().then(() => null, toEmpError);
     if (ofDirectory || !['GET', 'HEAD'].includes(request.method)) return ofDirectory;
     request.log.warn({ err: error }, 'a file is gone');

@@ -69,6 +69,7 @@ export function registerCompare(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
+      const { tenant } = request;
       const key = readIdempotencyKey(request);
       const gone = whenGone(reply);
       const { priority, metadata, ...ids } = parseBody(compareRequestSchema, request.body ?? {});
@@ -78,11 +79,11 @@ export function registerCompare(app: App, services: Services): void {
         evaluation: ids.evaluation_dataset_id,
       };
       const planned = await services.reader
-        .comparison(asked, { client: request.ip, signal: gone })
+        .comparison(asked, { client: request.ip, tenant: tenant.tenant, signal: gone })
         .catch((error) => {
           throw namingOriginal(namingFields(error));
         });
-      const submitted = await services.jobs.submit({ ...planned, priority, metadata }, key);
+      const submitted = await tenant.jobs.submit({ ...planned, priority, metadata }, key);
       const { code, view } = await answerWithJob(request, reply, services, submitted, gone);
       return reply.code(code).send(view);
     },
@@ -102,8 +103,8 @@ export function registerCompare(app: App, services: Services): void {
         ...describeOperation({}, 'not_found', 'conflict'),
       },
     },
-    async ({ params: { id } }, reply) => {
-      const { status, pruned_model_id } = await getJob(services.jobs, id);
+    async ({ params: { id }, tenant: { jobs, store } }, reply) => {
+      const { status, pruned_model_id } = await getJob(jobs, id);
       if (pruned_model_id === undefined)
         throw new EmpError(
           'conflict',
@@ -114,7 +115,7 @@ export function registerCompare(app: App, services: Services): void {
       // As it was written: it has a line for each tensor.
       return reply
         .type('application/json; charset=utf-8')
-        .send(services.store.readFile('jobs', id, COMPARISON_FILE) as never);
+        .send(store.readFile('jobs', id, COMPARISON_FILE) as never);
     },
   );
 }

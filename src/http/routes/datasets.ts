@@ -36,7 +36,7 @@ const FORM = {
 
 /** Datasets: arrays that jobs use, either samples to run models on or scores. */
 export function registerDatasets(app: App, services: Services): void {
-  const { store, reader, maxUploadBytes } = services;
+  const { reader, maxUploadBytes } = services;
 
   registerUploadedResource(app, services, {
     kind: 'datasets',
@@ -64,7 +64,7 @@ export function registerDatasets(app: App, services: Services): void {
     ],
     partsOf: (upload) => ({ ...sampleFiles(upload, SAMPLES), scores: scoreFile(upload) }),
     prepare,
-    async get(id) {
+    async get({ store }, id) {
       const record = await store.readRecord<DatasetRecord>('datasets', id);
       if (!record) return null;
       const shapes = await store.openDocument('datasets', id, SHAPES_DOCUMENT);

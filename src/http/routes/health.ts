@@ -14,7 +14,7 @@ const healthSchema = z.object({ status: z.literal('ok') });
 const READY_TIMEOUT_MS = 2000;
 
 /** Liveness and readiness. */
-export function registerHealth(app: App, { store, jobs }: Services): void {
+export function registerHealth(app: App, { tenants }: Services): void {
   app.get(
     HEALTH_PATH,
     {
@@ -53,7 +53,8 @@ export function registerHealth(app: App, { store, jobs }: Services): void {
         findings.push({ path, message: told });
       };
       // At the same time: a refusal that nobody listens for yet would end the process.
-      await Promise.all([check('storage', store.ping()), check('queue', jobs.ping())]);
+      const storage = tenants.of(null).then(({ store }) => store.ping());
+      await Promise.all([check('storage', storage), check('queue', tenants.queues.ping())]);
       if (findings.length === 0) return { status: 'ok' as const };
       throw new EmpError(
         'not_ready',

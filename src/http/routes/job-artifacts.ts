@@ -6,13 +6,13 @@ import { REPORT_FILE, REPORT_PAGE, REPORT_TEXT } from '../../pipeline/artifact-n
 import type { Artifact } from '../../pipeline/write-report.ts';
 import { reportSchema } from '../../report/report.ts';
 import { isCode } from '../../storage/durable-files.ts';
-import type { FileRange } from '../../storage/store.ts';
+import type { FileRange, Store } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
 import { registerArtifacts } from '../artifact-routes.ts';
 import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import { idParamsSchema } from '../resource-routes.ts';
-import type { App, Services } from '../services.ts';
+import type { App } from '../services.ts';
 import { withFields } from '../stored-json.ts';
 import { getJob } from './jobs.ts';
 
@@ -29,7 +29,7 @@ const READABLE = [
 ] as const;
 
 /** What a finished job made. */
-export function registerJobArtifacts(app: App, { jobs, store }: Services): void {
+export function registerJobArtifacts(app: App): void {
   app.route({
     method: 'GET',
     url: '/v1/jobs/:id/report',
@@ -62,6 +62,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
     handler: async (request, reply) => {
       reply.header('vary', 'Accept');
       const { id } = request.params;
+      const { jobs, store } = request.tenant;
       const job = await getJob(jobs, id);
       if (job.status !== 'succeeded')
         throw new EmpError(
@@ -86,20 +87,24 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
       const offered = [JSON_TYPE, ...readable.map(([type]) => type)];
       const wanted = preferredMediaType(request.headers.accept, offered);
       const asked = readable.find(([type]) => type === wanted);
-      return asked ? sendReadable(reply, job.id, ...asked) : sendReport(reply, job);
+      return asked ? sendReadable(reply, store, job.id, ...asked) : sendReport(reply, store, job);
     },
   });
 
-  registerArtifacts(app, store, {
+  registerArtifacts(app, {
     kind: 'jobs',
     operationId: 'getArtifact',
     summary: 'A file that a job made',
     description: 'One of the names in `artifacts` of the job.',
-    find: (id) => getJob(jobs, id),
+    find: (id, { jobs }) => getJob(jobs, id),
   });
 
   /** As it was written: it has a line for each tensor, and an earlier version's lacks what the schema has gained. */
-  async function sendReport(reply: FastifyReply, { id, artifacts, timings_ms }: Job): Promise<FastifyReply> {
+  async function sendReport(
+    reply: FastifyReply,
+    store: Store,
+    { id, artifacts, timings_ms }: Job,
+  ): Promise<FastifyReply> {
     const report = artifacts.find(({ name }) => name === REPORT_FILE);
     const read = (range: FileRange) => store.readFile('jobs', id, REPORT_FILE, range);
     try {
@@ -115,6 +120,7 @@ export function registerJobArtifacts(app: App, { jobs, store }: Services): void 
 
   function sendReadable(
     reply: FastifyReply,
+    store: Store,
     id: string,
     type: string,
     { name, size_bytes }: Artifact,

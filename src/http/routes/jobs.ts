@@ -45,8 +45,6 @@ const REQUEST_CONTENT = {
 
 /** Jobs: a model and a recipe, computed in the background. */
 export function registerJobs(app: App, services: Services): void {
-  const { jobs } = services;
-
   app.post(
     '/v1/jobs',
     {
@@ -90,7 +88,11 @@ export function registerJobs(app: App, services: Services): void {
     async (request, reply) => {
       const key = readIdempotencyKey(request);
       const gone = whenGone(reply);
-      const submitted = await submit(request, key, { client: request.ip, signal: gone });
+      const submitted = await submit(request, key, {
+        client: request.ip,
+        tenant: request.tenant.tenant,
+        signal: gone,
+      });
       const { code, view } = await answerWithJob(request, reply, services, submitted, gone);
       return reply.code(code).send(view);
     },
@@ -111,13 +113,13 @@ export function registerJobs(app: App, services: Services): void {
       },
     },
     querySchema: jobQuerySchema,
-    async list({ limit, cursor, sort, met, ...filter }) {
+    async list({ jobs }, { limit, cursor, sort, met, ...filter }) {
       const asked = { ...filter, order: sort, met: met === undefined ? met : met === 'true' };
       const { data, next_cursor } = await jobs.list(limit, cursor, asked);
       return { data: data.map(viewOfJob), next_cursor };
     },
-    get: async (id) => viewOfJob(await getJob(jobs, id)),
-    remove: (id) => jobs.delete(id),
+    get: async ({ jobs }, id) => viewOfJob(await getJob(jobs, id)),
+    remove: ({ jobs }, id) => jobs.delete(id),
   });
 
   app.post(
@@ -135,14 +137,14 @@ export function registerJobs(app: App, services: Services): void {
         ...describeOperation({}, 'not_found', 'not_ready'),
       },
     },
-    async ({ params: { id } }) => viewOfJob(found('jobs', id, await jobs.cancel(id))),
+    async ({ params: { id }, tenant }) => viewOfJob(found('jobs', id, await tenant.jobs.cancel(id))),
   );
 
   registerEvents(app, services, {
     kind: 'jobs',
     description:
       'Events `progress` (data: stage and percent), then one of `succeeded`, `failed`, `canceled` (data: the job), after which the stream ends.',
-    follow: (...args) => jobs.follow(...args),
+    follow: ({ jobs }, ...args) => jobs.follow(...args),
     viewOf: viewOfJob,
   });
 
@@ -152,7 +154,7 @@ export function registerJobs(app: App, services: Services): void {
     const prepared = request.isMultipart()
       ? await receiveJob(request, services, asker, uploads)
       : await prepareJob(request.body, services, asker);
-    return await jobs.submit(prepared.request, key, prepared.publish);
+    return await request.tenant.jobs.submit(prepared.request, key, prepared.publish);
   }
 }
 

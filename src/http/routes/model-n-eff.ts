@@ -7,7 +7,7 @@ import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
 /** What EMP by magnitude would keep of a model, before any job. */
-export function registerNEff(app: App, { store, analyses, closing }: Services): void {
+export function registerNEff(app: App, { analyses, closing }: Services): void {
   app.get(
     '/v1/models/:id/n-eff',
     {
@@ -31,10 +31,10 @@ export function registerNEff(app: App, { store, analyses, closing }: Services): 
         ),
       },
     },
-    async ({ ip, params: { id } }, reply) => {
+    async ({ ip, tenant: { tenant, store }, params: { id } }, reply) => {
       const model = found('models', id, await store.readRecord<ModelRecord>('models', id));
       const signal = AbortSignal.any([closing, whenGone(reply)]);
-      return sendJson(reply, await analyses.of('n-eff', model, { client: ip, signal }));
+      return sendJson(reply, await analyses.of('n-eff', model, { client: ip, tenant, signal }));
     },
   );
 }

@@ -7,7 +7,7 @@ import { prepareModel } from '../../intake/prepare-model.ts';
 import { MAX_FILES } from '../../intake/received-files.ts';
 import { TENSORS_DOCUMENT } from '../../intake/upload-documents.ts';
 import type { ModelRecord } from '../../storage/records.ts';
-import type { FileRange } from '../../storage/store.ts';
+import type { FileRange, Store } from '../../storage/store.ts';
 import { UPLOADED_CONTENT } from '../content-headers.ts';
 import { BINARY, describeOperation, filesPart } from '../plugins/operations.ts';
 import { found, idParamsSchema } from '../resource-routes.ts';
@@ -30,7 +30,7 @@ const LOCATION = { Location: { schema: { type: 'string' }, description: 'The pat
 
 /** Models: uploaded once, named by content, never changed. */
 export function registerModels(app: App, services: Services): void {
-  const { store, reader, maxUploadBytes } = services;
+  const { reader, maxUploadBytes } = services;
 
   registerUploadedResource(app, services, {
     kind: 'models',
@@ -71,7 +71,7 @@ export function registerModels(app: App, services: Services): void {
         ]);
       return prepareModel(upload, received, maxUploadBytes, reader, asker);
     },
-    async get(id) {
+    async get({ store }, id) {
       const record = await store.readRecord<ModelRecord>('models', id);
       if (!record) return null;
       const tensors = await store.openDocument('models', id, TENSORS_DOCUMENT);
@@ -111,15 +111,16 @@ export function registerModels(app: App, services: Services): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params;
+      const { store } = request.tenant;
       const record = found('models', id, await store.readRecord<ModelRecord>('models', id));
       const [file, ...others] = record.files;
-      if (others.length > 0) return sendTar(request.method, reply, record);
+      if (others.length > 0) return sendTar(request.method, reply, store, record);
       const read = (range: FileRange) => store.readFile('models', id, file.name, range);
       return sendFile(request, reply, file, 'application/octet-stream', read);
     },
   });
 
-  function sendTar(method: string, reply: FastifyReply, record: ModelRecord): FastifyReply {
+  function sendTar(method: string, reply: FastifyReply, store: Store, record: ModelRecord): FastifyReply {
     const name = `${record.name.replace(/\.[^/]*$/, '')}.tar`;
     reply.type('application/x-tar').headers({
       etag: `"${record.sha256}-tar"`,

@@ -1,4 +1,3 @@
-import type { Searches } from '../../jobs/search-service.ts';
 import { describeOperation, inputSchema } from '../plugins/operations.ts';
 import { found, idParamsSchema } from '../resource-routes.ts';
 import {
@@ -13,7 +12,7 @@ import type { App } from '../services.ts';
 import { parseBody } from '../validation.ts';
 
 /** The candidates of a search: a list of them, and what a client measured of one. */
-export function registerCandidates(app: App, searches: Searches): void {
+export function registerCandidates(app: App): void {
   app.get(
     '/v1/searches/:id/candidates',
     {
@@ -29,7 +28,8 @@ export function registerCandidates(app: App, searches: Searches): void {
         ...describeOperation({}, 'invalid_request', 'not_found'),
       },
     },
-    async ({ params: { id }, query }) => candidatesOf(found('searches', id, await searches.get(id)), query),
+    async ({ params: { id }, query, tenant }) =>
+      candidatesOf(found('searches', id, await tenant.searches.get(id)), query),
   );
 
   app.post(
@@ -60,9 +60,9 @@ export function registerCandidates(app: App, searches: Searches): void {
         ),
       },
     },
-    async ({ params: { id, candidate }, body }) => {
+    async ({ params: { id, candidate }, body, tenant }) => {
       const { value } = parseBody(metricSchema, body ?? {});
-      return viewOfSearch(found('searches', id, await searches.tell(id, candidate, value)));
+      return viewOfSearch(found('searches', id, await tenant.searches.tell(id, candidate, value)));
     },
   );
 }

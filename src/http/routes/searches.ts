@@ -6,6 +6,7 @@ import { linesOf } from '../../recipe/lines.ts';
 import { renderSearchPage } from '../../report/html/search-page.ts';
 import { renderSearchMarkdown } from '../../report/search-markdown.ts';
 import type { ModelRecord } from '../../storage/records.ts';
+import type { Store } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
 import { registerArtifacts } from '../artifact-routes.ts';
 import { REPORT_PAGE_CONTENT } from '../content-headers.ts';
@@ -26,7 +27,7 @@ const ANALYSIS_MS = 5000;
 
 /** Searches: a model, data and a promise; the recipe is found. */
 export function registerSearches(app: App, services: Services): void {
-  const { store, reader, analyses, searches } = services;
+  const { reader, analyses } = services;
 
   app.post(
     '/v1/searches',
@@ -68,8 +69,9 @@ export function registerSearches(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const asker = { client: request.ip, signal: whenGone(reply) };
-      const search = await searches.submit(await prepare(request.body, asker));
+      const { tenant, ip } = request;
+      const asker = { client: ip, tenant: tenant.tenant, signal: whenGone(reply) };
+      const search = await tenant.searches.submit(await prepare(request.body, tenant.store, asker));
       reply.header('location', `/v1/searches/${search.record.id}`);
       return reply.code(202).send(viewOfSearch(search));
     },
@@ -84,12 +86,12 @@ export function registerSearches(app: App, services: Services): void {
       delete: { summary: 'Delete a finished search', description: 'Its jobs stay.' },
     },
     querySchema: pageQueryOf('searches'),
-    async list({ limit, cursor }) {
+    async list({ searches }, { limit, cursor }) {
       const { data, next_cursor } = await searches.list(limit, cursor);
       return { data: data.map(entryOfSearch), next_cursor };
     },
-    get: async (id) => viewOfSearch(found('searches', id, await searches.get(id))),
-    remove: (id) => searches.delete(id),
+    get: async ({ searches }, id) => viewOfSearch(found('searches', id, await searches.get(id))),
+    remove: ({ searches }, id) => searches.delete(id),
   });
 
   app.post(
@@ -106,10 +108,11 @@ export function registerSearches(app: App, services: Services): void {
         ...describeOperation({}, 'not_found', 'not_ready'),
       },
     },
-    async ({ params: { id } }) => viewOfSearch(found('searches', id, await searches.cancel(id))),
+    async ({ params: { id }, tenant }) =>
+      viewOfSearch(found('searches', id, await tenant.searches.cancel(id))),
   );
 
-  registerCandidates(app, searches);
+  registerCandidates(app);
 
   app.get(
     '/v1/searches/:id/report',
@@ -140,7 +143,7 @@ export function registerSearches(app: App, services: Services): void {
         ),
       },
     },
-    async ({ params: { id }, headers }, reply) => {
+    async ({ params: { id }, headers, tenant: { searches } }, reply) => {
       reply.header('vary', 'Accept');
       const search = found('searches', id, await searches.get(id));
       const type = preferredMediaType(headers.accept, ['application/json', 'text/markdown', 'text/html']);
@@ -156,12 +159,12 @@ export function registerSearches(app: App, services: Services): void {
     },
   );
 
-  registerArtifacts(app, store, {
+  registerArtifacts(app, {
     kind: 'searches',
     operationId: 'getSearchArtifact',
     summary: 'A file of the best model of a search',
     description: 'One of the names in `artifacts` of the job in `best`.',
-    async find(id) {
+    async find(id, { searches }) {
       const { best } = found('searches', id, await searches.get(id));
       if (best) return best;
       throw new EmpError('not_found', `search ${id} has no best model, or none yet`);
@@ -172,19 +175,19 @@ export function registerSearches(app: App, services: Services): void {
     kind: 'searches',
     description:
       'Events `progress` (data: stage and percent) as lines end, then one of `succeeded`, `failed`, `canceled` (data: the search), after which the stream ends.',
-    follow: (...args) => searches.follow(...args),
+    follow: ({ searches }, ...args) => searches.follow(...args),
     viewOf: viewOfSearch,
   });
 
   /** @throws EmpError naming fields */
-  async function prepare(body: unknown, asker: Asker): Promise<SearchRequest> {
+  async function prepare(body: unknown, store: Store, asker: Asker): Promise<SearchRequest> {
     const { priority, metadata, ...asked } = parseBody(searchRequestSchema, body ?? {});
     const { model_id, calibration_dataset_id, selection_dataset_id, evaluation_dataset_id, ...terms } = asked;
     const data = { calibration_dataset_id, selection_dataset_id, evaluation_dataset_id };
     const ids = { model_id, scores_dataset_id: null, ...data };
     try {
       const recipes = linesOf(terms, calibration_dataset_id !== null);
-      await findStructures(model_id, asker);
+      await findStructures(model_id, store, asker);
       const planned = await reader.lines(
         { recipes, inputs: storedInputs(ids), finder: await analyses.finder('structures') },
         asker,
@@ -202,10 +205,10 @@ export function registerSearches(app: App, services: Services): void {
   }
 
   /** So that lines of structures that the model lacks are not tried. What goes wrong here is told by their jobs. */
-  async function findStructures(modelId: string, { client, signal }: Asker): Promise<void> {
+  async function findStructures(modelId: string, store: Store, asker: Asker): Promise<void> {
     const model = await store.readRecord<ModelRecord>('models', modelId);
     if (model?.format !== 'onnx') return;
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(ANALYSIS_MS)]);
-    await analyses.of('structures', model, { client, signal: patience }).catch(() => {});
+    const patience = AbortSignal.any([asker.signal, AbortSignal.timeout(ANALYSIS_MS)]);
+    await analyses.of('structures', model, { ...asker, signal: patience }).catch(() => {});
   }
 }

@@ -8,7 +8,7 @@ import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
 /** What can be removed from a model whole, before any job. */
-export function registerStructures(app: App, { store, analyses, closing }: Services): void {
+export function registerStructures(app: App, { analyses, closing }: Services): void {
   app.get(
     '/v1/models/:id/structures',
     {
@@ -32,14 +32,14 @@ export function registerStructures(app: App, { store, analyses, closing }: Servi
         ),
       },
     },
-    async ({ ip, params: { id } }, reply) => {
+    async ({ ip, tenant: { tenant, store }, params: { id } }, reply) => {
       const model = found('models', id, await store.readRecord<ModelRecord>('models', id));
       if (model.format !== 'onnx') {
         const message = `a ${model.format} file holds no graph to find structures in: upload the ONNX export`;
         throw new EmpError('unsupported_model', message, [{ path: model.name, message }]);
       }
       const signal = AbortSignal.any([closing, whenGone(reply)]);
-      return sendJson(reply, await analyses.of('structures', model, { client: ip, signal }));
+      return sendJson(reply, await analyses.of('structures', model, { client: ip, tenant, signal }));
     },
   );
 }

@@ -46,7 +46,6 @@ export interface JobQueue
       | 'getJob'
       | 'getJobState'
       | 'getJobCounts'
-      | 'getCountsPerPriority'
       | 'getRanges'
       | 'remove'
       | 'close'
@@ -59,6 +58,7 @@ export interface JobQueue
 }
 export interface JobQueueEvents extends Pick<QueueEvents, 'close' | 'disconnect' | 'waitUntilReady'> {
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'completed', listener: (ended: { jobId: string; returnvalue: unknown }) => void): unknown;
   /** Any other name is that of news. */
   on(event: string, listener: (news: { jobId: string }) => void): unknown;
 }
@@ -73,7 +73,7 @@ export interface QueueWorker
   on(event: 'locksRenewed', listener: (renewed: { jobIds: string[] }) => void): unknown;
 }
 /** Does what a message asks for. What it throws is a failed attempt, but for BullMQ's `WaitingError`: the message was given back. */
-export type QueueProcessor = Processor<QueuedData, void>;
+export type QueueProcessor = Processor<QueuedData, unknown>;
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
 
 /** A queue that cannot be had, for a reason that the operator can mend: the message is all there is to say. */

@@ -1,9 +1,10 @@
 import { explore } from '../../pipeline/explore.ts';
 import { withInputs } from '../job-resources.ts';
 import { jobTask } from '../run-job.ts';
+import type { TenantMessage } from './task.ts';
 
 /** What the queue holds of a job that tries a line of a search: everything else is in the store. */
-export interface ExploreMessage {
+export interface ExploreMessage extends TenantMessage {
   readonly model_id: string;
 }
 

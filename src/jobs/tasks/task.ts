@@ -25,8 +25,14 @@ export interface Message<D> {
   readonly progress: unknown;
 }
 
-/** `done`: nothing more is to be done. `returned`: the message goes back to the queue, as its worker shuts down. */
-export type TaskEnd = 'done' | 'returned';
+/** What all messages hold. */
+export interface TenantMessage {
+  /** Whose store has everything else; absent for that of the service itself. */
+  readonly tenant?: string;
+}
+
+/** `succeeded` and `done`: nothing more is to be done. `returned`: the message goes back to the queue, as its worker shuts down. */
+export type TaskEnd = 'succeeded' | 'done' | 'returned';
 
 /** What a file of this folder exports: what is done about a message, in a child of a worker. */
 export interface Task<D> {

@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Store } from '../storage/store.ts';
+import type { Stores, Tenant } from '../storage/stores.ts';
+import type { Backend } from './backends/backend.ts';
+import type { Retry } from './job-line.ts';
+import { JobQueues } from './job-queues.ts';
+import { Jobs } from './job-service.ts';
+import { openLaneQueues } from './lane-queues.ts';
+import { settleFailedJobs } from './recovery.ts';
+import { Searches } from './search-service.ts';
+
+/** How long a job that the queue has forgotten, and nobody asks for, may wait for it; one held up by a clock set back twice as long. */
+const RECOVERY_MS = 20_000;
+/** How soon a search that another process has begun, and left, is taken up. */
+const TAKE_UP_MS = 10_000;
+/** How soon the end of a search's jobs is seen. */
+const LOOK_MS = 300;
+/** Many are looked at less often, so that all looks together cost little. */
+const MS_A_SEARCH = 50;
+/** Hanging up on a server that answers takes milliseconds. */
+const CLOSE_MS = 2000;
+const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
+
+/** What there is of a tenant, and of nobody else. */
+export interface TenantServices {
+  readonly tenant: Tenant;
+  readonly store: Store;
+  readonly jobs: Jobs;
+  readonly searches: Searches;
+}
+
+interface TenantsOptions {
+  readonly stores: Stores;
+  readonly queues: JobQueues;
+  readonly log: Logger;
+}
+
+/** Opens what all tenants share on a backend. */
+export async function openTenants(options: {
+  readonly stores: Stores;
+  readonly backend: Backend;
+  readonly log: Logger;
+  readonly retry?: Retry;
+  readonly maxQueued?: number;
+}): Promise<Tenants> {
+  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued } = options;
+  const lanes = await openLaneQueues(backend, log, retry);
+  const tenants = new Tenants({ stores, queues: new JobQueues({ lanes, backend, log, maxQueued }), log });
+  backend.onReturn?.(() => {
+    tenants.recover().catch((error) => log.warn({ err: error }, 'recovery'));
+  });
+  return tenants;
+}
+
+/** All tenants, each opened when it is first asked for. They share the queue, and who looks after what is left undone. */
+export class Tenants {
+  readonly queues: JobQueues;
+  readonly #stores: Stores;
+  readonly #log: Logger;
+  readonly #opened = new Map<Tenant, Promise<TenantServices>>();
+  readonly #closing = new AbortController();
+  #keeping: Promise<unknown> = Promise.resolve();
+
+  constructor({ stores, queues, log }: TenantsOptions) {
+    this.#stores = stores;
+    this.queues = queues;
+    this.#log = log;
+  }
+
+  of(tenant: Tenant): Promise<TenantServices> {
+    const known = this.#opened.get(tenant);
+    if (known) return known;
+    const opening = this.#open(tenant);
+    this.#opened.set(tenant, opening);
+    opening.catch(() => this.#opened.delete(tenant));
+    return opening;
+  }
+
+  /** Those of whom anything is, or was, stored, other processes' too. */
+  async all(): Promise<TenantServices[]> {
+    const tenants = await this.#stores.list();
+    return await Promise.all(tenants.map((tenant) => this.of(tenant)));
+  }
+
+  /** Queues again what the queue has lost, of all tenants, and settles what it has given up. @throws EmpError not_ready */
+  async recover(): Promise<void> {
+    const { lines } = this.queues.lanes;
+    for (const { jobs } of await this.all()) await jobs.queueLost();
+    await lines.endOverduePauses();
+    await settleFailedJobs(this.#stores, lines);
+  }
+
+  /** Recovers jobs, at once and again and again, until this is closed. */
+  keepRecovering(intervalMs: number = RECOVERY_MS): void {
+    this.#keep('recovery', async () => {
+      await this.recover();
+      return intervalMs;
+    });
+  }
+
+  /** Goes on with all searches, those of processes that are gone too, until this is closed. */
+  keepConducting(lookMs: number = LOOK_MS): void {
+    let lookedAt = Number.NEGATIVE_INFINITY;
+    this.#keep('searches', async () => {
+      const isDue = performance.now() - lookedAt > TAKE_UP_MS;
+      if (isDue) lookedAt = performance.now();
+      const services = isDue ? await this.all() : await Promise.all(this.#opened.values());
+      let goingOn = 0;
+      for (const { searches } of services) {
+        if (isDue) await searches.takeUp();
+        goingOn += await searches.advanceAll();
+      }
+      return lookMs + MS_A_SEARCH * goingOn;
+    });
+  }
+
+  async close(): Promise<void> {
+    // BullMQ waits for ever for the end of a connection that is about to be tried again.
+    const closed = new AbortController();
+    this.#closing.abort();
+    const closing = this.#keeping.then(() => this.queues.lanes.close());
+    const patience = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
+    await Promise.race([closing, patience]).finally(() => closed.abort());
+  }
+
+  async #open(tenant: Tenant): Promise<TenantServices> {
+    const store = await this.#stores.of(tenant);
+    const [queues, log] = [this.queues, this.#log];
+    const jobs = new Jobs({ tenant, store, queues, log });
+    return { tenant, store, jobs, searches: new Searches({ store, jobs, queues, log }) };
+  }
+
+  /** @param act resolves to the milliseconds until it is to be done again */
+  #keep(name: string, act: () => Promise<number>): void {
+    const { signal } = this.#closing;
+    const keep = async () => {
+      while (!signal.aborted) {
+        const pauseMs = await act().catch((error) => {
+          this.#log.warn({ err: error }, name);
+          return LOOK_MS;
+        });
+        await sleep(pauseMs, undefined, { signal }).catch(() => {});
+      }
+    };
+    this.#keeping = Promise.all([this.#keeping, keep()]);
+  }
+}
