@@ -4,7 +4,8 @@ import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SERVICE, startServer } from '../scripts/start-server.ts';
-import { createKey, SCOPES } from '../src/access/api-keys.ts';
+import { createKey } from '../src/access/api-keys.ts';
+import { SCOPES } from '../src/access/caller.ts';
 import { formatMilliseconds, formatRatio, formatTable, measureInterleaved, time } from './measure.ts';
 
 const KEYS = 1000;
@@ -16,7 +17,9 @@ const BODY = Buffer.from(JSON.stringify({ scores: Array.from({ length: 1000 }, (
 export async function benchKeys(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'emp-bench-'));
   try {
-    const keys = Array.from({ length: KEYS }, (_, i) => createKey({ name: `key-${i}`, scopes: SCOPES }));
+    const keys = Array.from({ length: KEYS }, (_, i) =>
+      createKey({ name: `key-${i}`, tenant: null, scopes: SCOPES }),
+    );
     const path = join(directory, 'keys.json');
     await writeFile(path, JSON.stringify({ keys: keys.map(({ stored }) => stored) }));
     await using open = await startServer(SERVICE, { DATA_DIR: join(directory, 'open') });
@@ -25,7 +28,7 @@ export async function benchKeys(): Promise<string> {
     const asking = (url: string, key: string | null, status: number) => () =>
       time(() => post(agent, `${url}/v1/thresholds`, key, status));
     const { text } = keys[KEYS / 2];
-    const unknown = createKey({ name: 'unknown', scopes: SCOPES }).text;
+    const unknown = createKey({ name: 'unknown', tenant: null, scopes: SCOPES }).text;
     const answered = await measureInterleaved(
       [
         { name: 'no keys', measure: asking(open.baseUrl, null, 200) },

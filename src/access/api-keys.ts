@@ -1,9 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-
-/** What a key may allow: to look, to make and delete, to see how the service does. None includes another. */
-export const SCOPES = ['read', 'write', 'admin'] as const;
-export type Scope = (typeof SCOPES)[number];
+import { type Caller, SCOPES, tenantNameSchema } from './caller.ts';
 
 const MAX_NAME = 100;
 export const keyNameSchema = z
@@ -14,6 +11,8 @@ export const keyNameSchema = z
 const keySchema = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{12}$/, 'must be 12 hexadecimal digits'),
   name: keyNameSchema,
+  /** Not there for the root of the service, as in files of before there were tenants. */
+  tenant: tenantNameSchema.optional(),
   scopes: z.array(z.enum(SCOPES)).min(1),
   /** Of the whole key. It has 256 random bits: no slower hash would make it harder to guess. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'),
@@ -30,12 +29,6 @@ export const keyFileSchema = z.strictObject({
 /** A key as a file keeps it: not the key itself. */
 export type StoredKey = z.output<typeof keySchema>;
 
-/** Who sent a request, and what that key allows. */
-export interface Caller {
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-}
-
 /** Those who may use the service. */
 export interface Keys {
   /** Whose key that is; null for nobody's. */
@@ -49,20 +42,27 @@ const ID_BYTES = 6;
 const NO_HASH = Buffer.alloc(32);
 
 /** A new key, and what is kept of it. */
-export function createKey({ name, scopes }: Caller): { text: string; stored: StoredKey } {
+export function createKey({ name, tenant, scopes }: Caller): { text: string; stored: StoredKey } {
   const id = randomBytes(ID_BYTES).toString('hex');
   const text = `emp_${id}_${randomBytes(SECRET_BYTES).toString('base64url')}`;
   const sha256 = hashOf(text).toString('hex');
-  return { text, stored: { id, name, scopes: [...scopes], sha256, created_at: new Date().toISOString() } };
+  const owner = { name, ...(tenant !== null && { tenant }) };
+  return {
+    text,
+    stored: { id, ...owner, scopes: [...scopes], sha256, created_at: new Date().toISOString() },
+  };
 }
 
 /** Keys to look callers up in. */
 export class KeyRing implements Keys {
-  readonly #keys: ReadonlyMap<string, Caller & { readonly hash: Buffer }>;
+  readonly #keys: ReadonlyMap<string, { readonly caller: Caller; readonly hash: Buffer }>;
 
   constructor(keys: readonly StoredKey[]) {
     this.#keys = new Map(
-      keys.map(({ id, name, scopes, sha256 }) => [id, { name, scopes, hash: Buffer.from(sha256, 'hex') }]),
+      keys.map(({ id, name, tenant = null, scopes, sha256 }) => [
+        id,
+        { caller: { name, tenant, scopes }, hash: Buffer.from(sha256, 'hex') },
+      ]),
     );
   }
 
@@ -70,7 +70,7 @@ export class KeyRing implements Keys {
   find(text: string): Caller | null {
     const key = this.#keys.get(KEY.exec(text)?.[1] ?? '');
     const isRight = timingSafeEqual(hashOf(text), key?.hash ?? NO_HASH);
-    return key && isRight ? key : null;
+    return key && isRight ? key.caller : null;
   }
 }
 

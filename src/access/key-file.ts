@@ -1,15 +1,8 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { z } from 'zod';
-import {
-  type Caller,
-  createKey,
-  KeyRing,
-  type Keys,
-  keyFileSchema,
-  keyNameSchema,
-  type StoredKey,
-} from './api-keys.ts';
+import { createKey, KeyRing, type Keys, keyFileSchema, keyNameSchema, type StoredKey } from './api-keys.ts';
+import { type Caller, tenantNameSchema } from './caller.ts';
 
 /** How soon a change of the file counts. A mounted secret is a link that is moved, which only looking shows. */
 const LOOK_MS = 2000;
@@ -58,11 +51,10 @@ export async function watchKeys(path: string, onError: (error: unknown) => void)
   return { find: (text) => ring.find(text), close: () => unwatchFile(path, look) };
 }
 
-/** Adds a key to a file, which need not be there. @returns the key, which nothing keeps. @throws as `readKeys`, and for a name that is there or cannot be one */
+/** Adds a key to a file, which need not be there. @returns the key, which nothing keeps. @throws as `readKeys`, and for a name that is there or cannot be one, of the key or its tenant */
 export async function addKey(path: string, caller: Caller): Promise<string> {
-  const name = keyNameSchema.safeParse(caller.name);
-  if (!name.success)
-    throw new KeyFileError(`the name ${JSON.stringify(caller.name)} ${name.error.issues[0].message}`);
+  check('name', keyNameSchema, caller.name);
+  if (caller.tenant !== null) check('tenant', tenantNameSchema, caller.tenant);
   const keys = await readKeys(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
@@ -72,6 +64,12 @@ export async function addKey(path: string, caller: Caller): Promise<string> {
   const { text, stored } = createKey(caller);
   await writeKeys(path, [...keys, stored]);
   return text;
+}
+
+function check(what: string, schema: z.ZodType, value: string): void {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success)
+    throw new KeyFileError(`the ${what} ${JSON.stringify(value)} ${parsed.error.issues[0].message}`);
 }
 
 /** Takes a key out of a file. @throws as `readKeys`, and for a name that is not there */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { SCOPES, type Scope } from '../access/api-keys.ts';
+import { SCOPES, type Scope } from '../access/caller.ts';
 import { addKey, KeyFileError, readKeys, removeKey } from '../access/key-file.ts';
 import { EXIT, fileRefusal, Refusal } from './refusal.ts';
 import { table } from './result-words.ts';
@@ -13,17 +13,29 @@ export function addKeyCommands(program: Command, terminal: Terminal): void {
   command('add', 'make a key, and print it alone on the last line: it is kept nowhere')
     .argument('<name>', 'whose key it is')
     .option('--scope <list>', `what it allows: ${SCOPES.join(', ')}, separated by commas`, 'read,write')
-    .action((name, { file, scope }) => add(terminal, file, name, scope));
-  command('list', 'list names, scopes and dates').action(({ file }) => list(terminal, file));
+    .option('--tenant <name>', 'the tenant that it belongs to; without, it is a key of the whole service')
+    .action((name, { file, scope, tenant = null }) => add(terminal, file, { name, tenant, scope }));
+  command('list', 'list names, tenants, scopes and dates').action(({ file }) => list(terminal, file));
   command('remove', 'take a key away; a service that runs hears of it within seconds')
     .argument('<name>', 'whose key it is')
     .action((name, { file }) => remove(terminal, file, name));
 }
 
-async function add({ stdout, stderr }: Terminal, file: string, name: string, scope: string): Promise<void> {
+interface Asked {
+  readonly name: string;
+  readonly tenant: string | null;
+  readonly scope: string;
+}
+
+async function add(
+  { stdout, stderr }: Terminal,
+  file: string,
+  { name, tenant, scope }: Asked,
+): Promise<void> {
   const scopes = scope.split(',').map(parseScope);
-  const key = await refusing(file, addKey(file, { name, scopes }));
-  stderr.write(`${file} has the hash of the key of ${name}, which allows ${scopes.join(', ')}. The key:\n`);
+  const key = await refusing(file, addKey(file, { name, tenant, scopes }));
+  const owner = tenant === null ? name : `${name} of tenant ${tenant}`;
+  stderr.write(`${file} has the hash of the key of ${owner}, which allows ${scopes.join(', ')}. The key:\n`);
   stdout.write(`${key}\n`);
 }
 
@@ -34,12 +46,13 @@ function parseScope(text: string): Scope {
 }
 
 async function list({ stdout }: Terminal, file: string): Promise<void> {
-  const rows = (await refusing(file, readKeys(file))).map(({ name, scopes, created_at }) => [
+  const rows = (await refusing(file, readKeys(file))).map(({ name, tenant = '-', scopes, created_at }) => [
     name,
+    tenant,
     scopes.join(', '),
     created_at,
   ]);
-  stdout.write(table([['name', 'allows', 'made'], ...rows]));
+  stdout.write(table([['name', 'tenant', 'allows', 'made'], ...rows], [0, 1]));
 }
 
 async function remove({ stderr }: Terminal, file: string, name: string): Promise<void> {

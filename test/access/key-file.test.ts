@@ -5,18 +5,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createKey, KeyRing, SCOPES, type Scope } from '../../src/access/api-keys.ts';
+import { createKey, KeyRing } from '../../src/access/api-keys.ts';
+import { SCOPES, type Scope } from '../../src/access/caller.ts';
 import { addKey, KeyFileError, readKeys, removeKey, watchKeys } from '../../src/access/key-file.ts';
 
 const WITHIN_MS = 20_000;
 
 describe('keys', () => {
   test('are found by themselves alone', () => {
-    const made = [createKey({ name: 'one', scopes: ['read'] }), createKey({ name: 'two', scopes: SCOPES })];
+    const callers = [
+      { name: 'one', tenant: 'acme', scopes: ['read'] },
+      { name: 'two', tenant: null, scopes: SCOPES },
+    ] as const;
+    const made = callers.map(createKey);
     const ring = new KeyRing(made.map(({ stored }) => stored));
-    for (const { text, stored } of made) {
-      const caller = ring.find(text);
-      assert.deepEqual([caller?.name, caller?.scopes], [stored.name, stored.scopes]);
+    for (const [i, { text, stored }] of made.entries()) {
+      assert.deepEqual(ring.find(text), callers[i]);
       // One character is another, at either end.
       for (const place of [0, 4, 16, text.length - 1])
         assert.equal(
@@ -33,7 +37,7 @@ describe('keys', () => {
   });
 
   test('are stored as the hash of the whole key', () => {
-    const { text, stored } = createKey({ name: 'ci', scopes: ['read', 'write'] });
+    const { text, stored } = createKey({ name: 'ci', tenant: null, scopes: ['read', 'write'] });
     assert.equal(stored.sha256, createHash('sha256').update(text).digest('hex'));
     assert.ok(!JSON.stringify(stored).includes(text.slice(17)));
   });
@@ -48,13 +52,21 @@ describe('a file of keys', () => {
 
   test('gets keys and loses them, for nobody else to read', async () => {
     const path = join(directory, 'made.json');
-    const first = await addKey(path, { name: 'first', scopes: ['read'] });
-    const second = await addKey(path, { name: 'second@ci', scopes: ['write'] });
+    const first = await addKey(path, { name: 'first', tenant: null, scopes: ['read'] });
+    const second = await addKey(path, { name: 'second@ci', tenant: null, scopes: ['write'] });
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     const text = await readFile(path, 'utf8');
     assert.ok(!text.includes(first) && !text.includes(second));
-    await assert.rejects(addKey(path, { name: 'first', scopes: ['admin'] }), /has a key first/);
-    await assert.rejects(addKey(path, { name: 'of whom', scopes: ['read'] }), /"of whom" must be of letters/);
+    await assert.rejects(addKey(path, { name: 'first', tenant: null, scopes: ['admin'] }), /has a key first/);
+    await assert.rejects(
+      addKey(path, { name: 'of whom', tenant: null, scopes: ['read'] }),
+      /"of whom" must be of letters/,
+    );
+    for (const tenant of ['', 'Acme', '-acme', 'a_b', 'a.b', '../b', 'acme\n', 'ä', 'a'.repeat(64)])
+      await assert.rejects(
+        addKey(path, { name: 'third', tenant, scopes: ['read'] }),
+        /^KeyFileError: the tenant ".*" must be 1 to 63 lower-case letters, digits and dashes, and begin with/,
+      );
     assert.equal(await readFile(path, 'utf8'), text);
     await removeKey(path, 'first');
     const ring = new KeyRing(await readKeys(path));
@@ -63,14 +75,34 @@ describe('a file of keys', () => {
     assert.deepEqual(await readdir(directory), ['made.json']);
   });
 
+  test('says of a key to which tenant it belongs; one of before there were tenants is of none', async () => {
+    const path = join(directory, 'tenants.json');
+    const tenants = ['acme', '0-1', 'a'.repeat(63), null];
+    const texts: string[] = [];
+    for (const [i, tenant] of tenants.entries())
+      texts.push(await addKey(path, { name: `key-${i}`, tenant, scopes: ['read'] }));
+    const stored = await readKeys(path);
+    assert.ok(!('tenant' in stored[tenants.indexOf(null)]));
+    const ring = new KeyRing(stored);
+    assert.deepEqual(
+      texts.map((text) => ring.find(text)?.tenant),
+      tenants,
+    );
+    await rm(path);
+  });
+
   test('that cannot be used is told by its name and place', async () => {
     const path = join(directory, 'broken.json');
-    const { stored } = createKey({ name: 'a', scopes: ['read'] });
+    const { stored } = createKey({ name: 'a', tenant: null, scopes: ['read'] });
     for (const [content, message] of [
       ['{', /broken\.json is no JSON/],
       ['[]', /broken\.json: \/: .*object/],
       [JSON.stringify({ keys: [{ ...stored, sha256: 'x' }] }), /\/keys\/0\/sha256: must be 64 hexadecimal/],
       [JSON.stringify({ keys: [{ ...stored, scopes: ['all' as Scope] }] }), /\/keys\/0\/scopes\/0: /],
+      [
+        JSON.stringify({ keys: [{ ...stored, tenant: 'Acme' }] }),
+        /\/keys\/0\/tenant: must be 1 to 63 lower-/,
+      ],
       [JSON.stringify({ keys: [stored, stored] }), /\/keys: has a name twice/],
       [JSON.stringify({ keys: [stored, { ...stored, name: 'b' }] }), /\/keys: has an id twice/],
     ] as const) {
@@ -88,7 +120,7 @@ describe('a file of keys', () => {
     const versions = await Promise.all(
       ['one', 'two'].map(async (name) => {
         await mkdir(join(directory, name));
-        return await addKey(join(directory, name, 'keys.json'), { name, scopes: ['read'] });
+        return await addKey(join(directory, name, 'keys.json'), { name, tenant: null, scopes: ['read'] });
       }),
     );
     const link = async (to: string) => {

@@ -12,11 +12,21 @@ describe('emp keys', () => {
   test('makes keys that a service takes, until they are removed', { timeout: 100_000 }, async (t) => {
     const place = await openPlace(t);
     const file = join(place.path, 'keys.json');
-    const reader = await place.emp('keys', 'add', 'ci', '--scope', 'read', '--file', file);
+    const reader = await place.emp(
+      'keys',
+      'add',
+      'ci',
+      '--tenant',
+      'acme',
+      '--scope',
+      'read',
+      '--file',
+      file,
+    );
     assert.equal(reader.code, 0, reader.stderr);
     const key = /^(emp_\S+)\n$/.exec(reader.stdout)?.[1] ?? assert.fail(reader.stdout);
     const listed = await place.emp('keys', 'list', '--file', file);
-    assert.match(listed.stdout, /^ +ci +read +\d{4}-/m);
+    assert.match(listed.stdout, /^ +ci +acme +read +\d{4}-/m);
     assert.ok(!listed.stdout.includes(key));
 
     const env = { PORT: '0', DATA_DIR: join(place.path, 'data'), LOG_LEVEL: 'warn', API_KEYS_FILE: file };
@@ -34,6 +44,7 @@ describe('emp keys', () => {
     assert.equal((await place.emp('keys', 'remove', 'ci', '--file', file)).code, 0);
     const writer = await place.emp('keys', 'add', 'ci', '--file', file);
     const next = writer.stdout.trim();
+    assert.match((await place.emp('keys', 'list', '--file', file)).stdout, /^ +ci +- +read, write +\d{4}-/m);
     const takes = async (text: string) =>
       (await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${text}` } })).status === 200;
     for (const deadline = Date.now() + WITHIN_MS; !(await takes(next)); await sleep(100))
@@ -54,6 +65,11 @@ describe('emp keys', () => {
       /--scope "all" is none of read, write, admin/,
     ],
     ['a name that is none', ['add', 'a b', '--file', 'k'], /"a b" must be of letters/],
+    [
+      'a tenant that cannot be one',
+      ['add', 'ci', '--tenant', 'Acme', '--file', 'k'],
+      /^emp: the tenant "Acme" must be 1 to 63 lower-case letters, digits and dashes/,
+    ],
     ['a file that is not there', ['list', '--file', 'k'], /^emp: cannot use k: it is not there/],
     ['a file of something else', ['list', '--file', MODEL], /^emp: .*fc2-mnist\.onnx is no JSON/],
   ] as const)

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
+import { pino } from 'pino';
 import { parse } from 'yaml';
-import { createKey, KeyRing, SCOPES, type Scope } from '../../src/access/api-keys.ts';
+import { createKey, KeyRing } from '../../src/access/api-keys.ts';
+import { type Caller, SCOPES, type Scope } from '../../src/access/caller.ts';
 import { createApp } from '../../src/http/app.ts';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 
@@ -28,7 +31,9 @@ async function readOperations(): Promise<Operation[]> {
 }
 
 const OPERATIONS = await readOperations();
-const KEYS = Object.fromEntries(SCOPES.map((scope) => [scope, createKey({ name: scope, scopes: [scope] })]));
+const KEYS = Object.fromEntries(
+  SCOPES.map((scope) => [scope, createKey({ name: scope, tenant: null, scopes: [scope] })]),
+);
 const REFUSED = [401, 403];
 
 describe('a service with keys', () => {
@@ -56,7 +61,7 @@ describe('a service with keys', () => {
           assert.ok(!REFUSED.includes((await ask(operation, authorization)).status));
         return;
       }
-      const wrong = createKey({ name: scope, scopes: [scope] }).text;
+      const wrong = createKey({ name: scope, tenant: null, scopes: [scope] }).text;
       for (const [authorization, challenge] of [
         [undefined, /^Bearer realm="emp"$/],
         ['', /^Bearer realm="emp"$/],
@@ -98,18 +103,55 @@ describe('a service with keys', () => {
   });
 });
 
+test('routes and the log learn who has asked, and for which tenant', async () => {
+  const callers: Caller[] = [
+    { name: 'ci', tenant: 'acme', scopes: ['read'] },
+    { name: 'ops', tenant: null, scopes: ['read', 'write'] },
+  ];
+  const keys = callers.map(createKey);
+  for (const ring of [new KeyRing(keys.map(({ stored }) => stored)), null]) {
+    const lines: Record<string, unknown>[] = [];
+    const app = await createBareApp({ ring, onLine: (line) => lines.push(line) });
+    app.get('/who', { config: { scope: 'read' } }, async ({ caller }) => ({ caller }));
+    app.get('/whoever', { config: { scope: 'public' } }, async ({ caller }) => ({ caller }));
+    app.post('/who', { config: { scope: 'write' } }, async () => ({}));
+    const ask = async (method: 'GET' | 'POST', url: string, key: string) =>
+      (await app.inject({ method, url, headers: { authorization: `Bearer ${key}` } })).json();
+    for (const [i, { text }] of keys.entries()) {
+      assert.deepEqual((await ask('GET', '/who', text)).caller, ring && callers[i]);
+      assert.equal((await ask('GET', '/whoever', text)).caller, null);
+    }
+    // Whoever is refused is told in the log as well.
+    await ask('POST', '/who', keys[0].text);
+    const logged = (i: number) => ring && [callers[i].name, callers[i].tenant];
+    assert.deepEqual(
+      lines.map(({ key, tenant }) => (key === undefined ? null : [key, tenant])),
+      [logged(0), null, logged(1), null, logged(0)],
+    );
+    await app.close();
+  }
+});
+
 test('a route that says no scope cannot be registered', async () => {
-  const { app, close } = await openTestApp();
-  await close();
-  const other = await createApp({
-    ...({} as Parameters<typeof createApp>[0]),
-    log: app.log,
-    maxUploadBytes: 0,
-    maxJsonBytes: 0,
-  });
+  const other = await createBareApp({ ring: null, onLine: () => {} });
   assert.throws(
     () => other.get('/v1/secrets', async () => 'all of them'),
     /GET \/v1\/secrets does not say by which scope/,
   );
   await other.close();
 });
+
+/** An app for routes that use nothing of the service. */
+async function createBareApp(given: { ring: KeyRing | null; onLine(line: Record<string, unknown>): void }) {
+  const write = (chunk: Buffer, _: string, done: () => void) => {
+    given.onLine(JSON.parse(chunk.toString()));
+    done();
+  };
+  return await createApp({
+    ...({} as Parameters<typeof createApp>[0]),
+    log: pino({ level: 'info' }, new Writable({ write })),
+    keys: given.ring,
+    maxUploadBytes: 0,
+    maxJsonBytes: 0,
+  });
+}

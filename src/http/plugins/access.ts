@@ -1,4 +1,5 @@
-import type { Keys, Scope } from '../../access/api-keys.ts';
+import type { Keys } from '../../access/api-keys.ts';
+import type { Caller, Scope } from '../../access/caller.ts';
 import { EmpError } from '../../core/errors.ts';
 import type { App } from '../services.ts';
 
@@ -7,13 +8,17 @@ declare module 'fastify' {
     /** What a key has to allow for this route; `public` ones need none. */
     scope?: Scope | 'public';
   }
+  interface FastifyRequest {
+    /** Whose key it came with: null of public routes, and where the service has no keys. */
+    caller: Caller | null;
+  }
 }
 
 /** The documentation's pages are routes of a plugin, which says no scope. */
 const DOCUMENTATION = /^\/docs(\/|$)/;
 
 /**
- * Asks for a key, by the scope of each route. A route without one cannot be registered.
+ * Asks for a key, by the scope of each route, and leaves at the request whose it is. A route without one cannot be registered.
  * @param keys null lets everyone
  */
 export function registerAccess(app: App, keys: Keys | null): void {
@@ -22,6 +27,7 @@ export function registerAccess(app: App, keys: Keys | null): void {
     if (route.config?.scope === undefined)
       throw new Error(`${route.method} ${route.url} does not say by which scope it may be used`);
   });
+  app.decorateRequest('caller', null);
   app.addHook('onRequest', (request, reply, done) => {
     // Where there is nothing, nothing is hidden.
     const { scope = 'public' } = request.routeOptions.config ?? {};
@@ -32,6 +38,8 @@ export function registerAccess(app: App, keys: Keys | null): void {
       reply.header('www-authenticate', challenge(given === null ? {} : { error: 'invalid_token' }));
       throw new EmpError('unauthorized', given === null ? NO_KEY : WRONG_KEY);
     }
+    request.caller = caller;
+    request.log = request.log.child({ key: caller.name, tenant: caller.tenant });
     if (!caller.scopes.includes(scope)) {
       reply.header('www-authenticate', challenge({ error: 'insufficient_scope', scope }));
       throw new EmpError(
@@ -39,7 +47,6 @@ export function registerAccess(app: App, keys: Keys | null): void {
         `key ${caller.name} allows ${caller.scopes.join(', ')}, and this needs ${scope}`,
       );
     }
-    request.log = request.log.child({ key: caller.name });
     done();
   });
 }
