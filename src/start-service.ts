@@ -116,7 +116,7 @@ async function open(
   onListening: (url: string) => void,
 ): Promise<void> {
   const dataDirectory = resolve(config.dataDirectory);
-  const opening = FolderStores.open(dataDirectory, config.minFreeBytes);
+  const opening = FolderStores.open(dataDirectory, { minFreeBytes: config.minFreeBytes });
   const stores = await opened.add(naming({ DATA_DIR: config.dataDirectory }, opening), (one) => one.close());
   const free = await freeBytes(dataDirectory);
   if (role !== 'worker' && free < config.minFreeBytes)

@@ -65,6 +65,7 @@ export type ErrorCode =
   | 'insufficient_storage'
   | 'not_ready'
   | 'queue_full'
+  | 'quota_exceeded'
   | 'canceled'
   | 'worker_crashed'
   | 'limit_exceeded'

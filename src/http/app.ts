@@ -14,7 +14,7 @@ import { registerAccess } from './plugins/access.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
-import { registerTenant } from './plugins/tenant.ts';
+import { registerTenant } from './plugins/request-tenant.ts';
 import { refuseTunnel, refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
 import { registerCompare } from './routes/compare.ts';

@@ -24,7 +24,7 @@ export interface MultipartRules {
   /** Of all files together. */
   readonly maxBytes: number;
   /** Whose room the files take. */
-  readonly upload: Pick<Upload, 'ensureRoom'>;
+  readonly upload: Pick<Upload, 'announce' | 'ensureRoom'>;
   /** Of the client. */
   readonly signal: AbortSignal;
 }
@@ -44,7 +44,7 @@ export async function receiveParts(request: FastifyRequest, rules: MultipartRule
   checkBoundary(request.headers['content-type']);
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > rules.maxBytes + OVERHEAD_BYTES) throw tooLarge(rules.maxBytes);
-  await rules.upload.ensureRoom(announced);
+  await rules.upload.announce(announced);
   // The parser would wait for ever: it has yet to listen for the end that has come already.
   if (request.raw.destroyed) throw closedEarly();
   const files = new Map<string, StoredFile[]>();

@@ -1,8 +1,15 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { ModelAnalyses } from '../intake/model-analyses.ts';
 import type { ModelReader } from '../intake/model-reader.ts';
-import type { Tenants } from '../jobs/tenants.ts';
+import type { TenantServices, Tenants } from '../jobs/tenants.ts';
 import type { OpenAnswers } from './open-answers.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What there is of the tenant whose key came with the request; not of public routes. */
+    tenant: TenantServices;
+  }
+}
 
 /** What routes work with, handed to each: there is no hidden locator. */
 export interface Services {

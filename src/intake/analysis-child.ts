@@ -5,7 +5,7 @@ import { serveParent } from '../jobs/child-program.ts';
 import { readChildSettings } from '../jobs/child-settings.ts';
 import { FolderStore } from '../storage/folder-store.ts';
 import type { Store } from '../storage/store.ts';
-import { rootOf } from '../storage/stores.ts';
+import { rootOf } from '../storage/tenant.ts';
 import type { AnalysisAnswer, AnalysisRequest } from './analysis-tasks.ts';
 
 const { storeRoot } = readChildSettings();

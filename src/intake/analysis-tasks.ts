@@ -4,7 +4,7 @@ import type { JobRequest } from '../jobs/job.ts';
 import type { SearchRequest } from '../jobs/search-lines.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { SamplesRecord } from '../storage/records.ts';
-import type { Tenant } from '../storage/stores.ts';
+import type { Tenant } from '../storage/tenant.ts';
 import type { PlacedInputs } from './job-inputs.ts';
 import type { ComparisonIds } from './plan-comparison.ts';
 import type { SampleParts } from './sample-files.ts';

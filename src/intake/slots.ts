@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import { EmpError } from '../core/errors.ts';
-import type { Tenant } from '../storage/stores.ts';
+import type { Tenant } from '../storage/tenant.ts';
 
 /** Who asks for work that is done a few at a time. */
 export interface Asker {

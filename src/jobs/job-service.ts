@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import { freshId } from '../storage/ids.ts';
 import type { Store } from '../storage/store.ts';
-import type { Tenant } from '../storage/stores.ts';
+import type { Tenant } from '../storage/tenant.ts';
 import { askToCancel } from './cancel-request.ts';
 import { followJob, type JobNews } from './follow-job.ts';
 import { type Job, type JobRecord, type JobRequest, resourcesOf } from './job.ts';

@@ -1,5 +1,5 @@
 import { FolderStore } from '../storage/folder-store.ts';
-import { rootOf } from '../storage/stores.ts';
+import { rootOf } from '../storage/tenant.ts';
 import { serveParent } from './child-program.ts';
 import { readChildSettings } from './child-settings.ts';
 import type { ProgressEvent } from './job.ts';

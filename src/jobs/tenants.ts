@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Store } from '../storage/store.ts';
-import type { Stores, Tenant } from '../storage/stores.ts';
+import type { Stores } from '../storage/stores.ts';
+import type { Tenant } from '../storage/tenant.ts';
 import type { Backend } from './backends/backend.ts';
 import type { Retry } from './job-line.ts';
 import { JobQueues } from './job-queues.ts';

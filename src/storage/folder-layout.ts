@@ -15,10 +15,12 @@ export const RECORD = 'record.json';
 export const IDEMPOTENCY = 'idempotency';
 /** A folder a process, for what it has not published. */
 export const UPLOADS = 'uploads';
-/** `index/<kind>` as a `TimeIndex`, `index/unfinished/<id>` an empty file a job or search, and `index/needed` as a `NeededIndex`. */
+/** `index/<kind>` as a `TimeIndex`, `index/unfinished/<id>` an empty file a job or search, `index/needed` as a `NeededIndex`, `index/bytes` as a `BytesIndex`. */
 export const INDEX = 'index';
 export const UNFINISHED = join(INDEX, 'unfinished');
 export const NEEDED = join(INDEX, 'needed');
+/** A `BytesIndex`. */
+export const BYTES = join(INDEX, 'bytes');
 
 /** All folders that a data directory has from its opening on. */
 export const FOLDERS: readonly string[] = [
@@ -26,6 +28,7 @@ export const FOLDERS: readonly string[] = [
   IDEMPOTENCY,
   UNFINISHED,
   NEEDED,
+  BYTES,
   ...KINDS,
   ...KINDS.map((kind) => join(INDEX, kind)),
 ];

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BytesIndex, bytesBelow } from './bytes-index.ts';
+import { claimedIn } from './claimed-bytes.ts';
 import {
   createDurably,
   isCode,
@@ -10,9 +12,9 @@ import {
   replaceDurably,
   sync,
   syncTree,
-  writeDurably,
 } from './durable-files.ts';
 import {
+  BYTES,
   FILES,
   FOLDERS,
   IDEMPOTENCY,
@@ -23,7 +25,7 @@ import {
   UNFINISHED,
   UPLOADS,
 } from './folder-layout.ts';
-import { freeBytes, probeDisk, requireFolders, roomChecker } from './free-space.ts';
+import { freeBytes, probeDisk, requireFolders } from './free-space.ts';
 import { isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import { indexOlderData } from './older-data.ts';
@@ -31,7 +33,15 @@ import { openIfThere, streamFile } from './paced-reads.ts';
 import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
 import { TimeIndex, touch } from './time-index.ts';
-import { makeOwnFolder, ownUploadsName, sweepUploads } from './uploads.ts';
+import { makeOwnFolder, openUpload, ownUploadsName, sweepUploads } from './uploads.ts';
+
+/** What a store leaves, and may take. */
+export interface StoreLimits {
+  /** Of the disk, which uploads leave to the results of jobs (MIN_FREE_BYTES). */
+  readonly minFreeBytes?: number;
+  /** Of all files together, as it is now; null for any amount. */
+  readonly maxBytes?: () => number | null;
+}
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
@@ -39,14 +49,16 @@ import { makeOwnFolder, ownUploadsName, sweepUploads } from './uploads.ts';
  */
 export class FolderStore implements Store {
   readonly root: string;
-  readonly #minFreeBytes: number;
+  readonly #limits: StoreLimits;
   readonly #ownName = ownUploadsName();
   readonly #indexes: Readonly<Record<Kind, TimeIndex>>;
   readonly #needed: NeededIndex;
+  readonly #bytes: BytesIndex;
 
-  private constructor(root: string, minFreeBytes: number) {
+  private constructor(root: string, limits: StoreLimits) {
     this.root = root;
-    this.#minFreeBytes = minFreeBytes;
+    this.#limits = limits;
+    this.#bytes = new BytesIndex(join(root, BYTES));
     const indexes = KINDS.map((kind) => [kind, new TimeIndex(join(root, INDEX, kind))]);
     this.#indexes = Object.fromEntries(indexes) as Record<Kind, TimeIndex>;
     this.#needed = new NeededIndex(join(root, NEEDED));
@@ -54,10 +66,9 @@ export class FolderStore implements Store {
 
   /**
    * Opens the data directory, creating what is missing, and sweeps what crashed processes left.
-   * @param minFreeBytes of the disk, which uploads leave to the results of jobs (MIN_FREE_BYTES)
    */
-  static async open(root: string, minFreeBytes = 0): Promise<FolderStore> {
-    const store = new FolderStore(root, minFreeBytes);
+  static async open(root: string, limits: StoreLimits = {}): Promise<FolderStore> {
+    const store = new FolderStore(root, limits);
     for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS])
       await mkdir(join(root, folder), { recursive: true });
     const scratch = await store.#scratchPath();
@@ -68,20 +79,16 @@ export class FolderStore implements Store {
 
   /** The store of a directory that another process has open, for its children: nothing is created, where it may have been moved away, and nothing swept. */
   static ofParent(root: string): FolderStore {
-    return new FolderStore(root, 0);
+    return new FolderStore(root, {});
   }
 
   async createUpload(): Promise<Upload> {
     const directory = await this.#scratchPath();
-    const files = join(directory, 'files');
-    await mkdir(files, { recursive: true });
-    return {
-      directory,
-      files,
-      ensureRoom: roomChecker(directory, this.#minFreeBytes),
-      writeJson: (name, value) => writeDurably(join(directory, name), JSON.stringify(value)),
-      discard: () => rm(directory, { recursive: true, force: true }),
-    };
+    return await openUpload(directory, {
+      minFreeBytes: this.#limits.minFreeBytes ?? 0,
+      maxBytes: this.#limits.maxBytes?.() ?? null,
+      usedBytes: () => this.usedBytes(),
+    });
   }
 
   async publish<T extends StoredRecord>(
@@ -90,6 +97,7 @@ export class FolderStore implements Store {
     record: T,
   ): Promise<{ record: T; created: boolean }> {
     const index = this.#indexes[kind];
+    const bytes = await bytesBelow(upload.files);
     await rename(upload.files, join(upload.directory, FILES[kind]));
     await upload.writeJson(RECORD, record);
     await syncTree(upload.directory);
@@ -108,6 +116,7 @@ export class FolderStore implements Store {
       throw error;
     }
     await sync(join(this.root, kind));
+    await this.#bytes.add(record.id, bytes);
     return { record, created: true };
   }
 
@@ -116,7 +125,10 @@ export class FolderStore implements Store {
     await syncTree(upload.files);
     // Only an empty folder can be renamed over.
     const isFirst = await renameUnless(upload.files, files, 'ENOTEMPTY', 'EEXIST');
-    if (isFirst) await sync(this.#path(kind, id));
+    if (isFirst) {
+      await sync(this.#path(kind, id));
+      await this.#bytes.add(id, await bytesBelow(files));
+    }
     await upload.discard();
     return isFirst;
   }
@@ -133,6 +145,7 @@ export class FolderStore implements Store {
     }
     await sync(join(this.root, kind));
     if (record) await this.#indexes[kind].remove(record);
+    await this.#bytes.remove(id, await bytesBelow(join(grave, FILES[kind])));
     await rm(grave, { recursive: true, force: true });
     return true;
   }
@@ -203,6 +216,11 @@ export class FolderStore implements Store {
 
   async listUnfinished(): Promise<string[]> {
     return (await readdir(join(this.root, UNFINISHED))).filter(isId).sort();
+  }
+
+  async usedBytes(): Promise<number> {
+    const [stored, claimed] = await Promise.all([this.#bytes.total(), claimedIn(join(this.root, UPLOADS))]);
+    return stored + claimed;
   }
 
   freeBytes(): Promise<number> {

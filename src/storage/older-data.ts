@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { BytesIndex, bytesBelow } from './bytes-index.ts';
 import { isCode, sync, syncTree } from './durable-files.ts';
-import { INDEX, KINDS, NEEDED, RECORD, UNFINISHED } from './folder-layout.ts';
+import { BYTES, FILES, INDEX, KINDS, NEEDED, RECORD, UNFINISHED } from './folder-layout.ts';
 import { isId } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
 import type { Kind } from './store.ts';
@@ -35,6 +36,7 @@ export async function indexOlderData(root: string, scratch: string): Promise<voi
     await rm(scratch, { recursive: true });
   }
   if (!isThere(NEEDED)) await indexNeeded(root, scratch);
+  if (!isThere(BYTES)) await indexBytes(root, scratch);
 }
 
 /** What unfinished jobs read: whatever their records name by an id. */
@@ -55,6 +57,21 @@ async function indexNeeded(root: string, scratch: string): Promise<void> {
   for (let i = 0; i < ids.length; i += AT_ONCE) await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
   await syncTree(scratch, true);
   await putInPlace(scratch, join(root, NEEDED));
+  await rm(scratch, { recursive: true, force: true });
+}
+
+/** What the files of each resource take. */
+async function indexBytes(root: string, scratch: string): Promise<void> {
+  await mkdir(scratch);
+  const index = new BytesIndex(scratch);
+  for (const kind of KINDS) {
+    const ids = (await readdir(join(root, kind))).filter(isId);
+    const look = async (id: string) =>
+      index.add(id, await bytesBelow(join(root, kind, id, FILES[kind])), false);
+    for (let i = 0; i < ids.length; i += AT_ONCE) await Promise.all(ids.slice(i, i + AT_ONCE).map(look));
+  }
+  await syncTree(scratch, true);
+  await putInPlace(scratch, join(root, BYTES));
   await rm(scratch, { recursive: true, force: true });
 }
 

@@ -20,7 +20,9 @@ export interface Upload {
   readonly directory: string;
   /** What is put here becomes the resource's files. Exists, and is empty. */
   readonly files: string;
-  /** To be asked before bytes are written. Rejects with `insufficient_storage` where so many more would use up what is kept for the results of jobs. */
+  /** To be told the whole of what is about to come, where that is known. Rejects with `quota_exceeded` where it would be more than may be stored, and as `ensureRoom`. */
+  announce(byteLength: number): Promise<void>;
+  /** To be asked before bytes are written. Rejects with `quota_exceeded` where they are more than may be stored, and with `insufficient_storage` where so many more would use up what is kept for the results of jobs. */
   ensureRoom(byteLength: number): Promise<void>;
   /** Adds a document, published with the files. */
   writeJson(name: string, value: unknown): Promise<void>;
@@ -114,6 +116,8 @@ export interface Store {
   /** Removes what processes that are gone have left half-made. */
   sweep(): Promise<void>;
 
+  /** What the files of all that is stored take, and what is on its way, in bytes. */
+  usedBytes(): Promise<number>;
   /** What can still be written, in bytes. */
   freeBytes(): Promise<number>;
   /**

@@ -3,12 +3,7 @@ import { join } from 'node:path';
 import { isCode } from './durable-files.ts';
 import { FolderStore } from './folder-store.ts';
 import type { Store } from './store.ts';
-
-/** Whose something is: the name of a tenant; null where a service has none, or it is the service's own. */
-export type Tenant = string | null;
-
-/** Names of tenants are names of folders, in lower case: some file systems tell no others apart. */
-export const TENANT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+import { rootOf, TENANT_NAME, TENANTS, type Tenant } from './tenant.ts';
 
 /** The stores of all tenants: what one holds, no other sees. */
 export interface Stores {
@@ -21,30 +16,26 @@ export interface Stores {
   close(): Promise<void>;
 }
 
-/** `tenants/<name>/` is a data directory of its own, within that of the service. */
-const TENANTS = 'tenants';
-
-/** Where the store of a tenant lies. @throws TypeError for what is no name: it would lead elsewhere */
-export function rootOf(root: string, tenant: Tenant): string {
-  if (tenant === null) return root;
-  if (!TENANT_NAME.test(tenant)) throw new TypeError(`${JSON.stringify(tenant)} is no name of a tenant`);
-  return join(root, TENANTS, tenant);
+/** As `StoreLimits`, of each tenant. */
+export interface StoresLimits {
+  readonly minFreeBytes?: number;
+  readonly maxBytes?: (tenant: Tenant) => number | null;
 }
 
 /** Stores in folders of one data directory. */
 export class FolderStores implements Stores {
   readonly root: string;
-  readonly #minFreeBytes: number;
+  readonly #limits: StoresLimits;
   readonly #stores = new Map<Tenant, Promise<FolderStore>>();
 
-  private constructor(root: string, minFreeBytes: number) {
+  private constructor(root: string, limits: StoresLimits) {
     this.root = root;
-    this.#minFreeBytes = minFreeBytes;
+    this.#limits = limits;
   }
 
-  /** Opens the data directory, with the store of nobody else. @param minFreeBytes as `FolderStore.open` */
-  static async open(root: string, minFreeBytes = 0): Promise<FolderStores> {
-    const stores = new FolderStores(root, minFreeBytes);
+  /** Opens the data directory, with the store of nobody else. */
+  static async open(root: string, limits: StoresLimits = {}): Promise<FolderStores> {
+    const stores = new FolderStores(root, limits);
     await stores.of(null);
     return stores;
   }
@@ -75,7 +66,11 @@ export class FolderStores implements Stores {
     const directory = rootOf(this.root, tenant);
     // Not before: where the data directory was moved away, it is not made anew for a tenant.
     if (tenant !== null) await mkdirWithin(this.root, TENANTS);
-    return FolderStore.open(directory, this.#minFreeBytes);
+    const { minFreeBytes, maxBytes } = this.#limits;
+    return FolderStore.open(directory, {
+      ...(minFreeBytes !== undefined && { minFreeBytes }),
+      ...(maxBytes && { maxBytes: () => maxBytes(tenant) }),
+    });
   }
 }
 

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { isCode } from './durable-files.ts';
+import { dirname, join } from 'node:path';
+import { ClaimedBytes } from './claimed-bytes.ts';
+import { isCode, writeDurably } from './durable-files.ts';
 import { UPLOADS } from './folder-layout.ts';
-import { requireFolders } from './free-space.ts';
+import { requireFolders, roomChecker } from './free-space.ts';
+import type { Upload } from './store.ts';
 
 /** Uploads of another host are given a day: its processes cannot be asked. */
 const FOREIGN_UPLOAD_AGE_MS = 24 * 3600 * 1000;
@@ -28,6 +30,41 @@ export async function makeOwnFolder(root: string, ownName: string): Promise<stri
     if (!isCode(error, 'EEXIST')) throw error;
   }
   return own;
+}
+
+interface UploadLimits {
+  readonly minFreeBytes: number;
+  /** Of all files together; null for any amount. */
+  readonly maxBytes: number | null;
+  readonly usedBytes: () => Promise<number>;
+}
+
+/** An upload in a folder of its own, of this process's folder. */
+export async function openUpload(
+  directory: string,
+  { minFreeBytes, maxBytes: limit, usedBytes: used }: UploadLimits,
+): Promise<Upload> {
+  const files = join(directory, 'files');
+  await mkdir(files, { recursive: true });
+  const ensureDiskRoom = roomChecker(directory, minFreeBytes);
+  const claim = new ClaimedBytes({ directory: dirname(directory), limit, used });
+  return {
+    directory,
+    files,
+    async announce(byteLength) {
+      await claim.announce(byteLength);
+      await ensureDiskRoom(byteLength);
+    },
+    async ensureRoom(byteLength) {
+      await claim.write(byteLength);
+      await ensureDiskRoom(byteLength);
+    },
+    writeJson: (name, value) => writeDurably(join(directory, name), JSON.stringify(value)),
+    async discard() {
+      await rm(directory, { recursive: true, force: true });
+      await claim.release();
+    },
+  };
 }
 
 /** Removes the uploads of processes that are gone. */

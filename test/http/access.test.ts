@@ -1,36 +1,17 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { pino } from 'pino';
-import { parse } from 'yaml';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
-import { type Caller, SCOPES, type Scope } from '../../src/access/caller.ts';
+import { type Caller, SCOPES } from '../../src/access/caller.ts';
 import { createApp } from '../../src/http/app.ts';
+import { type Operation, readOperations } from './operations.ts';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 
-interface Operation {
-  readonly method: string;
-  readonly path: string;
-  /** Null of one that needs no key. */
-  readonly scope: Scope | null;
-}
-
-/** What `openapi.yaml` says: a route that is added is looked at by itself. */
-async function readOperations(): Promise<Operation[]> {
-  const { paths } = parse(await readFile(new URL('../../openapi.yaml', import.meta.url), 'utf8'));
-  return Object.entries(
-    paths as Record<string, Record<string, { security: Record<string, Scope[]>[] }>>,
-  ).flatMap(([path, operations]) =>
-    Object.entries(operations).map(([method, { security }]) => ({
-      method: method.toUpperCase(),
-      path: path.replaceAll(/\{\w+\}/g, '0'),
-      scope: security[0]?.ApiKey?.[0] ?? null,
-    })),
-  );
-}
-
-const OPERATIONS = await readOperations();
+const OPERATIONS = (await readOperations()).map(({ path, ...rest }) => ({
+  ...rest,
+  path: path.replaceAll(/\{\w+\}/g, '0'),
+}));
 const KEYS = Object.fromEntries(
   SCOPES.map((scope) => [scope, createKey({ name: scope, tenant: null, scopes: [scope] })]),
 );
@@ -148,7 +129,7 @@ async function createBareApp(given: { ring: KeyRing | null; onLine(line: Record<
     done();
   };
   return await createApp({
-    ...({} as Parameters<typeof createApp>[0]),
+    ...({ tenants: { of: async () => null } } as never as Parameters<typeof createApp>[0]),
     log: pino({ level: 'info' }, new Writable({ write })),
     keys: given.ring,
     maxUploadBytes: 0,

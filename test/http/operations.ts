@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import type { Scope } from '../../src/access/api-keys.ts';
+import type { Scope } from '../../src/access/caller.ts';
 
 export interface Operation {
   readonly method: string;

@@ -118,8 +118,8 @@ describe('tenants of one service', () => {
     const ids = { model_id: has.models };
     for (const [path, body] of [
       ['/v1/jobs', ids],
-      ['/v1/compare', { original_model_id: has.models, pruned_model_id: has.models }],
-      ['/v1/searches', { ...ids, evaluation_dataset_id: has.datasets, promise: { max_bytes: 1 } }],
+      ['/v1/compare', { original_model_id: has.models, pruned_model_id: `${has.models}0` }],
+      ['/v1/searches', { ...ids, evaluation_dataset_id: has.datasets, promise: { max_kl: 1 } }],
     ] as const) {
       const response = await send('b', 'POST', path, body);
       assert.ok(response.status >= 400 && response.status < 500, `${path}: ${response.status}`);

@@ -69,7 +69,7 @@ export async function openTestApp(
 ): Promise<TestApp> {
   const dataDirectory = await mkdtemp(join(disk, 'emp-http-'));
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-  const stores = await FolderStores.open(dataDirectory, minFreeBytes);
+  const stores = await FolderStores.open(dataDirectory, { minFreeBytes });
   const { tenants, close } = await openQueue({ dataDirectory, stores, log });
   const analyses = new ModelAnalyses({ stores, log, limits: analysisLimits });
   const reader = new ModelReader(stores.root);

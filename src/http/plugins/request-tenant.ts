@@ -1,18 +1,10 @@
-import type { TenantServices } from '../../jobs/tenants.ts';
 import type { App, Services } from '../services.ts';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** What there is of the tenant whose key came with the request; not of public routes. */
-    tenant: TenantServices;
-  }
-}
 
 /** Gives every request what it may work with. After the hooks that say who sent it. */
 export function registerTenant(app: App, { tenants }: Pick<Services, 'tenants'>): void {
   app.decorateRequest('tenant', null as never);
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config?.scope === 'public') return;
-    request.tenant = await tenants.of(null);
+    request.tenant = await tenants.of(request.caller?.tenant ?? null);
   });
 }
