@@ -64,6 +64,7 @@ const environmentSchema = z
     PORT: optional(integer(0, 65535).default(3000)),
     ALLOWED_HOSTS: optional(hosts.default([])),
     API_KEYS_FILE: optional(z.string().optional()),
+    QUOTAS_FILE: optional(z.string().optional()),
     ALLOW_ANONYMOUS: optional(z.enum(['true', 'false'], { error: 'must be true or false' }).default('false')),
     MAX_CONNECTIONS: optional(integer(1, 1_000_000).default(1000)),
     REQUEST_TIMEOUT_SECONDS: optional(integer(1, 86_400).default(60)),
@@ -109,6 +110,8 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   /** A file of keys, by which alone the service may be used. */
   readonly apiKeysFile: string | undefined;
+  /** A file of what each tenant may use. */
+  readonly quotasFile: string | undefined;
   /** Whether everyone who reaches another address than this machine's own may use the service. */
   readonly allowAnonymous: boolean;
   readonly maxConnections: number;
@@ -162,6 +165,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     port: settings.PORT,
     allowedHosts: settings.ALLOWED_HOSTS,
     apiKeysFile: settings.API_KEYS_FILE,
+    quotasFile: settings.QUOTAS_FILE,
     allowAnonymous: settings.ALLOW_ANONYMOUS === 'true',
     maxConnections: settings.MAX_CONNECTIONS,
     requestTimeoutSeconds: settings.REQUEST_TIMEOUT_SECONDS,

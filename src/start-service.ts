@@ -1,8 +1,11 @@
 import { writeSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
+import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
-import { KeyFileError, type WatchedKeys, watchKeys } from './access/key-file.ts';
+import { type WatchedKeys, watchKeys } from './access/key-file.ts';
+import { NO_QUOTAS, type Quotas, watchQuotas } from './access/quotas.ts';
+import { SettingsFileError } from './access/settings-file.ts';
 import { type Config, ConfigError } from './config.ts';
 import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
@@ -116,7 +119,11 @@ async function open(
   onListening: (url: string) => void,
 ): Promise<void> {
   const dataDirectory = resolve(config.dataDirectory);
-  const opening = FolderStores.open(dataDirectory, { minFreeBytes: config.minFreeBytes });
+  const quotas = await openQuotas(config, log, opened);
+  const opening = FolderStores.open(dataDirectory, {
+    minFreeBytes: config.minFreeBytes,
+    maxBytes: (tenant) => quotas.of(tenant).bytes,
+  });
   const stores = await opened.add(naming({ DATA_DIR: config.dataDirectory }, opening), (one) => one.close());
   const free = await freeBytes(dataDirectory);
   if (role !== 'worker' && free < config.minFreeBytes)
@@ -128,7 +135,7 @@ async function open(
   const connecting = connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
   const backend = await opened.add(connecting, (one) => one.close());
   const tenants = await opened.add(
-    openTenants({ stores, backend, log, maxQueued: config.maxQueuedJobs }),
+    openTenants({ stores, backend, log, maxQueued: config.maxQueuedJobs, quotas }),
     (one) => one.close(),
   );
   if (role !== 'api') {
@@ -145,7 +152,7 @@ async function open(
       await opened.add(naming({ HEARTBEAT_FILE: config.heartbeatFile }, beating), (one) => one.close());
     }
   }
-  if (role !== 'worker') onListening(await listen(config, { stores, tenants, log }, opened));
+  if (role !== 'worker') onListening(await listen(config, { stores, tenants, quotas, log }, opened));
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
   log.info({ role, dataDirectory }, 'started');
@@ -154,9 +161,10 @@ async function open(
 /** Serves the API. @returns where */
 async function listen(
   config: Config,
-  { stores, tenants, log }: { stores: Stores; tenants: Tenants; log: Logger },
+  given: { stores: Stores; tenants: Tenants; quotas: Quotas; log: Logger },
   opened: Opened,
 ): Promise<string> {
+  const { stores, tenants, quotas, log } = given;
   const analyses = new ModelAnalyses({ stores, log });
   await opened.add(Promise.resolve(analyses), (one) => one.close());
   const reader = new ModelReader(stores.root);
@@ -164,6 +172,7 @@ async function listen(
   reader.warm();
   const openAnswers = new OpenAnswers(config.eventStreams);
   const keys = await openKeys(config, log, opened);
+  const rateLimitRedis = await openRateLimitRedis(config, log, opened);
   const { host, port, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
     config;
   const limits = {
@@ -174,8 +183,9 @@ async function listen(
   };
   tenants.keepConducting();
   const services = { tenants, reader, analyses, openAnswers, log };
-  const app = await opened.add(createApp({ ...services, host, allowedHosts, keys, ...limits }), (one) =>
-    one.close(),
+  const app = await opened.add(
+    createApp({ ...services, host, allowedHosts, keys, quotas, rateLimitRedis, ...limits }),
+    (one) => one.close(),
   );
   const listening = naming({ HOST: host, PORT: port }, app.listen({ host, port }));
   await opened.add(listening.then(collectWhenIdle), (endCollecting) => endCollecting());
@@ -187,6 +197,32 @@ async function listen(
   await opened.add(Promise.resolve({ made }), (page) => page.made.then(() => undefined));
   const address = app.server.address() as AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+}
+
+/** Null without Redis: each process counts requests for itself. */
+async function openRateLimitRedis(
+  { redisUrl, quotasFile }: Config,
+  log: Logger,
+  opened: Opened,
+): Promise<Redis | null> {
+  if (redisUrl === undefined || quotasFile === undefined) return null;
+  // A request is not to wait for a server that is away.
+  const redis = new Redis(redisUrl, {
+    connectTimeout: 500,
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+  });
+  redis.on('error', (error) => log.warn({ err: error }, 'requests are not counted'));
+  return await opened.add(Promise.resolve(redis), (one) => one.disconnect());
+}
+
+/** No limits where the service has no such file. */
+async function openQuotas({ quotasFile }: Config, log: Logger, opened: Opened): Promise<Quotas> {
+  if (quotasFile === undefined) return NO_QUOTAS;
+  const opening = watchQuotas(quotasFile, (error) =>
+    log.error({ err: error }, 'the changed quotas cannot be used; those of before stay'),
+  );
+  return await opened.add(naming({ QUOTAS_FILE: quotasFile }, opening), (quotas) => quotas.close());
 }
 
 /** Null where the service has no keys. */
@@ -213,7 +249,7 @@ async function naming<T>(settings: Readonly<Record<string, string | number>>, be
 export function isMendable(error: unknown): error is Error {
   return (
     error instanceof ConfigError ||
-    error instanceof KeyFileError ||
+    error instanceof SettingsFileError ||
     error instanceof BackendError ||
     (error instanceof Error && 'code' in error)
   );

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { SCOPES, type Scope } from '../access/caller.ts';
-import { addKey, KeyFileError, readKeys, removeKey } from '../access/key-file.ts';
+import { addKey, readKeys, removeKey } from '../access/key-file.ts';
+import { SettingsFileError } from '../access/settings-file.ts';
 import { EXIT, fileRefusal, Refusal } from './refusal.ts';
 import { table } from './result-words.ts';
 import type { Terminal } from './run.ts';
@@ -64,7 +65,7 @@ async function refusing<T>(file: string, doing: Promise<T>): Promise<T> {
   try {
     return await doing;
   } catch (error) {
-    if (error instanceof KeyFileError) throw new Refusal(EXIT.badInput, error.message);
+    if (error instanceof SettingsFileError) throw new Refusal(EXIT.badInput, error.message);
     throw fileRefusal(error, `cannot use ${file}`);
   }
 }

@@ -66,6 +66,7 @@ export type ErrorCode =
   | 'not_ready'
   | 'queue_full'
   | 'quota_exceeded'
+  | 'rate_limited'
   | 'canceled'
   | 'worker_crashed'
   | 'limit_exceeded'

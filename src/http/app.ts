@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import type { Keys } from '../access/api-keys.ts';
+import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
 import { EmpError } from '../core/errors.ts';
 import { limitArrival } from './arrival.ts';
 import { registerBodyTypes } from './body-types.ts';
@@ -14,6 +16,7 @@ import { registerAccess } from './plugins/access.ts';
 import { registerDocumentation } from './plugins/documentation.ts';
 import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
+import { registerRateLimit } from './plugins/rate-limit.ts';
 import { registerTenant } from './plugins/request-tenant.ts';
 import { refuseTunnel, refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
@@ -28,6 +31,7 @@ import { registerPages } from './routes/pages.ts';
 import { registerSearches } from './routes/searches.ts';
 import { registerStructures } from './routes/structures.ts';
 import { registerThresholds } from './routes/thresholds.ts';
+import { registerUsage } from './routes/usage.ts';
 import { ServedHosts } from './served-hosts.ts';
 import type { App, Services } from './services.ts';
 import { MAX_PARAM_LENGTH, unroutable } from './unroutable.ts';
@@ -39,6 +43,10 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   readonly host?: string;
   /** Who may use it; null: everyone. */
   readonly keys?: Keys | null;
+  /** What each tenant may use; only how often it may ask is kept here. */
+  readonly quotas?: Quotas;
+  /** Where requests of all processes are counted. */
+  readonly rateLimitRedis?: Redis | null;
   /** Further names and addresses under which clients reach it, and whose pages may use it. */
   readonly allowedHosts?: readonly string[];
   /** Open at the same time; requests on further ones are told to come again. */
@@ -64,6 +72,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     log,
     host = '127.0.0.1',
     keys = null,
+    quotas = NO_QUOTAS,
+    rateLimitRedis = null,
     allowedHosts = [],
     maxConnections = 1000,
     requestTimeoutMs = 60_000,
@@ -142,6 +152,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerProblems(app, services);
   registerAccess(app, keys);
   registerTenant(app, services);
+  await registerRateLimit(app, quotas, rateLimitRedis);
   registerJsonBodies(app);
   registerBodyTypes(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {
@@ -161,6 +172,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerJobArtifacts(app);
   registerCompare(app, services);
   registerSearches(app, services);
+  registerUsage(app);
   registerHealth(app, services);
   registerPages(app);
   return app as unknown as FastifyInstance;

@@ -46,6 +46,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, { readonly status: number; rea
   expectation_failed: { status: 417, title: 'The expectation cannot be met' },
   insufficient_storage: { status: 507, title: 'The disk is full' },
   not_ready: { status: 503, title: 'The service is not ready' },
+  rate_limited: { status: 429, title: 'Too many requests' },
   quota_exceeded: { status: 429, title: 'A quota is used up' },
   queue_full: { status: 503, title: 'Too many jobs are waiting' },
   canceled: { status: 409, title: 'The job was canceled' },

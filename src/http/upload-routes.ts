@@ -72,6 +72,7 @@ export function registerUploadedResource<
           'invalid_request',
           ...problems,
           'insufficient_storage',
+          'quota_exceeded',
           'not_ready',
         ),
       },

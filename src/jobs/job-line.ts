@@ -95,6 +95,11 @@ export class JobLine {
     return { queued: waiting + prioritized, running: active, retrying: delayed };
   }
 
+  /** @throws EmpError not_ready */
+  async runningIds(): Promise<Set<string>> {
+    return new Set(await this.#ask(this.#queue.getRanges(['active'], 0, -1)));
+  }
+
   /** Those of the jobs that run, as the queue has them. @throws EmpError not_ready */
   async runningPriorities(): Promise<number[]> {
     const ids = await this.#ask(this.#queue.getRanges(['active'], 0, -1));

@@ -43,6 +43,12 @@ export class JobLines {
     return this.#ofAll((line) => line.counts());
   }
 
+  /** @throws EmpError not_ready */
+  async runningIds(): Promise<Set<string>> {
+    const ids = await this.#ofAll((line) => line.runningIds());
+    return ids.short.union(ids.long);
+  }
+
   /** Those of the jobs that run, as the queue has them. @throws EmpError not_ready */
   runningPriorities(): Promise<Record<Lane, number[]>> {
     return this.#ofAll((line) => line.runningPriorities());

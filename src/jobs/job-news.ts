@@ -25,6 +25,8 @@ export interface JobNews {
 export interface NewsHearers {
   /** A job has made progress, or has ended. */
   changed?(id: string): void;
+  /** A job has ended. */
+  ended?(): void;
   /** A job has succeeded, after so many milliseconds. */
   succeeded?(ms: number): void;
   /** A job is to end. */
@@ -37,7 +39,7 @@ export async function openJobNews(
   lane: Lane,
   sender: NewsSender,
   log: Logger,
-  { changed, succeeded, cancelAsked }: NewsHearers,
+  { changed, ended, succeeded, cancelAsked }: NewsHearers,
 ): Promise<JobNews> {
   const events = backend.createQueueEvents(lane);
   events.on('error', (error) => log.warn({ err: error }, 'queue events'));
@@ -49,6 +51,7 @@ export async function openJobNews(
     if (typeof returnvalue === 'number') succeeded?.(returnvalue);
   });
   for (const name of ['progress', 'completed', 'failed', ENDED]) hear(name, changed);
+  for (const name of ['completed', 'failed', ENDED]) hear(name, ended);
   hear(CANCEL_ASKED, cancelAsked);
   await events.waitUntilReady();
   const tell = (event: string, jobId: string) => {

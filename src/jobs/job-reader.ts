@@ -6,6 +6,7 @@ import type { QueuedJob } from './job-line.ts';
 import type { JobLines } from './job-lines.ts';
 import { endedJob, unfinishedJob } from './job-state.ts';
 import { endedProgress, progressOf } from './progress-events.ts';
+import type { Enter } from './recovery.ts';
 import { readResult } from './result.ts';
 
 /**
@@ -15,11 +16,14 @@ import { readResult } from './result.ts';
 export class JobReader {
   readonly #store: Store;
   readonly #lines: JobLines;
+  readonly #enter: Enter;
   readonly #log: Logger;
 
-  constructor(store: Store, lines: JobLines, log: Logger) {
+  /** @param enter for jobs that should be in their lines, and are not */
+  constructor(store: Store, lines: JobLines, enter: Enter, log: Logger) {
     this.#store = store;
     this.#lines = lines;
+    this.#enter = enter;
     this.#log = log;
   }
 
@@ -71,7 +75,8 @@ export class JobReader {
     const queued = known ?? new Map<string, QueuedJob>();
     const unknown = unfinished.filter(({ id }) => !queued.has(id));
     const late = await this.#results(unknown);
-    if (known) await ask(this.#lines.add(unknown.filter(({ id }) => !late.has(id))));
+    const lost = unknown.filter(({ id }) => !late.has(id));
+    if (known && lost.length > 0) await ask(this.#enter(lost));
     return { queued, late };
   }
 

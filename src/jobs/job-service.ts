@@ -16,6 +16,7 @@ import { progressOf } from './progress-events.ts';
 import { neededBy, queueLostJobs } from './recovery.ts';
 import { keyReused, requestHash, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
+import type { TenantQuota } from './tenant-quota.ts';
 import { TenantTurns } from './tenant-turns.ts';
 
 /** A running job has ended by then: one that does not hear is killed after a second. */
@@ -26,6 +27,7 @@ export interface JobsOptions {
   readonly tenant: Tenant;
   readonly store: Store;
   readonly queues: JobQueues;
+  readonly quota: TenantQuota;
   readonly log: Logger;
 }
 
@@ -39,18 +41,20 @@ export class Jobs {
   readonly #store: Store;
   readonly #queues: JobQueues;
   readonly #lanes: LaneQueues;
+  readonly #quota: TenantQuota;
   readonly #turns: TenantTurns;
   readonly #reader: JobReader;
   readonly #watches: JobWatches;
 
-  constructor({ tenant, store, queues, log }: JobsOptions) {
+  constructor({ tenant, store, queues, quota, log }: JobsOptions) {
     const { lanes } = queues;
     this.#tenant = tenant;
     this.#store = store;
     this.#queues = queues;
     this.#lanes = lanes;
+    this.#quota = quota;
     this.#turns = new TenantTurns(store, queues);
-    this.#reader = new JobReader(store, lanes.lines, log);
+    this.#reader = new JobReader(store, lanes.lines, (records) => quota.enter(records), log);
     const lists = new JobLists(store, this.#reader);
     this.list = (...asked) => lists.page(...asked);
     this.#watches = new JobWatches({
@@ -62,7 +66,7 @@ export class Jobs {
   /**
    * Records a job durably and queues it. With a key seen before, returns the job it was first used for.
    * @param publish makes what came with the request visible; called only for a new job that nothing is known to stand against
-   * @throws EmpError idempotency_key_reused when the key came with another request, not_ready when the queue does not answer
+   * @throws EmpError idempotency_key_reused when the key came with another request, quota_exceeded, not_ready when the queue does not answer
    */
   async submit(
     request: JobRequest,
@@ -85,7 +89,7 @@ export class Jobs {
       : await this.#publish(await this.#recordOf(id, request, request_sha256), !key);
     if (record.request_sha256 !== request_sha256) throw keyReused(id);
     try {
-      if (created || !(await readResult(this.#store, id))) await this.#lanes.lines.add([record]);
+      if (created || !(await readResult(this.#store, id))) await this.#quota.enter([record]);
     } catch (error) {
       // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
       if (created && !key) {
@@ -157,7 +161,7 @@ export class Jobs {
 
   /** Queues again what the queue has lost. @throws EmpError not_ready */
   queueLost(): Promise<void> {
-    return queueLostJobs(this.#store, this.#lanes.lines);
+    return queueLostJobs(this.#store, this.#lanes.lines, (records) => this.#quota.enter(records));
   }
 
   async #recordOf(id: string, request: JobRequest, request_sha256: string): Promise<JobRecord> {
@@ -171,6 +175,11 @@ export class Jobs {
     const upload = await this.#store.createUpload();
     try {
       await this.#store.addUnfinished(record.id, resourcesOf(record));
+      // What a search has done it was let in for.
+      if (record.search_id === undefined) {
+        await this.#quota.checkJobs();
+        await upload.announce(1);
+      }
       return await this.#store.publish('jobs', upload, record);
     } catch (error) {
       if (isOnlyOne && !(await this.#store.readRecord('jobs', record.id)))

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
 import { closeConnection } from './close-connection.ts';
@@ -13,11 +14,14 @@ export interface LaneQueues {
   readonly lines: JobLines;
   readonly news: Readonly<Record<Lane, JobNews>>;
   readonly wakeups: Wakeups;
+  /** Calls back when any job has ended; may miss one. */
+  onEnded(listener: () => void): void;
   close(): Promise<void>;
 }
 
 export async function openLaneQueues(backend: Backend, log: Logger, retry: Retry): Promise<LaneQueues> {
   const wakeups = new Wakeups();
+  const endings = new EventEmitter<{ ended: [] }>();
   const open = async (lane: Lane) => {
     const queue = backend.createQueue(lane);
     queue.on('error', (error) => log.warn({ err: error, lane }, 'queue'));
@@ -25,6 +29,7 @@ export async function openLaneQueues(backend: Backend, log: Logger, retry: Retry
     const [news] = await Promise.all([
       openJobNews(backend, lane, queue, log, {
         changed: (id) => wakeups.wake(id),
+        ended: () => endings.emit('ended'),
         succeeded: (ms) => outlook.noteTime(ms),
       }),
       queue.waitUntilReady(),
@@ -37,6 +42,7 @@ export async function openLaneQueues(backend: Backend, log: Logger, retry: Retry
     lines: new JobLines({ short: short.line, long: long.line }),
     news: { short: short.news, long: long.news },
     wakeups,
+    onEnded: (listener) => endings.on('ended', listener),
     async close() {
       await Promise.all(
         LANES.flatMap((lane) => [closeConnection(lanes[lane].queue, log), lanes[lane].news.close()]),

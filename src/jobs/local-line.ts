@@ -66,8 +66,13 @@ export class LocalLine implements Line {
   }
 
   async counts(): Promise<JobCounts> {
-    const running = [...this.#entries.values()].filter(({ job }) => job.processedOn !== undefined).length;
+    const running = (await this.runningIds()).size;
     return { queued: this.#entries.size - running, running, retrying: 0 };
+  }
+
+  async runningIds(): Promise<Set<string>> {
+    const running = [...this.#entries.values()].filter(({ job }) => job.processedOn !== undefined);
+    return new Set(running.map(({ record }) => record.id));
   }
 
   async runningPriorities(): Promise<number[]> {

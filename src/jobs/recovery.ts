@@ -11,11 +11,14 @@ const AT_ONCE = 16;
 /** A worker that is there writes the result of a job that failed long before this; the disk may be full meanwhile. */
 const SETTLE_MS = 30_000;
 
+/** Puts jobs into their lines, as far as they may be there. */
+export type Enter = (records: readonly JobRecord[]) => Promise<void>;
+
 /**
  * Queues again what a crash, here or of the queue's server, left unfinished and unqueued. Costs a look at the names of the unfinished, and where there are any a question to each queue, however many wait.
  * Any number of processes may do it at once: a queue takes an id once, and a job whose result is there is not computed.
  */
-export async function queueLostJobs(store: Store, lines: JobLines): Promise<void> {
+export async function queueLostJobs(store: Store, lines: JobLines, enter: Enter): Promise<void> {
   // In this order: what ends meanwhile has its result by the time that is looked for.
   const ids = (await store.listUnfinished()).filter((id) => !isSearchId(id));
   if (ids.length === 0) return;
@@ -26,7 +29,7 @@ export async function queueLostJobs(store: Store, lines: JobLines): Promise<void
     const looked = await Promise.all(lost.slice(i, i + AT_ONCE).map((id) => unfinishedRecord(store, id)));
     records.push(...looked.filter((record) => record !== null));
   }
-  await lines.add(records);
+  await enter(records);
 }
 
 /** Writes the results of jobs that failed when their worker died. Any number of processes may do it at once. */
@@ -53,7 +56,7 @@ export async function neededBy(store: Store, resourceId: string): Promise<string
 }
 
 /** Null for a job that has ended, whose note a crash has left, and for one without a record: another process may be about to publish it. */
-async function unfinishedRecord(store: Store, id: string): Promise<JobRecord | null> {
+export async function unfinishedRecord(store: Store, id: string): Promise<JobRecord | null> {
   const record = await store.readRecord<JobRecord>('jobs', id);
   if (!record || !(await readResult(store, id))) return record;
   await store.removeUnfinished(id, resourcesOf(record));

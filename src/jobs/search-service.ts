@@ -22,6 +22,7 @@ import {
   writeSearchResult,
 } from './search-records.ts';
 import { nextStep } from './search-step.ts';
+import type { TenantQuota } from './tenant-quota.ts';
 import { Wakeups } from './wakeups.ts';
 
 /** Each is a few jobs at a time, and some dozens of small files that are read at every look. */
@@ -33,6 +34,7 @@ interface SearchesOptions {
   readonly store: Store;
   readonly jobs: Jobs;
   readonly queues: JobQueues;
+  readonly quota: TenantQuota;
   readonly log: Logger;
 }
 
@@ -44,6 +46,7 @@ export class Searches {
   readonly #store: Store;
   readonly #jobs: Jobs;
   readonly #queues: JobQueues;
+  readonly #quota: TenantQuota;
   readonly #log: Logger;
   readonly #reader: SearchReader;
   readonly #wakeups = new Wakeups();
@@ -51,10 +54,11 @@ export class Searches {
   /** Those that go on, as far as this process knows. */
   readonly #known = new Set<string>();
 
-  constructor({ store, jobs, queues, log }: SearchesOptions) {
+  constructor({ store, jobs, queues, quota, log }: SearchesOptions) {
     this.#store = store;
     this.#jobs = jobs;
     this.#queues = queues;
+    this.#quota = quota;
     this.#log = log;
     this.#reader = new SearchReader(store, jobs);
     this.#watches = new JobWatches({
@@ -63,15 +67,18 @@ export class Searches {
     });
   }
 
-  /** Records a search durably, and begins it. @throws EmpError not_ready, queue_full, insufficient_storage */
+  /** Records a search durably, and begins it. @throws EmpError not_ready, queue_full, quota_exceeded, insufficient_storage */
   async submit(request: SearchRequest): Promise<Search> {
     const record: SearchRecord = { id: freshId('sea'), created_at: new Date().toISOString(), ...request };
     await this.#requireRoom();
     const upload = await this.#store.createUpload();
     try {
+      await upload.announce(1);
       await this.#store.addUnfinished(record.id, resourcesOf(record));
       await this.#store.publish('searches', upload, record);
+      await this.#quota.checkSearches();
     } catch (error) {
+      await this.#store.remove('searches', record.id);
       await this.#store.removeUnfinished(record.id, resourcesOf(record));
       throw error;
     } finally {

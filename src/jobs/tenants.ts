@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
 import type { Tenant } from '../storage/tenant.ts';
@@ -10,6 +11,7 @@ import { Jobs } from './job-service.ts';
 import { openLaneQueues } from './lane-queues.ts';
 import { settleFailedJobs } from './recovery.ts';
 import { Searches } from './search-service.ts';
+import { TenantQuota } from './tenant-quota.ts';
 
 /** How long a job that the queue has forgotten, and nobody asks for, may wait for it; one held up by a clock set back twice as long. */
 const RECOVERY_MS = 20_000;
@@ -29,12 +31,14 @@ export interface TenantServices {
   readonly store: Store;
   readonly jobs: Jobs;
   readonly searches: Searches;
+  readonly quota: TenantQuota;
 }
 
 interface TenantsOptions {
   readonly stores: Stores;
   readonly queues: JobQueues;
   readonly log: Logger;
+  readonly quotas?: Quotas | undefined;
 }
 
 /** Opens what all tenants share on a backend. */
@@ -44,10 +48,12 @@ export async function openTenants(options: {
   readonly log: Logger;
   readonly retry?: Retry;
   readonly maxQueued?: number;
+  readonly quotas?: Quotas | undefined;
 }): Promise<Tenants> {
-  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued } = options;
+  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued, quotas } = options;
   const lanes = await openLaneQueues(backend, log, retry);
-  const tenants = new Tenants({ stores, queues: new JobQueues({ lanes, backend, log, maxQueued }), log });
+  const queues = new JobQueues({ lanes, backend, log, maxQueued });
+  const tenants = new Tenants({ stores, queues, log, quotas });
   backend.onReturn?.(() => {
     tenants.recover().catch((error) => log.warn({ err: error }, 'recovery'));
   });
@@ -59,14 +65,17 @@ export class Tenants {
   readonly queues: JobQueues;
   readonly #stores: Stores;
   readonly #log: Logger;
+  readonly #quotas: Quotas;
   readonly #opened = new Map<Tenant, Promise<TenantServices>>();
   readonly #closing = new AbortController();
   #keeping: Promise<unknown> = Promise.resolve();
 
-  constructor({ stores, queues, log }: TenantsOptions) {
+  constructor({ stores, queues, log, quotas = NO_QUOTAS }: TenantsOptions) {
     this.#stores = stores;
     this.queues = queues;
     this.#log = log;
+    this.#quotas = quotas;
+    queues.lanes.onEnded(() => this.#goOn());
   }
 
   of(tenant: Tenant): Promise<TenantServices> {
@@ -128,8 +137,19 @@ export class Tenants {
   async #open(tenant: Tenant): Promise<TenantServices> {
     const store = await this.#stores.of(tenant);
     const [queues, log] = [this.queues, this.#log];
-    const jobs = new Jobs({ tenant, store, queues, log });
-    return { tenant, store, jobs, searches: new Searches({ store, jobs, queues, log }) };
+    const { lines } = queues.lanes;
+    const quota = new TenantQuota({ store, lines, quota: () => this.#quotas.of(tenant) });
+    const jobs = new Jobs({ tenant, store, queues, quota, log });
+    const searches = new Searches({ store, jobs, queues, quota, log });
+    return { tenant, store, jobs, searches, quota };
+  }
+
+  /** Lets jobs in that were held back until another has ended. */
+  async #goOn(): Promise<void> {
+    for (const opening of [...this.#opened.values()]) {
+      const services = await opening.catch(() => null);
+      await services?.quota.goOn().catch((error) => this.#log.warn({ err: error }, 'jobs are held back'));
+    }
   }
 
   /** @param act resolves to the milliseconds until it is to be done again */

@@ -1,3 +1,4 @@
+// Over 250 lines: each method of the port is a few lines over the files of one folder.
 import { randomBytes } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';

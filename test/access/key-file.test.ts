@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
 import { SCOPES, type Scope } from '../../src/access/caller.ts';
-import { addKey, KeyFileError, readKeys, removeKey, watchKeys } from '../../src/access/key-file.ts';
+import { addKey, readKeys, removeKey, watchKeys } from '../../src/access/key-file.ts';
+import { SettingsFileError } from '../../src/access/settings-file.ts';
 
 const WITHIN_MS = 20_000;
 
@@ -65,7 +66,7 @@ describe('a file of keys', () => {
     for (const tenant of ['', 'Acme', '-acme', 'a_b', 'a.b', '../b', 'acme\n', 'ä', 'a'.repeat(64)])
       await assert.rejects(
         addKey(path, { name: 'third', tenant, scopes: ['read'] }),
-        /^KeyFileError: the tenant ".*" must be 1 to 63 lower-case letters, digits and dashes, and begin with/,
+        /^SettingsFileError: the tenant ".*" must be 1 to 63 lower-case letters, digits and dashes, and begin with/,
       );
     assert.equal(await readFile(path, 'utf8'), text);
     await removeKey(path, 'first');
@@ -109,7 +110,7 @@ describe('a file of keys', () => {
       await writeFile(path, content);
       await assert.rejects(
         readKeys(path),
-        (error) => error instanceof KeyFileError && message.test(error.message),
+        (error) => error instanceof SettingsFileError && message.test(error.message),
       );
     }
     await assert.rejects(readKeys(join(directory, 'none.json')), { code: 'ENOENT' });

@@ -65,6 +65,7 @@ export function registerCompare(app: App, services: Services): void {
           'insufficient_storage',
           'not_ready',
           'queue_full',
+          'quota_exceeded',
         ),
       },
     },

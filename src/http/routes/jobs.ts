@@ -82,6 +82,7 @@ export function registerJobs(app: App, services: Services): void {
           'insufficient_storage',
           'not_ready',
           'queue_full',
+          'quota_exceeded',
         ),
       },
     },
