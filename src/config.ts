@@ -1,6 +1,14 @@
 import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import {
+  checkTokenSettings,
+  issuerSchema,
+  scopesSchema,
+  type TokenSettings,
+  tenantsSchema,
+  tokenSettingsOf,
+} from './access/token-settings.ts';
 import type { ExecutionProvider } from './runtime/session.ts';
 
 /** An empty value means: not set. That is how an `.env` file leaves a setting at its default. */
@@ -65,6 +73,12 @@ const environmentSchema = z
     ALLOWED_HOSTS: optional(hosts.default([])),
     API_KEYS_FILE: optional(z.string().optional()),
     QUOTAS_FILE: optional(z.string().optional()),
+    OIDC_ISSUER: optional(issuerSchema.optional()),
+    OIDC_AUDIENCE: optional(z.string().optional()),
+    OIDC_TENANT_CLAIM: optional(z.string().default('tenant')),
+    OIDC_SCOPE_CLAIM: optional(z.string().default('scope')),
+    OIDC_SCOPES: optional(scopesSchema.optional()),
+    OIDC_TENANTS: optional(tenantsSchema.optional()),
     ALLOW_ANONYMOUS: optional(z.enum(['true', 'false'], { error: 'must be true or false' }).default('false')),
     MAX_CONNECTIONS: optional(integer(1, 1_000_000).default(1000)),
     REQUEST_TIMEOUT_SECONDS: optional(integer(1, 86_400).default(60)),
@@ -94,7 +108,12 @@ const environmentSchema = z
   .refine((settings) => !(settings.API_KEYS_FILE && settings.ALLOW_ANONYMOUS === 'true'), {
     message: 'is set beside API_KEYS_FILE: either keys are needed, or none is',
     path: ['ALLOW_ANONYMOUS'],
-  });
+  })
+  .refine((settings) => !(settings.OIDC_ISSUER && settings.ALLOW_ANONYMOUS === 'true'), {
+    message: 'is set beside OIDC_ISSUER: either tokens are needed, or none is',
+    path: ['ALLOW_ANONYMOUS'],
+  })
+  .superRefine(checkTokenSettings);
 
 /** The names of all settings, as `.env.example` lists them. */
 export const SETTINGS = Object.keys(
@@ -112,6 +131,8 @@ export interface Config {
   readonly apiKeysFile: string | undefined;
   /** A file of what each tenant may use. */
   readonly quotasFile: string | undefined;
+  /** Whose tokens the service may be used by. */
+  readonly tokens: TokenSettings | undefined;
   /** Whether everyone who reaches another address than this machine's own may use the service. */
   readonly allowAnonymous: boolean;
   readonly maxConnections: number;
@@ -154,7 +175,10 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     const lines = parsed.error.issues.map(({ path, message }) => {
       const name = String(path[0]);
       // URLs carry passwords, and this line goes to a log.
-      const shown = name.endsWith('_URL') ? name : `${name}=${JSON.stringify(environment[name])}`;
+      const shown =
+        /_(URL|ISSUER)$/.test(name) || environment[name] === undefined
+          ? name
+          : `${name}=${JSON.stringify(environment[name])}`;
       return `${shown} ${message}`;
     });
     throw new ConfigError(lines.join('; '));
@@ -166,6 +190,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     allowedHosts: settings.ALLOWED_HOSTS,
     apiKeysFile: settings.API_KEYS_FILE,
     quotasFile: settings.QUOTAS_FILE,
+    tokens: tokenSettingsOf(settings),
     allowAnonymous: settings.ALLOW_ANONYMOUS === 'true',
     maxConnections: settings.MAX_CONNECTIONS,
     requestTimeoutSeconds: settings.REQUEST_TIMEOUT_SECONDS,

@@ -3,15 +3,18 @@ import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
-import { type WatchedKeys, watchKeys } from './access/key-file.ts';
 import { NO_QUOTAS, type Quotas, watchQuotas } from './access/quotas.ts';
 import { SettingsFileError } from './access/settings-file.ts';
+import type { Callers } from './access/caller.ts';
+import { watchKeys } from './access/key-file.ts';
+import { isLoopback } from './access/loopback.ts';
+import { TokenIssuer } from './access/token-issuer.ts';
+import { keysOrTokens, Tokens } from './access/tokens.ts';
 import { type Config, ConfigError } from './config.ts';
 import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
 import { OpenAnswers } from './http/open-answers.ts';
 import { pageAssets } from './http/page-assets.ts';
-import { isLoopback } from './http/served-hosts.ts';
 import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { BackendError } from './jobs/backends/backend.ts';
@@ -38,10 +41,10 @@ function parseRole(role = 'all', { redisUrl, databaseUrl }: Config): Role {
 }
 
 /** A service that anyone may use is not reached from elsewhere, unless that is said in so many words. */
-function checkExposure({ host, apiKeysFile, allowAnonymous }: Config): void {
-  if (apiKeysFile !== undefined || allowAnonymous || isLoopback(host)) return;
+function checkExposure({ host, apiKeysFile, tokens, allowAnonymous }: Config): void {
+  if (apiKeysFile !== undefined || tokens || allowAnonymous || isLoopback(host)) return;
   throw new ConfigError(
-    `HOST=${JSON.stringify(host)} lets everyone who reaches it use the service, and delete what others stored: name a file of keys in API_KEYS_FILE (\`emp keys add\` makes one), or set ALLOW_ANONYMOUS=true`,
+    `HOST=${JSON.stringify(host)} lets everyone who reaches it use the service, and delete what others stored: name a file of keys in API_KEYS_FILE (\`emp keys add\` makes one), an issuer of tokens in OIDC_ISSUER, or set ALLOW_ANONYMOUS=true`,
   );
 }
 
@@ -171,8 +174,8 @@ async function listen(
   await opened.add(Promise.resolve(reader), (one) => one.close());
   reader.warm();
   const openAnswers = new OpenAnswers(config.eventStreams);
-  const keys = await openKeys(config, log, opened);
   const rateLimitRedis = await openRateLimitRedis(config, log, opened);
+  const keys = await openCallers(config, log, opened);
   const { host, port, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
     config;
   const limits = {
@@ -225,8 +228,20 @@ async function openQuotas({ quotasFile }: Config, log: Logger, opened: Opened): 
   return await opened.add(naming({ QUOTAS_FILE: quotasFile }, opening), (quotas) => quotas.close());
 }
 
-/** Null where the service has no keys. */
-async function openKeys({ apiKeysFile }: Config, log: Logger, opened: Opened): Promise<WatchedKeys | null> {
+/** Null where the service asks for neither keys nor tokens. */
+async function openCallers(config: Config, log: Logger, opened: Opened): Promise<Callers | null> {
+  const keys = await openKeys(config, log, opened);
+  if (!config.tokens) return keys;
+  const issuer = new TokenIssuer({
+    url: config.tokens.issuer,
+    onError: (error) => log.error({ err: error }, 'OIDC_ISSUER cannot be asked for its keys'),
+  });
+  // It may well start after this service.
+  void issuer.warm();
+  return keysOrTokens(keys, new Tokens(issuer, config.tokens));
+}
+
+async function openKeys({ apiKeysFile }: Config, log: Logger, opened: Opened): Promise<Callers | null> {
   if (apiKeysFile === undefined) return null;
   const opening = watchKeys(apiKeysFile, (error) =>
     log.error({ err: error }, 'the changed keys cannot be used; those of before stay'),

@@ -4,6 +4,8 @@ import { describe, test } from 'node:test';
 import { parseEnv } from 'node:util';
 import { ConfigError, parseConfig, SETTINGS } from '../src/config.ts';
 
+const TOKENS = { OIDC_ISSUER: 'https://login.example.com', OIDC_AUDIENCE: 'emp' };
+
 describe('config', () => {
   const example = parseEnv(readFileSync(new URL('../.env.example', import.meta.url), 'utf8'));
 
@@ -30,6 +32,29 @@ describe('config', () => {
     const { allowedHosts } = parseConfig({ ALLOWED_HOSTS: 'api, Emp_1.example.com.,10.0.0.1,::1,[fe80::1]' });
     assert.deepEqual(allowedHosts, ['api', 'Emp_1.example.com.', '10.0.0.1', '::1', '[fe80::1]']);
     assert.deepEqual(parseConfig({ ALLOWED_HOSTS: '' }).allowedHosts, []);
+  });
+
+  test('tokens are of an issuer; what they say stands in claims', () => {
+    const issuer = { OIDC_ISSUER: 'https://login.example.com/realms/one', OIDC_AUDIENCE: 'emp' };
+    const tokens = {
+      issuer: issuer.OIDC_ISSUER,
+      audience: 'emp',
+      tenantClaim: 'tenant',
+      scopeClaim: 'scope',
+    };
+    assert.equal(parseConfig({}).tokens, undefined);
+    assert.deepEqual(parseConfig(issuer).tokens, { ...tokens, scopes: [], tenants: null });
+    const given = { OIDC_TENANT_CLAIM: 'org', OIDC_SCOPE_CLAIM: 'scp', OIDC_SCOPES: 'read, write' };
+    assert.deepEqual(parseConfig({ ...issuer, ...given, OIDC_TENANTS: 'acme,65' }).tokens, {
+      ...tokens,
+      tenantClaim: 'org',
+      scopeClaim: 'scp',
+      scopes: ['read', 'write'],
+      tenants: ['acme', '65'],
+    });
+    assert.equal(parseConfig({ ...issuer, ...given, OIDC_TENANTS: '*' }).tokens?.tenants, null);
+    for (const OIDC_ISSUER of ['http://localhost:8080', 'http://127.0.0.1', 'http://[::1]:80'])
+      assert.equal(parseConfig({ ...issuer, OIDC_ISSUER }).tokens?.issuer, OIDC_ISSUER);
   });
 
   const wrong: [Record<string, string>, RegExp][] = [
@@ -61,6 +86,19 @@ describe('config', () => {
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL="loud" must be one of trace, debug, info/],
     [{ REDIS_URL: 'localhost' }, /^REDIS_URL must be a URL that starts with redis:\/\//],
     [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL must be a URL that starts with postgres:/],
+    [{ OIDC_ISSUER: 'https://a' }, /^OIDC_AUDIENCE must be set beside OIDC_ISSUER/],
+    [{ OIDC_ISSUER: 'http://a', OIDC_AUDIENCE: 'emp' }, /^OIDC_ISSUER must be a URL that begins with https:/],
+    [{ OIDC_ISSUER: 'https://a?b', OIDC_AUDIENCE: 'emp' }, /^OIDC_ISSUER must be .* without query/],
+    [{ OIDC_ISSUER: 'https://a:b@c', OIDC_AUDIENCE: 'emp' }, /^OIDC_ISSUER must be .* or password$/],
+    [{ OIDC_AUDIENCE: 'emp' }, /^OIDC_AUDIENCE="emp" is set without OIDC_ISSUER/],
+    [{ OIDC_TENANTS: 'acme' }, /^OIDC_TENANTS="acme" is set without OIDC_ISSUER/],
+    [{ ...TOKENS, OIDC_SCOPES: 'read' }, /^OIDC_TENANTS must be set beside OIDC_SCOPES: .* \* for all$/],
+    [
+      { ...TOKENS, OIDC_SCOPES: 'all', OIDC_TENANTS: '*' },
+      /^OIDC_SCOPES="all" must list some of read, write/,
+    ],
+    [{ ...TOKENS, OIDC_TENANTS: 'Acme' }, /^OIDC_TENANTS="Acme" must be 1 to 63 lower-case letters/],
+    [{ ...TOKENS, ALLOW_ANONYMOUS: 'true' }, /^ALLOW_ANONYMOUS="true" is set beside OIDC_ISSUER/],
     [{ REDIS_URL: 'redis://a', DATABASE_URL: 'postgres://b' }, /^DATABASE_URL is set beside/],
   ];
   test('a refused URL is not shown: it may hold a password', () => {

@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { AUDIENCE, githubClaims, openTestIssuer } from './access/test-issuer.ts';
 import { startRedis } from './services/redis.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -92,6 +93,30 @@ test('what the system refuses names the setting that asked for it', { timeout: 6
     const [, told = ''] = /^cannot start: (.*)\n$/.exec(stderr) ?? [];
     assert.match(told, message);
   }
+});
+
+test('takes the tokens of its issuer, and then listens on every address', { timeout: 60_000 }, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const issuer = await openTestIssuer(t);
+  const child = await start(t, ['api'], {
+    REDIS_URL: redis.url,
+    HOST: '0.0.0.0',
+    OIDC_ISSUER: issuer.url,
+    OIDC_AUDIENCE: AUDIENCE,
+    OIDC_TENANT_CLAIM: 'repository_owner_id',
+    OIDC_SCOPES: 'read',
+    OIDC_TENANTS: '65',
+  });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = /:(\d+)\n$/.exec(line.toString())?.[1];
+  const ask = async (token: string) => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`http://127.0.0.1:${port}/v1/models`, { headers })).status;
+  };
+  assert.equal(await ask(await issuer.sign(githubClaims())), 200);
+  assert.equal(await ask(await issuer.sign({ ...githubClaims(), repository_owner_id: '66' })), 403);
+  assert.equal(await ask('emp_nobody'), 401);
 });
 
 test('warns of a disk that leaves no room for uploads, where there are uploads', async (t) => {

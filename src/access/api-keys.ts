@@ -29,10 +29,15 @@ export const keyFileSchema = z.strictObject({
 /** A key as a file keeps it: not the key itself. */
 export type StoredKey = z.output<typeof keySchema>;
 
-/** Those who may use the service. */
+/** Those who may use the service by a key. */
 export interface Keys {
   /** Whose key that is; null for nobody's. */
   find(text: string): Caller | null;
+}
+
+/** Whether a text means to be a key. */
+export function isKey(text: string): boolean {
+  return text.startsWith('emp_');
 }
 
 const KEY = /^emp_([0-9a-f]{12})_[\w-]{43}$/;

@@ -19,3 +19,9 @@ export interface Caller {
   readonly tenant: Tenant;
   readonly scopes: readonly Scope[];
 }
+
+/** Those who may use the service. */
+export interface Callers {
+  /** Who has sent that; null for nobody. @throws EmpError where more can be said: `unauthorized`, `forbidden`, `not_ready` */
+  find(text: string): Caller | null | Promise<Caller | null>;
+}

@@ -43,7 +43,7 @@ Exit codes:
 
 const ENVIRONMENT = `
 Environment:
-  EMP_API_KEY      sent to the server of --server
+  EMP_API_KEY      a key or token, sent to the server of --server
   WORKER_THREADS, JOB_TIMEOUT_SECONDS, JOB_MEMORY_MIB, EXECUTION_PROVIDERS
                    as of the service, for what is computed here
   TMPDIR           where files lie meanwhile`;

@@ -4,8 +4,8 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
-import type { Keys } from '../access/api-keys.ts';
 import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
+import type { Callers } from '../access/caller.ts';
 import { EmpError } from '../core/errors.ts';
 import { limitArrival } from './arrival.ts';
 import { registerBodyTypes } from './body-types.ts';
@@ -42,7 +42,7 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   /** Where it will listen: a name or an address. */
   readonly host?: string;
   /** Who may use it; null: everyone. */
-  readonly keys?: Keys | null;
+  readonly keys?: Callers | null;
   /** What each tenant may use; only how often it may ask is kept here. */
   readonly quotas?: Quotas;
   /** Where requests of all processes are counted. */

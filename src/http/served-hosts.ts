@@ -1,4 +1,5 @@
 import { isIP, isIPv6 } from 'node:net';
+import { isLoopback } from '../access/loopback.ts';
 import { EmpError } from '../core/errors.ts';
 
 /**
@@ -47,16 +48,6 @@ export class ServedHosts {
   lists(hostname: string): boolean {
     return this.#listed.has(hostname);
   }
-}
-
-/** Whether a name or an address, IPv6 in brackets or without, is this machine's own: nobody else reaches what listens there. */
-export function isLoopback(host: string): boolean {
-  const address = host.replace(/^\[|\]$/g, '');
-  return (
-    address.toLowerCase() === 'localhost' ||
-    address === '::1' ||
-    (isIP(address) === 4 && address.startsWith('127.'))
-  );
 }
 
 /** The host of a URL in the one form that it is compared in: of small letters, addresses shortened, without a dot at its end. */

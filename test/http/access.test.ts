@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { Writable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
-import { pino } from 'pino';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
 import { type Caller, SCOPES } from '../../src/access/caller.ts';
-import { createApp } from '../../src/http/app.ts';
+import { createBareApp } from './bare-app.ts';
 import { type Operation, readOperations } from './operations.ts';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
 
@@ -121,18 +119,3 @@ test('a route that says no scope cannot be registered', async () => {
   );
   await other.close();
 });
-
-/** An app for routes that use nothing of the service. */
-async function createBareApp(given: { ring: KeyRing | null; onLine(line: Record<string, unknown>): void }) {
-  const write = (chunk: Buffer, _: string, done: () => void) => {
-    given.onLine(JSON.parse(chunk.toString()));
-    done();
-  };
-  return await createApp({
-    ...({ tenants: { of: async () => null } } as never as Parameters<typeof createApp>[0]),
-    log: pino({ level: 'info' }, new Writable({ write })),
-    keys: given.ring,
-    maxUploadBytes: 0,
-    maxJsonBytes: 0,
-  });
-}

@@ -1,15 +1,16 @@
-import type { Keys } from '../../access/api-keys.ts';
-import type { Caller, Scope } from '../../access/caller.ts';
+import type { FastifyReply } from 'fastify';
+import { isKey } from '../../access/api-keys.ts';
+import type { Caller, Callers, Scope } from '../../access/caller.ts';
 import { EmpError } from '../../core/errors.ts';
 import type { App } from '../services.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What a key has to allow for this route; `public` ones need none. */
+    /** What a key or token has to allow for this route; `public` ones need none. */
     scope?: Scope | 'public';
   }
   interface FastifyRequest {
-    /** Whose key it came with: null of public routes, and where the service has no keys. */
+    /** Whose key or token it came with: null of public routes, and where the service asks for none. */
     caller: Caller | null;
   }
 }
@@ -18,40 +19,51 @@ declare module 'fastify' {
 const DOCUMENTATION = /^\/docs(\/|$)/;
 
 /**
- * Asks for a key, by the scope of each route, and leaves at the request whose it is. A route without one cannot be registered.
- * @param keys null lets everyone
+ * Asks for a key or a token, by the scope of each route, and leaves at the request whose it is. A route without one cannot be registered.
+ * @param callers null lets everyone
  */
-export function registerAccess(app: App, keys: Keys | null): void {
+export function registerAccess(app: App, callers: Callers | null): void {
   app.addHook('onRoute', (route) => {
     if (DOCUMENTATION.test(route.url)) route.config = { ...route.config, scope: 'public' };
     if (route.config?.scope === undefined)
       throw new Error(`${route.method} ${route.url} does not say by which scope it may be used`);
   });
   app.decorateRequest('caller', null);
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', async (request, reply) => {
     // Where there is nothing, nothing is hidden.
     const { scope = 'public' } = request.routeOptions.config ?? {};
-    if (keys === null || scope === 'public') return done();
+    if (callers === null || scope === 'public') return;
     const given = bearerOf(request.headers.authorization);
-    const caller = given === null ? null : keys.find(given);
-    if (caller === null) {
-      reply.header('www-authenticate', challenge(given === null ? {} : { error: 'invalid_token' }));
-      throw new EmpError('unauthorized', given === null ? NO_KEY : WRONG_KEY);
+    if (given === null) {
+      reply.header('www-authenticate', challenge({}));
+      throw new EmpError('unauthorized', NO_KEY);
     }
+    const caller = await identify(callers, given, reply);
+    const { name, tenant, scopes } = caller;
     request.caller = caller;
-    request.log = request.log.child({ key: caller.name, tenant: caller.tenant });
-    if (!caller.scopes.includes(scope)) {
+    request.log = request.log.child({ [isKey(given) ? 'key' : 'subject']: name, tenant });
+    if (!scopes.includes(scope)) {
       reply.header('www-authenticate', challenge({ error: 'insufficient_scope', scope }));
-      throw new EmpError(
-        'forbidden',
-        `key ${caller.name} allows ${caller.scopes.join(', ')}, and this needs ${scope}`,
-      );
+      const kind = isKey(given) ? 'key' : 'token';
+      throw new EmpError('forbidden', `${kind} ${name} allows ${scopes.join(', ')}, and this needs ${scope}`);
     }
-    done();
   });
 }
 
-const NO_KEY = 'this needs a key: send it as `Authorization: Bearer KEY`';
+/** @throws EmpError for what is nobody's, with the header that goes with it */
+async function identify(callers: Callers, given: string, reply: FastifyReply): Promise<Caller> {
+  try {
+    const caller = await callers.find(given);
+    if (caller !== null) return caller;
+    throw new EmpError('unauthorized', WRONG_KEY);
+  } catch (error) {
+    if (error instanceof EmpError && error.code === 'unauthorized')
+      reply.header('www-authenticate', challenge({ error: 'invalid_token' }));
+    throw error;
+  }
+}
+
+const NO_KEY = 'this needs a key or a token: send it as `Authorization: Bearer KEY`';
 const WRONG_KEY = 'this key is not one of the service: it may have been removed';
 
 /** RFC 6750, 2.1. Null where no key was sent. */
@@ -65,7 +77,7 @@ function challenge(parameters: Readonly<Record<string, string>>): string {
   return `Bearer ${all.map(([name, value]) => `${name}="${value}"`).join(', ')}`;
 }
 
-/** What OpenAPI says of a scope: a service without keys asks for none. */
+/** What OpenAPI says of a scope: a service without keys or tokens asks for none. */
 export function securityOf(scope: Scope | 'public' | undefined): Record<string, string[]>[] {
   return scope === undefined || scope === 'public' ? [] : [{ [SECURITY_SCHEME]: [scope] }, {}];
 }

@@ -25,7 +25,7 @@ export async function registerDocumentation(app: App): Promise<void> {
             type: 'http',
             scheme: 'bearer',
             description:
-              'A key that `emp keys add` has made, where the service has keys. Operations name the scope that it must have.',
+              'A key that `emp keys add` has made, or a token (JWT) of the issuer that the service trusts, where it has keys or an issuer. Operations name the scope that it must have.',
           },
         },
       },

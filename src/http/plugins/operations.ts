@@ -98,7 +98,7 @@ export function completeDocument<T extends object>(document: T): T {
       ...operation.responses,
       default: {
         description:
-          'Any other problem, such as `internal_error`, `not_ready`, `misdirected_request`, `cross_site_request`, or `unauthorized` and `forbidden` where the service has keys.',
+          'Any other problem, such as `internal_error`, `not_ready`, `misdirected_request`, `cross_site_request`, or `unauthorized` and `forbidden` where the service asks for keys or tokens.',
         content: PROBLEM_CONTENT,
       },
     };
