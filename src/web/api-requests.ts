@@ -38,8 +38,9 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
     });
     if (!AWAY.includes(response.status)) markAnswered();
     if (response.ok) return response;
-    if (response.status !== 401) throw errorOf(response.status, await response.text());
-    await askForKey(key);
+    const error = errorOf(response.status, await response.text());
+    if (response.status !== 401) throw error;
+    await askForKey(key, error.message);
     init.signal?.throwIfAborted();
   }
 }
@@ -93,8 +94,9 @@ export async function upload<T>(
     const { status, text } = await send(path, form, key, onProgress);
     markAnswered();
     if (status >= 200 && status < 300) return JSON.parse(text);
-    if (status !== 401) throw errorOf(status, text);
-    await askForKey(key);
+    const error = errorOf(status, text);
+    if (status !== 401) throw error;
+    await askForKey(key, error.message);
   }
 }
 

@@ -156,12 +156,12 @@ function KeyDialog() {
           if (field.current) field.current.value = '';
         }}
       >
-        <h2 id="key-title">This service asks for a key</h2>
+        <h2 id="key-title">This service asks for a key or a token</h2>
         <p role="alert" class="bad">
-          {wanted?.wasRefused ? 'The key was refused: it may be mistyped, or have expired.' : ''}
+          {wanted?.refusal ? `The key was refused: ${wanted.refusal}` : ''}
         </p>
         <label class="field">
-          API key
+          API key or token
           <input ref={field} type="password" autocomplete="off" required />
         </label>
         <p class="hint">It stays in this tab until the tab is closed.</p>
