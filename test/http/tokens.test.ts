@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
 import { TokenIssuer } from '../../src/access/token-issuer.ts';
 import { keysOrTokens, Tokens } from '../../src/access/tokens.ts';
 import { AUDIENCE, type Claims, openTestIssuer, type TestIssuer } from '../access/test-issuer.ts';
 import { createBareApp } from './bare-app.ts';
-import { openTestApp, readProblem, type TestApp } from './test-app.ts';
+import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
+const MODEL = await readFile(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
 const KEY = createKey({ name: 'ops', tenant: null, scopes: ['read'] });
 
 function tokensOf(issuer: TestIssuer): Tokens {
@@ -74,6 +76,25 @@ test('a service whose issuer is away tells tokens to come again, and goes on wit
   assert.equal((await app.fetch('/healthz')).status, 200);
   await issuer.open();
   assert.equal((await ask(app, token)).response.status, 200);
+});
+
+test('tokens see and use what is stored for the tenant that they name, and nothing else', async (t) => {
+  const { issuer, app } = await open(t);
+  const form = new FormData();
+  form.append('file', fileOf(MODEL), 'model.onnx');
+  const send = async (bearer: string, init: RequestInit = {}) => {
+    const headers = { authorization: `Bearer ${bearer}` };
+    return await readJson(await app.fetch('/v1/models', { ...init, headers }));
+  };
+  const acme = await issuer.sign({ tenant: 'acme', scope: 'read write' });
+  const { id } = await send(acme, { method: 'POST', body: form });
+  const seen = [acme, await issuer.sign({ tenant: 'acme-2', scope: 'read write' }), KEY.text];
+  const lists: { id: string }[][] = [];
+  for (const bearer of seen) lists.push((await send(bearer)).data);
+  assert.deepEqual(
+    lists.map((list) => list.map((model) => model.id)),
+    [[id], [], []],
+  );
 });
 
 test('routes and the log learn of whom a token is', async (t) => {
