@@ -1,15 +1,10 @@
 import { writeSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
-import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
-import { NO_QUOTAS, type Quotas, watchQuotas } from './access/quotas.ts';
-import { SettingsFileError } from './access/settings-file.ts';
-import type { Callers } from './access/caller.ts';
-import { watchKeys } from './access/key-file.ts';
 import { isLoopback } from './access/loopback.ts';
-import { TokenIssuer } from './access/token-issuer.ts';
-import { keysOrTokens, Tokens } from './access/tokens.ts';
+import type { Quotas } from './access/quotas.ts';
+import { SettingsFileError } from './access/settings-file.ts';
 import { type Config, ConfigError } from './config.ts';
 import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
@@ -22,6 +17,8 @@ import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openTenants, type Tenants } from './jobs/tenants.ts';
 import { startWorkers } from './jobs/workers.ts';
+import { openCallers, openQuotas, openRateLimitRedis } from './open-access.ts';
+import { naming, Opened } from './opened.ts';
 import { freeBytes } from './storage/free-space.ts';
 import { FolderStores, type Stores } from './storage/stores.ts';
 
@@ -53,33 +50,6 @@ function writeLog(line: string): void {
   try {
     writeSync(process.stderr.fd, line);
   } catch {}
-}
-
-/** What the roles open, and the order in which it ends: the last first. */
-class Opened {
-  readonly #closers: (() => Promise<void> | void)[] = [];
-  readonly #signal: AbortSignal;
-  readonly #aborted: Promise<never>;
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-    this.#aborted = new Promise((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason));
-    });
-    this.#aborted.catch(() => {});
-  }
-
-  /** Waits until it is open, to be closed when all is. @throws the signal's reason at once where it aborts: a server may never answer */
-  async add<T>(opening: Promise<T>, close: (one: T) => Promise<void> | void): Promise<T> {
-    this.#signal.throwIfAborted();
-    const one = await Promise.race([opening, this.#aborted]);
-    this.#closers.push(() => close(one));
-    return one;
-  }
-
-  async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close();
-  }
 }
 
 export interface StartOptions {
@@ -200,64 +170,6 @@ async function listen(
   await opened.add(Promise.resolve({ made }), (page) => page.made.then(() => undefined));
   const address = app.server.address() as AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
-}
-
-/** Null without Redis: each process counts requests for itself. */
-async function openRateLimitRedis(
-  { redisUrl, quotasFile }: Config,
-  log: Logger,
-  opened: Opened,
-): Promise<Redis | null> {
-  if (redisUrl === undefined || quotasFile === undefined) return null;
-  // A request is not to wait for a server that is away.
-  const redis = new Redis(redisUrl, {
-    connectTimeout: 500,
-    maxRetriesPerRequest: 1,
-    enableOfflineQueue: false,
-  });
-  redis.on('error', (error) => log.warn({ err: error }, 'requests are not counted'));
-  return await opened.add(Promise.resolve(redis), (one) => one.disconnect());
-}
-
-/** No limits where the service has no such file. */
-async function openQuotas({ quotasFile }: Config, log: Logger, opened: Opened): Promise<Quotas> {
-  if (quotasFile === undefined) return NO_QUOTAS;
-  const opening = watchQuotas(quotasFile, (error) =>
-    log.error({ err: error }, 'the changed quotas cannot be used; those of before stay'),
-  );
-  return await opened.add(naming({ QUOTAS_FILE: quotasFile }, opening), (quotas) => quotas.close());
-}
-
-/** Null where the service asks for neither keys nor tokens. */
-async function openCallers(config: Config, log: Logger, opened: Opened): Promise<Callers | null> {
-  const keys = await openKeys(config, log, opened);
-  if (!config.tokens) return keys;
-  const issuer = new TokenIssuer({
-    url: config.tokens.issuer,
-    onError: (error) => log.error({ err: error }, 'OIDC_ISSUER cannot be asked for its keys'),
-  });
-  // It may well start after this service.
-  void issuer.warm();
-  return keysOrTokens(keys, new Tokens(issuer, config.tokens));
-}
-
-async function openKeys({ apiKeysFile }: Config, log: Logger, opened: Opened): Promise<Callers | null> {
-  if (apiKeysFile === undefined) return null;
-  const opening = watchKeys(apiKeysFile, (error) =>
-    log.error({ err: error }, 'the changed keys cannot be used; those of before stay'),
-  );
-  return await opened.add(naming({ API_KEYS_FILE: apiKeysFile }, opening), (keys) => keys.close());
-}
-
-/** What the system refuses is told with the settings that asked for it. @throws ConfigError, and what else goes wrong as it is */
-async function naming<T>(settings: Readonly<Record<string, string | number>>, begun: Promise<T>): Promise<T> {
-  try {
-    return await begun;
-  } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
-    const shown = Object.entries(settings).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-    throw new ConfigError(`${shown.join(', ')}: ${error.message}`);
-  }
 }
 
 /** Whether its message is all that the operator needs. */

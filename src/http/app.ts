@@ -4,8 +4,8 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
-import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
 import type { Callers } from '../access/caller.ts';
+import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
 import { EmpError } from '../core/errors.ts';
 import { limitArrival } from './arrival.ts';
 import { registerBodyTypes } from './body-types.ts';
