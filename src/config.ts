@@ -10,6 +10,7 @@ import {
   tokenSettingsOf,
 } from './access/token-settings.ts';
 import type { ExecutionProvider } from './runtime/session.ts';
+import type { Retention } from './storage/retention-terms.ts';
 
 /** An empty value means: not set. That is how an `.env` file leaves a setting at its default. */
 const optional = <T extends z.ZodType>(schema: T) =>
@@ -31,6 +32,9 @@ const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     message: `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
   });
+
+/** A century is for ever. */
+const days = integer(1, 36_500);
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -90,6 +94,10 @@ const environmentSchema = z
     ),
     MAX_UPLOAD_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).default(16 * 2 ** 30)),
     MIN_FREE_BYTES: optional(integer(0, Number.MAX_SAFE_INTEGER).default(256 * 2 ** 20)),
+    RETENTION_MODELS_DAYS: optional(days.optional()),
+    RETENTION_DATASETS_DAYS: optional(days.optional()),
+    RETENTION_JOBS_DAYS: optional(days.optional()),
+    RETENTION_BYTES: optional(integer(1, Number.MAX_SAFE_INTEGER).optional()),
     MAX_QUEUED_JOBS: optional(integer(1, 1_000_000).default(10_000)),
     MAX_JSON_BYTES: optional(integer(1024, 256 * 2 ** 20).default(4 * 2 ** 20)),
     MAX_EVENT_STREAMS: optional(integer(0, 100_000).default(1000)),
@@ -145,6 +153,8 @@ export interface Config {
   readonly maxUploadBytes: number;
   /** Of the disk that holds `dataDirectory`, which uploads leave to the results of jobs. */
   readonly minFreeBytes: number;
+  /** For how long what is stored is kept. */
+  readonly retention: Retention;
   /** Jobs that may wait; more are refused. */
   readonly maxQueuedJobs: number;
   /** Of scores as JSON. */
@@ -200,6 +210,15 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     logLevel: settings.LOG_LEVEL,
     maxUploadBytes: settings.MAX_UPLOAD_BYTES,
     minFreeBytes: settings.MIN_FREE_BYTES,
+    retention: {
+      days: {
+        models: settings.RETENTION_MODELS_DAYS ?? null,
+        datasets: settings.RETENTION_DATASETS_DAYS ?? null,
+        jobs: settings.RETENTION_JOBS_DAYS ?? null,
+        searches: settings.RETENTION_JOBS_DAYS ?? null,
+      },
+      bytes: settings.RETENTION_BYTES ?? null,
+    },
     maxQueuedJobs: settings.MAX_QUEUED_JOBS,
     maxJsonBytes: settings.MAX_JSON_BYTES,
     eventStreams: {

@@ -108,7 +108,14 @@ async function open(
   const connecting = connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
   const backend = await opened.add(connecting, (one) => one.close());
   const tenants = await opened.add(
-    openTenants({ stores, backend, log, maxQueued: config.maxQueuedJobs, quotas }),
+    openTenants({
+      stores,
+      backend,
+      log,
+      maxQueued: config.maxQueuedJobs,
+      quotas,
+      retention: config.retention,
+    }),
     (one) => one.close(),
   );
   if (role !== 'api') {
@@ -128,6 +135,7 @@ async function open(
   if (role !== 'worker') onListening(await listen(config, { stores, tenants, quotas, log }, opened));
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
+  tenants.keepExpiring();
   log.info({ role, dataDirectory }, 'started');
 }
 

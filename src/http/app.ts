@@ -20,6 +20,7 @@ import { registerRateLimit } from './plugins/rate-limit.ts';
 import { registerTenant } from './plugins/request-tenant.ts';
 import { refuseTunnel, refuseUnreadable } from './raw-answer.ts';
 import { checkRequest } from './request-guard.ts';
+import { registerRetention } from './retention-routes.ts';
 import { registerCompare } from './routes/compare.ts';
 import { registerDatasets } from './routes/datasets.ts';
 import { HEALTH_PATH, registerHealth } from './routes/health.ts';
@@ -30,6 +31,7 @@ import { registerModels } from './routes/models.ts';
 import { registerPages } from './routes/pages.ts';
 import { registerSearches } from './routes/searches.ts';
 import { registerStructures } from './routes/structures.ts';
+import { registerTenants } from './routes/tenant-admin.ts';
 import { registerThresholds } from './routes/thresholds.ts';
 import { registerUsage } from './routes/usage.ts';
 import { ServedHosts } from './served-hosts.ts';
@@ -172,7 +174,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerJobArtifacts(app);
   registerCompare(app, services);
   registerSearches(app, services);
+  for (const kind of ['models', 'datasets', 'jobs', 'searches'] as const)
+    registerRetention(app, services.tenants, kind);
   registerUsage(app);
+  registerTenants(app, services);
   registerHealth(app, services);
   registerPages(app);
   return app as unknown as FastifyInstance;

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { EmpError, type ErrorCode } from '../core/errors.ts';
 import type { FileRule, ReceivedFiles } from '../intake/received-files.ts';
 import type { Asker } from '../intake/slots.ts';
+import { noteUse } from '../jobs/keeping.ts';
 import { isSearchId } from '../jobs/search-lines.ts';
 import type { StoredRecord, Upload } from '../storage/store.ts';
 import { receiveParts } from './multipart.ts';
@@ -93,6 +94,7 @@ export function registerUploadedResource<
         });
         gone.throwIfAborted();
         const published = await store.publish(kind, upload, record);
+        if (!published.created) await noteUse(store, kind, record.id);
         reply.code(published.created ? 201 : 200).header('location', `/v1/${kind}/${record.id}`);
         // That which stands: the same files may have come before.
         return sendWhole(reply, found(kind, record.id, await resource.get(tenant, record.id)));
@@ -109,15 +111,18 @@ export function registerUploadedResource<
     list: ({ store }, { limit, cursor }) => store.listRecords<R>(kind, limit, cursor),
     async remove({ tenant, store, jobs }, id) {
       if (!(await store.readRecord(kind, id))) return false;
-      const user = await jobs.neededBy(id);
-      if (user !== null) {
+      const refuseNeeded = async () => {
+        const user = await jobs.neededBy(id);
+        if (user === null) return false;
         const noun = nounOf(isSearchId(user) ? 'searches' : 'jobs');
         throw new EmpError(
           'conflict',
           `${noun} ${user} uses ${nounOf(kind)} ${id}: cancel it or wait for its end`,
         );
-      }
-      const removed = await store.remove(kind, id);
+      };
+      await refuseNeeded();
+      // Again once it is gone: a job that came in between has it back.
+      const removed = (await store.remove(kind, id, refuseNeeded)) === true;
       if (removed && kind === 'models') analyses.end(tenant, id);
       return removed;
     },

@@ -11,9 +11,11 @@ import { JobLists } from './job-lists.ts';
 import type { JobQueues } from './job-queues.ts';
 import { JobReader } from './job-reader.ts';
 import { JobWatches } from './job-watches.ts';
+import { useResource } from './keeping.ts';
 import type { LaneQueues } from './lane-queues.ts';
+import { neededBy } from './needed-by.ts';
 import { progressOf } from './progress-events.ts';
-import { neededBy, queueLostJobs } from './recovery.ts';
+import { queueLostJobs } from './recovery.ts';
 import { keyReused, requestHash, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 import type { TenantQuota } from './tenant-quota.ts';
@@ -170,6 +172,16 @@ export class Jobs {
     return { id, created_at: new Date().toISOString(), ...request, turn, request_sha256, ...whose };
   }
 
+  /** Of a job that can be seen to need them. @throws EmpError not_found where one has been removed meanwhile; then the job is gone too */
+  async #useResources(record: JobRecord): Promise<void> {
+    try {
+      for (const id of resourcesOf(record)) await useResource(this.#store, id);
+    } catch (error) {
+      await this.#store.remove('jobs', record.id);
+      throw error;
+    }
+  }
+
   /** @param isOnlyOne whether nobody else may be publishing a job of this id */
   async #publish(record: JobRecord, isOnlyOne: boolean): Promise<{ record: JobRecord; created: boolean }> {
     const upload = await this.#store.createUpload();
@@ -180,9 +192,14 @@ export class Jobs {
         await this.#quota.checkJobs();
         await upload.announce(1);
       }
-      return await this.#store.publish('jobs', upload, record);
+      const published = await this.#store.publish('jobs', upload, record);
+      // Another who was refused may have taken the note back.
+      if (!isOnlyOne) await this.#store.addUnfinished(record.id, resourcesOf(record));
+      if (published.created) await this.#useResources(record);
+      return published;
     } catch (error) {
-      if (isOnlyOne && !(await this.#store.readRecord('jobs', record.id)))
+      const isRefused = isOnlyOne || error instanceof EmpError;
+      if (isRefused && !(await this.#store.readRecord('jobs', record.id)))
         await this.#store.removeUnfinished(record.id, resourcesOf(record));
       throw error;
     } finally {

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
-import type { Backend } from './backends/backend.ts';
+import { answerInTime } from './answer-in-time.ts';
+import type { Backend, BulkMessage } from './backends/backend.ts';
 import { closeConnection } from './close-connection.ts';
 import { LANES, type Lane } from './job-lanes.ts';
 import { JobLine, type Retry } from './job-line.ts';
@@ -14,6 +15,8 @@ export interface LaneQueues {
   readonly lines: JobLines;
   readonly news: Readonly<Record<Lane, JobNews>>;
   readonly wakeups: Wakeups;
+  /** Puts a message into the short lane that stands for no job, unless one of its id is there. */
+  send(message: BulkMessage): Promise<void>;
   /** Calls back when any job has ended; may miss one. */
   onEnded(listener: () => void): void;
   close(): Promise<void>;
@@ -42,6 +45,9 @@ export async function openLaneQueues(backend: Backend, log: Logger, retry: Retry
     lines: new JobLines({ short: short.line, long: long.line }),
     news: { short: short.news, long: long.news },
     wakeups,
+    async send(message) {
+      await answerInTime(short.queue.addBulk([message]), log);
+    },
     onEnded: (listener) => endings.on('ended', listener),
     async close() {
       await Promise.all(

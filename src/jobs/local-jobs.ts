@@ -64,6 +64,7 @@ export async function openLocalJobs(
     lines: new JobLines(lines),
     news: { short: newsOf(lines.short), long: newsOf(lines.long) },
     wakeups,
+    send: async () => {},
     onEnded: () => {},
     close: async () => {},
   };

@@ -9,6 +9,7 @@ import { type JobRequest, resourcesOf } from './job.ts';
 import type { JobQueues } from './job-queues.ts';
 import type { Jobs } from './job-service.ts';
 import { JobWatches } from './job-watches.ts';
+import { useResource } from './keeping.ts';
 import { inputFailure } from './result.ts';
 import { isSearchId, type SearchRecord, type SearchRequest } from './search-lines.ts';
 import { type Search, SearchReader, type SearchState } from './search-reader.ts';
@@ -76,6 +77,7 @@ export class Searches {
       await upload.announce(1);
       await this.#store.addUnfinished(record.id, resourcesOf(record));
       await this.#store.publish('searches', upload, record);
+      for (const id of resourcesOf(record)) await useResource(this.#store, id);
       await this.#quota.checkSearches();
     } catch (error) {
       await this.#store.remove('searches', record.id);

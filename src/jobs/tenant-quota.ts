@@ -4,7 +4,7 @@ import type { Store } from '../storage/store.ts';
 import type { JobRecord } from './job.ts';
 import { messagePriority } from './job-lanes.ts';
 import type { JobLines } from './job-lines.ts';
-import { unfinishedRecord } from './recovery.ts';
+import { unfinishedRecord } from './needed-by.ts';
 import { isSearchId } from './search-lines.ts';
 
 const DAY_MS = 24 * 3600 * 1000;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
+import { KEEP_ALL, limitsAnything, type Retention } from '../storage/retention-terms.ts';
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
 import type { Tenant } from '../storage/tenant.ts';
@@ -10,6 +11,8 @@ import { JobQueues } from './job-queues.ts';
 import { Jobs } from './job-service.ts';
 import { openLaneQueues } from './lane-queues.ts';
 import { settleFailedJobs } from './recovery.ts';
+import { retentionMessage } from './retention-message.ts';
+import { isSearchId } from './search-lines.ts';
 import { Searches } from './search-service.ts';
 import { TenantQuota } from './tenant-quota.ts';
 
@@ -21,6 +24,8 @@ const TAKE_UP_MS = 10_000;
 const LOOK_MS = 300;
 /** Many are looked at less often, so that all looks together cost little. */
 const MS_A_SEARCH = 50;
+/** How often what is old is looked for. */
+const EXPIRING_MS = 3600 * 1000;
 /** Hanging up on a server that answers takes milliseconds. */
 const CLOSE_MS = 2000;
 const DEFAULT_RETRY = { attempts: 3, backoffMs: 1000 };
@@ -39,6 +44,7 @@ interface TenantsOptions {
   readonly queues: JobQueues;
   readonly log: Logger;
   readonly quotas?: Quotas | undefined;
+  readonly retention?: Retention | undefined;
 }
 
 /** Opens what all tenants share on a backend. */
@@ -49,11 +55,12 @@ export async function openTenants(options: {
   readonly retry?: Retry;
   readonly maxQueued?: number;
   readonly quotas?: Quotas | undefined;
+  readonly retention?: Retention | undefined;
 }): Promise<Tenants> {
-  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued, quotas } = options;
+  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued, ...rest } = options;
   const lanes = await openLaneQueues(backend, log, retry);
   const queues = new JobQueues({ lanes, backend, log, maxQueued });
-  const tenants = new Tenants({ stores, queues, log, quotas });
+  const tenants = new Tenants({ stores, queues, log, quotas: rest.quotas, retention: rest.retention });
   backend.onReturn?.(() => {
     tenants.recover().catch((error) => log.warn({ err: error }, 'recovery'));
   });
@@ -63,6 +70,8 @@ export async function openTenants(options: {
 /** All tenants, each opened when it is first asked for. They share the queue, and who looks after what is left undone. */
 export class Tenants {
   readonly queues: JobQueues;
+  /** For how long what is stored is kept. */
+  readonly retention: Retention;
   readonly #stores: Stores;
   readonly #log: Logger;
   readonly #quotas: Quotas;
@@ -70,17 +79,22 @@ export class Tenants {
   readonly #closing = new AbortController();
   #keeping: Promise<unknown> = Promise.resolve();
 
-  constructor({ stores, queues, log, quotas = NO_QUOTAS }: TenantsOptions) {
+  constructor({ stores, queues, log, quotas = NO_QUOTAS, retention = KEEP_ALL }: TenantsOptions) {
     this.#stores = stores;
     this.queues = queues;
     this.#log = log;
     this.#quotas = quotas;
+    this.retention = retention;
     queues.lanes.onEnded(() => this.#goOn());
   }
 
-  of(tenant: Tenant): Promise<TenantServices> {
+  async of(tenant: Tenant): Promise<TenantServices> {
     const known = this.#opened.get(tenant);
-    if (known) return known;
+    if (known) {
+      // Where it was removed meanwhile it is made anew.
+      await this.#stores.of(tenant);
+      return known;
+    }
     const opening = this.#open(tenant);
     this.#opened.set(tenant, opening);
     opening.catch(() => this.#opened.delete(tenant));
@@ -91,6 +105,21 @@ export class Tenants {
   async all(): Promise<TenantServices[]> {
     const tenants = await this.#stores.list();
     return await Promise.all(tenants.map((tenant) => this.of(tenant)));
+  }
+
+  /** Ends what a tenant has going on, and removes all that it has stored; false where there is no such tenant. Its keys are not these' to take away. */
+  async remove(tenant: string): Promise<boolean> {
+    if (!(await this.#stores.list()).includes(tenant)) return false;
+    const { store, jobs, searches } = await this.of(tenant);
+    const unfinished = await store.listUnfinished();
+    for (const id of unfinished.filter(isSearchId)) await searches.cancel(id);
+    await Promise.all(unfinished.filter((id) => !isSearchId(id)).map((id) => jobs.cancel(id)));
+    return await this.#stores.remove(tenant);
+  }
+
+  /** Those of whom anything is stored. */
+  async names(): Promise<string[]> {
+    return (await this.#stores.list()).filter((tenant) => tenant !== null);
   }
 
   /** Queues again what the queue has lost, of all tenants, and settles what it has given up. @throws EmpError not_ready */
@@ -106,6 +135,18 @@ export class Tenants {
     this.#keep('recovery', async () => {
       await this.recover();
       return intervalMs;
+    });
+  }
+
+  /** Has what each tenant has kept for as long as it is to be removed, once in an interval, until this is closed. Of several processes one does it. */
+  keepExpiring(intervalMs: number = EXPIRING_MS): void {
+    if (!limitsAnything(this.retention)) return;
+    this.#keep('retention', async () => {
+      const now = Date.now();
+      const nth = Math.floor(now / intervalMs);
+      for (const tenant of await this.#stores.list())
+        await this.queues.lanes.send(retentionMessage(tenant, this.retention, nth, intervalMs));
+      return (nth + 1) * intervalMs - now;
     });
   }
 

@@ -134,7 +134,13 @@ export class FolderStore implements Store {
     return isFirst;
   }
 
-  async remove(kind: Kind, id: string): Promise<boolean> {
+  remove(kind: Kind, id: string): Promise<boolean>;
+  remove(kind: Kind, id: string, isNeeded: () => Promise<boolean>): Promise<boolean | 'needed'>;
+  async remove(
+    kind: Kind,
+    id: string,
+    isNeeded: () => Promise<boolean> = async () => false,
+  ): Promise<boolean | 'needed'> {
     if (!isId(id)) return false;
     const grave = await this.#scratchPath();
     const record = await this.readRecord(kind, id);
@@ -142,6 +148,16 @@ export class FolderStore implements Store {
       await rename(this.#path(kind, id), grave);
     } catch (error) {
       if (isCode(error, 'ENOENT')) return false;
+      throw error;
+    }
+    try {
+      if (await isNeeded()) {
+        // The same content may have been published meanwhile.
+        await renameUnless(grave, this.#path(kind, id), 'ENOTEMPTY', 'EEXIST');
+        return 'needed';
+      }
+    } catch (error) {
+      await renameUnless(grave, this.#path(kind, id), 'ENOTEMPTY', 'EEXIST');
       throw error;
     }
     await sync(join(this.root, kind));

@@ -74,8 +74,12 @@ export interface Store {
    * is then discarded.
    */
   publishFiles(kind: Kind, id: string, upload: Upload): Promise<boolean>;
-  /** Removes a resource; false when it was not there. It disappears at once, its bytes soon after. */
+  /**
+   * Removes a resource; false when it was not there. It disappears at once, its bytes soon after.
+   * @param isNeeded asked once it has disappeared: what somebody has come to need by then is there again, and `needed` is returned
+   */
   remove(kind: Kind, id: string): Promise<boolean>;
+  remove(kind: Kind, id: string, isNeeded: () => Promise<boolean>): Promise<boolean | 'needed'>;
 
   readRecord<T extends StoredRecord>(kind: Kind, id: string): Promise<T | null>;
   /** Records, newest first: at most `limit`, fewer where they are large. `cursor` is the `next_cursor` of the page before. */

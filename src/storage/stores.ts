@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { access, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isCode } from './durable-files.ts';
 import { FolderStore } from './folder-store.ts';
@@ -13,6 +13,8 @@ export interface Stores {
   of(tenant: Tenant): Promise<Store>;
   /** All tenants of whom anything is, or was, stored, null first. */
   list(): Promise<Tenant[]>;
+  /** Removes all that a tenant has stored. It disappears at once, its bytes soon after; false where there was nothing. */
+  remove(tenant: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -40,9 +42,10 @@ export class FolderStores implements Stores {
     return stores;
   }
 
-  of(tenant: Tenant): Promise<Store> {
+  async of(tenant: Tenant): Promise<Store> {
     const known = this.#stores.get(tenant);
-    if (known) return known;
+    // Another process may have removed the tenant, who comes again.
+    if (known && (tenant === null || (await isThere(rootOf(this.root, tenant))))) return known;
     const opening = this.#open(tenant);
     this.#stores.set(tenant, opening);
     // Another may come when the disk takes writes again.
@@ -56,6 +59,20 @@ export class FolderStores implements Stores {
       throw error;
     });
     return [null, ...names.filter((name) => TENANT_NAME.test(name)).sort()];
+  }
+
+  async remove(tenant: string): Promise<boolean> {
+    const own = await (await this.of(null)).createUpload();
+    try {
+      await rename(rootOf(this.root, tenant), join(own.directory, tenant));
+      return true;
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return false;
+      throw error;
+    } finally {
+      this.#stores.delete(tenant);
+      await own.discard();
+    }
   }
 
   async close(): Promise<void> {
@@ -72,6 +89,13 @@ export class FolderStores implements Stores {
       ...(maxBytes && { maxBytes: () => maxBytes(tenant) }),
     });
   }
+}
+
+function isThere(directory: string): Promise<boolean> {
+  return access(directory).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function mkdirWithin(root: string, name: string): Promise<void> {

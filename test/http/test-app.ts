@@ -124,7 +124,7 @@ async function withoutQueue({ stores, log }: Place): Promise<OpenedQueue> {
   const none = new EventEmitter() as never;
   const close = async () => {};
   const lines = new JobLines({ short: none, long: none });
-  const lanes = { lines, news: none, wakeups: new Wakeups(), onEnded: () => {}, close };
+  const lanes = { lines, news: none, wakeups: new Wakeups(), send: close, onEnded: () => {}, close };
   const queues = new JobQueues({ lanes, backend: none, log });
   return { tenants: new Tenants({ stores, queues, log }), close };
 }

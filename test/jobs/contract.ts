@@ -13,7 +13,7 @@ import type { BackendSettings } from '../../src/jobs/backends/connect.ts';
 import { askToCancel } from '../../src/jobs/cancel-request.ts';
 import type { Job, JobEvent, JobRecord } from '../../src/jobs/job.ts';
 import { freshId } from '../../src/storage/ids.ts';
-import { openJobs } from './open-jobs.ts';
+import { openJobs, publishModel } from './open-jobs.ts';
 import { untilGone } from './processes.ts';
 import {
   LIMITS,
@@ -497,6 +497,7 @@ export function contract(kind: string, place: Place): void {
 
   test('an unfinished job cannot be deleted and holds its model; a finished one can', async () => {
     const model = 'mdl_1111111111';
+    await publishModel(site.store, model);
     const trace = newTrace();
     const { job } = await site.jobs.submit(request({ trace, ...ENDLESS }, model));
     await assert.rejects(site.jobs.delete(job.id), { code: 'conflict' });

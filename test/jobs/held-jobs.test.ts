@@ -10,6 +10,7 @@ import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { FolderStores } from '../../src/storage/stores.ts';
 import { startRedis } from '../services/redis.ts';
+import { publishModel } from './open-jobs.ts';
 import { LIMITS, log, request } from './site.ts';
 
 const RUNNING = 2;
@@ -42,6 +43,7 @@ test('of a tenant no more jobs run than may, the highest priority first, and oth
   // As an API and a worker have their own.
   const [api, other] = [await open(), await open()];
   const [held, free] = [await api.tenants.of('held'), await api.tenants.of('free')];
+  for (const { store } of [held, free]) await publishModel(store);
   const trace = join(directory, 'trace');
   const submit = async ({ jobs }: typeof held, metadata: Record<string, string>, priority?: number) => {
     const asked = { ...request({ trace, ...metadata }), ...(priority !== undefined && { priority }) };

@@ -14,7 +14,7 @@ import { FolderStore } from '../../src/storage/folder-store.ts';
 import type { ModelRecord } from '../../src/storage/records.ts';
 import type { Store } from '../../src/storage/store.ts';
 import { startRedis } from '../services/redis.ts';
-import { onlyStore, openJobs } from './open-jobs.ts';
+import { onlyStore, openJobs, publishModel } from './open-jobs.ts';
 import { LIMITS, log, request } from './site.ts';
 
 let directory: string;
@@ -45,7 +45,7 @@ async function storeModel(store: Store): Promise<ModelRecord> {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const file = { name, size_bytes: bytes.byteLength, sha256 };
   const { record } = await store.publish<ModelRecord>('models', upload, {
-    id: 'mdl_0000000000',
+    id: 'mdl_2222222222',
     created_at: new Date().toISOString(),
     format: 'safetensors',
     n_parameters: 8,
@@ -86,8 +86,13 @@ test('a child prunes a stored model into the artifacts its result names, and lea
       assert.equal(bytes.byteLength, size_bytes);
       assert.equal(createHash('sha256').update(bytes).digest('hex'), sha256);
     }
-    const missing = await jobs.submit(request({}, 'mdl_9999999999'));
-    assert.equal((await jobs.wait(missing.job.id, 20_000))?.error?.code, 'not_found');
+    await publishModel(store, 'mdl_9999999999');
+    await jobs.submit(request({}, 'mdl_9999999999'));
+    await store.remove('models', 'mdl_9999999999');
+    const [missing] = (await jobs.list(1)).data;
+    assert.equal((await jobs.wait(missing.id, 20_000))?.error?.code, 'not_found');
+    await assert.rejects(jobs.submit(request({}, 'mdl_9999999999')), { code: 'not_found' });
+    assert.equal((await jobs.list(1)).data[0].id, missing.id, 'nothing is left of what was refused');
     // What one job's process writes there, the next one would run.
     assert.equal(existsSync(codeCache), false);
     const kinds = ['datasets', 'idempotency', 'index', 'jobs', 'models', 'searches', 'uploads'];

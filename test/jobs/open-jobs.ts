@@ -10,7 +10,19 @@ export function onlyStore(store: Store): Stores {
     if (tenant !== null) throw new Error(`this test has no tenant ${tenant}`);
     return store;
   };
-  return { root: store.root, of, list: async () => [null], close: () => store.close() };
+  return {
+    root: store.root,
+    of,
+    list: async () => [null],
+    remove: async () => false,
+    close: () => store.close(),
+  };
+}
+
+/** What `request` asks for, as far as jobs look at it: that it is there. */
+export async function publishModel(store: Store, id = 'mdl_0000000000'): Promise<void> {
+  const upload = await store.createUpload();
+  await store.publish('models', upload, { id, created_at: new Date().toISOString() });
 }
 
 /** Its jobs, with what looks after all jobs. */
@@ -22,6 +34,7 @@ export async function openJobs({
   store,
   ...options
 }: { readonly store: Store } & Omit<Parameters<typeof openTenants>[0], 'stores'>): Promise<OpenJobs> {
+  await publishModel(store);
   const tenants = await openTenants({ stores: onlyStore(store), ...options });
   const { jobs } = await tenants.of(null);
   return Object.assign(jobs, {

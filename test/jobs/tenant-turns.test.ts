@@ -10,6 +10,7 @@ import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { FolderStores } from '../../src/storage/stores.ts';
 import { startRedis } from '../services/redis.ts';
+import { publishModel } from './open-jobs.ts';
 import { LIMITS, log, request } from './site.ts';
 
 /** The most that BullMQ takes. */
@@ -53,6 +54,7 @@ test('tenants take turns: who comes second waits for what runs, and not for all 
   opened.defer(() => backend.close());
   const tenants = opened.adopt(await openTenants({ stores, backend, log }), (one) => one.close());
   const [a, b, own] = await Promise.all(['a', 'b', null].map((tenant) => tenants.of(tenant)));
+  for (const { store } of [a, b, own]) await publishModel(store);
   const submit = async ({ jobs }: typeof a, n: number) => {
     const ids: string[] = [];
     for (let i = 0; i < n; i++)

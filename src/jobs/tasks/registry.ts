@@ -8,6 +8,7 @@ export const TASKS = {
   prune: () => import('./prune-task.ts'),
   explore: () => import('./explore-task.ts'),
   compare: () => import('./compare-task.ts'),
+  retention: () => import('./retention-task.ts'),
 } satisfies Record<string, () => Promise<Task<never>>>;
 
 export type TaskName = keyof typeof TASKS;

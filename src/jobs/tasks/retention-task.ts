@@ -1,0 +1,16 @@
+import type { Retention } from '../../storage/retention-terms.ts';
+import { removeExpired } from '../retention.ts';
+import type { Message, TaskEnd, TenantMessage, Workshop } from './task.ts';
+
+/** What the queue holds of a task that removes what a tenant has kept for as long as it is to be. */
+export interface RetentionMessage extends TenantMessage {
+  readonly retention: Retention;
+}
+
+export async function run(
+  { data }: Message<RetentionMessage>,
+  { store, signal }: Workshop,
+): Promise<TaskEnd> {
+  await removeExpired(store, data.retention, { now: Date.now(), signal, onRemoved: () => {} });
+  return 'done';
+}
