@@ -48,9 +48,8 @@ export async function openLocalService(
   const openAnswers = new OpenAnswers(config.eventStreams);
   const { maxUploadBytes, maxJsonBytes } = config;
   const services = { tenants, reader, analyses, openAnswers, log };
-  const app = opened.adopt(await createApp({ ...services, maxUploadBytes, maxJsonBytes }), (one) =>
-    one.close(),
-  );
+  const served = { ...services, maxUploadBytes, maxJsonBytes, isServed: false };
+  const app = opened.adopt(await createApp(served), (one) => one.close());
   const kept = opened.move();
   return {
     scratch,

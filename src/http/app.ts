@@ -13,8 +13,6 @@ import { Connections } from './connections.ts';
 import { ANY_CONTENT } from './content-headers.ts';
 import { registerJsonBodies } from './json-body.ts';
 import { registerAccess } from './plugins/access.ts';
-import { registerDocumentation } from './plugins/documentation.ts';
-import { registerMetrics } from './plugins/metrics.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
 import { registerRateLimit } from './plugins/rate-limit.ts';
 import { registerTenant } from './plugins/request-tenant.ts';
@@ -55,6 +53,8 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   readonly maxConnections?: number;
   /** For the body of a request, which gets more as it grows. */
   readonly requestTimeoutMs?: number;
+  /** Whether anyone but this process asks: documentation and metrics are for others, and take as long to load as all else. */
+  readonly isServed?: boolean;
   /** How long closing waits for requests that are under way. */
   readonly closeGraceMs?: number;
 }
@@ -68,6 +68,11 @@ const CONNECTIONS_CHECK_MS = 5000;
 const CLOSE_GRACE_MS = 10_000;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
+/** In the place of Fastify's own compilers of schemas, which it would load: those here are zod's. */
+const NO_COMPILER = (): never => {
+  throw new Error('a schema that is not of zod');
+};
+
 /** The HTTP interface over stores and the services on them, which the caller opens and closes. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const {
@@ -79,6 +84,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     allowedHosts = [],
     maxConnections = 1000,
     requestTimeoutMs = 60_000,
+    isServed = true,
     closeGraceMs = CLOSE_GRACE_MS,
     ...given
   } = options;
@@ -108,6 +114,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
       sendProblem(request, reply, unroutable(error, request));
     },
     clientErrorHandler: refuseUnreadable,
+    schemaController: { compilersFactory: { buildValidator: NO_COMPILER, buildSerializer: NO_COMPILER } },
   }).withTypeProvider<ZodTypeProvider>();
   // Fastify would read it as a string, which no route takes.
   app.removeContentTypeParser('text/plain');
@@ -163,8 +170,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     done();
   });
   await app.register(multipart);
-  await registerDocumentation(app);
-  registerMetrics(app, services);
+  if (isServed) await registerForOthers(app, services);
   await app.register(async (scope: App) => registerThresholds(scope, services));
   registerModels(app, services);
   registerStructures(app, services);
@@ -181,4 +187,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerHealth(app, services);
   registerPages(app);
   return app as unknown as FastifyInstance;
+}
+
+async function registerForOthers(app: App, services: Services): Promise<void> {
+  const [{ registerDocumentation }, { registerMetrics }] = await Promise.all([
+    import('./plugins/documentation.ts'),
+    import('./plugins/metrics.ts'),
+  ]);
+  await registerDocumentation(app);
+  registerMetrics(app, services);
 }

@@ -1,5 +1,5 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { type Job, WaitingError } from 'bullmq';
+import type { Job } from 'bullmq';
 import type { Logger } from 'pino';
 import type { EmpError } from '../core/errors.ts';
 import { mayPass } from '../storage/disk-faults.ts';
@@ -31,19 +31,22 @@ export interface ComputedJob extends FailedJob, Pick<Job<QueuedData>, 'name' | '
   moveToWait(token?: string): Promise<unknown>;
 }
 
+/** The message was given back to its line, for the next who takes one: this was no attempt. */
+export class GivenBack extends Error {
+  override readonly name = 'GivenBack';
+}
+
 /**
  * What a worker does about a message: a child does it, and what the child cannot say any more is said for it.
- * @returns what gives the milliseconds that a job took which succeeded, null for any other
+ * @returns what gives the milliseconds that a job took which succeeded, null for any other, and throws GivenBack, or what is an attempt's failure
  */
 export function computeInChildren(
   pool: JobPool,
   stores: Pick<Stores, 'of'>,
   limits: JobLimits,
   log: Logger,
-): (job: ComputedJob, token?: string, signal?: AbortSignal) => Promise<number | null> {
-  // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
-  return async (job, token, given) => {
-    const signal = given ?? new AbortController().signal;
+): (job: ComputedJob, token: string | undefined, signal: AbortSignal) => Promise<number | null> {
+  return async (job, token, signal) => {
     const { id = '', name, data, processedOn, progress } = job;
     // A child that has to be started holds up everything for some ten milliseconds: what has arrived meanwhile is answered first.
     await setImmediate();
@@ -71,7 +74,7 @@ export function computeInChildren(
       // What stays locked is found by the next worker.
       .catch((error) => log.warn({ err: error, job: id }, 'not returned to the queue'));
     await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
-    throw new WaitingError();
+    throw new GivenBack();
   };
 }
 

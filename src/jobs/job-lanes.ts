@@ -2,6 +2,9 @@
 export const LANES = ['short', 'long'] as const;
 export type Lane = (typeof LANES)[number];
 
+/** News of a lane's jobs: of a thousand that run one each. BullMQ's ten thousand would be megabytes. */
+export const KEPT_NEWS = 1000;
+
 /** As in AMQP and JMS: the higher goes first, and the default leaves room on both sides. */
 export const PRIORITY = { lowest: 0, usual: 4, highest: 9 } as const;
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { type Backend, KEPT_NEWS, type NewsSender } from './backends/backend.ts';
+import type { Backend, NewsSender } from './backends/backend.ts';
 import { closeConnection } from './close-connection.ts';
-import type { Lane } from './job-lanes.ts';
+import { KEPT_NEWS, type Lane } from './job-lanes.ts';
 
 /** Beside what BullMQ tells by itself: `progress`, `completed` and `failed`. */
 const CANCEL_ASKED = 'cancel-asked';

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import type { ExecutionProvider } from '../runtime/session.ts';
@@ -7,7 +6,7 @@ import { diskFault } from '../storage/disk-faults.ts';
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
 import { childEnvironment } from './child-settings.ts';
-import { type ComputedJob, computeInChildren } from './compute-in-children.ts';
+import { type ComputedJob, computeInChildren, GivenBack } from './compute-in-children.ts';
 import type { JobLimits } from './job-limits.ts';
 import { JobLines } from './job-lines.ts';
 import type { JobNews } from './job-news.ts';
@@ -84,7 +83,7 @@ export async function openLocalJobs(
 
 /** Gives a job the result that its child could not write. */
 async function settle(store: Store, job: ComputedJob, failure: Error | null): Promise<void> {
-  if (failure && !(failure instanceof WaitingError)) await settleFailure(store, job, failure);
+  if (failure && !(failure instanceof GivenBack)) await settleFailure(store, job, failure);
 }
 
 async function watchDisk(store: Store, signal: AbortSignal, onFault: (error: EmpError) => void) {

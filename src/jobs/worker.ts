@@ -1,10 +1,10 @@
-import type { Job } from 'bullmq';
+import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Stores } from '../storage/stores.ts';
 import type { Backend, QueuedData, QueueProcessor } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { closeConnection } from './close-connection.ts';
-import { computeInChildren } from './compute-in-children.ts';
+import { computeInChildren, GivenBack } from './compute-in-children.ts';
 import type { Lane } from './job-lanes.ts';
 import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
@@ -62,10 +62,17 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   const compute = computeInChildren(pool, stores, limits, log);
   /** Whose the jobs are that run here, as far as they are somebody's. */
   const tenants = new Map<string, string>();
+  // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
   const computeFor: QueueProcessor = async (job, token, signal) => {
     const { id = '', data } = job;
     if (data.tenant !== undefined) tenants.set(id, data.tenant);
-    return await compute(job, token, signal).finally(() => tenants.delete(id));
+    try {
+      return await compute(job, token, signal ?? new AbortController().signal);
+    } catch (error) {
+      throw error instanceof GivenBack ? new WaitingError() : error;
+    } finally {
+      tenants.delete(id);
+    }
   };
   const worker = backend.createWorker(lane, computeFor, {
     concurrency,

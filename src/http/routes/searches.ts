@@ -3,8 +3,8 @@ import { storedInputs } from '../../intake/job-inputs.ts';
 import type { Asker } from '../../intake/slots.ts';
 import type { SearchRequest } from '../../jobs/search-lines.ts';
 import { linesOf } from '../../recipe/lines.ts';
-import { renderSearchPage } from '../../report/html/search-page.ts';
 import { renderSearchMarkdown } from '../../report/search-markdown.ts';
+import type { SearchFacts } from '../../report/search-report.ts';
 import type { ModelRecord } from '../../storage/records.ts';
 import type { Store } from '../../storage/store.ts';
 import { preferredMediaType } from '../accept.ts';
@@ -151,7 +151,7 @@ export function registerSearches(app: App, services: Services): void {
       if (type === 'application/json') return viewOfSearch(search);
       const facts = factsOfSearch(search);
       if (type === 'text/html') reply.headers(REPORT_PAGE_CONTENT);
-      const text = type === 'text/html' ? renderSearchPage(facts) : renderSearchMarkdown(facts);
+      const text = type === 'text/html' ? await renderPage(facts) : renderSearchMarkdown(facts);
       // As it is: the route's own serializer is that of the search.
       return reply
         .type(`${type}; charset=utf-8`)
@@ -212,4 +212,10 @@ export function registerSearches(app: App, services: Services): void {
     const patience = AbortSignal.any([asker.signal, AbortSignal.timeout(ANALYSIS_MS)]);
     await analyses.of('structures', model, { ...asker, signal: patience }).catch(() => {});
   }
+}
+
+/** Charts take a tenth of a second to load, and few ask for this page. */
+async function renderPage(facts: SearchFacts): Promise<string> {
+  const { renderSearchPage } = await import('../../report/html/search-page.ts');
+  return renderSearchPage(facts);
 }

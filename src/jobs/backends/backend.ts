@@ -11,14 +11,11 @@ import {
   type WorkerOptions,
   withBackend,
 } from 'bullmq';
-import type { Lane } from '../job-lanes.ts';
+import { KEPT_NEWS, type Lane } from '../job-lanes.ts';
 import type { QueuedMessage } from '../tasks/registry.ts';
 
 /** Their names in Redis and in the database. */
 const QUEUE_NAMES: Readonly<Record<Lane, string>> = { short: 'emp-short-jobs', long: 'emp-jobs' };
-
-/** Of a thousand running jobs one each; BullMQ's ten thousand would be megabytes. */
-export const KEPT_NEWS = 1000;
 
 /** How soon a refused worker asks again. */
 const REFUSED_MS = 1000;
