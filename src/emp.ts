@@ -54,7 +54,8 @@ process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
 const { parseConfig } = await import('./config.ts');
 const { runProgram } = await import('./cli/command-line.ts');
 const { shellWord } = await import('./report/wording.ts');
-const { EXIT, fileRefusal, NO_ROOM, Refusal, temporaryRefusal } = await import('./cli/refusal.ts');
+const { EXIT, fileRefusal, NO_ROOM, temporaryRefusal } = await import('./cli/refusal.ts');
+const { tellEnd } = await import('./cli/tell-end.ts');
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } });
 
 const resources = new AsyncDisposableStack();
@@ -119,7 +120,7 @@ async function run(): Promise<number> {
 try {
   code = await run();
 } catch (error) {
-  code ??= tell(error);
+  code ??= tellEnd(error, process);
 }
 await resources.disposeAsync().catch((error) => {
   process.stderr.write(`emp: ${error.message}\n`);
@@ -129,19 +130,3 @@ if (unsaid && code === EXIT.kept) {
   code = EXIT.fault;
 }
 process.exit(code);
-
-/** Says why it ends, and gives the exit code of that. */
-function tell(error: unknown): number {
-  const { stderr } = process;
-  if (error instanceof Refusal) {
-    stderr.write(`emp: ${error.message}\n`);
-    const places = error.places.filter(({ message }) => !error.message.includes(message));
-    for (const [message, alike] of Map.groupBy(places, (place) => place.message))
-      stderr.write(`  ${alike.map(({ path }) => path).join(', ')}: ${message}\n`);
-    return error.exitCode;
-  }
-  // What the system or a setting refuses is one line, what is our fault all of it.
-  const isMendable = error instanceof Error && ('code' in error || error.name === 'ConfigError');
-  stderr.write(`emp: ${isMendable ? error.message : error instanceof Error ? error.stack : error}\n`);
-  return error instanceof Error && error.name === 'ConfigError' ? EXIT.badInput : EXIT.fault;
-}

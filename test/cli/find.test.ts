@@ -5,6 +5,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { createZip } from '../formats/archive-bytes.ts';
 import { readJson } from '../http/test-app.ts';
 import { openTestService } from '../http/test-service.ts';
+import { type EmpHere, openEmpHere } from './emp-here.ts';
 import { CALIBRATION, EXAMPLE, ended, INPUTS, LABELS, MODEL, openPlace, type Place } from './run-emp.ts';
 
 /** A shell reads it as several words unless it is quoted. */
@@ -12,6 +13,8 @@ const FOLDER = "it's found";
 const PROMISE = ['--max-loss-increase', '0.3', '--max-candidates', '8', '--calibration', CALIBRATION];
 
 describe('emp find', () => {
+  const emp = openEmpHere();
+
   test('writes a model that keeps its promise, and says so, and as a server does', async (t) => {
     const place = await openPlace(t);
     const summary = join(place.path, 'summary.md');
@@ -37,7 +40,7 @@ describe('emp find', () => {
     ]);
     assert.match(await readFile(summary, 'utf8'), /^A step before\.\n# Search sea_/);
     assert.deepEqual(await readdir(place.temporary), []);
-    await assertServerGivesSame(t, place);
+    await assertServerGivesSame(t, place, emp);
 
     const verified = await ended(place.start(['-c', again], { program: ['sh'] }));
     assert.equal(verified.code, 0, verified.stderr);
@@ -45,17 +48,18 @@ describe('emp find', () => {
     assert.match(verified.stdout, /^files +as it was written: fc2-mnist\.onnx, /m);
     assert.match(verified.stdout, /^unchecked +no hash in job\.json: job\.json, search\.json$/m);
     await writeFile(join(place.path, FOLDER, 'masks.safetensors'), 'other');
-    const changed = await place.emp('verify', FOLDER);
+    const changed = await emp(place, 'verify', FOLDER);
     assert.equal(changed.code, 3);
     assert.match(changed.stdout, /^changed +.*: masks\.safetensors$/m);
-    const without = await place.emp('verify', FOLDER, MODEL);
+    const without = await emp(place, 'verify', FOLDER, MODEL);
     assert.equal(without.code, 2);
     assert.match(without.stderr, /give .*: --data FILE --labels FILE --calibration FILE;/);
   });
 
   test('ends with 3 where nothing keeps the promise, tells the closest miss, and leaves nothing', async (t) => {
     const place = await openPlace(t);
-    const { code, stdout } = await place.emp(
+    const { code, stdout } = await emp(
+      place,
       ...['find', MODEL, '--data', INPUTS, '--max-relative-l2', '0', '--allow-granularities', 'weight'],
       ...['--max-candidates', '4'],
     );
@@ -75,6 +79,7 @@ describe('emp find', () => {
 });
 
 describe('bad input', () => {
+  const emp = openEmpHere();
   const cases: Record<string, { args: string[]; said: RegExp }> = {
     'no promise': {
       args: ['find', ...EXAMPLE],
@@ -119,7 +124,7 @@ describe('bad input', () => {
   for (const [what, { args, said }] of Object.entries(cases))
     test(`ends with 2 and its reason: ${what}`, async (t) => {
       const place = await openPlace(t);
-      const { code, stdout, stderr } = await place.emp(...args);
+      const { code, stdout, stderr } = await emp(place, ...args);
       assert.equal(code, 2);
       assert.match(stderr, said);
       assert.doesNotMatch(stderr, /\n {4}at /);
@@ -127,10 +132,18 @@ describe('bad input', () => {
       assert.deepEqual(await place.files(), []);
     });
 
+  for (const what of ['a recipe without its data', 'an unknown flag'])
+    test(`is what the process ends with, and says: ${what}`, async (t) => {
+      const place = await openPlace(t);
+      const { args } = cases[what];
+      assert.deepEqual(await place.emp(...args), await emp(place, ...args));
+      assert.deepEqual(await place.files(), []);
+    });
+
   test('help ends with 0 and tells the exit codes', async (t) => {
     const place = await openPlace(t);
-    for (const args of [['--help'], ['find', '--help']]) {
-      const { code, stdout } = await ended(place.start(args));
+    const helps = [await place.emp('--help'), await emp(place, 'find', '--help')];
+    for (const { code, stdout } of helps) {
       assert.equal(code, 0);
       assert.match(stdout, /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 /);
     }
@@ -138,7 +151,7 @@ describe('bad input', () => {
 });
 
 /** The bytes of the folder, by a server, and of data in a `.npz`. */
-async function assertServerGivesSame(t: TestContext, place: Place): Promise<void> {
+async function assertServerGivesSame(t: TestContext, place: Place, emp: EmpHere): Promise<void> {
   const service = await openTestService({ worker: true });
   t.after(() => service.close());
   const npz = createZip([
@@ -146,7 +159,8 @@ async function assertServerGivesSame(t: TestContext, place: Place): Promise<void
     { name: 'labels.npy', content: await readFile(LABELS) },
   ]);
   await writeFile(join(place.path, 'test.npz'), npz);
-  const there = await place.emp(
+  const there = await emp(
+    place,
     ...['find', MODEL, '--data', 'test.npz', ...PROMISE, '--output', 'there'],
     ...['--server', `${service.url}/`, '--json'],
   );

@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { cannotMount, fillDisk, mountDisk } from '../services/small-disk.ts';
+import { openEmpHere } from './emp-here.ts';
 import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace } from './run-emp.ts';
 
 /** Long enough to be interrupted. */
@@ -20,6 +21,8 @@ async function processesOf(folder: string): Promise<string[]> {
 }
 
 describe('emp', () => {
+  const emp = openEmpHere();
+
   for (const [signal, expected] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -85,7 +88,7 @@ describe('emp', () => {
     assert.deepEqual(await place.files(), ['full']);
 
     async function assertRefused(output: string, expected: number, said: RegExp): Promise<void> {
-      const { code, stderr, stdout } = await place.emp('prune', MODEL, '--output', output);
+      const { code, stderr, stdout } = await emp(place, 'prune', MODEL, '--output', output);
       assert.deepEqual([code, stdout], [expected, '']);
       assert.match(stderr, said);
     }

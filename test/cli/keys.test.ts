@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readBaseUrl } from '../../scripts/start-server.ts';
+import { openEmpHere } from './emp-here.ts';
 import { ended, MODEL, openPlace } from './run-emp.ts';
 
 const WITHIN_MS = 20_000;
 
 describe('emp keys', () => {
+  const emp = openEmpHere();
+
   test('makes keys that a service takes, until they are removed', { timeout: 100_000 }, async (t) => {
     const place = await openPlace(t);
     const file = join(place.path, 'keys.json');
@@ -25,7 +28,7 @@ describe('emp keys', () => {
     );
     assert.equal(reader.code, 0, reader.stderr);
     const key = /^(emp_\S+)\n$/.exec(reader.stdout)?.[1] ?? assert.fail(reader.stdout);
-    const listed = await place.emp('keys', 'list', '--file', file);
+    const listed = await emp(place, 'keys', 'list', '--file', file);
     assert.match(listed.stdout, /^ +ci +acme +read +\d{4}-/m);
     assert.ok(!listed.stdout.includes(key));
 
@@ -41,10 +44,10 @@ describe('emp keys', () => {
     assert.match((await inspect(key)).stderr, /^emp: key ci allows read, and this needs write/);
     const health = await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${key}` } });
     assert.equal(health.status, 200);
-    assert.equal((await place.emp('keys', 'remove', 'ci', '--file', file)).code, 0);
-    const writer = await place.emp('keys', 'add', 'ci', '--file', file);
+    assert.equal((await emp(place, 'keys', 'remove', 'ci', '--file', file)).code, 0);
+    const writer = await emp(place, 'keys', 'add', 'ci', '--file', file);
     const next = writer.stdout.trim();
-    assert.match((await place.emp('keys', 'list', '--file', file)).stdout, /^ +ci +- +read, write +\d{4}-/m);
+    assert.match((await emp(place, 'keys', 'list', '--file', file)).stdout, /^ +ci +- +read, write +\d{4}-/m);
     const takes = async (text: string) =>
       (await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${text}` } })).status === 200;
     for (const deadline = Date.now() + WITHIN_MS; !(await takes(next)); await sleep(100))
@@ -75,7 +78,7 @@ describe('emp keys', () => {
   ] as const)
     test(`ends with 2 and its reason: ${what}`, async (t) => {
       const place = await openPlace(t);
-      const { code, stderr } = await place.emp('keys', ...args);
+      const { code, stderr } = await emp(place, 'keys', ...args);
       assert.equal(code, 2);
       assert.match(stderr, said);
       assert.deepEqual(await place.files(), []);

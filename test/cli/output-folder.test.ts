@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openOutputFolder } from '../../src/cli/output-folder.ts';
 import { Refusal } from '../../src/cli/refusal.ts';
+import { openEmpHere } from './emp-here.ts';
 import { EMP, ended, MODEL, openPlace } from './run-emp.ts';
 
 describe('the folder that a run writes to', () => {
@@ -58,6 +59,7 @@ describe('the folder that a run writes to', () => {
 });
 
 describe('a server that is not what it should be', () => {
+  const emp = openEmpHere();
   const answers: Record<string, [path: RegExp, content: string][]> = {
     'a page': [[/./, '<!doctype html><p>Welcome']],
     null: [[/./, 'null']],
@@ -77,7 +79,8 @@ describe('a server that is not what it should be', () => {
       t.after(() => server.close());
       await once(server, 'listening');
       const { port } = server.address() as AddressInfo;
-      const { code, stdout, stderr } = await place.emp(
+      const { code, stdout, stderr } = await emp(
+        place,
         'inspect',
         MODEL,
         '--server',

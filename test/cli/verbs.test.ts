@@ -7,9 +7,12 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readBaseUrl } from '../../scripts/start-server.ts';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
+import { type EmpHere, openEmpHere } from './emp-here.ts';
 import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace, type Place } from './run-emp.ts';
 
 describe('emp prune', () => {
+  const emp = openEmpHere();
+
   for (const [what, flags, unit] of [
     ['weights', ['--scope', 'layer', '--beta', '0.5'], 'weight'],
     [
@@ -20,10 +23,12 @@ describe('emp prune', () => {
   ] as const)
     test(`writes what emp apply makes of its masks, and emp compare and a recipe take: ${what}`, async (t) => {
       const place = await openPlace(t);
-      const pruned = await place.emp('prune', MODEL, ...flags, '--output', 'pruned');
+      const asked = ['prune', MODEL, ...flags, '--output', 'pruned'];
+      const pruned = unit === 'weight' ? await place.emp(...asked) : await emp(place, ...asked);
       assert.equal(pruned.code, 0, pruned.stderr);
       assert.match(pruned.stdout, new RegExp(`% of [\\d,]+ ${unit}s are gone`));
-      const applied = await place.emp(
+      const applied = await emp(
+        place,
         ...['apply', 'pruned/masks.safetensors', MODEL, '--granularity', unit, '--output', 'applied'],
       );
       assert.equal(applied.code, 0, applied.stderr);
@@ -33,8 +38,8 @@ describe('emp prune', () => {
       assert.ok(one.equals(other));
       assert.ok(!one.equals(await readFile(MODEL)));
       if (unit !== 'weight') return;
-      await assertRecipeIsTaken(place);
-      await assertCompared(place);
+      await assertRecipeIsTaken(emp, place);
+      await assertCompared(emp, place);
     });
 
   test('ends with 3 where a dead model keeps what was promised, and says what the report decides', async (t) => {
@@ -44,7 +49,7 @@ describe('emp prune', () => {
       [['--max-accuracy-drop', '0.95'], 3],
       [[], 0],
     ] as const) {
-      const { code, stdout, stderr } = await place.emp(...dead, ...promise, '--output', `out${ends}`);
+      const { code, stdout, stderr } = await emp(place, ...dead, ...promise, '--output', `out${ends}`);
       assert.equal(code, ends, stderr);
       if (ends === 3) assert.match(stdout, /^promise +kept: an accuracy drop of 95 points/m);
       const { decision } = JSON.parse(await readFile(join(place.path, `out${ends}/report.json`), 'utf8'));
@@ -56,7 +61,7 @@ describe('emp prune', () => {
   test('refuses masks of another model', async (t) => {
     const place = await openPlace(t);
     await writeFile(join(place.path, 'masks.safetensors'), 'no masks');
-    const { code, stderr } = await place.emp('apply', 'masks.safetensors', MODEL, '--output', 'applied');
+    const { code, stderr } = await emp(place, 'apply', 'masks.safetensors', MODEL, '--output', 'applied');
     assert.equal(code, 2);
     assert.match(stderr, /^emp: masks\.safetensors: /);
     assert.deepEqual(await place.files(), ['masks.safetensors']);
@@ -64,9 +69,11 @@ describe('emp prune', () => {
 });
 
 describe('emp inspect', () => {
+  const emp = openEmpHere();
+
   test('shows tensors, structures, and what is frozen and why', async (t) => {
     const place = await openPlace(t);
-    const { code, stdout } = await place.emp('inspect', MODEL);
+    const { code, stdout } = await emp(place, 'inspect', MODEL);
     assert.equal(code, 0);
     for (const row of [
       /1\.weight +100 x 784 +float32/,
@@ -76,7 +83,7 @@ describe('emp inspect', () => {
       /3\.weight +0 +is an axis of an output of the model \(logits\)$/m,
     ])
       assert.match(stdout, row);
-    const json = JSON.parse((await place.emp('inspect', MODEL, '--json')).stdout);
+    const json = JSON.parse((await emp(place, 'inspect', MODEL, '--json')).stdout);
     assert.deepEqual([json.tensors.length, json.structures.families.length], [4, 1]);
   });
 
@@ -98,13 +105,15 @@ describe('emp inspect', () => {
     server.closeAllConnections();
     server.close();
     await once(server, 'close');
-    const gone = await place.emp('inspect', MODEL, '--server', url);
+    const gone = await emp(place, 'inspect', MODEL, '--server', url);
     assert.equal(gone.code, 1);
     assert.match(gone.stderr, /does not answer: .*ECONNREFUSED/);
   });
 });
 
 describe('emp threshold', () => {
+  const emp = openEmpHere();
+
   test('decides on a vector', async (t) => {
     const place = await openPlace(t);
     await writeFile(join(place.path, 'scores.npy'), createFloatNpy([3, -1, 0, 0]));
@@ -120,11 +129,11 @@ describe('emp threshold', () => {
     // (3 + 1)^2 / (9 + 1)
     assert.deepEqual([n, n_eff, n_keep, kept_indices], [4, 1.6, 1, [0]]);
     assert.match(
-      (await place.emp('threshold', 'scores.npy', '--beta', '2')).stdout,
+      (await emp(place, 'threshold', 'scores.npy', '--beta', '2')).stdout,
       /^keep +3, so 25\.0 % go$/m,
     );
     assert.match(
-      (await place.emp('threshold', 'scores.npy', '--include', 'keep_mask')).stderr,
+      (await emp(place, 'threshold', 'scores.npy', '--include', 'keep_mask')).stderr,
       /^emp: --include says what --json gives/,
     );
   });
@@ -132,14 +141,14 @@ describe('emp threshold', () => {
   test('decides on each row of an array, in lines for people', async (t) => {
     const place = await openPlace(t);
     await writeFile(join(place.path, 'rows.npy'), createFloatNpy([3, -1, 0, 0, 1, 1, 1, 1], '(2, 4)'));
-    const { stdout } = await place.emp('threshold', 'rows.npy', '--scope', 'row');
+    const { stdout } = await emp(place, 'threshold', 'rows.npy', '--scope', 'row');
     const rows = stdout.split('\n').map((line) => line.trim().split(/ {2,}/));
     assert.deepEqual(rows.slice(0, 3), [
       ['row', 'scores', 'N_eff', 'keep', 'go', 'threshold', 'mass'],
       ['0', '4', '1.6', '1', '75.0 %', '3', '75.0 %'],
       ['1', '4', '4', '4', '0.0 %', '1', '100.0 %'],
     ]);
-    const { code, stderr } = await place.emp('threshold', 'rows.npy');
+    const { code, stderr } = await emp(place, 'threshold', 'rows.npy');
     assert.equal(code, 2);
     assert.match(stderr, /^emp: rows\.npy: --scope must be row for an array of 2 axes/);
   });
@@ -166,8 +175,9 @@ describe('emp serve', () => {
 });
 
 /** Of the job in `pruned`, whose recipe gives way to flags; a target that is missed is 3. */
-async function assertRecipeIsTaken(place: Place): Promise<void> {
-  const { code, stdout } = await place.emp(
+async function assertRecipeIsTaken(emp: EmpHere, place: Place): Promise<void> {
+  const { code, stdout } = await emp(
+    place,
     ...['prune', ...EXAMPLE, '--recipe', 'pruned/job.json', '--beta', '0.1', '--max-accuracy-drop', '0.001'],
     '--json',
   );
@@ -177,11 +187,11 @@ async function assertRecipeIsTaken(place: Place): Promise<void> {
 }
 
 /** Holds the model in `pruned` against its original, with data, by folders and by results. */
-async function assertCompared(place: Place): Promise<void> {
+async function assertCompared(emp: EmpHere, place: Place): Promise<void> {
   const report = JSON.parse(await readFile(join(place.path, 'pruned/report.json'), 'utf8'));
   await mkdir(join(place.path, 'folder'));
   await copyFile(join(place.path, 'pruned/fc2-mnist.onnx'), join(place.path, 'folder/fc2-mnist.onnx'));
-  const { code, stdout, stderr } = await place.emp('compare', MODEL, 'folder', ...EXAMPLE.slice(1));
+  const { code, stdout, stderr } = await emp(place, 'compare', MODEL, 'folder', ...EXAMPLE.slice(1));
   assert.equal(code, 0, stderr);
   for (const { name, n, n_keep } of report.tensors)
     assert.match(
@@ -189,7 +199,7 @@ async function assertCompared(place: Place): Promise<void> {
       new RegExp(`${name} +masked +${n.toLocaleString('en')} +${n_keep.toLocaleString('en')} .* 100\\.0 %`),
     );
   // The folder of a result holds more than a model.
-  const measured = await place.emp('compare', MODEL, 'pruned', ...EXAMPLE.slice(1), '--json');
+  const measured = await emp(place, 'compare', MODEL, 'pruned', ...EXAMPLE.slice(1), '--json');
   assert.equal(measured.code, 0, measured.stderr);
   const { total, evaluation } = JSON.parse(measured.stdout);
   assert.equal(total.n_keep, report.total.n_keep);
@@ -198,18 +208,20 @@ async function assertCompared(place: Place): Promise<void> {
     (figures) => `${(100 * figures.accuracy).toFixed(2)} %`,
   );
   assert.match(stdout, new RegExp(`^cost +accuracy ${before} to ${after} \\(.* ± .*\\), loss .* ± `, 'm'));
-  const same = await place.emp('compare', MODEL, MODEL);
+  const same = await emp(place, 'compare', MODEL, MODEL);
   assert.equal(same.code, 2);
 }
 
 describe('emp verify', () => {
+  const emp = openEmpHere();
+
   test('takes no file for a job that is none, nor one that names what lies outside of its folder', async (t) => {
     const place = await openPlace(t);
     const path = join(place.path, 'job.json');
     const job = (name: string) => JSON.stringify({ recipe: {}, artifacts: [{ name, sha256: '' }] });
     for (const text of ['{', '{}', 'null', '[]', job('../job.json'), job('a/../../x'), job('/etc/passwd')]) {
       await writeFile(path, text);
-      const { code, stdout, stderr } = await place.emp('verify', '.');
+      const { code, stdout, stderr } = await emp(place, 'verify', '.');
       assert.deepEqual([code, stdout], [2, ''], text);
       assert.match(stderr, /^emp: job\.json is no job: [^\n]+\n$/);
     }
