@@ -39,15 +39,19 @@ export interface OpenGraph extends TracedModel {
   readonly feeds: readonly [Feeds, Feeds];
 }
 
-export interface Verdict {
-  /** How many sets of roots were removed. */
-  readonly removals: number;
-  /** What was wrong with the last of them; null where nothing was. */
-  readonly failure: string | null;
+/** What an analysis says of all roots. */
+export interface Found {
   /** How many roots could be removed. */
   readonly removable: number;
   /** What is said of the others. */
   readonly frozen: readonly string[];
+}
+
+export interface Verdict extends Found {
+  /** How many sets of roots were removed. */
+  readonly removals: number;
+  /** What was wrong with the last of them; null where nothing was. */
+  readonly failure: string | null;
 }
 
 /**
@@ -131,9 +135,7 @@ function sinkNodes(output: ValueInfoProto): NodeProto[] {
  */
 export async function checkRemoval(open: OpenGraph): Promise<Verdict> {
   const { analysis } = analyseTraced(open);
-  const roots = rootsOf(analysis);
-  const obstacles = roots.map((root) => analysis.lanes.obstacleOf(root)?.reason ?? null);
-  const removable = roots.filter((_, i) => obstacles[i] === null);
+  const { removable, frozen } = sortRoots(analysis);
   let removals = 0;
   let failure: string | null = null;
   for (const removed of drawRemovals(removable)) {
@@ -142,8 +144,20 @@ export async function checkRemoval(open: OpenGraph): Promise<Verdict> {
     failure = await compare(open, removed).catch((error: Error) => error.message);
     if (failure !== null) break;
   }
+  return { removals, failure, removable: removable.length, frozen };
+}
+
+/** What `checkRemoval` finds before it removes anything: nothing is run. */
+export function findRoots(open: OpenGraph): Found {
+  const { removable, frozen } = sortRoots(analyseTraced(open).analysis);
+  return { removable: removable.length, frozen };
+}
+
+function sortRoots(analysis: GraphAnalysis): { removable: number[]; frozen: string[] } {
+  const roots = rootsOf(analysis);
+  const obstacles = roots.map((root) => analysis.lanes.obstacleOf(root)?.reason ?? null);
   const frozen = new Set(obstacles.filter((reason) => reason !== null));
-  return { removals, failure, removable: removable.length, frozen: [...frozen].sort() };
+  return { removable: roots.filter((_, i) => obstacles[i] === null), frozen: [...frozen].sort() };
 }
 
 function rootsOf({ lanes, stored, axesOf }: GraphAnalysis): number[] {
