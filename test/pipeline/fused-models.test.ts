@@ -3,7 +3,6 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
-import { elementCount } from '../../src/formats/model.ts';
 import {
   type ModelProto,
   ModelProtoSchema,
@@ -13,27 +12,13 @@ import type { SampleSet } from '../../src/formats/sample-set.ts';
 import { testFolder } from '../criteria/run-criterion.ts';
 import { encode, node } from '../models/build-model.ts';
 import { FUSED_PAIRS, type FusedPair } from '../models/fused-models.ts';
+import { N_FUSED_SAMPLES, writeFusedSamples } from '../models/fused-samples.ts';
 import { assertNear } from '../models/model-pair.ts';
 import { gaussians } from '../models/small-model.ts';
 import { build, MICROSOFT } from '../models/traced-model.ts';
 import { writeArray } from '../runtime/samples.ts';
 import { random } from '../structure/cases/rule-case.ts';
 import { pruneFiles } from './prune-files.ts';
-
-const N_SAMPLES = 24;
-
-async function samplesOf(folder: string, { shape }: FusedPair): Promise<SampleSet> {
-  const dims = [N_SAMPLES, ...shape];
-  const x = await writeArray(folder, 'x', 'float32', dims, gaussians(elementCount(dims), 5));
-  const isSequence = shape.length === 2;
-  const labelled = isSequence ? [N_SAMPLES, shape[0]] : [N_SAMPLES];
-  const labels = BigInt64Array.from({ length: elementCount(labelled) }, (_, i) => BigInt((i * 7) % 3));
-  return {
-    nSamples: N_SAMPLES,
-    inputs: [x],
-    labels: await writeArray(folder, 'labels', 'int64', labelled, labels),
-  };
-}
 
 /** What a model stores once it is pruned, by name, as the file that was written says. */
 async function prunedTensors(
@@ -120,10 +105,10 @@ test('what a fused Sigmoid at the end of a model reads are its logits', async (t
       nodes: [hidden, node('Gemm', ['h', 'v'], ['z'], alpha), node('Sigmoid', ['z'], ['y'])],
     }),
   ];
-  const x = await writeArray(folder, 'x', 'float32', [N_SAMPLES, 6], gaussians(N_SAMPLES * 6, 3));
-  const targets = Float32Array.from({ length: N_SAMPLES * 3 }, (_, i) => i % 2);
-  const labels = await writeArray(folder, 'labels', 'float32', [N_SAMPLES, 3], targets);
-  const samples = { nSamples: N_SAMPLES, inputs: [x], labels };
+  const x = await writeArray(folder, 'x', 'float32', [N_FUSED_SAMPLES, 6], gaussians(N_FUSED_SAMPLES * 6, 3));
+  const targets = Float32Array.from({ length: N_FUSED_SAMPLES * 3 }, (_, i) => i % 2);
+  const labels = await writeArray(folder, 'labels', 'float32', [N_FUSED_SAMPLES, 3], targets);
+  const samples = { nSamples: N_FUSED_SAMPLES, inputs: [x], labels };
   const losses: (number | null)[] = [];
   for (const [i, model] of models.entries()) {
     const path = join(folder, `model${i}.onnx`);
@@ -142,7 +127,7 @@ test('what a fused Sigmoid at the end of a model reads are its logits', async (t
 
 async function compare(t: TestContext, pair: FusedPair, recipe: object): Promise<void> {
   const folder = await testFolder(t);
-  const samples = await samplesOf(folder, pair);
+  const samples = await writeFusedSamples(folder, pair);
   const fused = await prunedTensors(folder, pair.fused, recipe, samples);
   const plain = await prunedTensors(folder, pair.plain, recipe, samples);
   assert.deepEqual(fused.families, plain.families);
