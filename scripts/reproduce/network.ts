@@ -112,6 +112,8 @@ export async function pruneInto(outputDirectory: string, network: Network, given
     recipe: include ? { ...recipe, include } : recipe,
     outputDirectory,
     runtime: { providers: ['cpu' as const], threads: THREADS },
+    // Of zeros in place nobody asks for it.
+    isTimed: recipe.granularity !== 'weight',
   };
   await prune(input, { signal: new AbortController().signal, onProgress: () => {} });
   const report: Report = JSON.parse(await readFile(join(outputDirectory, 'report.json'), 'utf8'));

@@ -44,11 +44,12 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const own = candidates.known(1) ?? (chosen && (await candidates.comparedAt(1)));
   const uniform = await measureUniform(input);
   const timing = timed ? timingOf(job.input, PATIENT) : {};
-  const latency = recipe.dry_run ? null : await reporting.latency(pruned.model, timing);
+  const isTimed = !recipe.dry_run && (timed !== null || (job.input.isTimed ?? true));
+  const latency = isTimed ? await reporting.latency(pruned.model, timing) : null;
   const extended =
-    recipe.dry_run || recipe.granularity === 'weight'
-      ? null
-      : await reporting.latency(pruned.model, { ...timing, level: 'extended' });
+    isTimed && recipe.granularity !== 'weight'
+      ? await reporting.latency(pruned.model, { ...timing, level: 'extended' })
+      : null;
   return {
     loss_kind: reporting.lossKind,
     metric_names: metricNames(reporting),

@@ -28,6 +28,8 @@ export interface PruneInput {
   readonly outputDirectory: string;
   /** Its threads also go through large models' files. Masks and pruned model do not depend on their number. */
   readonly runtime: RuntimeSettings;
+  /** Whether both models are timed where they are evaluated, which takes up to two seconds; true unless given, and for a target of speed. */
+  readonly isTimed?: boolean;
   /** Elements read at a time, a multiple of 4096. The result does not depend on it. */
   readonly chunkElements?: number;
 }

@@ -86,11 +86,13 @@ describe('evaluation', () => {
   });
 
   test('a dry run measures the same and writes no model', async () => {
-    await using wet = await pruneMlp({ scope: 'layer' });
+    await using wet = await pruneMlp({ scope: 'layer' }, { isTimed: true });
     await using dry = await pruneMlp({ scope: 'layer', dry_run: true });
     assert.deepEqual({ ...figures(dry.report), batch_size: 0 }, { ...figures(wet.report), batch_size: 0 });
     assert.equal(dry.report.evaluation?.pruned.latency_ms, null);
     assert.ok(Number(wet.report.evaluation?.pruned.latency_ms) > 0);
+    await using untimed = await pruneMlp({ scope: 'layer' });
+    assert.deepEqual(figures(untimed.report), figures(dry.report));
     assert.ok(!existsSync(join(dry.directory, 'mlp.onnx')));
   });
 

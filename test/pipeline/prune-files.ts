@@ -15,7 +15,7 @@ export interface Pruned extends PruneOutcome {
   readonly report: Report;
 }
 
-/** Prunes a model file, or a folder of files, into a fresh folder that is removed when the value is disposed of. */
+/** Prunes a model file, or a folder of files, into a fresh folder that is removed when the value is disposed of. Models are timed where a test asks for it. */
 export async function pruneFiles(
   path: string,
   recipe: object,
@@ -41,6 +41,8 @@ export async function pruneFiles(
       recipe: recipeSchema.parse(recipe),
       outputDirectory,
       runtime: { providers: ['cpu'], threads },
+      // It would be most of what most tests take.
+      isTimed: false,
       ...input,
     },
     { signal, onProgress: ({ percent, stage }) => onProgress?.(percent, stage) },

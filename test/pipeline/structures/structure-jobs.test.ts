@@ -158,13 +158,15 @@ describe('pruning structures', () => {
   test('a dry run decides and measures the same, and writes no model', async () => {
     const recipe = { criterion: 'variance', beta: 0.8 };
     const data = { calibration: mlp.samples, evaluation: mlp.samples };
-    await using written = await prune(recipe, data);
-    await using dry = await prune({ ...recipe, dry_run: true }, data);
+    await using written = await prune(recipe, { ...data, isTimed: true });
+    await using dry = await prune({ ...recipe, dry_run: true }, { ...data, isTimed: true });
     assert.deepEqual(dry.report.total, written.report.total);
     assert.deepEqual(dry.report.structures?.families, written.report.structures?.families);
     assert.equal(dry.report.structures?.parameters.pruned, null);
     assert.equal(dry.report.evaluation?.pruned.loss, written.report.evaluation?.pruned.loss);
     assert.equal(dry.report.evaluation?.pruned.latency_ms, null);
+    const levels = [written, dry].map(({ report }) => report.evaluation?.speedups.map(({ level }) => level));
+    assert.deepEqual(levels, [['all', 'extended'], []]);
     assert.deepEqual((await readdir(dry.directory)).sort(), [
       ...['masks.safetensors', 'report.html', 'report.json', 'report.md'],
     ]);
