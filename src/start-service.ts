@@ -2,21 +2,19 @@ import { writeSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
+import type { Callers } from './access/caller.ts';
 import { isLoopback } from './access/loopback.ts';
 import type { Quotas } from './access/quotas.ts';
 import { SettingsFileError } from './access/settings-file.ts';
 import { type Config, ConfigError } from './config.ts';
-import { createApp } from './http/app.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
 import { OpenAnswers } from './http/open-answers.ts';
-import { pageAssets } from './http/page-assets.ts';
 import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
-import { BackendError } from './jobs/backends/backend.ts';
+import { BackendError } from './jobs/backends/backend-error.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openTenants, type Tenants } from './jobs/tenants.ts';
-import { startWorkers } from './jobs/workers.ts';
 import { openCallers, openQuotas, openRateLimitRedis } from './open-access.ts';
 import { naming, Opened } from './opened.ts';
 import { freeBytes } from './storage/free-space.ts';
@@ -104,6 +102,8 @@ async function open(
       { free, MIN_FREE_BYTES: config.minFreeBytes },
       'uploads are refused until the disk has more room',
     );
+  // Before the queue, which may take seconds to open.
+  const keys = role === 'worker' ? null : await openCallers(config, log, opened);
   const { redisUrl, databaseUrl } = config;
   const connecting = connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
   const backend = await opened.add(connecting, (one) => one.close());
@@ -125,6 +125,7 @@ async function open(
       executionProviders: providers,
       jobLimits: limits,
     } = config;
+    const { startWorkers } = await import('./jobs/workers.ts');
     const starting = startWorkers({ stores, backend, concurrency, threads, providers, limits, log });
     await opened.add(starting, (worker) => worker.close());
     if (config.heartbeatFile) {
@@ -132,7 +133,7 @@ async function open(
       await opened.add(naming({ HEARTBEAT_FILE: config.heartbeatFile }, beating), (one) => one.close());
     }
   }
-  if (role !== 'worker') onListening(await listen(config, { stores, tenants, quotas, log }, opened));
+  if (role !== 'worker') onListening(await listen(config, { stores, tenants, quotas, log }, keys, opened));
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
   tenants.keepExpiring();
@@ -143,6 +144,7 @@ async function open(
 async function listen(
   config: Config,
   given: { stores: Stores; tenants: Tenants; quotas: Quotas; log: Logger },
+  keys: Callers | null,
   opened: Opened,
 ): Promise<string> {
   const { stores, tenants, quotas, log } = given;
@@ -153,7 +155,6 @@ async function listen(
   reader.warm();
   const openAnswers = new OpenAnswers(config.eventStreams);
   const rateLimitRedis = await openRateLimitRedis(config, log, opened);
-  const keys = await openCallers(config, log, opened);
   const { host, port, allowedHosts, maxConnections, maxUploadBytes, maxJsonBytes, requestTimeoutSeconds } =
     config;
   const limits = {
@@ -164,6 +165,8 @@ async function listen(
   };
   tenants.keepConducting();
   const services = { tenants, reader, analyses, openAnswers, log };
+  // A worker has no use for it, nor has who cannot start.
+  const { createApp } = await import('./http/app.ts');
   const app = await opened.add(
     createApp({ ...services, host, allowedHosts, keys, quotas, rateLimitRedis, ...limits }),
     (one) => one.close(),
@@ -171,6 +174,7 @@ async function listen(
   const listening = naming({ HOST: host, PORT: port }, app.listen({ host, port }));
   await opened.add(listening.then(collectWhenIdle), (endCollecting) => endCollecting());
   // Whoever opens the page first need not wait for it to be made.
+  const { pageAssets } = await import('./http/page-assets.ts');
   const made = pageAssets().catch((error: unknown) =>
     log.error({ err: error }, 'the page could not be made'),
   );

@@ -73,11 +73,6 @@ export interface QueueWorker
 export type QueueProcessor = Processor<QueuedData, unknown>;
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
 
-/** A queue that cannot be had, for a reason that the operator can mend: the message is all there is to say. */
-export class BackendError extends Error {
-  override readonly name = 'BackendError';
-}
-
 /**
  * Where the queue lives. Deliberately not in it: anything about jobs. The same BullMQ classes run on every backend; a backend only
  * knows how to connect them, whether the other side answers, and how to hang up (after the classes made here are closed).

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { BackendError } from './backend.ts';
+import { BackendError } from './backend-error.ts';
 
 /**
  * Makes this process the directory's only user, until `release` or the process's end, however it ends. SQLite's own file lock is used:

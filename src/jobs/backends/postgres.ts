@@ -3,7 +3,8 @@ import { createPostgresBackend, type PgPool, runMigrations } from 'bullmq';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { isCode } from '../../storage/durable-files.ts';
-import { type Backend, BackendError, bindConstructors } from './backend.ts';
+import { type Backend, bindConstructors } from './backend.ts';
+import { BackendError } from './backend-error.ts';
 import { PING_SQL } from './postgres-ping.ts';
 
 /** The schema of BullMQ's tables; migrations put it there. */

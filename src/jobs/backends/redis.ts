@@ -1,7 +1,8 @@
 import { createRedisBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { type Backend, BackendError, bindConstructors } from './backend.ts';
+import { type Backend, bindConstructors } from './backend.ts';
+import { BackendError } from './backend-error.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const MAX_RECONNECT_MS = 1000;
