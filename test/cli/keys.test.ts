@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readBaseUrl } from '../../scripts/start-server.ts';
+import { startRedis } from '../services/redis.ts';
 import { openEmpHere } from './emp-here.ts';
 import { ended, MODEL, openPlace } from './run-emp.ts';
 
@@ -32,7 +33,12 @@ describe('emp keys', () => {
     assert.match(listed.stdout, /^ +ci +acme +read +\d{4}-/m);
     assert.ok(!listed.stdout.includes(key));
 
-    const env = { PORT: '0', DATA_DIR: join(place.path, 'data'), LOG_LEVEL: 'warn', API_KEYS_FILE: file };
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const env = {
+      ...{ PORT: '0', DATA_DIR: join(place.path, 'data'), LOG_LEVEL: 'warn' },
+      ...{ API_KEYS_FILE: file, REDIS_URL: redis.url },
+    };
     const service = place.start(['serve'], { env });
     const url = await readBaseUrl(service);
     const inspect = async (EMP_API_KEY: string) =>

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readBaseUrl } from '../../scripts/start-server.ts';
 import { createFloatNpy } from '../formats/npy-bytes.ts';
+import { startRedis } from '../services/redis.ts';
 import { type EmpHere, openEmpHere } from './emp-here.ts';
 import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace, type Place } from './run-emp.ts';
 
@@ -157,7 +158,10 @@ describe('emp threshold', () => {
 describe('emp serve', () => {
   test('serves until it is told to end, and ends in order', async (t) => {
     const place = await openPlace(t);
-    const env = { PORT: '0', HOST: '127.0.0.1', DATA_DIR: place.path, LOG_LEVEL: 'warn' };
+    const redis = await startRedis();
+    t.after(() => redis.stop());
+    const settings = { PORT: '0', HOST: '127.0.0.1', DATA_DIR: place.path, LOG_LEVEL: 'warn' };
+    const env = { ...settings, REDIS_URL: redis.url };
     const child = place.start(['serve'], { env });
     const url = await readBaseUrl(child);
     assert.equal((await fetch(`${url}/healthz`)).status, 200);

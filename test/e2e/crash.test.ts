@@ -74,7 +74,7 @@ describe('kill -9 in the middle of a job', () => {
   before(async () => {
     model = await writeSmallModel(Array.from({ length: LAYERS }, (_, i) => layer(i)));
     redis = await startRedis();
-    const service = await start('all', { DATA_DIR: await dataDirectory() });
+    const service = await start('all', { DATA_DIR: await dataDirectory(), REDIS_URL: `${redis.url}/1` });
     const job = await submit(service.url, model.path);
     undisturbed = await written(service.url, await until(service.url, job.id, finished));
     await service.stop('SIGTERM');

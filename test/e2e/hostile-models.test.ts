@@ -6,6 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createNpyOf } from '../formats/npy-bytes.ts';
 import { untilComputed, untilGone } from '../jobs/processes.ts';
+import { startRedis } from '../services/redis.ts';
+import type { Service } from '../services/service.ts';
 import { ServiceProcess } from './service-process.ts';
 
 const ROWS = 8;
@@ -68,17 +70,25 @@ async function untilLooping(service: ServiceProcess, id: string): Promise<void> 
 
 describe('models that would stop the service', () => {
   let directory: string;
+  let redis: Service;
   let service: ServiceProcess;
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'emp-hostile-'));
-    service = await start('data');
+    redis = await startRedis();
+    service = await start('data', 0);
   });
   after(async () => {
-    await service.stop('SIGKILL');
+    await service?.stop('SIGKILL');
+    await redis?.stop();
     await rm(directory, { recursive: true, maxRetries: 5 });
   });
-  const start = (name: string) =>
-    ServiceProcess.start('all', { PORT: '0', DATA_DIR: join(directory, name), JOB_MEMORY_MIB: '1024' });
+  const start = (name: string, database: number) =>
+    ServiceProcess.start('all', {
+      PORT: '0',
+      DATA_DIR: join(directory, name),
+      REDIS_URL: `${redis.url}/${database}`,
+      JOB_MEMORY_MIB: '1024',
+    });
 
   test('one that loops for ever is canceled within two seconds, and the next job runs', async () => {
     const { id } = await submit(service.url, 'loop-forever.onnx');
@@ -101,9 +111,9 @@ describe('models that would stop the service', () => {
     });
   }
 
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  for (const [i, signal] of (['SIGTERM', 'SIGKILL'] as const).entries()) {
     test(`no child is left of a service that ended by ${signal} while one looped`, async () => {
-      const other = await start(signal);
+      const other = await start(signal, 1 + i);
       const { id } = await submit(other.url, 'loop-forever.onnx');
       await untilLooping(other, id);
       const children = await other.children();

@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 import { SERVICE, type Server, startServer } from '../../scripts/start-server.ts';
 import { writeSmallModel } from '../models/small-safetensors.ts';
 import { findPython } from '../services/clients.ts';
+import { startRedis } from '../services/redis.ts';
+import type { Service } from '../services/service.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const EXAMPLES = join(ROOT, 'examples');
@@ -42,6 +44,7 @@ async function writeCheckpoint(folder: string): Promise<void> {
 
 describe('the examples', () => {
   let directory: string;
+  let redis: Service;
   let server: Server;
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'emp-examples-'));
@@ -53,10 +56,12 @@ describe('the examples', () => {
     await mkdir(join(directory, 'bin'));
     const program = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/emp.ts')}' "$@"\n`;
     await writeFile(join(directory, 'bin/emp'), program, { mode: 0o755 });
-    server = await startServer(SERVICE, { DATA_DIR: join(directory, 'data') });
+    redis = await startRedis();
+    server = await startServer(SERVICE, { DATA_DIR: join(directory, 'data'), REDIS_URL: redis.url });
   });
   after(async () => {
     await server?.[Symbol.asyncDispose]();
+    await redis?.stop();
     await rm(directory, { recursive: true, maxRetries: 5 });
   });
 
