@@ -27,7 +27,8 @@ export class PlainKernel implements SelectionKernel {
   #weights = new Uint8Array(0);
   #weightWidth = 8;
   #dtype: FloatDtype = 'float64';
-  #histogram = new Uint32Array(RADIX_BINS);
+  /** Made when something is counted: many kernels are small, and only sum. */
+  #histogram: Uint32Array<ArrayBuffer> | null = null;
   #start = 0;
   #count = 0;
 
@@ -106,6 +107,7 @@ export class PlainKernel implements SelectionKernel {
 
   refine(digit: number, prefix: number): void {
     const halves = this.#halves;
+    this.#histogram ??= new Uint32Array(RADIX_BINS);
     const histogram = this.#histogram;
     const end = 2 * (this.#start + this.#count);
     for (let i = 2 * this.#start; i < end; i += 2) {
@@ -119,8 +121,8 @@ export class PlainKernel implements SelectionKernel {
   }
 
   takeHistogram(): Uint32Array {
-    const taken = this.#histogram;
-    this.#histogram = new Uint32Array(RADIX_BINS);
+    const taken = this.#histogram ?? new Uint32Array(RADIX_BINS);
+    this.#histogram = null;
     return taken;
   }
 

@@ -61,18 +61,16 @@ function binned(
 function lorenzCurve(histogram: Float64Array, lowestOf: LowestOf, n: number): Distribution['lorenz'] {
   const last = histogram.findLastIndex((count) => count > 0);
   const scale = lowestOf(last) || 1;
-  const massAt = (bin: number) => {
-    const count = histogram[bin];
-    return count === 0 ? 0 : count * ((lowestOf(bin) / scale + Math.min(lowestOf(bin + 1) / scale, 2)) / 2);
-  };
-  const masses = Array.from({ length: last + 1 }, (_, bin) => massAt(bin));
-  const total = masses.reduce((sum, mass) => sum + mass, 0);
+  const massAt = (bin: number) =>
+    histogram[bin] * ((lowestOf(bin) / scale + Math.min(lowestOf(bin + 1) / scale, 2)) / 2);
+  const masses: [bin: number, mass: number][] = [];
+  for (let bin = 0; bin <= last; bin++) if (histogram[bin] > 0) masses.push([bin, massAt(bin)]);
+  const total = masses.reduce((sum, [, mass]) => sum + mass, 0);
   const curve: [number, number][] = [[0, 0]];
   let [kept, mass] = [0, 0];
-  for (let bin = last; bin >= 0 && total > 0; bin--) {
-    if (histogram[bin] === 0) continue;
+  for (const [bin, own] of total > 0 ? masses.reverse() : []) {
     kept += histogram[bin];
-    mass += masses[bin];
+    mass += own;
     const point: [number, number] = [rounded(kept / n), rounded(Math.min(1, mass / total))];
     const [beforeKept, beforeMass] = curve[curve.length - 1];
     if (point[0] - beforeKept >= LORENZ_STEP || point[1] - beforeMass >= LORENZ_STEP) curve.push(point);

@@ -7,9 +7,11 @@ import { statisticsOfBlocks } from '../../src/core/statistics.ts';
 import { WasmKernel } from '../../src/core/wasm-kernel.ts';
 import { createScoreDistribution } from '../../src/report/score-distribution.ts';
 
+const [wasm, plain] = [new WasmKernel(4096), new PlainKernel(4096)];
+
 /** The distribution of a score vector of one chunk, by the kernel that takes its dtype. */
 function distributionOf(scores: Float32Array | Float64Array) {
-  const kernel = scores instanceof Float32Array ? new WasmKernel() : new PlainKernel();
+  const kernel = scores instanceof Float32Array ? wasm : plain;
   const dtype = scores instanceof Float32Array ? 'float32' : 'float64';
   kernel.input(dtype, scores.length).set(new Uint8Array(scores.buffer));
   kernel.load(dtype, scores.length);
