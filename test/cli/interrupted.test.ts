@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { cannotMount, fillDisk, mountDisk } from '../services/small-disk.ts';
+import { fillDisk } from '../services/fill-disk.ts';
+import { cannotMount, mountDisk } from '../services/small-disk.ts';
 import { openEmpHere } from './emp-here.ts';
 import { CALIBRATION, EXAMPLE, ended, MODEL, openPlace } from './run-emp.ts';
 

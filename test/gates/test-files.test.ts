@@ -9,6 +9,7 @@ import { isUnit, readTestFiles, SERVICES, SLOW } from '../../scripts/test-files.
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Files of `test/services` that start nothing by themselves. */
 const SHARED_BY_SERVICES = [
+  'test/services/fill-disk.ts',
   'test/services/free-port.ts',
   'test/services/service.ts',
   'test/services/small-disk.ts',

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EmpError } from '../../src/core/errors.ts';
 import { jobTask, type Work } from '../../src/jobs/run-job.ts';
 import { serveTasks } from '../../src/jobs/serve-tasks.ts';
-import { fillDisk } from '../services/small-disk.ts';
+import { fillDisk } from '../services/fill-disk.ts';
 
 /**
  * A worker's child whose work is what the job's metadata says: `steps` of `stepMs`, each a progress; `trace`, a file that gets a line

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freeBytes } from '../../src/storage/free-space.ts';
+import { fillDisk } from './fill-disk.ts';
 
 /** A disk of its own that a test can fill to the last byte. */
 export interface SmallDisk {
@@ -49,17 +50,4 @@ export function mountDisk(megabytes: number): SmallDisk {
       rmdirSync(path);
     },
   };
-}
-
-/** Writes a file until its disk has no byte left. */
-export async function fillDisk(path: string): Promise<void> {
-  await using file = await open(path, 'a');
-  for (let size = 2 ** 20; size >= 1; ) {
-    try {
-      await file.write(Buffer.alloc(size));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      size /= 2;
-    }
-  }
 }
