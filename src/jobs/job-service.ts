@@ -88,7 +88,9 @@ export class Jobs {
     if (!existing) await publish();
     const { record, created } = existing
       ? { record: existing, created: false }
-      : await this.#publish(await this.#recordOf(id, request, request_sha256), !key);
+      : await this.#quota.inTurn(async () =>
+          this.#publish(await this.#recordOf(id, request, request_sha256), !key),
+        );
     if (record.request_sha256 !== request_sha256) throw keyReused(id);
     try {
       if (created || !(await readResult(this.#store, id))) await this.#quota.enter([record]);

@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import type { Quota } from '../access/quotas.ts';
 import { EmpError } from '../core/errors.ts';
 import type { Store } from '../storage/store.ts';
@@ -34,6 +35,7 @@ export class TenantQuota {
   readonly #store: Store;
   readonly #lines: JobLines;
   readonly #quota: () => Quota;
+  readonly #takers = new PQueue({ concurrency: 1 });
   /** Whether jobs are held back that may begin when another has ended, as far as this process knows. */
   #isHolding = false;
 
@@ -41,6 +43,12 @@ export class TenantQuota {
     this.#store = store;
     this.#lines = lines;
     this.#quota = quota;
+  }
+
+  /** Does what takes a place among the jobs that wait, one after the other: several at once would refuse each other the last. */
+  async inTurn<T>(take: () => Promise<T>): Promise<T> {
+    if (this.#quota().waiting_jobs === null) return await take();
+    return await this.#takers.add(take);
   }
 
   /** To be asked once a job is noted as unfinished. @throws EmpError quota_exceeded */

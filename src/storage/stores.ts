@@ -44,13 +44,18 @@ export class FolderStores implements Stores {
 
   async of(tenant: Tenant): Promise<Store> {
     const known = this.#stores.get(tenant);
-    // Another process may have removed the tenant, who comes again.
-    if (known && (tenant === null || (await isThere(rootOf(this.root, tenant))))) return known;
+    if (known) {
+      const store = await known;
+      // Another process may have removed the tenant, who comes again.
+      if (tenant === null || (await isThere(store.root))) return store;
+      // Whoever has seen that first opens it anew: of two in one process each would take the other's uploads for those of the dead.
+      if (this.#stores.get(tenant) !== known) return await this.of(tenant);
+    }
     const opening = this.#open(tenant);
     this.#stores.set(tenant, opening);
     // Another may come when the disk takes writes again.
     opening.catch(() => this.#stores.delete(tenant));
-    return opening;
+    return await opening;
   }
 
   async list(): Promise<Tenant[]> {

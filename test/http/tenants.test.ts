@@ -97,7 +97,7 @@ describe('tenants of one service', () => {
           .replace('{id}', asked)
           .replace('{name}', 'report.json')
           .replace('{candidate}', '1');
-        const body = method === 'POST' ? { value: 1 } : undefined;
+        const body = { POST: { value: 1 }, PUT: { pinned: true } }[method];
         const response = await send('b', method, filled, body);
         const { request_id: _, ...problem } = await readJson(response);
         return { status: response.status, problem: JSON.stringify(problem).replaceAll(asked, 'ID') };
