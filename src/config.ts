@@ -108,6 +108,7 @@ const environmentSchema = z
     JOB_MEMORY_MIB: optional(integer(256, 2 ** 24).default(4096)),
     EXECUTION_PROVIDERS: optional(providers.default(['cpu'])),
     HEARTBEAT_FILE: optional(z.string().optional()),
+    METRICS_PORT: optional(integer(1, 65535).optional()),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
@@ -171,6 +172,8 @@ export interface Config {
   readonly executionProviders: readonly ExecutionProvider[];
   /** What a worker writes every two seconds while it is well. */
   readonly heartbeatFile: string | undefined;
+  /** Where a process of any role tells its metrics without a key. */
+  readonly metricsPort: number | undefined;
 }
 
 /** A setting that cannot be used. The message names it and what would be right, in one line. */
@@ -233,5 +236,6 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     },
     executionProviders: settings.EXECUTION_PROVIDERS,
     heartbeatFile: settings.HEARTBEAT_FILE,
+    metricsPort: settings.METRICS_PORT,
   };
 }

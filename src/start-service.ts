@@ -8,6 +8,7 @@ import type { Quotas } from './access/quotas.ts';
 import { SettingsFileError } from './access/settings-file.ts';
 import { type Config, ConfigError } from './config.ts';
 import { collectWhenIdle } from './http/idle-collection.ts';
+import { openMetricsPort } from './http/metrics-port.ts';
 import { OpenAnswers } from './http/open-answers.ts';
 import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
@@ -15,6 +16,7 @@ import { BackendError } from './jobs/backends/backend-error.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openTenants, type Tenants } from './jobs/tenants.ts';
+import { createMetrics, registerFreeBytes, type ServiceMetrics } from './metrics/service-metrics.ts';
 import { openCallers, openQuotas, openRateLimitRedis } from './open-access.ts';
 import { naming, Opened } from './opened.ts';
 import { freeBytes } from './storage/free-space.ts';
@@ -50,6 +52,9 @@ function writeLog(line: string): void {
   } catch {}
 }
 
+/** What tells of the process. */
+type Observers = { readonly log: Logger; readonly metrics: ServiceMetrics };
+
 export interface StartOptions {
   /** Aborts when the process is to end: what has been opened by then is closed, and its reason is thrown. */
   readonly signal: AbortSignal;
@@ -73,7 +78,7 @@ export async function startService(
   const log = pino({ level: config.logLevel }, { write: writeLog });
   const opened = new Opened(signal);
   try {
-    await open(config, role, log, opened, onListening);
+    await open(config, role, { log, metrics: createMetrics() }, opened, onListening);
     return () => opened.close();
   } catch (error) {
     await opened.close();
@@ -85,7 +90,7 @@ export async function startService(
 async function open(
   config: Config,
   role: Role,
-  log: Logger,
+  { log, metrics }: Observers,
   opened: Opened,
   onListening: (url: string) => void,
 ): Promise<void> {
@@ -102,6 +107,8 @@ async function open(
       { free, MIN_FREE_BYTES: config.minFreeBytes },
       'uploads are refused until the disk has more room',
     );
+  const { jobEnded } = metrics;
+  registerFreeBytes(metrics.register, dataDirectory);
   // Before the queue, which may take seconds to open.
   const keys = role === 'worker' ? null : await openCallers(config, log, opened);
   const { redisUrl, databaseUrl } = config;
@@ -114,6 +121,7 @@ async function open(
       log,
       maxQueued: config.maxQueuedJobs,
       quotas,
+      jobEnded,
       retention: config.retention,
     }),
     (one) => one.close(),
@@ -126,14 +134,20 @@ async function open(
       jobLimits: limits,
     } = config;
     const { startWorkers } = await import('./jobs/workers.ts');
-    const starting = startWorkers({ stores, backend, concurrency, threads, providers, limits, log });
+    const starting = startWorkers({
+      ...{ stores, backend, concurrency, threads, providers, limits, log },
+      ...{ watchers: [metrics.attempts], jobEnded },
+    });
     await opened.add(starting, (worker) => worker.close());
     if (config.heartbeatFile) {
       const beating = startHeartbeat({ path: config.heartbeatFile, backend, log });
       await opened.add(naming({ HEARTBEAT_FILE: config.heartbeatFile }, beating), (one) => one.close());
     }
   }
-  if (role !== 'worker') onListening(await listen(config, { stores, tenants, quotas, log }, keys, opened));
+  const metricsOpening = openMetricsPort(metrics.register, config);
+  await opened.add(naming({ METRICS_PORT: config.metricsPort ?? '' }, metricsOpening), (one) => one.close());
+  if (role !== 'worker')
+    onListening(await listen(config, { stores, tenants, quotas, log, metrics }, keys, opened));
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
   tenants.keepExpiring();
@@ -143,11 +157,12 @@ async function open(
 /** Serves the API. @returns where */
 async function listen(
   config: Config,
-  given: { stores: Stores; tenants: Tenants; quotas: Quotas; log: Logger },
+  given: Observers & { stores: Stores; tenants: Tenants; quotas: Quotas },
   keys: Callers | null,
   opened: Opened,
 ): Promise<string> {
-  const { stores, tenants, quotas, log } = given;
+  const { stores, tenants, quotas, ...observers } = given;
+  const { log } = observers;
   const analyses = new ModelAnalyses({ stores, log });
   await opened.add(Promise.resolve(analyses), (one) => one.close());
   const reader = new ModelReader(stores.root);
@@ -164,7 +179,7 @@ async function listen(
     requestTimeoutMs: requestTimeoutSeconds * 1000,
   };
   tenants.keepConducting();
-  const services = { tenants, reader, analyses, openAnswers, log };
+  const services = { tenants, reader, analyses, openAnswers, ...observers };
   // A worker has no use for it, nor has who cannot start.
   const { createApp } = await import('./http/app.ts');
   const app = await opened.add(

@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import type { Callers } from '../access/caller.ts';
 import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
 import { EmpError } from '../core/errors.ts';
+import type { ServiceMetrics } from '../metrics/service-metrics.ts';
 import { limitArrival } from './arrival.ts';
 import { registerBodyTypes } from './body-types.ts';
 import { Connections } from './connections.ts';
@@ -57,6 +58,8 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   readonly isServed?: boolean;
   /** How long closing waits for requests that are under way. */
   readonly closeGraceMs?: number;
+  /** What else of this process is measured. */
+  readonly metrics?: ServiceMetrics;
 }
 
 /** A connection on which nothing moves for so long is dropped: a stalled upload holds a file open. Longer than `Prefer: wait` lasts. */
@@ -86,6 +89,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     requestTimeoutMs = 60_000,
     isServed = true,
     closeGraceMs = CLOSE_GRACE_MS,
+    metrics,
     ...given
   } = options;
   const hosts = new ServedHosts(host, allowedHosts);
@@ -170,7 +174,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     done();
   });
   await app.register(multipart);
-  if (isServed) await registerForOthers(app, services);
+  if (isServed) await registerForOthers(app, services, metrics);
   await app.register(async (scope: App) => registerThresholds(scope, services));
   registerModels(app, services);
   registerStructures(app, services);
@@ -189,11 +193,15 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   return app as unknown as FastifyInstance;
 }
 
-async function registerForOthers(app: App, services: Services): Promise<void> {
+async function registerForOthers(
+  app: App,
+  services: Services,
+  metrics: ServiceMetrics | undefined,
+): Promise<void> {
   const [{ registerDocumentation }, { registerMetrics }] = await Promise.all([
     import('./plugins/documentation.ts'),
     import('./plugins/metrics.ts'),
   ]);
   await registerDocumentation(app);
-  registerMetrics(app, services);
+  registerMetrics(app, services, metrics);
 }

@@ -14,6 +14,7 @@ import { crashFailure, type FailedJob, inputFailure, writeResult } from './resul
 import { retryWrite } from './retry-write.ts';
 import { CANCELED } from './run-job.ts';
 import type { Message, TaskEnd } from './tasks/task.ts';
+import { type AttemptWatcher, WatchedAttempt } from './watch-attempts.ts';
 
 export type JobPool = ChildPool<Message<QueuedData>, TaskEnd, readonly ProgressEvent[]>;
 
@@ -45,14 +46,38 @@ export function computeInChildren(
   stores: Pick<Stores, 'of'>,
   limits: JobLimits,
   log: Logger,
+  watchers: readonly AttemptWatcher[] = [],
 ): (job: ComputedJob, token: string | undefined, signal: AbortSignal) => Promise<number | null> {
   return async (job, token, signal) => {
+    const { id = '', name, data } = job;
+    const attempt = new WatchedAttempt(watchers, { id, name, data });
+    let took: number | null;
+    try {
+      took = await compute(job, token, signal, attempt);
+    } catch (error) {
+      await attempt.ended(error instanceof GivenBack ? { how: 'returned' } : { how: 'failed', error });
+      throw error;
+    }
+    await attempt.ended({ how: 'done' });
+    return took;
+  };
+
+  async function compute(
+    job: ComputedJob,
+    token: string | undefined,
+    signal: AbortSignal,
+    attempt: WatchedAttempt,
+  ): Promise<number | null> {
     const { id = '', name, data, processedOn, progress } = job;
     // A child that has to be started holds up everything for some ten milliseconds: what has arrived meanwhile is answered first.
     await setImmediate();
     const start = performance.now();
     try {
-      const onNews = tellInTurn(job);
+      const tell = tellInTurn(job);
+      const onNews = (told: readonly ProgressEvent[]) => {
+        attempt.progressed(told);
+        tell(told);
+      };
       const message = { id, name, data, processedOn, progress };
       const run = { timeMs: limits.timeMs, signal, patienceMs: PATIENCE_MS, onNews };
       const end = await pool.run(message, run);
@@ -75,7 +100,7 @@ export function computeInChildren(
       .catch((error) => log.warn({ err: error, job: id }, 'not returned to the queue'));
     await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
     throw new GivenBack();
-  };
+  }
 }
 
 type Outcome = Pick<JobResult, 'status' | 'error'>;

@@ -39,6 +39,8 @@ export interface JobCounts {
   readonly queued: number;
   readonly running: number;
   readonly retrying: number;
+  /** When the oldest of the queued ones came, in milliseconds of the clock; null where none waits. */
+  readonly waiting_since: number | null;
 }
 
 /** What is asked of a lane's jobs that wait or run. */
@@ -90,9 +92,11 @@ export class JobLine {
   /** @throws EmpError not_ready */
   async counts(): Promise<JobCounts> {
     // `waiting` are those without a priority: of an earlier version, or of a worker that died.
-    const counts = await this.#ask(this.#queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed'));
-    const { waiting = 0, prioritized = 0, active = 0, delayed = 0 } = counts;
-    return { queued: waiting + prioritized, running: active, retrying: delayed };
+    const asked = this.#queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
+    const looked = Promise.all([asked, this.#outlook.waitingSince()]);
+    const [{ waiting = 0, prioritized = 0, active = 0, delayed = 0 }, waiting_since] =
+      await this.#ask(looked);
+    return { queued: waiting + prioritized, running: active, retrying: delayed, waiting_since };
   }
 
   /** @throws EmpError not_ready */

@@ -3,6 +3,7 @@ import { EmpError } from '../core/errors.ts';
 import type { Store } from '../storage/store.ts';
 import { answerInTime } from './answer-in-time.ts';
 import type { Pinged } from './backends/backend.ts';
+import type { JobResult } from './job.ts';
 import { type Lane, laneOf, priorityOf, type Turn, turnOf } from './job-lanes.ts';
 import type { JobCounts } from './job-line.ts';
 import type { LaneQueues } from './lane-queues.ts';
@@ -17,7 +18,11 @@ export interface JobQueuesOptions {
   readonly log: Logger;
   /** Jobs that may wait; more are refused. */
   readonly maxQueued?: number | undefined;
+  /** Hears of a job whose end was decided here. */
+  readonly jobEnded?: JobEnded | undefined;
 }
+
+export type JobEnded = (status: JobResult['status']) => void;
 
 interface Room {
   readonly until: number;
@@ -28,14 +33,16 @@ interface Room {
 /** The queue, which all tenants share. */
 export class JobQueues {
   readonly lanes: LaneQueues;
+  readonly jobEnded: JobEnded;
   readonly #backend: Pinged;
   readonly #log: Logger;
   readonly #maxQueued: number;
   /** How many more jobs may wait, as of the last look less those submitted since; and what ran then. */
   #room: Room = { until: 0, left: 0, running: { short: [], long: [] } };
 
-  constructor({ lanes, backend, log, maxQueued = DEFAULT_MAX_QUEUED }: JobQueuesOptions) {
+  constructor({ lanes, backend, log, maxQueued = DEFAULT_MAX_QUEUED, jobEnded }: JobQueuesOptions) {
     this.lanes = lanes;
+    this.jobEnded = jobEnded ?? (() => {});
     this.#backend = backend;
     this.#log = log;
     this.#maxQueued = maxQueued;

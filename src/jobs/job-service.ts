@@ -122,6 +122,7 @@ export class Jobs {
         const error = inputFailure(new EmpError('canceled', 'The job was canceled before it ran.'));
         const progress = progressOf({ progress: told });
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
+        this.#queues.jobEnded('canceled');
         news.tellEnded(id);
       }
       // Also of a job that the queue does not know: its worker may have been forgotten with it.

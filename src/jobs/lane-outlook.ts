@@ -1,3 +1,4 @@
+import { timeOfId } from '../storage/ids.ts';
 import type { JobQueue } from './backends/backend.ts';
 import type { JobRecord } from './job.ts';
 import { NO_PROSPECT, type Prospect } from './job-lanes.ts';
@@ -16,6 +17,8 @@ interface Sight {
   readonly positions: ReadonlyMap<string, number>;
   readonly running: number;
   readonly meanMs: number | null;
+  /** When the oldest that waits came; null where none does. */
+  readonly waitingSince: number | null;
 }
 
 /** What can be said of a lane's jobs before they have ended. */
@@ -33,6 +36,11 @@ export class LaneOutlook {
   noteTime(ms: number): void {
     this.#took.push(ms);
     if (this.#took.length > REMEMBERED) this.#took.shift();
+  }
+
+  /** When the oldest job that waits was made, in milliseconds; null where none waits. Rejects where the queue does. */
+  async waitingSince(): Promise<number | null> {
+    return (await this.#see()).waitingSince;
   }
 
   /** Of a job that waits for a slot. Rejects where the queue does. */
@@ -88,8 +96,13 @@ export class LaneOutlook {
       this.#queue.getRanges(['prioritized'], 0, -1, true),
       this.#queue.getJobCounts('active'),
     ]);
-    const positions = new Map([...first, ...others].map((id, position) => [id, position]));
-    return { positions, running: active, meanMs: this.#meanMs() };
+    const ids = [...first, ...others];
+    const positions = new Map(ids.map((id, position) => [id, position]));
+    let oldest: string | undefined;
+    // Ids sort by the time of their making.
+    for (const id of ids) if (oldest === undefined || id < oldest) oldest = id;
+    const waitingSince = oldest === undefined ? null : timeOfId(oldest);
+    return { positions, running: active, meanMs: this.#meanMs(), waitingSince };
   }
 
   #meanMs(): number | null {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { basename } from 'node:path';
 import type { FromChild, ToChild } from './child-messages.ts';
 
 /** What a child process may take. */
@@ -21,6 +22,19 @@ export interface ChildEnd {
 }
 
 const KEPT_CHARACTERS = 4000;
+
+/** A child of this process, and what it runs: `job-child`. */
+export interface RunningChild {
+  readonly program: string;
+  readonly pid: number;
+}
+
+const running = new Set<RunningChild>();
+
+/** The children of this process, of all pools. */
+export function runningChildren(): readonly RunningChild[] {
+  return [...running];
+}
 
 /**
  * Sets limits on the shell's own process, which then becomes the program: a core file is not written, and where memory runs out all the same, Linux ends this process before any
@@ -69,7 +83,11 @@ export class LimitedChild<Request, Answer, News> {
     this.#process.on('message', (message) => this.listener(message as FromChild<Answer, News>));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
+    const { pid = 0 } = this.#process;
+    const child = { program: basename(program).replace(/\.[jt]s$/, ''), pid };
+    if (pid > 0) running.add(child);
     const end = (code: number | null, signal: NodeJS.Signals | null, lastWords: string) => {
+      running.delete(child);
       resolve();
       this.listener({ kind: 'gone', code, signal, lastWords });
     };

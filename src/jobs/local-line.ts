@@ -67,7 +67,9 @@ export class LocalLine implements Line {
 
   async counts(): Promise<JobCounts> {
     const running = (await this.runningIds()).size;
-    return { queued: this.#entries.size - running, running, retrying: 0 };
+    const waiting = [...this.#entries.values()].find(({ job }) => job.processedOn === undefined);
+    const waiting_since = waiting ? Date.parse(waiting.record.created_at) : null;
+    return { queued: this.#entries.size - running, running, retrying: 0, waiting_since };
   }
 
   async runningIds(): Promise<Set<string>> {

@@ -32,16 +32,20 @@ export async function queueLostJobs(store: Store, lines: JobLines, enter: Enter)
   await enter(records);
 }
 
-/** Writes the results of jobs that failed when their worker died. Any number of processes may do it at once. */
+/**
+ * Writes the results of jobs that failed when their worker died. Any number of processes may do it at once.
+ * @param onFailed hears of a job that got its result here
+ */
 export async function settleFailedJobs(
   stores: Pick<Stores, 'of'>,
   lines: JobLines,
   settleMs: number = SETTLE_MS,
+  onFailed: () => void = () => {},
 ): Promise<void> {
   for (const job of await lines.failedJobs()) {
     if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
     const store = await stores.of(job.data.tenant ?? null);
-    await settleFailure(store, job, new Error(job.failedReason));
+    if (await settleFailure(store, job, new Error(job.failedReason))) onFailed();
     await job.remove();
   }
 }

@@ -37,15 +37,16 @@ export interface FailedJob {
   readonly progress: unknown;
 }
 
-/** Gives a job its result when the queue has given it up, unless it has one: what its child could not write itself. */
-export async function settleFailure(store: Store, job: FailedJob, error: Error): Promise<void> {
-  if (!job.id || (await readResult(store, job.id))) return;
+/** Gives a job its result when the queue has given it up, unless it has one: what its child could not write itself. @returns whether it gave one */
+export async function settleFailure(store: Store, job: FailedJob, error: Error): Promise<boolean> {
+  if (!job.id || (await readResult(store, job.id))) return false;
   const record = await store.readRecord<JobRecord>('jobs', job.id);
-  if (!record) return;
+  if (!record) return false;
   const started_at = job.processedOn === undefined ? null : startOf(record, job.processedOn);
   const failure = serviceFailure(error, job.attemptsMade, store);
   const progress = progressOf(job);
   await writeResult(store, job.id, { status: 'failed', started_at, error: failure, progress });
+  return true;
 }
 
 /** What a client is told of a failure that its input caused. */

@@ -7,7 +7,7 @@ import type { Stores } from '../storage/stores.ts';
 import type { Tenant } from '../storage/tenant.ts';
 import type { Backend } from './backends/backend.ts';
 import type { Retry } from './job-line.ts';
-import { JobQueues } from './job-queues.ts';
+import { type JobEnded, JobQueues } from './job-queues.ts';
 import { Jobs } from './job-service.ts';
 import { openLaneQueues } from './lane-queues.ts';
 import { settleFailedJobs } from './recovery.ts';
@@ -54,12 +54,13 @@ export async function openTenants(options: {
   readonly log: Logger;
   readonly retry?: Retry;
   readonly maxQueued?: number;
+  readonly jobEnded?: JobEnded;
   readonly quotas?: Quotas | undefined;
   readonly retention?: Retention | undefined;
 }): Promise<Tenants> {
-  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued, ...rest } = options;
+  const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued, jobEnded, ...rest } = options;
   const lanes = await openLaneQueues(backend, log, retry);
-  const queues = new JobQueues({ lanes, backend, log, maxQueued });
+  const queues = new JobQueues({ lanes, backend, log, maxQueued, jobEnded });
   const tenants = new Tenants({ stores, queues, log, quotas: rest.quotas, retention: rest.retention });
   backend.onReturn?.(() => {
     tenants.recover().catch((error) => log.warn({ err: error }, 'recovery'));
@@ -127,7 +128,7 @@ export class Tenants {
     const { lines } = this.queues.lanes;
     for (const { jobs } of await this.all()) await jobs.queueLost();
     await lines.endOverduePauses();
-    await settleFailedJobs(this.#stores, lines);
+    await settleFailedJobs(this.#stores, lines, undefined, () => this.queues.jobEnded('failed'));
   }
 
   /** Recovers jobs, at once and again and again, until this is closed. */

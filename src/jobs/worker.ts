@@ -9,9 +9,11 @@ import type { Lane } from './job-lanes.ts';
 import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
 import { createJobPool } from './job-pool.ts';
-import { settleFailure } from './result.ts';
+import type { JobEnded } from './job-queues.ts';
+import { readResult, settleFailure } from './result.ts';
 import { retryWrite } from './retry-write.ts';
 import type { StopReason } from './tasks/task.ts';
+import type { AttemptWatcher } from './watch-attempts.ts';
 
 /** A lock is renewed twice in its time. A job whose worker died is free when it has run out... */
 const LOCK_MS = 6000;
@@ -40,6 +42,10 @@ export interface WorkerSettings {
   /** What one job may take. */
   readonly limits: JobLimits;
   readonly log: Logger;
+  /** Who hears of the attempts that it makes. */
+  readonly watchers?: readonly AttemptWatcher[];
+  /** Hears of a job whose end was decided here. */
+  readonly jobEnded?: JobEnded | undefined;
   /** The child's file; the tests have their own. */
   readonly program?: URL;
   readonly lockMs?: number;
@@ -59,7 +65,7 @@ export interface JobWorker {
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
   const { stores, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
   const pool = createJobPool({ env, limits, threads, program: settings.program });
-  const compute = computeInChildren(pool, stores, limits, log);
+  const compute = computeInChildren(pool, stores, limits, log, settings.watchers);
   /** Whose the jobs are that run here, as far as they are somebody's. */
   const tenants = new Map<string, string>();
   // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
@@ -89,11 +95,20 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   const closing = new AbortController();
   worker.on('error', (error) => log.warn({ err: error }, 'worker'));
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
-  worker.on('completed', (job) => log.info({ job: job.id }, 'job done'));
+  // The queue has a job completed, or given up, once: a result that it never heard of is found by the next who takes the job.
+  const countEnd = async ({ id = '', data }: Job<QueuedData>) => {
+    const result = await readResult(await stores.of(data.tenant ?? null), id);
+    if (result) settings.jobEnded?.(result.status);
+  };
+  worker.on('completed', (job) => {
+    log.info({ job: job.id }, 'job done');
+    countEnd(job).catch((error) => log.warn({ err: error, job: job.id }, 'an end was not counted'));
+  });
   worker.on('failed', (job, error) => {
     const settled = settle(stores, job, error, log, closing.signal)
       .then(async () => {
         if (job?.id) (await opening).tellEnded(job.id);
+        if (job?.finishedOn !== undefined) await countEnd(job);
       })
       .catch((cause) => log.error({ err: cause, job: job?.id }, 'the result could not be written'))
       .finally(() => settling.delete(settled));

@@ -21,6 +21,12 @@ export function freshId(prefix: 'job' | 'sea'): string {
   return `${prefix}_${base32((BigInt(Date.now()) << 80n) | random, 26)}`;
 }
 
+/** When a fresh id was made, in milliseconds. */
+export function timeOfId(id: string): number {
+  // Ten letters of five bits behind the prefix.
+  return [...id.slice(4, 14)].reduce((ms, letter) => 32 * ms + ALPHABET.indexOf(letter), 0);
+}
+
 /** Ids become names of folders: nothing that a path could be made of. */
 export function isId(id: string): boolean {
   return /^[a-z]{3}_[a-z0-9]{10,40}$/.test(id);

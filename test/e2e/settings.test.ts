@@ -205,7 +205,7 @@ describe('what is set', () => {
   /** Jobs that the queue of the API without a worker knows. */
   async function waiting(): Promise<number> {
     const metrics = await (await fetch(`${limited.url}/metrics`)).text();
-    const counts = metrics.matchAll(/^emp_jobs\{lane="\w+",status="queued"\} (\d+)$/gm);
+    const counts = metrics.matchAll(/^emp_queue_jobs\{lane="\w+",state="queued"\} (\d+)$/gm);
     return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
   }
 

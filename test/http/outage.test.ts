@@ -79,7 +79,7 @@ describe('while the queue is away', () => {
     const metrics = await response.text();
     assert.equal(response.status, 200);
     assert.match(metrics, /^process_cpu_seconds_total /m);
-    assert.doesNotMatch(metrics, /^emp_jobs\{/m);
+    assert.doesNotMatch(metrics, /^emp_queue_/m);
   });
 });
 

@@ -96,7 +96,7 @@ test('events reach a reader as they happen, and its leaving ends the stream', as
 test('metrics and readiness tell of the queue', async () => {
   const job = await submit();
   const metrics = await (await send('GET', '/metrics')).text();
-  assert.match(metrics, /^emp_jobs\{lane="short",status="queued"\} 1$/m);
+  assert.match(metrics, /^emp_queue_jobs\{lane="short",state="queued"\} 1$/m);
   assert.match(
     metrics,
     /^emp_http_request_duration_seconds_count\{method="POST",route="\/v1\/jobs",status="202"\} \d+$/m,

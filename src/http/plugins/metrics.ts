@@ -1,32 +1,64 @@
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Gauge, Histogram } from 'prom-client';
+import type { Tenants } from '../../jobs/tenants.ts';
+import { createMetrics, type ServiceMetrics } from '../../metrics/service-metrics.ts';
 import type { App, Services } from '../services.ts';
 import { describeOperation } from './operations.ts';
 
 /** Seconds: from a health check to a `Prefer: wait`. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60];
 
-/** `GET /metrics`, Prometheus text: requests, jobs by status, and the process. */
-export function registerMetrics(app: App, { tenants }: Services): void {
-  const register = new Registry();
-  collectDefaultMetrics({ register });
+/** `GET /metrics`, Prometheus text: requests, the queue, and what a process of any role tells of itself. */
+export function registerMetrics(
+  app: App,
+  { tenants }: Services,
+  { register }: ServiceMetrics = createMetrics(),
+): void {
+  const registers = [register];
   const durations = new Histogram({
     name: 'emp_http_request_duration_seconds',
     help: 'Time from request to the end of its answer.',
     labelNames: ['method', 'route', 'status'],
     buckets: DURATION_BUCKETS,
-    registers: [register],
+    registers,
+  });
+  // A queue that does not answer leaves its gauges out; it is no reason to lose sight of the process.
+  const counts = async () => Object.entries(await tenants.queues.counts().catch(() => ({})));
+  new Gauge({
+    name: 'emp_queue_jobs',
+    help: 'Jobs in the queue by lane and state.',
+    labelNames: ['lane', 'state'],
+    registers,
+    async collect() {
+      const lanes = await counts();
+      this.reset();
+      for (const [lane, { queued, running, retrying }] of lanes)
+        for (const [state, count] of Object.entries({ queued, running, retrying }))
+          this.set({ lane, state }, count);
+    },
   });
   new Gauge({
-    name: 'emp_jobs',
-    help: 'Jobs by lane and status, as the queue counts them.',
-    labelNames: ['lane', 'status'],
-    registers: [register],
+    name: 'emp_queue_oldest_waiting_seconds',
+    help: 'Age of the job that has waited longest in a lane; 0 where none waits.',
+    labelNames: ['lane'],
+    registers,
     async collect() {
-      // A queue that does not answer leaves the gauge out; it is no reason to lose sight of the process.
+      const lanes = await counts();
       this.reset();
-      const counts = await tenants.queues.counts().catch(() => ({}));
-      for (const [lane, ofLane] of Object.entries(counts))
-        for (const [status, count] of Object.entries(ofLane)) this.set({ lane, status }, count);
+      for (const [lane, { waiting_since }] of lanes)
+        this.set({ lane }, Math.max(0, Date.now() - (waiting_since ?? Date.now())) / 1000);
+    },
+  });
+
+  new Gauge({
+    name: 'emp_storage_used_bytes',
+    help: 'Bytes of the files of all that is stored, and of what is on its way.',
+    registers,
+    async collect() {
+      // The room on the disk and the readiness tell of a directory that is gone.
+      await usedBytes(tenants).then(
+        (bytes) => this.set(bytes),
+        () => this.remove(),
+      );
     },
   });
 
@@ -56,4 +88,9 @@ export function registerMetrics(app: App, { tenants }: Services): void {
     async (_request, reply) => reply.type(register.contentType).send(await register.metrics()),
   );
   app.addHook('onClose', async () => register.clear());
+}
+
+async function usedBytes(tenants: Tenants): Promise<number> {
+  const used = (await tenants.all()).map(({ store }) => store.usedBytes());
+  return (await Promise.all(used)).reduce((sum, bytes) => sum + bytes, 0);
 }
