@@ -1,7 +1,6 @@
-import { writeSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import type { Callers } from './access/caller.ts';
 import { isLoopback } from './access/loopback.ts';
 import type { Quotas } from './access/quotas.ts';
@@ -14,6 +13,7 @@ import { ModelAnalyses } from './intake/model-analyses.ts';
 import { ModelReader } from './intake/model-reader.ts';
 import { BackendError } from './jobs/backends/backend-error.ts';
 import { connectBackend } from './jobs/backends/connect.ts';
+import { createLog } from './jobs/create-log.ts';
 import { startHeartbeat } from './jobs/heartbeat.ts';
 import { openTenants, type Tenants } from './jobs/tenants.ts';
 import { createMetrics, registerFreeBytes, type ServiceMetrics } from './metrics/service-metrics.ts';
@@ -45,13 +45,6 @@ function checkExposure({ host, apiKeysFile, tokens, allowAnonymous }: Config): v
   );
 }
 
-/** A line that cannot be written is lost. pino's own destination would end the process, and first try for ever, where stderr is a file on a full disk. */
-function writeLog(line: string): void {
-  try {
-    writeSync(process.stderr.fd, line);
-  } catch {}
-}
-
 /** What tells of the process. */
 type Observers = { readonly log: Logger; readonly metrics: ServiceMetrics };
 
@@ -74,8 +67,7 @@ export async function startService(
 ): Promise<() => Promise<void>> {
   const role = parseRole(asked, config);
   if (role !== 'worker') checkExposure(config);
-  // Logs go to stderr: stdout carries the one line that scripts wait for.
-  const log = pino({ level: config.logLevel }, { write: writeLog });
+  const log = createLog(config.logLevel);
   const opened = new Opened(signal);
   try {
     await open(config, role, { log, metrics: createMetrics() }, opened, onListening);

@@ -31,12 +31,13 @@ export const JOB_RESPONSES = {
 
 /** Tells a client of the job that its request made, at once or when it has ended. @param gone aborts when the client leaves */
 export async function answerWithJob(
-  { headers, ip, tenant }: FastifyRequest,
+  { headers, ip, tenant, log }: FastifyRequest,
   reply: FastifyReply,
   { openAnswers, closing }: Services,
   { job, created }: { readonly job: Job; readonly created: boolean },
   gone: AbortSignal,
 ): Promise<{ readonly code: 200 | 202; readonly view: JobView }> {
+  log.info({ job: job.id, created }, 'job submitted');
   if (!created) reply.header('idempotency-replayed', 'true');
   reply.header('location', `/v1/jobs/${job.id}`);
   const seconds = parsePreferWait(headers.prefer);

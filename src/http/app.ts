@@ -95,7 +95,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const hosts = new ServedHosts(host, allowedHosts);
   const app: App = fastify({
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     connectionTimeout: IDLE_CONNECTION_MS,
     http: {
       headersTimeout: HEADERS_MS,

@@ -9,12 +9,15 @@ export interface ChildSettings {
   readonly providers: readonly ExecutionProvider[];
   /** Memory that it may take. */
   readonly memoryMebibytes: number;
+  /** Of its lines, which go where its parent's go; without one it writes none. */
+  readonly logLevel?: string | undefined;
 }
 
 const STORE_ROOT = 'EMP_CHILD_STORE_ROOT';
 const THREADS = 'EMP_CHILD_THREADS';
 const PROVIDERS = 'EMP_CHILD_PROVIDERS';
 const MEMORY = 'EMP_CHILD_MEMORY';
+const LOG_LEVEL = 'EMP_CHILD_LOG_LEVEL';
 
 /**
  * All that children get of this process's environment: what finds programs, libraries and devices. Credentials are no business of a process that reads uploaded files, whatever
@@ -32,6 +35,7 @@ export function childEnvironment(settings: ChildSettings): NodeJS.ProcessEnv {
     [THREADS]: String(settings.threads),
     [PROVIDERS]: settings.providers.join(),
     [MEMORY]: String(settings.memoryMebibytes),
+    ...(settings.logLevel && { [LOG_LEVEL]: settings.logLevel }),
   };
 }
 
@@ -45,5 +49,6 @@ export function readChildSettings(): ChildSettings {
     threads: Number(process.env[THREADS]),
     providers: providers.split(',') as ExecutionProvider[],
     memoryMebibytes: Number(process.env[MEMORY]),
+    logLevel: process.env[LOG_LEVEL],
   };
 }

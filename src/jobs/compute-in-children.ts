@@ -8,6 +8,7 @@ import type { Stores } from '../storage/stores.ts';
 import type { QueuedData } from './backends/backend.ts';
 import { ChildFailure, type ChildPool } from './child-pool.ts';
 import { type JobRecord, type JobResult, type ProgressEvent, startOf } from './job.ts';
+import { jobFields } from './job-fields.ts';
 import { type JobLimits, outOfMemory, outOfTime } from './job-limits.ts';
 import { progressOf } from './progress-events.ts';
 import { crashFailure, type FailedJob, inputFailure, writeResult } from './result.ts';
@@ -69,6 +70,7 @@ export function computeInChildren(
     attempt: WatchedAttempt,
   ): Promise<number | null> {
     const { id = '', name, data, processedOn, progress } = job;
+    const fields = jobFields(job);
     // A child that has to be started holds up everything for some ten milliseconds: what has arrived meanwhile is answered first.
     await setImmediate();
     const start = performance.now();
@@ -86,7 +88,7 @@ export function computeInChildren(
       if (!(error instanceof ChildFailure)) throw error;
       const store = await stores.of(data.tenant ?? null);
       // It could not remove what it had not published.
-      await store.sweep().catch((cause) => log.warn({ err: cause }, 'not swept'));
+      await store.sweep().catch((cause) => log.warn({ err: cause, ...fields }, 'not swept'));
       const outcome = signal.reason === 'shutdown' ? null : outcomeOf(error, signal, limits);
       if (outcome) {
         await endJob(store, job, outcome, signal);
@@ -97,7 +99,7 @@ export function computeInChildren(
     const returned = job
       .moveToWait(token)
       // What stays locked is found by the next worker.
-      .catch((error) => log.warn({ err: error, job: id }, 'not returned to the queue'));
+      .catch((error) => log.warn({ err: error, ...fields }, 'not returned to the queue'));
     await Promise.race([returned, sleep(RETURN_MS, undefined, { ref: false })]);
     throw new GivenBack();
   }

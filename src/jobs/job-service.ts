@@ -16,7 +16,7 @@ import type { LaneQueues } from './lane-queues.ts';
 import { neededBy } from './needed-by.ts';
 import { progressOf } from './progress-events.ts';
 import { queueLostJobs } from './recovery.ts';
-import { keyReused, requestHash, sha256 } from './request-hash.ts';
+import { hashOfAsked, keyReused, sha256 } from './request-hash.ts';
 import { inputFailure, readResult, writeResult } from './result.ts';
 import type { TenantQuota } from './tenant-quota.ts';
 import { TenantTurns } from './tenant-turns.ts';
@@ -75,9 +75,7 @@ export class Jobs {
     idempotencyKey?: string,
     publish: () => Promise<void> = async () => {},
   ): Promise<{ job: Job; created: boolean }> {
-    // A version may choose another lane for it.
-    const { lane: _, ...asked } = request;
-    const request_sha256 = requestHash(asked);
+    const request_sha256 = hashOfAsked(request);
     const key =
       idempotencyKey === undefined ? null : ({ kind: 'idempotency', id: sha256(idempotencyKey) } as const);
     const known = key && (await this.#store.readAnswer(key));

@@ -21,6 +21,8 @@ export interface JobRequest extends Turn {
   readonly metadata: Readonly<Record<string, string>>;
   /** The model that is compared with `model_id`, of a job that does so; absent of any other. */
   readonly pruned_model_id?: string;
+  /** The id of the request that submitted it; absent of one that came by no request, and in records of earlier versions. */
+  readonly request_id?: string;
   /** The search that has it done; absent without one. */
   readonly search_id?: string;
   /** Of a job that tries a line of a search; absent of one that prunes. */
@@ -106,8 +108,16 @@ export type JobEvent<T = Job> =
   | { readonly id: number; readonly event: 'succeeded' | 'failed' | 'canceled'; readonly data: T };
 
 /** What its task is told of a job: everything else is in the store. */
-export function messageOf({ model_id, tenant }: JobRecord): { model_id: string; tenant?: string } {
-  return { model_id, ...(tenant !== undefined && { tenant }) };
+export function messageOf({ model_id, tenant, request_id }: JobRecord): {
+  model_id: string;
+  tenant?: string;
+  request_id?: string;
+} {
+  return {
+    model_id,
+    ...(tenant !== undefined && { tenant }),
+    ...(request_id !== undefined && { request_id }),
+  };
 }
 
 /** The task that computes a job. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EmpError } from '../core/errors.ts';
+import type { JobRequest } from './job.ts';
 
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
@@ -14,6 +15,11 @@ export function requestHash(request: unknown): string {
         : part,
     ),
   );
+}
+
+/** Of what a client asked for. A version may choose another lane for it, and a retry has another id. */
+export function hashOfAsked({ lane: _, request_id: __, ...asked }: JobRequest): string {
+  return requestHash(asked);
 }
 
 /** What a client is told that sends another request under a key. */

@@ -22,7 +22,10 @@ export interface LeftOutLine {
 
 /** What a client asked for: written once, before anything is tried. */
 export interface SearchRequest
-  extends Pick<JobRequest, 'model_id' | 'calibration_dataset_id' | 'selection_dataset_id' | 'metadata'> {
+  extends Pick<
+    JobRequest,
+    'model_id' | 'calibration_dataset_id' | 'selection_dataset_id' | 'metadata' | 'request_id'
+  > {
   readonly priority: number;
   /** Null where the metric is the client's own, and no data came. */
   readonly evaluation_dataset_id: string | null;

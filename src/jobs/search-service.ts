@@ -89,7 +89,7 @@ export class Searches {
     this.#known.add(record.id);
     // It is acknowledged, whatever the queue says now.
     await this.#advance(record.id).catch((error) =>
-      this.#log.warn({ err: error, search: record.id }, 'search'),
+      this.#log.warn({ err: error, search: record.id, request_id: record.request_id }, 'search'),
     );
     return await this.#reader.describe(record);
   }
@@ -232,10 +232,11 @@ export class Searches {
     rest: Pick<JobRequest, 'recipe' | 'lane' | 'line'>,
   ): Promise<void> {
     const { id, model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata } = record;
-    const { selection_dataset_id } = record;
+    const { selection_dataset_id, request_id } = record;
     const ids = {
       ...{ model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id },
       ...(selection_dataset_id && { selection_dataset_id }),
+      ...(request_id !== undefined && { request_id }),
     };
     await this.#jobs.submit({ ...ids, ...rest, priority, metadata, search_id: id }, jobKey(id, part));
   }

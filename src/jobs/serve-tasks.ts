@@ -3,11 +3,15 @@ import { rootOf } from '../storage/tenant.ts';
 import { serveParent } from './child-program.ts';
 import { readChildSettings } from './child-settings.ts';
 import type { ProgressEvent } from './job.ts';
+import { jobFields } from './job-fields.ts';
 import type { Message, Task, TaskEnd, TenantMessage } from './tasks/task.ts';
 
 /** The program of a worker's children: does what the messages' tasks say. */
 export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Task<never>>>>): Promise<void> {
   const settings = readChildSettings();
+  // What makes lines is not loaded where none are asked for.
+  const { logLevel } = settings;
+  const childLog = logLevel ? (await import('./create-log.ts')).createLog(logLevel) : null;
   serveParent<Message<TenantMessage>, TaskEnd, readonly ProgressEvent[]>(
     async (message, context) => {
       const load = tasks[message.name];
@@ -16,7 +20,13 @@ export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Ta
       const store = FolderStore.ofParent(rootOf(settings.storeRoot, message.data.tenant ?? null));
       // Of a directory that is gone or takes no writes, the jobs wait.
       await store.sweep().catch(() => {});
-      return run(message as Message<never>, { store, ...settings, ...context });
+      // What a job is about, names and numbers, is no business of a log.
+      const log = childLog?.child(jobFields(message));
+      const began = performance.now();
+      log?.info({ task: message.name }, 'computing');
+      const end = await run(message as Message<never>, { store, ...settings, ...context });
+      log?.info({ task: message.name, end, ms: Math.round(performance.now() - began) }, 'computed');
+      return end;
     },
     ({ name, id }) => `${name} ${id}`,
   );

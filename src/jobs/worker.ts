@@ -5,6 +5,7 @@ import type { Backend, QueuedData, QueueProcessor } from './backends/backend.ts'
 import { isCancelAsked } from './cancel-request.ts';
 import { closeConnection } from './close-connection.ts';
 import { computeInChildren, GivenBack } from './compute-in-children.ts';
+import { jobFields } from './job-fields.ts';
 import type { Lane } from './job-lanes.ts';
 import type { JobLimits } from './job-limits.ts';
 import { openJobNews } from './job-news.ts';
@@ -12,7 +13,7 @@ import { createJobPool } from './job-pool.ts';
 import type { JobEnded } from './job-queues.ts';
 import { readResult, settleFailure } from './result.ts';
 import { retryWrite } from './retry-write.ts';
-import type { StopReason } from './tasks/task.ts';
+import type { StopReason, TenantMessage } from './tasks/task.ts';
 import type { AttemptWatcher } from './watch-attempts.ts';
 
 /** A lock is renewed twice in its time. A job whose worker died is free when it has run out... */
@@ -66,18 +67,18 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   const { stores, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
   const pool = createJobPool({ env, limits, threads, program: settings.program });
   const compute = computeInChildren(pool, stores, limits, log, settings.watchers);
-  /** Whose the jobs are that run here, as far as they are somebody's. */
-  const tenants = new Map<string, string>();
+  /** What the messages of the jobs say that run here. */
+  const messages = new Map<string, TenantMessage>();
   // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.
   const computeFor: QueueProcessor = async (job, token, signal) => {
     const { id = '', data } = job;
-    if (data.tenant !== undefined) tenants.set(id, data.tenant);
+    messages.set(id, data);
     try {
       return await compute(job, token, signal ?? new AbortController().signal);
     } catch (error) {
       throw error instanceof GivenBack ? new WaitingError() : error;
     } finally {
-      tenants.delete(id);
+      messages.delete(id);
     }
   };
   const worker = backend.createWorker(lane, computeFor, {
@@ -101,8 +102,8 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
     if (result) settings.jobEnded?.(result.status);
   };
   worker.on('completed', (job) => {
-    log.info({ job: job.id }, 'job done');
-    countEnd(job).catch((error) => log.warn({ err: error, job: job.id }, 'an end was not counted'));
+    log.info(jobFields(job), 'job done');
+    countEnd(job).catch((error) => log.warn({ err: error, ...jobFields(job) }, 'an end was not counted'));
   });
   worker.on('failed', (job, error) => {
     const settled = settle(stores, job, error, log, closing.signal)
@@ -110,7 +111,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
         if (job?.id) (await opening).tellEnded(job.id);
         if (job?.finishedOn !== undefined) await countEnd(job);
       })
-      .catch((cause) => log.error({ err: cause, job: job?.id }, 'the result could not be written'))
+      .catch((cause) => log.error({ err: cause, ...jobFields(job) }, 'the result could not be written'))
       .finally(() => settling.delete(settled));
     settling.add(settled);
   });
@@ -119,10 +120,15 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   const lookForCancellation = (ids: readonly string[]) => {
     for (const id of ids)
       stores
-        .of(tenants.get(id) ?? null)
+        .of(messages.get(id)?.tenant ?? null)
         .then((store) => isCancelAsked(store, id))
         .then((isAsked) => isAsked && stop(id, 'canceled'))
-        .catch((error) => log.warn({ err: error, job: id }, 'cancellation not looked for'));
+        .catch((error) =>
+          log.warn(
+            { err: error, ...jobFields({ id, data: messages.get(id) }) },
+            'cancellation not looked for',
+          ),
+        );
   };
   worker.on('locksRenewed', ({ jobIds }) => lookForCancellation(jobIds));
   // Of a job that the queue has forgotten, or given to another worker, the child computes on.
@@ -159,10 +165,11 @@ async function settle(
 ): Promise<void> {
   if (!job?.id) return;
   const final = job.finishedOn !== undefined;
-  log.warn({ err: error, job: job.id, attempt: job.attemptsMade, final }, 'attempt failed');
+  const fields = jobFields(job);
+  log.warn({ err: error, ...fields, attempt: job.attemptsMade, final }, 'attempt failed');
   if (!final) return;
   const isPassing = (cause: unknown) => {
-    log.warn({ err: cause, job: job.id }, 'the result could not be written yet');
+    log.warn({ err: cause, ...fields }, 'the result could not be written yet');
     return true;
   };
   const { tenant = null } = job.data;

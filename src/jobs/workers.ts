@@ -18,9 +18,11 @@ export interface WorkersSettings extends Omit<WorkerSettings, 'lane' | 'env'> {
  * @throws EmpError execution_provider_unavailable where one of `providers` cannot start here
  */
 export async function startWorkers(settings: WorkersSettings): Promise<JobWorker> {
-  const { stores, concurrency, threads = 1, providers = ['cpu'], limits } = settings;
+  const { stores, concurrency, threads = 1, providers = ['cpu'], limits, log } = settings;
   const { memoryMebibytes } = limits;
-  const env = childEnvironment({ storeRoot: stores.root, threads, providers, memoryMebibytes });
+  const env = childEnvironment({
+    ...{ storeRoot: stores.root, threads, providers, memoryMebibytes, logLevel: log.level },
+  });
   await requireProviders(providers, env);
   const workers = await Promise.all(
     LANES.map((lane) =>

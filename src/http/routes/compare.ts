@@ -84,7 +84,10 @@ export function registerCompare(app: App, services: Services): void {
         .catch((error) => {
           throw namingOriginal(namingFields(error));
         });
-      const submitted = await tenant.jobs.submit({ ...planned, priority, metadata }, key);
+      const submitted = await tenant.jobs.submit(
+        { ...planned, priority, metadata, request_id: request.id },
+        key,
+      );
       const { code, view } = await answerWithJob(request, reply, services, submitted, gone);
       return reply.code(code).send(view);
     },

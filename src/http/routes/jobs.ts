@@ -155,7 +155,8 @@ export function registerJobs(app: App, services: Services): void {
     const prepared = request.isMultipart()
       ? await receiveJob(request, services, asker, uploads)
       : await prepareJob(request.body, services, asker);
-    return await request.tenant.jobs.submit(prepared.request, key, prepared.publish);
+    const { request: asked, publish } = prepared;
+    return await request.tenant.jobs.submit({ ...asked, request_id: request.id }, key, publish);
   }
 }
 

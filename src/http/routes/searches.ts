@@ -72,7 +72,9 @@ export function registerSearches(app: App, services: Services): void {
     async (request, reply) => {
       const { tenant, ip } = request;
       const asker = { client: ip, tenant: tenant.tenant, signal: whenGone(reply) };
-      const search = await tenant.searches.submit(await prepare(request.body, tenant.store, asker));
+      const prepared = await prepare(request.body, tenant.store, asker);
+      const search = await tenant.searches.submit({ ...prepared, request_id: request.id });
+      request.log.info({ search: search.record.id }, 'search submitted');
       reply.header('location', `/v1/searches/${search.record.id}`);
       return reply.code(202).send(viewOfSearch(search));
     },

@@ -29,6 +29,8 @@ export interface Message<D> {
 export interface TenantMessage {
   /** Whose store has everything else; absent for that of the service itself. */
   readonly tenant?: string;
+  /** The id of the request that it came by, for lines about it. */
+  readonly request_id?: string;
 }
 
 /** `succeeded` and `done`: nothing more is to be done. `returned`: the message goes back to the queue, as its worker shuts down. */
