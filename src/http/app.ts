@@ -24,6 +24,7 @@ import { registerCompare } from './routes/compare.ts';
 import { registerDatasets } from './routes/datasets.ts';
 import { HEALTH_PATH, registerHealth } from './routes/health.ts';
 import { registerJobArtifacts } from './routes/job-artifacts.ts';
+import { registerJobLogs } from './routes/job-logs.ts';
 import { registerJobs } from './routes/jobs.ts';
 import { registerNEff } from './routes/model-n-eff.ts';
 import { registerModels } from './routes/models.ts';
@@ -181,6 +182,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerNEff(app, services);
   registerDatasets(app, services);
   registerJobs(app, services);
+  registerJobLogs(app);
   registerJobArtifacts(app);
   registerCompare(app, services);
   registerSearches(app, services);

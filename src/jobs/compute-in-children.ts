@@ -86,6 +86,7 @@ export function computeInChildren(
       if (end !== 'returned') return end === 'succeeded' ? Math.round(performance.now() - start) : null;
     } catch (error) {
       if (!(error instanceof ChildFailure)) throw error;
+      attempt.lostChild(error, signal.reason);
       const store = await stores.of(data.tenant ?? null);
       // It could not remove what it had not published.
       await store.sweep().catch((cause) => log.warn({ err: cause, ...fields }, 'not swept'));

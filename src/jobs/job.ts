@@ -89,12 +89,17 @@ export interface JobResult {
   readonly artifacts: readonly Artifact[];
   /** What each stage took; null unless it succeeded. Not in an artifact: without evaluation data artifacts are the same for the same job. */
   readonly timings_ms: Readonly<Record<string, number>> | null;
+  /** What its report warns of; absent of a job without a report, and of an earlier version. */
+  readonly warnings?: readonly { readonly code: string; readonly text: string }[];
   /** Its events; results of an earlier version lack them. */
   readonly progress?: readonly ProgressEvent[];
 }
 
 /** A job as it stands: the request, and either its result or what the queue knows. */
-export interface Job extends JobRequest, Prospect, Omit<JobResult, 'status' | 'finished_at' | 'progress'> {
+export interface Job
+  extends JobRequest,
+    Prospect,
+    Omit<JobResult, 'status' | 'finished_at' | 'progress' | 'warnings'> {
   readonly id: string;
   readonly status: JobStatus;
   readonly progress: JobProgress;

@@ -70,8 +70,17 @@ export function serviceFailure(error: Error, attempts: number, store: Store): Jo
     return inputFailure(
       new EmpError('insufficient_storage', `The data directory had no room left, ${times}.`),
     );
-  const reason = (error.message.split('\n')[0] ?? '').replaceAll(store.root, '').replaceAll(PROGRAM, '');
-  return { code: 'internal_error', detail: `The job failed ${times}: ${reason}`, errors: [] };
+  return {
+    code: 'internal_error',
+    detail: `The job failed ${times}: ${reasonOf(error, store.root)}`,
+    errors: [],
+  };
+}
+
+/** The first line of what went wrong, without paths of this machine. @param root of the store that has the job */
+export function reasonOf(error: unknown, root: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return (message.split('\n')[0] ?? '').replaceAll(root, '').replaceAll(PROGRAM, '');
 }
 
 /** What a client is told where the process that computed the job has crashed. */

@@ -19,7 +19,7 @@ export interface WorkContext extends Workshop {
   onProgress(progress: JobProgress): void;
 }
 
-type Outcome = Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms'>;
+type Outcome = Pick<JobResult, 'summary' | 'artifacts' | 'timings_ms' | 'warnings'>;
 
 /** What is done for a job; an EmpError thrown is the job's outcome, any other error a reason to try again. */
 export type Work = (record: JobRecord, context: WorkContext) => Promise<Outcome>;

@@ -1,5 +1,6 @@
 import type { Job } from 'bullmq';
 import type { QueuedData } from './backends/backend.ts';
+import type { ChildFailure } from './child-pool.ts';
 import type { ProgressEvent } from './job.ts';
 import { progressOf } from './progress-events.ts';
 
@@ -17,6 +18,8 @@ export type AttemptEnd =
 export interface AttemptHearer {
   /** The child has come to a stage. */
   entered(stage: string): void;
+  /** The child ended without an answer; `reason` is why it was asked to end, undefined where it was not. */
+  lostChild?(failure: ChildFailure, reason: unknown): void;
   /** Waited for: it must not take long. */
   ended(end: AttemptEnd): Promise<void> | void;
 }
@@ -45,6 +48,10 @@ export class WatchedAttempt {
 
   entered(stage: string): void {
     for (const hearer of this.#hearers) hearer.entered(stage);
+  }
+
+  lostChild(failure: ChildFailure, reason: unknown): void {
+    for (const hearer of this.#hearers) hearer.lostChild?.(failure, reason);
   }
 
   async ended(end: AttemptEnd): Promise<void> {

@@ -1,6 +1,7 @@
 import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Stores } from '../storage/stores.ts';
+import { logAttempts } from './attempt-log.ts';
 import type { Backend, QueuedData, QueueProcessor } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
 import { closeConnection } from './close-connection.ts';
@@ -66,7 +67,8 @@ export interface JobWorker {
 export async function startWorker(settings: WorkerSettings): Promise<JobWorker> {
   const { stores, backend, lane, concurrency, threads = 1, env, limits, log } = settings;
   const pool = createJobPool({ env, limits, threads, program: settings.program });
-  const compute = computeInChildren(pool, stores, limits, log, settings.watchers);
+  const watchers = [logAttempts(stores, log), ...(settings.watchers ?? [])];
+  const compute = computeInChildren(pool, stores, limits, log, watchers);
   /** What the messages of the jobs say that run here. */
   const messages = new Map<string, TenantMessage>();
   // By the number of these parameters, none with a default, BullMQ knows that it is to give the signal.

@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises';
 import { sizeTargetOf, speedTargetOf, targetOf } from '../recipe/target.ts';
-import type { Summary } from '../report/summary.ts';
 import { amountOf } from './amount.ts';
 import { beginJob, type PruneContext } from './begin-job.ts';
 import { Candidates } from './candidates.ts';
@@ -14,11 +13,9 @@ import type { PruneInput } from './prune-job.ts';
 import { Repairs } from './repairs.ts';
 import { scoreJob } from './score-job.ts';
 import { measureSensitivity } from './sensitivity.ts';
-import { type Artifact, writeReport } from './write-report.ts';
+import { type WrittenReport, writeReport } from './write-report.ts';
 
-export interface PruneOutcome {
-  readonly summary: Summary;
-  readonly artifacts: readonly Artifact[];
+export interface PruneOutcome extends WrittenReport {
   readonly timings_ms: Readonly<Record<string, number>>;
 }
 

@@ -48,8 +48,15 @@ interface ReportInput {
   readonly isDoubtful: boolean;
 }
 
+/** What is told of a report without reading it. */
+export interface WrittenReport {
+  readonly summary: Summary;
+  readonly warnings: Report['verdict']['warnings'];
+  readonly artifacts: readonly Artifact[];
+}
+
 /** Hashes what was written, measures sizes, and writes `report.json`, `report.html` and `report.md`. */
-export async function writeReport(input: ReportInput): Promise<{ summary: Summary; artifacts: Artifact[] }> {
+export async function writeReport(input: ReportInput): Promise<WrittenReport> {
   const { job, amount, pruned, content, evaluation, repair, sensitivity, doubts, isDoubtful } = input;
   const { model, identity, recipe, calibration, runtime, outputDirectory } = job.input;
   const artifacts: Artifact[] = [];
@@ -118,7 +125,7 @@ export async function writeReport(input: ReportInput): Promise<{ summary: Summar
   artifacts.push(await describeArtifact(job, REPORT_PAGE));
   await writeFile(join(outputDirectory, REPORT_TEXT), renderReportMarkdown(report));
   artifacts.push(await describeArtifact(job, REPORT_TEXT));
-  return { summary: summaryOf(report), artifacts };
+  return { summary: summaryOf(report), warnings: report.verdict.warnings, artifacts };
 }
 
 /** The recipe with what it left open. */

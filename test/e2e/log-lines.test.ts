@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createEndlessForm } from '../../scripts/chaos/workload.ts';
 import { readBaseUrl, SERVICE } from '../../scripts/start-server.ts';
 import { addKey } from '../../src/access/key-file.ts';
 import { readJson } from '../http/test-app.ts';
@@ -26,6 +27,16 @@ interface Line {
   readonly job?: string;
   readonly request_id?: string;
   readonly [field: string]: unknown;
+}
+
+interface Entry {
+  readonly event: string;
+  readonly attempt: number | null;
+  readonly stage: string | null;
+  readonly request_id: string | null;
+  readonly worker: { readonly pid: number } | null;
+  readonly detail: string | null;
+  readonly code: string | null;
 }
 
 describe('a service that logs', () => {
@@ -71,6 +82,8 @@ describe('a service that logs', () => {
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line));
+  const logOf = async (id: string): Promise<Entry[]> =>
+    (await readJson(await send(`/v1/jobs/${id}/logs`, 'asks-for-logs'))).data;
 
   async function scoredForm(): Promise<FormData> {
     const tensor = { name: TENSOR, dtype: 'float32', shape: [2, 3] } as const;
@@ -103,6 +116,36 @@ describe('a service that logs', () => {
     }
   });
 
+  test('tells of a job whose child was killed both attempts, in its log and in its lines', async () => {
+    const form = createEndlessForm();
+    const job = await readJson(await send('/v1/jobs', 'req-killed', { method: 'POST', body: form }));
+    const computing = () => lines().filter((line) => line.job === job.id && line.msg === 'computing');
+    while (computing().length === 0) await sleep(20);
+    await sleep(300);
+    process.kill(computing()[0].pid, 'SIGKILL');
+    while (computing().length < 2) await sleep(20);
+    await send(`/v1/jobs/${job.id}/cancel`, 'req-cancel', { method: 'POST' });
+    const entries = await logOf(job.id);
+    const events = entries.filter(({ event }) => event !== 'stage');
+    assert.deepEqual(
+      events.slice(0, 5).map(({ event, attempt }) => [event, attempt]),
+      [
+        ['submitted', null],
+        ['started', 1],
+        ['child_ended', 1],
+        ['attempt_failed', 1],
+        ['started', 2],
+      ],
+    );
+    assert.deepEqual([events.at(-1)?.event, events.at(-1)?.code], ['ended', 'canceled']);
+    assert.equal(events[0].request_id, 'req-killed');
+    assert.equal(events[1].worker?.pid, child.pid);
+    assert.match(events[2].detail ?? '', /SIGKILL/);
+    assert.ok(entries.some(({ event, attempt }) => event === 'stage' && attempt === 1));
+    const failed = lines().find(({ msg, job: about }) => msg === 'attempt failed' && about === job.id);
+    assert.equal(failed?.request_id, 'req-killed');
+  });
+
   test('takes a request that is sent again, under another id, for the same', async () => {
     const submit = async (requestId: string) => {
       const form = new FormData();
@@ -114,11 +157,8 @@ describe('a service that logs', () => {
     };
     const [, id] = await submit('first');
     assert.deepEqual(await submit('second'), ['true', id]);
-    const about = lines().filter((line) => line.job === id && line.msg === 'computing');
-    assert.deepEqual(
-      about.map(({ request_id }) => request_id),
-      ['first'],
-    );
+    assert.equal((await logOf(id))[0].request_id, 'first');
+    assert.equal((await send('/v1/jobs/job_0000000000/logs', 'none')).status, 404);
   });
 
   test('says no key, no name of a tensor and no score', async () => {

@@ -177,7 +177,8 @@ describe('a job whose data turn out wrong fails, says where, and leaves no artif
       assert.doesNotMatch(JSON.stringify(job.error), new RegExp(service.store.root));
       assert.deepEqual(job.artifacts, []);
       const files = (await service.files(['jobs'])).filter((file) => file.includes(job.id));
-      assert.deepEqual(files.map((file) => file.split('/').at(-1)).sort(), ['record.json', 'result.json']);
+      const names = files.map((file) => file.split('/').at(-1)).sort();
+      assert.deepEqual(names, ['attempt-1.json', 'record.json', 'result.json']);
       assert.deepEqual(await service.files(['uploads']), []);
     });
   }

@@ -87,7 +87,7 @@ describe('a search', () => {
   const post = (body: object) =>
     fetch(`${service.url}/v1/searches`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', 'x-request-id': 'asks-to-search' },
       body: JSON.stringify({ ...ids, ...body }),
     });
   const begin = async (body: object): Promise<SearchView> => {
@@ -208,6 +208,16 @@ describe('a search', () => {
     const list = await readJson(await fetch(`${service.url}/v1/searches`));
     assert.equal(list.data[0].id, id);
     assert.equal(list.data[0].candidates, undefined);
+  });
+
+  test('has jobs that know the request which began it', async () => {
+    const search = await ended(await begin({ promise, allow: plain }));
+    const jobs = search.lines.flatMap(({ job_id }) => job_id ?? []);
+    assert.ok(jobs.length > 0);
+    for (const id of [...jobs, search.best?.job.id ?? '']) {
+      const { data } = await readJson(await fetch(`${service.url}/v1/jobs/${id}/logs`));
+      assert.deepEqual([data[0].event, data[0].request_id], ['submitted', 'asks-to-search']);
+    }
   });
 
   test('is the same again, by the same seed', async () => {
