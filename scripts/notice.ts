@@ -1,6 +1,8 @@
 // npm run notice: writes NOTICE, the licences of all that is installed with the service, which test/gates/notice.test.ts holds against the lock file.
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { BUNDLED } from './notice/bundled.ts';
 
 const ROOT = new URL('../', import.meta.url);
@@ -41,12 +43,19 @@ export async function renderNotice(): Promise<string> {
   return `${HEAD}\n\n${[...new Set(lines)].join('\n')}\n\n${sections.join('\n\n')}\n`;
 }
 
-/** The texts in a package's own folder. @throws Error where it is not installed */
+/** The texts in a package's own folder, or in one of that name in it. @throws Error where it is not installed */
 async function readLicences(path: string): Promise<string[]> {
   const folder = new URL(`${path}/`, ROOT);
   if (!existsSync(folder)) throw new Error(`${path} is not installed: npm ci`);
-  const names = (await readdir(folder)).filter((name) => LICENCE_FILE.test(name)).sort();
-  const texts = await Promise.all(names.map((name) => readFile(new URL(name, folder), 'utf8')));
+  const names = (await readdir(folder)).filter((name) => LICENCE_FILE.test(name));
+  const found = names.map(async (name) => {
+    const path = fileURLToPath(new URL(name, folder));
+    if (!(await stat(path)).isDirectory()) return path;
+    const entries = await readdir(path, { withFileTypes: true, recursive: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  });
+  const files = (await Promise.all(found)).flat();
+  const texts = await Promise.all(files.sort().map((file) => readFile(file, 'utf8')));
   return texts.map((text) => text.replaceAll(/[ \t]*\r?\n/g, '\n').trim());
 }
 

@@ -109,6 +109,7 @@ const environmentSchema = z
     EXECUTION_PROVIDERS: optional(providers.default(['cpu'])),
     HEARTBEAT_FILE: optional(z.string().optional()),
     METRICS_PORT: optional(integer(1, 65535).optional()),
+    OTEL_EXPORTER_OTLP_ENDPOINT: optional(url('http:', 'https:').optional()),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
@@ -174,6 +175,8 @@ export interface Config {
   readonly heartbeatFile: string | undefined;
   /** Where a process of any role tells its metrics without a key. */
   readonly metricsPort: number | undefined;
+  /** The collector that traces are sent to; without one none are made. */
+  readonly otlpEndpoint: string | undefined;
 }
 
 /** A setting that cannot be used. The message names it and what would be right, in one line. */
@@ -189,7 +192,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
       const name = String(path[0]);
       // URLs carry passwords, and this line goes to a log.
       const shown =
-        /_(URL|ISSUER)$/.test(name) || environment[name] === undefined
+        /_(URL|ISSUER|ENDPOINT)$/.test(name) || environment[name] === undefined
           ? name
           : `${name}=${JSON.stringify(environment[name])}`;
       return `${shown} ${message}`;
@@ -237,5 +240,6 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     executionProviders: settings.EXECUTION_PROVIDERS,
     heartbeatFile: settings.HEARTBEAT_FILE,
     metricsPort: settings.METRICS_PORT,
+    otlpEndpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
   };
 }

@@ -21,6 +21,8 @@ import { openCallers, openQuotas, openRateLimitRedis } from './open-access.ts';
 import { naming, Opened } from './opened.ts';
 import { freeBytes } from './storage/free-space.ts';
 import { FolderStores, type Stores } from './storage/stores.ts';
+import { openTracing } from './tracing/open-tracing.ts';
+import type { Tracing } from './tracing/tracing.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 type Role = (typeof ROLES)[number];
@@ -45,8 +47,8 @@ function checkExposure({ host, apiKeysFile, tokens, allowAnonymous }: Config): v
   );
 }
 
-/** What tells of the process. */
-type Observers = { readonly log: Logger; readonly metrics: ServiceMetrics };
+/** What tells of the process; there are traces only where a collector is named. */
+type Observers = { readonly log: Logger; readonly metrics: ServiceMetrics; readonly tracing: Tracing | null };
 
 export interface StartOptions {
   /** Aborts when the process is to end: what has been opened by then is closed, and its reason is thrown. */
@@ -67,10 +69,12 @@ export async function startService(
 ): Promise<() => Promise<void>> {
   const role = parseRole(asked, config);
   if (role !== 'worker') checkExposure(config);
-  const log = createLog(config.logLevel);
+  const tracing = await openTracing(config.otlpEndpoint, role);
+  const log = createLog(config.logLevel, tracing?.logFields);
   const opened = new Opened(signal);
   try {
-    await open(config, role, { log, metrics: createMetrics() }, opened, onListening);
+    if (tracing) await opened.add(Promise.resolve(tracing), (one) => one.close());
+    await open(config, role, { log, metrics: createMetrics(), tracing }, opened, onListening);
     return () => opened.close();
   } catch (error) {
     await opened.close();
@@ -82,7 +86,7 @@ export async function startService(
 async function open(
   config: Config,
   role: Role,
-  { log, metrics }: Observers,
+  { log, metrics, tracing }: Observers,
   opened: Opened,
   onListening: (url: string) => void,
 ): Promise<void> {
@@ -104,7 +108,9 @@ async function open(
   // Before the queue, which may take seconds to open.
   const keys = role === 'worker' ? null : await openCallers(config, log, opened);
   const { redisUrl, databaseUrl } = config;
-  const connecting = connectBackend({ redisUrl, databaseUrl, dataDirectory, log });
+  const connecting = connectBackend({
+    ...{ redisUrl, databaseUrl, dataDirectory, log, telemetry: tracing?.telemetry },
+  });
   const backend = await opened.add(connecting, (one) => one.close());
   const tenants = await opened.add(
     openTenants({
@@ -126,9 +132,10 @@ async function open(
       jobLimits: limits,
     } = config;
     const { startWorkers } = await import('./jobs/workers.ts');
+    const watchers = [metrics, tracing].flatMap((observer) => observer?.attempts ?? []);
     const starting = startWorkers({
       ...{ stores, backend, concurrency, threads, providers, limits, log },
-      ...{ watchers: [metrics.attempts], jobEnded },
+      ...{ watchers, jobEnded },
     });
     await opened.add(starting, (worker) => worker.close());
     if (config.heartbeatFile) {
@@ -139,7 +146,7 @@ async function open(
   const metricsOpening = openMetricsPort(metrics.register, config);
   await opened.add(naming({ METRICS_PORT: config.metricsPort ?? '' }, metricsOpening), (one) => one.close());
   if (role !== 'worker')
-    onListening(await listen(config, { stores, tenants, quotas, log, metrics }, keys, opened));
+    onListening(await listen(config, { stores, tenants, quotas, log, metrics, tracing }, keys, opened));
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
   tenants.keepExpiring();

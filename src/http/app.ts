@@ -8,6 +8,7 @@ import type { Callers } from '../access/caller.ts';
 import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
 import { EmpError } from '../core/errors.ts';
 import type { ServiceMetrics } from '../metrics/service-metrics.ts';
+import type { Tracing } from '../tracing/tracing.ts';
 import { limitArrival } from './arrival.ts';
 import { registerBodyTypes } from './body-types.ts';
 import { Connections } from './connections.ts';
@@ -61,6 +62,8 @@ export interface AppOptions extends Omit<Services, 'closing'> {
   readonly closeGraceMs?: number;
   /** What else of this process is measured. */
   readonly metrics?: ServiceMetrics;
+  /** What traces requests. */
+  readonly tracing?: Tracing | null;
 }
 
 /** A connection on which nothing moves for so long is dropped: a stalled upload holds a file open. Longer than `Prefer: wait` lasts. */
@@ -91,6 +94,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     isServed = true,
     closeGraceMs = CLOSE_GRACE_MS,
     metrics,
+    tracing = null,
     ...given
   } = options;
   const hosts = new ServedHosts(host, allowedHosts);
@@ -121,6 +125,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     clientErrorHandler: refuseUnreadable,
     schemaController: { compilersFactory: { buildValidator: NO_COMPILER, buildSerializer: NO_COMPILER } },
   }).withTypeProvider<ZodTypeProvider>();
+  tracing?.traceRequests(app as unknown as FastifyInstance);
   // Fastify would read it as a string, which no route takes.
   app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler<z.ZodType>(

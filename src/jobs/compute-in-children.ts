@@ -80,7 +80,7 @@ export function computeInChildren(
         attempt.progressed(told);
         tell(told);
       };
-      const message = { id, name, data, processedOn, progress };
+      const message = { id, name, data, processedOn, progress, traceId: attempt.traceId };
       const run = { timeMs: limits.timeMs, signal, patienceMs: PATIENCE_MS, onNews };
       const end = await pool.run(message, run);
       if (end !== 'returned') return end === 'succeeded' ? Math.round(performance.now() - start) : null;

@@ -21,7 +21,8 @@ export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Ta
       // Of a directory that is gone or takes no writes, the jobs wait.
       await store.sweep().catch(() => {});
       // What a job is about, names and numbers, is no business of a log.
-      const log = childLog?.child(jobFields(message));
+      const { traceId } = message;
+      const log = childLog?.child({ ...jobFields(message), ...(traceId && { trace_id: traceId }) });
       const began = performance.now();
       log?.info({ task: message.name }, 'computing');
       const end = await run(message as Message<never>, { store, ...settings, ...context });

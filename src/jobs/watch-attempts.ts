@@ -16,6 +16,8 @@ export type AttemptEnd =
 
 /** Hears what becomes of one attempt. Nothing that it does may fail the job. */
 export interface AttemptHearer {
+  /** Of the trace that the attempt is part of, for the child's lines. */
+  readonly traceId?: string;
   /** The child has come to a stage. */
   entered(stage: string): void;
   /** The child ended without an answer; `reason` is why it was asked to end, undefined where it was not. */
@@ -36,6 +38,11 @@ export class WatchedAttempt {
 
   constructor(watchers: readonly AttemptWatcher[], job: AttemptedJob) {
     this.#hearers = watchers.map((watcher) => watcher.begin(job));
+  }
+
+  /** Where somebody traces it. */
+  get traceId(): string | undefined {
+    return this.#hearers.find(({ traceId }) => traceId !== undefined)?.traceId;
   }
 
   /** Takes the stages from what the child says of its progress, all of it each time; a child that was taken over might say anything. */

@@ -7,6 +7,7 @@ import {
   type Processor,
   type Queue,
   type QueueEvents,
+  type Telemetry,
   type Worker,
   type WorkerOptions,
   withBackend,
@@ -92,24 +93,27 @@ export interface Backend {
 /** What can say whether a queue takes writes. */
 export type Pinged = Pick<Backend, 'ping'>;
 
-/** The constructors of a backend, from its BullMQ factory and what each side connects with. */
+/** The constructors of a backend, from its BullMQ factory, what each side connects with, and what traces them. */
 export function bindConstructors<B extends IQueueBackend, C>(
   factory: BackendFactory<B, C>,
   connections: { readonly producer: C; readonly consumer: C },
+  telemetry?: Telemetry,
 ): Pick<Backend, 'createQueue' | 'createQueueEvents' | 'createWorker'> {
   const { Queue, QueueEvents, Worker } = withBackend(patient(factory));
   const { producer, consumer } = connections;
+  const traced = telemetry && { telemetry };
   return {
     createQueue: (lane) =>
       new Queue<QueuedData>(QUEUE_NAMES[lane], {
         connection: producer,
         streams: { events: { maxLen: KEPT_NEWS } },
+        ...traced,
       }),
     // From the first that is kept, as between now and the first one that comes some would be lost; old ones concern nobody.
     createQueueEvents: (lane) =>
       new QueueEvents(QUEUE_NAMES[lane], { connection: consumer, lastEventId: '0' }),
     createWorker: (lane, processor, options) =>
-      new Worker<QueuedData>(QUEUE_NAMES[lane], processor, { ...options, connection: consumer }),
+      new Worker<QueuedData>(QUEUE_NAMES[lane], processor, { ...options, ...traced, connection: consumer }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Telemetry } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Backend } from './backend.ts';
 
@@ -7,6 +8,8 @@ export interface BackendSettings {
   /** The embedded queue's home, where neither URL is given. */
   readonly dataDirectory: string;
   readonly log?: Logger;
+  /** What traces the queue. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /**
@@ -14,9 +17,9 @@ export interface BackendSettings {
  * the embedded one costs hundreds of megabytes.
  */
 export async function connectBackend(settings: BackendSettings): Promise<Backend> {
-  const { redisUrl, databaseUrl, dataDirectory, log } = settings;
+  const { redisUrl, databaseUrl, dataDirectory, log, telemetry } = settings;
   if (redisUrl && databaseUrl) throw new Error('set REDIS_URL or DATABASE_URL, not both: there is one queue');
-  if (redisUrl) return (await import('./redis.ts')).connectRedis(redisUrl, log);
-  if (databaseUrl) return (await import('./postgres.ts')).connectPostgres(databaseUrl, log);
-  return (await import('./embedded.ts')).openEmbedded(dataDirectory, log);
+  if (redisUrl) return (await import('./redis.ts')).connectRedis(redisUrl, log, telemetry);
+  if (databaseUrl) return (await import('./postgres.ts')).connectPostgres(databaseUrl, log, telemetry);
+  return (await import('./embedded.ts')).openEmbedded(dataDirectory, log, telemetry);
 }

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
-import { createPostgresBackend, runMigrations } from 'bullmq';
+import { createPostgresBackend, runMigrations, type Telemetry } from 'bullmq';
 import type { Logger } from 'pino';
 import { type Backend, bindConstructors } from './backend.ts';
 import { BackendError } from './backend-error.ts';
@@ -13,7 +13,11 @@ const ADVICE =
   'The embedded queue serves one process: stop that one, or give every process REDIS_URL or DATABASE_URL.';
 
 /** Opens the queue's own PostgreSQL in a thread of this process, stored under `<dataDirectory>/queue`. */
-export async function openEmbedded(dataDirectory: string, log?: Logger): Promise<Backend> {
+export async function openEmbedded(
+  dataDirectory: string,
+  log?: Logger,
+  telemetry?: Telemetry,
+): Promise<Backend> {
   const directory = join(dataDirectory, 'queue');
   const lock = await lockDirectory(directory, ADVICE);
   const database = new EmbeddedDatabase(join(directory, 'pgdata'), {
@@ -36,7 +40,7 @@ export async function openEmbedded(dataDirectory: string, log?: Logger): Promise
   }
   return {
     kind: 'embedded',
-    ...bindConstructors(createPostgresBackend, { producer: pool, consumer: pool }),
+    ...bindConstructors(createPostgresBackend, { producer: pool, consumer: pool }, telemetry),
     async ping() {
       await pool.query(PING_SQL);
     },

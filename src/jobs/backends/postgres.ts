@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { createPostgresBackend, type PgPool, runMigrations } from 'bullmq';
+import { createPostgresBackend, type PgPool, runMigrations, type Telemetry } from 'bullmq';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { isCode } from '../../storage/durable-files.ts';
@@ -16,7 +16,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 const MAX_CONNECTIONS = 13;
 
 /** Connects to a PostgreSQL server (13 or newer) and brings the queue's tables up to date. @param url `postgres://...` */
-export async function connectPostgres(url: string, log?: Logger): Promise<Backend> {
+export async function connectPostgres(url: string, log?: Logger, telemetry?: Telemetry): Promise<Backend> {
   const pool = new Pool({
     connectionString: url,
     max: MAX_CONNECTIONS,
@@ -44,7 +44,7 @@ export async function connectPostgres(url: string, log?: Logger): Promise<Backen
   const returned = new EventEmitter<{ anew: [] }>();
   return {
     kind: 'postgres',
-    ...bindConstructors(createPostgresBackend, { producer: connection, consumer: connection }),
+    ...bindConstructors(createPostgresBackend, { producer: connection, consumer: connection }, telemetry),
     async ping() {
       try {
         await pool.query(PING_SQL);

@@ -1,4 +1,4 @@
-import { createRedisBackend } from 'bullmq';
+import { createRedisBackend, type Telemetry } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { type Backend, bindConstructors } from './backend.ts';
@@ -13,7 +13,7 @@ const PING_SECONDS = 60;
 const retryStrategy = (attempt: number) => Math.min(100 * attempt, MAX_RECONNECT_MS);
 
 /** Connects to a Redis server. @param url `redis://` or `rediss://`, credentials and database number in it */
-export async function connectRedis(url: string, log?: Logger): Promise<Backend> {
+export async function connectRedis(url: string, log?: Logger, telemetry?: Telemetry): Promise<Backend> {
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -43,11 +43,15 @@ export async function connectRedis(url: string, log?: Logger): Promise<Backend> 
   }
   return {
     kind: 'redis',
-    ...bindConstructors(createRedisBackend, {
-      // A request must be told within a second or two that Redis is away; a worker waits for it to come back.
-      producer: { url, retryStrategy, maxRetriesPerRequest: 1 },
-      consumer: { url, retryStrategy, maxRetriesPerRequest: null },
-    }),
+    ...bindConstructors(
+      createRedisBackend,
+      {
+        // A request must be told within a second or two that Redis is away; a worker waits for it to come back.
+        producer: { url, retryStrategy, maxRetriesPerRequest: 1 },
+        consumer: { url, retryStrategy, maxRetriesPerRequest: null },
+      },
+      telemetry,
+    ),
     async ping() {
       await client.set('emp-ping', '', 'EX', PING_SECONDS);
     },

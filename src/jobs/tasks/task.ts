@@ -23,6 +23,8 @@ export interface Message<D> {
   readonly processedOn: number | undefined;
   /** What attempts before this one have told. */
   readonly progress: unknown;
+  /** Of the trace that the attempt is part of, where there is one. */
+  readonly traceId?: string | undefined;
 }
 
 /** What all messages hold. */
