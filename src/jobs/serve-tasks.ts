@@ -22,10 +22,10 @@ export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Ta
       await store.sweep().catch(() => {});
       // What a job is about, names and numbers, is no business of a log.
       const { traceId } = message;
-      const log = childLog?.child({ ...jobFields(message), ...(traceId && { trace_id: traceId }) });
+      const log = childLog?.child({ ...jobFields(message), ...(traceId && { trace_id: traceId }) }) ?? null;
       const began = performance.now();
       log?.info({ task: message.name }, 'computing');
-      const end = await run(message as Message<never>, { store, ...settings, ...context });
+      const end = await run(message as Message<never>, { store, log, ...settings, ...context });
       log?.info({ task: message.name, end, ms: Math.round(performance.now() - began) }, 'computed');
       return end;
     },

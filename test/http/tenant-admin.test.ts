@@ -42,6 +42,7 @@ describe('whoever runs the service', () => {
   test('sees which tenants there are, and a tenant does not', async () => {
     assert.deepEqual(await readJson(await ask('own', '/v1/tenants')), { data: ['team-a', 'team-b'] });
     for (const [path, method] of [
+      ['/metrics', 'GET'],
       ['/v1/tenants', 'GET'],
       ['/v1/tenants/team-b', 'DELETE'],
       ['/v1/tenants/team-a', 'DELETE'],

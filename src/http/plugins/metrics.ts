@@ -1,6 +1,7 @@
 import { Gauge, Histogram } from 'prom-client';
 import type { Tenants } from '../../jobs/tenants.ts';
 import { createMetrics, type ServiceMetrics } from '../../metrics/service-metrics.ts';
+import { refuseTenants } from '../refuse-tenants.ts';
 import type { App, Services } from '../services.ts';
 import { describeOperation } from './operations.ts';
 
@@ -78,6 +79,7 @@ export function registerMetrics(
         tags: ['service'],
         operationId: 'getMetrics',
         summary: 'Prometheus metrics',
+        description: 'For keys of the service itself.',
         ...describeOperation({
           responses: {
             200: { description: 'The metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
@@ -85,7 +87,10 @@ export function registerMetrics(
         }),
       },
     },
-    async (_request, reply) => reply.type(register.contentType).send(await register.metrics()),
+    async (request, reply) => {
+      refuseTenants(request);
+      return reply.type(register.contentType).send(await register.metrics());
+    },
   );
   app.addHook('onClose', async () => register.clear());
 }

@@ -1,8 +1,8 @@
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { tenantNameSchema } from '../../access/caller.ts';
 import { EmpError } from '../../core/errors.ts';
 import { describeOperation } from '../plugins/operations.ts';
+import { refuseTenants } from '../refuse-tenants.ts';
 import type { App, Services } from '../services.ts';
 
 const tenantsSchema = z.object({ data: z.array(tenantNameSchema) }).meta({ id: 'Tenants' });
@@ -49,12 +49,4 @@ export function registerTenants(app: App, { tenants }: Services): void {
       return reply.code(204).send(null);
     },
   );
-}
-
-function refuseTenants({ caller }: Pick<FastifyRequest, 'caller'>): void {
-  if (caller !== null && caller.tenant !== null)
-    throw new EmpError(
-      'forbidden',
-      `this is for keys of the service itself, and ${caller.name} is of a tenant`,
-    );
 }

@@ -1,5 +1,5 @@
 import type { Retention } from '../../storage/retention-terms.ts';
-import { removeExpired } from '../retention.ts';
+import { type Removed, removeExpired } from '../retention.ts';
 import type { Message, TaskEnd, TenantMessage, Workshop } from './task.ts';
 
 /** What the queue holds of a task that removes what a tenant has kept for as long as it is to be. */
@@ -9,8 +9,9 @@ export interface RetentionMessage extends TenantMessage {
 
 export async function run(
   { data }: Message<RetentionMessage>,
-  { store, signal }: Workshop,
+  { store, signal, log }: Workshop,
 ): Promise<TaskEnd> {
-  await removeExpired(store, data.retention, { now: Date.now(), signal, onRemoved: () => {} });
+  const onRemoved = (removed: Removed) => log?.info(removed, 'removed');
+  await removeExpired(store, data.retention, { now: Date.now(), signal, onRemoved });
   return 'done';
 }

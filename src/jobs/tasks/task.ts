@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { Store } from '../../storage/store.ts';
 import type { RunContext } from '../child-program.ts';
 import type { ChildSettings } from '../child-settings.ts';
@@ -11,6 +12,8 @@ export interface Workshop
   extends RunContext<readonly ProgressEvent[]>,
     Pick<ChildSettings, 'threads' | 'providers' | 'memoryMebibytes'> {
   readonly store: Store;
+  /** Null where no lines are asked for. */
+  readonly log: Logger | null;
 }
 
 /** A message as its task sees it. */
