@@ -38,6 +38,14 @@ export async function replaceDurably(path: string, text: string, temporary: stri
   await sync(dirname(path));
 }
 
+/** Removes a file, by way of a free path, so that of several who do so one does; false where it is not there. */
+export async function removeDurably(path: string, temporary: string): Promise<boolean> {
+  if (!(await renameUnless(path, temporary, 'ENOENT'))) return false;
+  await rm(temporary, { force: true });
+  await sync(dirname(path));
+  return true;
+}
+
 /** Syncs a file, or the names in a folder. */
 export async function sync(path: string): Promise<void> {
   await using handle = await open(path, 'r');

@@ -1,7 +1,7 @@
 // Over 250 lines: each method of the port is a few lines over the files of one folder.
 import { randomBytes } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BytesIndex, bytesBelow } from './bytes-index.ts';
 import { claimedIn } from './claimed-bytes.ts';
@@ -9,12 +9,14 @@ import {
   createDurably,
   isCode,
   readIfThere,
+  removeDurably,
   renameUnless,
   replaceDurably,
   sync,
   syncTree,
 } from './durable-files.ts';
 import {
+  answerPath,
   BYTES,
   FILES,
   FOLDERS,
@@ -23,17 +25,20 @@ import {
   KINDS,
   NEEDED,
   RECORD,
+  SECRETS,
   UNFINISHED,
+  UNTOLD,
   UPLOADS,
 } from './folder-layout.ts';
 import { freeBytes, probeDisk, requireFolders } from './free-space.ts';
 import { isId, parseCursor } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
+import { NotedIds } from './noted-ids.ts';
 import { indexOlderData } from './older-data.ts';
 import { openIfThere, streamFile } from './paced-reads.ts';
 import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
-import { TimeIndex, touch } from './time-index.ts';
+import { TimeIndex } from './time-index.ts';
 import { makeOwnFolder, openUpload, ownUploadsName, sweepUploads } from './uploads.ts';
 
 /** What a store leaves, and may take. */
@@ -54,6 +59,8 @@ export class FolderStore implements Store {
   readonly #ownName = ownUploadsName();
   readonly #indexes: Readonly<Record<Kind, TimeIndex>>;
   readonly #needed: NeededIndex;
+  readonly #unfinished: NotedIds;
+  readonly #untold: NotedIds;
   readonly #bytes: BytesIndex;
 
   private constructor(root: string, limits: StoreLimits) {
@@ -63,6 +70,8 @@ export class FolderStore implements Store {
     const indexes = KINDS.map((kind) => [kind, new TimeIndex(join(root, INDEX, kind))]);
     this.#indexes = Object.fromEntries(indexes) as Record<Kind, TimeIndex>;
     this.#needed = new NeededIndex(join(root, NEEDED));
+    this.#unfinished = new NotedIds(join(root, UNFINISHED));
+    this.#untold = new NotedIds(join(root, UNTOLD));
   }
 
   /**
@@ -70,8 +79,9 @@ export class FolderStore implements Store {
    */
   static async open(root: string, limits: StoreLimits = {}): Promise<FolderStore> {
     const store = new FolderStore(root, limits);
-    for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS])
+    for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS, UNTOLD])
       await mkdir(join(root, folder), { recursive: true });
+    await mkdir(join(root, SECRETS), { recursive: true, mode: 0o700 });
     const scratch = await store.#scratchPath();
     await store.sweep();
     await indexOlderData(root, scratch);
@@ -200,13 +210,17 @@ export class FolderStore implements Store {
   }
 
   async decideOnce(question: Question, answer: string): Promise<string> {
-    const path = this.#answerPath(question);
+    const path = join(this.root, answerPath(question));
     const isFirst = await createDurably(path, answer, await this.#scratchPath());
     return isFirst ? answer : await readFile(path, 'utf8');
   }
 
   readAnswer(question: Question): Promise<string | null> {
-    return readIfThere(this.#answerPath(question));
+    return readIfThere(join(this.root, answerPath(question)));
+  }
+
+  async withdrawAnswer(question: Question): Promise<boolean> {
+    return await removeDurably(join(this.root, answerPath(question)), await this.#scratchPath());
   }
 
   readFile(kind: Kind, id: string, name: string, range?: FileRange): ReadStream {
@@ -218,21 +232,29 @@ export class FolderStore implements Store {
   }
 
   async addUnfinished(id: string, needs: readonly string[] = []): Promise<void> {
-    const note = async () => {
-      await touch(join(this.root, UNFINISHED, id));
-      await sync(join(this.root, UNFINISHED));
-    };
-    await Promise.all([note(), this.#needed.add(id, needs)]);
+    await Promise.all([this.#unfinished.add(id), this.#needed.add(id, needs)]);
   }
 
   async removeUnfinished(id: string, needs: readonly string[] = []): Promise<void> {
     // In this order: what is noted as unfinished is looked after, with all that is noted of it.
     await this.#needed.remove(id, needs);
-    await rm(join(this.root, UNFINISHED, id), { force: true });
+    await this.#unfinished.remove(id);
   }
 
-  async listUnfinished(): Promise<string[]> {
-    return (await readdir(join(this.root, UNFINISHED))).filter(isId).sort();
+  listUnfinished(): Promise<string[]> {
+    return this.#unfinished.list();
+  }
+
+  addUntold(id: string): Promise<void> {
+    return this.#untold.add(id);
+  }
+
+  removeUntold(id: string): Promise<void> {
+    return this.#untold.remove(id);
+  }
+
+  listUntold(): Promise<string[]> {
+    return this.#untold.list();
   }
 
   async usedBytes(): Promise<number> {
@@ -264,12 +286,6 @@ export class FolderStore implements Store {
 
   #path(kind: Kind, id: string, ...segments: string[]): string {
     return join(this.root, kind, id, ...segments);
-  }
-
-  #answerPath(question: Question): string {
-    return question.kind === 'idempotency'
-      ? join(this.root, IDEMPOTENCY, question.id)
-      : this.#path(question.kind, question.id, question.name);
   }
 
   /** A free path of this process's own. */

@@ -10,13 +10,13 @@ function base32(value: bigint, length: number): string {
 }
 
 /** An id that names content: the same files under the same names give the same id. 130 bits of SHA-256. */
-export function contentId(prefix: 'mdl' | 'dat', manifest: string): string {
+export function contentId(prefix: 'mdl' | 'dat' | 'msg', manifest: string): string {
   const digest = createHash('sha256').update(manifest).digest('hex');
   return `${prefix}_${base32(BigInt(`0x${digest}`) >> 126n, 26)}`;
 }
 
 /** A fresh id that sorts by the time of its making: 50 bits of milliseconds, 80 random ones. */
-export function freshId(prefix: 'job' | 'sea'): string {
+export function freshId(prefix: 'job' | 'sea' | 'whs'): string {
   const random = BigInt(`0x${randomBytes(10).toString('hex')}`);
   return `${prefix}_${base32((BigInt(Date.now()) << 80n) | random, 26)}`;
 }

@@ -41,10 +41,10 @@ export interface FileRange {
   readonly end: number;
 }
 
-/** What is decided once and for all: how a job or a search ended, a document of its own; and which job an idempotency key, or a use of samples, here their hash, stands for. */
+/** What is decided once and for all: how a job or a search ended, a document of its own; and which job an idempotency key, or a use of samples, here their hash, stands for. What a tenant keeps in a place of its own, a secret, may be withdrawn. */
 export type Question =
   | { readonly kind: 'jobs' | 'searches'; readonly id: string; readonly name: string }
-  | { readonly kind: 'idempotency'; readonly id: string };
+  | { readonly kind: 'idempotency' | 'secrets'; readonly id: string };
 
 /**
  * Where everything that must outlive a process is kept, shared by all processes of the service. On return, what was written survives a crash.
@@ -102,6 +102,8 @@ export interface Store {
   decideOnce(question: Question, answer: string): Promise<string>;
   /** The answer that stands; null where none has been given. */
   readAnswer(question: Question): Promise<string | null>;
+  /** Takes an answer back, after which there may be another; false where none has been given. */
+  withdrawAnswer(question: Question): Promise<boolean>;
 
   /** A file of a resource, or a range of it. The stream's error has code `ENOENT` where it is not there. */
   readFile(kind: Kind, id: string, name: string, range?: FileRange): Readable;
@@ -114,6 +116,12 @@ export interface Store {
   removeUnfinished(id: string, needs?: readonly string[]): Promise<void>;
   /** Oldest first. */
   listUnfinished(): Promise<string[]>;
+  /** Notes that somebody is to be told of a job, or a search, before it is published; to do so twice is no error. */
+  addUntold(id: string): Promise<void>;
+  /** Forgets it when all has been told. */
+  removeUntold(id: string): Promise<void>;
+  /** Oldest first. */
+  listUntold(): Promise<string[]>;
   /** The ids noted of those that read a resource, in no order; the first costs the same however many there are. */
   listNeeding(resourceId: string): AsyncIterable<string>;
 

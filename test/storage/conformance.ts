@@ -362,6 +362,30 @@ export function storeConformance(open: () => Promise<Store>): void {
     assert.equal(await other.readAnswer(question), 'so');
   });
 
+  test('a secret is withdrawn by one of many, and its place is free again', async () => {
+    const question = { kind: 'secrets', id: 'webhooks-1' } as const;
+    assert.equal(await store.withdrawAnswer(question), false);
+    assert.equal(await store.decideOnce(question, 'first'), 'first');
+    assert.equal(await other.decideOnce(question, 'second'), 'first');
+    const withdrawn = await Promise.all([store, other, store].map((one) => one.withdrawAnswer(question)));
+    assert.equal(withdrawn.filter(Boolean).length, 1);
+    assert.equal(await other.readAnswer(question), null);
+    assert.equal(await other.decideOnce(question, 'second'), 'second');
+    assert.equal(await store.readAnswer({ kind: 'idempotency', id: 'webhooks-1' }), null);
+    await store.withdrawAnswer(question);
+  });
+
+  test('what somebody is to be told of is listed from the oldest, and forgotten', async () => {
+    const [first, second] = [freshId('job'), freshId('sea')].sort();
+    await store.addUntold(second);
+    for (const one of [other, store]) await one.addUntold(first);
+    assert.deepEqual(await other.listUntold(), [first, second]);
+    assert.deepEqual(await other.listUnfinished(), []);
+    for (const one of [store, other]) await one.removeUntold(first);
+    assert.deepEqual(await store.listUntold(), [second]);
+    await store.removeUntold(second);
+  });
+
   test('a cursor is what a page gives, nothing else', async () => {
     for (const _ of [1, 2]) await publish(store, 'jobs', recordOf('jobs'));
     const cursor = (await store.listRecords('jobs', 1)).next_cursor ?? '';
