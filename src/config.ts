@@ -11,6 +11,7 @@ import {
 } from './access/token-settings.ts';
 import type { ExecutionProvider } from './runtime/session.ts';
 import type { Retention } from './storage/retention-terms.ts';
+import { allowedHostsSchema } from './webhooks/allowed-hosts.ts';
 
 /** An empty value means: not set. That is how an `.env` file leaves a setting at its default. */
 const optional = <T extends z.ZodType>(schema: T) =>
@@ -110,6 +111,7 @@ const environmentSchema = z
     HEARTBEAT_FILE: optional(z.string().optional()),
     METRICS_PORT: optional(integer(1, 65535).optional()),
     OTEL_EXPORTER_OTLP_ENDPOINT: optional(url('http:', 'https:').optional()),
+    WEBHOOK_ALLOWED_HOSTS: optional(allowedHostsSchema.default([])),
   })
   .refine((settings) => !(settings.REDIS_URL && settings.DATABASE_URL), {
     message: 'is set beside REDIS_URL: give the queue one home, not two',
@@ -177,6 +179,8 @@ export interface Config {
   readonly metricsPort: number | undefined;
   /** The collector that traces are sent to; without one none are made. */
   readonly otlpEndpoint: string | undefined;
+  /** Names, addresses and ranges that webhooks may go to though they are private, and by http. */
+  readonly webhookAllowedHosts: readonly string[];
 }
 
 /** A setting that cannot be used. The message names it and what would be right, in one line. */
@@ -241,5 +245,6 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     heartbeatFile: settings.HEARTBEAT_FILE,
     metricsPort: settings.METRICS_PORT,
     otlpEndpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+    webhookAllowedHosts: settings.WEBHOOK_ALLOWED_HOSTS,
   };
 }

@@ -23,6 +23,7 @@ import { freeBytes } from './storage/free-space.ts';
 import { FolderStores, type Stores } from './storage/stores.ts';
 import { openTracing } from './tracing/open-tracing.ts';
 import type { Tracing } from './tracing/tracing.ts';
+import { Destinations } from './webhooks/destinations.ts';
 
 const ROLES = ['all', 'api', 'worker'] as const;
 type Role = (typeof ROLES)[number];
@@ -112,6 +113,7 @@ async function open(
     ...{ redisUrl, databaseUrl, dataDirectory, log, telemetry: tracing?.telemetry },
   });
   const backend = await opened.add(connecting, (one) => one.close());
+  const webhooks = { destinations: new Destinations(config.webhookAllowedHosts) };
   const tenants = await opened.add(
     openTenants({
       stores,
@@ -121,6 +123,7 @@ async function open(
       quotas,
       jobEnded,
       retention: config.retention,
+      webhooks,
     }),
     (one) => one.close(),
   );
@@ -136,8 +139,11 @@ async function open(
     const starting = startWorkers({
       ...{ stores, backend, concurrency, threads, providers, limits, log },
       ...{ watchers, jobEnded },
+      onEnded: (id, tenant) => tenants.announce(id, tenant),
     });
     await opened.add(starting, (worker) => worker.close());
+    const { startDeliveryWorker } = await import('./jobs/webhooks/delivery-worker.ts');
+    await opened.add(startDeliveryWorker(tenants, backend, log), (worker) => worker.close());
     if (config.heartbeatFile) {
       const beating = startHeartbeat({ path: config.heartbeatFile, backend, log });
       await opened.add(naming({ HEARTBEAT_FILE: config.heartbeatFile }, beating), (one) => one.close());

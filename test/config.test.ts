@@ -34,6 +34,13 @@ describe('config', () => {
     assert.deepEqual(parseConfig({ ALLOWED_HOSTS: '' }).allowedHosts, []);
   });
 
+  test('hosts that webhooks may go to are a list of names, addresses and ranges', () => {
+    const { webhookAllowedHosts } = parseConfig({ WEBHOOK_ALLOWED_HOSTS: 'hooks.internal, 10.0.0.0/8,::1' });
+    assert.deepEqual(webhookAllowedHosts, ['hooks.internal', '10.0.0.0/8', '::1']);
+    assert.deepEqual(parseConfig({ WEBHOOK_ALLOWED_HOSTS: '' }).webhookAllowedHosts, []);
+    assert.throws(() => parseConfig({ WEBHOOK_ALLOWED_HOSTS: 'http://a' }), ConfigError);
+  });
+
   test('tokens are of an issuer; what they say stands in claims', () => {
     const issuer = { OIDC_ISSUER: 'https://login.example.com/realms/one', OIDC_AUDIENCE: 'emp' };
     const tokens = {

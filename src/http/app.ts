@@ -35,6 +35,7 @@ import { registerStructures } from './routes/structures.ts';
 import { registerTenants } from './routes/tenant-admin.ts';
 import { registerThresholds } from './routes/thresholds.ts';
 import { registerUsage } from './routes/usage.ts';
+import { registerWebhooks } from './routes/webhooks.ts';
 import { ServedHosts } from './served-hosts.ts';
 import type { App, Services } from './services.ts';
 import { MAX_PARAM_LENGTH, unroutable } from './unroutable.ts';
@@ -195,6 +196,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     registerRetention(app, services.tenants, kind);
   registerUsage(app);
   registerTenants(app, services);
+  registerWebhooks(app);
   registerHealth(app, services);
   registerPages(app);
   return app as unknown as FastifyInstance;

@@ -39,10 +39,11 @@ const EVALUATION = partsOf('evaluation');
  * @throws EmpError `invalid_request` naming the fields, also where a resource is not there
  */
 export async function prepareJob(body: unknown, services: Services, asker: Asker): Promise<PreparedJob> {
-  const { recipe, priority, metadata, ...ids } = parseBody(jobRequestSchema, body ?? {});
+  const { recipe, priority, metadata, webhook, ...ids } = parseBody(jobRequestSchema, body ?? {});
   try {
     const planned = await plan(recipe, storedInputs(ids), services, asker);
-    return { request: { ...planned, priority, metadata }, publish: async () => {} };
+    const request = { ...planned, priority, metadata, ...(webhook && { webhook }) };
+    return { request, publish: async () => {} };
   } catch (error) {
     throw namingFields(error);
   }
@@ -78,7 +79,7 @@ export async function receiveJob(
       ...sampleFiles(uploads.selection, SELECTION),
       ...sampleFiles(uploads.evaluation, EVALUATION),
     },
-    texts: ['recipe', 'priority', 'metadata'],
+    texts: ['recipe', 'priority', 'metadata', 'webhook'],
     maxBytes,
     upload: uploads.model,
     signal,
@@ -87,6 +88,7 @@ export async function receiveJob(
   const recipe = parsePart(texts, 'recipe', schemas.recipe);
   const priority = parsePart(texts, 'priority', schemas.priority);
   const metadata = parsePart(texts, 'metadata', schemas.metadata);
+  const webhook = parsePart(texts, 'webhook', schemas.webhook);
   const modelFiles = files.get('model');
   if (!modelFiles) throw unusable('model', 'the part with the model is missing');
   const model = await prepareModel(uploads.model, modelFiles, maxBytes, reader, asker);
@@ -115,7 +117,7 @@ export async function receiveJob(
   const planned = await plan(recipe, inputs, services, asker);
   signal.throwIfAborted();
   return {
-    request: { ...planned, priority, metadata },
+    request: { ...planned, priority, metadata, ...(webhook && { webhook }) },
     async publish() {
       await store.publish('models', uploads.model, model);
       for (const part of ['scores', 'calibration', 'selection', 'evaluation'] as const) {

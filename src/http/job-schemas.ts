@@ -9,6 +9,7 @@ import { decisionSchema } from '../report/decision-schema.ts';
 import { problemSchema } from './problem.ts';
 import { isCursorOf, pageShape } from './resource-routes.ts';
 import { sha256, time, trueOrFalse } from './schemas.ts';
+import { webhookSchema } from './webhook-schemas.ts';
 
 /** The fields of a job that may hold strings chosen by the client. */
 export const metadataSchema = z
@@ -44,6 +45,7 @@ export const jobRequestSchema = z
     ),
     priority: prioritySchema,
     metadata: metadataSchema,
+    webhook: webhookSchema,
   })
   .meta({
     example: { model_id: 'mdl_0123456789abcdefghjkmnpqrs', recipe: { scope: 'global', beta: 1 } },

@@ -10,7 +10,8 @@ import { problemSchema } from './problem.ts';
 import { idParamsSchema } from './resource-routes.ts';
 import { time, trueOrFalse } from './schemas.ts';
 
-const { model_id, calibration_dataset_id, selection_dataset_id, priority, metadata } = jobRequestSchema.shape;
+const { model_id, calibration_dataset_id, selection_dataset_id, priority, metadata, webhook } =
+  jobRequestSchema.shape;
 
 export const searchRequestSchema = z
   .strictObject({
@@ -27,6 +28,7 @@ export const searchRequestSchema = z
     ...searchShape,
     priority,
     metadata,
+    webhook,
   })
   .refine(
     ({ promise, evaluation_dataset_id }) => promise.external !== undefined || evaluation_dataset_id !== null,

@@ -25,6 +25,14 @@ export type ExternalStep =
   | { readonly kind: 'prune'; readonly candidate: number; readonly beta: number }
   | (Extract<SearchStep, { kind: 'end' }> & { readonly best: number | null });
 
+/** The numbers of those that the client is to measure now. */
+export function waitingCandidates(told: readonly ToldCandidate[]): number[] {
+  return [...told.keys()].filter((number) => {
+    const { job, metric } = told[number];
+    return metric === null && (number === 0 || job?.status === 'succeeded');
+  });
+}
+
 /** What the search for a beta comes to when it asks for what is not known yet. */
 class Unknown extends Error {
   readonly step: ExternalStep;

@@ -31,6 +31,8 @@ export interface JobsOptions {
   readonly queues: JobQueues;
   readonly quota: TenantQuota;
   readonly log: Logger;
+  /** Hears of jobs that were ended here. */
+  readonly onEnded: (id: string) => void;
 }
 
 /**
@@ -47,14 +49,16 @@ export class Jobs {
   readonly #turns: TenantTurns;
   readonly #reader: JobReader;
   readonly #watches: JobWatches;
+  readonly #onEnded: JobsOptions['onEnded'];
 
-  constructor({ tenant, store, queues, quota, log }: JobsOptions) {
+  constructor({ tenant, store, queues, quota, log, onEnded }: JobsOptions) {
     const { lanes } = queues;
     this.#tenant = tenant;
     this.#store = store;
     this.#queues = queues;
     this.#lanes = lanes;
     this.#quota = quota;
+    this.#onEnded = onEnded;
     this.#turns = new TenantTurns(store, queues);
     this.#reader = new JobReader(store, lanes.lines, (records) => quota.enter(records), log);
     const lists = new JobLists(store, this.#reader);
@@ -96,7 +100,7 @@ export class Jobs {
       // With a key the record stays for the retry, and for whoever sent the key at the same time and was told that all is well.
       if (created && !key) {
         await this.#store.remove('jobs', id);
-        await this.#store.removeUnfinished(id, resourcesOf(record));
+        await this.#forget(record);
       }
       throw error;
     }
@@ -122,6 +126,7 @@ export class Jobs {
         await writeResult(this.#store, id, { status: 'canceled', started_at: null, error, progress });
         this.#queues.jobEnded('canceled');
         news.tellEnded(id);
+        this.#onEnded(id);
       }
       // Also of a job that the queue does not know: its worker may have been forgotten with it.
       news.tellCancelAsked(id);
@@ -137,7 +142,7 @@ export class Jobs {
       throw new EmpError('conflict', `job ${id} has not finished: cancel it first`);
     if (record.search_id && (await this.#store.readRecord('searches', record.search_id)))
       throw new EmpError('conflict', `job ${id} is part of search ${record.search_id}: delete that first`);
-    await this.#store.removeUnfinished(id, resourcesOf(record));
+    await this.#forget(record);
     return this.#store.remove('jobs', id);
   }
 
@@ -188,6 +193,7 @@ export class Jobs {
     const upload = await this.#store.createUpload();
     try {
       await this.#store.addUnfinished(record.id, resourcesOf(record));
+      if (record.webhook) await this.#store.addUntold(record.id);
       // What a search has done it was let in for.
       if (record.search_id === undefined) {
         await this.#quota.checkJobs();
@@ -200,11 +206,16 @@ export class Jobs {
       return published;
     } catch (error) {
       const isRefused = isOnlyOne || error instanceof EmpError;
-      if (isRefused && !(await this.#store.readRecord('jobs', record.id)))
-        await this.#store.removeUnfinished(record.id, resourcesOf(record));
+      if (isRefused && !(await this.#store.readRecord('jobs', record.id))) await this.#forget(record);
       throw error;
     } finally {
       await upload.discard();
     }
+  }
+
+  /** What is noted of a job that is not, or will not be, there. */
+  async #forget(record: JobRecord): Promise<void> {
+    await this.#store.removeUnfinished(record.id, resourcesOf(record));
+    if (record.webhook) await this.#store.removeUntold(record.id);
   }
 }

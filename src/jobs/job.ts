@@ -9,6 +9,11 @@ import type { Prospect, Turn } from './job-lanes.ts';
 export const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'canceled'] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
+/** Who is told of a job or a search. */
+export interface WebhookTarget {
+  readonly url: string;
+}
+
 /** What the client asked for: written once, before the job is queued. */
 export interface JobRequest extends Turn {
   readonly model_id: string;
@@ -19,6 +24,8 @@ export interface JobRequest extends Turn {
   readonly selection_dataset_id?: string;
   readonly recipe: Recipe;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Who is told of its end; absent without one, so that requests of versions that had none stay the same. */
+  readonly webhook?: WebhookTarget;
   /** The model that is compared with `model_id`, of a job that does so; absent of any other. */
   readonly pruned_model_id?: string;
   /** The id of the request that submitted it; absent of one that came by no request, and in records of earlier versions. */

@@ -75,6 +75,7 @@ async function removeUnneeded(store: Store, kind: Kind, id: string): Promise<boo
   const isRead = kind === 'models' || kind === 'datasets';
   const isGone = await store.remove(kind, id, async () => isRead && (await isNeeded(store, kind, id)));
   if (isGone === true && record) await store.removeUnfinished(id, resourcesOf(record));
+  if (isGone === true && !isRead) await store.removeUntold(id);
   return isGone === true;
 }
 

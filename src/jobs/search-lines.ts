@@ -24,7 +24,12 @@ export interface LeftOutLine {
 export interface SearchRequest
   extends Pick<
     JobRequest,
-    'model_id' | 'calibration_dataset_id' | 'selection_dataset_id' | 'metadata' | 'request_id'
+    | 'model_id'
+    | 'calibration_dataset_id'
+    | 'selection_dataset_id'
+    | 'metadata'
+    | 'request_id'
+    | 'webhook'
   > {
   readonly priority: number;
   /** Null where the metric is the client's own, and no data came. */

@@ -3,7 +3,7 @@ import { CANDIDATES_FILE } from '../pipeline/artifact-names.ts';
 import type { Exploration } from '../pipeline/explore.ts';
 import { isCode } from '../storage/durable-files.ts';
 import type { Question, Store } from '../storage/store.ts';
-import { resourcesOf } from './job.ts';
+import { type JobRequest, resourcesOf } from './job.ts';
 import { sha256 } from './request-hash.ts';
 import type { SearchRecord, SearchResult } from './search-lines.ts';
 
@@ -42,6 +42,18 @@ export type SearchPart = number | (typeof BESTS)[number];
 export function jobKey(searchId: string, part: SearchPart): string {
   // No idempotency key of a client holds a line break.
   return `search\n${searchId}\n${part}`;
+}
+
+/** What all jobs of a search have in common. None tells of its end: that of the search is told. */
+export function jobOf(record: SearchRecord): Omit<JobRequest, 'recipe' | 'lane' | 'line'> {
+  const { id, model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata } = record;
+  const { selection_dataset_id, request_id } = record;
+  return {
+    ...{ model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id },
+    ...(selection_dataset_id && { selection_dataset_id }),
+    ...(request_id !== undefined && { request_id }),
+    ...{ priority, metadata, search_id: id },
+  };
 }
 
 export function jobQuestion(searchId: string, part: SearchPart): Question {

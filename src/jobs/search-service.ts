@@ -11,11 +11,12 @@ import type { Jobs } from './job-service.ts';
 import { JobWatches } from './job-watches.ts';
 import { useResource } from './keeping.ts';
 import { inputFailure } from './result.ts';
-import { isSearchId, type SearchRecord, type SearchRequest } from './search-lines.ts';
+import { isSearchId, type SearchRecord, type SearchRequest, type SearchResult } from './search-lines.ts';
 import { type Search, SearchReader, type SearchState } from './search-reader.ts';
 import {
   BESTS,
   jobKey,
+  jobOf,
   readSearchResult,
   type SearchPart,
   unfinishedSearch,
@@ -25,11 +26,10 @@ import {
 import { nextStep } from './search-step.ts';
 import type { TenantQuota } from './tenant-quota.ts';
 import { Wakeups } from './wakeups.ts';
+import { SearchNews } from './webhooks/search-news.ts';
 
 /** Each is a few jobs at a time, and some dozens of small files that are read at every look. */
 const MOST_AT_ONCE = 100;
-/** What a follower of a search is told. */
-export type SearchNews = JobNews<Search>;
 
 interface SearchesOptions {
   readonly store: Store;
@@ -37,6 +37,8 @@ interface SearchesOptions {
   readonly queues: JobQueues;
   readonly quota: TenantQuota;
   readonly log: Logger;
+  /** Hears of searches that have ended, or have other candidates for the client to measure. */
+  readonly onNews: (id: string) => void;
 }
 
 /**
@@ -54,13 +56,15 @@ export class Searches {
   readonly #watches: JobWatches<Search>;
   /** Those that go on, as far as this process knows. */
   readonly #known = new Set<string>();
+  readonly #news: SearchNews;
 
-  constructor({ store, jobs, queues, quota, log }: SearchesOptions) {
+  constructor({ store, jobs, queues, quota, log, onNews }: SearchesOptions) {
     this.#store = store;
     this.#jobs = jobs;
     this.#queues = queues;
     this.#quota = quota;
     this.#log = log;
+    this.#news = new SearchNews(onNews);
     this.#reader = new SearchReader(store, jobs);
     this.#watches = new JobWatches({
       look: (id) => this.#reader.look(id),
@@ -76,12 +80,14 @@ export class Searches {
     try {
       await upload.announce(1);
       await this.#store.addUnfinished(record.id, resourcesOf(record));
+      if (record.webhook) await this.#store.addUntold(record.id);
       await this.#store.publish('searches', upload, record);
       for (const id of resourcesOf(record)) await useResource(this.#store, id);
       await this.#quota.checkSearches();
     } catch (error) {
       await this.#store.remove('searches', record.id);
       await this.#store.removeUnfinished(record.id, resourcesOf(record));
+      if (record.webhook) await this.#store.removeUntold(record.id);
       throw error;
     } finally {
       await upload.discard();
@@ -109,7 +115,7 @@ export class Searches {
     if (!record) return null;
     if (!(await readSearchResult(this.#store, id))) {
       const error = inputFailure(new EmpError('canceled', 'The search was canceled.'));
-      await writeSearchResult(this.#store, record, { status: 'canceled', error });
+      await this.#end(record, { status: 'canceled', error });
       this.#wakeups.wake(id);
     }
     await this.#endJobs(record);
@@ -122,6 +128,7 @@ export class Searches {
     if (!record) return false;
     if (!(await readSearchResult(this.#store, id)))
       throw new EmpError('conflict', `search ${id} has not finished: cancel it first`);
+    if (record.webhook) await this.#store.removeUntold(id);
     return await this.#store.remove('searches', id);
   }
 
@@ -150,7 +157,7 @@ export class Searches {
   }
 
   /** As `Jobs.follow`. */
-  follow(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<SearchNews, void> {
+  follow(id: string, lastEventId: number, signal: AbortSignal): AsyncGenerator<JobNews<Search>, void> {
     return followJob(this.#watches.looks(id, signal), lastEventId);
   }
 
@@ -204,7 +211,7 @@ export class Searches {
     } else if (step.kind === 'stop') {
       for (const job of step.jobs) await this.#jobs.cancel(job);
     } else {
-      await writeSearchResult(this.#store, record, { status: step.status, error: step.error });
+      await this.#end(record, { status: step.status, error: step.error });
     }
     this.#wakeups.wake(record.id);
   }
@@ -214,6 +221,7 @@ export class Searches {
     metric: ExternalMetric,
     told: readonly ToldCandidate[],
   ): Promise<void> {
+    this.#news.looked(record, told);
     const [{ recipe, lane }] = record.lines;
     const step = await nextExternalStep(metric, recipe, told);
     if (step.kind === 'wait') return;
@@ -221,9 +229,14 @@ export class Searches {
       await this.#submitJob(record, step.candidate, { recipe: { ...recipe, beta: step.beta }, lane });
     else {
       const { status, error, best: candidate } = step;
-      await writeSearchResult(this.#store, record, { status, error, candidate });
+      await this.#end(record, { status, error, candidate });
     }
     this.#wakeups.wake(record.id);
+  }
+
+  async #end(record: SearchRecord, end: Omit<SearchResult, 'finished_at'>): Promise<void> {
+    await writeSearchResult(this.#store, record, end);
+    this.#news.ended(record);
   }
 
   async #submitJob(
@@ -231,14 +244,7 @@ export class Searches {
     part: SearchPart,
     rest: Pick<JobRequest, 'recipe' | 'lane' | 'line'>,
   ): Promise<void> {
-    const { id, model_id, calibration_dataset_id, evaluation_dataset_id, priority, metadata } = record;
-    const { selection_dataset_id, request_id } = record;
-    const ids = {
-      ...{ model_id, scores_dataset_id: null, calibration_dataset_id, evaluation_dataset_id },
-      ...(selection_dataset_id && { selection_dataset_id }),
-      ...(request_id !== undefined && { request_id }),
-    };
-    await this.#jobs.submit({ ...ids, ...rest, priority, metadata, search_id: id }, jobKey(id, part));
+    await this.#jobs.submit({ ...jobOf(record), ...rest }, jobKey(record.id, part));
   }
 
   async #endJobs(record: SearchRecord): Promise<void> {

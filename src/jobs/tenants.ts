@@ -5,6 +5,7 @@ import { KEEP_ALL, limitsAnything, type Retention } from '../storage/retention-t
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
 import type { Tenant } from '../storage/tenant.ts';
+import { Destinations } from '../webhooks/destinations.ts';
 import type { Backend } from './backends/backend.ts';
 import type { Retry } from './job-line.ts';
 import { type JobEnded, JobQueues } from './job-queues.ts';
@@ -13,8 +14,11 @@ import { openLaneQueues } from './lane-queues.ts';
 import { settleFailedJobs } from './recovery.ts';
 import { retentionMessage } from './retention-message.ts';
 import { isSearchId } from './search-lines.ts';
+import { SearchReader } from './search-reader.ts';
 import { Searches } from './search-service.ts';
 import { TenantQuota } from './tenant-quota.ts';
+import { type DeliveryQueue, NO_DELIVERIES, openDeliveryQueue } from './webhooks/delivery-queue.ts';
+import { Webhooks } from './webhooks/webhook-service.ts';
 
 /** How long a job that the queue has forgotten, and nobody asks for, may wait for it; one held up by a clock set back twice as long. */
 const RECOVERY_MS = 20_000;
@@ -37,6 +41,14 @@ export interface TenantServices {
   readonly jobs: Jobs;
   readonly searches: Searches;
   readonly quota: TenantQuota;
+  readonly webhooks: Webhooks;
+}
+
+/** How webhooks are sent. */
+export interface WebhookSettings {
+  readonly destinations: Destinations;
+  /** Pauses between attempts. */
+  readonly delaysMs?: readonly number[];
 }
 
 interface TenantsOptions {
@@ -45,6 +57,8 @@ interface TenantsOptions {
   readonly log: Logger;
   readonly quotas?: Quotas | undefined;
   readonly retention?: Retention | undefined;
+  readonly deliveries?: DeliveryQueue;
+  readonly webhooks?: WebhookSettings | undefined;
 }
 
 /** Opens what all tenants share on a backend. */
@@ -57,11 +71,14 @@ export async function openTenants(options: {
   readonly jobEnded?: JobEnded;
   readonly quotas?: Quotas | undefined;
   readonly retention?: Retention | undefined;
+  readonly webhooks?: WebhookSettings | undefined;
 }): Promise<Tenants> {
   const { stores, backend, log, retry = DEFAULT_RETRY, maxQueued, jobEnded, ...rest } = options;
   const lanes = await openLaneQueues(backend, log, retry);
   const queues = new JobQueues({ lanes, backend, log, maxQueued, jobEnded });
-  const tenants = new Tenants({ stores, queues, log, quotas: rest.quotas, retention: rest.retention });
+  const deliveries = await openDeliveryQueue(backend, log);
+  const { quotas, retention, webhooks } = rest;
+  const tenants = new Tenants({ stores, queues, log, quotas, retention, deliveries, webhooks });
   backend.onReturn?.(() => {
     tenants.recover().catch((error) => log.warn({ err: error }, 'recovery'));
   });
@@ -76,11 +93,16 @@ export class Tenants {
   readonly #stores: Stores;
   readonly #log: Logger;
   readonly #quotas: Quotas;
+  readonly #deliveries: DeliveryQueue;
+  readonly #webhooks: WebhookSettings;
   readonly #opened = new Map<Tenant, Promise<TenantServices>>();
   readonly #closing = new AbortController();
   #keeping: Promise<unknown> = Promise.resolve();
 
-  constructor({ stores, queues, log, quotas = NO_QUOTAS, retention = KEEP_ALL }: TenantsOptions) {
+  constructor(options: TenantsOptions) {
+    const { stores, queues, log, quotas = NO_QUOTAS, retention = KEEP_ALL } = options;
+    this.#deliveries = options.deliveries ?? NO_DELIVERIES;
+    this.#webhooks = options.webhooks ?? { destinations: new Destinations() };
     this.#stores = stores;
     this.queues = queues;
     this.#log = log;
@@ -123,12 +145,19 @@ export class Tenants {
     return (await this.#stores.list()).filter((tenant) => tenant !== null);
   }
 
+  /** Tells of a job of a tenant that has ended; what is missed is found by `recover`. */
+  announce(id: string, tenant: Tenant): void {
+    const announced = this.of(tenant).then(({ webhooks }) => webhooks.announce(id));
+    announced.catch((error) => this.#log.warn({ err: error, id }, 'webhooks are told of later'));
+  }
+
   /** Queues again what the queue has lost, of all tenants, and settles what it has given up. @throws EmpError not_ready */
   async recover(): Promise<void> {
     const { lines } = this.queues.lanes;
     for (const { jobs } of await this.all()) await jobs.queueLost();
     await lines.endOverduePauses();
     await settleFailedJobs(this.#stores, lines, undefined, () => this.queues.jobEnded('failed'));
+    for (const { webhooks } of await this.all()) await webhooks.queueLost();
   }
 
   /** Recovers jobs, at once and again and again, until this is closed. */
@@ -171,7 +200,9 @@ export class Tenants {
     // BullMQ waits for ever for the end of a connection that is about to be tried again.
     const closed = new AbortController();
     this.#closing.abort();
-    const closing = this.#keeping.then(() => this.queues.lanes.close());
+    const closing = this.#keeping.then(() =>
+      Promise.all([this.queues.lanes.close(), this.#deliveries.close()]),
+    );
     const patience = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
     await Promise.race([closing, patience]).finally(() => closed.abort());
   }
@@ -181,9 +212,15 @@ export class Tenants {
     const [queues, log] = [this.queues, this.#log];
     const { lines } = queues.lanes;
     const quota = new TenantQuota({ store, lines, quota: () => this.#quotas.of(tenant) });
-    const jobs = new Jobs({ tenant, store, queues, quota, log });
-    const searches = new Searches({ store, jobs, queues, quota, log });
-    return { tenant, store, jobs, searches, quota };
+    // Made last: they ask how the jobs of a search stand.
+    const onEnded = (id: string) => webhooks.announce(id);
+    const jobs = new Jobs({ tenant, store, queues, quota, log, onEnded });
+    const searches = new Searches({ store, jobs, queues, quota, log, onNews: onEnded });
+    const webhooks: Webhooks = new Webhooks({
+      ...{ tenant, store, log, queue: this.#deliveries, ...this.#webhooks },
+      states: (record) => new SearchReader(store, jobs).states(record),
+    });
+    return { tenant, store, jobs, searches, quota, webhooks };
   }
 
   /** Lets jobs in that were held back until another has ended. */

@@ -1,6 +1,7 @@
 import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Stores } from '../storage/stores.ts';
+import type { Tenant } from '../storage/tenant.ts';
 import { logAttempts } from './attempt-log.ts';
 import type { Backend, QueuedData, QueueProcessor } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
@@ -48,6 +49,8 @@ export interface WorkerSettings {
   readonly watchers?: readonly AttemptWatcher[];
   /** Hears of a job whose end was decided here. */
   readonly jobEnded?: JobEnded | undefined;
+  /** Hears of jobs whose end was noted here. */
+  onEnded?(id: string, tenant: Tenant): void;
   /** The child's file; the tests have their own. */
   readonly program?: URL;
   readonly lockMs?: number;
@@ -101,7 +104,9 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   // The queue has a job completed, or given up, once: a result that it never heard of is found by the next who takes the job.
   const countEnd = async ({ id = '', data }: Job<QueuedData>) => {
     const result = await readResult(await stores.of(data.tenant ?? null), id);
-    if (result) settings.jobEnded?.(result.status);
+    if (!result) return;
+    settings.jobEnded?.(result.status);
+    settings.onEnded?.(id, data.tenant ?? null);
   };
   worker.on('completed', (job) => {
     log.info(jobFields(job), 'job done');

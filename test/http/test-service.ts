@@ -1,6 +1,7 @@
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import type { JobLimits } from '../../src/jobs/job-limits.ts';
-import { openTenants } from '../../src/jobs/tenants.ts';
+import { openTenants, type WebhookSettings } from '../../src/jobs/tenants.ts';
+import { startDeliveryWorker } from '../../src/jobs/webhooks/delivery-worker.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { type RedisService, startRedis } from '../services/redis.ts';
 import { fileOf, openTestApp, type TestApp, type TestAppOptions } from './test-app.ts';
@@ -16,19 +17,29 @@ export interface TestService extends TestApp {
 export async function openTestService({
   worker = false,
   limits = { timeMs: 120_000, memoryMebibytes: 4096 },
+  webhooks,
   ...options
-}: TestAppOptions & { worker?: boolean; limits?: JobLimits } = {}): Promise<TestService> {
+}: TestAppOptions & {
+  worker?: boolean;
+  limits?: JobLimits;
+  webhooks?: WebhookSettings;
+} = {}): Promise<TestService> {
   const redis = await startRedis();
   const service = await openTestApp(options, async ({ dataDirectory, stores, log }) => {
     const backend = await connectBackend({ redisUrl: redis.url, dataDirectory, log });
-    const tenants = await openTenants({ stores, backend, log });
+    const tenants = await openTenants({ stores, backend, log, webhooks });
     const working = worker
-      ? await startWorkers({ stores, backend, concurrency: 1, limits, log, graceMs: 100 })
+      ? await startWorkers({
+          ...{ stores, backend, concurrency: 1, limits, log, graceMs: 100 },
+          onEnded: (id, tenant) => tenants.announce(id, tenant),
+        })
       : null;
+    const sending = webhooks ? await startDeliveryWorker(tenants, backend, log) : null;
     return {
       tenants,
       async close() {
         await working?.close();
+        await sending?.close();
         await tenants.close();
         await backend.close();
         await redis.stop();

@@ -35,6 +35,7 @@ export async function registerDocumentation(app: App): Promise<void> {
         { name: 'datasets', description: 'Uploaded arrays that jobs use.' },
         { name: 'jobs', description: 'Pruning a model, in the background.' },
         { name: 'searches', description: 'Finding the recipe and the amount within a promise.' },
+        { name: 'webhooks', description: 'Being told of the end of jobs and searches.' },
         { name: 'service', description: 'Is it up, is it ready, how is it doing.' },
       ],
     },

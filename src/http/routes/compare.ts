@@ -12,7 +12,7 @@ import { parseBody } from '../validation.ts';
 import { whenGone } from '../when-gone.ts';
 import { getJob } from './jobs.ts';
 
-const { priority, metadata } = jobRequestSchema.shape;
+const { priority, metadata, webhook } = jobRequestSchema.shape;
 
 const compareRequestSchema = z
   .strictObject({
@@ -23,6 +23,7 @@ const compareRequestSchema = z
     ),
     priority,
     metadata,
+    webhook,
   })
   .meta({
     example: {
@@ -73,7 +74,8 @@ export function registerCompare(app: App, services: Services): void {
       const { tenant } = request;
       const key = readIdempotencyKey(request);
       const gone = whenGone(reply);
-      const { priority, metadata, ...ids } = parseBody(compareRequestSchema, request.body ?? {});
+      const { priority, metadata, webhook, ...ids } = parseBody(compareRequestSchema, request.body ?? {});
+      if (webhook) await tenant.webhooks.check(webhook);
       const asked = {
         original: ids.original_model_id,
         pruned: ids.pruned_model_id,
@@ -84,10 +86,8 @@ export function registerCompare(app: App, services: Services): void {
         .catch((error) => {
           throw namingOriginal(namingFields(error));
         });
-      const submitted = await tenant.jobs.submit(
-        { ...planned, priority, metadata, request_id: request.id },
-        key,
-      );
+      const comparison = { ...planned, priority, metadata, ...(webhook && { webhook }) };
+      const submitted = await tenant.jobs.submit({ ...comparison, request_id: request.id }, key);
       const { code, view } = await answerWithJob(request, reply, services, submitted, gone);
       return reply.code(code).send(view);
     },

@@ -14,7 +14,7 @@ import { found, idParamsSchema, registerResource } from '../resource-routes.ts';
 import type { App, Services } from '../services.ts';
 import { whenGone } from '../when-gone.ts';
 
-const { recipe, priority, metadata } = jobRequestSchema.shape;
+const { recipe, priority, metadata, webhook } = jobRequestSchema.shape;
 
 const REQUEST_CONTENT = {
   'application/json': { schema: inputSchema(jobRequestSchema) },
@@ -37,9 +37,14 @@ const REQUEST_CONTENT = {
         evaluation_labels: filePart('As `labels` of POST /v1/datasets.'),
         priority: inputSchema(priority),
         metadata: inputSchema(metadata),
+        webhook: inputSchema(webhook),
       },
     },
-    encoding: { recipe: { contentType: 'application/json' }, metadata: { contentType: 'application/json' } },
+    encoding: {
+      recipe: { contentType: 'application/json' },
+      metadata: { contentType: 'application/json' },
+      webhook: { contentType: 'application/json' },
+    },
   },
 };
 
@@ -156,7 +161,9 @@ export function registerJobs(app: App, services: Services): void {
       ? await receiveJob(request, services, asker, uploads)
       : await prepareJob(request.body, services, asker);
     const { request: asked, publish } = prepared;
-    return await request.tenant.jobs.submit({ ...asked, request_id: request.id }, key, publish);
+    const { jobs, webhooks } = request.tenant;
+    if (asked.webhook) await webhooks.check(asked.webhook);
+    return await jobs.submit({ ...asked, request_id: request.id }, key, publish);
   }
 }
 

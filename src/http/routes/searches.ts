@@ -73,6 +73,7 @@ export function registerSearches(app: App, services: Services): void {
       const { tenant, ip } = request;
       const asker = { client: ip, tenant: tenant.tenant, signal: whenGone(reply) };
       const prepared = await prepare(request.body, tenant.store, asker);
+      if (prepared.webhook) await tenant.webhooks.check(prepared.webhook);
       const search = await tenant.searches.submit({ ...prepared, request_id: request.id });
       request.log.info({ search: search.record.id }, 'search submitted');
       reply.header('location', `/v1/searches/${search.record.id}`);
@@ -184,7 +185,7 @@ export function registerSearches(app: App, services: Services): void {
 
   /** @throws EmpError naming fields */
   async function prepare(body: unknown, store: Store, asker: Asker): Promise<SearchRequest> {
-    const { priority, metadata, ...asked } = parseBody(searchRequestSchema, body ?? {});
+    const { priority, metadata, webhook, ...asked } = parseBody(searchRequestSchema, body ?? {});
     const { model_id, calibration_dataset_id, selection_dataset_id, evaluation_dataset_id, ...terms } = asked;
     const data = { calibration_dataset_id, selection_dataset_id, evaluation_dataset_id };
     const ids = { model_id, scores_dataset_id: null, ...data };
@@ -200,6 +201,7 @@ export function registerSearches(app: App, services: Services): void {
       return {
         ...{ model_id, calibration_dataset_id, evaluation_dataset_id, terms },
         ...(selection_dataset_id !== null && { selection_dataset_id }),
+        ...(webhook && { webhook }),
         ...{ ...planned, lines, priority, metadata },
       };
     } catch (error) {

@@ -14,9 +14,11 @@ import {
 } from 'bullmq';
 import { KEPT_NEWS, type Lane } from '../job-lanes.ts';
 import type { QueuedMessage } from '../tasks/registry.ts';
+import type { DeliveryMessage } from '../webhooks/delivery.ts';
 
 /** Their names in Redis and in the database. */
 const QUEUE_NAMES: Readonly<Record<Lane, string>> = { short: 'emp-short-jobs', long: 'emp-jobs' };
+const DELIVERIES = 'emp-webhooks';
 
 /** How soon a refused worker asks again. */
 const REFUSED_MS = 1000;
@@ -70,6 +72,20 @@ export interface QueueWorker
   on(event: 'lockRenewalFailed', listener: (jobIds: string[]) => void): unknown;
   on(event: 'locksRenewed', listener: (renewed: { jobIds: string[] }) => void): unknown;
 }
+/** Where webhooks wait for their time: no job is computed for them. */
+export interface DeliveryMessages
+  extends Pick<
+    Queue<DeliveryMessage>,
+    'addBulk' | 'getJob' | 'getRanges' | 'close' | 'disconnect' | 'waitUntilReady'
+  > {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+export interface DeliveryMessageWorker
+  extends Pick<Worker<DeliveryMessage>, 'close' | 'disconnect' | 'waitUntilReady'> {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'failed', listener: (job: Job<DeliveryMessage> | undefined, error: Error) => void): unknown;
+}
+
 /** Does what a message asks for. What it throws is a failed attempt, but for BullMQ's `WaitingError`: the message was given back. */
 export type QueueProcessor = Processor<QueuedData, unknown>;
 export type QueueWorkerOptions = Omit<WorkerOptions, 'connection'>;
@@ -83,6 +99,11 @@ export interface Backend {
   createQueue(lane: Lane): JobQueue;
   createQueueEvents(lane: Lane): JobQueueEvents;
   createWorker(lane: Lane, processor: QueueProcessor, options: QueueWorkerOptions): QueueWorker;
+  createDeliveryQueue(): DeliveryMessages;
+  createDeliveryWorker(
+    processor: Processor<DeliveryMessage, void>,
+    options: QueueWorkerOptions,
+  ): DeliveryMessageWorker;
   /** Writes a little. Rejects when the queue's server does not answer, or takes no writes: it is full, or a replica. */
   ping(): Promise<void>;
   /** Calls back whenever the server is there again after it was away; only of one that may have forgotten jobs meanwhile. */
@@ -98,7 +119,7 @@ export function bindConstructors<B extends IQueueBackend, C>(
   factory: BackendFactory<B, C>,
   connections: { readonly producer: C; readonly consumer: C },
   telemetry?: Telemetry,
-): Pick<Backend, 'createQueue' | 'createQueueEvents' | 'createWorker'> {
+): Omit<Backend, 'kind' | 'ping' | 'onReturn' | 'close'> {
   const { Queue, QueueEvents, Worker } = withBackend(patient(factory));
   const { producer, consumer } = connections;
   const traced = telemetry && { telemetry };
@@ -114,6 +135,13 @@ export function bindConstructors<B extends IQueueBackend, C>(
       new QueueEvents(QUEUE_NAMES[lane], { connection: consumer, lastEventId: '0' }),
     createWorker: (lane, processor, options) =>
       new Worker<QueuedData>(QUEUE_NAMES[lane], processor, { ...options, ...traced, connection: consumer }),
+    createDeliveryQueue: () =>
+      new Queue<DeliveryMessage>(DELIVERIES, {
+        connection: producer,
+        streams: { events: { maxLen: KEPT_NEWS } },
+      }),
+    createDeliveryWorker: (processor, options) =>
+      new Worker<DeliveryMessage, void>(DELIVERIES, processor, { ...options, connection: consumer }),
   };
 }
 

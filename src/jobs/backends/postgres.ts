@@ -12,8 +12,8 @@ const SCHEMA = 'bullmq';
 /** PostgreSQL's code for a table that is not there, or whose schema is not. */
 const NO_TABLE = '42P01';
 const CONNECT_TIMEOUT_MS = 5000;
-/** Three are held for good for each of two lanes: the worker's LISTEN, and those of what API and worker hear of jobs. */
-const MAX_CONNECTIONS = 13;
+/** Three are held for good for each of two lanes: the worker's LISTEN, and those of what API and worker hear of jobs; and one by who sends webhooks. */
+const MAX_CONNECTIONS = 14;
 
 /** Connects to a PostgreSQL server (13 or newer) and brings the queue's tables up to date. @param url `postgres://...` */
 export async function connectPostgres(url: string, log?: Logger, telemetry?: Telemetry): Promise<Backend> {
