@@ -142,8 +142,6 @@ async function open(
       onEnded: (id, tenant) => tenants.announce(id, tenant),
     });
     await opened.add(starting, (worker) => worker.close());
-    const { startDeliveryWorker } = await import('./jobs/webhooks/delivery-worker.ts');
-    await opened.add(startDeliveryWorker(tenants, backend, log), (worker) => worker.close());
     if (config.heartbeatFile) {
       const beating = startHeartbeat({ path: config.heartbeatFile, backend, log });
       await opened.add(naming({ HEARTBEAT_FILE: config.heartbeatFile }, beating), (one) => one.close());
@@ -151,8 +149,12 @@ async function open(
   }
   const metricsOpening = openMetricsPort(metrics.register, config);
   await opened.add(naming({ METRICS_PORT: config.metricsPort ?? '' }, metricsOpening), (one) => one.close());
-  if (role !== 'worker')
+  if (role !== 'worker') {
+    // Not a worker's: what runs uploaded models need have no way out of its network.
+    const { startDeliveryWorker } = await import('./jobs/webhooks/delivery-worker.ts');
+    await opened.add(startDeliveryWorker(tenants, backend, log), (sender) => sender.close());
     onListening(await listen(config, { stores, tenants, quotas, log, metrics, tracing }, keys, opened));
+  }
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
   tenants.keepExpiring();

@@ -24,12 +24,7 @@ export interface LeftOutLine {
 export interface SearchRequest
   extends Pick<
     JobRequest,
-    | 'model_id'
-    | 'calibration_dataset_id'
-    | 'selection_dataset_id'
-    | 'metadata'
-    | 'request_id'
-    | 'webhook'
+    'model_id' | 'calibration_dataset_id' | 'selection_dataset_id' | 'metadata' | 'request_id' | 'webhook'
   > {
   readonly priority: number;
   /** Null where the metric is the client's own, and no data came. */

@@ -227,10 +227,7 @@ export class Searches {
     if (step.kind === 'wait') return;
     if (step.kind === 'prune')
       await this.#submitJob(record, step.candidate, { recipe: { ...recipe, beta: step.beta }, lane });
-    else {
-      const { status, error, best: candidate } = step;
-      await this.#end(record, { status, error, candidate });
-    }
+    else await this.#end(record, { status: step.status, error: step.error, candidate: step.best });
     this.#wakeups.wake(record.id);
   }
 

@@ -76,6 +76,8 @@ export function post(
   } as const;
   const request = url.startsWith('https:') ? requestHttps(url, options) : requestHttp(url, options);
   request.on('error', reject);
+  // Of one that changes the protocol nothing else is heard.
+  request.on('close', () => reject(new Error('closed before there was a whole answer')));
   request.on('response', (response) => {
     const { statusCode: status = 0, headers: answered } = response;
     const told = { status, location: answered.location };

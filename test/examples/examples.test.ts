@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { cp, glob, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -57,7 +58,8 @@ describe('the examples', () => {
     const program = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/emp.ts')}' "$@"\n`;
     await writeFile(join(directory, 'bin/emp'), program, { mode: 0o755 });
     redis = await startRedis();
-    server = await startServer(SERVICE, { DATA_DIR: join(directory, 'data'), REDIS_URL: redis.url });
+    const settings = { DATA_DIR: join(directory, 'data'), WEBHOOK_ALLOWED_HOSTS: '127.0.0.1' };
+    server = await startServer(SERVICE, { ...settings, REDIS_URL: redis.url });
   });
   after(async () => {
     await server?.[Symbol.asyncDispose]();
@@ -145,6 +147,32 @@ describe('the examples', () => {
     const { byteLength } = await readFile(join(directory, `pruned-${MODEL}`));
     assert.equal(byteLength, sizes.pruned_bytes);
     assert.ok(byteLength < sizes.dense_bytes);
+  });
+
+  test('receive_webhooks.py takes what the service has signed, once, and nothing else', async (t) => {
+    const call = async (path: string, body?: FormData) =>
+      (await (await fetch(server.baseUrl + path, { method: 'POST', ...(body && { body }) })).json()) as {
+        id: string;
+        secret: string;
+      };
+    const { id: secretId, secret } = await call('/v1/webhook-secrets');
+    const receiver = spawn(findPython(), [join(EXAMPLES, 'receive_webhooks.py')], {
+      env: { ...process.env, PORT: '0', WEBHOOK_SECRETS: secret },
+      stdio: ['ignore', 'pipe', 'ignore'],
+      signal: t.signal,
+    });
+    receiver.on('error', () => {});
+    const lines = createInterface(receiver.stdout)[Symbol.asyncIterator]();
+    const [, port] = /^listening on (\d+)$/.exec((await lines.next()).value ?? '') ?? [];
+    const url = `http://127.0.0.1:${port}/`;
+    assert.equal((await fetch(url, { method: 'POST', body: '{}' })).status, 401);
+    const form = new FormData();
+    form.append('model', new Blob([await readFile(join(EXAMPLES, MODEL))]), MODEL);
+    form.append('webhook', JSON.stringify({ url }));
+    const { id } = await call('/v1/jobs', form);
+    assert.equal((await lines.next()).value, `job.succeeded /v1/jobs/${id}`);
+    receiver.kill();
+    await fetch(`${server.baseUrl}/v1/webhook-secrets/${secretId}`, { method: 'DELETE' });
   });
 
   test('the code of README and guide is the examples’ own, or runs as it stands', async () => {

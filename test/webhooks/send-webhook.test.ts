@@ -107,6 +107,23 @@ describe('a webhook', () => {
     }
   });
 
+  test('is not taken by what is no answer', async () => {
+    for (const [answer, reason] of [
+      [
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n',
+        /^the connection failed/,
+      ],
+      ['HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf', /^the connection failed/],
+      ['SSH-2.0-OpenSSH\r\n', /^the connection failed/],
+      ['', /^the connection failed/],
+    ] as const) {
+      receiver.answer = (_, response) => void response.socket?.end(answer);
+      const begun = performance.now();
+      assert.match((await send()).error ?? '', reason, answer);
+      assert.ok(performance.now() - begun < 5000);
+    }
+  });
+
   test('leaves an answer without end unread', async () => {
     let written = 0;
     receiver.answer = (_, response) => {

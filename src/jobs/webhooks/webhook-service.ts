@@ -92,7 +92,14 @@ export class Webhooks {
     if (ids.length === 0) return;
     const unfinished = new Set(await this.#store.listUnfinished());
     const known = await this.#queue.knownIds();
-    for (const id of ids) if (isSearchId(id) || !unfinished.has(id)) await this.#queueDue(id, known);
+    for (const id of ids) {
+      if (unfinished.has(id) && !isSearchId(id)) continue;
+      await this.#queueDue(id, known).catch((error) => {
+        if (error instanceof EmpError) throw error;
+        // What is wrong with one, or was deleted meanwhile, keeps no other waiting.
+        this.#log.warn({ err: error, id }, 'webhooks are told of later');
+      });
+    }
   }
 
   /**
