@@ -41,14 +41,13 @@ export function childEnvironment(settings: ChildSettings): NodeJS.ProcessEnv {
 
 /** In a child: what its worker told it. */
 export function readChildSettings(): ChildSettings {
-  const storeRoot = process.env[STORE_ROOT];
-  const providers = process.env[PROVIDERS];
+  const { [STORE_ROOT]: storeRoot, [PROVIDERS]: providers, [LOG_LEVEL]: logLevel } = process.env;
   if (!storeRoot || !providers) throw new Error('this file is run by a worker, not by itself');
   return {
     storeRoot,
     threads: Number(process.env[THREADS]),
     providers: providers.split(',') as ExecutionProvider[],
     memoryMebibytes: Number(process.env[MEMORY]),
-    logLevel: process.env[LOG_LEVEL],
+    ...(logLevel && { logLevel }),
   };
 }

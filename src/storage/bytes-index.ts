@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isCode, sync } from './durable-files.ts';
 import { touch } from './time-index.ts';
@@ -21,8 +21,15 @@ export class BytesIndex {
     if (isDurable) await sync(this.#directory);
   }
 
+  /** Forgets a resource. @param bytes as its files say; where some have been lost, its entry says otherwise, and is looked for */
   async remove(name: string, bytes: number): Promise<void> {
-    await rm(this.#path(name, bytes), { force: true });
+    try {
+      await unlink(this.#path(name, bytes));
+    } catch (error) {
+      if (!isCode(error, 'ENOENT')) throw error;
+      const own = (await readdir(this.#directory)).filter((entry) => entry.startsWith(`${name}.`));
+      for (const entry of own) await rm(join(this.#directory, entry), { force: true });
+    }
   }
 
   async total(): Promise<number> {

@@ -172,7 +172,9 @@ export class FolderStore implements Store {
     }
     await sync(join(this.root, kind));
     if (record) await this.#indexes[kind].remove(record);
-    await this.#bytes.remove(id, await bytesBelow(join(grave, FILES[kind])));
+    const bytes = await bytesBelow(join(grave, FILES[kind]));
+    // Of a job or search without files nothing was noted.
+    if (bytes > 0 || kind === 'models' || kind === 'datasets') await this.#bytes.remove(id, bytes);
     await rm(grave, { recursive: true, force: true });
     return true;
   }

@@ -95,7 +95,7 @@ test('a child prunes a stored model into the artifacts its result names, and lea
     assert.equal((await jobs.list(1)).data[0].id, missing.id, 'nothing is left of what was refused');
     // What one job's process writes there, the next one would run.
     assert.equal(existsSync(codeCache), false);
-    const kinds = ['datasets', 'idempotency', 'index', 'jobs', 'models', 'searches', 'uploads'];
+    const kinds = ['datasets', 'idempotency', 'index', 'jobs', 'models', 'searches', 'secrets', 'uploads'];
     assert.deepEqual(
       (await readdir(store.root)).filter((name) => !kinds.includes(name)),
       [],
