@@ -30,9 +30,13 @@ after(() => service.close());
 
 function ask(method: string, path: string, query = ''): Promise<Response> {
   const url = `${path.replaceAll(/\{\w+\}/g, '0')}${query}`;
-  if (method !== 'POST') return service.fetch(url, { method });
+  if (method !== 'POST' && method !== 'PUT') return service.fetch(url, { method });
   const type = path === '/v1/thresholds' ? 'application/octet-stream' : 'application/json';
-  return service.fetch(url, { method, headers: { 'content-type': type }, body: '{"value":1}\n' });
+  return service.fetch(url, {
+    method,
+    headers: { 'content-type': type },
+    body: method === 'PUT' ? '{"pinned":true}' : '{"value":1}\n',
+  });
 }
 
 describe('a parameter of a query', () => {

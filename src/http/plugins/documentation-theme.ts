@@ -8,6 +8,7 @@ html:not(.dark-mode) {
   .swagger-ui :is(.info a, .info .url, .info .link) { color: #0b5cad }
   .swagger-ui .opblock.opblock-get .opblock-summary-method { background: #0b62b3 }
   .swagger-ui .opblock.opblock-post .opblock-summary-method { background: #1b7449 }
+  .swagger-ui .opblock.opblock-put .opblock-summary-method { background: #8a4b00 }
   .swagger-ui .opblock.opblock-delete .opblock-summary-method { background: #b3261e }
   .swagger-ui .btn.authorize { color: #1b7449; border-color: #1b7449 }
   .swagger-ui .json-schema-2020-12-expand-deep-button { color: #56606b }
