@@ -24,12 +24,6 @@ export interface JobQueuesOptions {
 
 export type JobEnded = (status: JobResult['status']) => void;
 
-interface Room {
-  readonly until: number;
-  readonly left: number;
-  readonly running: Readonly<Record<Lane, readonly number[]>>;
-}
-
 /** The queue, which all tenants share. */
 export class JobQueues {
   readonly lanes: LaneQueues;
@@ -37,8 +31,10 @@ export class JobQueues {
   readonly #backend: Pinged;
   readonly #log: Logger;
   readonly #maxQueued: number;
-  /** How many more jobs may wait, as of the last look less those submitted since; and what ran then. */
-  #room: Room = { until: 0, left: 0, running: { short: [], long: [] } };
+  /** How many more jobs may wait, as of the last look less those submitted since. */
+  #room = { until: 0, left: 0 };
+  /** The priorities of the jobs that ran then. */
+  #running: Readonly<Record<Lane, readonly number[]>> = { short: [], long: [] };
 
   constructor({ lanes, backend, log, maxQueued = DEFAULT_MAX_QUEUED, jobEnded }: JobQueuesOptions) {
     this.lanes = lanes;
@@ -66,18 +62,16 @@ export class JobQueues {
   async requireRoom(store: Store): Promise<void> {
     await answerInTime(this.#backend.ping(), this.#log);
     if (performance.now() > this.#room.until) await this.#lookForRoom(store);
-    const { left } = this.#room;
-    this.#room = { ...this.#room, left: left - 1 };
-    if (left > 0) return;
+    if (this.#room.left-- > 0) return;
     // What has ended since then is seen by the next who asks.
-    this.#room = { ...this.#room, until: 0 };
+    this.#room.until = 0;
     const message = `${this.#maxQueued} ${this.#maxQueued === 1 ? 'job is' : 'jobs are'} waiting, and no more may: try again later`;
     throw new EmpError('queue_full', message);
   }
 
   /** The latest turn of the jobs of a lane and priority that ran when room was last looked for; 0 where none did. */
   turnNow(job: Turn): number {
-    const turns = this.#room.running[laneOf(job)].map(turnOf);
+    const turns = this.#running[laneOf(job)].map(turnOf);
     return Math.max(
       0,
       ...turns.filter(({ priority }) => priority === priorityOf(job)).map(({ turn }) => turn),
@@ -92,6 +86,7 @@ export class JobQueues {
       store.ping(),
     ]);
     const waiting = short.queued + short.retrying + long.queued + long.retrying;
-    this.#room = { until: performance.now() + ROOM_MS, left: this.#maxQueued - waiting, running };
+    this.#running = running;
+    this.#room = { until: performance.now() + ROOM_MS, left: this.#maxQueued - waiting };
   }
 }

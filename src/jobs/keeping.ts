@@ -12,50 +12,51 @@ export interface Keeping {
   readonly expires_at: string | null;
 }
 
-interface KeepDocument {
-  readonly pinned?: boolean;
-  readonly used_at?: string;
+/** Of what decides when it goes. */
+export interface Kept extends Keeping {
+  /** When it was last used, or made: what is removed first where bytes are short. */
+  readonly usedAt: string;
 }
 
-const DOCUMENT = 'keep.json';
+/** A document each: who pins and who uses may do so at the same time. */
+const [PIN, USE] = ['pin.json', 'use.json'];
 const DAY_MS = 24 * 3600 * 1000;
 /** Whoever uses something often notes it this often. */
 const NOTE_MS = 3600 * 1000;
 
 /** Until when a resource is kept. */
-export async function readKeeping(
+export async function readKeeping(...asked: Parameters<typeof readKept>): Promise<Keeping> {
+  const { pinned, expires_at } = await readKept(...asked);
+  return { pinned, expires_at };
+}
+
+/** The same, and when it was used. */
+export async function readKept(
   store: Store,
   { days }: Retention,
   kind: Kind,
-  record: StoredRecord,
-): Promise<Keeping> {
-  const { pinned = false, used_at } = await readDocument(store, kind, record.id);
+  { id, created_at }: StoredRecord,
+): Promise<Kept> {
+  const [pinned, used] = await Promise.all([isPinned(store, kind, id), readUse(store, kind, id)]);
+  const usedAt = used !== null && used > created_at ? used : created_at;
   const kept = days[kind];
-  if (pinned || kept === null) return { pinned, expires_at: null };
-  const end = await endOf(store, kind, record.id);
+  const end = pinned || kept === null ? null : await endOf(store, kind, id);
   // What goes on is not old.
-  if (end === null) return { pinned, expires_at: null };
-  const times = [record.created_at, used_at, end].filter((time) => time !== undefined);
-  const latest = Math.max(...times.map((time) => Date.parse(time)));
-  return { pinned, expires_at: new Date(latest + kept * DAY_MS).toISOString() };
-}
-
-/** When something was last used, or made; what it is sorted by where bytes are short. */
-export async function lastUse(store: Store, kind: Kind, { id, created_at }: StoredRecord): Promise<string> {
-  const { used_at = '' } = await readDocument(store, kind, id);
-  return used_at > created_at ? used_at : created_at;
+  if (kept === null || end === null) return { pinned, usedAt, expires_at: null };
+  const latest = Math.max(Date.parse(usedAt), Date.parse(end ?? usedAt));
+  return { pinned, usedAt, expires_at: new Date(latest + kept * DAY_MS).toISOString() };
 }
 
 /** Says that a resource is kept, or that it is no more. */
 export async function pin(store: Store, kind: Kind, id: string, pinned: boolean): Promise<void> {
-  await writeDocument(store, kind, id, { ...(await readDocument(store, kind, id)), pinned });
+  await store.writeText(kind, id, PIN, JSON.stringify({ pinned }));
 }
 
 /** Notes that a resource is used, from where its time is counted anew. */
 export async function noteUse(store: Store, kind: Kind, id: string): Promise<void> {
-  const known = await readDocument(store, kind, id);
-  if (Date.now() - Date.parse(known.used_at ?? '1970-01-01') < NOTE_MS) return;
-  await writeDocument(store, kind, id, { ...known, used_at: new Date().toISOString() });
+  const known = await readUse(store, kind, id);
+  if (known !== null && Date.now() - Date.parse(known) < NOTE_MS) return;
+  await store.writeText(kind, id, USE, JSON.stringify({ used_at: new Date().toISOString() }));
 }
 
 export function isExpired({ expires_at }: Keeping, now: number): boolean {
@@ -80,10 +81,10 @@ async function endOf(store: Store, kind: Kind, id: string): Promise<string | nul
   return undefined;
 }
 
-async function readDocument(store: Store, kind: Kind, id: string): Promise<KeepDocument> {
-  return (await store.readJson<KeepDocument>(kind, id, DOCUMENT)) ?? {};
+async function isPinned(store: Store, kind: Kind, id: string): Promise<boolean> {
+  return (await store.readJson<{ readonly pinned: boolean }>(kind, id, PIN))?.pinned ?? false;
 }
 
-async function writeDocument(store: Store, kind: Kind, id: string, document: KeepDocument): Promise<void> {
-  await store.writeText(kind, id, DOCUMENT, JSON.stringify(document));
+async function readUse(store: Store, kind: Kind, id: string): Promise<string | null> {
+  return (await store.readJson<{ readonly used_at: string }>(kind, id, USE))?.used_at ?? null;
 }

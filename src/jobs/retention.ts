@@ -1,7 +1,7 @@
 import type { Retention } from '../storage/retention-terms.ts';
 import type { Kind, Store, StoredRecord } from '../storage/store.ts';
 import { type JobRecord, resourcesOf } from './job.ts';
-import { isExpired, type Keeping, lastUse, readKeeping } from './keeping.ts';
+import { isExpired, type Kept, readKept } from './keeping.ts';
 import { neededBy } from './needed-by.ts';
 import { readResult } from './result.ts';
 import { readSearchResult } from './search-records.ts';
@@ -16,10 +16,9 @@ export interface Removed {
   readonly reason: 'age' | 'bytes';
 }
 
-interface Found {
+interface Found extends Kept {
   readonly kind: Kind;
-  readonly record: StoredRecord;
-  readonly usedAt: string;
+  readonly id: string;
 }
 
 /**
@@ -35,9 +34,9 @@ export async function removeExpired(
   for (const kind of ORDER) {
     for await (const entry of store.listEntries(kind)) {
       signal.throwIfAborted();
-      const found = await look(store, retention, kind, entry, now);
+      const found = await look(store, retention, kind, entry);
       if (found === null) continue;
-      if (found.isExpired && (await removeUnneeded(store, kind, entry.id)))
+      if (isExpired(found, now) && (await removeUnneeded(store, kind, entry.id)))
         onRemoved({ kind, id: entry.id, reason: 'age' });
       else if (!found.pinned) kept.push(found);
     }
@@ -45,10 +44,10 @@ export async function removeExpired(
   if (retention.bytes === null) return;
   kept.sort((a, b) => (a.usedAt < b.usedAt ? -1 : 1));
   // In two rounds: what a search or job needs may go once that has gone.
-  for (const { kind, record } of [...kept, ...kept]) {
+  for (const { kind, id } of [...kept, ...kept]) {
     if ((await store.usedBytes()) <= retention.bytes) return;
     signal.throwIfAborted();
-    if (await removeUnneeded(store, kind, record.id)) onRemoved({ kind, id: record.id, reason: 'bytes' });
+    if (await removeUnneeded(store, kind, id)) onRemoved({ kind, id, reason: 'bytes' });
   }
 }
 
@@ -57,14 +56,11 @@ async function look(
   store: Store,
   retention: Retention,
   kind: Kind,
-  entry: StoredRecord,
-  now: number,
-): Promise<(Found & Pick<Keeping, 'pinned'> & { readonly isExpired: boolean }) | null> {
-  const record = await store.readRecord(kind, entry.id);
-  if (record?.created_at !== entry.created_at) return null;
-  const keeping = await readKeeping(store, retention, kind, record);
-  const usedAt = await lastUse(store, kind, record);
-  return { kind, record, usedAt, pinned: keeping.pinned, isExpired: isExpired(keeping, now) };
+  { id, created_at }: StoredRecord,
+): Promise<Found | null> {
+  const record = await store.readRecord(kind, id);
+  if (record?.created_at !== created_at) return null;
+  return { kind, id, ...(await readKept(store, retention, kind, record)) };
 }
 
 /** Whether it is gone. */

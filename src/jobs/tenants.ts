@@ -154,10 +154,11 @@ export class Tenants {
   /** Queues again what the queue has lost, of all tenants, and settles what it has given up. @throws EmpError not_ready */
   async recover(): Promise<void> {
     const { lines } = this.queues.lanes;
-    for (const { jobs } of await this.all()) await jobs.queueLost();
+    const all = await this.all();
+    for (const { jobs } of all) await jobs.queueLost();
     await lines.endOverduePauses();
     await settleFailedJobs(this.#stores, lines, undefined, () => this.queues.jobEnded('failed'));
-    for (const { webhooks } of await this.all()) await webhooks.queueLost();
+    for (const { webhooks } of all) await webhooks.queueLost();
   }
 
   /** Recovers jobs, at once and again and again, until this is closed. */

@@ -31,7 +31,7 @@ test('a service removes what is old soon after its start, of all tenants, and te
       size_bytes: 5,
     };
     await store.publish('models', upload, { ...record, sha256: file.sha256 });
-    if (document) await store.writeText('models', id, 'keep.json', JSON.stringify(document));
+    if (document) await store.writeText('models', id, 'pin.json', JSON.stringify(document));
     return created_at;
   };
   for (const tenant of [null, 'acme']) {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
+import { KEEP_ALL } from '../../src/storage/retention-terms.ts';
 import { FolderStores } from '../../src/storage/stores.ts';
 import { publishModel } from '../jobs/open-jobs.ts';
 import { LIMITS, log, request } from '../jobs/site.ts';
@@ -28,8 +29,7 @@ test('while ten thousand jobs are made and end, the oldest go, none before it ha
   const stores = opened.adopt(await FolderStores.open(directory), (one) => one.close());
   const backend = await connectBackend({ dataDirectory: directory, redisUrl: redis.url });
   opened.defer(() => backend.close());
-  const days = { models: null, datasets: null, jobs: null, searches: null };
-  const retention = { days, bytes: BYTES };
+  const retention = { ...KEEP_ALL, bytes: BYTES };
   const tenants = opened.adopt(await openTenants({ stores, backend, log, retention }), (one) => one.close());
   const worker = await startWorkers({
     ...{ stores, backend, log, limits: LIMITS, concurrency: 3 },

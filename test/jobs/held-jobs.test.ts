@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Quotas } from '../../src/access/quotas.ts';
+import { NO_QUOTAS, type Quotas } from '../../src/access/quotas.ts';
 import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
@@ -14,15 +14,8 @@ import { publishModel } from './open-jobs.ts';
 import { LIMITS, log, request } from './site.ts';
 
 const RUNNING = 2;
-const UNLIMITED = {
-  bytes: null,
-  waiting_jobs: null,
-  running_jobs: null,
-  searches_per_day: null,
-  requests_per_minute: null,
-};
 const QUOTAS: Quotas = {
-  of: (tenant) => ({ ...UNLIMITED, running_jobs: tenant === 'held' ? RUNNING : null }),
+  of: (tenant) => ({ ...NO_QUOTAS.of(tenant), running_jobs: tenant === 'held' ? RUNNING : null }),
 };
 const LONG_MS = 30_000;
 const ENDLESS = { steps: '1000', stepMs: '100' };
