@@ -11,6 +11,9 @@ import {
   SignJWT,
 } from 'jose';
 
+import { TokenIssuer } from '../../src/access/token-issuer.ts';
+import { Tokens } from '../../src/access/tokens.ts';
+
 export const AUDIENCE = 'https://emp.example.com';
 
 export interface SigningKey {
@@ -135,4 +138,17 @@ export function githubClaims(): Claims {
     iat: now,
     exp: now + 300,
   };
+}
+
+/** What an issuer's tokens are taken by, which name tenant and scope. */
+export function tokensOf(issuer: TestIssuer): Tokens {
+  const asked = new TokenIssuer({ url: issuer.url, onError: () => {} });
+  return new Tokens(asked, {
+    issuer: issuer.url,
+    audience: AUDIENCE,
+    tenantClaim: 'tenant',
+    scopeClaim: 'scope',
+    scopes: [],
+    tenants: null,
+  });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
+import { sendWithKey } from './keyed-request.ts';
 import { readOperations } from './operations.ts';
 import { fileOf, readJson } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
@@ -37,16 +38,8 @@ describe('tenants of one service', () => {
   after(() => service.close());
 
   const WAIT = { prefer: 'wait=60' };
-  const send = (who: Who, method: string, path: string, body?: object, headers: object = {}) =>
-    fetch(service.url + path, {
-      method,
-      headers: {
-        authorization: `Bearer ${KEYS[who].text}`,
-        ...(body && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body && { body: JSON.stringify(body) }),
-    });
+  const send = (who: Who, method: string, path: string, body?: object, headers?: object) =>
+    sendWithKey(service.url + path, KEYS[who].text, method, body, headers);
   const upload = (who: Who, kind: string, files: Record<string, [string, Buffer]>) => {
     const form = new FormData();
     for (const [part, [name, content]] of Object.entries(files)) form.append(part, fileOf(content), name);

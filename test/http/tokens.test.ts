@@ -2,26 +2,13 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
-import { TokenIssuer } from '../../src/access/token-issuer.ts';
-import { keysOrTokens, Tokens } from '../../src/access/tokens.ts';
-import { AUDIENCE, type Claims, openTestIssuer, type TestIssuer } from '../access/test-issuer.ts';
+import { keysOrTokens } from '../../src/access/tokens.ts';
+import { type Claims, openTestIssuer, type TestIssuer, tokensOf } from '../access/test-issuer.ts';
 import { createBareApp } from './bare-app.ts';
 import { fileOf, openTestApp, readJson, readProblem, type TestApp } from './test-app.ts';
 
 const MODEL = await readFile(new URL('../../examples/fc2-mnist.onnx', import.meta.url));
 const KEY = createKey({ name: 'ops', tenant: null, scopes: ['read'] });
-
-function tokensOf(issuer: TestIssuer): Tokens {
-  const asked = new TokenIssuer({ url: issuer.url, onError: () => {} });
-  return new Tokens(asked, {
-    issuer: issuer.url,
-    audience: AUDIENCE,
-    tenantClaim: 'tenant',
-    scopeClaim: 'scope',
-    scopes: [],
-    tenants: null,
-  });
-}
 
 /** A service that takes a key, and the tokens of an issuer. */
 async function open(t: TestContext): Promise<{ issuer: TestIssuer; app: TestApp }> {

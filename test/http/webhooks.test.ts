@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
 import { Destinations } from '../../src/webhooks/destinations.ts';
 import { type Receiver, startReceiver, verified } from '../webhooks/webhook-receiver.ts';
+import { sendWithKey } from './keyed-request.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 
@@ -57,16 +58,8 @@ describe('webhooks', () => {
   });
   afterEach(() => receiver[Symbol.asyncDispose]());
 
-  const send = (method: string, path: string, body?: object, headers: object = {}, who: 'a' | 'b' = 'a') =>
-    fetch(service.url + path, {
-      method,
-      headers: {
-        authorization: `Bearer ${KEYS[who].text}`,
-        ...(body && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body && { body: JSON.stringify(body) }),
-    });
+  const send = (method: string, path: string, body?: object, headers?: object, who: 'a' | 'b' = 'a') =>
+    sendWithKey(service.url + path, KEYS[who].text, method, body, headers);
   const form = (parts: Record<string, [string, Buffer]>) => {
     const made = new FormData();
     for (const [part, [name, content]] of Object.entries(parts)) made.append(part, fileOf(content), name);

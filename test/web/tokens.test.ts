@@ -2,9 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { TokenIssuer } from '../../src/access/token-issuer.ts';
-import { Tokens } from '../../src/access/tokens.ts';
-import { AUDIENCE, openTestIssuer } from '../access/test-issuer.ts';
+import { openTestIssuer, tokensOf } from '../access/test-issuer.ts';
 import { fileOf, readJson } from '../http/test-app.ts';
 import { openTestService } from '../http/test-service.ts';
 import { launchChromium } from '../services/chromium.ts';
@@ -14,15 +12,7 @@ const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 
 test('the page takes a token: it follows a search by it, and fetches its model', async (t) => {
   const issuer = await openTestIssuer(t);
-  const tokens = new Tokens(new TokenIssuer({ url: issuer.url, onError: () => {} }), {
-    issuer: issuer.url,
-    audience: AUDIENCE,
-    tenantClaim: 'tenant',
-    scopeClaim: 'scope',
-    scopes: [],
-    tenants: null,
-  });
-  const service = await openTestService({ worker: true, keys: tokens });
+  const service = await openTestService({ worker: true, keys: tokensOf(issuer) });
   t.after(() => service.close());
   const browser = await launchChromium();
   t.after(() => browser.close());
