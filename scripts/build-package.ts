@@ -16,7 +16,7 @@ const FOR_PAGE = [
   ...['--rootDir', join(ROOT, 'src'), '--outDir', EMITTED],
 ];
 /** What is read beside the code. */
-const READ = ['core/kernel/kernel.wasm'];
+const READ = ['core/kernel/kernel.wasm', 'jobs/backends/new-database.tar.br'];
 
 await rm(DIST, { recursive: true, force: true });
 execFileSync(COMPILER, ['-p', join(ROOT, 'tsconfig.build.json')], { stdio: 'inherit' });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -43,6 +43,22 @@ test('what a statement changes, tells and fails with comes back', async () => {
   assert.deepEqual(heard, [{ channel: 'news', payload: 'it' }]);
   const again = database.run({ text: 'INSERT INTO t VALUES ($1)', parameters: [2] });
   await assert.rejects(again, { code: '23505', message: /duplicate key/ });
+});
+
+test('a new one takes the place of what an earlier start left half done, and is ready for a queue', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'emp-database-'));
+  const path = join(directory, 'pgdata');
+  await mkdir(`${path}.new/base`, { recursive: true });
+  await writeFile(`${path}.new/PG_VERSION`, '9');
+  const fresh = new EmbeddedDatabase(path);
+  t.after(async () => {
+    await fresh.close();
+    await rm(directory, { recursive: true });
+  });
+  const tables = "SELECT count(*)::int AS n FROM pg_tables WHERE schemaname = 'bullmq'";
+  const { rows } = await fresh.run({ text: tables });
+  assert.ok((rows[0] as { n: number }).n > 0);
+  assert.deepEqual(await readdir(directory), ['pgdata']);
 });
 
 test('a disk that is full for a while ends a thread, not the database: what was told is kept, and the session is as it was', {
@@ -97,7 +113,8 @@ test('a folder that cannot be one is told as what it is, and is not tried again 
   const broken = new EmbeddedDatabase(path, { onEnd: (error) => ends.push(error) });
   context.after(() => broken.close().catch(() => {}));
   const ask = () => broken.run({ text: 'SELECT 1' });
-  await assert.rejects(ask, { message: /file system fails: .*errno: 54/s });
+  await assert.rejects(ask, { message: /^ENOTDIR: .*'.*\/file'$/ });
+  assert.ok(!(await readdir(folder)).includes('file.new'));
   const end = Date.now() + 2500;
   let statements = 1;
   for (; Date.now() < end; statements++) await assert.rejects(ask);

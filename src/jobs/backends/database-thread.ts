@@ -1,8 +1,9 @@
-import { access, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { placeNewDatabase } from './new-database.ts';
 
 /** Without parameters, a script of any number of statements, of which the last one's rows are told. */
 export interface Statement {
@@ -45,6 +46,9 @@ const LOOK_MS = 2000;
 /** SQLSTATEs of a database that had no room or met what it should not, and what the system says where it cannot be opened: as a server's process would, it begins anew. No code is WebAssembly's. */
 const FATAL = /^(53|58|F0|XX|E[A-Z])/;
 
+/** What a queue of thousands of messages needs; PostgreSQL's own 128 MB are touched at its start. */
+const SMALL = ['-c', 'shared_buffers=4MB'];
+
 const opening = open();
 // Told by the first statement.
 opening.catch(() => {});
@@ -52,9 +56,8 @@ const prepared = new Set<string>();
 
 async function open(): Promise<PGlite> {
   const folder = workerData as string;
-  // Not a data directory that has been moved away: only what PGlite makes, and the folder around it.
-  await mkdir(dirname(folder)).catch(() => {});
-  const database = await PGlite.create(folder);
+  await placeNewDatabase(folder);
+  const database = await PGlite.create(folder, { startParams: [...PGlite.defaultStartParams, ...SMALL] });
   database.onNotification((channel, payload) => {
     parentPort?.postMessage({ channel, payload } satisfies Notification);
   });
