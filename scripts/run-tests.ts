@@ -25,19 +25,12 @@ const [name = '', ...rest] = process.argv.slice(2);
 const choice = CHOICES[name];
 const options = choice ? rest : process.argv.slice(2);
 
-/** Debian's names of what the tests start and this machine has not. */
-function findMissing(): string[] {
-  spawnSync('bash', [INSTALLER], { stdio: 'inherit' });
+/** Debian's names of what the tests start and this machine has not, once what can be installed is. */
+async function findMissing(): Promise<string[]> {
+  await once(spawn('bash', [INSTALLER], { stdio: 'inherit' }), 'close');
   const { stdout } = spawnSync('bash', [INSTALLER, '--missing'], { encoding: 'utf8' });
   return stdout.split('\n').filter((name) => name !== '');
 }
-
-const files = (await readTestFiles(ROOT)).filter(choice ?? (({ isGolden }) => !isGolden));
-const missing = choice ? [] : findMissing();
-// In CI nothing is left out: there the files that lack something fail, each in its own words.
-const mayLeaveOut = process.env.CI !== 'true';
-const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
-const chosen = files.filter((file) => !leftOut.includes(file));
 
 interface Way {
   /** Files at a time, each in a process of its own; null: all in one process. */
@@ -70,28 +63,38 @@ async function run(
   return status ?? 1;
 }
 
-const inOneProcess = chosen.filter(({ isShareable }) => isShareable);
-const halves = [0, 1].map((half) => inOneProcess.filter((_, i) => i % 2 === half));
-// Those alone measure how long others wait: what runs beside them gets what they leave.
-const early = await Promise.all([
+const files = (await readTestFiles(ROOT)).filter(choice ?? (({ isGolden }) => !isGolden));
+const quick = files.filter(({ isShareable }) => isShareable);
+// They need nothing that has to be installed.
+const running = [0, 1].map((half) =>
   run(
-    chosen.filter(({ isAlone }) => isAlone),
-    { concurrency: 1 },
+    quick.filter((_, i) => i % 2 === half),
+    { concurrency: null, isAside: true, prefix: IDLE },
   ),
-  ...halves.map((half) => run(half, { concurrency: null, isAside: true, prefix: IDLE })),
-]);
-const others = chosen.filter(({ isShareable, isAlone }) => !isShareable && !isAlone);
-const late = await Promise.all([
+);
+const missing = choice ? [] : await findMissing();
+// In CI nothing is left out: there the files that lack something fail, each in its own words.
+const mayLeaveOut = process.env.CI !== 'true';
+const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
+const others = files.filter((file) => !file.isShareable && !leftOut.includes(file));
+// Those alone measure how long others wait: what runs beside them gets what they leave.
+const alone = await run(
+  others.filter(({ isAlone }) => isAlone),
+  { concurrency: 1 },
+);
+const together = others.filter(({ isAlone }) => !isAlone);
+const late = [
   run(
-    others.filter(({ usesProcesses }) => usesProcesses),
+    together.filter(({ usesProcesses }) => usesProcesses),
     { concurrency: 3 },
   ),
   run(
-    others.filter(({ usesProcesses }) => !usesProcesses),
+    together.filter(({ usesProcesses }) => !usesProcesses),
     { concurrency: 2, isAside: true },
   ),
-]);
-process.exitCode = [...early, ...late].find((status) => status !== 0) ?? 0;
+];
+const statuses = [alone, ...(await Promise.all([...running, ...late]))];
+process.exitCode = statuses.find((status) => status !== 0) ?? 0;
 
 if (missing.length > 0) {
   const what = mayLeaveOut

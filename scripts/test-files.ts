@@ -52,10 +52,8 @@ export const SLOW: readonly string[] = [
 
 const PROCESSES = /['"]node:child_process['"]|['"`]\/proc\b/;
 
-/** Of a file, and not of a `describe` in it: in a shared process it would be everybody's. */
-const ROOT_HOOK = /^(before|after)(Each)?\(/m;
-/** What apps register of schemas is of the whole process. */
-const OF_APPS = /^test\/http\//;
+/** Of a file, and not of a `describe` in it: in a shared process it would run at every test of all files. */
+const ROOT_HOOK = /^(before|after)Each\(/m;
 
 export interface TestFile {
   /** From the root, with forward slashes. */
@@ -96,7 +94,7 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
         const text = (await files.get(path))?.text ?? '';
         return {
           ...file,
-          isShareable: isUnit(file) && !file.isAlone && !ROOT_HOOK.test(text) && !OF_APPS.test(path),
+          isShareable: isUnit(file) && !file.isAlone && !ROOT_HOOK.test(text),
         };
       }),
   );
