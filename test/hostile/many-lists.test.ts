@@ -13,7 +13,6 @@ import { HEALTH_MS } from './open-arena.ts';
 
 const IDLE = new URL('../../scripts/fuzz/idle-server.ts', import.meta.url);
 const READERS = 40;
-const ROUNDS = 3;
 const PAGE = 100;
 const METADATA = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`key ${i}`, 'x'.repeat(512)]));
 const END = {
@@ -65,12 +64,10 @@ test('a crowd that reads lists holds nobody up', async (t) => {
     await t.test(list, async () => {
       health.reset();
       const read = async () => {
-        for (let round = 0; round < ROUNDS; round++) {
-          const response = await fetch(`${server.baseUrl}/v1/${list}limit=${PAGE}`);
-          assert.equal(response.status, 200);
-          const { data } = (await response.json()) as { data: unknown[] };
-          assert.ok(data.length > 0);
-        }
+        const response = await fetch(`${server.baseUrl}/v1/${list}limit=${PAGE}`);
+        assert.equal(response.status, 200);
+        const { data } = (await response.json()) as { data: unknown[] };
+        assert.ok(data.length > 0);
       };
       await Promise.all(Array.from({ length: READERS }, read));
       const [longestMs = Number.NaN, idleMs = Number.NaN] = health.longestMs();
