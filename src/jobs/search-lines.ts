@@ -83,12 +83,14 @@ export function inTermsOfSearch(findings: readonly InputFinding[]): InputFinding
   }));
 }
 
-/** A candidate with what it has of what the aim lessens. */
+/** A candidate within the promise, with what it has of what the aim lessens. */
 export interface FoundCandidate extends Place {
   readonly amount: number;
   readonly beta: number;
   /** How far beyond the promise it is on the samples that are chosen on: 0 or less. */
   readonly excess: number;
+  /** How far within it is, in standard errors: infinite where nothing is bounded, or no error is known. */
+  readonly errorsWithin: number;
 }
 
 /** The job whose model is to be taken: the last that was written, and where that missed its promise too the one that missed it by least. */
@@ -104,35 +106,34 @@ function beyondOf({ summary }: LineJob): number {
   return isUnsafe ? Number.POSITIVE_INFINITY : (summary?.beyond_limit ?? Number.POSITIVE_INFINITY);
 }
 
-/**
- * The candidate within the promise that serves the aim best; of several the first that was tried, of a line the densest. Null where none is within.
- * @param margin in standard errors, which it must be within the promise by
- * @param below what its excess over the promise must be less than
- */
-export function bestOf(
+/** All candidates within the promise, of which the aim is known. */
+export function foundOf(
   terms: Pick<SearchTerms, 'aim' | 'promise'>,
   lines: readonly Pick<LineState, 'exploration'>[],
-  margin: number,
-  below: number = Number.POSITIVE_INFINITY,
-): FoundCandidate | null {
+): FoundCandidate[] {
   const { lessens } = AIMS[terms.aim];
   const target = targetOfTerms(terms);
-  let best: FoundCandidate | null = null;
-  for (const [line, { exploration }] of lines.entries()) {
-    for (const [candidate, found] of (exploration?.candidates ?? []).entries()) {
-      const amount = found[lessens];
-      if (!found.is_within || amount === null || !exploration) continue;
+  return lines.flatMap(({ exploration }, line) =>
+    (exploration?.candidates ?? []).flatMap((measured, candidate) => {
+      const amount = measured[lessens];
+      if (!measured.is_within || amount === null || !exploration) return [];
       const { dense } = exploration;
-      const excess = target ? excessOver(target, dense, found) : 0;
-      const isFarEnough =
-        excess < below && (margin === 0 || !target || standardErrorsWithin(target, dense, found) >= margin);
-      if (!isFarEnough) continue;
-      const isBetter =
-        best === null ||
-        amount < best.amount ||
-        (amount === best.amount && line === best.line && found.beta > best.beta);
-      if (isBetter) best = { line, candidate, amount, beta: found.beta, excess };
-    }
+      const excess = target ? excessOver(target, dense, measured) : 0;
+      const errorsWithin = target ? standardErrorsWithin(target, dense, measured) : Number.POSITIVE_INFINITY;
+      return [{ line, candidate, amount, beta: measured.beta, excess, errorsWithin }];
+    }),
+  );
+}
+
+/** The candidate that serves the aim best; of several the first that was tried, of a line the densest. Null where there is none. */
+export function bestOf(found: readonly FoundCandidate[]): FoundCandidate | null {
+  let best: FoundCandidate | null = null;
+  for (const one of found) {
+    const isBetter =
+      best === null ||
+      one.amount < best.amount ||
+      (one.amount === best.amount && one.line === best.line && one.beta > best.beta);
+    if (isBetter) best = one;
   }
   return best;
 }

@@ -1,9 +1,9 @@
 import { EmpError } from '../core/errors.ts';
 import type { LineTerms } from '../pipeline/explore.ts';
 import type { SearchTerms } from '../recipe/lines.ts';
-import type { JobFailure } from './job.ts';
+import type { JobFailure, JobSummary } from './job.ts';
 import { inputFailure } from './result.ts';
-import { bestOf, type FoundCandidate, type LineJob, type LineState } from './search-lines.ts';
+import { bestOf, type FoundCandidate, foundOf, type LineJob, type LineState } from './search-lines.ts';
 
 /** Lines tried at a time: the first alone, for they are cheap or win often, and all others are held against them. */
 const FIRST_ROUNDS = [1, 1, 1, 1];
@@ -53,7 +53,7 @@ export function nextStep(
     const waiting = indices.filter((index) => lines[index].job === null);
     if (waiting.length > 0 && most > 0 && !isOverTime) {
       const margin = lineMargin(terms);
-      const bar = bestOf(terms, known, margin)?.amount ?? null;
+      const bar = bestOf(withinBy(margin, foundOf(terms, known)))?.amount ?? null;
       return {
         kind: 'explore',
         lines: waiting.map((index) => ({ index, terms: { aim: terms.aim, bar, most, margin } })),
@@ -120,23 +120,45 @@ function afterWritten(
 }
 
 /**
- * The best candidate, and after each that missed its promise the best of those that are further within by as much: luck is much the same for models of one network on one set of samples. Each
- * further one is within by one standard error more, too, and where nothing says by how much one missed, by one more at once. Null where none is left.
+ * The best candidate, and after each that missed its promise the best of those that are further within. Luck is much the same, in standard errors, for models of one network on one set of
+ * samples: the next one is within by what the luckiest so far fell back by, and each further one by a whole error more, as is one where nothing says how far one fell. Where none is so
+ * far within, the one that is farthest. Null where none is left.
  */
 function bestAfter(
   terms: SearchTerms,
   lines: readonly LineState[],
   missed: readonly LineJob[],
 ): FoundCandidate | null {
-  let best = bestOf(terms, lines, 0);
-  let below = Number.POSITIVE_INFINITY;
+  let left = foundOf(terms, lines);
+  let best = bestOf(left);
+  let margin = 0;
   for (const [n, { summary }] of missed.entries()) {
     if (best === null) return null;
-    const beyond = Math.max(0, summary?.beyond_limit ?? 0);
-    below = Math.min(below, best.excess - beyond);
-    best = bestOf(terms, lines, beyond > 0 ? n : n + 1, below);
+    const last: FoundCandidate = best;
+    left = left.filter(({ errorsWithin }) => errorsWithin > last.errorsWithin);
+    const fall = fallOf(last, summary);
+    margin = fall === null ? margin + 1 : Math.max(n === 0 ? 0 : margin + 1, fall);
+    best = bestOf(withinBy(margin, left)) ?? farthestOf(left);
   }
   return best;
+}
+
+/** By how many standard errors a model is further from the promise on the samples of the report than on those that it was chosen on; null where that is not known. */
+function fallOf({ excess, errorsWithin }: FoundCandidate, summary: JobSummary | null): number | null {
+  const beyond = summary?.beyond_limit ?? 0;
+  if (beyond <= 0 || excess >= 0 || !Number.isFinite(errorsWithin)) return null;
+  return (errorsWithin * (excess - beyond)) / excess;
+}
+
+function withinBy(margin: number, found: readonly FoundCandidate[]): FoundCandidate[] {
+  return found.filter(({ errorsWithin }) => errorsWithin >= margin);
+}
+
+function farthestOf(found: readonly FoundCandidate[]): FoundCandidate | null {
+  return found.reduce<FoundCandidate | null>(
+    (far, one) => (far === null || one.errorsWithin > far.errorsWithin ? one : far),
+    null,
+  );
 }
 
 /** What not even the first line could do within the limits of a job, to run the dense model, no other can. */

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { z } from 'zod';
 import type { JobFailure } from '../../src/jobs/job.ts';
-import { bestOf, type LineJob, type LineState, offeredOf } from '../../src/jobs/search-lines.ts';
+import { bestOf, foundOf, type LineJob, type LineState, offeredOf } from '../../src/jobs/search-lines.ts';
 import { nextStep } from '../../src/jobs/search-step.ts';
 import { linesOf, type SearchTerms, searchShape } from '../../src/recipe/lines.ts';
 
@@ -188,18 +188,18 @@ describe('what is to be done next for a search', () => {
     assert.deepEqual(nextStep(terms, lines, [missed], false), end);
   });
 
-  test('one that missed by little gives way to what is further within by that, and each further one by a standard error more', () => {
+  test('one that fell by little gives way to what is further within by that, each further one by a standard error more, and where nothing is to what is farthest', () => {
     const lines = [
       lineOf('a', [measuredAt(4, 0.4, 0.2), measuredAt(5, 0.5, 0.6), measuredAt(6, 0.6, 0.8)]),
       lineOf('b', [measuredAt(7, 0.7, 0.95), measuredAt(8, 0.8, 1.05), measuredAt(9, 0.9, 2.5)]),
     ];
     const missedBy = (errors: number) =>
       jobOf('missed', { summary: { met: false, beyond_limit: errors * ERROR } as never });
-    const betas = [[], [0.5], [0.3], [0.5, 0.2], [0.3, 0.1, 0.01], [0.3, 3], [9]].map((missed) => {
+    const betas = [[], [0.5], [0.3], [0.84], [0.5, 0.2], [0.3, 0.1, 0.01], [0.3, 3], [9]].map((missed) => {
       const step = nextStep(termsOf(), lines, missed.map(missedBy), false);
       return step.kind === 'write' ? step.beta : step.kind;
     });
-    assert.deepEqual(betas, [0.4, 0.6, 0.5, 0.8, 0.9, 'end', 'end']);
+    assert.deepEqual(betas, [0.4, 0.6, 0.5, 0.8, 0.9, 'end', 0.9, 0.9]);
   });
 
   test('where all miss, the one is offered that missed by least and is no danger', () => {
@@ -230,7 +230,7 @@ describe('what is to be done next for a search', () => {
       ]),
       done('b', [[7, true]]),
     ];
-    const best = bestOf(termsOf(), lines, 0);
+    const best = bestOf(foundOf(termsOf(), lines));
     assert.deepEqual([best?.line, best?.candidate], [0, 1]);
   });
 });
