@@ -120,9 +120,9 @@ function afterWritten(
 }
 
 /**
- * The best candidate, and after each that missed its promise the best of those that are further within. Luck is much the same, in standard errors, for models of one network on one set of
- * samples: the next one is within by what the luckiest so far fell back by, and each further one by a whole error more, as is one where nothing says how far one fell. Where none is so
- * far within, the one that is farthest. Null where none is left.
+ * The best candidate, and after each that missed its promise the best of those that are further within than it and by as many standard errors as models fall back by: those of a line alike,
+ * so by as much as the last of their own did, others by as much as the least so far. After the first miss each costs a whole error more, as does one where nothing says how far it fell. Where
+ * none is so far within, the one that is farthest. Null where none is left.
  */
 function bestAfter(
   terms: SearchTerms,
@@ -131,22 +131,24 @@ function bestAfter(
 ): FoundCandidate | null {
   let left = foundOf(terms, lines);
   let best = bestOf(left);
-  let margin = 0;
+  const falls = new Map<number, number>();
   for (const [n, { summary }] of missed.entries()) {
     if (best === null) return null;
     const last: FoundCandidate = best;
-    left = left.filter(({ errorsWithin }) => errorsWithin > last.errorsWithin);
-    const fall = fallOf(last, summary);
-    margin = fall === null ? margin + 1 : Math.max(n === 0 ? 0 : margin + 1, fall);
-    best = bestOf(withinBy(margin, left)) ?? farthestOf(left);
+    left = left.filter((one) => one.line !== last.line || one.errorsWithin > last.errorsWithin);
+    falls.set(last.line, fallOf(last, summary));
+    const least = Math.min(...falls.values());
+    best =
+      bestOf(left.filter(({ line, errorsWithin }) => errorsWithin >= n + (falls.get(line) ?? least))) ??
+      farthestOf(left);
   }
   return best;
 }
 
-/** By how many standard errors a model is further from the promise on the samples of the report than on those that it was chosen on; null where that is not known. */
-function fallOf({ excess, errorsWithin }: FoundCandidate, summary: JobSummary | null): number | null {
+/** By how many standard errors a model is further from the promise on the samples of the report than on those that it was chosen on; one where that is not known. */
+function fallOf({ excess, errorsWithin }: FoundCandidate, summary: JobSummary | null): number {
   const beyond = summary?.beyond_limit ?? 0;
-  if (beyond <= 0 || excess >= 0 || !Number.isFinite(errorsWithin)) return null;
+  if (beyond <= 0 || excess >= 0 || !Number.isFinite(errorsWithin)) return 1;
   return (errorsWithin * (excess - beyond)) / excess;
 }
 

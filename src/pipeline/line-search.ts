@@ -48,7 +48,7 @@ const NOTHING: Weighed = { beta: 0, sparsity: 1, amount: 0 };
 
 /**
  * The models of one line that are worth a look, each sparser than what is known, up to the first that is beyond the limit, and those between. A line is left after one model where that is
- * as large as what is known allows and not within by the margin. One that is followed goes on without the margin, as far as it is within at all.
+ * as large as what is known allows and beyond the limit. One that is within goes on without the margin at last, as far as it is within at all.
  * Loss is not monotone in beta: what is found is within, and a sparser one may be too.
  */
 export async function searchLine<T extends Tried>({
@@ -92,16 +92,17 @@ export async function searchLine<T extends Tried>({
   };
   const start = await visit(first);
   if (start.errorsWithin >= needed) within = start;
-  else if (bar !== null) return tried;
-  else beyond = start;
-  while (isLeft() && start.errorsWithin < needed && within.sparsity === 0) {
+  else if (bar === null) beyond = start;
+  else if (start.errorsWithin < 0) return tried;
+  while (isLeft() && beyond.sparsity < 1 && within.sparsity === 0) {
     const sparsity = beyond.sparsity * RETREAT;
     if (sparsity < LEAST_SPARSITY || !(await narrow(betaFor(sparsity, tried)))) return tried;
   }
-  await closeIn(STRIDE);
-  if (margin === 0 || within.sparsity === 0) return tried;
+  if (within.sparsity > 0) await closeIn(STRIDE);
+  if (margin === 0) return tried;
   needed = 0;
   within = sparsest(tried.filter(({ errorsWithin }) => errorsWithin >= 0));
+  if (within.sparsity === 0) return tried;
   beyond = densest(tried.filter((one) => one.errorsWithin < 0 && one.sparsity > within.sparsity));
   await closeIn(SHORT_STRIDE);
   return tried;

@@ -109,12 +109,17 @@ describe('a line of a search', () => {
     );
   });
 
-  test('one that is within what is known, but not by the margin, is left after one model', async () => {
+  test('one that is within what is known, but not by the margin, is followed without it, one beyond is left', async () => {
     const cliff = 0.6;
-    const line = createLine(0.5, cliff, amountOf);
-    const bar = amountOf(1 - cliff + ERROR / 2) / 0.99;
-    const tried = await searchLine({ ...line, bar, most: MOST, margin: 1 });
-    assert.equal(tried.length, 1);
+    const search = (errors: number) => {
+      const bar = amountOf(1 - cliff + errors * ERROR) / 0.99;
+      return searchLine({ ...createLine(0.5, cliff, amountOf), bar, most: MOST, margin: 1 });
+    };
+    const followed = await search(0.5);
+    assert.ok(followed[0].errorsWithin > 0 && followed[0].errorsWithin < 1);
+    const sparsest = Math.max(...followed.map((one) => (one.errorsWithin >= 0 ? one.sparsity : 0)));
+    assert.ok(1 - sparsest <= (1 - cliff) * 1.031, `${sparsest}`);
+    assert.equal((await search(-0.5)).length, 1);
   });
 
   test('one that gets no smaller at all costs no model', async () => {
