@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
-import { rootOf } from '../storage/tenant.ts';
+import { rootOf, tenantOf } from '../storage/tenant.ts';
 import type { ChildFailure } from './child-pool.ts';
 import { jobFields } from './job-fields.ts';
 import { reasonOf } from './result.ts';
@@ -85,7 +85,7 @@ class AttemptLog implements AttemptHearer {
 
   /** Of the store that has the job. */
   get #root(): string {
-    return rootOf(this.#stores.root, this.#job.data.tenant ?? null);
+    return rootOf(this.#stores.root, tenantOf(this.#job.data));
   }
 
   #note(entry: Omit<AttemptEntry, 'time'>): void {
@@ -112,7 +112,7 @@ class AttemptLog implements AttemptHearer {
 
   async #put(text: string): Promise<void> {
     const { id, data } = this.#job;
-    const store = await this.#stores.of(data.tenant ?? null);
+    const store = await this.#stores.of(tenantOf(data));
     if (this.#document === undefined) this.#document = await findPlace(store, id, text);
     else await store.writeText('jobs', id, this.#document, text);
   }

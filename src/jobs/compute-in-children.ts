@@ -5,6 +5,7 @@ import type { EmpError } from '../core/errors.ts';
 import { mayPass } from '../storage/disk-faults.ts';
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
+import { tenantOf } from '../storage/tenant.ts';
 import type { QueuedData } from './backends/backend.ts';
 import { ChildFailure, type ChildPool } from './child-pool.ts';
 import { type JobRecord, type JobResult, type ProgressEvent, startOf } from './job.ts';
@@ -87,7 +88,7 @@ export function computeInChildren(
     } catch (error) {
       if (!(error instanceof ChildFailure)) throw error;
       attempt.lostChild(error, signal.reason);
-      const store = await stores.of(data.tenant ?? null);
+      const store = await stores.of(tenantOf(data));
       // It could not remove what it had not published.
       await store.sweep().catch((cause) => log.warn({ err: cause, ...fields }, 'not swept'));
       const outcome = signal.reason === 'shutdown' ? null : outcomeOf(error, signal, limits);

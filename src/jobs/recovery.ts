@@ -1,5 +1,6 @@
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
+import { tenantOf } from '../storage/tenant.ts';
 import type { JobRecord } from './job.ts';
 import type { JobLines } from './job-lines.ts';
 import { unfinishedRecord } from './needed-by.ts';
@@ -44,7 +45,7 @@ export async function settleFailedJobs(
 ): Promise<void> {
   for (const job of await lines.failedJobs()) {
     if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
-    const store = await stores.of(job.data.tenant ?? null);
+    const store = await stores.of(tenantOf(job.data));
     if (await settleFailure(store, job, new Error(job.failedReason))) onFailed();
     await job.remove();
   }

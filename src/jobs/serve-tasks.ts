@@ -1,5 +1,5 @@
 import { FolderStore } from '../storage/folder-store.ts';
-import { rootOf } from '../storage/tenant.ts';
+import { rootOf, tenantOf } from '../storage/tenant.ts';
 import { serveParent } from './child-program.ts';
 import { readChildSettings } from './child-settings.ts';
 import type { ProgressEvent } from './job.ts';
@@ -17,7 +17,7 @@ export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Ta
       const load = tasks[message.name];
       if (!load) throw new Error(`this version knows no task ${message.name}`);
       const { run } = await load();
-      const store = FolderStore.ofParent(rootOf(settings.storeRoot, message.data.tenant ?? null));
+      const store = FolderStore.ofParent(rootOf(settings.storeRoot, tenantOf(message.data)));
       // Of a directory that is gone or takes no writes, the jobs wait.
       await store.sweep().catch(() => {});
       // What a job is about, names and numbers, is no business of a log.

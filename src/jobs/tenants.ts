@@ -1,6 +1,8 @@
+// Over 250 lines: what all tenants share, and who looks after each in turn.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { NO_QUOTAS, type Quotas } from '../access/quotas.ts';
+import { EmpError } from '../core/errors.ts';
 import { KEEP_ALL, limitsAnything, type Retention } from '../storage/retention-terms.ts';
 import type { Store } from '../storage/store.ts';
 import type { Stores } from '../storage/stores.ts';
@@ -154,11 +156,11 @@ export class Tenants {
   /** Queues again what the queue has lost, of all tenants, and settles what it has given up. @throws EmpError not_ready */
   async recover(): Promise<void> {
     const { lines } = this.queues.lanes;
-    const all = await this.all();
-    for (const { jobs } of all) await jobs.queueLost();
+    const failures = await this.#tryEach(({ jobs }) => jobs.queueLost());
     await lines.endOverduePauses();
     await settleFailedJobs(this.#stores, lines, undefined, () => this.queues.jobEnded('failed'));
-    for (const { webhooks } of all) await webhooks.queueLost();
+    failures.push(...(await this.#tryEach(({ webhooks }) => webhooks.queueLost())));
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Recovers jobs, at once and again and again, until this is closed. */
@@ -187,12 +189,13 @@ export class Tenants {
     this.#keep('searches', async () => {
       const isDue = performance.now() - lookedAt > TAKE_UP_MS;
       if (isDue) lookedAt = performance.now();
-      const services = isDue ? await this.all() : await Promise.all(this.#opened.values());
       let goingOn = 0;
-      for (const { searches } of services) {
+      const goOn = async ({ searches }: TenantServices) => {
         if (isDue) await searches.takeUp();
         goingOn += await searches.advanceAll();
-      }
+      };
+      const failures = await this.#tryEach(goOn, isDue ? undefined : [...this.#opened.values()]);
+      if (failures.length > 0) throw failures[0];
       return lookMs + MS_A_SEARCH * goingOn;
     });
   }
@@ -222,6 +225,23 @@ export class Tenants {
       states: (record) => new SearchReader(store, jobs).states(record),
     });
     return { tenant, store, jobs, searches, quota, webhooks };
+  }
+
+  /** What failed: where the store of one tenant does, the others are looked after all the same. @throws EmpError not_ready */
+  async #tryEach(
+    act: (one: TenantServices) => Promise<unknown>,
+    opened?: readonly Promise<TenantServices>[],
+  ): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    for (const one of opened ?? (await this.#stores.list())) {
+      try {
+        await act(await (one instanceof Promise ? one : this.of(one)));
+      } catch (error) {
+        if (error instanceof EmpError && error.code === 'not_ready') throw error;
+        failures.push(error);
+      }
+    }
+    return failures;
   }
 
   /** Lets jobs in that were held back until another has ended. */

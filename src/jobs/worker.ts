@@ -1,7 +1,7 @@
 import { type Job, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Stores } from '../storage/stores.ts';
-import type { Tenant } from '../storage/tenant.ts';
+import { type Tenant, tenantOf } from '../storage/tenant.ts';
 import { logAttempts } from './attempt-log.ts';
 import type { Backend, QueuedData, QueueProcessor } from './backends/backend.ts';
 import { isCancelAsked } from './cancel-request.ts';
@@ -103,10 +103,10 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
   // The queue has a job completed, or given up, once: a result that it never heard of is found by the next who takes the job.
   const countEnd = async ({ id = '', data }: Job<QueuedData>) => {
-    const result = await readResult(await stores.of(data.tenant ?? null), id);
+    const result = await readResult(await stores.of(tenantOf(data)), id);
     if (!result) return;
     settings.jobEnded?.(result.status);
-    settings.onEnded?.(id, data.tenant ?? null);
+    settings.onEnded?.(id, tenantOf(data));
   };
   worker.on('completed', (job) => {
     log.info(jobFields(job), 'job done');
@@ -127,7 +127,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   const lookForCancellation = (ids: readonly string[]) => {
     for (const id of ids)
       stores
-        .of(messages.get(id)?.tenant ?? null)
+        .of(tenantOf(messages.get(id)))
         .then((store) => isCancelAsked(store, id))
         .then((isAsked) => isAsked && stop(id, 'canceled'))
         .catch((error) =>

@@ -9,6 +9,11 @@ export const TENANT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** `tenants/<name>/` is a data directory of its own, within that of the service. */
 export const TENANTS = 'tenants';
 
+/** Whose a message or record is: it names nobody where it is the service's own. */
+export function tenantOf({ tenant = null }: { readonly tenant?: Tenant | undefined } = {}): Tenant {
+  return tenant;
+}
+
 /** Where the store of a tenant lies. @throws TypeError for what is no name: it would lead elsewhere */
 export function rootOf(root: string, tenant: Tenant): string {
   if (tenant === null) return root;

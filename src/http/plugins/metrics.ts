@@ -23,7 +23,15 @@ export function registerMetrics(
     registers,
   });
   // A queue that does not answer leaves its gauges out; it is no reason to lose sight of the process.
-  const counts = async () => Object.entries(await tenants.queues.counts().catch(() => ({})));
+  const ask = async () => Object.entries(await tenants.queues.counts().catch(() => ({})));
+  // Of the gauges that are collected together, the first asks.
+  let asking: ReturnType<typeof ask> | null = null;
+  const counts = () => {
+    asking ??= ask().finally(() => {
+      asking = null;
+    });
+    return asking;
+  };
   new Gauge({
     name: 'emp_queue_jobs',
     help: 'Jobs in the queue by lane and state.',
