@@ -1,9 +1,10 @@
 BASE_URL=${BASE_URL:-http://127.0.0.1:3000}
 MODEL=${1:-examples/fc2-mnist.onnx}
 DATA=${2:-examples/mnist}
+call() { curl -sS --fail-with-body ${EMP_API_KEY:+-H "Authorization: Bearer $EMP_API_KEY"} "$@"; }
 
 # Upload; each answer's Location ends with the id.
-post() { basename "$(curl -sS --fail-with-body -o /dev/null -w '%header{location}' "$BASE_URL/v1/$1" "${@:2}")"; }
+post() { basename "$(call -o >(cat >&2) -w '%header{location}' "$BASE_URL/v1/$1" "${@:2}")"; }
 MODEL_ID=$(post models -F "file=@$MODEL")
 CALIBRATION=$(post datasets -F "inputs=@$DATA/calibration_inputs.npy;filename=input.npy")
 EVALUATION=$(post datasets -F "inputs=@$DATA/evaluation_inputs.npy;filename=input.npy" -F "labels=@$DATA/evaluation_labels.npy")
@@ -22,6 +23,6 @@ END
 )
 
 # The stream ends with the search; its last event has all that was tried, and the best with the job that wrote it.
-BEST=$(curl -sSN --fail-with-body "$SEARCH/events" | tail -n 2 | sed -n 's/.*"best":{.*"job":{"id":"\([a-z0-9_]*\)".*/\1/p')
-curl -sS --fail-with-body "$SEARCH"
-curl -sS --fail-with-body -o "pruned-$(basename "$MODEL")" "$BASE_URL/v1/jobs/$BEST/artifacts/$(basename "$MODEL")"
+BEST=$(call -N "$SEARCH/events" | tail -n 2 | sed -n 's/.*"best":{.*"job":{"id":"\([a-z0-9_]*\)".*/\1/p')
+call "$SEARCH"
+call --remove-on-error -o "pruned-$(basename "$MODEL")" "$BASE_URL/v1/jobs/$BEST/artifacts/$(basename "$MODEL")"

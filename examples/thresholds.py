@@ -5,11 +5,14 @@ import random
 import requests
 
 base_url = os.environ.get("BASE_URL", "http://127.0.0.1:3000")
+session = requests.Session()
+if "EMP_API_KEY" in os.environ:
+    session.headers["Authorization"] = f"Bearer {os.environ['EMP_API_KEY']}"
 
 # Any criterion's scores; of a NumPy array, `scores.astype("<f4").tobytes()`.
 scores = array.array("f", (random.gauss(0, 1) for _ in range(100_000)))
 
-response = requests.post(
+response = session.post(
     f"{base_url}/v1/thresholds?dtype=float32",
     data=scores.tobytes(),
     headers={"Content-Type": "application/octet-stream"},

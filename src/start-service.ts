@@ -157,8 +157,10 @@ async function open(
   }
   // What a crash has left must not keep others waiting.
   tenants.keepRecovering();
-  tenants.keepExpiring();
-  log.info({ role, dataDirectory }, 'started');
+  // By the terms that clients are told.
+  if (role !== 'worker') tenants.keepExpiring();
+  const { apiKeysFile, quotasFile, retention } = config;
+  log.info({ role, dataDirectory, apiKeysFile, quotasFile, retention }, 'started');
 }
 
 /** Serves the API. @returns where */

@@ -46,6 +46,9 @@ const NOT_BAD_INPUT = [408, 409, 429];
 /** Before a stream of events that broke off is asked for again. */
 const AGAIN_MS = 1000;
 
+/** For the next minute of a limit on requests. */
+const PATIENCE_SECONDS = 60;
+
 /** Calls the API; a problem becomes a `Refusal` in the words of the command line. */
 export class ApiClient {
   readonly #service: Service;
@@ -62,11 +65,22 @@ export class ApiClient {
 
   /** @param about what the request is of, for what is wrong with it */
   async call(path: string, init: RequestInit = {}, about = ''): Promise<Response> {
-    const response = await this.#service.fetch(path, { ...init, signal: this.#signal });
+    const response = await this.#inTurn(path, init);
     if (response.ok) return response;
     const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
     const { status } = response;
     throw this.#refusalOf({ detail: `${status} from ${path}`, ...problem, status }, about);
+  }
+
+  /** Whoever asks too often a minute comes again when the server says so: what it has computed meanwhile is not lost. */
+  async #inTurn(path: string, init: RequestInit): Promise<Response> {
+    for (;;) {
+      const response = await this.#service.fetch(path, { ...init, signal: this.#signal });
+      const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+      if (response.status !== 429 || !(seconds <= PATIENCE_SECONDS)) return response;
+      await response.body?.cancel();
+      await sleep(1000 * seconds, undefined, { signal: this.#signal });
+    }
   }
 
   async get<T>(path: string): Promise<T> {
@@ -142,7 +156,8 @@ export class ApiClient {
       path: flagOfField(path),
       message: inFlags(message),
     }));
-    return new Refusal(exitCode, `${about}${about && ': '}${inFlags(detail)}`, places);
+    const advice = status === 401 ? ' (emp sends the one in EMP_API_KEY)' : '';
+    return new Refusal(exitCode, `${about}${about && ': '}${inFlags(detail)}${advice}`, places);
   }
 
   async download(url: string, path: string): Promise<void> {

@@ -34,6 +34,8 @@ async function add(
   { name, tenant, scope }: Asked,
 ): Promise<void> {
   const scopes = scope.split(',').map(parseScope);
+  if (tenant !== null && scopes.includes('admin'))
+    throw new Refusal(EXIT.badInput, '--scope admin is of the service itself: leave out --tenant, or admin');
   const key = await refusing(file, addKey(file, { name, tenant, scopes }));
   const owner = tenant === null ? name : `${name} of tenant ${tenant}`;
   stderr.write(`${file} has the hash of the key of ${owner}, which allows ${scopes.join(', ')}. The key:\n`);

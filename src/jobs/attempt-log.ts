@@ -37,9 +37,12 @@ export function attemptDocument(attempt: number): string {
 /** What is used of the stores. */
 type JobStores = Pick<Stores, 'root' | 'of'>;
 
+/** Of a message that stands for no job. */
+const NOBODY: AttemptHearer = { entered() {}, ended() {} };
+
 /** Keeps a log of each attempt beside its job. It is written by the worker alone, which outlives its child. */
 export function logAttempts(stores: JobStores, log: Logger): AttemptWatcher {
-  return { begin: (job) => new AttemptLog(job, stores, log) };
+  return { begin: (job) => (job.id.startsWith('job_') ? new AttemptLog(job, stores, log) : NOBODY) };
 }
 
 class AttemptLog implements AttemptHearer {

@@ -29,6 +29,8 @@ describe('emp keys', () => {
     );
     assert.equal(reader.code, 0, reader.stderr);
     const key = /^(emp_\S+)\n$/.exec(reader.stdout)?.[1] ?? assert.fail(reader.stdout);
+    const useless = ['keys', 'add', 'x', '--tenant', 'acme', '--scope', 'read,admin', '--file', file];
+    assert.match((await emp(place, ...useless)).stderr, /^emp: --scope admin is of the service itself/);
     const listed = await emp(place, 'keys', 'list', '--file', file);
     assert.match(listed.stdout, /^ +ci +acme +read +\d{4}-/m);
     assert.ok(!listed.stdout.includes(key));
@@ -45,7 +47,7 @@ describe('emp keys', () => {
       await ended(place.start(['inspect', MODEL, '--server', url], { env: { EMP_API_KEY } }));
     const without = await inspect('');
     assert.deepEqual([without.code, without.stdout], [2, '']);
-    assert.match(without.stderr, /^emp: this needs a key/);
+    assert.match(without.stderr, /^emp: this needs a key.*EMP_API_KEY\)$/m);
     // To inspect a model is to upload it.
     assert.match((await inspect(key)).stderr, /^emp: key ci allows read, and this needs write/);
     const health = await fetch(`${url}/v1/jobs`, { headers: { authorization: `Bearer ${key}` } });

@@ -102,7 +102,10 @@ describe('emp inspect', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const child = place.start(['inspect', MODEL, '--server', url], { env: { EMP_API_KEY: 'secret' } });
     const { code, stderr } = await ended(child);
-    assert.deepEqual([code, stderr, new Set(keys)], [2, 'emp: who are you?\n', new Set(['Bearer secret'])]);
+    assert.deepEqual(
+      [code, stderr, new Set(keys)],
+      [2, 'emp: who are you? (emp sends the one in EMP_API_KEY)\n', new Set(['Bearer secret'])],
+    );
     server.closeAllConnections();
     server.close();
     await once(server, 'close');
@@ -110,6 +113,26 @@ describe('emp inspect', () => {
     assert.equal(gone.code, 1);
     assert.match(gone.stderr, /does not answer: .*ECONNREFUSED/);
   });
+});
+
+test('a server that asks to come again later is asked again then', async (t) => {
+  let asked = 0;
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      asked++;
+      if (asked === 2) response.writeHead(429, { 'retry-after': '1' }).end('{"detail":"too often"}');
+      else response.writeHead(asked === 1 ? 200 : 401).end('{"status":"ok","detail":"no more"}');
+    });
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.closeAllConnections());
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const place = await openPlace(t);
+  const began = performance.now();
+  const { code, stderr } = await place.emp('inspect', MODEL, '--server', url);
+  assert.deepEqual([code, stderr, asked], [2, 'emp: no more (emp sends the one in EMP_API_KEY)\n', 3]);
+  assert.ok(performance.now() - began > 1000);
 });
 
 describe('emp threshold', () => {

@@ -104,6 +104,28 @@ describe('the examples', () => {
     assert.ok(!first.equals(dense));
   });
 
+  test('with keys they send EMP_API_KEY; without it they say what is missing, and leave nothing', async () => {
+    const { cwd, env } = inFolder();
+    const added = await run('emp', ['keys', 'add', 'me', '--file', 'keys.json'], { cwd, env });
+    const settings = { DATA_DIR: join(directory, 'keyed'), REDIS_URL: `${redis.url}/1` };
+    await using keyed = await startServer(SERVICE, {
+      ...settings,
+      API_KEYS_FILE: join(directory, 'keys.json'),
+    });
+    const here = { cwd: await mkdtemp(join(directory, 'here-')), env: { ...env, BASE_URL: keyed.baseUrl } };
+    for (const name of ['prune.sh', 'prune.py']) {
+      const asked = [
+        name.endsWith('.sh') ? 'bash' : findPython(),
+        [join(EXAMPLES, name), join(EXAMPLES, MODEL)],
+      ] as const;
+      await assert.rejects(run(...asked, here), { stderr: /this needs a key or a token/ });
+      assert.deepEqual(await readdir(here.cwd), []);
+      await run(...asked, { ...here, env: { ...here.env, EMP_API_KEY: added.stdout.trim() } });
+      assert.deepEqual(await readdir(here.cwd), [`pruned-${MODEL}`]);
+      await rm(join(here.cwd, `pruned-${MODEL}`));
+    }
+  });
+
   test('evaluate.sh and evaluate.py find a model within the target', async () => {
     const { total, evaluation, verdict } = JSON.parse(await runExample('bash', 'evaluate.sh', MODEL, DATA));
     const page = await readFile(join(directory, 'report.html'), 'utf8');

@@ -44,12 +44,16 @@ describe('whoever runs the service', () => {
     for (const [path, method] of [
       ['/metrics', 'GET'],
       ['/v1/tenants', 'GET'],
+      ['/v1/tenants/team-a/usage', 'GET'],
       ['/v1/tenants/team-b', 'DELETE'],
       ['/v1/tenants/team-a', 'DELETE'],
     ]) {
       const problem = await readProblem(await ask('a', path, { method }));
       assert.equal(problem.code, 'forbidden');
     }
+    const [theirs, seen] = [await ask('a', '/v1/usage'), await ask('own', '/v1/tenants/team-a/usage')];
+    assert.deepEqual(await readJson(seen), await readJson(theirs));
+    assert.equal((await ask('own', '/v1/tenants/team-c/usage')).status, 404);
     assert.equal((await ask('own', '/v1/tenants/team-c', { method: 'DELETE' })).status, 404);
     assert.equal((await ask('own', '/v1/tenants/..', { method: 'DELETE' })).status, 404);
     assert.equal((await ask('own', '/v1/tenants/%2e%2e%2fmodels', { method: 'DELETE' })).status, 404);

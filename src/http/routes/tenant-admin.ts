@@ -4,8 +4,13 @@ import { EmpError } from '../../core/errors.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import { refuseTenants } from '../refuse-tenants.ts';
 import type { App, Services } from '../services.ts';
+import { usageOf, usageSchema } from './usage.ts';
 
 const tenantsSchema = z.object({ data: z.array(tenantNameSchema) }).meta({ id: 'Tenants' });
+
+const nameSchema = z.object({ name: z.string().min(1).max(64) });
+
+const noTenant = (name: string) => new EmpError('not_found', `there is no tenant ${name}`);
 
 /** Tenants, for whoever runs the service. */
 export function registerTenants(app: App, { tenants }: Services): void {
@@ -27,6 +32,28 @@ export function registerTenants(app: App, { tenants }: Services): void {
     },
   );
 
+  app.get(
+    '/v1/tenants/:name/usage',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['service'],
+        operationId: 'getTenantUsage',
+        summary: 'What a tenant uses, and what it may use',
+        description: 'As `/v1/usage` tells the tenant itself. For keys of the service itself.',
+        params: nameSchema,
+        response: { 200: usageSchema },
+        ...describeOperation({}, 'not_found', 'not_ready'),
+      },
+    },
+    async (request) => {
+      refuseTenants(request);
+      const { name } = request.params;
+      if (!(await tenants.names()).includes(name)) throw noTenant(name);
+      return await usageOf(await tenants.of(name));
+    },
+  );
+
   app.delete(
     '/v1/tenants/:name',
     {
@@ -37,7 +64,7 @@ export function registerTenants(app: App, { tenants }: Services): void {
         summary: 'Delete all that a tenant has stored',
         description:
           'What goes on is canceled first. For keys of the service itself. Keys of the tenant stay valid until they are removed: the next request with one begins with nothing.',
-        params: z.object({ name: z.string().min(1).max(64) }),
+        params: nameSchema,
         response: { 204: z.null().describe('Deleted.') },
         ...describeOperation({}, 'not_found', 'not_ready'),
       },
@@ -45,7 +72,7 @@ export function registerTenants(app: App, { tenants }: Services): void {
     async (request, reply) => {
       refuseTenants(request);
       const { name } = request.params;
-      if (!(await tenants.remove(name))) throw new EmpError('not_found', `there is no tenant ${name}`);
+      if (!(await tenants.remove(name))) throw noTenant(name);
       return reply.code(204).send(null);
     },
   );

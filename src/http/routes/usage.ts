@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { tenantNameSchema } from '../../access/caller.ts';
+import type { TenantServices } from '../../jobs/tenants.ts';
 import { describeOperation } from '../plugins/operations.ts';
 import type { App } from '../services.ts';
 
@@ -8,7 +9,7 @@ const counted = (meaning: string) =>
     .object({ used: z.int(), limit: z.int().nullable().describe('Null where there is none.') })
     .describe(meaning);
 
-const usageSchema = z
+export const usageSchema = z
   .object({
     tenant: tenantNameSchema.nullable().describe('Whose it is; null of what belongs to no tenant.'),
     bytes: counted('Of all models, datasets and artifacts together, and of uploads on their way.'),
@@ -36,16 +37,19 @@ export function registerUsage(app: App): void {
         ...describeOperation({}, 'not_ready'),
       },
     },
-    async ({ tenant: { tenant, quota: kept } }) => {
-      const { used, quota } = await kept.usage();
-      return {
-        tenant,
-        bytes: { used: used.bytes, limit: quota.bytes },
-        waiting_jobs: { used: used.waiting_jobs, limit: quota.waiting_jobs },
-        running_jobs: { used: used.running_jobs, limit: quota.running_jobs },
-        searches_per_day: { used: used.searches_per_day, limit: quota.searches_per_day },
-        requests_per_minute: { limit: quota.requests_per_minute },
-      };
-    },
+    async ({ tenant }) => usageOf(tenant),
   );
+}
+
+/** As `usageSchema` has it. */
+export async function usageOf({ tenant, quota: kept }: Pick<TenantServices, 'tenant' | 'quota'>) {
+  const { used, quota } = await kept.usage();
+  return {
+    tenant,
+    bytes: { used: used.bytes, limit: quota.bytes },
+    waiting_jobs: { used: used.waiting_jobs, limit: quota.waiting_jobs },
+    running_jobs: { used: used.running_jobs, limit: quota.running_jobs },
+    searches_per_day: { used: used.searches_per_day, limit: quota.searches_per_day },
+    requests_per_minute: { limit: quota.requests_per_minute },
+  };
 }

@@ -46,8 +46,8 @@ export async function openDeliveryQueue(backend: Backend, log: Logger): Promise<
     async hurry(deliveryId) {
       const message = await ask(queue.getJob(deliveryId));
       // It may have gone on by itself.
-      await ask(message?.promote() ?? Promise.resolve()).catch((error) =>
-        log.debug({ err: error }, 'webhook'),
+      await ask(
+        message?.promote().catch((error) => log.debug({ err: error }, 'webhook')) ?? Promise.resolve(),
       );
     },
     knownIds: async () => new Set(await ask(queue.getRanges([...KNOWN], 0, -1))),
