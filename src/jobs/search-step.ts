@@ -120,9 +120,9 @@ function afterWritten(
 }
 
 /**
- * The best candidate, and after each that missed its promise the best of those that are further within than it and by as many standard errors as models fall back by: those of a line alike,
- * so by as much as the last of their own did, others by as much as the least so far. After the first miss each costs a whole error more, as does one where nothing says how far it fell. Where
- * none is so far within, the one that is farthest. Null where none is left.
+ * The best candidate, and after each that missed its promise the best of those that are within by as many standard errors as models fall back by. Those of a line fall alike: one needs what
+ * the last of its line fell by, where none of it has been written the least that any did, and no more than one for each that missed. The last look, which no other follows, takes one more.
+ * Where none is so far within, it is the one that is farthest. Null where none is left.
  */
 function bestAfter(
   terms: SearchTerms,
@@ -137,18 +137,18 @@ function bestAfter(
     const last: FoundCandidate = best;
     left = left.filter((one) => one.line !== last.line || one.errorsWithin > last.errorsWithin);
     falls.set(last.line, fallOf(last, summary));
-    const least = Math.min(...falls.values());
-    best =
-      bestOf(left.filter(({ line, errorsWithin }) => errorsWithin >= n + (falls.get(line) ?? least))) ??
-      farthestOf(left);
+    const ofOthers = Math.min(...falls.values(), n + 1);
+    const isLast = n + 2 === MOST_WRITTEN;
+    const margin = (line: number) => (falls.get(line) ?? ofOthers) + (isLast ? 1 : 0);
+    best = bestOf(left.filter((one) => one.errorsWithin >= margin(one.line))) ?? farthestOf(left);
   }
   return best;
 }
 
-/** By how many standard errors a model is further from the promise on the samples of the report than on those that it was chosen on; one where that is not known. */
+/** By how many standard errors a model is further from the promise on the samples of the report than on those that it was chosen on. One that missed by nobody knows what missed by one. */
 function fallOf({ excess, errorsWithin }: FoundCandidate, summary: JobSummary | null): number {
   const beyond = summary?.beyond_limit ?? 0;
-  if (beyond <= 0 || excess >= 0 || !Number.isFinite(errorsWithin)) return 1;
+  if (beyond <= 0 || excess >= 0 || !Number.isFinite(errorsWithin)) return errorsWithin + 1;
   return (errorsWithin * (excess - beyond)) / excess;
 }
 
