@@ -1,4 +1,4 @@
-/** `npm test`, `npm run test:unit` and `npm run check:goldens`: chooses the test files, runs them, and says at the end which it had to leave out. */
+/** `npm test`, `npm run test:unit`, `npm run check:goldens` and `npm run check:hostile`: chooses the test files, runs them, and says at the end which it had to leave out. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
@@ -14,12 +14,11 @@ const INSTALLER = fileURLToPath(new URL('install-test-services.sh', import.meta.
  * wait for minutes.
  */
 const ASIDE = 15;
-/** Linux' class of what runs when nothing else would. */
-const IDLE = spawnSync('chrt', ['--version']).status === 0 ? ['chrt', '--idle', '0'] : [];
 /** By the first argument; what follows is for Node's test runner. */
 const CHOICES: Readonly<Partial<Record<string, (file: TestFile) => boolean>>> = {
   unit: isUnit,
-  goldens: ({ isGolden }) => isGolden,
+  goldens: ({ check }) => check === 'golden',
+  hostile: ({ check }) => check === 'hostile',
 };
 const [name = '', ...rest] = process.argv.slice(2);
 const choice = CHOICES[name];
@@ -37,20 +36,14 @@ interface Way {
   readonly concurrency: number | null;
   /** Makes way for others; its words are kept until its end. */
   readonly isAside?: boolean;
-  /** What goes before Node's own command. */
-  readonly prefix?: readonly string[];
 }
 
 /** The exit status of Node's test runner. What several of them say at a time is told one after the other. */
-async function run(
-  tests: readonly TestFile[],
-  { concurrency, isAside = false, prefix = [] }: Way,
-): Promise<number> {
+async function run(tests: readonly TestFile[], { concurrency, isAside = false }: Way): Promise<number> {
   if (tests.length === 0) return 0;
   const how = concurrency === null ? '--test-isolation=none' : `--test-concurrency=${concurrency}`;
-  const [command, ...before] = [...prefix, process.execPath];
-  const own = [...before, '--test', how, '--test-timeout=120000', ...options];
-  const child = spawn(command, [...own, ...tests.map(({ path }) => path)], {
+  const own = ['--test', how, '--test-timeout=120000', ...options];
+  const child = spawn(process.execPath, [...own, ...tests.map(({ path }) => path)], {
     cwd: ROOT,
     stdio: isAside ? ['ignore', 'pipe', 'pipe'] : 'inherit',
     env: { ...process.env, NODE_OPTIONS: [process.env.NODE_OPTIONS, SHARE_CODE].filter(Boolean).join(' ') },
@@ -63,13 +56,13 @@ async function run(
   return status ?? 1;
 }
 
-const files = (await readTestFiles(ROOT)).filter(choice ?? (({ isGolden }) => !isGolden));
+const files = (await readTestFiles(ROOT)).filter(choice ?? (({ check }) => check === null));
 const quick = files.filter(({ isShareable }) => isShareable);
-// They need nothing that has to be installed.
-const running = [0, 1].map((half) =>
+// They need nothing that has to be installed meanwhile.
+const early = [0, 1].map((half) =>
   run(
     quick.filter((_, i) => i % 2 === half),
-    { concurrency: null, isAside: true, prefix: IDLE },
+    { concurrency: null, isAside: true },
   ),
 );
 const missing = choice ? [] : await findMissing();
@@ -77,23 +70,14 @@ const missing = choice ? [] : await findMissing();
 const mayLeaveOut = process.env.CI !== 'true';
 const leftOut = mayLeaveOut ? files.filter(({ needs }) => needs.some((name) => missing.includes(name))) : [];
 const others = files.filter((file) => !file.isShareable && !leftOut.includes(file));
-// Those alone measure how long others wait: what runs beside them gets what they leave.
-const alone = await run(
-  others.filter(({ isAlone }) => isAlone),
-  { concurrency: 1 },
-);
-const together = others.filter(({ isAlone }) => !isAlone);
+const together = (usesProcesses: boolean) => others.filter((file) => file.usesProcesses === usesProcesses);
+await Promise.all(early);
 const late = [
-  run(
-    together.filter(({ usesProcesses }) => usesProcesses),
-    { concurrency: 3 },
-  ),
-  run(
-    together.filter(({ usesProcesses }) => !usesProcesses),
-    { concurrency: 2, isAside: true },
-  ),
+  // What measures a service has the machine to itself.
+  run(together(true), { concurrency: name === 'hostile' ? 1 : 3 }),
+  run(together(false), { concurrency: 2, isAside: true }),
 ];
-const statuses = [alone, ...(await Promise.all([...running, ...late]))];
+const statuses = await Promise.all([...early, ...late]);
 process.exitCode = statuses.find((status) => status !== 0) ?? 0;
 
 if (missing.length > 0) {

@@ -55,6 +55,10 @@ const PROCESSES = /['"]node:child_process['"]|['"`]\/proc\b/;
 /** Of a file, and not of a `describe` in it: in a shared process it would run at every test of all files. */
 const ROOT_HOOK = /^(before|after)Each\(/m;
 
+/** Folders of tests that run by themselves: `golden` compares at length with what independent code gives, `hostile` measures how long others wait for a service and what memory that holds. */
+export const CHECKS = ['golden', 'hostile'] as const;
+type Check = (typeof CHECKS)[number];
+
 export interface TestFile {
   /** From the root, with forward slashes. */
   readonly path: string;
@@ -65,10 +69,8 @@ export interface TestFile {
   readonly isSlow: boolean;
   /** Whether it may share a process with others of its kind: it is quick, and what it sets up it sets up within itself. */
   readonly isShareable: boolean;
-  /** Whether it compares at length with what independent code gives: `npm run check:goldens` runs those, `npm test` the others. */
-  readonly isGolden: boolean;
-  /** Whether it measures how long others wait for a service, and what memory that holds: on a busy machine it would measure the machine. */
-  readonly isAlone: boolean;
+  /** Of `npm run check:*`, which runs it; null where `npm test` does. */
+  readonly check: Check | null;
 }
 
 /** Every test file under `root`, by path. */
@@ -88,13 +90,12 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
           needs: reached.flatMap((file) => SERVICES[file] ?? []).sort(),
           usesProcesses: texts.some((text) => PROCESSES.test(text)),
           isSlow: SLOW.includes(path),
-          isGolden: path.startsWith('test/golden/'),
-          isAlone: path.startsWith('test/hostile/'),
+          check: CHECKS.find((check) => path.startsWith(`test/${check}/`)) ?? null,
         };
         const text = (await files.get(path))?.text ?? '';
         return {
           ...file,
-          isShareable: isUnit(file) && !file.isAlone && !ROOT_HOOK.test(text),
+          isShareable: isUnit(file) && !ROOT_HOOK.test(text),
         };
       }),
   );
@@ -105,9 +106,9 @@ export function isUnit({
   needs,
   usesProcesses,
   isSlow,
-  isGolden,
-}: Pick<TestFile, 'needs' | 'usesProcesses' | 'isSlow' | 'isGolden'>): boolean {
-  return needs.length === 0 && !usesProcesses && !isSlow && !isGolden;
+  check,
+}: Pick<TestFile, 'needs' | 'usesProcesses' | 'isSlow' | 'check'>): boolean {
+  return needs.length === 0 && !usesProcesses && !isSlow && check === null;
 }
 
 interface ReadFile {

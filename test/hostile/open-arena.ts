@@ -2,9 +2,7 @@ import assert from 'node:assert/strict';
 import { Arena, BOUNDS, type Observation } from '../../scripts/fuzz/arena.ts';
 
 /** 200 ms on a machine of one's own; one that does other work meanwhile says by this variable what it can promise. */
-export const HEALTH_MS = Number(
-  process.env.HOSTILE_HEALTH_MS ?? (process.env.CI === 'true' ? 1000 : BOUNDS.healthMs),
-);
+export const HEALTH_MS = Number(process.env.HOSTILE_HEALTH_MS ?? BOUNDS.healthMs);
 
 export function openArena(): Promise<Arena> {
   return Arena.open({ ...BOUNDS, healthMs: HEALTH_MS });

@@ -19,6 +19,7 @@ const FILES = {
   'test/services/redis.ts': "throw new Error('redis-server does not run');\n",
   'test/plain.test.ts': "import { test } from 'node:test';\n\ntest('a plain one', () => {});\n",
   'test/golden/far.test.ts': "import { test } from 'node:test';\n\ntest('a golden one', () => {});\n",
+  'test/hostile/far.test.ts': "import { test } from 'node:test';\n\ntest('a hostile one', () => {});\n",
   'test/redis.test.ts':
     "import { test } from 'node:test';\nimport './services/redis.ts';\n\ntest('one with Redis', () => {});\n",
 };
@@ -56,7 +57,7 @@ describe('on a machine that lacks a server, and the means to install one', () =>
     assert.equal(code, 0, output);
     assert.match(output, /no apt-get to install them with/);
     assert.match(output, /a plain one/);
-    assert.doesNotMatch(output, /one with Redis|a golden one/);
+    assert.doesNotMatch(output, /one with Redis|a golden one|a hostile one/);
     assert.match(
       output,
       /\nNOT RUN: 1 of 2 test files, for this machine lacks redis-server, .*\n {2}test\/redis\.test\.ts\n$/,
@@ -77,10 +78,15 @@ describe('on a machine that lacks a server, and the means to install one', () =>
     assert.doesNotMatch(output, /redis|golden/i);
   });
 
-  test('comparisons with independent code run by themselves', async () => {
-    const { code, output } = await runTests(['goldens'], {});
-    assert.equal(code, 0, output);
-    assert.match(output, /a golden one/);
-    assert.doesNotMatch(output, /a plain one|redis/i);
-  });
+  for (const [name, one, other] of [
+    ['goldens', 'a golden one', 'a hostile one'],
+    ['hostile', 'a hostile one', 'a golden one'],
+  ])
+    test(`${name} run by themselves`, async () => {
+      const { code, output } = await runTests([name], {});
+      assert.equal(code, 0, output);
+      assert.ok(output.includes(one), output);
+      assert.ok(!output.includes(other), output);
+      assert.doesNotMatch(output, /a plain one|redis/i);
+    });
 });
