@@ -121,7 +121,8 @@ function afterWritten(
 
 /**
  * The best candidate, and after each that missed its promise the best of those that are within by as many standard errors as models fall back by. Those of a line fall alike: one needs what
- * the last of its line fell by, where none of it has been written the least that any did, and no more than one for each that missed. The last look, which no other follows, takes one more.
+ * the last of its line fell by. Of a line of which none has been written nothing is known: it needs nothing after the first miss, then one error and two, and no more than others fell by. The
+ * last look, which no other follows, takes one more.
  * Where none is so far within, it is the one that is farthest. Null where none is left.
  */
 function bestAfter(
@@ -137,7 +138,7 @@ function bestAfter(
     const last: FoundCandidate = best;
     left = left.filter((one) => one.line !== last.line || one.errorsWithin > last.errorsWithin);
     falls.set(last.line, fallOf(last, summary));
-    const ofOthers = Math.min(...falls.values(), n + 1);
+    const ofOthers = Math.min(...falls.values(), n);
     const isLast = n + 2 === MOST_WRITTEN;
     const margin = (line: number) => (falls.get(line) ?? ofOthers) + (isLast ? 1 : 0);
     best = bestOf(left.filter((one) => one.errorsWithin >= margin(one.line))) ?? farthestOf(left);

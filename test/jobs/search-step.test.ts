@@ -164,7 +164,7 @@ describe('what is to be done next for a search', () => {
 
   test('where the best misses its promise on other samples, the best that is further within is written; four times at most', () => {
     const lines = [
-      lineOf('a', [measuredAt(5, 0.5, 0.5), measuredAt(6, 0.6, 1.5), measuredAt(9, 0.9, 4)]),
+      lineOf('a', [measuredAt(5, 0.5, 0.5), measuredAt(6, 0.6, 1.4), measuredAt(9, 0.9, 4)]),
       lineOf('b', [measuredAt(7, 0.7, 1.9), measuredAt(8, 0.8, 2.1)]),
       lineOf('c', [measuredAt(4, 0.4, 0.2), measuredAt(3, 0.3, -1)]),
     ];
@@ -174,7 +174,7 @@ describe('what is to be done next for a search', () => {
       [after(), after(missed), after(missed, missed), after(missed, missed, missed)],
       [
         { kind: 'write', attempt: 0, line: 2, beta: 0.4 },
-        { kind: 'write', attempt: 1, line: 0, beta: 0.6 },
+        { kind: 'write', attempt: 1, line: 0, beta: 0.5 },
         { kind: 'write', attempt: 2, line: 1, beta: 0.7 },
         { kind: 'write', attempt: 3, line: 0, beta: 0.9 },
       ],
@@ -188,7 +188,7 @@ describe('what is to be done next for a search', () => {
     assert.deepEqual(nextStep(terms, lines, [missed], false), end);
   });
 
-  test('one that fell gives way to what is within by as much, of other lines by no more than an error for each that missed', () => {
+  test('one that fell gives way to what is within by as much, and to what is best of a line that is not known', () => {
     const lines = [
       lineOf('a', [measuredAt(4, 0.4, 0.2), measuredAt(5, 0.5, 0.6), measuredAt(6, 0.6, 0.8)]),
       lineOf('b', [measuredAt(7, 0.7, 0.95), measuredAt(8, 0.8, 1.05), measuredAt(9, 0.9, 2.5)]),
@@ -199,7 +199,7 @@ describe('what is to be done next for a search', () => {
       const step = nextStep(termsOf(), lines, missed.map(missedBy), false);
       return step.kind === 'write' ? step.beta : step.kind;
     });
-    assert.deepEqual(betas, [0.4, 0.6, 0.5, 0.8, 0.8, 0.9, 0.9, 0.8]);
+    assert.deepEqual(betas, [0.4, 0.6, 0.5, 0.7, 0.8, 0.9, 0.8, 0.7]);
   });
 
   test('where all miss, the one is offered that missed by least and is no danger', () => {
