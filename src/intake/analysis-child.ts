@@ -5,7 +5,6 @@ import { serveParent } from '../jobs/child-program.ts';
 import { readChildSettings } from '../jobs/child-settings.ts';
 import { FolderStore } from '../storage/folder-store.ts';
 import type { Store } from '../storage/store.ts';
-import { rootOf } from '../storage/tenant.ts';
 import type { AnalysisAnswer, AnalysisRequest } from './analysis-tasks.ts';
 
 const { storeRoot } = readChildSettings();
@@ -13,7 +12,7 @@ const { storeRoot } = readChildSettings();
 /** The API's child process: looks into uploaded models, which that process never does. */
 serveParent<AnalysisRequest, AnalysisAnswer>(
   async (request, context) => {
-    const store = FolderStore.ofParent(rootOf(storeRoot, request.tenant));
+    const store = FolderStore.ofParent(storeRoot, request.tenant);
     switch (request.task) {
       case 'read': {
         const { readUploadedModel } = await import('./read-model.ts');

@@ -5,6 +5,7 @@ import { ChildFailure, ChildPool } from '../jobs/child-pool.ts';
 import { childEnvironment } from '../jobs/child-settings.ts';
 import type { ModelRecord } from '../storage/records.ts';
 import type { Store } from '../storage/store.ts';
+import { removedMeanwhile } from '../storage/store-place.ts';
 import type { Stores } from '../storage/stores.ts';
 import type { Tenant } from '../storage/tenant.ts';
 import type { AnalysisRequest } from './analysis-tasks.ts';
@@ -51,7 +52,7 @@ const LIMITS: AnalysisLimits = {
 };
 
 export interface AnalysesOptions {
-  readonly stores: Pick<Stores, 'root' | 'of'>;
+  readonly stores: Pick<Stores, 'root' | 'find'>;
   readonly log: Logger;
   /** What one analysis may take. */
   readonly limits?: Partial<AnalysisLimits>;
@@ -62,7 +63,7 @@ export interface AnalysesOptions {
  * does, within limits of time and memory, for an uploaded graph may loop for ever, ask for any amount of memory, or crash onnxruntime.
  */
 export class ModelAnalyses {
-  readonly #stores: Pick<Stores, 'of'>;
+  readonly #stores: Pick<Stores, 'find'>;
   readonly #log: Logger;
   readonly #limits: AnalysisLimits;
   readonly #pool: ChildPool<AnalysisRequest, string>;
@@ -122,7 +123,8 @@ export class ModelAnalyses {
   async #find(kind: AnalysisKind, model: ModelRecord, asker: Asker): Promise<string> {
     const document = analysisDocument(kind, await this.finder(kind));
     const { tenant } = asker;
-    const store = await this.#stores.of(tenant);
+    const store = await this.#stores.find(tenant);
+    if (!store) throw removedMeanwhile(tenant);
     const known = await store.readText('models', model.id, document);
     if (known !== null) return known;
     try {

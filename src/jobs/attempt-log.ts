@@ -35,7 +35,7 @@ export function attemptDocument(attempt: number): string {
 }
 
 /** What is used of the stores. */
-type JobStores = Pick<Stores, 'root' | 'of'>;
+type JobStores = Pick<Stores, 'root' | 'find'>;
 
 /** Of a message that stands for no job. */
 const NOBODY: AttemptHearer = { entered() {}, ended() {} };
@@ -115,7 +115,8 @@ class AttemptLog implements AttemptHearer {
 
   async #put(text: string): Promise<void> {
     const { id, data } = this.#job;
-    const store = await this.#stores.of(tenantOf(data));
+    const store = await this.#stores.find(tenantOf(data));
+    if (!store) return;
     if (this.#document === undefined) this.#document = await findPlace(store, id, text);
     else await store.writeText('jobs', id, this.#document, text);
   }

@@ -45,7 +45,7 @@ export class GivenBack extends Error {
  */
 export function computeInChildren(
   pool: JobPool,
-  stores: Pick<Stores, 'of'>,
+  stores: Pick<Stores, 'find'>,
   limits: JobLimits,
   log: Logger,
   watchers: readonly AttemptWatcher[] = [],
@@ -88,7 +88,9 @@ export function computeInChildren(
     } catch (error) {
       if (!(error instanceof ChildFailure)) throw error;
       attempt.lostChild(error, signal.reason);
-      const store = await stores.of(tenantOf(data));
+      const store = await stores.find(tenantOf(data));
+      // Of a tenant that was deleted nothing is left to end.
+      if (!store) return null;
       // It could not remove what it had not published.
       await store.sweep().catch((cause) => log.warn({ err: cause, ...fields }, 'not swept'));
       const outcome = signal.reason === 'shutdown' ? null : outcomeOf(error, signal, limits);

@@ -38,15 +38,16 @@ export async function queueLostJobs(store: Store, lines: JobLines, enter: Enter)
  * @param onFailed hears of a job that got its result here
  */
 export async function settleFailedJobs(
-  stores: Pick<Stores, 'of'>,
+  stores: Pick<Stores, 'find'>,
   lines: JobLines,
   settleMs: number = SETTLE_MS,
   onFailed: () => void = () => {},
 ): Promise<void> {
   for (const job of await lines.failedJobs()) {
     if (!job.id || Date.now() - (job.finishedOn ?? 0) < settleMs) continue;
-    const store = await stores.of(tenantOf(job.data));
-    if (await settleFailure(store, job, new Error(job.failedReason))) onFailed();
+    // Of a tenant that was deleted there is nothing to settle.
+    const store = await stores.find(tenantOf(job.data));
+    if (store && (await settleFailure(store, job, new Error(job.failedReason)))) onFailed();
     await job.remove();
   }
 }

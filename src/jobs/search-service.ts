@@ -55,7 +55,7 @@ export class Searches {
   readonly #wakeups = new Wakeups();
   readonly #watches: JobWatches<Search>;
   /** Those that go on, as far as this process knows. */
-  readonly #known = new Set<string>();
+  readonly goingOn = new Set<string>();
   readonly #news: SearchNews;
 
   constructor({ store, jobs, queues, quota, log, onNews }: SearchesOptions) {
@@ -92,7 +92,7 @@ export class Searches {
     } finally {
       await upload.discard();
     }
-    this.#known.add(record.id);
+    this.goingOn.add(record.id);
     // It is acknowledged, whatever the queue says now.
     await this.#advance(record.id).catch((error) =>
       this.#log.warn({ err: error, search: record.id, request_id: record.request_id }, 'search'),
@@ -164,14 +164,14 @@ export class Searches {
   /** Looks for searches that another process has begun, and perhaps left. */
   async takeUp(): Promise<void> {
     const ids = await this.#store.listUnfinished().catch(() => []);
-    for (const id of ids.filter(isSearchId)) this.#known.add(id);
+    for (const id of ids.filter(isSearchId)) this.goingOn.add(id);
   }
 
   /** Does for each search that goes on what is to be done next. @returns how many there are */
   async advanceAll(): Promise<number> {
-    for (const id of this.#known)
+    for (const id of this.goingOn)
       await this.#advance(id).catch((error) => this.#log.warn({ err: error, search: id }, 'search'));
-    return this.#known.size;
+    return this.goingOn.size;
   }
 
   /** @throws EmpError not_ready, queue_full, insufficient_storage */
@@ -186,7 +186,7 @@ export class Searches {
   async #advance(id: string): Promise<void> {
     const record = await unfinishedSearch(this.#store, id);
     if (!record) {
-      this.#known.delete(id);
+      this.goingOn.delete(id);
       return;
     }
     const state = await this.#reader.states(record);

@@ -1,5 +1,6 @@
 import { FolderStore } from '../storage/folder-store.ts';
-import { rootOf, tenantOf } from '../storage/tenant.ts';
+import { isRemoved } from '../storage/store-place.ts';
+import { tenantOf } from '../storage/tenant.ts';
 import { serveParent } from './child-program.ts';
 import { readChildSettings } from './child-settings.ts';
 import type { ProgressEvent } from './job.ts';
@@ -17,7 +18,8 @@ export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Ta
       const load = tasks[message.name];
       if (!load) throw new Error(`this version knows no task ${message.name}`);
       const { run } = await load();
-      const store = FolderStore.ofParent(rootOf(settings.storeRoot, tenantOf(message.data)));
+      const place = { dataDirectory: settings.storeRoot, tenant: tenantOf(message.data) };
+      const store = FolderStore.ofParent(place.dataDirectory, place.tenant);
       // Of a directory that is gone or takes no writes, the jobs wait.
       await store.sweep().catch(() => {});
       // What a job is about, names and numbers, is no business of a log.
@@ -25,7 +27,12 @@ export async function serveTasks(tasks: Readonly<Record<string, () => Promise<Ta
       const log = childLog?.child({ ...jobFields(message), ...(traceId && { trace_id: traceId }) }) ?? null;
       const began = performance.now();
       log?.info({ task: message.name }, 'computing');
-      const end = await run(message as Message<never>, { store, log, ...settings, ...context });
+      const work = run(message as Message<never>, { store, log, ...settings, ...context });
+      const end = await work.catch(async (error): Promise<TaskEnd> => {
+        // Nobody waits for it any more, and there is no place for its result.
+        if (await isRemoved(place).catch(() => false)) return 'done';
+        throw error;
+      });
       log?.info({ task: message.name, end, ms: Math.round(performance.now() - began) }, 'computed');
       return end;
     },

@@ -97,7 +97,7 @@ export class Tenants {
   readonly #quotas: Quotas;
   readonly #deliveries: DeliveryQueue;
   readonly #webhooks: WebhookSettings;
-  readonly #opened = new Map<Tenant, Promise<TenantServices>>();
+  readonly #opened = new Map<Tenant, TenantServices>();
   readonly #closing = new AbortController();
   #keeping: Promise<unknown> = Promise.resolve();
 
@@ -114,31 +114,48 @@ export class Tenants {
   }
 
   async of(tenant: Tenant): Promise<TenantServices> {
-    const known = this.#opened.get(tenant);
-    if (known) {
-      // Where it was removed meanwhile it is made anew.
-      await this.#stores.of(tenant);
-      return known;
-    }
-    const opening = this.#open(tenant);
-    this.#opened.set(tenant, opening);
-    opening.catch(() => this.#opened.delete(tenant));
-    return opening;
+    return this.#servicesOn(await this.#stores.of(tenant), tenant);
   }
 
-  /** Those of whom anything is, or was, stored, other processes' too. */
-  async all(): Promise<TenantServices[]> {
+  /** Does something with what a tenant has; null where it is not there, or is deleted meanwhile. */
+  async ifThere<T>(tenant: Tenant, act: (one: TenantServices) => Promise<T>): Promise<T | null> {
+    const store = await this.#stores.find(tenant);
+    if (!store) return null;
+    const one = this.#servicesOn(store, tenant);
+    try {
+      return await act(one);
+    } catch (error) {
+      if (await this.isRemoved(one)) return null;
+      throw error;
+    }
+  }
+
+  /** Whether a tenant has been deleted since this was given, and may have come again. */
+  async isRemoved({ tenant, store }: Pick<TenantServices, 'tenant' | 'store'>): Promise<boolean> {
+    return (await this.#stores.find(tenant)) !== store;
+  }
+
+  /** What the files of all tenants take, in bytes. */
+  async usedBytes(): Promise<number> {
     const tenants = await this.#stores.list();
-    return await Promise.all(tenants.map((tenant) => this.of(tenant)));
+    const used = await Promise.all(
+      tenants.map((tenant) => this.ifThere(tenant, ({ store }) => store.usedBytes())),
+    );
+    return used.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
   }
 
   /** Ends what a tenant has going on, and removes all that it has stored; false where there is no such tenant. Its keys are not these' to take away. */
   async remove(tenant: string): Promise<boolean> {
     if (!(await this.#stores.list()).includes(tenant)) return false;
-    const { store, jobs, searches } = await this.of(tenant);
-    const unfinished = await store.listUnfinished();
-    for (const id of unfinished.filter(isSearchId)) await searches.cancel(id);
-    await Promise.all(unfinished.filter((id) => !isSearchId(id)).map((id) => jobs.cancel(id)));
+    const ended = await this.ifThere(tenant, async ({ store, jobs, searches }) => {
+      const unfinished = await store.listUnfinished();
+      for (const id of unfinished.filter(isSearchId)) await searches.cancel(id);
+      await Promise.all(unfinished.filter((id) => !isSearchId(id)).map((id) => jobs.cancel(id)));
+      return true;
+    });
+    // Another may have been faster.
+    if (ended === null) return false;
+    this.#opened.delete(tenant);
     return await this.#stores.remove(tenant);
   }
 
@@ -149,7 +166,7 @@ export class Tenants {
 
   /** Tells of a job of a tenant that has ended; what is missed is found by `recover`. */
   announce(id: string, tenant: Tenant): void {
-    const announced = this.of(tenant).then(({ webhooks }) => webhooks.announce(id));
+    const announced = this.ifThere(tenant, async ({ webhooks }) => webhooks.announce(id));
     announced.catch((error) => this.#log.warn({ err: error, id }, 'webhooks are told of later'));
   }
 
@@ -194,7 +211,7 @@ export class Tenants {
         if (isDue) await searches.takeUp();
         goingOn += await searches.advanceAll();
       };
-      const failures = await this.#tryEach(goOn, isDue ? undefined : [...this.#opened.values()]);
+      const failures = await this.#tryEach(goOn, (tenant) => isDue || this.#hasSearches(tenant));
       if (failures.length > 0) throw failures[0];
       return lookMs + MS_A_SEARCH * goingOn;
     });
@@ -211,8 +228,16 @@ export class Tenants {
     await Promise.race([closing, patience]).finally(() => closed.abort());
   }
 
-  async #open(tenant: Tenant): Promise<TenantServices> {
-    const store = await this.#stores.of(tenant);
+  /** A store is another where its tenant was deleted, and came again. */
+  #servicesOn(store: Store, tenant: Tenant): TenantServices {
+    const known = this.#opened.get(tenant);
+    if (known?.store === store) return known;
+    const services = this.#open(store, tenant);
+    this.#opened.set(tenant, services);
+    return services;
+  }
+
+  #open(store: Store, tenant: Tenant): TenantServices {
     const [queues, log] = [this.queues, this.#log];
     const { lines } = queues.lanes;
     const quota = new TenantQuota({ store, lines, quota: () => this.#quotas.of(tenant) });
@@ -230,12 +255,12 @@ export class Tenants {
   /** What failed: where the store of one tenant does, the others are looked after all the same. @throws EmpError not_ready */
   async #tryEach(
     act: (one: TenantServices) => Promise<unknown>,
-    opened?: readonly Promise<TenantServices>[],
+    isWanted: (tenant: Tenant) => boolean = () => true,
   ): Promise<unknown[]> {
     const failures: unknown[] = [];
-    for (const one of opened ?? (await this.#stores.list())) {
+    for (const tenant of (await this.#stores.list()).filter(isWanted)) {
       try {
-        await act(await (one instanceof Promise ? one : this.of(one)));
+        await this.ifThere(tenant, act);
       } catch (error) {
         if (error instanceof EmpError && error.code === 'not_ready') throw error;
         failures.push(error);
@@ -246,10 +271,12 @@ export class Tenants {
 
   /** Lets jobs in that were held back until another has ended. */
   async #goOn(): Promise<void> {
-    for (const opening of [...this.#opened.values()]) {
-      const services = await opening.catch(() => null);
-      await services?.quota.goOn().catch((error) => this.#log.warn({ err: error }, 'jobs are held back'));
-    }
+    for (const { quota } of [...this.#opened.values()])
+      await quota.goOn().catch((error) => this.#log.warn({ err: error }, 'jobs are held back'));
+  }
+
+  #hasSearches(tenant: Tenant): boolean {
+    return (this.#opened.get(tenant)?.searches.goingOn.size ?? 0) > 0;
   }
 
   /** @param act resolves to the milliseconds until it is to be done again */

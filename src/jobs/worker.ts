@@ -32,7 +32,7 @@ const RETRY_MS = 1000;
 const ABORT_MS = 5000;
 
 export interface WorkerSettings {
-  readonly stores: Pick<Stores, 'root' | 'of'>;
+  readonly stores: Pick<Stores, 'root' | 'find'>;
   readonly backend: Backend;
   /** Whose jobs it takes. */
   readonly lane: Lane;
@@ -103,7 +103,8 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   worker.on('stalled', (id) => log.warn({ job: id }, 'job taken up again: its worker is gone'));
   // The queue has a job completed, or given up, once: a result that it never heard of is found by the next who takes the job.
   const countEnd = async ({ id = '', data }: Job<QueuedData>) => {
-    const result = await readResult(await stores.of(tenantOf(data)), id);
+    const store = await stores.find(tenantOf(data));
+    const result = store && (await readResult(store, id));
     if (!result) return;
     settings.jobEnded?.(result.status);
     settings.onEnded?.(id, tenantOf(data));
@@ -127,8 +128,9 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
   const lookForCancellation = (ids: readonly string[]) => {
     for (const id of ids)
       stores
-        .of(tenantOf(messages.get(id)))
-        .then((store) => isCancelAsked(store, id))
+        .find(tenantOf(messages.get(id)))
+        // What a tenant has going on ends with it.
+        .then((store) => !store || isCancelAsked(store, id))
         .then((isAsked) => isAsked && stop(id, 'canceled'))
         .catch((error) =>
           log.warn(
@@ -164,7 +166,7 @@ export async function startWorker(settings: WorkerSettings): Promise<JobWorker> 
  * there what this process has not come to write.
  */
 async function settle(
-  stores: Pick<Stores, 'of'>,
+  stores: Pick<Stores, 'find'>,
   job: Job<QueuedData> | undefined,
   error: Error,
   log: Logger,
@@ -179,7 +181,10 @@ async function settle(
     log.warn({ err: cause, ...fields }, 'the result could not be written yet');
     return true;
   };
-  const { tenant = null } = job.data;
-  await retryWrite(async () => settleFailure(await stores.of(tenant), job, error), isPassing, signal);
+  const write = async () => {
+    const store = await stores.find(tenantOf(job.data));
+    if (store) await settleFailure(store, job, error);
+  };
+  await retryWrite(write, isPassing, signal);
   await job.remove();
 }

@@ -1,4 +1,4 @@
-import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** The file system joins what is synced at the same time: 4,000 small files take a third of the time. More would keep others from the thread pool. */
@@ -44,6 +44,17 @@ export async function removeDurably(path: string, temporary: string): Promise<bo
   await rm(temporary, { force: true });
   await sync(dirname(path));
   return true;
+}
+
+/** Makes a folder within one that is there; false where it is there already. */
+export async function makeFolder(path: string, mode?: number): Promise<boolean> {
+  try {
+    await mkdir(path, { mode });
+    return true;
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) return false;
+    throw error;
+  }
 }
 
 /** Syncs a file, or the names in a folder. */

@@ -7,7 +7,7 @@ import { BytesIndex, bytesBelow } from './bytes-index.ts';
 import { claimedIn } from './claimed-bytes.ts';
 import {
   createDurably,
-  isCode,
+  makeFolder,
   readIfThere,
   removeDurably,
   renameUnless,
@@ -30,14 +30,17 @@ import {
   UNTOLD,
   UPLOADS,
 } from './folder-layout.ts';
-import { freeBytes, probeDisk, requireFolders } from './free-space.ts';
+import { freeBytes, probeDisk } from './free-space.ts';
 import { isId, parseCursor } from './ids.ts';
+import { moveAway } from './move-away.ts';
 import { NeededIndex } from './needed-index.ts';
 import { NotedIds } from './noted-ids.ts';
 import { indexOlderData } from './older-data.ts';
 import { openIfThere, streamFile } from './paced-reads.ts';
 import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
+import { requireFolders, type StorePlace } from './store-place.ts';
+import { rootOf, type Tenant } from './tenant.ts';
 import { TimeIndex } from './time-index.ts';
 import { makeOwnFolder, openUpload, ownUploadsName, sweepUploads } from './uploads.ts';
 
@@ -49,23 +52,34 @@ export interface StoreLimits {
   readonly maxBytes?: () => number | null;
 }
 
+interface StoreOptions extends StoreLimits {
+  readonly tenant?: Tenant;
+  /** As `ownUploadsName`: stores of one process that follow each other in one place are to have the same. */
+  readonly ownName?: string;
+}
+
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
  * complete resource or none, and a crash leaves only folders that `sweep` knows to be nobody's.
  */
 export class FolderStore implements Store {
   readonly root: string;
+  readonly #place: StorePlace;
   readonly #limits: StoreLimits;
-  readonly #ownName = ownUploadsName();
+  readonly #ownName: string;
   readonly #indexes: Readonly<Record<Kind, TimeIndex>>;
   readonly #needed: NeededIndex;
   readonly #unfinished: NotedIds;
   readonly #untold: NotedIds;
   readonly #bytes: BytesIndex;
 
-  private constructor(root: string, limits: StoreLimits) {
+  private constructor(dataDirectory: string, options: StoreOptions) {
+    const { tenant = null, ownName = ownUploadsName(), ...limits } = options;
+    const root = rootOf(dataDirectory, tenant);
     this.root = root;
+    this.#place = { dataDirectory, tenant };
     this.#limits = limits;
+    this.#ownName = ownName;
     this.#bytes = new BytesIndex(join(root, BYTES));
     const indexes = KINDS.map((kind) => [kind, new TimeIndex(join(root, INDEX, kind))]);
     this.#indexes = Object.fromEntries(indexes) as Record<Kind, TimeIndex>;
@@ -75,13 +89,15 @@ export class FolderStore implements Store {
   }
 
   /**
-   * Opens the data directory, creating what is missing, and sweeps what crashed processes left.
+   * Opens the data directory, creating what is missing, and sweeps what crashed processes left. The folder of a tenant is to be there.
    */
-  static async open(root: string, limits: StoreLimits = {}): Promise<FolderStore> {
-    const store = new FolderStore(root, limits);
-    for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS, UNTOLD])
-      await mkdir(join(root, folder), { recursive: true });
-    await mkdir(join(root, SECRETS), { recursive: true, mode: 0o700 });
+  static async open(dataDirectory: string, options: StoreOptions = {}): Promise<FolderStore> {
+    const store = new FolderStore(dataDirectory, options);
+    const { root } = store;
+    if (root === dataDirectory) await mkdir(root, { recursive: true });
+    for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS, INDEX, UNTOLD])
+      await makeFolder(join(root, folder));
+    await makeFolder(join(root, SECRETS), 0o700);
     const scratch = await store.#scratchPath();
     await store.sweep();
     await indexOlderData(root, scratch);
@@ -89,8 +105,8 @@ export class FolderStore implements Store {
   }
 
   /** The store of a directory that another process has open, for its children: nothing is created, where it may have been moved away, and nothing swept. */
-  static ofParent(root: string): FolderStore {
-    return new FolderStore(root, {});
+  static ofParent(dataDirectory: string, tenant: Tenant): FolderStore {
+    return new FolderStore(dataDirectory, { tenant });
   }
 
   async createUpload(): Promise<Upload> {
@@ -154,22 +170,8 @@ export class FolderStore implements Store {
     if (!isId(id)) return false;
     const grave = await this.#scratchPath();
     const record = await this.readRecord(kind, id);
-    try {
-      await rename(this.#path(kind, id), grave);
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) return false;
-      throw error;
-    }
-    try {
-      if (await isNeeded()) {
-        // The same content may have been published meanwhile.
-        await renameUnless(grave, this.#path(kind, id), 'ENOTEMPTY', 'EEXIST');
-        return 'needed';
-      }
-    } catch (error) {
-      await renameUnless(grave, this.#path(kind, id), 'ENOTEMPTY', 'EEXIST');
-      throw error;
-    }
+    const moved = await moveAway(this.#path(kind, id), grave, isNeeded);
+    if (moved !== true) return moved;
     await sync(join(this.root, kind));
     if (record) await this.#indexes[kind].remove(record);
     const bytes = await bytesBelow(join(grave, FILES[kind]));
@@ -186,7 +188,7 @@ export class FolderStore implements Store {
   async listRecords<T extends StoredRecord>(kind: Kind, limit: number, cursor = ''): Promise<Page<T>> {
     const entries = this.#indexes[kind].newestFirst(parseCursor(cursor) ?? undefined);
     const page = await readPage<T>(entries, (id) => this.readText(kind, id, RECORD), limit);
-    if (page.data.length === 0) await requireFolders(this.root, [UPLOADS, join(INDEX, kind)]);
+    if (page.data.length === 0) await requireFolders(this.#place, [UPLOADS, join(INDEX, kind)]);
     return page;
   }
 
@@ -274,7 +276,7 @@ export class FolderStore implements Store {
 
   async ping(): Promise<void> {
     await probeDisk(await this.#scratchPath());
-    await requireFolders(this.root, FOLDERS);
+    await requireFolders(this.#place, FOLDERS);
   }
 
   sweep(): Promise<void> {
@@ -292,12 +294,12 @@ export class FolderStore implements Store {
 
   /** A free path of this process's own. */
   async #scratchPath(): Promise<string> {
-    return join(await makeOwnFolder(this.root, this.#ownName), randomBytes(8).toString('hex'));
+    return join(await makeOwnFolder(this.#place, this.#ownName), randomBytes(8).toString('hex'));
   }
 
-  /** What was looked for. Nothing is there of a directory that has been moved away, and that says nothing of the resource. @throws EmpError not_ready */
+  /** What was looked for. Nothing is there of a directory that has been moved away, and that says nothing of the resource. @throws EmpError as `requireFolders` */
   async #orMissing<T>(found: T | null): Promise<T | null> {
-    if (found === null) await requireFolders(this.root, [UPLOADS]);
+    if (found === null) await requireFolders(this.#place, [UPLOADS]);
     return found;
   }
 }

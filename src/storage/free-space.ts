@@ -1,8 +1,7 @@
-import { access, rm, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rm, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { EmpError } from '../core/errors.ts';
-import { isCode, writeDurably } from './durable-files.ts';
-import { INDEX } from './folder-layout.ts';
+import { writeDurably } from './durable-files.ts';
 
 /** Bytes between two looks at the disk. */
 const LOOK_EVERY_BYTES = 16 * 2 ** 20;
@@ -10,22 +9,6 @@ const LOOK_EVERY_BYTES = 16 * 2 ** 20;
 const MIN_WORKING_BYTES = 32 * 2 ** 20;
 /** More than what file systems keep inside an inode. */
 const PROBE = '\0'.repeat(4096);
-
-/** @throws EmpError not_ready where the data directory lacks one of the folders that it had when it was opened */
-export async function requireFolders(root: string, folders: readonly string[]): Promise<void> {
-  for (const folder of folders) {
-    try {
-      await access(join(root, folder));
-    } catch (error) {
-      if (!isCode(error, 'ENOENT', 'ENOTDIR')) throw error;
-      const mend = folder.startsWith(INDEX) ? ', or start the service anew, which makes an index' : '';
-      throw new EmpError(
-        'not_ready',
-        `the data directory is gone, or has lost its folder ${folder}: put it back where it was${mend}`,
-      );
-    }
-  }
-}
 
 /** What this process may still write where a folder is, in bytes. */
 export async function freeBytes(directory: string): Promise<number> {

@@ -1,6 +1,6 @@
-import { mkdir, opendir, rm, rmdir } from 'node:fs/promises';
+import { opendir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCode, sync } from './durable-files.ts';
+import { isCode, makeFolder, sync } from './durable-files.ts';
 import { isId } from './ids.ts';
 import { touch } from './time-index.ts';
 
@@ -42,8 +42,8 @@ export class NeededIndex {
   async #addOne(jobId: string, resource: string, isDurable: boolean): Promise<void> {
     const folder = join(this.#directory, resource);
     for (;;) {
+      await makeFolder(folder);
       try {
-        await mkdir(folder, { recursive: true });
         await touch(join(folder, jobId));
         if (isDurable) await sync(folder);
         return;

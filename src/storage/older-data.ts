@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BytesIndex, bytesBelow } from './bytes-index.ts';
-import { isCode, sync, syncTree } from './durable-files.ts';
+import { isCode, makeFolder, sync, syncTree } from './durable-files.ts';
 import { BYTES, FILES, INDEX, KINDS, NEEDED, RECORD, UNFINISHED } from './folder-layout.ts';
 import { isId } from './ids.ts';
 import { NeededIndex } from './needed-index.ts';
@@ -23,12 +23,11 @@ const AT_ONCE = 16;
  */
 export async function indexOlderData(root: string, scratch: string): Promise<void> {
   const isThere = (folder: string) => existsSync(join(root, folder));
-  await mkdir(join(root, INDEX), { recursive: true });
   for (const kind of KINDS) {
     if (isThere(join(INDEX, kind)) && (kind !== 'jobs' || isThere(UNFINISHED))) continue;
     // Those of jobs are in their place by then.
     const unfinished = kind === 'searches' ? join(root, UNFINISHED) : join(scratch, basename(UNFINISHED));
-    for (const folder of [join(scratch, kind), unfinished]) await mkdir(folder, { recursive: true });
+    for (const folder of [scratch, join(scratch, kind), unfinished]) await makeFolder(folder);
     await indexKind(root, kind, new TimeIndex(join(scratch, kind)), unfinished);
     await syncTree(scratch, true);
     if (kind === 'jobs') await putInPlace(unfinished, join(root, UNFINISHED));
@@ -41,7 +40,7 @@ export async function indexOlderData(root: string, scratch: string): Promise<voi
 
 /** What unfinished jobs read: whatever their records name by an id. */
 async function indexNeeded(root: string, scratch: string): Promise<void> {
-  await mkdir(scratch);
+  await makeFolder(scratch);
   const index = new NeededIndex(scratch);
   const look = async (id: string) => {
     const kind = id.startsWith('sea_') ? 'searches' : 'jobs';
@@ -62,7 +61,7 @@ async function indexNeeded(root: string, scratch: string): Promise<void> {
 
 /** What the files of each resource take. */
 async function indexBytes(root: string, scratch: string): Promise<void> {
-  await mkdir(scratch);
+  await makeFolder(scratch);
   const index = new BytesIndex(scratch);
   for (const kind of KINDS) {
     const ids = (await readdir(join(root, kind))).filter(isId);

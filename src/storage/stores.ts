@@ -1,16 +1,21 @@
-import { access, mkdir, readdir, rename } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCode } from './durable-files.ts';
+import { isCode, makeFolder } from './durable-files.ts';
+import { UPLOADS } from './folder-layout.ts';
 import { FolderStore } from './folder-store.ts';
 import type { Store } from './store.ts';
+import { identityOf, removedMeanwhile, requireFolders } from './store-place.ts';
 import { rootOf, TENANT_NAME, TENANTS, type Tenant } from './tenant.ts';
+import { ownUploadsName } from './uploads.ts';
 
 /** The stores of all tenants: what one holds, no other sees. */
 export interface Stores {
   /** What a child process opens them by. */
   readonly root: string;
-  /** The store of a tenant, made when it is first asked for. */
+  /** The store of a tenant, made when it is first asked for. @throws EmpError conflict where the tenant is removed at that moment */
   of(tenant: Tenant): Promise<Store>;
+  /** The store of a tenant that is there; null where it was removed, or never was. It is the same until then. @throws EmpError not_ready where nobody knows */
+  find(tenant: Tenant): Promise<Store | null>;
   /** All tenants of whom anything is, or was, stored, null first. */
   list(): Promise<Tenant[]>;
   /** Removes all that a tenant has stored. It disappears at once, its bytes soon after; false where there was nothing. */
@@ -24,11 +29,19 @@ export interface StoresLimits {
   readonly maxBytes?: (tenant: Tenant) => number | null;
 }
 
+interface OpenedStore {
+  /** Of the folder that it was opened for. */
+  readonly identity: string;
+  readonly store: Promise<FolderStore>;
+}
+
 /** Stores in folders of one data directory. */
 export class FolderStores implements Stores {
   readonly root: string;
   readonly #limits: StoresLimits;
-  readonly #stores = new Map<Tenant, Promise<FolderStore>>();
+  /** Of all its stores: of two in one place, one opened before the tenant was removed, none takes the other's uploads for those of the dead. */
+  readonly #ownName = ownUploadsName();
+  readonly #opened = new Map<Tenant, OpenedStore>();
 
   private constructor(root: string, limits: StoresLimits) {
     this.root = root;
@@ -43,19 +56,26 @@ export class FolderStores implements Stores {
   }
 
   async of(tenant: Tenant): Promise<Store> {
-    const known = this.#stores.get(tenant);
-    if (known) {
-      const store = await known;
-      // Another process may have removed the tenant, who comes again.
-      if (tenant === null || (await isThere(store.root))) return store;
-      // Whoever has seen that first opens it anew: of two in one process each would take the other's uploads for those of the dead.
-      if (this.#stores.get(tenant) !== known) return await this.of(tenant);
+    if (tenant !== null && (await this.#identityOf(tenant)) === null) {
+      // One after the other: where the data directory was moved away, it is not made anew for a tenant.
+      await makeFolder(join(this.root, TENANTS));
+      await makeFolder(rootOf(this.root, tenant));
     }
-    const opening = this.#open(tenant);
-    this.#stores.set(tenant, opening);
-    // Another may come when the disk takes writes again.
-    opening.catch(() => this.#stores.delete(tenant));
-    return await opening;
+    const store = await this.find(tenant);
+    if (store) return store;
+    throw removedMeanwhile(tenant);
+  }
+
+  async find(tenant: Tenant): Promise<Store | null> {
+    const identity = await this.#identityOf(tenant);
+    try {
+      if (identity !== null) return await this.#open(tenant, identity);
+    } catch (error) {
+      // Unless it was removed while it was opened.
+      if ((await this.#identityOf(tenant)) === identity) throw error;
+    }
+    await requireFolders({ dataDirectory: this.root, tenant: null }, [UPLOADS]);
+    return null;
   }
 
   async list(): Promise<Tenant[]> {
@@ -75,36 +95,33 @@ export class FolderStores implements Stores {
       if (isCode(error, 'ENOENT')) return false;
       throw error;
     } finally {
-      this.#stores.delete(tenant);
+      this.#opened.delete(tenant);
       await own.discard();
     }
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#stores.values()].map(async (opening) => (await opening).close()));
+    await Promise.all([...this.#opened.values()].map(async ({ store }) => (await store).close()));
   }
 
-  async #open(tenant: Tenant): Promise<FolderStore> {
-    const directory = rootOf(this.root, tenant);
-    // Not before: where the data directory was moved away, it is not made anew for a tenant.
-    if (tenant !== null) await mkdirWithin(this.root, TENANTS);
+  /** However many ask for it first. It is opened anew where a tenant was removed, by another process too, and came again. */
+  #open(tenant: Tenant, identity: string): Promise<FolderStore> {
+    const known = this.#opened.get(tenant);
+    if (known?.identity === identity) return known.store;
     const { minFreeBytes, maxBytes } = this.#limits;
-    return FolderStore.open(directory, {
+    const store = FolderStore.open(this.root, {
+      ...{ tenant, ownName: this.#ownName },
       ...(minFreeBytes !== undefined && { minFreeBytes }),
       ...(maxBytes && { maxBytes: () => maxBytes(tenant) }),
     });
+    this.#opened.set(tenant, { identity, store });
+    // Another may come when the disk takes writes again.
+    store.catch(() => this.#opened.delete(tenant));
+    return store;
   }
-}
 
-function isThere(directory: string): Promise<boolean> {
-  return access(directory).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function mkdirWithin(root: string, name: string): Promise<void> {
-  await mkdir(join(root, name)).catch((error) => {
-    if (!isCode(error, 'EEXIST')) throw error;
-  });
+  /** As `identityOf`: what belongs to no tenant is not removed. */
+  async #identityOf(tenant: Tenant): Promise<string | null> {
+    return tenant === null ? '' : await identityOf(rootOf(this.root, tenant));
+  }
 }

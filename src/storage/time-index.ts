@@ -1,6 +1,6 @@
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isCode, sync } from './durable-files.ts';
+import { isCode, makeFolder, sync } from './durable-files.ts';
 import type { StoredRecord } from './store.ts';
 
 /**
@@ -19,13 +19,13 @@ export class TimeIndex {
   async add(record: StoredRecord, isDurable = true): Promise<void> {
     const path = this.#path(record);
     const hour = dirname(path);
-    const made = await mkdir(hour, { recursive: true });
+    const isNewMonth = await makeFolder(dirname(hour));
+    const isNewHour = await makeFolder(hour);
     await touch(path);
     if (!isDurable) return;
     await sync(hour);
-    if (made === undefined) return;
-    await sync(dirname(hour));
-    await sync(this.#directory);
+    if (isNewHour) await sync(dirname(hour));
+    if (isNewMonth) await sync(this.#directory);
   }
 
   async remove(record: StoredRecord): Promise<void> {

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ClaimedBytes } from './claimed-bytes.ts';
-import { isCode, writeDurably } from './durable-files.ts';
+import { isCode, makeFolder, writeDurably } from './durable-files.ts';
 import { UPLOADS } from './folder-layout.ts';
-import { requireFolders, roomChecker } from './free-space.ts';
+import { roomChecker } from './free-space.ts';
 import type { Upload } from './store.ts';
+import { requireFolders, type StorePlace } from './store-place.ts';
+import { rootOf } from './tenant.ts';
 
 /** Uploads of another host are given a day: its processes cannot be asked. */
 const FOREIGN_UPLOAD_AGE_MS = 24 * 3600 * 1000;
@@ -19,15 +21,15 @@ export function ownUploadsName(): string {
 /**
  * Makes the folder of this process's uploads, anew where another host, hearing nothing for a day, took it for dead. The data directory
  * is not made anew: it may have been moved away.
- * @throws EmpError not_ready where it was
+ * @throws EmpError as `requireFolders`
  */
-export async function makeOwnFolder(root: string, ownName: string): Promise<string> {
-  const own = join(root, UPLOADS, ownName);
+export async function makeOwnFolder(place: StorePlace, ownName: string): Promise<string> {
+  const own = join(rootOf(place.dataDirectory, place.tenant), UPLOADS, ownName);
   try {
-    await mkdir(own);
+    await makeFolder(own);
   } catch (error) {
-    if (isCode(error, 'ENOENT')) await requireFolders(root, [UPLOADS]);
-    if (!isCode(error, 'EEXIST')) throw error;
+    if (isCode(error, 'ENOENT')) await requireFolders(place, [UPLOADS]);
+    throw error;
   }
   return own;
 }
@@ -45,7 +47,8 @@ export async function openUpload(
   { minFreeBytes, maxBytes: limit, usedBytes: used }: UploadLimits,
 ): Promise<Upload> {
   const files = join(directory, 'files');
-  await mkdir(files, { recursive: true });
+  await makeFolder(directory);
+  await makeFolder(files);
   const ensureDiskRoom = roomChecker(directory, minFreeBytes);
   const claim = new ClaimedBytes({ directory: dirname(directory), limit, used });
   return {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { access, readFile } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
+import { connectTo, parseResponse } from './raw-request.ts';
 import { fileOf, readJson, readProblem } from './test-app.ts';
 import { openTestService, type TestService } from './test-service.ts';
 
@@ -72,6 +75,72 @@ describe('whoever runs the service', () => {
     assert.equal((await upload('a')).status, 201);
     assert.equal((await readJson(await submit('a', model.id))).status, 'queued');
     assert.equal((await readJson(await ask('b', `/v1/jobs/${others.id}`))).status, 'queued');
+  });
+
+  for (const comesAgain of [false, true])
+    test(`an upload under way when its tenant is deleted ${comesAgain ? 'and comes again ' : ''}is told so`, async () => {
+      const [middle, end] = [ONNX.byteLength / 2, Buffer.from('\r\n--x--\r\n')];
+      const head = Buffer.from(
+        '--x\r\ncontent-disposition: form-data; name="file"; filename="a.onnx"\r\n\r\n',
+      );
+      const length = head.byteLength + ONNX.byteLength + end.byteLength;
+      const socket = await connectTo(service.url);
+      const lines = [
+        'POST /v1/models HTTP/1.1',
+        `Host: ${new URL(service.url).host}`,
+        `Authorization: Bearer ${KEYS.a.text}`,
+        'Content-Type: multipart/form-data; boundary=x',
+        `Content-Length: ${length}`,
+        'Connection: close',
+      ];
+      socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+      socket.write(Buffer.concat([head, ONNX.subarray(0, middle)]));
+      const uploads = join(service.store.root, 'tenants', 'team-a', 'uploads');
+      const isWriting = async () => {
+        const names = await readdir(uploads, { recursive: true }).catch(() => []);
+        return names.some((name) => name.endsWith('a.onnx'));
+      };
+      while (!(await isWriting())) await sleep(10);
+      assert.equal((await ask('own', '/v1/tenants/team-a', { method: 'DELETE' })).status, 204);
+      if (comesAgain) assert.equal((await ask('a', '/v1/models')).status, 200);
+      socket.write(Buffer.concat([ONNX.subarray(middle), end]));
+      const { status, body } = parseResponse(await text(socket));
+      assert.equal(status, 409, body);
+      assert.match(JSON.parse(body).detail, /the tenant team-a was deleted meanwhile/);
+      const names = comesAgain ? ['team-a', 'team-b'] : ['team-b'];
+      assert.deepEqual(await readJson(await ask('own', '/v1/tenants')), { data: names });
+    });
+
+  test('reads and writes under way when their tenant is deleted are never faults of the service', async () => {
+    const { id } = await readJson(await upload('a'));
+    const wrong: string[] = [];
+    let isOver = false;
+    const asked = [
+      () => upload('a'),
+      () => submit('a', id),
+      () => ask('a', '/v1/usage'),
+      () => ask('a', '/v1/jobs'),
+      () => ask('a', `/v1/models/${id}/files/fc2-mnist.onnx`),
+      () => ask('a', `/v1/models/${id}/n-eff`),
+      () => ask('a', '/v1/webhook-secrets', { method: 'POST' }),
+      () => ask('own', '/v1/tenants/team-a/usage'),
+      () => ask('own', '/metrics'),
+    ].map(async (request) => {
+      while (!isOver) {
+        const response = await request();
+        const body = await response.text();
+        if (response.status >= 500) wrong.push(`${response.status} ${response.url} ${body}`);
+      }
+    });
+    for (let i = 0; i < 10; i++) {
+      await sleep(100);
+      const [one, other] = [0, 1].map(() => ask('own', '/v1/tenants/team-a', { method: 'DELETE' }));
+      for (const response of [await one, await other])
+        if (![204, 404].includes(response?.status ?? 0)) wrong.push(`DELETE ${await response?.text()}`);
+    }
+    isOver = true;
+    await Promise.all(asked);
+    assert.deepEqual(wrong, []);
   });
 
   test('a resource tells how long it is kept, and can be pinned', async () => {

@@ -13,6 +13,7 @@ export function onlyStore(store: Store): Stores {
   return {
     root: store.root,
     of,
+    find: of,
     list: async () => [null],
     remove: async () => false,
     close: () => store.close(),

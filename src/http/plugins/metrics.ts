@@ -1,5 +1,4 @@
 import { Gauge, Histogram } from 'prom-client';
-import type { Tenants } from '../../jobs/tenants.ts';
 import { createMetrics, type ServiceMetrics } from '../../metrics/service-metrics.ts';
 import { refuseTenants } from '../refuse-tenants.ts';
 import type { App, Services } from '../services.ts';
@@ -64,7 +63,7 @@ export function registerMetrics(
     registers,
     async collect() {
       // The room on the disk and the readiness tell of a directory that is gone.
-      await usedBytes(tenants).then(
+      await tenants.usedBytes().then(
         (bytes) => this.set(bytes),
         () => this.remove(),
       );
@@ -101,9 +100,4 @@ export function registerMetrics(
     },
   );
   app.addHook('onClose', async () => register.clear());
-}
-
-async function usedBytes(tenants: Tenants): Promise<number> {
-  const used = (await tenants.all()).map(({ store }) => store.usedBytes());
-  return (await Promise.all(used)).reduce((sum, bytes) => sum + bytes, 0);
 }

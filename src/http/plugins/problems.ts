@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EmpError } from '../../core/errors.ts';
 import { isCode } from '../../storage/durable-files.ts';
+import { removedMeanwhile } from '../../storage/store-place.ts';
 import { unsupportedType } from '../body-types.ts';
 import { createProblem, PROBLEMS, type Problem, toEmpError } from '../problem.ts';
 import type { App, Services } from '../services.ts';
@@ -23,13 +24,23 @@ export function registerProblems(app: App, { tenants }: Pick<Services, 'tenants'
     reply.removeHeader('connection');
     // What was to be sent is not what is: a problem is nobody's attachment, nor kept for a year.
     for (const name of OF_CONTENT) reply.removeHeader(name);
-    const known = isOfNoParser(error)
-      ? unsupportedType(request)
-      : (toEmpError(error) ?? (await ofMissingFile(error, request)));
+    const known = isOfNoParser(error) ? unsupportedType(request) : await problemOf(error, request);
     if (!known) request.log.error({ err: error }, 'request failed');
     const unknown = `see the server's log for request ${request.id}`;
     return sendProblem(request, reply, known ?? new EmpError('internal_error', unknown));
   });
+
+  const problemOf = async (error: unknown, request: FastifyRequest) => {
+    const known = toEmpError(error);
+    if (known && PROBLEMS[known.code].status < 500) return known;
+    return (await ofRemovedTenant(request)) ?? known ?? (await ofMissingFile(error, request));
+  };
+
+  /** What was under way of a tenant that was deleted fails in whatever way. */
+  const ofRemovedTenant = async ({ tenant }: FastifyRequest) => {
+    const isRemoved = tenant && (await tenants.isRemoved(tenant).catch(() => false));
+    return isRemoved ? removedMeanwhile(tenant.tenant) : null;
+  };
 
   /** A file that is not there, because the data directory was moved away meanwhile, or has lost it. */
   const ofMissingFile = async (error: unknown, request: FastifyRequest) => {

@@ -50,7 +50,9 @@ export function registerTenants(app: App, { tenants }: Services): void {
       refuseTenants(request);
       const { name } = request.params;
       if (!(await tenants.names()).includes(name)) throw noTenant(name);
-      return await usageOf(await tenants.of(name));
+      const usage = await tenants.ifThere(name, usageOf);
+      if (!usage) throw noTenant(name);
+      return usage;
     },
   );
 
@@ -63,7 +65,7 @@ export function registerTenants(app: App, { tenants }: Services): void {
         operationId: 'deleteTenant',
         summary: 'Delete all that a tenant has stored',
         description:
-          'What goes on is canceled first. For keys of the service itself. Keys of the tenant stay valid until they are removed: the next request with one begins with nothing.',
+          'What goes on is canceled first, and requests of the tenant that are under way are answered with `conflict`. For keys of the service itself. Keys of the tenant stay valid until they are removed: the next request with one begins with nothing.',
         params: nameSchema,
         response: { 204: z.null().describe('Deleted.') },
         ...describeOperation({}, 'not_found', 'not_ready'),

@@ -18,17 +18,14 @@ const CLOSE_MS = 2000;
 
 /** Sends webhooks when it is their time. */
 export async function startDeliveryWorker(
-  tenants: Pick<Tenants, 'of' | 'names'>,
+  tenants: Pick<Tenants, 'ifThere'>,
   backend: Backend,
   log: Logger,
 ): Promise<JobWorker> {
   const worker = backend.createDeliveryWorker(
     async (message, token) => {
       const { tenant = null, id, occasion } = message.data;
-      // One that was removed is not to be made anew for it.
-      if (tenant !== null && !(await tenants.names()).includes(tenant)) return;
-      const { webhooks } = await tenants.of(tenant);
-      const next = await webhooks.deliver(id, occasion);
+      const next = await tenants.ifThere(tenant, ({ webhooks }) => webhooks.deliver(id, occasion));
       if (next === null) return;
       await message.moveToDelayed(next, token);
       throw new DelayedError();
