@@ -5,6 +5,7 @@ import type { Backend } from '../backends/backend.ts';
 import { closeConnection } from '../close-connection.ts';
 import type { Tenants } from '../tenants.ts';
 import type { JobWorker } from '../worker.ts';
+import { DeliveryShares } from './delivery-shares.ts';
 
 /** They wait for receivers, of which some do not answer. */
 const CONCURRENCY = 50;
@@ -22,10 +23,21 @@ export async function startDeliveryWorker(
   backend: Backend,
   log: Logger,
 ): Promise<JobWorker> {
+  const shares = new DeliveryShares();
   const worker = backend.createDeliveryWorker(
     async (message, token) => {
       const { tenant = null, id, occasion } = message.data;
       const next = await tenants.ifThere(tenant, ({ webhooks }) => webhooks.deliver(id, occasion));
+      // One that was removed is not to be made anew for it.
+      if (tenant !== null && !(await tenants.names()).includes(tenant)) return;
+      const { webhooks } = await tenants.of(tenant);
+      const host = await webhooks.receiverOf(id);
+      if (host === null) return;
+      const admission = shares.admit(tenant, host);
+      const next =
+        'free' in admission
+          ? await webhooks.deliver(id, occasion).finally(admission.free)
+          : Date.now() + admission.pauseMs;
       if (next === null) return;
       await message.moveToDelayed(next, token);
       throw new DelayedError();

@@ -102,6 +102,12 @@ export class Webhooks {
     }
   }
 
+  /** The host that is told of a job or search; null where there is none. */
+  async receiverOf(id: string): Promise<string | null> {
+    const subject = await this.#records.subject(id);
+    return subject && new URL(subject.webhook.url).host;
+  }
+
   /**
    * Sends a webhook, unless it was taken. Of a redelivery the document says that it waits.
    * @returns when it is to be tried again; null where it is not

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -21,6 +22,10 @@ import { startReceiver, verified } from '../../webhooks/webhook-receiver.ts';
 import { log, request } from '../site.ts';
 
 const HOUR_MS = 3_600_000;
+/** More than a process sends at a time. */
+const MANY = 120;
+/** How long a receiver is waited for. */
+const HANGS_MS = 10_000;
 const backends: Record<
   string,
   { start?: () => Promise<Service>; settings(url: string): Partial<BackendSettings> }
@@ -138,6 +143,32 @@ for (const [kind, { start, settings }] of Object.entries(backends)) {
       await sleep(400);
       assert.equal(receiver.received.length, 1);
       assert.deepEqual(await site.team.store.listUntold(), []);
+    });
+
+    test('for a receiver that hangs keep those for others waiting for none of them, and all come at the first attempt', async () => {
+      const hung: ServerResponse[] = [];
+      await using hanging = await startReceiver();
+      await using other = await startReceiver();
+      await using site = await open([HOUR_MS]);
+      hanging.answer = (_, response) => void hung.push(response);
+      const team = await Promise.all(Array.from({ length: MANY }, () => ended(site.team, hanging.url)));
+      for (const id of team) site.tenants.announce(id, 'team-a');
+      const beta = await site.tenants.of('team-b');
+      await beta.webhooks.secrets.create();
+      await hanging.until(1);
+      // Each hangs for ten seconds: those for others come before any of them has ended.
+      for (const [of, tenant] of [
+        [site.team, 'team-a'],
+        [beta, 'team-b'],
+      ] as const)
+        site.tenants.announce(await ended(of, other.url), tenant);
+      await other.until(2, HANGS_MS / 2);
+      assert.ok(hung.length < 50, `${hung.length} at a time`);
+      hanging.answer = (_, response) => response.writeHead(204).end();
+      for (const response of hung) response.writeHead(204).end();
+      await hanging.until(MANY, 60_000);
+      for (const id of team)
+        assert.equal((await site.until(id, ({ status }) => status === 'delivered')).tries, 1);
     });
 
     test('without a secret wait until there is one', async () => {
