@@ -2,6 +2,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { createKey, KeyRing, type Keys, keyFileSchema, keyNameSchema, type StoredKey } from './api-keys.ts';
 import { type Caller, tenantNameSchema } from './caller.ts';
+import { withFileLock } from './file-lock.ts';
 import { readSettings, SettingsFileError, watchSettings } from './settings-file.ts';
 
 const ADVICE = 'emp keys add writes it';
@@ -31,15 +32,19 @@ export async function watchKeys(path: string, onError: (error: unknown) => void)
 export async function addKey(path: string, caller: Caller): Promise<string> {
   check('name', keyNameSchema, caller.name);
   if (caller.tenant !== null) check('tenant', tenantNameSchema, caller.tenant);
-  const keys = await readKeys(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
+  return await withFileLock(path, async () => {
+    const keys = await readKeys(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    if (keys.some(({ name }) => name === caller.name))
+      throw new SettingsFileError(
+        `${path} has a key ${caller.name}: remove it first, or choose another name`,
+      );
+    const { text, stored } = createKey(caller);
+    await writeKeys(path, [...keys, stored]);
+    return text;
   });
-  if (keys.some(({ name }) => name === caller.name))
-    throw new SettingsFileError(`${path} has a key ${caller.name}: remove it first, or choose another name`);
-  const { text, stored } = createKey(caller);
-  await writeKeys(path, [...keys, stored]);
-  return text;
 }
 
 function check(what: string, schema: z.ZodType, value: string): void {
@@ -50,10 +55,12 @@ function check(what: string, schema: z.ZodType, value: string): void {
 
 /** Takes a key out of a file. @throws as `readKeys`, and for a name that is not there */
 export async function removeKey(path: string, name: string): Promise<void> {
-  const keys = await readKeys(path);
-  const left = keys.filter((key) => key.name !== name);
-  if (left.length === keys.length) throw new SettingsFileError(`${path} has no key ${name}`);
-  await writeKeys(path, left);
+  await withFileLock(path, async () => {
+    const keys = await readKeys(path);
+    const left = keys.filter((key) => key.name !== name);
+    if (left.length === keys.length) throw new SettingsFileError(`${path} has no key ${name}`);
+    await writeKeys(path, left);
+  });
 }
 
 /** Whoever reads meanwhile sees the one or the other. */

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -74,6 +85,42 @@ describe('a file of keys', () => {
     assert.deepEqual([ring.find(first), ring.find(second)?.name], [null, 'second@ci']);
     await assert.rejects(removeKey(path, 'first'), /has no key first/);
     assert.deepEqual(await readdir(directory), ['made.json']);
+  });
+
+  test('has every key that was told, whoever adds and removes at the same time', async () => {
+    const path = join(directory, 'shared.json');
+    const names = Array.from({ length: 8 }, (_, i) => `key-${i}`);
+    for (const name of names) await addKey(path, { name: `old-${name}`, tenant: null, scopes: ['read'] });
+    const [texts] = await Promise.all([
+      Promise.all(names.map((name) => addKey(path, { name, tenant: null, scopes: ['read'] }))),
+      Promise.all(names.map((name) => removeKey(path, `old-${name}`))),
+    ]);
+    const keys = await readKeys(path);
+    assert.deepEqual(keys.map(({ name }) => name).sort(), names);
+    const ring = new KeyRing(keys);
+    assert.deepEqual(
+      texts.map((text) => ring.find(text)?.name),
+      names,
+    );
+    // Another process may have been killed while it changed the file.
+    await writeFile(`${path}.lock`, '');
+    await utimes(`${path}.lock`, 0, 0);
+    await Promise.all(names.map((name) => removeKey(path, name)));
+    assert.deepEqual(await readKeys(path), []);
+    await rm(path);
+    assert.deepEqual(await readdir(directory), ['made.json']);
+  });
+
+  test('is left alone while another process changes it', async () => {
+    const path = join(directory, 'taken.json');
+    await writeFile(`${path}.lock`, '');
+    const adding = addKey(path, { name: 'ci', tenant: null, scopes: ['read'] });
+    await sleep(200);
+    await assert.rejects(readKeys(path), { code: 'ENOENT' });
+    await rm(`${path}.lock`);
+    const text = await adding;
+    assert.equal(new KeyRing(await readKeys(path)).find(text)?.name, 'ci');
+    await rm(path);
   });
 
   test('says of a key to which tenant it belongs; one of before there were tenants is of none', async () => {
