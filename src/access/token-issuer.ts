@@ -1,11 +1,20 @@
-import { type CryptoKey, createRemoteJWKSet, errors, type JWTVerifyGetKey, type RemoteJWKSet } from 'jose';
+import {
+  type CryptoKey,
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  errors,
+  type JWKSCacheInput,
+  type JWTVerifyGetKey,
+  jwksCache,
+  type RemoteJWKSet,
+} from 'jose';
 import { z } from 'zod';
 import { EmpError } from '../core/errors.ts';
 import { isTrustedUrl } from './loopback.ts';
 
 /** For each answer of the issuer: whoever sent a token waits for it. */
 const TIMEOUT_MS = 5000;
-/** Between two looks for a key that a token names and the issuer had not: anyone can name one. */
+/** Between two looks for a key that a token names and the issuer had not, or could not be asked for: anyone can name one. */
 const COOLDOWN_MS = 30_000;
 /** So long a key counts that the issuer has taken back. */
 const MAX_AGE_MS = 600_000;
@@ -31,14 +40,33 @@ export class TokenIssuer {
   readonly #options: TokenIssuerOptions;
   /** Null before they were looked for, and after that failed. */
   #keys: Promise<RemoteJWKSet> | null = null;
+  /** What it has published, which jose keeps here: whoever names another key must not have these forgotten. */
+  readonly #published: JWKSCacheInput = {};
+  /** It is not asked before, as it could not be. */
+  #awayUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: TokenIssuerOptions) {
     this.#options = options;
   }
 
   /** The key that a token names. @throws what jose says of one that the issuer does not have; EmpError `not_ready` where it cannot be asked */
-  readonly keyOf: JWTVerifyGetKey = (header, token) =>
-    this.#ask(async (keys) => checkStrength(await keys(header, token)));
+  readonly keyOf: JWTVerifyGetKey = async (header, token) => {
+    try {
+      if (performance.now() >= this.#awayUntil)
+        return await this.#ask(async (keys) => checkStrength(await keys(header, token)));
+    } catch (error) {
+      if (!(error instanceof EmpError)) throw error;
+    }
+    const { jwks, uat = 0 } = this.#published;
+    if (jwks === undefined || Date.now() >= uat + MAX_AGE_MS) throw notReady();
+    try {
+      return checkStrength(await createLocalJWKSet(jwks)(header, token));
+    } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) throw error;
+      // It may have the key by now.
+      throw notReady();
+    }
+  };
 
   /** Asks for the keys before a token comes, so that a wrong setting is heard of at once. */
   async warm(): Promise<void> {
@@ -46,19 +74,30 @@ export class TokenIssuer {
   }
 
   async #ask<T>(question: (keys: RemoteJWKSet) => Promise<T>): Promise<T> {
-    this.#keys ??= findKeys(this.#options);
+    this.#keys ??= findKeys(this.#options, this.#published);
     const keys = this.#keys;
     try {
       return await question(await keys);
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
         throw error;
-      // They may be elsewhere by now.
-      if (this.#keys === keys) this.#keys = null;
-      this.#options.onError(error);
-      throw new EmpError('not_ready', 'the issuer of tokens cannot be asked for its keys now; try again');
+      // Those who asked with it hear the same.
+      if (this.#keys === keys) this.#beAway(error);
+      throw notReady();
     }
   }
+
+  #beAway(error: unknown): void {
+    const { cooldownMs = COOLDOWN_MS, onError } = this.#options;
+    // They may be elsewhere by then.
+    this.#keys = null;
+    this.#awayUntil = performance.now() + cooldownMs;
+    onError(error);
+  }
+}
+
+function notReady(): EmpError {
+  return new EmpError('not_ready', 'the issuer of tokens cannot be asked for its keys now; try again');
 }
 
 /** jose refuses short keys too, but as if this service had chosen them. */
@@ -69,7 +108,10 @@ function checkStrength(key: CryptoKey): CryptoKey {
 }
 
 /** Where the issuer says that its keys are. */
-async function findKeys({ url, cooldownMs = COOLDOWN_MS }: TokenIssuerOptions): Promise<RemoteJWKSet> {
+async function findKeys(
+  { url, cooldownMs = COOLDOWN_MS }: TokenIssuerOptions,
+  published: JWKSCacheInput,
+): Promise<RemoteJWKSet> {
   const place = `${url.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetch(place, { redirect: 'error', headers: { accept: 'application/json' }, signal });
@@ -84,5 +126,6 @@ async function findKeys({ url, cooldownMs = COOLDOWN_MS }: TokenIssuerOptions): 
     timeoutDuration: TIMEOUT_MS,
     cooldownDuration: cooldownMs,
     cacheMaxAge: MAX_AGE_MS,
+    [jwksCache]: published,
   });
 }

@@ -140,9 +140,9 @@ export function githubClaims(): Claims {
   };
 }
 
-/** What an issuer's tokens are taken by, which name tenant and scope. */
-export function tokensOf(issuer: TestIssuer): Tokens {
-  const asked = new TokenIssuer({ url: issuer.url, onError: () => {} });
+/** What an issuer's tokens are taken by, which name tenant and scope. @param cooldownMs how soon one that was away is asked again */
+export function tokensOf(issuer: TestIssuer, cooldownMs = 30_000): Tokens {
+  const asked = new TokenIssuer({ url: issuer.url, cooldownMs, onError: () => {} });
   return new Tokens(asked, {
     issuer: issuer.url,
     audience: AUDIENCE,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { exportJWK, exportSPKI, importJWK, type JWK } from 'jose';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
 import { TokenIssuer } from '../../src/access/token-issuer.ts';
@@ -224,6 +225,59 @@ describe('an issuer', () => {
     // Nor for what is not even said to be of it, or signed by what it does not publish keys for.
     await refused(tokens.find(await issuer.sign({ ...ACME, iss: 'https://other.example.com' })));
     assert.deepEqual(issuer.asked, ['/.well-known/openid-configuration', '/keys']);
+  });
+
+  for (const [what, change, asked] of [
+    [
+      'whose description cannot be used',
+      { description: { jwks_uri: undefined } },
+      ['/.well-known/openid-configuration'],
+    ],
+    [
+      'whose keys cannot be used',
+      { published: 'none' as never },
+      ['/.well-known/openid-configuration', '/keys'],
+    ],
+  ] as const)
+    test(`${what} is not asked again for each token`, async (t) => {
+      const issuer = await openTestIssuer(t);
+      Object.assign(issuer, change);
+      const { tokens, errors } = open(issuer, {}, 30_000);
+      const stranger = await createSigningKey('nobody');
+      const texts = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => issuer.sign(ACME, { ...stranger, kid: `key-${i}` })),
+      );
+      for (const text of texts.slice(10)) assert.equal((await refused(tokens.find(text))).code, 'not_ready');
+      const codes = await Promise.all(texts.map(async (text) => (await refused(tokens.find(text))).code));
+      assert.deepEqual(new Set(codes), new Set(['not_ready']));
+      assert.deepEqual(issuer.asked, asked);
+      assert.equal(errors.length, 1);
+    });
+
+  test('that went away is still believed for what it has said, whoever names another key', async (t) => {
+    const issuer = await openTestIssuer(t);
+    const cooldownMs = 1000;
+    const { tokens } = open(issuer, {}, cooldownMs);
+    const text = await issuer.sign(ACME);
+    assert.equal((await tokens.find(text)).tenant, 'acme');
+    const other = await createSigningKey('second');
+    issuer.published.push(other.publicJwk);
+    const next = await issuer.sign(ACME, other);
+    await issuer.close();
+    // A token's own key is looked for once the last look is that long ago.
+    await sleep(cooldownMs);
+    for (let i = 0; i < 3; i++) {
+      assert.equal((await refused(tokens.find(next))).code, 'not_ready');
+      assert.equal((await tokens.find(text)).tenant, 'acme');
+      const forged = await issuer.sign(ACME, { ...other, kid: issuer.key.kid });
+      assert.equal((await refused(tokens.find(forged))).code, 'unauthorized');
+    }
+    // Also by whoever has it asked again.
+    await sleep(cooldownMs);
+    assert.equal((await tokens.find(text)).tenant, 'acme');
+    await issuer.open();
+    await sleep(cooldownMs);
+    assert.equal((await tokens.find(next)).tenant, 'acme');
   });
 
   test('changes its keys: new ones are found, and those taken back count no more', async (t) => {

@@ -11,9 +11,11 @@ const MODEL = await readFile(new URL('../../examples/fc2-mnist.onnx', import.met
 const KEY = createKey({ name: 'ops', tenant: null, scopes: ['read'] });
 
 /** A service that takes a key, and the tokens of an issuer. */
-async function open(t: TestContext): Promise<{ issuer: TestIssuer; app: TestApp }> {
+async function open(t: TestContext, cooldownMs?: number): Promise<{ issuer: TestIssuer; app: TestApp }> {
   const issuer = await openTestIssuer(t);
-  const app = await openTestApp({ keys: keysOrTokens(new KeyRing([KEY.stored]), tokensOf(issuer)) });
+  const app = await openTestApp({
+    keys: keysOrTokens(new KeyRing([KEY.stored]), tokensOf(issuer, cooldownMs)),
+  });
   t.after(() => app.close());
   return { issuer, app };
 }
@@ -50,7 +52,7 @@ test('a service takes tokens of its issuer beside keys, each by its scopes', asy
 });
 
 test('a service whose issuer is away tells tokens to come again, and goes on with keys', async (t) => {
-  const { issuer, app } = await open(t);
+  const { issuer, app } = await open(t, 0);
   const token = await issuer.sign({ tenant: 'acme', scope: 'read' });
   await issuer.close();
   const { response, challenge } = await ask(app, token);
