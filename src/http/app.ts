@@ -14,7 +14,7 @@ import { registerBodyTypes } from './body-types.ts';
 import { Connections } from './connections.ts';
 import { ANY_CONTENT } from './content-headers.ts';
 import { registerJsonBodies } from './json-body.ts';
-import { registerAccess } from './plugins/access.ts';
+import { registerAccess, registerScopes } from './plugins/access.ts';
 import { registerProblems, sendProblem } from './plugins/problems.ts';
 import { registerRateLimit } from './plugins/rate-limit.ts';
 import { registerTenant } from './plugins/request-tenant.ts';
@@ -173,6 +173,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   registerAccess(app, keys);
   registerTenant(app, services);
   await registerRateLimit(app, quotas, rateLimitRedis);
+  registerScopes(app);
   registerJsonBodies(app);
   registerBodyTypes(app);
   app.addHook('onRequest', ({ raw }, reply, done) => {

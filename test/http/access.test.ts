@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createKey, KeyRing } from '../../src/access/api-keys.ts';
 import { type Caller, SCOPES } from '../../src/access/caller.ts';
+import { NO_QUOTAS } from '../../src/access/quotas.ts';
 import { createBareApp } from './bare-app.ts';
 import { type Operation, readOperations } from './operations.ts';
 import { openTestApp, readProblem, type TestApp } from './test-app.ts';
@@ -109,6 +110,35 @@ test('routes and the log learn who has asked, and for which tenant', async () =>
     );
     await app.close();
   }
+});
+
+test('what a key does not allow counts among its requests, what is of nobody for no key', async (t) => {
+  const [reader, writer] = (['read', 'write'] as const).map((scope) =>
+    createKey({ name: scope, tenant: 'acme', scopes: [scope] }),
+  );
+  const limit = 5;
+  const quotas = { of: (tenant: string | null) => ({ ...NO_QUOTAS.of(tenant), requests_per_minute: limit }) };
+  const app = await openTestApp({ keys: new KeyRing([reader.stored, writer.stored]), quotas });
+  t.after(() => app.close());
+  const post = (key: string, path = '/v1/webhook-secrets') =>
+    app.fetch(path, { method: 'POST', headers: { authorization: `Bearer ${key}` } });
+  const stranger = createKey({ name: 'read', tenant: 'acme', scopes: ['read'] }).text;
+  for (let i = 0; i < 2 * limit; i++) {
+    assert.equal((await post(stranger)).status, 401);
+    assert.equal((await post(reader.text, '/v1/nowhere')).status, 404);
+  }
+  for (let i = 1; i <= limit; i++) {
+    const { status, headers } = await post(reader.text);
+    assert.deepEqual([status, headers.get('ratelimit-remaining')], [403, `${limit - i}`]);
+  }
+  const refused = await post(reader.text);
+  assert.equal(refused.status, 429);
+  assert.match(refused.headers.get('retry-after') ?? '', /^\d+$/);
+  assert.equal((await readProblem(refused)).code, 'rate_limited');
+  const reading = { headers: { authorization: `Bearer ${reader.text}` } };
+  assert.equal((await app.fetch('/v1/models', reading)).status, 429);
+  assert.equal((await app.fetch('/healthz', reading)).status, 200);
+  assert.equal((await post(writer.text)).status, 201);
 });
 
 test('a route that says no scope cannot be registered', async () => {

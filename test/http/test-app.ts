@@ -33,7 +33,14 @@ export interface TestApp {
 
 type Limits = Pick<
   AppOptions,
-  'keys' | 'maxUploadBytes' | 'closeGraceMs' | 'host' | 'allowedHosts' | 'maxConnections' | 'requestTimeoutMs'
+  | 'keys'
+  | 'quotas'
+  | 'maxUploadBytes'
+  | 'closeGraceMs'
+  | 'host'
+  | 'allowedHosts'
+  | 'maxConnections'
+  | 'requestTimeoutMs'
 >;
 
 export interface TestAppOptions extends Partial<Limits> {

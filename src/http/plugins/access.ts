@@ -19,7 +19,7 @@ declare module 'fastify' {
 const DOCUMENTATION = /^\/docs(\/|$)/;
 
 /**
- * Asks for a key or a token, by the scope of each route, and leaves at the request whose it is. A route without one cannot be registered.
+ * Asks for a key or a token where the scope of a route needs one, and leaves at the request whose it is. A route without a scope cannot be registered.
  * @param callers null lets everyone
  */
 export function registerAccess(app: App, callers: Callers | null): void {
@@ -39,14 +39,22 @@ export function registerAccess(app: App, callers: Callers | null): void {
       throw new EmpError('unauthorized', NO_KEY);
     }
     const caller = await identify(callers, given, reply);
-    const { name, tenant, scopes } = caller;
+    const { name, tenant } = caller;
     request.caller = caller;
     request.log = request.log.child({ [isKey(given) ? 'key' : 'subject']: name, tenant });
-    if (!scopes.includes(scope)) {
-      reply.header('www-authenticate', challenge({ error: 'insufficient_scope', scope }));
-      const kind = isKey(given) ? 'key' : 'token';
-      throw new EmpError('forbidden', `${kind} ${name} allows ${scopes.join(', ')}, and this needs ${scope}`);
-    }
+  });
+}
+
+/** Refuses what a key or token does not allow. After the hook that counts its requests, as those that are refused count too. */
+export function registerScopes(app: App): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { caller } = request;
+    const { scope = 'public' } = request.routeOptions.config ?? {};
+    if (caller === null || scope === 'public' || caller.scopes.includes(scope)) return done();
+    reply.header('www-authenticate', challenge({ error: 'insufficient_scope', scope }));
+    const kind = isKey(bearerOf(request.headers.authorization) ?? '') ? 'key' : 'token';
+    const allowed = caller.scopes.join(', ');
+    throw new EmpError('forbidden', `${kind} ${caller.name} allows ${allowed}, and this needs ${scope}`);
   });
 }
 

@@ -14,10 +14,12 @@ const MINUTE_MS = 60_000;
 export async function registerRateLimit(app: App, quotas: Quotas, redis: Redis | null): Promise<void> {
   const limitOf = ({ caller }: FastifyRequest) => quotas.of(caller?.tenant ?? null).requests_per_minute;
   await app.register(rateLimit, {
+    // It would count last of all, after what refuses a request for other reasons.
+    global: false,
     enableDraftSpec: true,
     timeWindow: MINUTE_MS,
-    // Of public routes, and where there is no limit.
-    allowList: (request) => request.tenant === null || limitOf(request) === null,
+    // Of public routes, of what is no route, and where there is no limit.
+    allowList: (request) => request.tenant === null || request.is404 || limitOf(request) === null,
     max: (request) => limitOf(request) ?? 0,
     keyGenerator: ({ caller, ip }) => (caller === null ? ip : `${caller.tenant ?? ''}/${caller.name}`),
     errorResponseBuilder: ({ caller }, { max, ttl }) =>
@@ -29,4 +31,5 @@ export async function registerRateLimit(app: App, quotas: Quotas, redis: Redis |
     // Whoever may ask is let in where nobody can count.
     skipOnError: true,
   });
+  app.addHook('onRequest', app.rateLimit());
 }
