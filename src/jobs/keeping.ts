@@ -1,6 +1,7 @@
 import { EmpError } from '../core/errors.ts';
+import { isCode } from '../storage/durable-files.ts';
 import type { Retention } from '../storage/retention-terms.ts';
-import type { Kind, Store, StoredRecord } from '../storage/store.ts';
+import type { Kind, ReadDocument, Store, StoredRecord } from '../storage/store.ts';
 import { readResult } from './result.ts';
 import { readSearchResult } from './search-records.ts';
 
@@ -37,7 +38,7 @@ export async function readKept(
   kind: Kind,
   { id, created_at }: StoredRecord,
 ): Promise<Kept> {
-  const [pinned, used] = await Promise.all([isPinned(store, kind, id), readUse(store, kind, id)]);
+  const [pinned, used] = await readNotes((name) => store.readJson(kind, id, name));
   const usedAt = used !== null && used > created_at ? used : created_at;
   const kept = days[kind];
   const end = pinned || kept === null ? null : await endOf(store, kind, id);
@@ -47,16 +48,28 @@ export async function readKept(
   return { pinned, usedAt, expires_at: new Date(latest + kept * DAY_MS).toISOString() };
 }
 
-/** Says that a resource is kept, or that it is no more. */
-export async function pin(store: Store, kind: Kind, id: string, pinned: boolean): Promise<void> {
-  await store.writeText(kind, id, PIN, JSON.stringify({ pinned }));
+/** What holds a resource that was last used at a time: a pin, or a use since. @param read of the resource, gone or not */
+export async function heldBy(read: ReadDocument, usedAt: string): Promise<'pin' | 'use' | null> {
+  const [pinned, used] = await readNotes(read);
+  if (pinned) return 'pin';
+  return used !== null && used > usedAt ? 'use' : null;
 }
 
-/** Notes that a resource is used, from where its time is counted anew. */
+/** Pins what is there again, where the same content came first: its pin went with what it takes the place of. */
+export async function keepPin(store: Store, kind: Kind, id: string): Promise<void> {
+  if ((await store.readJson(kind, id, PIN)) === null) await pin(store, kind, id, true);
+}
+
+/** Says that a resource is kept, or that it is no more. @throws EmpError not_found for one that is being removed */
+export async function pin(store: Store, kind: Kind, id: string, pinned: boolean): Promise<void> {
+  await writeNote(store, kind, id, PIN, { pinned });
+}
+
+/** Notes that a resource is used, from where its time is counted anew. @throws EmpError not_found for one that is being removed */
 export async function noteUse(store: Store, kind: Kind, id: string): Promise<void> {
-  const known = await readUse(store, kind, id);
+  const [, known] = await readNotes((name) => store.readJson(kind, id, name));
   if (known !== null && Date.now() - Date.parse(known) < NOTE_MS) return;
-  await store.writeText(kind, id, USE, JSON.stringify({ used_at: new Date().toISOString() }));
+  await writeNote(store, kind, id, USE, { used_at: new Date().toISOString() });
 }
 
 export function isExpired({ expires_at }: Keeping, now: number): boolean {
@@ -70,8 +83,7 @@ export function isExpired({ expires_at }: Keeping, now: number): boolean {
 export async function useResource(store: Store, id: string): Promise<void> {
   const kind = id.startsWith('mdl_') ? 'models' : 'datasets';
   if (await store.readRecord(kind, id)) return await noteUse(store, kind, id);
-  const noun = kind === 'models' ? 'model' : 'dataset';
-  throw new EmpError('not_found', `${noun} ${id} was removed meanwhile: upload it again`);
+  throw removedMeanwhile(kind, id);
 }
 
 /** Null of a job or search that goes on; undefined of what has no end. */
@@ -81,10 +93,30 @@ async function endOf(store: Store, kind: Kind, id: string): Promise<string | nul
   return undefined;
 }
 
-async function isPinned(store: Store, kind: Kind, id: string): Promise<boolean> {
-  return (await store.readJson<{ readonly pinned: boolean }>(kind, id, PIN))?.pinned ?? false;
+/** Whether it is pinned, and when it was last used. */
+async function readNotes(read: ReadDocument): Promise<[boolean, string | null]> {
+  const [pinned, used] = await Promise.all([
+    read<{ readonly pinned: boolean }>(PIN),
+    read<{ readonly used_at: string }>(USE),
+  ]);
+  return [pinned?.pinned ?? false, used?.used_at ?? null];
 }
 
-async function readUse(store: Store, kind: Kind, id: string): Promise<string | null> {
-  return (await store.readJson<{ readonly used_at: string }>(kind, id, USE))?.used_at ?? null;
+/** What is written before a resource disappears is seen by whoever removes it, and what is acknowledged is. */
+async function writeNote(store: Store, kind: Kind, id: string, name: string, note: object): Promise<void> {
+  for (;;) {
+    try {
+      return await store.writeText(kind, id, name, JSON.stringify(note));
+    } catch (error) {
+      if (!isCode(error, 'ENOENT')) throw error;
+      // Otherwise it has been put back.
+      if (!(await store.readRecord(kind, id))) throw removedMeanwhile(kind, id);
+    }
+  }
+}
+
+function removedMeanwhile(kind: Kind, id: string): EmpError {
+  const mend = kind === 'models' || kind === 'datasets' ? ': upload it again' : '';
+  const noun = kind === 'searches' ? 'search' : kind.slice(0, -1);
+  return new EmpError('not_found', `${noun} ${id} was removed meanwhile${mend}`);
 }

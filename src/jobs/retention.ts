@@ -1,7 +1,7 @@
 import type { Retention } from '../storage/retention-terms.ts';
 import type { Kind, Store, StoredRecord } from '../storage/store.ts';
 import { type JobRecord, resourcesOf } from './job.ts';
-import { isExpired, type Kept, readKept } from './keeping.ts';
+import { heldBy, isExpired, type Kept, keepPin, readKept } from './keeping.ts';
 import { neededBy } from './needed-by.ts';
 import { readResult } from './result.ts';
 import { readSearchResult } from './search-records.ts';
@@ -36,7 +36,7 @@ export async function removeExpired(
       signal.throwIfAborted();
       const found = await look(store, retention, kind, entry);
       if (found === null) continue;
-      if (isExpired(found, now) && (await removeUnneeded(store, kind, entry.id)))
+      if (isExpired(found, now) && (await removeUnneeded(store, found)))
         onRemoved({ kind, id: entry.id, reason: 'age' });
       else if (!found.pinned) kept.push(found);
     }
@@ -44,10 +44,10 @@ export async function removeExpired(
   if (retention.bytes === null) return;
   kept.sort((a, b) => (a.usedAt < b.usedAt ? -1 : 1));
   // In two rounds: what a search or job needs may go once that has gone.
-  for (const { kind, id } of [...kept, ...kept]) {
+  for (const found of [...kept, ...kept]) {
     if ((await store.usedBytes()) <= retention.bytes) return;
     signal.throwIfAborted();
-    if (await removeUnneeded(store, kind, id)) onRemoved({ kind, id, reason: 'bytes' });
+    if (await removeUnneeded(store, found)) onRemoved({ kind: found.kind, id: found.id, reason: 'bytes' });
   }
 }
 
@@ -63,13 +63,19 @@ async function look(
   return { kind, id, ...(await readKept(store, retention, kind, record)) };
 }
 
-/** Whether it is gone. */
-async function removeUnneeded(store: Store, kind: Kind, id: string): Promise<boolean> {
+/** Whether it is gone. What was found may have been long ago: pin and use are looked at again before, and once it is gone. */
+async function removeUnneeded(store: Store, { kind, id, usedAt }: Found): Promise<boolean> {
+  if ((await heldBy((name) => store.readJson(kind, id, name), usedAt)) !== null) return false;
   if (await isNeeded(store, kind, id)) return false;
   const record = kind === 'jobs' ? await store.readRecord<JobRecord>('jobs', id) : null;
-  // Whoever has come to need it since sees that it is gone, or is seen here; of jobs and searches nobody does.
   const isRead = kind === 'models' || kind === 'datasets';
-  const isGone = await store.remove(kind, id, async () => isRead && (await isNeeded(store, kind, id)));
+  let held: Awaited<ReturnType<typeof heldBy>> = null;
+  const isGone = await store.remove(kind, id, async (readGone) => {
+    held = await heldBy(readGone, usedAt);
+    // Whoever has come to need it since sees that it is gone, or is seen here; of jobs and searches nobody does.
+    return held !== null || (isRead && (await isNeeded(store, kind, id)));
+  });
+  if (isGone === 'needed' && held === 'pin') await keepPin(store, kind, id);
   if (isGone === true && record) await store.removeUnfinished(id, resourcesOf(record));
   if (isGone === true && !isRead) await store.removeUntold(id);
   return isGone === true;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buryFolder } from './bury-folder.ts';
 import { BytesIndex, bytesBelow } from './bytes-index.ts';
 import { claimedIn } from './claimed-bytes.ts';
 import {
@@ -41,6 +42,17 @@ import { readPage } from './record-page.ts';
 import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
 import { requireFolders, type StorePlace } from './store-place.ts';
 import { rootOf, type Tenant } from './tenant.ts';
+import type {
+  Checkout,
+  FileRange,
+  Kind,
+  Page,
+  Question,
+  ReadDocument,
+  Store,
+  StoredRecord,
+  Upload,
+} from './store.ts';
 import { TimeIndex } from './time-index.ts';
 import { makeOwnFolder, openUpload, ownUploadsName, sweepUploads } from './uploads.ts';
 
@@ -161,17 +173,23 @@ export class FolderStore implements Store {
   }
 
   remove(kind: Kind, id: string): Promise<boolean>;
-  remove(kind: Kind, id: string, isNeeded: () => Promise<boolean>): Promise<boolean | 'needed'>;
+  remove(
+    kind: Kind,
+    id: string,
+    isNeeded: (readGone: ReadDocument) => Promise<boolean>,
+  ): Promise<boolean | 'needed'>;
   async remove(
     kind: Kind,
     id: string,
-    isNeeded: () => Promise<boolean> = async () => false,
+    isNeeded: (readGone: ReadDocument) => Promise<boolean> = async () => false,
   ): Promise<boolean | 'needed'> {
     if (!isId(id)) return false;
     const grave = await this.#scratchPath();
     const record = await this.readRecord(kind, id);
     const moved = await moveAway(this.#path(kind, id), grave, isNeeded);
     if (moved !== true) return moved;
+    const isGone = await buryFolder(this.#path(kind, id), grave, isNeeded);
+    if (isGone !== true) return isGone;
     await sync(join(this.root, kind));
     if (record) await this.#indexes[kind].remove(record);
     const bytes = await bytesBelow(join(grave, FILES[kind]));

@@ -35,6 +35,9 @@ export interface Checkout extends AsyncDisposable {
   readonly directory: string;
 }
 
+/** Reads a document of one resource; null where it has none of that name. */
+export type ReadDocument = <T>(name: string) => Promise<T | null>;
+
 /** Bytes `[start, end]`, both inclusive as in HTTP. */
 export interface FileRange {
   readonly start: number;
@@ -76,10 +79,14 @@ export interface Store {
   publishFiles(kind: Kind, id: string, upload: Upload): Promise<boolean>;
   /**
    * Removes a resource; false when it was not there. It disappears at once, its bytes soon after.
-   * @param isNeeded asked once it has disappeared: what somebody has come to need by then is there again, and `needed` is returned
+   * @param isNeeded asked once it has disappeared, with what was noted of it until then: what somebody has come to need is there again, and `needed` is returned
    */
   remove(kind: Kind, id: string): Promise<boolean>;
-  remove(kind: Kind, id: string, isNeeded: () => Promise<boolean>): Promise<boolean | 'needed'>;
+  remove(
+    kind: Kind,
+    id: string,
+    isNeeded: (readGone: ReadDocument) => Promise<boolean>,
+  ): Promise<boolean | 'needed'>;
 
   readRecord<T extends StoredRecord>(kind: Kind, id: string): Promise<T | null>;
   /** Records, newest first: at most `limit`, fewer where they are large. `cursor` is the `next_cursor` of the page before. */
@@ -93,7 +100,7 @@ export interface Store {
   readJson<T>(kind: Kind, id: string, name: string): Promise<T | null>;
   /** A document as it was written, as a stream; null when the resource or the document is not there. */
   openDocument(kind: Kind, id: string, name: string): Promise<Readable | null>;
-  /** Replaces a document of a resource at once; of several writers the last stands. */
+  /** Replaces a document of a resource at once; of several writers the last stands. Rejects with code `ENOENT` where there is no such resource. */
   writeText(kind: Kind, id: string, name: string, text: string): Promise<void>;
   /**
    * Answers a question for good, in all processes: of several answers the first stands.

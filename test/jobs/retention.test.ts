@@ -11,7 +11,7 @@ import { type Removed, removeExpired } from '../../src/jobs/retention.ts';
 import { writeSearchResult } from '../../src/jobs/search-records.ts';
 import { FolderStore } from '../../src/storage/folder-store.ts';
 import { freshId } from '../../src/storage/ids.ts';
-import type { Retention } from '../../src/storage/retention-terms.ts';
+import { KEEP_ALL, type Retention } from '../../src/storage/retention-terms.ts';
 import type { Kind, Store } from '../../src/storage/store.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -20,6 +20,21 @@ const ago = (days: number) => new Date(NOW - days * DAY_MS).toISOString();
 const FOR_TEN_DAYS: Retention = { days: { models: 10, datasets: 10, jobs: 10, searches: 10 }, bytes: null };
 const never = new AbortController().signal;
 const idOf = (kind: string, name: string | number) => `${kind}_${String(name).padStart(10, '0')}`;
+
+/** Each step of one is so many turns of the loop after the one before: others come in between. */
+function slowly(store: Store, pausing: Iterator<number>): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (String(name).startsWith('list')) return value.bind(target);
+      return async (...given: unknown[]) => {
+        for (let turns = pausing.next().value ?? 0; turns > 0; turns--) await setImmediate();
+        return await value.apply(target, given);
+      };
+    },
+  });
+}
 
 describe('what is kept', () => {
   let root: string;
@@ -115,6 +130,69 @@ describe('what is kept', () => {
     );
   });
 
+  test('what is pinned or used while others are removed stays', async () => {
+    await anew();
+    const ids = [];
+    for (const age of [4, 3, 2, 1]) ids.push(await put('models', idOf('mdl', age), ago(age), {}, 100));
+    const [, pinned, used, last] = ids;
+    const removed: string[] = [];
+    const notes: Promise<void>[] = [];
+    const onRemoved = ({ id }: Removed) => {
+      removed.push(id);
+      if (removed.length === 1)
+        notes.push(pin(store, 'models', pinned, true), noteUse(store, 'models', used));
+    };
+    // Its notes are written before the next is looked at.
+    const waiting = new Proxy(store, {
+      get(target, name) {
+        const value = Reflect.get(target, name);
+        if (typeof value !== 'function') return value;
+        return name === 'readJson'
+          ? async (...given: unknown[]) => {
+              await Promise.all(notes);
+              return value.apply(target, given);
+            }
+          : value.bind(target);
+      },
+    });
+    await removeExpired(waiting, { ...KEEP_ALL, bytes: 0 }, { now: NOW, signal: never, onRemoved });
+    assert.deepEqual(removed, [ids[0], last]);
+  });
+
+  test('a pin that was acknowledged holds, whoever removes and uploads meanwhile', async () => {
+    const step = fc.constantFrom('pin', 'expire', 'expire', 'put');
+    const pauses = fc.infiniteStream(fc.oneof(fc.nat(4), fc.nat(150)));
+    const id = idOf('mdl', '1');
+    await fc.assert(
+      fc.asyncProperty(pauses, fc.array(step, { minLength: 2, maxLength: 8 }), async (pausing, steps) => {
+        await anew();
+        await put('models', id, ago(99));
+        const slow = slowly(store, pausing);
+        let isPinned = false;
+        const acts = {
+          pin: () =>
+            pin(slow, 'models', id, true).then(
+              () => {
+                isPinned = true;
+              },
+              (error) => assert.equal(error.code, 'not_found'),
+            ),
+          put: async () => {
+            const upload = await slow.createUpload();
+            await slow.publish('models', upload, { id, created_at: ago(98) });
+            await upload.discard();
+          },
+          expire: () => removeExpired(slow, FOR_TEN_DAYS, { now: NOW, signal: never, onRemoved: () => {} }),
+        };
+        await Promise.all(steps.map((kind) => acts[kind]()));
+        if (!isPinned) return;
+        await expire(FOR_TEN_DAYS);
+        assert.ok(await there('models', id), 'a pinned model is gone');
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   test('nothing that a job was let in with is ever removed, whoever comes first', async () => {
     const step = fc.constantFrom('submit', 'expire', 'expire');
     const pauses = fc.infiniteStream(fc.oneof(fc.nat(4), fc.nat(150)));
@@ -122,18 +200,7 @@ describe('what is kept', () => {
       fc.asyncProperty(pauses, fc.array(step, { minLength: 2, maxLength: 8 }), async (pausing, steps) => {
         await anew();
         await put('models', idOf('mdl', '1'), ago(99));
-        /** Each step of one is so many turns of the loop after the one before: others come in between. */
-        const slow = new Proxy(store, {
-          get(target, name) {
-            const value = Reflect.get(target, name);
-            if (typeof value !== 'function') return value;
-            if (String(name).startsWith('list')) return value.bind(target);
-            return async (...given: unknown[]) => {
-              for (let turns = pausing.next().value ?? 0; turns > 0; turns--) await setImmediate();
-              return await value.apply(target, given);
-            };
-          },
-        });
+        const slow = slowly(store, pausing);
         const letIn: string[] = [];
         const submit = async (i: number) => {
           const id = idOf('job', i);
