@@ -45,7 +45,8 @@ export async function removeExpired(
   kept.sort((a, b) => (a.usedAt < b.usedAt ? -1 : 1));
   // In two rounds: what a search or job needs may go once that has gone.
   for (const found of [...kept, ...kept]) {
-    if ((await store.usedBytes()) <= retention.bytes) return;
+    // An upload on its way may never come: for it nothing goes.
+    if ((await store.storedBytes()) <= retention.bytes) return;
     signal.throwIfAborted();
     if (await removeUnneeded(store, found)) onRemoved({ kind: found.kind, id: found.id, reason: 'bytes' });
   }

@@ -54,15 +54,7 @@ import type {
   Upload,
 } from './store.ts';
 import { TimeIndex } from './time-index.ts';
-import { makeOwnFolder, openUpload, ownUploadsName, sweepUploads } from './uploads.ts';
-
-/** What a store leaves, and may take. */
-export interface StoreLimits {
-  /** Of the disk, which uploads leave to the results of jobs (MIN_FREE_BYTES). */
-  readonly minFreeBytes?: number;
-  /** Of all files together, as it is now; null for any amount. */
-  readonly maxBytes?: () => number | null;
-}
+import { makeOwnFolder, openUpload, ownUploadsName, type StoreLimits, sweepUploads } from './uploads.ts';
 
 interface StoreOptions extends StoreLimits {
   readonly tenant?: Tenant;
@@ -122,12 +114,7 @@ export class FolderStore implements Store {
   }
 
   async createUpload(): Promise<Upload> {
-    const directory = await this.#scratchPath();
-    return await openUpload(directory, {
-      minFreeBytes: this.#limits.minFreeBytes ?? 0,
-      maxBytes: this.#limits.maxBytes?.() ?? null,
-      usedBytes: () => this.usedBytes(),
-    });
+    return await openUpload(await this.#scratchPath(), this.#limits, () => this.usedBytes());
   }
 
   async publish<T extends StoredRecord>(
@@ -279,8 +266,12 @@ export class FolderStore implements Store {
     return this.#untold.list();
   }
 
+  storedBytes(): Promise<number> {
+    return this.#bytes.total();
+  }
+
   async usedBytes(): Promise<number> {
-    const [stored, claimed] = await Promise.all([this.#bytes.total(), claimedIn(join(this.root, UPLOADS))]);
+    const [stored, claimed] = await Promise.all([this.storedBytes(), claimedIn(join(this.root, UPLOADS))]);
     return stored + claimed;
   }
 

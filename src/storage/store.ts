@@ -135,7 +135,9 @@ export interface Store {
   /** Removes what processes that are gone have left half-made. */
   sweep(): Promise<void>;
 
-  /** What the files of all that is stored take, and what is on its way, in bytes. */
+  /** What the files of all that is stored take, in bytes. */
+  storedBytes(): Promise<number>;
+  /** The same, and what is on its way, or announced. */
   usedBytes(): Promise<number>;
   /** What can still be written, in bytes. */
   freeBytes(): Promise<number>;

@@ -34,22 +34,25 @@ export async function makeOwnFolder(place: StorePlace, ownName: string): Promise
   return own;
 }
 
-interface UploadLimits {
-  readonly minFreeBytes: number;
-  /** Of all files together; null for any amount. */
-  readonly maxBytes: number | null;
-  readonly usedBytes: () => Promise<number>;
+/** What a store leaves, and may take. */
+export interface StoreLimits {
+  /** Of the disk, which uploads leave to the results of jobs (MIN_FREE_BYTES). */
+  readonly minFreeBytes?: number;
+  /** Of all files together, as it is now; null for any amount. */
+  readonly maxBytes?: () => number | null;
 }
 
-/** An upload in a folder of its own, of this process's folder. */
+/** An upload in a folder of its own, of this process's folder. @param used what all files together take, claims included */
 export async function openUpload(
   directory: string,
-  { minFreeBytes, maxBytes: limit, usedBytes: used }: UploadLimits,
+  { minFreeBytes = 0, maxBytes }: StoreLimits,
+  used: () => Promise<number>,
 ): Promise<Upload> {
   const files = join(directory, 'files');
   await makeFolder(directory);
   await makeFolder(files);
   const ensureDiskRoom = roomChecker(directory, minFreeBytes);
+  const limit = maxBytes?.() ?? null;
   const claim = new ClaimedBytes({ directory: dirname(directory), limit, used });
   return {
     directory,

@@ -130,6 +130,17 @@ describe('what is kept', () => {
     );
   });
 
+  test('nothing goes for an upload that has announced its length, and sent nothing', async () => {
+    store = await FolderStore.open(join(root, `${number++}`), { maxBytes: () => 1000 });
+    const id = await put('models', idOf('mdl', 'u'), ago(1), {}, 100);
+    const upload = await store.createUpload();
+    await upload.announce(800);
+    assert.equal(await store.usedBytes(), 900);
+    assert.deepEqual(await expire({ ...KEEP_ALL, bytes: 100 }), []);
+    assert.ok(await there('models', id));
+    await upload.discard();
+  });
+
   test('what is pinned or used while others are removed stays', async () => {
     await anew();
     const ids = [];
