@@ -200,8 +200,9 @@ export class Jobs {
         await upload.announce(1);
       }
       const published = await this.#store.publish('jobs', upload, record);
-      // Another who was refused may have taken the note back.
-      if (!isOnlyOne) await this.#store.addUnfinished(record.id, resourcesOf(record));
+      // Another who was refused may have taken the note back, or recovery, where this took long.
+      if (!isOnlyOne || (await this.#store.unfinishedSince(record.id)) === null)
+        await this.#store.addUnfinished(record.id, resourcesOf(record));
       if (published.created) await this.#useResources(record);
       return published;
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { Store } from '../storage/store.ts';
 import { type JobRecord, resourcesOf } from './job.ts';
+import { forgetLost } from './lost-notes.ts';
 import { readResult } from './result.ts';
 import { isSearchId } from './search-lines.ts';
 import { unfinishedSearch } from './search-records.ts';
@@ -13,10 +14,11 @@ export async function neededBy(store: Store, resourceId: string): Promise<string
   return null;
 }
 
-/** Null for a job that has ended, whose note a crash has left, and for one without a record: another process may be about to publish it. */
+/** Null for a job that has ended, whose note a crash has left, and for one without a record: while its note is young, another process may be about to publish it. */
 export async function unfinishedRecord(store: Store, id: string): Promise<JobRecord | null> {
   const record = await store.readRecord<JobRecord>('jobs', id);
-  if (!record || !(await readResult(store, id))) return record;
+  if (!record) return await forgetLost<JobRecord>(store, 'jobs', id);
+  if (!(await readResult(store, id))) return record;
   await store.removeUnfinished(id, resourcesOf(record));
   return null;
 }

@@ -4,6 +4,7 @@ import type { Exploration } from '../pipeline/explore.ts';
 import { isCode } from '../storage/durable-files.ts';
 import type { Question, Store } from '../storage/store.ts';
 import { type JobRequest, resourcesOf } from './job.ts';
+import { forgetLost } from './lost-notes.ts';
 import { sha256 } from './request-hash.ts';
 import type { SearchRecord, SearchResult } from './search-lines.ts';
 
@@ -25,10 +26,11 @@ export async function writeSearchResult(
   await store.removeUnfinished(record.id, resourcesOf(record));
 }
 
-/** Null for a search that has ended, whose note a crash has left, and for one without a record: another process may be about to publish it. */
+/** Null for a search that has ended, whose note a crash has left, and for one without a record: while its note is young, another process may be about to publish it. */
 export async function unfinishedSearch(store: Store, id: string): Promise<SearchRecord | null> {
   const record = await store.readRecord<SearchRecord>('searches', id);
-  if (!record || !(await readSearchResult(store, id))) return record;
+  if (!record) return await forgetLost<SearchRecord>(store, 'searches', id);
+  if (!(await readSearchResult(store, id))) return record;
   await store.removeUnfinished(id, resourcesOf(record));
   return null;
 }

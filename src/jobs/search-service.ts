@@ -1,3 +1,4 @@
+// Over 250 lines: each verb of searches, and what goes on with them.
 import type { Logger } from 'pino';
 import { EmpError } from '../core/errors.ts';
 import type { ExternalMetric } from '../recipe/lines.ts';
@@ -82,6 +83,9 @@ export class Searches {
       await this.#store.addUnfinished(record.id, resourcesOf(record));
       if (record.webhook) await this.#store.addUntold(record.id);
       await this.#store.publish('searches', upload, record);
+      // Where this took long, the note was taken for one of the dead.
+      if ((await this.#store.unfinishedSince(record.id)) === null)
+        await this.#store.addUnfinished(record.id, resourcesOf(record));
       for (const id of resourcesOf(record)) await useResource(this.#store, id);
       await this.#quota.checkSearches();
     } catch (error) {

@@ -244,10 +244,14 @@ export class FolderStore implements Store {
     await Promise.all([this.#unfinished.add(id), this.#needed.add(id, needs)]);
   }
 
-  async removeUnfinished(id: string, needs: readonly string[] = []): Promise<void> {
+  async removeUnfinished(id: string, needs?: readonly string[]): Promise<void> {
     // In this order: what is noted as unfinished is looked after, with all that is noted of it.
-    await this.#needed.remove(id, needs);
+    await this.#needed.remove(id, needs ?? (await this.#needed.needsOf(id)));
     await this.#unfinished.remove(id);
+  }
+
+  unfinishedSince(id: string): Promise<number | null> {
+    return this.#unfinished.since(id);
   }
 
   listUnfinished(): Promise<string[]> {

@@ -1,4 +1,5 @@
 import { opendir, rm, rmdir } from 'node:fs/promises';
+import { access, mkdir, opendir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isCode, makeFolder, sync } from './durable-files.ts';
 import { isId } from './ids.ts';
@@ -30,6 +31,14 @@ export class NeededIndex {
     }
   }
 
+  /** What a job was noted to need. Costs the names of all that any job needs. */
+  async needsOf(jobId: string): Promise<string[]> {
+    const needs: string[] = [];
+    for (const resource of await readdir(this.#directory))
+      if (await isThere(join(this.#directory, resource, jobId))) needs.push(resource);
+    return needs;
+  }
+
   async *jobsOf(resource: string): AsyncGenerator<string, void> {
     if (!isId(resource)) return;
     try {
@@ -53,4 +62,11 @@ export class NeededIndex {
       }
     }
   }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,6 +1,6 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sync } from './durable-files.ts';
+import { isCode, sync } from './durable-files.ts';
 import { isId } from './ids.ts';
 import { touch } from './time-index.ts';
 
@@ -14,12 +14,25 @@ export class NotedIds {
 
   /** On return the note survives a crash. */
   async add(id: string): Promise<void> {
-    await touch(join(this.#directory, id));
+    const path = join(this.#directory, id);
+    await touch(path);
+    // Also of a note that was there: it is young again, unless it has just been removed.
+    await utimes(path, new Date(), new Date()).catch(() => touch(path));
     await sync(this.#directory);
   }
 
   async remove(id: string): Promise<void> {
     await rm(join(this.#directory, id), { force: true });
+  }
+
+  /** When it was last noted; null where it is not. */
+  async since(id: string): Promise<number | null> {
+    try {
+      return (await stat(join(this.#directory, id))).mtimeMs;
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return null;
+      throw error;
+    }
   }
 
   /** Oldest first. */

@@ -119,8 +119,10 @@ export interface Store {
 
   /** Notes that a job, or a search, needs looking after, and what it reads, before it is published; to do so twice is no error. */
   addUnfinished(id: string, needs?: readonly string[]): Promise<void>;
-  /** Forgets it when its end has been decided. A crash between the two leaves an id of a job that has ended, or never was. */
+  /** Forgets it when its end has been decided. A crash between the two leaves an id of a job that has ended, or never was. @param needs looked for where it is not given */
   removeUnfinished(id: string, needs?: readonly string[]): Promise<void>;
+  /** When it was last noted as unfinished, in milliseconds; null where it is not. */
+  unfinishedSince(id: string): Promise<number | null>;
   /** Oldest first. */
   listUnfinished(): Promise<string[]>;
   /** Notes that somebody is to be told of a job, or a search, before it is published; to do so twice is no error. */
