@@ -83,7 +83,12 @@ export class Jobs {
     const key =
       idempotencyKey === undefined ? null : ({ kind: 'idempotency', id: sha256(idempotencyKey) } as const);
     const known = key && (await this.#store.readAnswer(key));
-    if (!known || !(await this.#store.readRecord('jobs', known))) await this.#queues.requireRoom(this.#store);
+    if (!known || !(await this.#store.readRecord('jobs', known))) {
+      await this.#queues.requireRoom(this.#store);
+      // What a search has done it was let in for; who sends a key at the same time may have its place already.
+      const isNoted = known && (await this.#store.unfinishedSince(known)) !== null;
+      if (request.search_id === undefined && !isNoted) await this.#quota.requirePlace();
+    }
     const fresh = freshId('job');
     const id = key ? await this.#store.decideOnce(key, fresh) : fresh;
     const existing = await this.#store.readRecord<JobRecord>('jobs', id);

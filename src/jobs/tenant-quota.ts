@@ -53,8 +53,18 @@ export class TenantQuota {
 
   /** To be asked once a job is noted as unfinished. @throws EmpError quota_exceeded */
   async checkJobs(): Promise<void> {
+    await this.#requireWaiting(0);
+  }
+
+  /** To be asked before anything of a job is kept: one that is sure to be refused leaves nothing. @throws EmpError quota_exceeded */
+  async requirePlace(): Promise<void> {
+    await this.#requireWaiting(1);
+  }
+
+  /** @param more jobs than are noted */
+  async #requireWaiting(more: number): Promise<void> {
     const { waiting_jobs: limit } = this.#quota();
-    if (limit === null || (await this.#count()).waiting <= limit) return;
+    if (limit === null || (await this.#count()).waiting + more <= limit) return;
     throw new EmpError(
       'quota_exceeded',
       `${limit} of your jobs may wait, and that many do: come again when one has begun`,
