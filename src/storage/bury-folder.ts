@@ -1,7 +1,6 @@
-import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCode, readIfThere, renameUnless } from './durable-files.ts';
-import type { ReadDocument } from './store.ts';
+import { readIfThere, renameUnless } from './durable-files.ts';
+import type { IsNeeded } from './store.ts';
 
 /**
  * Moves a resource's folder to a free path, to be removed from there; false where it is not there.
@@ -10,14 +9,9 @@ import type { ReadDocument } from './store.ts';
 export async function buryFolder(
   path: string,
   grave: string,
-  isNeeded: (readGone: ReadDocument) => Promise<boolean>,
+  isNeeded: IsNeeded,
 ): Promise<boolean | 'needed'> {
-  try {
-    await rename(path, grave);
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
-    throw error;
-  }
+  if (!(await renameUnless(path, grave, 'ENOENT'))) return false;
   let isGone = false;
   try {
     isGone = !(await isNeeded((name) => readDocument(join(grave, name))));

@@ -33,34 +33,27 @@ import {
 } from './folder-layout.ts';
 import { freeBytes, probeDisk } from './free-space.ts';
 import { isId, parseCursor } from './ids.ts';
-import { moveAway } from './move-away.ts';
 import { NeededIndex } from './needed-index.ts';
 import { NotedIds } from './noted-ids.ts';
 import { indexOlderData } from './older-data.ts';
 import { openIfThere, streamFile } from './paced-reads.ts';
 import { readPage } from './record-page.ts';
-import type { Checkout, FileRange, Kind, Page, Question, Store, StoredRecord, Upload } from './store.ts';
-import { requireFolders, type StorePlace } from './store-place.ts';
-import { rootOf, type Tenant } from './tenant.ts';
 import type {
   Checkout,
   FileRange,
+  IsNeeded,
   Kind,
   Page,
   Question,
-  ReadDocument,
   Store,
   StoredRecord,
   Upload,
 } from './store.ts';
+import { requireFolders, type StorePlace } from './store-place.ts';
+import { rootOf, type Tenant } from './tenant.ts';
 import { TimeIndex } from './time-index.ts';
-import { makeOwnFolder, openUpload, ownUploadsName, type StoreLimits, sweepUploads } from './uploads.ts';
-
-interface StoreOptions extends StoreLimits {
-  readonly tenant?: Tenant;
-  /** As `ownUploadsName`: stores of one process that follow each other in one place are to have the same. */
-  readonly ownName?: string;
-}
+import type { StoreLimits, StoreOptions } from './uploads.ts';
+import { makeOwnFolder, openUpload, ownUploadsName, sweepUploads } from './uploads.ts';
 
 /**
  * A store in one directory, local or shared by machines. A folder is filled under `uploads/` and renamed into place, so a reader sees a
@@ -160,22 +153,12 @@ export class FolderStore implements Store {
   }
 
   remove(kind: Kind, id: string): Promise<boolean>;
-  remove(
-    kind: Kind,
-    id: string,
-    isNeeded: (readGone: ReadDocument) => Promise<boolean>,
-  ): Promise<boolean | 'needed'>;
-  async remove(
-    kind: Kind,
-    id: string,
-    isNeeded: (readGone: ReadDocument) => Promise<boolean> = async () => false,
-  ): Promise<boolean | 'needed'> {
+  remove(kind: Kind, id: string, isNeeded: IsNeeded): Promise<boolean | 'needed'>;
+  async remove(kind: Kind, id: string, isNeeded?: IsNeeded): Promise<boolean | 'needed'> {
     if (!isId(id)) return false;
     const grave = await this.#scratchPath();
     const record = await this.readRecord(kind, id);
-    const moved = await moveAway(this.#path(kind, id), grave, isNeeded);
-    if (moved !== true) return moved;
-    const isGone = await buryFolder(this.#path(kind, id), grave, isNeeded);
+    const isGone = await buryFolder(this.#path(kind, id), grave, isNeeded ?? (async () => false));
     if (isGone !== true) return isGone;
     await sync(join(this.root, kind));
     if (record) await this.#indexes[kind].remove(record);

@@ -1,5 +1,4 @@
-import { opendir, rm, rmdir } from 'node:fs/promises';
-import { access, mkdir, opendir, readdir, rm, rmdir } from 'node:fs/promises';
+import { access, opendir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isCode, makeFolder, sync } from './durable-files.ts';
 import { isId } from './ids.ts';

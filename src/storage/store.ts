@@ -38,6 +38,9 @@ export interface Checkout extends AsyncDisposable {
 /** Reads a document of one resource; null where it has none of that name. */
 export type ReadDocument = <T>(name: string) => Promise<T | null>;
 
+/** Whether somebody has come to need what is gone, by what was noted of it. */
+export type IsNeeded = (readGone: ReadDocument) => Promise<boolean>;
+
 /** Bytes `[start, end]`, both inclusive as in HTTP. */
 export interface FileRange {
   readonly start: number;
@@ -82,11 +85,7 @@ export interface Store {
    * @param isNeeded asked once it has disappeared, with what was noted of it until then: what somebody has come to need is there again, and `needed` is returned
    */
   remove(kind: Kind, id: string): Promise<boolean>;
-  remove(
-    kind: Kind,
-    id: string,
-    isNeeded: (readGone: ReadDocument) => Promise<boolean>,
-  ): Promise<boolean | 'needed'>;
+  remove(kind: Kind, id: string, isNeeded: IsNeeded): Promise<boolean | 'needed'>;
 
   readRecord<T extends StoredRecord>(kind: Kind, id: string): Promise<T | null>;
   /** Records, newest first: at most `limit`, fewer where they are large. `cursor` is the `next_cursor` of the page before. */

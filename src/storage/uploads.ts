@@ -8,7 +8,7 @@ import { UPLOADS } from './folder-layout.ts';
 import { roomChecker } from './free-space.ts';
 import type { Upload } from './store.ts';
 import { requireFolders, type StorePlace } from './store-place.ts';
-import { rootOf } from './tenant.ts';
+import { rootOf, type Tenant } from './tenant.ts';
 
 /** Uploads of another host are given a day: its processes cannot be asked. */
 const FOREIGN_UPLOAD_AGE_MS = 24 * 3600 * 1000;
@@ -40,6 +40,13 @@ export interface StoreLimits {
   readonly minFreeBytes?: number;
   /** Of all files together, as it is now; null for any amount. */
   readonly maxBytes?: () => number | null;
+}
+
+/** What a store is opened with. */
+export interface StoreOptions extends StoreLimits {
+  readonly tenant?: Tenant;
+  /** As `ownUploadsName`: stores of one process that follow each other in one place are to have the same. */
+  readonly ownName?: string;
 }
 
 /** An upload in a folder of its own, of this process's folder. @param used what all files together take, claims included */

@@ -27,17 +27,14 @@ export async function startDeliveryWorker(
   const worker = backend.createDeliveryWorker(
     async (message, token) => {
       const { tenant = null, id, occasion } = message.data;
-      const next = await tenants.ifThere(tenant, ({ webhooks }) => webhooks.deliver(id, occasion));
-      // One that was removed is not to be made anew for it.
-      if (tenant !== null && !(await tenants.names()).includes(tenant)) return;
-      const { webhooks } = await tenants.of(tenant);
-      const host = await webhooks.receiverOf(id);
-      if (host === null) return;
-      const admission = shares.admit(tenant, host);
-      const next =
-        'free' in admission
+      const next = await tenants.ifThere(tenant, async ({ webhooks }) => {
+        const host = await webhooks.receiverOf(id);
+        if (host === null) return null;
+        const admission = shares.admit(tenant, host);
+        return 'free' in admission
           ? await webhooks.deliver(id, occasion).finally(admission.free)
           : Date.now() + admission.pauseMs;
+      });
       if (next === null) return;
       await message.moveToDelayed(next, token);
       throw new DelayedError();
