@@ -55,6 +55,9 @@ const PROCESSES = /['"]node:child_process['"]|['"`]\/proc\b/;
 /** Of a file, and not of a `describe` in it: in a shared process it would run at every test of all files. */
 const ROOT_HOOK = /^(before|after)Each\(/m;
 
+/** Measures the process that it is in. */
+const OF_PROCESS = /process\.(memoryUsage|cpuUsage)\b/;
+
 /** Folders of tests that run by themselves: `golden` compares at length with what independent code gives, `hostile` measures how long others wait for a service and what memory that holds. */
 export const CHECKS = ['golden', 'hostile'] as const;
 type Check = (typeof CHECKS)[number];
@@ -95,7 +98,7 @@ export async function readTestFiles(root: string): Promise<TestFile[]> {
         const text = (await files.get(path))?.text ?? '';
         return {
           ...file,
-          isShareable: isUnit(file) && !ROOT_HOOK.test(text),
+          isShareable: isUnit(file) && !ROOT_HOOK.test(text) && !OF_PROCESS.test(text),
         };
       }),
   );

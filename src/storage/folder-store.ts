@@ -91,7 +91,7 @@ export class FolderStore implements Store {
   static async open(dataDirectory: string, options: StoreOptions = {}): Promise<FolderStore> {
     const store = new FolderStore(dataDirectory, options);
     const { root } = store;
-    if (root === dataDirectory) await mkdir(root, { recursive: true });
+    if (root === dataDirectory) await mkdir(join(root, UPLOADS), { recursive: true });
     for (const folder of [...KINDS, IDEMPOTENCY, UPLOADS, INDEX, UNTOLD])
       await makeFolder(join(root, folder));
     await makeFolder(join(root, SECRETS), 0o700);

@@ -33,12 +33,18 @@ describe('the fields of a promise', () => {
     await service.close();
   });
 
+  /** Labels decide what is promised unless something else is chosen: once they are known. */
+  const openGiven = async () => {
+    const opened = await openPage(browser, given);
+    await opened.page.getByText(/accuracy falls by at most [\d.]+ point/).waitFor();
+    return opened;
+  };
   const amount = (page: Page) => page.getByRole('spinbutton', { name: /^by at most/ });
   const models = (page: Page) => page.getByRole('spinbutton', { name: 'Models at most' });
   const find = (page: Page) => page.getByRole('button', { name: 'Find the best' });
 
   test('keep what is typed, also nothing, and say what would be right', async () => {
-    await using opened = await openPage(browser, given);
+    await using opened = await openGiven();
     const { page } = opened;
     await page.getByText('How much may be tried').click();
     for (const field of [amount(page), models(page)]) {
@@ -65,7 +71,7 @@ describe('the fields of a promise', () => {
   });
 
   test('are shown where one of them holds the search up, also out of folded details', async () => {
-    await using opened = await openPage(browser, given);
+    await using opened = await openGiven();
     const { page } = opened;
     const fold = page.getByText('How much may be tried');
     await fold.click();
@@ -80,7 +86,7 @@ describe('the fields of a promise', () => {
   });
 
   test('bound what may be promised in the unit that is typed', async () => {
-    await using opened = await openPage(browser, given);
+    await using opened = await openGiven();
     const { page } = opened;
     await amount(page).fill('1e9');
     // 0.01 of the API is a point.
