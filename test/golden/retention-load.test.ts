@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
 import { KEEP_ALL } from '../../src/storage/retention-terms.ts';
-import { FolderStores } from '../../src/storage/stores.ts';
 import { publishModel } from '../jobs/open-jobs.ts';
+import { openStack } from '../jobs/open-stack.ts';
 import { LIMITS, log, request } from '../jobs/site.ts';
-import { startRedis } from '../services/redis.ts';
 
 const JOBS = 10_000;
 /** What waits or runs at a time. */
@@ -22,13 +19,8 @@ const LOOK_MS = 2000;
 
 test('while ten thousand jobs are made and end, the oldest go, none before it has ended, and the disk stays within its bound', async () => {
   await using opened = new AsyncDisposableStack();
-  const redis = await startRedis();
-  opened.defer(() => redis.stop());
-  const directory = await mkdtemp(join(tmpdir(), 'emp-retention-'));
-  opened.defer(() => rm(directory, { recursive: true, force: true }));
-  const stores = opened.adopt(await FolderStores.open(directory), (one) => one.close());
-  const backend = await connectBackend({ dataDirectory: directory, redisUrl: redis.url });
-  opened.defer(() => backend.close());
+  const { directory, stores, connect } = await openStack(opened);
+  const backend = await connect();
   const retention = { ...KEEP_ALL, bytes: BYTES };
   const tenants = opened.adopt(await openTenants({ stores, backend, log, retention }), (one) => one.close());
   const worker = await startWorkers({

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../src/jobs/backends/backend.ts';
-import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openTenants, type Tenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
-import { FolderStores } from '../../src/storage/stores.ts';
-import { startRedis } from '../services/redis.ts';
+import type { FolderStores } from '../../src/storage/stores.ts';
 import { publishModel } from './open-jobs.ts';
+import { openStack } from './open-stack.ts';
 import { LIMITS, log, RETRY, readTrace, request, tracePath } from './site.ts';
 
 const WITHIN_MS = 30_000;
@@ -24,13 +22,9 @@ describe('of a tenant that was deleted', () => {
   let backend: Backend;
   let tenants: Tenants;
   before(async () => {
-    const redis = await startRedis();
-    opened.defer(() => redis.stop());
-    directory = await mkdtemp(join(tmpdir(), 'emp-deleted-tenants-'));
-    opened.defer(() => rm(directory, { recursive: true, force: true }));
-    stores = opened.adopt(await FolderStores.open(directory), (one) => one.close());
-    backend = await connectBackend({ dataDirectory: directory, redisUrl: redis.url });
-    opened.defer(() => backend.close());
+    const stack = await openStack(opened);
+    ({ directory, stores } = stack);
+    backend = await stack.connect();
     tenants = opened.adopt(await openTenants({ stores, backend, log, retry: RETRY }), (one) => one.close());
   });
   after(() => opened.disposeAsync());

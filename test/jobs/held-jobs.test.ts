@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_QUOTAS, type Quotas } from '../../src/access/quotas.ts';
-import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
-import { FolderStores } from '../../src/storage/stores.ts';
-import { startRedis } from '../services/redis.ts';
 import { publishModel } from './open-jobs.ts';
+import { openStack } from './open-stack.ts';
 import { LIMITS, log, request } from './site.ts';
 
 const RUNNING = 2;
@@ -22,14 +18,9 @@ const ENDLESS = { steps: '1000', stepMs: '100' };
 
 test('of a tenant no more jobs run than may, the highest priority first, and others are not held up by it', async () => {
   await using opened = new AsyncDisposableStack();
-  const redis = await startRedis();
-  opened.defer(() => redis.stop());
-  const directory = await mkdtemp(join(tmpdir(), 'emp-held-'));
-  opened.defer(() => rm(directory, { recursive: true, force: true }));
-  const stores = opened.adopt(await FolderStores.open(directory), (one) => one.close());
+  const { directory, stores, connect } = await openStack(opened);
   const open = async () => {
-    const backend = await connectBackend({ dataDirectory: directory, redisUrl: redis.url });
-    opened.defer(() => backend.close());
+    const backend = await connect();
     const tenants = await openTenants({ stores, backend, log, quotas: QUOTAS });
     return { backend, tenants: opened.adopt(tenants, (one) => one.close()) };
   };

@@ -1,25 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NO_QUOTAS } from '../../src/access/quotas.ts';
-import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { openTenants } from '../../src/jobs/tenants.ts';
-import { FolderStores } from '../../src/storage/stores.ts';
-import { startRedis } from '../services/redis.ts';
 import { publishModel } from './open-jobs.ts';
+import { openStack } from './open-stack.ts';
 import { log, request } from './site.ts';
 
 test('a job beyond the quota leaves neither what came with it nor its key', async () => {
   await using opened = new AsyncDisposableStack();
-  const redis = await startRedis();
-  opened.defer(() => redis.stop());
-  const directory = await mkdtemp(join(tmpdir(), 'emp-refused-'));
-  opened.defer(() => rm(directory, { recursive: true, force: true }));
-  const stores = opened.adopt(await FolderStores.open(directory), (one) => one.close());
-  const backend = await connectBackend({ dataDirectory: directory, redisUrl: redis.url });
-  opened.defer(() => backend.close());
+  const { directory, stores, connect } = await openStack(opened);
+  const backend = await connect();
   const quotas = { of: () => ({ ...NO_QUOTAS.of(null), waiting_jobs: 1 }) };
   const tenants = await openTenants({ stores, backend, log, quotas });
   opened.defer(() => tenants.close());

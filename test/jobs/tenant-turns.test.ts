@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { connectBackend } from '../../src/jobs/backends/connect.ts';
 import { messagePriority, PRIORITY, turnOf } from '../../src/jobs/job-lanes.ts';
 import { openTenants } from '../../src/jobs/tenants.ts';
 import { startWorkers } from '../../src/jobs/workers.ts';
-import { FolderStores } from '../../src/storage/stores.ts';
-import { startRedis } from '../services/redis.ts';
 import { publishModel } from './open-jobs.ts';
+import { openStack } from './open-stack.ts';
 import { LIMITS, log, request } from './site.ts';
 
 /** The most that BullMQ takes. */
@@ -45,13 +41,8 @@ describe('the queue’s priority of a job', () => {
 
 test('tenants take turns: who comes second waits for what runs, and not for all that another has submitted', async () => {
   await using opened = new AsyncDisposableStack();
-  const redis = await startRedis();
-  opened.defer(() => redis.stop());
-  const directory = await mkdtemp(join(tmpdir(), 'emp-turns-'));
-  opened.defer(() => rm(directory, { recursive: true, force: true }));
-  const stores = opened.adopt(await FolderStores.open(directory), (one) => one.close());
-  const backend = await connectBackend({ dataDirectory: directory, redisUrl: redis.url });
-  opened.defer(() => backend.close());
+  const { directory, stores, connect } = await openStack(opened);
+  const backend = await connect();
   const tenants = opened.adopt(await openTenants({ stores, backend, log }), (one) => one.close());
   const [a, b, own] = await Promise.all(['a', 'b', null].map((tenant) => tenants.of(tenant)));
   for (const { store } of [a, b, own]) await publishModel(store);
