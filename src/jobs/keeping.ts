@@ -83,7 +83,7 @@ export function isExpired({ expires_at }: Keeping, now: number): boolean {
 export async function useResource(store: Store, id: string): Promise<void> {
   const kind = id.startsWith('mdl_') ? 'models' : 'datasets';
   if (await store.readRecord(kind, id)) return await noteUse(store, kind, id);
-  throw removedMeanwhile(kind, id);
+  throw resourceGone(kind, id);
 }
 
 /** Null of a job or search that goes on; undefined of what has no end. */
@@ -110,12 +110,12 @@ async function writeNote(store: Store, kind: Kind, id: string, name: string, not
     } catch (error) {
       if (!isCode(error, 'ENOENT')) throw error;
       // Otherwise it has been put back.
-      if (!(await store.readRecord(kind, id))) throw removedMeanwhile(kind, id);
+      if (!(await store.readRecord(kind, id))) throw resourceGone(kind, id);
     }
   }
 }
 
-function removedMeanwhile(kind: Kind, id: string): EmpError {
+function resourceGone(kind: Kind, id: string): EmpError {
   const mend = kind === 'models' || kind === 'datasets' ? ': upload it again' : '';
   const noun = kind === 'searches' ? 'search' : kind.slice(0, -1);
   return new EmpError('not_found', `${noun} ${id} was removed meanwhile${mend}`);
